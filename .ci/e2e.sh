@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Usage: e2e.sh [ARGS of `playwright test`…]
+# Runs the end-to-end tests against target/release/farebox, which they start and stop themselves.
+set -euo pipefail
+cd "$(dirname "$0")/../end2end"
+. ../.ci/lib.sh
+
+# Everything temporary in one place, which goes even when the run is interrupted.
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/e2e.XXXXXX")
+export TMPDIR
+cleanup() { rm -rf "$TMPDIR"; }
+chmod 755 "$TMPDIR" # started as root, farebox becomes another user, who must be able to enter here
+
+run node_modules/.bin/tsc --noEmit
+run node_modules/.bin/playwright test "$@"

@@ -1,0 +1,91 @@
+# Farebox: everything a developer does, by name. `make` alone lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The pinned build tools come first, whatever else is installed.
+export PATH := $(shell . .ci/tools.sh && echo "$$TOOLS_PATH"):$(PATH)
+
+# Where cargo leaves what it builds; an absolute path, since the tests run in a folder of their own.
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export FAREBOX := $(TARGET)/release/farebox
+
+# What the browser gets. The server's build embeds and compresses it, so it is built first and only when it changed.
+SITE := target/site.stamp
+SITE_SOURCES := $(shell find app/src app/domain/src style -type f) \
+	app/Cargo.toml app/domain/Cargo.toml Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml
+
+CLIPPY := cargo clippy --quiet
+WASM := -p app --features hydrate --target wasm32-unknown-unknown
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- Running ---------------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: setup-build build ## install what is missing, build, and start a demo with console and proxy
+	$(FAREBOX) serve --demo
+
+.PHONY: setup
+setup: ## install what is missing to build, run and test
+	@.ci/setup.sh tests
+
+.PHONY: setup-build
+setup-build:
+	@.ci/setup.sh
+
+.PHONY: build
+build: $(SITE) ## build the release: target/release/farebox
+	cargo build --release -p server
+
+$(SITE): $(SITE_SOURCES)
+	cargo leptos build --release --frontend-only
+	@rm -f target/site/pkg/*.ts # type declarations: no browser asks for them
+	@touch $@
+
+# --- Developing ------------------------------------------------------------------------------------------------------
+
+.PHONY: check
+check: lint ## what to run every minute: format, clippy, the pure crate's tests
+	cargo test --quiet -p domain
+
+.PHONY: lint
+lint: | target/site
+	cargo fmt --all --check
+	$(CLIPPY) --workspace --all-targets -- -D warnings
+	$(CLIPPY) $(WASM) -- -D warnings
+
+# The server's build script wants the folder, be it empty.
+target/site:
+	@mkdir -p $@
+
+.PHONY: watch
+watch: ## rebuild and restart the demo whenever a source changes
+	@.ci/watch.sh
+
+.PHONY: fmt
+fmt: ## format the code
+	cargo fmt --all
+
+.PHONY: sqlx
+sqlx: ## record the ledger's queries again, after one or a migration changed
+	.ci/with-postgres.sh .ci/sqlx.sh
+
+# --- Proving ---------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: setup ## install what is missing and run every check and test
+	@$(MAKE) --no-print-directory lint build
+	.ci/with-postgres.sh cargo test --workspace
+	.ci/e2e.sh
+
+.PHONY: e2e
+e2e: build ## run the end-to-end tests alone; ARGS='--project "js light"' narrows them
+	.ci/e2e.sh $(ARGS)
+
+.PHONY: bench
+bench: build ## measure prices, the stream scanner and the ledger's posting
+	cargo bench -p domain -p proxy
+	.ci/with-postgres.sh cargo bench -p ledger
