@@ -1,0 +1,96 @@
+//! Who signs in, whom they act for, and the keys they hold.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{AccountId, KeyId, UserId},
+    money::Amount,
+};
+
+/// What a member may do in an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees everything.
+    Viewer,
+    /// May also make and revoke keys.
+    Member,
+    /// May also move money.
+    Owner,
+}
+
+/// A signed-in person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Who it is.
+    pub id: UserId,
+    /// Their address, as they typed it at sign-up.
+    pub email: String,
+    /// Whether they run the gateway.
+    pub is_operator: bool,
+    /// The account they act for; an operator may have none.
+    pub account: Option<Membership>,
+}
+
+/// A person's place in an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The account.
+    pub account_id: AccountId,
+    /// Its name.
+    pub account_name: String,
+    /// What the person may do there.
+    pub role: Role,
+}
+
+/// A key as it is listed: never the secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The key.
+    pub id: KeyId,
+    /// What its owner called it.
+    pub name: String,
+    /// Its last four characters.
+    pub last_four: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it stops working by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// The hour in which it was last used.
+    pub last_used: Option<DateTime<Utc>>,
+    /// What its calls cost this month so far.
+    pub spent_this_month: Amount,
+}
+
+impl Key {
+    /// Whether it opens the proxy at this instant.
+    #[must_use]
+    pub fn works_at(&self, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|expiry| now < expiry)
+    }
+}
+
+/// A customer as operators list them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    /// The account.
+    pub id: AccountId,
+    /// Its name.
+    pub name: String,
+    /// Its owner's address.
+    pub owner_email: Option<String>,
+    /// Whether its calls are admitted.
+    pub is_active: bool,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+    /// What the books say is in its grants.
+    pub balance: Amount,
+    /// What running calls have reserved.
+    pub reserved: Amount,
+    /// What its calls cost in the last 30 days.
+    pub spent_30_days: Amount,
+}

@@ -1,0 +1,171 @@
+//! A call as the log, the receipt and the account routes show it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    billing::GrantKind,
+    id::{CallId, GrantId, JournalId, KeyId, PriceId},
+    money::Amount,
+    pricing::Receipt,
+    tokens::{CallUsage, Tokens},
+};
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The upstream answered and the client received it all.
+    Ok,
+    /// The upstream refused or failed. Without output it costs nothing.
+    UpstreamError,
+    /// The client left before the end; it pays for what the upstream counted.
+    ClientLeft,
+    /// The proxy itself died in the middle.
+    Interrupted,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::UpstreamError, Self::ClientLeft, Self::Interrupted];
+
+    /// Its name in a query string, in JSON and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::UpstreamError => "upstream_error",
+            Self::ClientLeft => "client_left",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Its name on a page.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::UpstreamError => "Upstream error",
+            Self::ClientLeft => "Client left",
+            Self::Interrupted => "Interrupted",
+        }
+    }
+}
+
+/// Where a call's token counts come from. An estimate is never shown without saying so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The upstream's own `usage`.
+    Upstream,
+    /// A tokenizer's count of what was sent and delivered, because the upstream gave none.
+    Estimated,
+    /// A tokenizer's count of the prompt, because the proxy died before the end.
+    Interrupted,
+    /// There was nothing to count: the upstream failed before any output.
+    None,
+}
+
+impl UsageSource {
+    /// Its name on a page.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Upstream => "reported by the upstream",
+            Self::Estimated => "estimated: the upstream reported none",
+            Self::Interrupted => "estimated: the call was interrupted",
+            Self::None => "none: the upstream failed before any output",
+        }
+    }
+}
+
+/// One line of the call log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRow {
+    /// The call; also its `x-request-id`.
+    pub id: CallId,
+    /// When it was admitted.
+    pub started_at: DateTime<Utc>,
+    /// The key it was made with.
+    pub key_id: KeyId,
+    /// That key's name.
+    pub key_name: String,
+    /// The model the client asked for, which is the one that is priced.
+    pub model: String,
+    /// Whether the answer was a stream.
+    pub stream: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where its counts come from.
+    pub source: UsageSource,
+    /// Its usage.
+    pub usage: CallUsage,
+    /// What it cost.
+    pub amount: Amount,
+    /// From admission to the last byte.
+    pub latency_ms: i64,
+    /// From admission to the first byte of the answer's body.
+    pub first_byte_ms: Option<i64>,
+}
+
+/// A page of the call log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallPage {
+    /// Newest first.
+    pub calls: Vec<CallRow>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<CallId>,
+}
+
+/// A share of a charge, taken from one grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaidBy {
+    /// The grant.
+    pub grant: GrantId,
+    /// What kind of grant it is.
+    pub kind: GrantKind,
+    /// How much of the charge it paid.
+    pub amount: Amount,
+}
+
+/// Everything about one call: its receipt, and what the receipt rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallDetail {
+    /// What the log shows.
+    pub row: CallRow,
+    /// The upstream that answered.
+    pub provider: String,
+    /// The model name that the upstream answered with.
+    pub upstream_model: Option<String>,
+    /// The upstream's HTTP status, if it answered.
+    pub http_status: Option<i32>,
+    /// Recomputed from the counts and the price version, each time it is shown.
+    pub receipt: Receipt,
+    /// The price version it was priced by.
+    pub price_id: PriceId,
+    /// Since when that version is in force.
+    pub price_effective_from: DateTime<Utc>,
+    /// What was reserved while the call ran.
+    pub held: Amount,
+    /// Who paid. Empty when the charge is zero.
+    pub paid_by: Vec<PaidBy>,
+    /// The posting that holds the charge, if it is not zero.
+    pub journal_id: Option<JournalId>,
+    /// When the charge was posted.
+    pub posted_at: DateTime<Utc>,
+    /// The `usage` object exactly as the upstream sent it.
+    pub raw_usage: Option<String>,
+}
+
+impl CallDetail {
+    /// Tokens in the upstream's total that neither its prompt nor its completion explains: shown, never charged.
+    #[must_use]
+    pub fn unexplained_tokens(&self) -> Option<Tokens> {
+        let usage = &self.row.usage;
+        let parts = usage.prompt_tokens?.saturating_add(usage.completion_tokens?);
+        let rest = usage.total_tokens?.get() - parts.get();
+        (rest > 0).then(|| Tokens::from_sum(rest))
+    }
+}

@@ -1,0 +1,148 @@
+//! What can be called, where it goes, and what it costs.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{ModelId, PriceId, ProviderId},
+    rates::Rates,
+    tokens::Tokens,
+};
+
+/// Whether an upstream must be asked to report its usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum UsageMode {
+    /// Streams report only when `stream_options.include_usage` says so; it is added, and its traces are taken out if the client did not ask.
+    Forced,
+    /// Reports unasked, or refuses the option: nothing is added, nothing taken out.
+    Native,
+}
+
+/// What happens to the upstream when the client leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum DisconnectPolicy {
+    /// Read on to the upstream's usage and bill that.
+    Drain,
+    /// Hang up on the upstream too, and bill an estimate of what was delivered.
+    Cancel,
+}
+
+/// The request field by which a model accepts a cap on its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum OutputCapField {
+    /// `max_tokens`, the older name, which most compatible servers accept.
+    MaxTokens,
+    /// `max_completion_tokens`, which OpenAI's reasoning models insist on.
+    MaxCompletionTokens,
+}
+
+impl OutputCapField {
+    /// The JSON member.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+}
+
+/// An upstream, without its credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provider {
+    /// The provider.
+    pub id: ProviderId,
+    /// What operators call it.
+    pub name: String,
+    /// Up to and including the version segment: `https://api.openai.com/v1`.
+    pub base_url: String,
+    /// See [`UsageMode`].
+    pub usage_mode: UsageMode,
+    /// See [`DisconnectPolicy`].
+    pub on_disconnect: DisconnectPolicy,
+    /// Whether an operator vouched for an address on a private network.
+    pub allow_private: bool,
+    /// Whether a credential is stored.
+    pub has_credential: bool,
+}
+
+/// A model that customers can call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// The model.
+    pub id: ModelId,
+    /// What customers call it.
+    pub name: String,
+    /// Who answers it.
+    pub provider_id: ProviderId,
+    /// That provider's name.
+    pub provider: String,
+    /// What the provider calls it.
+    pub upstream_name: String,
+    /// The most tokens that a prompt and its completion can have together.
+    pub context_window: Tokens,
+    /// Output tokens to hold, and to cap the request at, when the client names no cap.
+    pub default_output_hold: Tokens,
+    /// See [`OutputCapField`].
+    pub output_cap_field: OutputCapField,
+}
+
+/// Which side of a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum PriceKind {
+    /// What the customer pays.
+    Sale,
+    /// What the provider charges.
+    Cost,
+}
+
+impl PriceKind {
+    /// Its name in forms and flags.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sale => "sale",
+            Self::Cost => "cost",
+        }
+    }
+}
+
+/// One immutable version of a model's price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriceVersion {
+    /// The version.
+    pub id: PriceId,
+    /// The model it prices.
+    pub model_id: ModelId,
+    /// See [`PriceKind`].
+    pub kind: PriceKind,
+    /// Calls admitted from this instant on use it, until a later version begins.
+    pub effective_from: DateTime<Utc>,
+    /// The rates.
+    pub rates: Rates,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+    /// Who wrote it.
+    pub created_by: String,
+}
+
+/// A model with its price, as the public page and the operator's table show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricedModel {
+    /// The model.
+    pub model: Model,
+    /// The sale price in force; without one the model is refused.
+    pub sale: Option<PriceVersion>,
+    /// The cost in force, for operators only.
+    pub cost: Option<PriceVersion>,
+    /// Sale prices that are written but not yet in force, soonest first.
+    pub scheduled: Vec<PriceVersion>,
+}

@@ -1,0 +1,18 @@
+//! The words Farebox thinks in: money, tokens, rates, receipts, ids, periods and filters.
+//!
+//! Everything here is pure. There is no I/O and no clock: time and randomness arrive as arguments, so the same code prices a call in the
+//! proxy, recomputes it in the proof and explains it in the browser.
+
+pub mod account;
+pub mod billing;
+pub mod call;
+pub mod catalog;
+pub mod filter;
+pub mod id;
+pub mod key;
+pub mod money;
+pub mod period;
+pub mod pricing;
+pub mod rates;
+pub mod tokens;
+pub mod usage;

@@ -1,0 +1,172 @@
+//! What a model's tokens cost: rates per 1,000 tokens, a fee per call, and tiers by context length.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    money::Amount,
+    tokens::{Bucket, Tokens},
+};
+
+/// One rate per bucket, each an [`Amount`] **per 1,000 tokens**. An absent rate falls back to the plain one of its side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketRates {
+    /// Plain prompt tokens.
+    pub input: Amount,
+    /// Plain completion tokens.
+    pub output: Amount,
+    /// Prompt tokens read from cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Amount>,
+    /// Prompt tokens written to a five-minute cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_5m: Option<Amount>,
+    /// Prompt tokens written to a one-hour cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<Amount>,
+    /// Reasoning tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Amount>,
+    /// Audio in the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_input: Option<Amount>,
+    /// Audio in the completion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_output: Option<Amount>,
+}
+
+impl BucketRates {
+    /// Rates with only a prompt and a completion price.
+    #[must_use]
+    pub const fn plain(input: Amount, output: Amount) -> Self {
+        Self {
+            input,
+            output,
+            cache_read: None,
+            cache_write_5m: None,
+            cache_write_1h: None,
+            reasoning: None,
+            audio_input: None,
+            audio_output: None,
+        }
+    }
+
+    /// The rate that a bucket is charged at, after falling back.
+    #[must_use]
+    pub fn of(&self, bucket: Bucket) -> Amount {
+        let own = match bucket {
+            Bucket::Input | Bucket::Output => None,
+            Bucket::CacheRead => self.cache_read,
+            Bucket::CacheWrite5m => self.cache_write_5m,
+            Bucket::CacheWrite1h => self.cache_write_1h,
+            Bucket::Reasoning => self.reasoning,
+            Bucket::AudioInput => self.audio_input,
+            Bucket::AudioOutput => self.audio_output,
+        };
+        own.unwrap_or(if bucket.is_prompt() { self.input } else { self.output })
+    }
+
+    fn dearest(&self, prompt: bool) -> Amount {
+        Bucket::ALL.into_iter().filter(|bucket| bucket.is_prompt() == prompt).map(|bucket| self.of(bucket)).max().unwrap_or_default()
+    }
+}
+
+/// Another set of rates for **all** tokens of a call whose prompt is at least this long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContextTier {
+    /// `prompt_tokens` from which the tier applies.
+    pub from_prompt_tokens: Tokens,
+    /// Its rates.
+    pub rates: BucketRates,
+}
+
+/// Everything that prices a call of one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rates {
+    /// The rates of a call that reaches no tier.
+    pub base: BucketRates,
+    /// A flat fee per call.
+    #[serde(default, skip_serializing_if = "Amount::is_zero_ref")]
+    pub per_call: Amount,
+    /// Tiers by prompt length, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<ContextTier>,
+}
+
+/// Why a set of rates is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RatesError {
+    /// A price may be zero, never negative.
+    #[error("a price cannot be below zero")]
+    Negative,
+    /// Above [`Rates::MAX_PER_1K`].
+    #[error("a price per 1,000 tokens cannot be above 1,000,000")]
+    TooHigh,
+    /// Tiers must ascend and start above zero.
+    #[error("context tiers must start above 0 prompt tokens and ascend")]
+    TierOrder,
+}
+
+impl Rates {
+    /// The highest rate or fee, in nanos: 1,000,000 currency units. With it, no product of a rate and a call's tokens overflows.
+    pub const MAX_PER_1K: Amount = Amount::from_nanos(1_000_000_000_000_000);
+
+    /// Rates with only a prompt and a completion price.
+    #[must_use]
+    pub const fn plain(input: Amount, output: Amount) -> Self {
+        Self { base: BucketRates::plain(input, output), per_call: Amount::ZERO, tiers: Vec::new() }
+    }
+
+    /// The rates for a prompt of this length. "Not reported" counts as the base.
+    #[must_use]
+    pub fn at(&self, prompt_tokens: Option<Tokens>) -> &BucketRates {
+        let prompt = prompt_tokens.unwrap_or_default();
+        self.tiers.iter().rev().find(|tier| tier.from_prompt_tokens <= prompt).map_or(&self.base, |tier| &tier.rates)
+    }
+
+    /// The dearest prompt-side or completion-side rate over every tier that a prompt of at most this length can reach.
+    #[must_use]
+    pub fn dearest_up_to(&self, prompt_tokens: Tokens, prompt: bool) -> Amount {
+        let reachable = self.tiers.iter().filter(|tier| tier.from_prompt_tokens <= prompt_tokens).map(|tier| &tier.rates);
+        std::iter::once(&self.base).chain(reachable).map(|rates| rates.dearest(prompt)).max().unwrap_or_default()
+    }
+
+    /// Whether every rate and the fee are an explicit zero: such a call needs no credit.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.amounts().all(Amount::is_zero)
+    }
+
+    /// Checks what a person typed or a file brought.
+    ///
+    /// # Errors
+    /// See [`RatesError`].
+    pub fn validate(&self) -> Result<(), RatesError> {
+        if self.amounts().any(Amount::is_negative) {
+            return Err(RatesError::Negative);
+        }
+        if self.amounts().any(|amount| amount > Self::MAX_PER_1K) {
+            return Err(RatesError::TooHigh);
+        }
+        let starts = self.tiers.iter().map(|tier| tier.from_prompt_tokens);
+        if !std::iter::once(Tokens::ZERO).chain(starts).is_sorted_by(|a, b| a < b) {
+            return Err(RatesError::TierOrder);
+        }
+        Ok(())
+    }
+
+    fn amounts(&self) -> impl Iterator<Item = Amount> + '_ {
+        let sets = std::iter::once(&self.base).chain(self.tiers.iter().map(|tier| &tier.rates));
+        sets.flat_map(|rates| Bucket::ALL.into_iter().map(|bucket| rates.of(bucket))).chain(std::iter::once(self.per_call))
+    }
+}
+
+impl Amount {
+    /// For serde, which hands out references.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if takes a reference")]
+    const fn is_zero_ref(&self) -> bool {
+        self.is_zero()
+    }
+}

@@ -1,0 +1,91 @@
+//! Usage over time. Cards, chart and tables all come from one [`UsageReport`], so that they cannot disagree.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::KeyId,
+    money::Amount,
+    period::{Range, Step},
+    tokens::Tokens,
+};
+
+/// Sums over calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Calls.
+    pub requests: i64,
+    /// Prompt tokens.
+    pub prompt_tokens: Tokens,
+    /// Completion tokens.
+    pub completion_tokens: Tokens,
+    /// Total tokens.
+    pub total_tokens: Tokens,
+    /// Cost.
+    pub amount: Amount,
+}
+
+impl Totals {
+    /// The sum of two, `None` if the money overflows.
+    #[must_use]
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        Some(Self {
+            requests: self.requests.checked_add(other.requests)?,
+            prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
+            total_tokens: self.total_tokens.saturating_add(other.total_tokens),
+            amount: self.amount.checked_add(other.amount)?,
+        })
+    }
+}
+
+/// What one key, one model, or everything used, in all and step by step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageSeries {
+    /// The key's id or the model's name: what a filter link needs. Empty when nothing is split.
+    pub id: String,
+    /// Its name on the page.
+    pub label: String,
+    /// Its sums over the whole range.
+    pub totals: Totals,
+    /// Its sums per step, as many as [`UsageReport::steps`].
+    pub per_step: Vec<Totals>,
+}
+
+/// One row of a breakdown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRow {
+    /// The key's id or the model's name.
+    pub id: String,
+    /// Its name on the page.
+    pub label: String,
+    /// Its sums.
+    pub totals: Totals,
+}
+
+/// Everything that the usage page shows. `totals`, `series`, `by_key` and `by_model` are sums of the same rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageReport {
+    /// When it was read.
+    pub now: DateTime<Utc>,
+    /// What it covers.
+    pub range: Range,
+    /// How long a step is.
+    pub step: Step,
+    /// The start of each step.
+    pub steps: Vec<DateTime<Utc>>,
+    /// Everything.
+    pub totals: Totals,
+    /// Everything in the equal range before.
+    pub previous: Totals,
+    /// The chosen split, dearest first. Together they are `totals`.
+    pub series: Vec<UsageSeries>,
+    /// Per key, dearest first. Together they are `totals`.
+    pub by_key: Vec<UsageRow>,
+    /// Per model, dearest first. Together they are `totals`.
+    pub by_model: Vec<UsageRow>,
+    /// Every key of the account, for the filter.
+    pub keys: Vec<(KeyId, String)>,
+    /// Every model the account has called, for the filter.
+    pub models: Vec<String>,
+}
