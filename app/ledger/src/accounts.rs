@@ -1,0 +1,150 @@
+//! Accounts: who pays.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    account::Role,
+    id::{AccountId, GrantId, UserId},
+};
+use sqlx::{PgConnection, PgPool};
+
+use crate::{Error, Ledger, Result, System, password, users};
+
+/// A new account with its wallet and its owner.
+#[derive(Debug, Clone)]
+pub struct NewCustomer {
+    /// The account's id.
+    pub account_id: AccountId,
+    /// Its name.
+    pub account_name: String,
+    /// Its wallet's id.
+    pub grant_id: GrantId,
+    /// The owner's id.
+    pub user_id: UserId,
+    /// The owner's address.
+    pub email: String,
+    /// The owner's password.
+    pub password: String,
+    /// Whether it belongs to demo mode.
+    pub is_demo: bool,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// An account, as the command line names it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct AccountSummary {
+    /// The account.
+    pub id: AccountId,
+    /// Its name.
+    pub name: String,
+    /// The address of an owner.
+    pub owner_email: Option<String>,
+    /// Whether its calls are admitted.
+    pub is_active: bool,
+}
+
+impl Ledger {
+    /// Makes an account, its wallet and its owner, or nothing at all.
+    ///
+    /// # Errors
+    /// [`Error::EmailTaken`]; [`Error::Invalid`] for an address, a name or a password that cannot be.
+    pub async fn sign_up(&self, new: NewCustomer) -> Result<()> {
+        create(&self.pool, new).await
+    }
+}
+
+impl System {
+    /// The same as [`Ledger::sign_up`], for the command line and the demo.
+    ///
+    /// # Errors
+    /// As [`Ledger::sign_up`].
+    pub async fn create_account(&self, new: NewCustomer) -> Result<()> {
+        create(&self.pool, new).await
+    }
+
+    /// The account of this id, this name, or this owner's address.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] when several bear the name.
+    pub async fn find_account(&self, text: &str) -> Result<AccountSummary> {
+        let rows = sqlx::query_as!(
+            AccountSummary,
+            r#"
+            select
+                a.account_id as "id: AccountId",
+                a.name,
+                a.status = 'active' as "is_active!",
+                (
+                    select u.email from memberships m join users u using (user_id)
+                    where m.account_id = a.account_id and m.role = 'owner'
+                    order by m.created_at limit 1
+                ) as owner_email
+            from accounts a
+            where a.account_id::text = $1 or a.name = $1 or exists (
+                select from memberships m join users u using (user_id)
+                where m.account_id = a.account_id and m.role = 'owner' and lower(u.email) = lower($1)
+            )
+            limit 2
+            "#,
+            text
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        match <[AccountSummary; 1]>::try_from(rows) {
+            Ok([account]) => Ok(account),
+            Err(rows) if rows.is_empty() => Err(Error::NotFound),
+            Err(_) => Err(Error::invalid("account", "several accounts bear this name: use the id")),
+        }
+    }
+
+    /// How many accounts there are, and how many of them belong to demo mode.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn count_accounts(&self) -> Result<(i64, i64)> {
+        let row = sqlx::query!(r#"select count(*) as "all!", count(*) filter (where is_demo) as "demo!" from accounts"#)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok((row.all, row.demo))
+    }
+}
+
+async fn create(pool: &PgPool, new: NewCustomer) -> Result<()> {
+    let email = users::parse_email(&new.email)?;
+    let password_hash = password::hash(new.password).await?;
+    let mut tx = pool.begin().await?;
+    sqlx::query!(
+        "insert into accounts (account_id, name, is_demo, created_at) values ($1, $2, $3, $4)",
+        new.account_id.uuid(),
+        new.account_name.trim(),
+        new.is_demo,
+        new.now
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "insert into grants (account_id, grant_id, kind, unit, starts_at) values ($1, $2, 'wallet', 'money', $3)",
+        new.account_id.uuid(),
+        new.grant_id.uuid(),
+        new.now
+    )
+    .execute(&mut *tx)
+    .await?;
+    users::insert(&mut tx, new.user_id, email, &password_hash, false, new.now).await?;
+    add_member(&mut tx, new.account_id, new.user_id, Role::Owner, new.now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn add_member(connection: &mut PgConnection, account: AccountId, user: UserId, role: Role, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "insert into memberships (account_id, user_id, role, created_at) values ($1, $2, $3, $4)",
+        account.uuid(),
+        user.uuid(),
+        role as Role,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! The call log and the receipt.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    billing::GrantKind,
+    call::{CallDetail, CallPage, CallRow, Outcome, PaidBy},
+    filter::CallFilter,
+    id::{AccountId, CallId, GrantId},
+    pricing::{self, Discount},
+    rates::Rates,
+};
+use sqlx::{PgPool, Postgres, QueryBuilder, Row, types::Json};
+
+use crate::{
+    AccountReader, Error, Meter, Result,
+    settled::{self, CallRecord},
+};
+
+impl AccountReader {
+    /// A page of calls, newest first. Pages by key, so that the thousandth costs what the first does.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn calls(&self, filter: &CallFilter, before: Option<CallId>, limit: i64, now: DateTime<Utc>) -> Result<CallPage> {
+        let mut calls = self.calls_query(filter, before, limit + 1, now).build().fetch_all(&self.pool).await?;
+        let more = calls.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+        calls.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let calls = calls
+            .into_iter()
+            .map(|row| Ok(row_of(settled::from_json(row.try_get("record")?)?, row.try_get("key_name")?)))
+            .collect::<Result<Vec<_>>>()?;
+        let next = calls.last().filter(|_| more).map(|row| row.id);
+        Ok(CallPage { calls, next })
+    }
+
+    /// One call of this account, with its receipt recomputed from its counts and its price version.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for another account's call.
+    pub async fn call(&self, call: CallId) -> Result<CallDetail> {
+        detail(&self.pool, self.account, call).await
+    }
+
+    fn calls_query(&self, filter: &CallFilter, before: Option<CallId>, limit: i64, now: DateTime<Utc>) -> QueryBuilder<Postgres> {
+        let range = filter.period.range(now);
+        let mut query = QueryBuilder::new(
+            "select to_jsonb(c) as record, coalesce(k.name, '') as key_name \
+             from calls c left join api_keys k using (account_id, key_id) where c.account_id = ",
+        );
+        query.push_bind(self.account.uuid());
+        query.push(" and c.started_at >= ").push_bind(range.from).push(" and c.started_at < ").push_bind(range.to);
+        if let Some((started_at, call)) = before.and_then(|call| Some((call.started_at()?, call))) {
+            query.push(" and (c.started_at, c.call_id) < (").push_bind(started_at).push(", ").push_bind(call.uuid()).push(")");
+        }
+        if let Some(key) = filter.key {
+            query.push(" and c.key_id = ").push_bind(key.uuid());
+        }
+        if let Some(model) = &filter.model {
+            query.push(" and c.model = ").push_bind(model.clone());
+        }
+        if let Some(outcome) = filter.outcome {
+            query.push(" and c.outcome = ").push_bind(outcome as Outcome);
+        }
+        if let Some(stream) = filter.stream {
+            query.push(" and c.stream = ").push_bind(stream);
+        }
+        query.push(" order by c.started_at desc, c.call_id desc limit ").push_bind(limit);
+        query
+    }
+}
+
+impl Meter {
+    /// One call, for the holder of one of the account's keys.
+    ///
+    /// # Errors
+    /// As [`AccountReader::call`].
+    pub async fn generation(&self, account: AccountId, call: CallId) -> Result<CallDetail> {
+        detail(&self.pool, account, call).await
+    }
+}
+
+async fn detail(pool: &PgPool, account: AccountId, call: CallId) -> Result<CallDetail> {
+    let started_at = call.started_at().ok_or(Error::NotFound)?;
+    let row = sqlx::query!(
+        r#"
+        select
+            to_jsonb(c) as "record!", coalesce(k.name, '') as "key_name!", v.rates as "rates: Json<Rates>", v.effective_from
+        from calls c
+        join price_versions v using (price_id)
+        left join api_keys k using (account_id, key_id)
+        where c.account_id = $1 and c.started_at = $2 and c.call_id = $3
+        "#,
+        account.uuid(),
+        started_at,
+        call.uuid()
+    )
+    .fetch_optional(pool)
+    .await?
+    .ok_or(Error::NotFound)?;
+    let record = settled::from_json(row.record)?;
+    let discount = Discount::from_bps(record.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?;
+    let receipt = pricing::price(&record.usage(), &row.rates, discount).map_err(|error| Error::Corrupt(error.to_string()))?;
+    let paid_by = paid_by(pool, account, &record).await?;
+    Ok(CallDetail {
+        provider: record.provider.clone(),
+        upstream_model: record.upstream_model.clone(),
+        http_status: record.http_status,
+        receipt,
+        price_id: record.price_id,
+        price_effective_from: row.effective_from,
+        held: domain::money::Amount::from_nanos(record.held),
+        paid_by,
+        journal_id: record.journal_id,
+        posted_at: record.posted_at,
+        raw_usage: record.raw_usage.clone(),
+        row: row_of(record, row.key_name),
+    })
+}
+
+async fn paid_by(pool: &PgPool, account: AccountId, record: &CallRecord) -> Result<Vec<PaidBy>> {
+    let grants: Vec<_> = record.paid_by.iter().map(|share| share.grant_id.uuid()).collect();
+    let kinds = sqlx::query!(
+        r#"
+        select grant_id as "grant: GrantId", kind as "kind: GrantKind" from grants where account_id = $1 and grant_id = any($2)
+        "#,
+        account.uuid(),
+        &grants
+    )
+    .fetch_all(pool)
+    .await?;
+    let shares = record.paid_by.iter().filter_map(|share| {
+        let kind = kinds.iter().find(|row| row.grant == share.grant_id)?.kind;
+        Some(PaidBy { grant: share.grant_id, kind, amount: domain::money::Amount::from_nanos(share.amount) })
+    });
+    Ok(shares.collect())
+}
+
+fn row_of(record: CallRecord, key_name: String) -> CallRow {
+    CallRow {
+        id: record.call_id,
+        started_at: record.started_at,
+        key_id: record.key_id,
+        key_name,
+        stream: record.stream,
+        outcome: record.outcome,
+        source: record.source,
+        usage: record.usage(),
+        amount: record.charge(),
+        latency_ms: record.latency_ms,
+        first_byte_ms: record.first_byte_ms,
+        model: record.model,
+    }
+}

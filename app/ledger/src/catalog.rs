@@ -1,0 +1,290 @@
+//! Providers and models.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    catalog::{DisconnectPolicy, Model, OutputCapField, PriceKind, PriceVersion, Provider, UsageMode},
+    id::{ModelId, PriceId, ProviderId},
+    rates::Rates,
+    tokens::Tokens,
+};
+use sqlx::{PgPool, types::Json};
+
+use crate::{Error, Meter, Result, System, secrets::SecretKey};
+
+/// An upstream to be added.
+#[derive(Debug, Clone)]
+pub struct NewProvider<'a> {
+    /// Its id.
+    pub id: ProviderId,
+    /// What operators call it.
+    pub name: &'a str,
+    /// Up to and including the version segment.
+    pub base_url: &'a str,
+    /// Its credential, sealed under the name as context; see [`SecretKey::seal`].
+    pub credential: Option<Vec<u8>>,
+    /// See [`UsageMode`].
+    pub usage_mode: UsageMode,
+    /// See [`DisconnectPolicy`].
+    pub on_disconnect: DisconnectPolicy,
+    /// Whether its address may be on a private network.
+    pub allow_private: bool,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// A model to be added.
+#[derive(Debug, Clone)]
+pub struct NewModel<'a> {
+    /// Its id.
+    pub id: ModelId,
+    /// What customers call it.
+    pub name: &'a str,
+    /// The provider's name.
+    pub provider: &'a str,
+    /// What the provider calls it.
+    pub upstream_name: &'a str,
+    /// The most tokens that a prompt and its completion can have together.
+    pub context_window: Tokens,
+    /// Output tokens to hold when the client names no cap.
+    pub default_output_hold: Tokens,
+    /// See [`OutputCapField`].
+    pub output_cap_field: OutputCapField,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// An upstream with what opens it.
+#[derive(Clone)]
+pub struct Upstream {
+    /// The provider.
+    pub provider: Provider,
+    /// Its credential in the clear. Never logged.
+    pub credential: Option<String>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+/// A model with its sale prices, in force and scheduled, oldest first.
+#[derive(Debug, Clone)]
+pub struct CatalogModel {
+    /// The model.
+    pub model: Model,
+    /// Its sale prices.
+    pub sale: Vec<PriceVersion>,
+}
+
+/// Everything that the proxy looks up instead of asking the database.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// By id.
+    pub providers: HashMap<ProviderId, Upstream>,
+    /// By public name.
+    pub models: HashMap<String, CatalogModel>,
+}
+
+impl System {
+    /// Adds a provider.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] for a name in use.
+    pub async fn add_provider(&self, new: NewProvider<'_>) -> Result<()> {
+        sqlx::query!(
+            r#"
+            insert into providers (provider_id, name, base_url, credential, usage_mode, on_disconnect, allow_private, created_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8)
+            "#,
+            new.id.uuid(),
+            new.name,
+            new.base_url,
+            new.credential,
+            new.usage_mode as UsageMode,
+            new.on_disconnect as DisconnectPolicy,
+            new.allow_private,
+            new.now
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Moves a provider to another address.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn set_provider_url(&self, name: &str, base_url: &str) -> Result<()> {
+        let updated = sqlx::query!("update providers set base_url = $2 where name = $1", name, base_url).execute(&self.pool).await?;
+        if updated.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+    }
+
+    /// Every provider, by name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn providers(&self) -> Result<Vec<Provider>> {
+        Ok(stored_providers(&self.pool).await?.into_iter().map(|(provider, _)| provider).collect())
+    }
+
+    /// Adds a model. It is refused to customers until it has a price.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown provider, [`Error::Taken`] for a name in use, [`Error::Invalid`] for numbers that cannot be.
+    pub async fn add_model(&self, new: NewModel<'_>) -> Result<()> {
+        let inserted = sqlx::query!(
+            r#"
+            insert into models (model_id, name, provider_id, upstream_name, context_window, default_output_hold, output_cap_field, created_at)
+            select $1, $2, provider_id, $4, $5, $6, $7, $8 from providers where name = $3
+            "#,
+            new.id.uuid(),
+            new.name,
+            new.provider,
+            new.upstream_name,
+            new.context_window.get(),
+            new.default_output_hold.get(),
+            new.output_cap_field as OutputCapField,
+            new.now
+        )
+        .execute(&self.pool)
+        .await?;
+        if inserted.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+    }
+
+    /// Every model, by name.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn models(&self) -> Result<Vec<Model>> {
+        models(&self.pool).await
+    }
+}
+
+impl Meter {
+    /// Providers, models and sale prices, as of `now`.
+    ///
+    /// A credential that does not open leaves its provider without one, loudly: the others keep working.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]; [`Error::Corrupt`] when a stored price means nothing.
+    pub async fn catalog(&self, key: &SecretKey, now: DateTime<Utc>) -> Result<Catalog> {
+        let providers = stored_providers(&self.pool).await?.into_iter().map(|(provider, sealed)| {
+            let credential = sealed.and_then(|sealed| match key.open(&sealed, &provider.name) {
+                Ok(credential) => Some(credential),
+                Err(error) => {
+                    tracing::error!(provider = provider.name, %error, "calls to this provider go out without a credential");
+                    None
+                }
+            });
+            (provider.id, Upstream { provider, credential })
+        });
+        let mut sale: HashMap<ModelId, Vec<PriceVersion>> = HashMap::new();
+        for version in current_and_scheduled(&self.pool, PriceKind::Sale, now).await? {
+            sale.entry(version.model_id).or_default().push(version);
+        }
+        let models = models(&self.pool).await?.into_iter().map(|model| {
+            let sale = sale.remove(&model.id).unwrap_or_default();
+            (model.name.clone(), CatalogModel { model, sale })
+        });
+        Ok(Catalog { providers: providers.collect(), models: models.collect() })
+    }
+}
+
+async fn stored_providers(pool: &PgPool) -> Result<Vec<(Provider, Option<Vec<u8>>)>> {
+    let rows = sqlx::query!(
+        r#"
+        select
+            provider_id as "provider_id: ProviderId", name, base_url, credential,
+            usage_mode as "usage_mode: UsageMode", on_disconnect as "on_disconnect: DisconnectPolicy", allow_private
+        from providers
+        order by name
+        "#
+    )
+    .fetch_all(pool)
+    .await?;
+    let providers = rows.into_iter().map(|row| {
+        let provider = Provider {
+            id: row.provider_id,
+            name: row.name,
+            base_url: row.base_url,
+            usage_mode: row.usage_mode,
+            on_disconnect: row.on_disconnect,
+            allow_private: row.allow_private,
+            has_credential: row.credential.is_some(),
+        };
+        (provider, row.credential)
+    });
+    Ok(providers.collect())
+}
+
+pub(crate) async fn models(pool: &PgPool) -> Result<Vec<Model>> {
+    let models = sqlx::query_as!(
+        Model,
+        r#"
+        select
+            m.model_id as "id: ModelId", m.name, m.provider_id as "provider_id: ProviderId", p.name as provider, m.upstream_name,
+            m.context_window as "context_window: Tokens", m.default_output_hold as "default_output_hold: Tokens",
+            m.output_cap_field as "output_cap_field: OutputCapField"
+        from models m
+        join providers p using (provider_id)
+        order by m.name
+        "#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(models)
+}
+
+/// Per model the version in force at `now`, if any, and those that follow, oldest first.
+pub(crate) async fn current_and_scheduled(pool: &PgPool, kind: PriceKind, now: DateTime<Utc>) -> Result<Vec<PriceVersion>> {
+    let rows = sqlx::query_as!(
+        PriceRow,
+        r#"
+        select
+            price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
+            rates as "rates: Json<Rates>", created_at, created_by
+        from price_versions v
+        where kind = $1 and effective_from >= coalesce(
+            (
+                select max(effective_from) from price_versions o
+                where o.model_id = v.model_id and o.kind = v.kind and o.effective_from <= $2
+            ),
+            '-infinity'
+        )
+        order by effective_from
+        "#,
+        kind as PriceKind,
+        now
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(PriceVersion::from).collect())
+}
+
+/// A [`PriceVersion`] as it is stored.
+pub(crate) struct PriceRow {
+    pub(crate) id: PriceId,
+    pub(crate) model_id: ModelId,
+    pub(crate) kind: PriceKind,
+    pub(crate) effective_from: DateTime<Utc>,
+    pub(crate) rates: Json<Rates>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) created_by: String,
+}
+
+impl From<PriceRow> for PriceVersion {
+    fn from(row: PriceRow) -> Self {
+        Self {
+            id: row.id,
+            model_id: row.model_id,
+            kind: row.kind,
+            effective_from: row.effective_from,
+            rates: row.rates.0,
+            created_at: row.created_at,
+            created_by: row.created_by,
+        }
+    }
+}

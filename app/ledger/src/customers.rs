@@ -1,0 +1,105 @@
+//! Customers, as operators see them.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    account::Customer,
+    billing::{Balance, JournalPage},
+    id::{AccountId, JournalId},
+    money::Amount,
+    period::Period,
+};
+
+use crate::{Error, Operator, Result, grants, journal};
+
+/// More than a page can show well; a search narrows it.
+const CUSTOMERS_MAX: i64 = 200;
+
+impl Operator {
+    /// Accounts by name, at most 200; `search` is a part of a name, of an owner's address, or an id.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn customers(&self, search: Option<&str>, now: DateTime<Utc>) -> Result<Vec<Customer>> {
+        let pattern = search.map(str::trim).filter(|text| !text.is_empty()).map(like);
+        self.select(None, pattern.as_deref(), now).await
+    }
+
+    /// One account.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn customer(&self, account: AccountId, now: DateTime<Utc>) -> Result<Customer> {
+        self.select(Some(account), None, now).await?.pop().ok_or(Error::NotFound)
+    }
+
+    /// Its credit.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn customer_balance(&self, account: AccountId, now: DateTime<Utc>) -> Result<Balance> {
+        grants::balance(&self.pool, account, now).await
+    }
+
+    /// Its postings, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn customer_journal(&self, account: AccountId, before: Option<JournalId>, limit: i64) -> Result<JournalPage> {
+        journal::page(&self.pool, account, before, limit).await
+    }
+
+    async fn select(&self, account: Option<AccountId>, pattern: Option<&str>, now: DateTime<Utc>) -> Result<Vec<Customer>> {
+        let customers = sqlx::query_as!(
+            Customer,
+            r#"
+            select
+                a.account_id as "id: AccountId", a.name, a.status = 'active' as "is_active!", a.created_at,
+                owner.email as "owner_email?",
+                coalesce(credit.posted, 0)::bigint as "balance!: Amount",
+                coalesce(credit.leased, 0)::bigint as "reserved!: Amount",
+                coalesce(spent.amount, 0)::bigint as "spent_30_days!: Amount"
+            from accounts a
+            left join lateral (
+                select u.email from memberships m join users u using (user_id)
+                where m.account_id = a.account_id and m.role = 'owner'
+                order by m.created_at limit 1
+            ) owner on true
+            left join lateral (
+                select sum(posted) as posted, sum(leased) as leased from grants g
+                where g.account_id = a.account_id and g.unit = 'money' and g.starts_at <= $3 and (g.expires_at is null or g.expires_at > $3)
+            ) credit on true
+            left join lateral (
+                select sum(amount) as amount from usage_daily d where d.account_id = a.account_id and d.day >= $4
+            ) spent on true
+            where ($1::uuid is null or a.account_id = $1)
+                and ($2::text is null or a.name ilike $2 or owner.email ilike $2 or a.account_id::text ilike $2)
+            order by lower(a.name), a.account_id
+            limit $5
+            "#,
+            account.map(AccountId::uuid),
+            pattern,
+            now,
+            Period::Last30Days.range(now).from,
+            CUSTOMERS_MAX
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(customers)
+    }
+}
+
+/// A pattern that matches the text itself anywhere: what a person types is no wildcard.
+fn like(text: &str) -> String {
+    let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+    format!("%{escaped}%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_types_is_no_wildcard() {
+        assert_eq!(like(r"50%_\"), r"%50\%\_\\%");
+    }
+}

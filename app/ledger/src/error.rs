@@ -1,0 +1,101 @@
+//! The one error of the crate: each variant is something a caller does differently.
+
+use domain::money::Amount;
+
+/// What the ledger answers.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why the ledger did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing, or it is somebody else's.
+    #[error("not found")]
+    NotFound,
+    /// The person may not do this.
+    #[error("not allowed")]
+    Forbidden,
+    /// Unknown address or wrong password; which of the two is not said.
+    #[error("the e-mail address or the password is wrong")]
+    BadCredentials,
+    /// Somebody signed up with this address before.
+    #[error("this e-mail address is already in use")]
+    EmailTaken,
+    /// A thing of this kind and name exists.
+    #[error("{0} already exists")]
+    Taken(&'static str),
+    /// The account's credit does not cover it.
+    #[error("insufficient credit: {needed} needed, {available} available")]
+    InsufficientCredit {
+        /// What was asked for.
+        needed: Amount,
+        /// What could have been had.
+        available: Amount,
+    },
+    /// The idempotency key was used for something else.
+    #[error("this idempotency key was used for another request")]
+    IdempotencyConflict,
+    /// A price may not change under calls that are being admitted.
+    #[error("a price takes effect at least 10 seconds from now")]
+    PriceTooSoon,
+    /// The account does not admit calls.
+    #[error("the account is suspended")]
+    AccountSuspended,
+    /// The key was revoked or has expired.
+    #[error("the key was revoked or has expired")]
+    KeyRevoked,
+    /// What was typed cannot be.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Which input.
+        field: &'static str,
+        /// What is wrong, and what to write instead.
+        problem: String,
+    },
+    /// The database is away or refused the statement.
+    #[error("the database is not available: {0}")]
+    Unavailable(sqlx::Error),
+    /// A stored value means nothing: the database was changed by hand, or a secret key is not the one it was written with.
+    #[error("the database holds something unexpected: {0}")]
+    Corrupt(String),
+}
+
+impl Error {
+    pub(crate) fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Invalid { field, problem: problem.into() }
+    }
+
+    /// Whether the row itself is at fault, so that repeating the statement cannot help: SQLSTATE classes 22 (data) and 23 (constraint).
+    pub(crate) fn is_of_the_data(&self) -> bool {
+        match self {
+            Self::Unavailable(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+            }
+            Self::Corrupt(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Every constraint that a person can run into has its own answer.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let constraint = error.as_database_error().and_then(|database| database.constraint());
+        match constraint {
+            Some("users_email_is_unique") => Self::EmailTaken,
+            Some("users_email_is_short") => Self::invalid("email", "write an address of 3 to 254 characters"),
+            Some("accounts_name_is_short") => Self::invalid("name", "write 1 to 200 characters"),
+            Some("api_keys_name_is_short") => Self::invalid("name", "write 1 to 100 characters"),
+            Some("providers_name_is_unique") => Self::Taken("a provider of this name"),
+            Some("providers_name_is_short") => Self::invalid("name", "write 1 to 100 characters"),
+            Some("models_name_is_unique") => Self::Taken("a model of this name"),
+            Some("models_name_is_short") => Self::invalid("name", "write 1 to 200 characters"),
+            Some("models_context_window_is_positive") => Self::invalid("context window", "write a number above 0"),
+            Some("models_output_hold_fits") => Self::invalid("default output hold", "write a number from 1 to the context window"),
+            Some("price_versions_are_unique") => Self::Taken("a price of this model from this instant on"),
+            _ => match error {
+                sqlx::Error::RowNotFound => Self::NotFound,
+                other => Self::Unavailable(other),
+            },
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Money in, and the books as a statement.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    billing::{JournalKind, JournalPage, JournalRow},
+    id::{AccountId, GrantId, JournalId},
+    money::Amount,
+};
+use sha2::{Digest, Sha256};
+use sqlx::{PgConnection, PgPool};
+
+use crate::{AccountOwner, AccountReader, Error, Operator, Result, leases, posting};
+
+/// A movement of money that somebody asked for.
+#[derive(Debug, Clone)]
+pub struct MoneyIn<'a> {
+    /// The posting's id.
+    pub journal_id: JournalId,
+    /// How much. Above zero, except that an operator's adjustment may take back.
+    pub amount: Amount,
+    /// The same key again is the same request, however often it arrives.
+    pub idempotency_key: &'a str,
+    /// Why, in words.
+    pub memo: &'a str,
+    /// Who asks.
+    pub actor: &'a str,
+    /// When it happened.
+    pub now: DateTime<Utc>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Posted {
+    /// The posting: the first one, if the request was repeated.
+    pub journal_id: JournalId,
+    /// Whether the same request had been posted before.
+    pub replayed: bool,
+}
+
+impl AccountOwner {
+    /// Pays into the wallet.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an amount that is not above zero, [`Error::IdempotencyConflict`].
+    pub async fn top_up(&self, money: MoneyIn<'_>) -> Result<Posted> {
+        if money.amount <= Amount::ZERO {
+            return Err(Error::invalid("amount", "write an amount above zero"));
+        }
+        move_money(&self.pool, self.account, JournalKind::TopUp, &money).await
+    }
+}
+
+impl Operator {
+    /// Credits a wallet, or takes back what is still available.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown account, [`Error::Invalid`] for zero or a missing reason, [`Error::InsufficientCredit`] when taking
+    /// back what is held or spent, [`Error::IdempotencyConflict`].
+    pub async fn credit(&self, account: AccountId, money: MoneyIn<'_>) -> Result<Posted> {
+        if money.amount.is_zero() {
+            return Err(Error::invalid("amount", "write an amount other than zero"));
+        }
+        if money.memo.trim().is_empty() {
+            return Err(Error::invalid("reason", "say why: the customer reads it in the journal"));
+        }
+        move_money(&self.pool, account, JournalKind::Adjustment, &money).await
+    }
+}
+
+impl AccountReader {
+    /// The account's postings, newest first, each with the balance after it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn journal(&self, before: Option<JournalId>, limit: i64) -> Result<JournalPage> {
+        page(&self.pool, self.account, before, limit).await
+    }
+}
+
+async fn move_money(pool: &PgPool, account: AccountId, kind: JournalKind, money: &MoneyIn<'_>) -> Result<Posted> {
+    if money.idempotency_key.is_empty() {
+        return Err(Error::invalid("idempotency key", "send one"));
+    }
+    let mut tx = pool.begin().await?;
+    let grants = leases::lock_grants(&mut tx, &[account]).await?;
+    let wallet = grants.iter().find(|(_, _, is_wallet)| *is_wallet).map(|(_, grant, _)| *grant).ok_or(Error::NotFound)?;
+    let digest = request_digest(kind, money);
+    if let Some(posted) = posted_before(&mut tx, account, money.idempotency_key, &digest).await? {
+        return Ok(posted);
+    }
+    change_wallet(&mut tx, account, wallet, money.amount).await?;
+    let posted_at = posting::now_in_postgres(&mut tx).await?;
+    insert(&mut tx, account, kind, money, &digest, posted_at).await?;
+    let other = if kind == JournalKind::TopUp { "cash" } else { "adjustment" };
+    insert_entries(&mut tx, account, money, wallet, other).await?;
+    tx.commit().await?;
+    Ok(Posted { journal_id: money.journal_id, replayed: false })
+}
+
+/// What was asked under an idempotency key; time and ids are the server's own and differ when a request is repeated.
+fn request_digest(kind: JournalKind, money: &MoneyIn<'_>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [kind.label(), &money.amount.to_string(), money.memo, money.actor] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+async fn posted_before(connection: &mut PgConnection, account: AccountId, key: &str, digest: &[u8; 32]) -> Result<Option<Posted>> {
+    let row = sqlx::query!(
+        r#"
+        select journal_id as "journal_id: JournalId", request_digest as "digest!"
+        from journal
+        where account_id = $1 and idempotency_key = $2
+        "#,
+        account.uuid(),
+        key
+    )
+    .fetch_optional(connection)
+    .await?;
+    match row {
+        None => Ok(None),
+        Some(row) if row.digest == digest => Ok(Some(Posted { journal_id: row.journal_id, replayed: true })),
+        Some(_) => Err(Error::IdempotencyConflict),
+    }
+}
+
+/// Taking back obeys the condition of a lease: what is held or spent is not there to be taken.
+async fn change_wallet(connection: &mut PgConnection, account: AccountId, wallet: GrantId, amount: Amount) -> Result<()> {
+    let row = sqlx::query!(
+        r#"
+        update grants set posted = posted + $3
+        where account_id = $1 and grant_id = $2 and ($3::bigint > 0 or posted - leased - floor + $3 >= 0)
+        returning grant_id
+        "#,
+        account.uuid(),
+        wallet.uuid(),
+        amount.nanos()
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(too_much)?;
+    if row.is_some() {
+        return Ok(());
+    }
+    let available = sqlx::query_scalar!(
+        r#"select (posted - leased - floor) as "available!: Amount" from grants where account_id = $1 and grant_id = $2"#,
+        account.uuid(),
+        wallet.uuid()
+    )
+    .fetch_one(connection)
+    .await?;
+    Err(Error::InsufficientCredit { needed: amount.checked_neg().unwrap_or(Amount::MAX), available })
+}
+
+/// "Numeric value out of range" is a wallet that cannot hold that much.
+fn too_much(error: sqlx::Error) -> Error {
+    let out_of_range = error.as_database_error().is_some_and(|database| database.code().as_deref() == Some("22003"));
+    if out_of_range { Error::invalid("amount", "the balance would be too large") } else { error.into() }
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    account: AccountId,
+    kind: JournalKind,
+    money: &MoneyIn<'_>,
+    digest: &[u8; 32],
+    posted_at: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        r#"
+        insert into journal (account_id, journal_id, kind, memo, actor, idempotency_key, request_digest, event_at, posted_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        "#,
+        account.uuid(),
+        money.journal_id.uuid(),
+        kind as JournalKind,
+        money.memo.trim(),
+        money.actor,
+        money.idempotency_key,
+        &digest[..],
+        money.now,
+        posted_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_entries(
+    connection: &mut PgConnection,
+    account: AccountId,
+    money: &MoneyIn<'_>,
+    wallet: GrantId,
+    other: &str,
+) -> Result<()> {
+    let counter = money.amount.checked_neg().ok_or_else(|| Error::invalid("amount", "is too large"))?;
+    sqlx::query!(
+        r#"
+        insert into entries (account_id, journal_id, line, book, unit, grant_id, amount)
+        values ($1, $2, 1, 'grant', 'money', $3, $4), ($1, $2, 2, $5, 'money', null, $6)
+        "#,
+        account.uuid(),
+        money.journal_id.uuid(),
+        wallet.uuid(),
+        money.amount.nanos(),
+        other,
+        counter.nanos()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The balance after a posting is today's balance less everything posted since, read in one snapshot: the statement and the balance above it
+/// cannot disagree.
+pub(crate) async fn page(pool: &PgPool, account: AccountId, before: Option<JournalId>, limit: i64) -> Result<JournalPage> {
+    let rows = sqlx::query!(
+        r#"
+        with start as (
+            select posted_at, journal_id from journal where account_id = $1 and journal_id = $2
+        ), page as (
+            select j.*
+            from journal j
+            where j.account_id = $1 and ($2::uuid is null or (j.posted_at, j.journal_id) < (select posted_at, journal_id from start))
+            order by j.posted_at desc, j.journal_id desc
+            limit $3
+        ), sums as (
+            select p.journal_id, sum(e.amount) as amount
+            from page p
+            join entries e on e.account_id = p.account_id and e.journal_id = p.journal_id and e.book = 'grant'
+            group by p.journal_id
+        ), after as (
+            select coalesce(sum(e.amount), 0) as amount
+            from journal j
+            join entries e using (account_id, journal_id)
+            where $2::uuid is not null and e.book = 'grant' and j.account_id = $1
+                and (j.posted_at, j.journal_id) >= (select posted_at, journal_id from start)
+        ), today as (
+            select coalesce(sum(posted), 0) as amount from grants where account_id = $1 and unit = 'money'
+        )
+        select
+            p.journal_id as "id!: JournalId", p.kind as "kind!: JournalKind", p.memo as "memo!", p.actor as "actor!", p.event_at as "event_at!",
+            p.posted_at as "posted_at!",
+            coalesce(s.amount, 0)::bigint as "amount!: Amount",
+            (
+                (select amount from today) - (select amount from after)
+                - coalesce(sum(s.amount) over (
+                    order by p.posted_at desc, p.journal_id desc rows between unbounded preceding and 1 preceding
+                ), 0)
+            )::bigint as "balance_after!: Amount"
+        from page p
+        left join sums s using (journal_id)
+        order by p.posted_at desc, p.journal_id desc
+        "#,
+        account.uuid(),
+        before.map(JournalId::uuid),
+        limit + 1
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut rows: Vec<_> = rows
+        .into_iter()
+        .map(|row| JournalRow {
+            id: row.id,
+            kind: row.kind,
+            memo: row.memo,
+            actor: row.actor,
+            event_at: row.event_at,
+            posted_at: row.posted_at,
+            amount: row.amount,
+            balance_after: row.balance_after,
+        })
+        .collect();
+    let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = rows.last().filter(|_| more).map(|row| row.id);
+    Ok(JournalPage { rows, next })
+}

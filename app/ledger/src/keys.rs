@@ -1,0 +1,198 @@
+//! API keys: made and revoked by the account, found by the proxy.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    account::Key,
+    id::{AccountId, KeyId},
+    key::ApiKey,
+    money::Amount,
+    period::Period,
+    pricing::Discount,
+};
+use sha2::{Digest, Sha256};
+
+use crate::{AccountMember, AccountReader, Error, Meter, Result, System};
+
+/// SHA-256 of a key. 160 random bits need no slow hash: there is nothing to guess.
+#[must_use]
+pub fn digest(key: &ApiKey) -> [u8; 32] {
+    Sha256::digest(key.expose().as_bytes()).into()
+}
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct NewKey<'a> {
+    /// Its id. The same id again makes no second key.
+    pub id: KeyId,
+    /// The key itself; only its digest and last four characters are stored.
+    pub secret: &'a ApiKey,
+    /// What its owner calls it.
+    pub name: &'a str,
+    /// When it stops working by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// What the proxy needs to know of a key.
+#[derive(Debug, Clone)]
+pub struct KeyEntry {
+    /// Who pays.
+    pub account_id: AccountId,
+    /// The key.
+    pub key_id: KeyId,
+    /// Its name.
+    pub name: String,
+    /// Its last four characters.
+    pub last_four: String,
+    /// When it stops working by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// Whether the account admits calls.
+    pub account_is_active: bool,
+    /// The account's discount.
+    pub discount: Discount,
+}
+
+impl KeyEntry {
+    /// Whether the key opens the proxy at this instant.
+    #[must_use]
+    pub fn works_at(&self, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|expiry| now < expiry)
+    }
+}
+
+impl AccountMember {
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] when this id was used, so that a repeated request is not a second key; [`Error::Invalid`] for a name or an expiry
+    /// that cannot be.
+    pub async fn create_key(&self, new: NewKey<'_>) -> Result<()> {
+        if new.expires_at.is_some_and(|expiry| expiry <= new.now) {
+            return Err(Error::invalid("expires", "choose a day that is still to come"));
+        }
+        let mut tx = self.pool.begin().await?;
+        let inserted = sqlx::query!(
+            "insert into api_keys (account_id, key_id, name, last_four, created_at, expires_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+            self.account.uuid(),
+            new.id.uuid(),
+            new.name.trim(),
+            new.secret.last_four(),
+            new.now,
+            new.expires_at
+        )
+        .execute(&mut *tx)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            return Err(Error::Taken("this key"));
+        }
+        sqlx::query!(
+            "insert into key_digests (digest, account_id, key_id) values ($1, $2, $3)",
+            &digest(new.secret)[..],
+            self.account.uuid(),
+            new.id.uuid()
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Revokes a key for good. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn revoke_key(&self, key: KeyId, now: DateTime<Utc>) -> Result<()> {
+        let updated = sqlx::query!(
+            "update api_keys set revoked_at = coalesce(revoked_at, $3) where account_id = $1 and key_id = $2",
+            self.account.uuid(),
+            key.uuid(),
+            now
+        )
+        .execute(&self.pool)
+        .await?;
+        if updated.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+    }
+}
+
+impl AccountReader {
+    /// Every key of the account: those that work first, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn keys(&self, now: DateTime<Utc>) -> Result<Vec<Key>> {
+        let month = Period::ThisMonth.range(now);
+        let keys = sqlx::query_as!(
+            Key,
+            r#"
+            select
+                k.key_id as "id: KeyId", k.name, k.last_four, k.created_at, k.expires_at, k.revoked_at,
+                (select max(hour) from usage_hourly h where h.account_id = k.account_id and h.key_id = k.key_id) as last_used,
+                (
+                    select coalesce(sum(d.amount), 0)::bigint from usage_daily d
+                    where d.account_id = k.account_id and d.key_id = k.key_id and d.day >= $2 and d.day < $3
+                ) as "spent_this_month!: Amount"
+            from api_keys k
+            where k.account_id = $1
+            order by k.revoked_at is not null, k.created_at desc, k.key_id
+            "#,
+            self.account.uuid(),
+            month.from,
+            month.to
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(keys)
+    }
+}
+
+impl System {
+    /// The account that a key belongs to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn account_of_key(&self, key: KeyId) -> Result<AccountId> {
+        sqlx::query_scalar!(r#"select account_id as "account_id: AccountId" from api_keys where key_id = $1"#, key.uuid())
+            .fetch_optional(&self.pool)
+            .await?
+            .ok_or(Error::NotFound)
+    }
+}
+
+impl Meter {
+    /// Finds the key of this digest.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn key(&self, digest: &[u8; 32]) -> Result<Option<KeyEntry>> {
+        let row = sqlx::query!(
+            r#"
+            select
+                k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.name, k.last_four, k.expires_at, k.revoked_at,
+                a.status = 'active' as "is_active!", a.discount_bps
+            from key_digests d
+            join api_keys k using (account_id, key_id)
+            join accounts a using (account_id)
+            where d.digest = $1
+            "#,
+            &digest[..]
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            Ok(KeyEntry {
+                account_id: row.account_id,
+                key_id: row.key_id,
+                name: row.name,
+                last_four: row.last_four,
+                expires_at: row.expires_at,
+                revoked_at: row.revoked_at,
+                account_is_active: row.is_active,
+                discount: Discount::from_bps(row.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
+            })
+        })
+        .transpose()
+    }
+}

@@ -1,0 +1,314 @@
+//! Holds: credit that is set aside while a call runs.
+//!
+//! A lease covers exactly one call. It is taken only while every grant it touches is locked, so that any number of calls at once cannot hold
+//! more than there is.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    id::{AccountId, CallId, GrantId, KeyId, PriceId},
+    money::Amount,
+    pricing::Discount,
+    tokens::Tokens,
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{Error, Meter, Result, Share, grants};
+
+/// A call that is about to be forwarded, with all that is needed to settle it should its proxy die.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Who pays.
+    pub account_id: AccountId,
+    /// The call.
+    pub call_id: CallId,
+    /// The key it is made with.
+    pub key_id: KeyId,
+    /// The model the client asked for.
+    pub model: String,
+    /// The provider's name.
+    pub provider: String,
+    /// The sale price in force.
+    pub price_id: PriceId,
+    /// The discount in force.
+    pub discount: Discount,
+    /// Whether the answer will be a stream.
+    pub stream: bool,
+    /// Prompt tokens, counted before the call.
+    pub input_estimate: Tokens,
+    /// The most that the call can cost: [`domain::pricing::upper_bound`]. Above zero.
+    pub held: Amount,
+    /// The proxy that runs the call.
+    pub proxy: Uuid,
+    /// After this instant the proxy is taken for dead.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Meter {
+    /// Holds a call's upper bound, from several grants if need be, or nothing.
+    ///
+    /// Key and account are looked at again under the same transaction: what was revoked a moment ago admits nothing.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientCredit`] with what is available, [`Error::KeyRevoked`], [`Error::AccountSuspended`], [`Error::Unavailable`].
+    pub async fn lease(&self, intent: &Intent, now: DateTime<Utc>) -> Result<()> {
+        let mut tx = self.pool.begin().await?;
+        check_caller(&mut tx, intent, now).await?;
+        let available = grants::lock_available(&mut tx, intent.account_id, now).await?;
+        let shares = grants::split(intent.held, &available)?;
+        insert_intent(&mut tx, intent).await?;
+        insert_leases(&mut tx, intent, &shares).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Gives back the hold of a call that was never forwarded.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn release(&self, account: AccountId, call: CallId) -> Result<()> {
+        let mut tx = self.pool.begin().await?;
+        lock_grants(&mut tx, &[account]).await?;
+        let leases = leases_of(&mut tx, &[account], &[call]).await?;
+        take_back(&mut tx, account, &leases.iter().map(|lease| lease.share).collect::<Vec<_>>()).await?;
+        delete_intents(&mut tx, &[account], &[call]).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Calls that this proxy admitted in an earlier run and never settled: it died in their middle. What is in quarantine was settled, and keeps
+    /// its hold until a person has looked at it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn interrupted_of(&self, proxy: Uuid) -> Result<Vec<Intent>> {
+        let rows = sqlx::query_as!(
+            IntentRow,
+            r#"
+            select
+                account_id as "account_id: AccountId", call_id as "call_id: CallId", key_id as "key_id: KeyId", model, provider,
+                price_id as "price_id: PriceId", discount_bps, stream, input_estimate as "input_estimate: Tokens",
+                held as "held: Amount", proxy, expires_at
+            from intents i
+            where proxy = $1 and not exists (select from quarantine q where q.account_id = i.account_id and q.call_id = i.call_id)
+            order by call_id
+            "#,
+            proxy
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Intent::try_from).collect()
+    }
+
+    /// Calls of any proxy whose hold has outlived the longest call: that proxy is dead.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn interrupted_before(&self, now: DateTime<Utc>) -> Result<Vec<Intent>> {
+        let rows = sqlx::query_as!(
+            IntentRow,
+            r#"
+            select
+                account_id as "account_id: AccountId", call_id as "call_id: CallId", key_id as "key_id: KeyId", model, provider,
+                price_id as "price_id: PriceId", discount_bps, stream, input_estimate as "input_estimate: Tokens",
+                held as "held: Amount", proxy, expires_at
+            from intents i
+            where expires_at <= $1 and not exists (select from quarantine q where q.account_id = i.account_id and q.call_id = i.call_id)
+            order by call_id
+            "#,
+            now
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Intent::try_from).collect()
+    }
+}
+
+/// A share of one call's hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lease {
+    pub(crate) call: CallId,
+    pub(crate) share: Share,
+}
+
+/// Locks every grant of these accounts, by id.
+pub(crate) async fn lock_grants(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<(AccountId, GrantId, bool)>> {
+    let rows = sqlx::query!(
+        r#"
+        select account_id as "account_id: AccountId", grant_id as "grant_id: GrantId", kind = 'wallet' as "is_wallet!"
+        from grants
+        where account_id = any($1)
+        order by account_id, grant_id
+        for no key update
+        "#,
+        &uuids(accounts)
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.account_id, row.grant_id, row.is_wallet)).collect())
+}
+
+/// The holds of these calls (the n-th belongs to the n-th account), in the order in which grants are used. The grants must be locked.
+pub(crate) async fn leases_of(connection: &mut PgConnection, accounts: &[AccountId], calls: &[CallId]) -> Result<Vec<Lease>> {
+    let rows = sqlx::query!(
+        r#"
+        select l.lease_id as "call: CallId", l.grant_id as "grant: GrantId", l.amount as "amount: Amount"
+        from leases l
+        join grants g using (account_id, grant_id)
+        where (l.account_id, l.lease_id) in (select account_id, call_id from unnest($1::uuid[], $2::uuid[]) c (account_id, call_id))
+        order by g.expires_at nulls last, g.priority, g.grant_id
+        "#,
+        &uuids(accounts),
+        &calls.iter().map(|call| call.uuid()).collect::<Vec<_>>()
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| Lease { call: row.call, share: Share { grant: row.grant, amount: row.amount } }).collect())
+}
+
+/// Forgets these calls' intents, and their leases with them. What was leased must be taken off the grants by the caller.
+pub(crate) async fn delete_intents(connection: &mut PgConnection, accounts: &[AccountId], calls: &[CallId]) -> Result<()> {
+    sqlx::query!(
+        r#"
+        delete from intents i
+        using unnest($1::uuid[], $2::uuid[]) c (account_id, call_id)
+        where i.account_id = c.account_id and i.call_id = c.call_id
+        "#,
+        &uuids(accounts),
+        &calls.iter().map(|call| call.uuid()).collect::<Vec<_>>()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The key and the account as they are at this very moment. The share lock lets a revocation wait for this transaction, never slip past it.
+async fn check_caller(connection: &mut PgConnection, intent: &Intent, now: DateTime<Utc>) -> Result<()> {
+    let caller = sqlx::query!(
+        r#"
+        select
+            a.status = 'active' as "account_is_active!",
+            k.revoked_at is null and (k.expires_at is null or k.expires_at > $3) as "key_works!"
+        from api_keys k
+        join accounts a using (account_id)
+        where k.account_id = $1 and k.key_id = $2
+        for share
+        "#,
+        intent.account_id.uuid(),
+        intent.key_id.uuid(),
+        now
+    )
+    .fetch_optional(connection)
+    .await?
+    .ok_or(Error::KeyRevoked)?;
+    match (caller.key_works, caller.account_is_active) {
+        (true, true) => Ok(()),
+        (false, _) => Err(Error::KeyRevoked),
+        (true, false) => Err(Error::AccountSuspended),
+    }
+}
+
+async fn insert_intent(connection: &mut PgConnection, intent: &Intent) -> Result<()> {
+    sqlx::query!(
+        r#"
+        insert into intents (
+            account_id, call_id, key_id, model, provider, price_id, discount_bps, stream, input_estimate, held, proxy, expires_at
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        "#,
+        intent.account_id.uuid(),
+        intent.call_id.uuid(),
+        intent.key_id.uuid(),
+        intent.model,
+        intent.provider,
+        intent.price_id.uuid(),
+        intent.discount.bps(),
+        intent.stream,
+        intent.input_estimate.get(),
+        intent.held.nanos(),
+        intent.proxy,
+        intent.expires_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_leases(connection: &mut PgConnection, intent: &Intent, shares: &[Share]) -> Result<()> {
+    sqlx::query!(
+        r#"
+        with taken as (
+            insert into leases (account_id, lease_id, grant_id, amount)
+            select $1, $2, grant_id, amount from unnest($3::uuid[], $4::bigint[]) s (grant_id, amount)
+            returning grant_id, amount
+        )
+        update grants g set leased = leased + taken.amount
+        from taken
+        where g.account_id = $1 and g.grant_id = taken.grant_id
+        "#,
+        intent.account_id.uuid(),
+        intent.call_id.uuid(),
+        &shares.iter().map(|share| share.grant.uuid()).collect::<Vec<_>>(),
+        &shares.iter().map(|share| share.amount.nanos()).collect::<Vec<_>>()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn take_back(connection: &mut PgConnection, account: AccountId, shares: &[Share]) -> Result<()> {
+    sqlx::query!(
+        r#"
+        update grants g set leased = leased - s.amount
+        from unnest($2::uuid[], $3::bigint[]) s (grant_id, amount)
+        where g.account_id = $1 and g.grant_id = s.grant_id
+        "#,
+        account.uuid(),
+        &shares.iter().map(|share| share.grant.uuid()).collect::<Vec<_>>(),
+        &shares.iter().map(|share| share.amount.nanos()).collect::<Vec<_>>()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn uuids(accounts: &[AccountId]) -> Vec<Uuid> {
+    accounts.iter().map(|account| account.uuid()).collect()
+}
+
+/// An [`Intent`] as it is stored.
+struct IntentRow {
+    account_id: AccountId,
+    call_id: CallId,
+    key_id: KeyId,
+    model: String,
+    provider: String,
+    price_id: PriceId,
+    discount_bps: i32,
+    stream: bool,
+    input_estimate: Tokens,
+    held: Amount,
+    proxy: Uuid,
+    expires_at: DateTime<Utc>,
+}
+
+impl TryFrom<IntentRow> for Intent {
+    type Error = Error;
+
+    fn try_from(row: IntentRow) -> Result<Self> {
+        Ok(Self {
+            account_id: row.account_id,
+            call_id: row.call_id,
+            key_id: row.key_id,
+            model: row.model,
+            provider: row.provider,
+            price_id: row.price_id,
+            discount: Discount::from_bps(row.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
+            stream: row.stream,
+            input_estimate: row.input_estimate,
+            held: row.held,
+            proxy: row.proxy,
+            expires_at: row.expires_at,
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! The ledger: every SQL statement of Farebox.
+//!
+//! A tenant's data is reached only through a scope value ([`scope`]), which can be had only by proving the right to it. Only
+//! [`posting`](Meter::post_calls) posts usage, and replaying it changes nothing. [`Ledger::verify`] recomputes everything from the raw rows.
+
+mod accounts;
+mod calls;
+mod catalog;
+mod customers;
+mod error;
+mod grants;
+mod journal;
+pub mod keys;
+mod leases;
+mod partitions;
+mod password;
+mod posting;
+mod prices;
+mod proof;
+mod rollups;
+mod scope;
+pub mod secrets;
+mod sessions;
+mod settled;
+mod usage;
+mod users;
+
+use std::time::Duration;
+
+use sqlx::{
+    Executor, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+pub use crate::{
+    accounts::{AccountSummary, NewCustomer},
+    catalog::{Catalog, CatalogModel, NewModel, NewProvider, Upstream},
+    error::{Error, Result},
+    grants::{KeyUsage, Share, split},
+    journal::{MoneyIn, Posted},
+    keys::{KeyEntry, NewKey},
+    leases::Intent,
+    posting::Posting,
+    prices::NewPrice,
+    proof::{Fault, Proof},
+    scope::{AccountMember, AccountOwner, AccountReader, Meter, Operator, System},
+    settled::SettledCall,
+    users::NewOperator,
+};
+
+/// The migrations, for tests that make databases of their own.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// How long a request waits for a connection before it is told that the database is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    pool: PgPool,
+}
+
+impl Ledger {
+    /// Opens a pool whose connections work as `farebox_app`. Connects when first used.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the address is none.
+    pub fn connect(url: &str, connections: u32) -> Result<Self> {
+        let options = url.parse::<PgConnectOptions>().map_err(|error| Error::invalid("database URL", error.to_string()))?;
+        Ok(Self::with_options(options, connections))
+    }
+
+    /// [`Self::connect`] with options that were parsed before.
+    #[must_use]
+    pub fn with_options(options: PgConnectOptions, connections: u32) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    connection.execute("set role farebox_app").await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy_with(options);
+        Self { pool }
+    }
+
+    /// Brings the database to this version's schema, as the role of the address, and makes the partitions around `now`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away, [`Error::Corrupt`] when its migrations are not ours.
+    pub async fn migrate(url: &str, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT).connect(url).await?;
+        MIGRATOR.run(&pool).await.map_err(|error| Error::Corrupt(format!("migrations: {error}")))?;
+        let ledger = Self { pool };
+        ledger.system().make_partitions(now).await?;
+        ledger.pool.close().await;
+        Ok(())
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when not.
+    pub async fn ready(&self) -> Result<()> {
+        sqlx::query!("select 1 as one").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes every connection; what runs is finished first.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

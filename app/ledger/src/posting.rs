@@ -1,0 +1,370 @@
+//! Posting: the only way in which usage reaches the books.
+//!
+//! A batch is one transaction. Every account in it has its grants locked first, and whoever posts, leases or moves money locks the same rows in
+//! the same order: within an account everything happens one after the other, and two posters cannot deadlock. Under those locks it is known
+//! which calls are already there, so replaying a batch changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use domain::{
+    id::{AccountId, CallId, GrantId, JournalId},
+    money::Amount,
+};
+use serde::Serialize;
+use sqlx::{PgConnection, types::Json};
+
+use crate::{
+    Error, Meter, Result, SettledCall, Share,
+    leases::{self, Lease},
+    rollups,
+    settled::{CallRecord, PaidShare},
+};
+
+/// What became of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Posting {
+    /// Calls that were posted now.
+    pub posted: usize,
+    /// Calls that were there before.
+    pub replayed: usize,
+    /// Calls that cost something but had no hold any more: recorded as debt, the one exception to "never below the floor".
+    pub unleased: Vec<CallId>,
+    /// Calls that the ledger refuses; a person has to look at them.
+    pub quarantined: Vec<CallId>,
+}
+
+impl Meter {
+    /// Posts settled calls, each exactly once however often it is handed over.
+    ///
+    /// A row at fault does not keep the others back: a batch that is refused is halved until the row stands alone, and that one is put into
+    /// quarantine whole.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away: nothing of the failed part is posted, repeat the batch.
+    pub async fn post_calls(&self, batch: &[SettledCall]) -> Result<Posting> {
+        let mut posting = Posting::default();
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            match (self.post_together(part).await, part) {
+                (Ok(done), _) => posting.add(done),
+                (Err(error), [call]) if error.is_of_the_data() => {
+                    self.quarantine(call, &error).await?;
+                    posting.quarantined.push(call.call_id);
+                }
+                (Err(error), many) if error.is_of_the_data() => {
+                    let (left, right) = many.split_at(many.len() / 2);
+                    parts.extend([right, left]);
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Ok(posting)
+    }
+
+    async fn post_together(&self, batch: &[SettledCall]) -> Result<Posting> {
+        if batch.is_empty() {
+            return Ok(Posting::default());
+        }
+        let mut tx = self.pool.begin().await?;
+        let (accounts, calls): (Vec<_>, Vec<_>) = batch.iter().map(|call| (call.account_id, call.call_id)).unzip();
+        let wallets = lock_wallets(&mut tx, &accounts).await?;
+        // Read under the locks: postings of one account never run backwards.
+        let posted_at = now_in_postgres(&mut tx).await?;
+        let known = known_calls(&mut tx, batch).await?;
+        let leases = leases_by_call(leases::leases_of(&mut tx, &accounts, &calls).await?);
+        let plan = Plan::of(batch, &wallets, &known, &leases, posted_at)?;
+
+        insert_journal(&mut tx, &plan, posted_at).await?;
+        insert_calls(&mut tx, &plan.records).await?;
+        update_grants(&mut tx, &plan.grants).await?;
+        leases::delete_intents(&mut tx, &accounts, &calls).await?;
+        rollups::add(&mut tx, &plan.records).await?;
+        tx.commit().await?;
+        Ok(Posting { posted: plan.records.len(), replayed: plan.replayed, unleased: plan.unleased, quarantined: Vec::new() })
+    }
+
+    async fn quarantine(&self, call: &SettledCall, reason: &Error) -> Result<()> {
+        tracing::error!(call = %call.call_id, %reason, "a settled call was put into quarantine");
+        let whole = serde_json::to_string(call).map_err(|error| Error::Corrupt(error.to_string()))?;
+        sqlx::query!(
+            "insert into quarantine (account_id, call_id, call, reason, at) values ($1, $2, $3, $4, now()) on conflict do nothing",
+            call.account_id.uuid(),
+            call.call_id.uuid(),
+            whole,
+            reason.to_string()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Posting {
+    fn add(&mut self, other: Self) {
+        self.posted += other.posted;
+        self.replayed += other.replayed;
+        self.unleased.extend(other.unleased);
+        self.quarantined.extend(other.quarantined);
+    }
+}
+
+/// What a batch changes, worked out before anything is written.
+#[derive(Default)]
+struct Plan {
+    records: Vec<CallRecord>,
+    replayed: usize,
+    unleased: Vec<CallId>,
+    /// Per account, what its new calls cost together.
+    journals: BTreeMap<AccountId, JournalPlan>,
+    /// Per grant, what is charged to it and what of it is no longer held.
+    grants: BTreeMap<(AccountId, GrantId), GrantChange>,
+}
+
+struct JournalPlan {
+    id: JournalId,
+    calls: usize,
+    first: DateTime<Utc>,
+    charges: BTreeMap<GrantId, Amount>,
+}
+
+#[derive(Default)]
+struct GrantChange {
+    charged: Amount,
+    released: Amount,
+}
+
+impl Plan {
+    fn of(
+        batch: &[SettledCall],
+        wallets: &HashMap<AccountId, GrantId>,
+        known: &BTreeSet<CallId>,
+        leases: &HashMap<CallId, Vec<Share>>,
+        posted_at: DateTime<Utc>,
+    ) -> Result<Self> {
+        let mut plan = Self::default();
+        let mut handled = BTreeSet::new();
+        for call in batch {
+            let held = leases.get(&call.call_id).map_or(&[][..], Vec::as_slice);
+            let wallet =
+                *wallets.get(&call.account_id).ok_or_else(|| Error::Corrupt(format!("account {} has no wallet", call.account_id)))?;
+            if !handled.insert(call.call_id) {
+                plan.replayed += 1;
+                continue;
+            }
+            // The hold ends with the call, also when the call was posted before.
+            for share in held {
+                let change = plan.grants.entry((call.account_id, share.grant)).or_default();
+                change.released = add(change.released, share.amount)?;
+            }
+            if known.contains(&call.call_id) {
+                plan.replayed += 1;
+            } else {
+                plan.charge(call, held, wallet, posted_at)?;
+            }
+        }
+        Ok(plan)
+    }
+
+    fn charge(&mut self, call: &SettledCall, held: &[Share], wallet: GrantId, posted_at: DateTime<Utc>) -> Result<()> {
+        if call.amount.is_negative() {
+            return Err(Error::Corrupt(format!("call {} has a negative charge", call.call_id)));
+        }
+        if held.is_empty() && !call.amount.is_zero() {
+            self.unleased.push(call.call_id);
+        }
+        let shares = shares_of_charge(call.amount, held, wallet)?;
+        let started_at = call.started_at()?;
+        let journal_id = if shares.is_empty() {
+            None
+        } else {
+            // The id of the first new call names the posting: it is unique, and the same for the same batch.
+            let journal = self.journals.entry(call.account_id).or_insert_with(|| JournalPlan {
+                id: JournalId::from_uuid(call.call_id.uuid()),
+                calls: 0,
+                first: started_at,
+                charges: BTreeMap::new(),
+            });
+            journal.calls += 1;
+            for share in &shares {
+                let charged = journal.charges.entry(share.grant).or_default();
+                *charged = add(*charged, share.amount)?;
+                let change = self.grants.entry((call.account_id, share.grant)).or_default();
+                change.charged = add(change.charged, share.amount)?;
+            }
+            Some(journal.id)
+        };
+        let paid_by = shares.iter().map(|share| PaidShare { grant_id: share.grant, amount: share.amount.nanos() }).collect();
+        self.records.push(call.clone().into_record(paid_by, journal_id, posted_at)?);
+        Ok(())
+    }
+}
+
+/// A charge uses up the call's own hold, in order; what exceeds it falls on the wallet.
+fn shares_of_charge(charge: Amount, held: &[Share], wallet: GrantId) -> Result<Vec<Share>> {
+    let mut rest = charge;
+    let mut shares: Vec<Share> = Vec::new();
+    for share in held {
+        let taken = share.amount.min(rest);
+        if !taken.is_zero() {
+            shares.push(Share { grant: share.grant, amount: taken });
+            rest = rest.checked_sub(taken).ok_or_else(overflow)?;
+        }
+    }
+    if !rest.is_zero() {
+        match shares.iter_mut().find(|share| share.grant == wallet) {
+            Some(share) => share.amount = add(share.amount, rest)?,
+            None => shares.push(Share { grant: wallet, amount: rest }),
+        }
+    }
+    Ok(shares)
+}
+
+fn add(a: Amount, b: Amount) -> Result<Amount> {
+    a.checked_add(b).ok_or_else(overflow)
+}
+
+fn overflow() -> Error {
+    Error::Corrupt("the charges of a batch overflow".to_owned())
+}
+
+async fn lock_wallets(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<HashMap<AccountId, GrantId>> {
+    let distinct: Vec<_> = accounts.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let grants = leases::lock_grants(connection, &distinct).await?;
+    Ok(grants.into_iter().filter(|(_, _, is_wallet)| *is_wallet).map(|(account, grant, _)| (account, grant)).collect())
+}
+
+pub(crate) async fn now_in_postgres(connection: &mut PgConnection) -> Result<DateTime<Utc>> {
+    Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(connection).await?)
+}
+
+async fn known_calls(connection: &mut PgConnection, batch: &[SettledCall]) -> Result<BTreeSet<CallId>> {
+    let accounts: Vec<_> = batch.iter().map(|call| call.account_id.uuid()).collect();
+    let starts = batch.iter().map(SettledCall::started_at).collect::<Result<Vec<_>>>()?;
+    let calls: Vec<_> = batch.iter().map(|call| call.call_id.uuid()).collect();
+    let known = sqlx::query_scalar!(
+        r#"
+        select c.call_id as "call_id: CallId"
+        from unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) b (account_id, started_at, call_id)
+        join calls c on c.account_id = b.account_id and c.started_at = b.started_at and c.call_id = b.call_id
+        "#,
+        &accounts,
+        &starts,
+        &calls
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(known.into_iter().collect())
+}
+
+fn leases_by_call(leases: Vec<Lease>) -> HashMap<CallId, Vec<Share>> {
+    let mut by_call: HashMap<CallId, Vec<Share>> = HashMap::new();
+    for lease in leases {
+        by_call.entry(lease.call).or_default().push(lease.share);
+    }
+    by_call
+}
+
+/// A record and its seal: all columns of `calls`.
+#[derive(Serialize)]
+struct SealedRecord<'a> {
+    #[serde(flatten)]
+    record: &'a CallRecord,
+    /// As Postgres reads a bytea.
+    seal: String,
+}
+
+async fn insert_calls(connection: &mut PgConnection, records: &[CallRecord]) -> Result<()> {
+    let sealed = records
+        .iter()
+        .map(|record| Ok(SealedRecord { record, seal: format!("\\x{}", hex(&record.seal()?)) }))
+        .collect::<Result<Vec<_>>>()?;
+    sqlx::query!("insert into calls select * from jsonb_populate_recordset(null::calls, $1)", Json(sealed) as _)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn insert_journal(connection: &mut PgConnection, plan: &Plan, posted_at: DateTime<Utc>) -> Result<()> {
+    let journals: Vec<_> = plan.journals.iter().collect();
+    sqlx::query!(
+        r#"
+        insert into journal (account_id, journal_id, kind, memo, actor, event_at, posted_at)
+        select account_id, journal_id, 'usage', memo, '', event_at, $5
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[]) j (account_id, journal_id, memo, event_at)
+        "#,
+        &journals.iter().map(|(account, _)| account.uuid()).collect::<Vec<_>>(),
+        &journals.iter().map(|(_, journal)| journal.id.uuid()).collect::<Vec<_>>(),
+        &journals.iter().map(|(_, journal)| calls_in_words(journal.calls)).collect::<Vec<_>>(),
+        &journals.iter().map(|(_, journal)| journal.first).collect::<Vec<_>>(),
+        posted_at
+    )
+    .execute(&mut *connection)
+    .await?;
+    let entries = journals.iter().flat_map(|(account, journal)| journal.entries().map(|entry| (account.uuid(), journal.id.uuid(), entry)));
+    let (mut accounts, mut ids, mut lines, mut books, mut grants, mut amounts) = (vec![], vec![], vec![], vec![], vec![], vec![]);
+    for (account, id, (line, book, grant, amount)) in entries {
+        accounts.push(account);
+        ids.push(id);
+        lines.push(line);
+        books.push(book);
+        grants.push(grant.map(GrantId::uuid));
+        amounts.push(amount?.nanos());
+    }
+    sqlx::query!(
+        r#"
+        insert into entries (account_id, journal_id, line, book, unit, grant_id, amount)
+        select account_id, journal_id, line, book, 'money', grant_id, amount
+        from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::uuid[], $6::bigint[])
+            e (account_id, journal_id, line, book, grant_id, amount)
+        "#,
+        &accounts,
+        &ids,
+        &lines,
+        &books as _,
+        &grants as _,
+        &amounts
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl JournalPlan {
+    /// Each grant gives what is charged to it, and revenue takes it: line, book, grant, amount. They sum to zero.
+    fn entries(&self) -> impl Iterator<Item = (i16, &'static str, Option<GrantId>, Result<Amount>)> + '_ {
+        let given = self.charges.iter().map(|(grant, amount)| ("grant", Some(*grant), amount.checked_neg().ok_or_else(overflow)));
+        let total = Amount::checked_sum(self.charges.values().copied()).ok_or_else(overflow);
+        given.chain(std::iter::once(("revenue", None, total))).zip(1..).map(|((book, grant, amount), line)| (line, book, grant, amount))
+    }
+}
+
+async fn update_grants(connection: &mut PgConnection, grants: &BTreeMap<(AccountId, GrantId), GrantChange>) -> Result<()> {
+    sqlx::query!(
+        r#"
+        update grants g set posted = posted - c.charged, leased = leased - c.released
+        from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) c (account_id, grant_id, charged, released)
+        where g.account_id = c.account_id and g.grant_id = c.grant_id
+        "#,
+        &grants.keys().map(|(account, _)| account.uuid()).collect::<Vec<_>>(),
+        &grants.keys().map(|(_, grant)| grant.uuid()).collect::<Vec<_>>(),
+        &grants.values().map(|change| change.charged.nanos()).collect::<Vec<_>>(),
+        &grants.values().map(|change| change.released.nanos()).collect::<Vec<_>>()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn calls_in_words(calls: usize) -> String {
+    if calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,175 @@
+//! Prices: immutable versions, in force from an instant on.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    catalog::{PriceKind, PriceVersion, PricedModel},
+    id::{ModelId, PriceId},
+    rates::Rates,
+};
+use sqlx::{PgPool, types::Json};
+
+use crate::{
+    Error, Ledger, Meter, Operator, Result, System,
+    catalog::{PriceRow, current_and_scheduled, models},
+};
+
+/// Proxies read prices every second; with this lead every one of them knows a price before it is in force.
+const LEAD: TimeDelta = TimeDelta::seconds(10);
+
+/// A price to be written.
+#[derive(Debug, Clone)]
+pub struct NewPrice<'a> {
+    /// Its id. The same id again is the same request.
+    pub id: PriceId,
+    /// The model's public name.
+    pub model: &'a str,
+    /// Which side.
+    pub kind: PriceKind,
+    /// The rates.
+    pub rates: Rates,
+    /// From when on.
+    pub effective_from: DateTime<Utc>,
+    /// Who writes it.
+    pub actor: &'a str,
+    /// When it is written.
+    pub now: DateTime<Utc>,
+}
+
+impl Ledger {
+    /// What customers pay: every model that has a sale price in force or scheduled. Costs are nobody's business here.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn price_list(&self, now: DateTime<Utc>) -> Result<Vec<PricedModel>> {
+        let models = priced_models(&self.pool, now).await?;
+        let public = models.into_iter().filter(|model| model.sale.is_some() || !model.scheduled.is_empty());
+        Ok(public.map(|model| PricedModel { cost: None, ..model }).collect())
+    }
+}
+
+impl Operator {
+    /// Every model with both sides of its price.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn priced_models(&self, now: DateTime<Utc>) -> Result<Vec<PricedModel>> {
+        priced_models(&self.pool, now).await
+    }
+
+    /// Every price a model ever had or will have, newest first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown model.
+    pub async fn price_history(&self, model: &str) -> Result<Vec<PriceVersion>> {
+        let model = model_id(&self.pool, model).await?;
+        let rows = sqlx::query_as!(
+            PriceRow,
+            r#"
+            select
+                price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
+                rates as "rates: Json<Rates>", created_at, created_by
+            from price_versions
+            where model_id = $1
+            order by effective_from desc, kind desc
+            "#,
+            model.uuid()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(PriceVersion::from).collect())
+    }
+
+    /// Writes a price that begins later.
+    ///
+    /// # Errors
+    /// [`Error::PriceTooSoon`] with less than ten seconds' lead, else as [`System::import_price`].
+    pub async fn publish_price(&self, new: NewPrice<'_>) -> Result<()> {
+        if new.effective_from < new.now + LEAD {
+            return Err(Error::PriceTooSoon);
+        }
+        insert(&self.pool, new).await
+    }
+}
+
+impl Meter {
+    /// The price version of this id, whenever it was in force.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn price(&self, id: PriceId) -> Result<PriceVersion> {
+        let row = sqlx::query_as!(
+            PriceRow,
+            r#"
+            select
+                price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
+                rates as "rates: Json<Rates>", created_at, created_by
+            from price_versions
+            where price_id = $1
+            "#,
+            id.uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(PriceVersion::from).ok_or(Error::NotFound)
+    }
+}
+
+impl System {
+    /// Writes a price that began before it was written: the first one of a model that nobody could call until now, or history that comes
+    /// from elsewhere. Calls keep the version that they were admitted under.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown model, [`Error::Invalid`] for rates that cannot be, [`Error::Taken`] when a version begins at that
+    /// very instant.
+    pub async fn import_price(&self, new: NewPrice<'_>) -> Result<()> {
+        insert(&self.pool, new).await
+    }
+}
+
+async fn insert(pool: &PgPool, new: NewPrice<'_>) -> Result<()> {
+    new.rates.validate().map_err(|error| Error::invalid("price", error.to_string()))?;
+    let model = model_id(pool, new.model).await?;
+    sqlx::query!(
+        r#"
+        insert into price_versions (price_id, model_id, kind, effective_from, rates, created_at, created_by)
+        values ($1, $2, $3, $4, $5, $6, $7)
+        on conflict (price_id) do nothing
+        "#,
+        new.id.uuid(),
+        model.uuid(),
+        new.kind as PriceKind,
+        new.effective_from,
+        Json(&new.rates) as _,
+        new.now,
+        new.actor
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+async fn model_id(pool: &PgPool, name: &str) -> Result<ModelId> {
+    sqlx::query_scalar!(r#"select model_id as "model_id: ModelId" from models where name = $1"#, name)
+        .fetch_optional(pool)
+        .await?
+        .ok_or(Error::NotFound)
+}
+
+async fn priced_models(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<PricedModel>> {
+    let mut sale: HashMap<ModelId, Vec<PriceVersion>> = HashMap::new();
+    for version in current_and_scheduled(pool, PriceKind::Sale, now).await? {
+        sale.entry(version.model_id).or_default().push(version);
+    }
+    let mut cost = HashMap::new();
+    for version in current_and_scheduled(pool, PriceKind::Cost, now).await?.into_iter().filter(|version| version.effective_from <= now) {
+        cost.insert(version.model_id, version);
+    }
+    let priced = models(pool).await?.into_iter().map(|model| {
+        let (in_force, scheduled): (Vec<_>, Vec<_>) =
+            sale.remove(&model.id).unwrap_or_default().into_iter().partition(|version| version.effective_from <= now);
+        PricedModel { sale: in_force.into_iter().next_back(), cost: cost.remove(&model.id), scheduled, model }
+    });
+    Ok(priced.collect())
+}

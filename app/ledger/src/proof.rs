@@ -1,0 +1,278 @@
+//! The proof: everything recomputed from the raw rows, in one snapshot, so that it is exact while posting runs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::{
+    id::{GrantId, JournalId, PriceId},
+    pricing::{self, Discount},
+    rates::Rates,
+};
+use futures_util::TryStreamExt;
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, types::Json};
+
+use crate::{
+    Error, Ledger, Result,
+    settled::{self, CallRecord},
+};
+
+/// What was checked, and what does not hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// Every claim, with the number of rows that disagree.
+    pub checks: Vec<Check>,
+    /// Every row that disagrees; at most a hundred per claim.
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What must hold.
+    pub claim: String,
+    /// Rows that disagree.
+    pub faults: usize,
+}
+
+/// A row that disagrees with what it follows from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// What should hold.
+    pub claim: String,
+    /// Which row does not.
+    pub row: String,
+    /// What it should say.
+    pub expected: String,
+    /// What it says.
+    pub found: String,
+}
+
+/// Faults that are named per check. A damaged disk should not fill another one.
+pub(crate) const FAULTS_MAX: usize = 100;
+
+impl Proof {
+    /// Whether everything adds up.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    fn add(&mut self, claim: &str, faults: Vec<Fault>) {
+        self.checks.push(Check { claim: claim.to_owned(), faults: faults.len() });
+        self.faults.extend(faults);
+    }
+}
+
+/// A claim in SQL: it selects the rows that disagree, as (row, expected, found).
+struct Claim {
+    claim: &'static str,
+    sql: &'static str,
+}
+
+const JOURNAL_BALANCES: Claim = Claim {
+    claim: "the entries of a posting sum to zero",
+    sql: "select 'journal ' || journal_id, '0', sum(amount)::text from journal left join entries using (account_id, journal_id) \
+          group by account_id, journal_id, unit having sum(amount) is distinct from 0",
+};
+
+const GRANT_IS_ITS_ENTRIES: Claim = Claim {
+    claim: "a grant's posted amount is the sum of its entries",
+    sql: "select 'grant ' || g.grant_id, coalesce(sum(e.amount), 0)::text, g.posted::text from grants g \
+          left join entries e on e.account_id = g.account_id and e.grant_id = g.grant_id and e.book = 'grant' \
+          group by g.account_id, g.grant_id having g.posted <> coalesce(sum(e.amount), 0)",
+};
+
+const GRANT_IS_ITS_LEASES: Claim = Claim {
+    claim: "a grant's leased amount is the sum of its leases",
+    sql: "select 'grant ' || g.grant_id || ' (leased)', coalesce(sum(l.amount), 0)::text, g.leased::text from grants g \
+          left join leases l on l.account_id = g.account_id and l.grant_id = g.grant_id \
+          group by g.account_id, g.grant_id having g.leased <> coalesce(sum(l.amount), 0)",
+};
+
+const HOLD_IS_ITS_LEASES: Claim = Claim {
+    claim: "a running call's hold is the sum of its leases",
+    sql: "select 'intent ' || i.call_id, coalesce(sum(l.amount), 0)::text, i.held::text from intents i \
+          left join leases l on l.account_id = i.account_id and l.lease_id = i.call_id \
+          group by i.account_id, i.call_id having i.held <> coalesce(sum(l.amount), 0)",
+};
+
+/// Both ways: a rollup row without calls is as wrong as calls without a rollup row.
+const HOURS_ARE_CALLS: Claim = Claim {
+    claim: "an hour's sums are those of its calls",
+    sql: "with sums as (select account_id, date_trunc('hour', started_at, 'UTC') as hour, key_id, model, stream, outcome, count(*) as requests, \
+          coalesce(sum(prompt_tokens), 0) as prompt, coalesce(sum(completion_tokens), 0) as completion, \
+          coalesce(sum(total_tokens), 0) as total, sum(amount) as amount from calls group by 1, 2, 3, 4, 5, 6) \
+          select 'usage_hourly ' || concat_ws(' ', account_id, hour, key_id, model, case when stream then 'stream' else 'plain' end, outcome), \
+          (s.requests, s.prompt, s.completion, s.total, s.amount)::text, \
+          (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)::text \
+          from sums s full join usage_hourly u using (account_id, hour, key_id, model, stream, outcome) \
+          where (s.requests, s.prompt, s.completion, s.total, s.amount) \
+          is distinct from (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)",
+};
+
+const DAYS_ARE_CALLS: Claim = Claim {
+    claim: "a day's sums are those of its calls",
+    sql: "with sums as (select account_id, date_trunc('day', started_at, 'UTC') as day, key_id, model, stream, outcome, count(*) as requests, \
+          coalesce(sum(prompt_tokens), 0) as prompt, coalesce(sum(completion_tokens), 0) as completion, \
+          coalesce(sum(total_tokens), 0) as total, sum(amount) as amount from calls group by 1, 2, 3, 4, 5, 6) \
+          select 'usage_daily ' || concat_ws(' ', account_id, day, key_id, model, case when stream then 'stream' else 'plain' end, outcome), \
+          (s.requests, s.prompt, s.completion, s.total, s.amount)::text, \
+          (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)::text \
+          from sums s full join usage_daily u using (account_id, day, key_id, model, stream, outcome) \
+          where (s.requests, s.prompt, s.completion, s.total, s.amount) \
+          is distinct from (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)",
+};
+
+const CLAIMS: [Claim; 6] =
+    [JOURNAL_BALANCES, GRANT_IS_ITS_ENTRIES, GRANT_IS_ITS_LEASES, HOLD_IS_ITS_LEASES, HOURS_ARE_CALLS, DAYS_ARE_CALLS];
+
+const CALL_IS_SEALED: &str = "a call's row is the one that was posted";
+const CALL_IS_ITS_RECEIPT: &str = "a call's amount is its receipt recomputed";
+const CALL_ADDS_UP: &str = "a call's buckets add up to its totals, or it is flagged";
+const CALL_IS_PAID: &str = "a call's shares sum to its amount";
+const JOURNAL_IS_ITS_CALLS: &str = "a usage posting takes from each grant what its calls cost";
+
+impl Ledger {
+    /// Recomputes every figure from the rows it follows from.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away; a row that disagrees is a [`Fault`], not an error.
+    pub async fn verify(&self) -> Result<Proof> {
+        let mut connection = self.pool.acquire().await?;
+        let mut tx = connection.begin_with("begin isolation level repeatable read, read only").await?;
+        let mut proof = Proof::default();
+        for claim in CLAIMS {
+            let faults = disagreeing(&mut tx, &claim).await?;
+            proof.add(claim.claim, faults);
+        }
+        check_calls(&mut tx, &mut proof).await?;
+        tx.rollback().await?;
+        Ok(proof)
+    }
+}
+
+async fn disagreeing(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<Fault>> {
+    let bounded = format!("{} limit {FAULTS_MAX}", claim.sql);
+    let rows = sqlx::query(AssertSqlSafe(bounded)).fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|row| {
+            let text = |place: usize| Ok::<_, Error>(row.try_get::<Option<String>, _>(place)?.unwrap_or_else(|| "nothing".to_owned()));
+            Ok(Fault { claim: claim.claim.to_owned(), row: text(0)?, expected: text(1)?, found: text(2)? })
+        })
+        .collect()
+}
+
+/// What is found in the calls themselves, row by row.
+#[derive(Default)]
+struct CallFaults {
+    sealed: Vec<Fault>,
+    receipt: Vec<Fault>,
+    adds_up: Vec<Fault>,
+    paid: Vec<Fault>,
+    /// Per posting and grant, what its calls say they took.
+    taken: BTreeMap<(JournalId, GrantId), i128>,
+}
+
+async fn check_calls(connection: &mut PgConnection, proof: &mut Proof) -> Result<()> {
+    let prices = price_versions(connection).await?;
+    let mut faults = CallFaults::default();
+    {
+        let mut rows = sqlx::query!(r#"select call_id, to_jsonb(c) as "record!", seal from calls c"#).fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            match settled::from_json(row.record) {
+                Ok(record) => faults.look_at(&record, &row.seal, &prices)?,
+                Err(error) => {
+                    note(&mut faults.sealed, CALL_IS_SEALED, format!("call {}", row.call_id), "a readable row", &error.to_string())
+                }
+            }
+        }
+    }
+    let journal = usage_entries(connection).await?;
+    proof.add(CALL_IS_SEALED, faults.sealed);
+    proof.add(CALL_IS_ITS_RECEIPT, faults.receipt);
+    proof.add(CALL_ADDS_UP, faults.adds_up);
+    proof.add(CALL_IS_PAID, faults.paid);
+    proof.add(JOURNAL_IS_ITS_CALLS, journal_faults(&faults.taken, &journal));
+    Ok(())
+}
+
+impl CallFaults {
+    fn look_at(&mut self, record: &CallRecord, seal: &[u8], prices: &HashMap<PriceId, Rates>) -> Result<()> {
+        let row = || format!("call {}", record.call_id);
+        if record.seal()? != seal {
+            note(&mut self.sealed, CALL_IS_SEALED, row(), "the seal of what was posted", "another row");
+        }
+        let recomputed = recompute(record, prices);
+        if recomputed != Ok(record.charge()) {
+            let expected = recomputed.map_or_else(|problem| problem, |amount| amount.to_string());
+            note(&mut self.receipt, CALL_IS_ITS_RECEIPT, row(), &expected, &record.charge().to_string());
+        }
+        let usage = record.usage();
+        if !usage.flagged && !usage.adds_up() {
+            let totals = format!("{:?} prompt, {:?} completion", usage.prompt_tokens, usage.completion_tokens);
+            note(&mut self.adds_up, CALL_ADDS_UP, row(), &totals, &format!("{:?}", usage.counts));
+        }
+        let paid: i128 = record.paid_by.iter().map(|share| i128::from(share.amount)).sum();
+        if paid != i128::from(record.amount) {
+            note(&mut self.paid, CALL_IS_PAID, row(), &record.amount.to_string(), &paid.to_string());
+        }
+        if let Some(journal) = record.journal_id {
+            for share in &record.paid_by {
+                *self.taken.entry((journal, share.grant_id)).or_default() += i128::from(share.amount);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn recompute(record: &CallRecord, prices: &HashMap<PriceId, Rates>) -> std::result::Result<domain::money::Amount, String> {
+    let rates = prices.get(&record.price_id).ok_or("a price version that exists")?;
+    let discount = Discount::from_bps(record.discount_bps).map_err(|error| error.to_string())?;
+    pricing::price(&record.usage(), rates, discount).map(|receipt| receipt.amount).map_err(|error| error.to_string())
+}
+
+/// Both ways: a posting without calls is as wrong as calls without a posting.
+fn journal_faults(calls: &BTreeMap<(JournalId, GrantId), i128>, entries: &BTreeMap<(JournalId, GrantId), i128>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut compare = |place: &(JournalId, GrantId)| {
+        let (expected, found) = (calls.get(place).copied().unwrap_or(0), -entries.get(place).copied().unwrap_or(0));
+        if expected != found {
+            let row = format!("journal {}, grant {}", place.0, place.1);
+            note(&mut faults, JOURNAL_IS_ITS_CALLS, row, &expected.to_string(), &found.to_string());
+        }
+    };
+    calls.keys().for_each(&mut compare);
+    entries.keys().filter(|place| !calls.contains_key(place)).for_each(&mut compare);
+    faults
+}
+
+async fn usage_entries(connection: &mut PgConnection) -> Result<BTreeMap<(JournalId, GrantId), i128>> {
+    let rows = sqlx::query!(
+        r#"
+        select e.journal_id as "journal: JournalId", e.grant_id as "grant!: GrantId", e.amount
+        from entries e
+        join journal j using (account_id, journal_id)
+        where j.kind = 'usage' and e.book = 'grant'
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut sums = BTreeMap::new();
+    for row in rows {
+        *sums.entry((row.journal, row.grant)).or_default() += i128::from(row.amount);
+    }
+    Ok(sums)
+}
+
+async fn price_versions(connection: &mut PgConnection) -> Result<HashMap<PriceId, Rates>> {
+    let rows = sqlx::query!(r#"select price_id as "id: PriceId", rates as "rates: Json<Rates>" from price_versions"#)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.rates.0)).collect())
+}
+
+fn note(faults: &mut Vec<Fault>, claim: &str, row: String, expected: &str, found: &str) {
+    if faults.len() < FAULTS_MAX {
+        faults.push(Fault { claim: claim.to_owned(), row, expected: expected.to_owned(), found: found.to_owned() });
+    }
+}

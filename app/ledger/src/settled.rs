@@ -1,0 +1,201 @@
+//! A settled call: what the proxy hands over, and the row that it becomes.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use domain::{
+    call::{Outcome, UsageSource},
+    id::{AccountId, CallId, GrantId, JournalId, KeyId, PriceId},
+    money::Amount,
+    pricing::Discount,
+    tokens::{CallUsage, TokenCounts, Tokens},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+/// A call whose cost is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettledCall {
+    /// Who pays.
+    pub account_id: AccountId,
+    /// The call.
+    pub call_id: CallId,
+    /// The key it was made with.
+    pub key_id: KeyId,
+    /// The model the client asked for.
+    pub model: String,
+    /// The provider's name.
+    pub provider: String,
+    /// The model that the upstream says has answered.
+    pub upstream_model: Option<String>,
+    /// Whether the answer was a stream.
+    pub stream: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where its counts come from.
+    pub source: UsageSource,
+    /// Its usage.
+    pub usage: CallUsage,
+    /// The sale price in force when it was admitted.
+    pub price_id: PriceId,
+    /// The discount in force then.
+    pub discount: Discount,
+    /// [`domain::pricing::price`] of usage, price and discount.
+    pub amount: Amount,
+    /// What was held while it ran.
+    pub held: Amount,
+    /// The upstream's status.
+    pub http_status: Option<i32>,
+    /// From admission to the last byte.
+    pub latency_ms: i64,
+    /// From admission to the first byte of the answer's body.
+    pub first_byte_ms: Option<i64>,
+    /// The upstream's usage object, byte for byte.
+    pub raw_usage: Option<String>,
+}
+
+/// One grant's share of a charge, as it stands in `calls.paid_by`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PaidShare {
+    pub(crate) grant_id: GrantId,
+    /// Nanos.
+    pub(crate) amount: i64,
+}
+
+/// A row of `calls`: a column each, under the column's name. It travels to Postgres as JSON (`jsonb_populate_recordset`), so that a batch is one
+/// parameter however many columns there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CallRecord {
+    pub(crate) account_id: AccountId,
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) call_id: CallId,
+    pub(crate) key_id: KeyId,
+    pub(crate) model: String,
+    pub(crate) provider: String,
+    pub(crate) upstream_model: Option<String>,
+    pub(crate) stream: bool,
+    pub(crate) outcome: Outcome,
+    pub(crate) source: UsageSource,
+    pub(crate) prompt_tokens: Option<Tokens>,
+    pub(crate) completion_tokens: Option<Tokens>,
+    pub(crate) total_tokens: Option<Tokens>,
+    pub(crate) input_tokens: Option<Tokens>,
+    pub(crate) cache_read_tokens: Option<Tokens>,
+    pub(crate) cache_write_5m_tokens: Option<Tokens>,
+    pub(crate) cache_write_1h_tokens: Option<Tokens>,
+    pub(crate) audio_input_tokens: Option<Tokens>,
+    pub(crate) output_tokens: Option<Tokens>,
+    pub(crate) reasoning_tokens: Option<Tokens>,
+    pub(crate) audio_output_tokens: Option<Tokens>,
+    pub(crate) flagged: bool,
+    pub(crate) price_id: PriceId,
+    pub(crate) discount_bps: i32,
+    /// Nanos.
+    pub(crate) amount: i64,
+    /// Nanos.
+    pub(crate) held: i64,
+    pub(crate) paid_by: Vec<PaidShare>,
+    pub(crate) journal_id: Option<JournalId>,
+    pub(crate) http_status: Option<i32>,
+    pub(crate) latency_ms: i64,
+    pub(crate) first_byte_ms: Option<i64>,
+    pub(crate) raw_usage: Option<String>,
+    pub(crate) posted_at: DateTime<Utc>,
+}
+
+impl SettledCall {
+    /// When it was admitted.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the id carries no time.
+    pub(crate) fn started_at(&self) -> Result<DateTime<Utc>> {
+        self.call_id.started_at().ok_or_else(|| Error::Corrupt(format!("call {}: its id carries no time", self.call_id)))
+    }
+
+    /// The row of this call, paid by these grants in this posting.
+    pub(crate) fn into_record(
+        self,
+        paid_by: Vec<PaidShare>,
+        journal_id: Option<JournalId>,
+        posted_at: DateTime<Utc>,
+    ) -> Result<CallRecord> {
+        let TokenCounts { input, cache_read, cache_write_5m, cache_write_1h, audio_input, output, reasoning, audio_output } =
+            self.usage.counts;
+        Ok(CallRecord {
+            started_at: self.started_at()?,
+            account_id: self.account_id,
+            call_id: self.call_id,
+            key_id: self.key_id,
+            model: self.model,
+            provider: self.provider,
+            upstream_model: self.upstream_model,
+            stream: self.stream,
+            outcome: self.outcome,
+            source: self.source,
+            prompt_tokens: self.usage.prompt_tokens,
+            completion_tokens: self.usage.completion_tokens,
+            total_tokens: self.usage.total_tokens,
+            input_tokens: input,
+            cache_read_tokens: cache_read,
+            cache_write_5m_tokens: cache_write_5m,
+            cache_write_1h_tokens: cache_write_1h,
+            audio_input_tokens: audio_input,
+            output_tokens: output,
+            reasoning_tokens: reasoning,
+            audio_output_tokens: audio_output,
+            flagged: self.usage.flagged,
+            price_id: self.price_id,
+            discount_bps: self.discount.bps(),
+            amount: self.amount.nanos(),
+            held: self.held.nanos(),
+            paid_by,
+            journal_id,
+            http_status: self.http_status,
+            latency_ms: self.latency_ms,
+            first_byte_ms: self.first_byte_ms,
+            raw_usage: self.raw_usage,
+            posted_at,
+        })
+    }
+}
+
+impl CallRecord {
+    /// SHA-256 over every column. A row that was changed by hand, in whichever column, no longer fits its seal.
+    pub(crate) fn seal(&self) -> Result<[u8; 32]> {
+        let canonical = Self { posted_at: self.posted_at.trunc_subsecs(6), ..self.clone() };
+        let bytes = serde_json::to_vec(&canonical).map_err(|error| Error::Corrupt(error.to_string()))?;
+        Ok(Sha256::digest(bytes).into())
+    }
+
+    /// Its usage, back from the columns.
+    pub(crate) fn usage(&self) -> CallUsage {
+        CallUsage {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: self.completion_tokens,
+            total_tokens: self.total_tokens,
+            counts: TokenCounts {
+                input: self.input_tokens,
+                cache_read: self.cache_read_tokens,
+                cache_write_5m: self.cache_write_5m_tokens,
+                cache_write_1h: self.cache_write_1h_tokens,
+                audio_input: self.audio_input_tokens,
+                output: self.output_tokens,
+                reasoning: self.reasoning_tokens,
+                audio_output: self.audio_output_tokens,
+            },
+            flagged: self.flagged,
+        }
+    }
+
+    /// Its charge.
+    pub(crate) const fn charge(&self) -> Amount {
+        Amount::from_nanos(self.amount)
+    }
+}
+
+/// A row of `calls` as text, or whatever stands in its place, from the columns as Postgres writes them.
+///
+/// Reading through `to_jsonb` keeps the column list in one place, [`CallRecord`].
+pub(crate) fn from_json(row: serde_json::Value) -> Result<CallRecord> {
+    serde_json::from_value(row).map_err(|error| Error::Corrupt(format!("calls: {error}")))
+}

@@ -1,0 +1,133 @@
+//! People who sign in.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    account::{Membership, Person, Role},
+    id::{AccountId, UserId},
+};
+use sqlx::PgConnection;
+
+use crate::{Error, Ledger, Result, System, password};
+
+/// Someone who runs the gateway.
+#[derive(Debug, Clone)]
+pub struct NewOperator {
+    /// Their id.
+    pub user_id: UserId,
+    /// Their address.
+    pub email: String,
+    /// Their password.
+    pub password: String,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+impl Ledger {
+    /// Who signs in with this address and password. An unknown address takes as long as a wrong password.
+    ///
+    /// # Errors
+    /// [`Error::BadCredentials`].
+    pub async fn authenticate(&self, email: &str, password: &str) -> Result<UserId> {
+        let row =
+            sqlx::query!(r#"select user_id as "user_id: UserId", password_hash from users where lower(email) = lower($1)"#, email.trim())
+                .fetch_optional(&self.pool)
+                .await?;
+        let (user, stored) = row.map_or((None, None), |row| (Some(row.user_id), Some(row.password_hash)));
+        let fits = password::verify(password.to_owned(), stored).await?;
+        user.filter(|_| fits).ok_or(Error::BadCredentials)
+    }
+
+    /// The person behind a session.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such user any more.
+    pub async fn person(&self, user: UserId) -> Result<Person> {
+        let row = sqlx::query!(
+            r#"
+            select
+                u.email, u.is_operator,
+                m.account_id as "account_id?: AccountId", a.name as "account_name?", m.role as "role?: Role"
+            from users u
+            left join memberships m using (user_id)
+            left join accounts a using (account_id)
+            where u.user_id = $1
+            order by m.created_at, m.account_id
+            limit 1
+            "#,
+            user.uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(Error::NotFound)?;
+        let account = match (row.account_id, row.account_name, row.role) {
+            (Some(account_id), Some(account_name), Some(role)) => Some(Membership { account_id, account_name, role }),
+            _ => None,
+        };
+        Ok(Person { id: user, email: row.email, is_operator: row.is_operator, account })
+    }
+}
+
+impl System {
+    /// Makes an operator.
+    ///
+    /// # Errors
+    /// [`Error::EmailTaken`]; [`Error::Invalid`] for an address or a password that cannot be.
+    pub async fn create_operator(&self, new: NewOperator) -> Result<()> {
+        let email = parse_email(&new.email)?;
+        let password_hash = password::hash(new.password).await?;
+        let mut connection = self.pool.acquire().await?;
+        insert(&mut connection, new.user_id, email, &password_hash, true, new.now).await
+    }
+
+    /// Gives a person a new password and ends their sessions.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown address; [`Error::Invalid`] for a password that cannot be.
+    pub async fn set_password(&self, email: &str, password: String) -> Result<()> {
+        let password_hash = password::hash(password).await?;
+        let mut tx = self.pool.begin().await?;
+        let user = sqlx::query_scalar!(
+            "update users set password_hash = $2 where lower(email) = lower($1) returning user_id",
+            email.trim(),
+            password_hash
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(Error::NotFound)?;
+        sqlx::query!("delete from sessions where user_id = $1", user).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    user: UserId,
+    email: &str,
+    password_hash: &str,
+    is_operator: bool,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query!(
+        "insert into users (user_id, email, password_hash, is_operator, created_at) values ($1, $2, $3, $4, $5)",
+        user.uuid(),
+        email,
+        password_hash,
+        is_operator,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// An address has a name, an `@` and a domain; whether mail arrives there, only mail can tell.
+pub(crate) fn parse_email(email: &str) -> Result<&str> {
+    let email = email.trim();
+    let looks_right = email.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && !domain.is_empty() && !domain.contains('@'));
+    if looks_right && !email.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
+        Ok(email)
+    } else {
+        Err(Error::invalid("email", "write an address like name@example.com"))
+    }
+}

@@ -1,0 +1,115 @@
+use chrono::TimeDelta;
+use domain::{billing::JournalKind, id::AccountId, money::Amount};
+use futures_util::future::join_all;
+use ledger::{Error, MoneyIn};
+use sqlx::PgPool;
+
+use crate::world::{World, amount};
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_second_click_pays_once(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+
+    let first = owner.top_up(world.money("25", "form 1")).await.unwrap();
+    let second = owner.top_up(world.money("25", "form 1")).await.unwrap();
+
+    assert_eq!((first.replayed, second.replayed, second.journal_id), (false, true, first.journal_id));
+    assert_eq!(world.balance(ada).await.balance, amount("25"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn ten_clicks_at_once_pay_once(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    let clicks: Vec<_> = (0..10).map(|_| owner.top_up(world.money("25", "form 1"))).collect();
+    let first = join_all(clicks).await.into_iter().filter(|posted| !posted.as_ref().unwrap().replayed).count();
+
+    assert_eq!(first, 1);
+    assert_eq!(world.balance(ada).await.balance, amount("25"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_idempotency_key_stands_for_one_request_only(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (ada, bob) = (world.customer("ada", "0").await, world.customer("bob", "0").await);
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    owner.top_up(world.money("25", "form 1")).await.unwrap();
+
+    assert!(matches!(owner.top_up(world.money("26", "form 1")).await, Err(Error::IdempotencyConflict)));
+    let other = world.ledger.owner(bob.user).await.unwrap().top_up(world.money("26", "form 1")).await.unwrap();
+    assert!(!other.replayed, "another account's keys are its own");
+    assert_eq!(world.balance(ada).await.balance, amount("25"));
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn only_an_amount_above_zero_is_paid_in(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    for text in ["0", "-1"] {
+        assert!(matches!(owner.top_up(world.money(text, text)).await, Err(Error::Invalid { field: "amount", .. })), "{text}");
+    }
+    let most = MoneyIn { amount: Amount::MAX, ..world.money("1", "most") };
+    owner.top_up(most).await.unwrap();
+    assert!(matches!(owner.top_up(world.money("1", "more")).await, Err(Error::Invalid { field: "amount", .. })));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_operator_takes_back_only_what_is_available_and_says_why(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let held = world.intent(ada, "4");
+    world.ledger.meter().lease(&held, world.now).await.unwrap();
+    let operator = world.ledger.system().operator();
+
+    let too_much = operator.credit(ada.account, world.money("-7", "a")).await;
+    assert!(matches!(too_much, Err(Error::InsufficientCredit { needed, available }) if needed == amount("7") && available == amount("6")));
+    operator.credit(ada.account, world.money("-6", "b")).await.unwrap();
+    operator.credit(ada.account, world.money("1.5", "c")).await.unwrap();
+    assert!(matches!(
+        operator.credit(ada.account, MoneyIn { memo: " ", ..world.money("1", "d") }).await,
+        Err(Error::Invalid { field: "reason", .. })
+    ));
+    let nobody = AccountId::new(world.now, world.random());
+    assert!(matches!(operator.credit(nobody, world.money("1", "e")).await, Err(Error::NotFound)));
+
+    assert_eq!(world.balance(ada).await.balance, amount("5.5"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn the_journal_runs_from_zero_to_the_balance_over_any_pages(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    for n in 0..7 {
+        owner.top_up(world.money("1", &format!("top-up {n}"))).await.unwrap();
+        let calls = [world.call(ada, 1_000 * (n + 1), 10, TimeDelta::minutes(n)), world.call(ada, 7, 7, TimeDelta::minutes(n))];
+        world.ledger.meter().post_calls(&calls).await.unwrap();
+    }
+
+    let (mut rows, mut before) = (Vec::new(), None);
+    loop {
+        let page = owner.journal(before, 4).await.unwrap();
+        rows.extend(page.rows);
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+
+    assert_eq!(rows.len(), 15);
+    assert_eq!(rows[0].balance_after, world.balance(ada).await.balance);
+    assert_eq!((rows[0].kind, rows[0].memo.as_str()), (JournalKind::Usage, "2 calls"));
+    let mut balance = Amount::ZERO;
+    for row in rows.iter().rev() {
+        balance = balance.checked_add(row.amount).unwrap();
+        assert_eq!(row.balance_after, balance);
+    }
+}

@@ -1,0 +1,223 @@
+use chrono::TimeDelta;
+use domain::{call::Outcome, money::Amount, pricing::Discount, rates::Rates, tokens::CallUsage};
+use futures_util::future::join_all;
+use ledger::{Posting, SettledCall};
+use sqlx::PgPool;
+
+use crate::world::{World, amount};
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_replayed_batch_changes_nothing(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let batch: Vec<_> = (0..20).map(|minute| world.call(ada, 1_000, 500, TimeDelta::minutes(minute))).collect();
+    let meter = world.ledger.meter();
+
+    let first = meter.post_calls(&batch).await.unwrap();
+    let after = world.balance(ada).await;
+    let again = meter.post_calls(&batch).await.unwrap();
+
+    assert_eq!((first.posted, first.replayed), (20, 0));
+    assert_eq!((again.posted, again.replayed), (0, 20));
+    assert_eq!(after.balance, amount("9.96"), "20 calls of $0.001 × 1 + $0.002 × 0.5");
+    assert_eq!(world.balance(ada).await, after);
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_batch_that_is_partly_known_posts_the_rest_once(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let batch: Vec<_> = (0..4).map(|minute| world.call(ada, 1_000, 0, TimeDelta::minutes(minute))).collect();
+    let meter = world.ledger.meter();
+
+    meter.post_calls(&batch[..2]).await.unwrap();
+    let twice: Vec<_> = batch.iter().chain(&batch).cloned().collect();
+    let posting = meter.post_calls(&twice).await.unwrap();
+
+    assert_eq!((posting.posted, posting.replayed), (2, 6));
+    assert_eq!(world.balance(ada).await.balance, amount("9.996"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_that_is_twice_in_a_batch_is_charged_and_released_once(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let (first, second) = (world.intent(ada, "1"), world.intent(ada, "1"));
+    let meter = world.ledger.meter();
+    meter.lease(&first, world.now).await.unwrap();
+    meter.lease(&second, world.now).await.unwrap();
+    let call = world.settle(&first, ada, 1_000, 0);
+
+    let posting = meter.post_calls(&[call.clone(), call]).await.unwrap();
+
+    assert_eq!((posting.posted, posting.replayed), (1, 1));
+    let balance = world.balance(ada).await;
+    assert_eq!((balance.balance, balance.reserved), (amount("9.999"), amount("1")));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn posters_at_once_neither_deadlock_nor_post_twice(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (ada, bob) = (world.customer("ada", "10").await, world.customer("bob", "10").await);
+    let calls: Vec<_> = (0..40).map(|n| world.call(if n % 2 == 0 { ada } else { bob }, 1_000, 0, TimeDelta::minutes(n))).collect();
+    let mut reversed = calls.clone();
+    reversed.reverse();
+
+    let batches = [calls, reversed];
+    let posters = batches.iter().cycle().take(8).map(|batch| {
+        let meter = world.ledger.meter();
+        async move { meter.post_calls(batch).await.unwrap().posted }
+    });
+    let posted: usize = join_all(posters).await.into_iter().sum();
+
+    assert_eq!(posted, 40);
+    assert_eq!(world.balance(ada).await.balance, amount("9.98"));
+    assert_eq!(world.balance(bob).await.balance, amount("9.98"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_settlement_releases_its_hold_and_takes_only_its_cost(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let intent = world.intent(ada, "0.4");
+    let meter = world.ledger.meter();
+    meter.lease(&intent, world.now).await.unwrap();
+    let running = world.balance(ada).await;
+    assert_eq!((running.balance, running.reserved, running.available), (amount("1"), amount("0.4"), amount("0.6")));
+
+    let posting = meter.post_calls(&[world.settle(&intent, ada, 1_000, 0)]).await.unwrap();
+
+    assert_eq!(posting, Posting { posted: 1, ..Posting::default() });
+    let settled = world.balance(ada).await;
+    assert_eq!((settled.balance, settled.reserved, settled.available), (amount("0.999"), Amount::ZERO, amount("0.999")));
+    let detail = world.ledger.reader(ada.user).await.unwrap().call(intent.call_id).await.unwrap();
+    assert_eq!((detail.held, detail.receipt.amount, detail.paid_by.len()), (amount("0.4"), amount("0.001"), 1));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_hold_may_span_grants_and_the_one_that_expires_first_pays_first(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let promo = uuid::Uuid::from_u128(99);
+    // Promotional credit has no command yet; it is a grant with its entries, as any.
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "insert into grants (account_id, grant_id, kind, unit, posted, starts_at, expires_at)
+             values ('{0}', '{promo}', 'promo', 'money', 3000000, '2026-01-01', '2026-07-01');
+         insert into journal (account_id, journal_id, kind, memo, actor, event_at, posted_at)
+             values ('{0}', '{promo}', 'promo', 'welcome', 'test', '2026-01-01', '2026-01-01');
+         insert into entries (account_id, journal_id, line, book, unit, grant_id, amount)
+             values ('{0}', '{promo}', 1, 'grant', 'money', '{promo}', 3000000), ('{0}', '{promo}', 2, 'promo', 'money', null, -3000000)",
+        ada.account
+    )))
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let intent = world.intent(ada, "0.01");
+    let meter = world.ledger.meter();
+    meter.lease(&intent, world.now).await.unwrap();
+
+    meter.post_calls(&[world.settle(&intent, ada, 5_000, 0)]).await.unwrap();
+
+    let paid_by = world.ledger.reader(ada.user).await.unwrap().call(intent.call_id).await.unwrap().paid_by;
+    let shares: Vec<_> = paid_by.iter().map(|share| (share.kind, share.amount)).collect();
+    assert_eq!(shares, [(domain::billing::GrantKind::Promo, amount("0.003")), (domain::billing::GrantKind::Wallet, amount("0.002"))]);
+    assert_eq!(world.balance(ada).await.reserved, Amount::ZERO);
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_admitted_call_always_posts_even_without_a_hold_and_below_zero(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0.001").await;
+    let call = world.call(ada, 3_000, 0, TimeDelta::zero());
+
+    let posting = world.ledger.meter().post_calls(std::slice::from_ref(&call)).await.unwrap();
+
+    assert_eq!((posting.posted, posting.unleased), (1, vec![call.call_id]));
+    assert_eq!(world.balance(ada).await.balance, amount("-0.002"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_that_costs_nothing_is_logged_without_a_posting(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let failed = world.call(ada, 0, 0, TimeDelta::zero());
+    let failed = SettledCall {
+        outcome: Outcome::UpstreamError,
+        source: domain::call::UsageSource::None,
+        usage: CallUsage::default(),
+        http_status: Some(500),
+        raw_usage: None,
+        ..failed
+    };
+
+    world.ledger.meter().post_calls(std::slice::from_ref(&failed)).await.unwrap();
+
+    let detail = world.ledger.reader(ada.user).await.unwrap().call(failed.call_id).await.unwrap();
+    assert_eq!((detail.journal_id, detail.paid_by.len(), detail.receipt.amount), (None, 0, Amount::ZERO));
+    assert_eq!(world.balance(ada).await.balance, amount("1"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_row_at_fault_is_quarantined_and_keeps_nobody_back(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let mut batch: Vec<_> = (0..9).map(|minute| world.call(ada, 1_000, 0, TimeDelta::minutes(minute))).collect();
+    // No partition was ever made for a call of ten years ago.
+    let stray = world.call(ada, 1_000, 0, TimeDelta::days(3_650));
+    batch.insert(4, stray.clone());
+
+    let posting = world.ledger.meter().post_calls(&batch).await.unwrap();
+
+    assert_eq!((posting.posted, posting.quarantined), (9, vec![stray.call_id]));
+    let kept: String = sqlx::query_scalar("select call from quarantine").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(serde_json::from_str::<SettledCall>(&kept).unwrap(), stray);
+    assert_eq!(world.balance(ada).await.balance, amount("9.991"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_is_in_quarantine_keeps_its_hold_and_is_not_settled_as_interrupted(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let intent = world.intent(ada, "1");
+    let meter = world.ledger.meter();
+    meter.lease(&intent, world.now).await.unwrap();
+    // A text that Postgres cannot hold.
+    let call = SettledCall { upstream_model: Some("nul\0".to_owned()), ..world.settle(&intent, ada, 1_000, 0) };
+
+    let posting = meter.post_calls(&[call]).await.unwrap();
+
+    assert_eq!(posting.quarantined, [intent.call_id]);
+    assert_eq!(meter.interrupted_of(crate::world::PROXY).await.unwrap(), []);
+    assert_eq!(world.balance(ada).await.reserved, amount("1"));
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_receipt_shows_the_price_of_its_own_time(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let call = world.call(ada, 1_000, 1_000, TimeDelta::zero());
+    world.ledger.meter().post_calls(std::slice::from_ref(&call)).await.unwrap();
+    let dearer = ledger::NewPrice {
+        id: domain::id::PriceId::from_uuid(uuid::Uuid::from_u128(2)),
+        model: crate::world::MODEL,
+        kind: domain::catalog::PriceKind::Sale,
+        rates: Rates::plain(amount("5"), amount("5")),
+        effective_from: world.now + TimeDelta::minutes(1),
+        actor: "test",
+        now: world.now,
+    };
+    world.ledger.system().operator().publish_price(dearer).await.unwrap();
+
+    let detail = world.ledger.reader(ada.user).await.unwrap().call(call.call_id).await.unwrap();
+
+    assert_eq!((detail.price_id, detail.receipt.amount, detail.receipt.discount), (world.price, amount("0.003"), Discount::NONE));
+}

@@ -1,0 +1,79 @@
+use chrono::TimeDelta;
+use domain::{catalog::PriceKind, id::PriceId, money::Amount, rates::Rates};
+use ledger::{Error, NewPrice, secrets::SecretKey};
+use sqlx::PgPool;
+
+use crate::world::{MODEL, World, amount};
+
+fn price(world: &mut World, rates: Rates, ahead: TimeDelta) -> NewPrice<'static> {
+    let id = PriceId::new(world.now, world.random());
+    NewPrice { id, model: MODEL, kind: PriceKind::Sale, rates, effective_from: world.now + ahead, actor: "test", now: world.now }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_price_is_written_ahead_and_never_changed(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let operator = world.ledger.system().operator();
+    let rates = Rates::plain(amount("0.01"), amount("0.02"));
+
+    let soon = price(&mut world, rates.clone(), TimeDelta::seconds(9));
+    assert!(matches!(operator.publish_price(soon).await, Err(Error::PriceTooSoon)));
+    let negative = price(&mut world, Rates::plain(amount("-0.01"), Amount::ZERO), TimeDelta::days(1));
+    assert!(matches!(operator.publish_price(negative).await, Err(Error::Invalid { field: "price", .. })));
+    let unknown = NewPrice { model: "unheard of", ..price(&mut world, rates.clone(), TimeDelta::days(1)) };
+    assert!(matches!(operator.publish_price(unknown).await, Err(Error::NotFound)));
+
+    let good = price(&mut world, rates.clone(), TimeDelta::days(1));
+    operator.publish_price(good.clone()).await.unwrap();
+    operator.publish_price(good).await.unwrap();
+    let rival = price(&mut world, rates, TimeDelta::days(1));
+    assert!(matches!(operator.publish_price(rival).await, Err(Error::Taken(_))));
+    assert_eq!(operator.price_history(MODEL).await.unwrap().len(), 2, "a second click writes no second version");
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn the_price_in_force_changes_at_its_instant(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let dearer = Rates::plain(amount("0.01"), amount("0.02"));
+    let next = price(&mut world, dearer.clone(), TimeDelta::days(1));
+    world.ledger.system().operator().publish_price(next).await.unwrap();
+
+    let today = world.ledger.price_list(world.now).await.unwrap();
+    let tomorrow = world.ledger.price_list(world.now + TimeDelta::days(1)).await.unwrap();
+
+    assert_eq!((&today[0].sale.as_ref().unwrap().rates, today[0].scheduled.len()), (&world.rates, 1));
+    assert_eq!((&tomorrow[0].sale.as_ref().unwrap().rates, tomorrow[0].scheduled.len()), (&dearer, 0));
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn customers_never_see_costs(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let cost = NewPrice {
+        kind: PriceKind::Cost,
+        effective_from: world.now - TimeDelta::days(1),
+        ..price(&mut world, Rates::plain(amount("0.0001"), amount("0.0002")), TimeDelta::zero())
+    };
+    world.ledger.system().import_price(cost).await.unwrap();
+
+    assert!(world.ledger.price_list(world.now).await.unwrap().iter().all(|model| model.cost.is_none()));
+    assert!(world.ledger.system().operator().priced_models(world.now).await.unwrap().iter().all(|model| model.cost.is_some()));
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn the_proxy_sees_prices_in_force_and_scheduled_and_what_opens_the_upstream(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let secret = SecretKey::from_bytes([3; 32]);
+    let next = price(&mut world, Rates::plain(amount("0.01"), amount("0.02")), TimeDelta::days(1));
+    world.ledger.system().operator().publish_price(next).await.unwrap();
+    let sealed = secret.seal("sk-upstream", "upstream", [1; 24]).unwrap();
+    sqlx::query("update providers set credential = $1").bind(sealed).execute(&world.pool).await.unwrap();
+
+    let catalog = world.ledger.meter().catalog(&secret, world.now).await.unwrap();
+    let starts: Vec<_> = catalog.models[MODEL].sale.iter().map(|version| version.effective_from).collect();
+    assert_eq!(starts, [world.now - TimeDelta::days(60), world.now + TimeDelta::days(1)]);
+    let provider = catalog.models[MODEL].model.provider_id;
+    assert_eq!(catalog.providers[&provider].credential.as_deref(), Some("sk-upstream"));
+
+    let wrong = world.ledger.meter().catalog(&SecretKey::from_bytes([4; 32]), world.now).await.unwrap();
+    assert_eq!(wrong.providers[&provider].credential, None);
+}

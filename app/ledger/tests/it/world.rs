@@ -1,0 +1,191 @@
+//! A small deployment to test in: one provider, one priced model, and as many customers as a test asks for.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    call::{Outcome, UsageSource},
+    catalog::{DisconnectPolicy, OutputCapField, PriceKind, UsageMode},
+    id::{AccountId, CallId, GrantId, JournalId, KeyId, ModelId, PriceId, ProviderId, UserId},
+    key::ApiKey,
+    money::Amount,
+    pricing::{self, Discount},
+    rates::Rates,
+    tokens::{CallUsage, Tokens},
+};
+use ledger::{Intent, Ledger, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, SettledCall};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+pub(crate) const MODEL: &str = "small";
+pub(crate) const PASSWORD: &str = "correct horse";
+pub(crate) const PROXY: Uuid = Uuid::from_u128(7);
+
+pub(crate) struct World {
+    pub(crate) ledger: Ledger,
+    /// As the owner of the schema, for looking and for tampering.
+    pub(crate) pool: PgPool,
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) price: PriceId,
+    pub(crate) rates: Rates,
+    serial: u64,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Customer {
+    pub(crate) user: UserId,
+    pub(crate) account: AccountId,
+    pub(crate) key: KeyId,
+}
+
+pub(crate) fn amount(text: &str) -> Amount {
+    text.parse().unwrap()
+}
+
+impl World {
+    pub(crate) async fn new(pool: PgPool) -> Self {
+        let ledger = Ledger::with_options((*pool.connect_options()).clone(), 20);
+        let now = "2026-06-15T12:30:00Z".parse().unwrap();
+        ledger.system().make_partitions(now).await.unwrap();
+        let rates = Rates::plain(amount("0.001"), amount("0.002"));
+        let mut world = Self { ledger, pool, now, price: PriceId::from_uuid(Uuid::from_u128(1)), rates, serial: 0 };
+        world.add_catalog().await;
+        world
+    }
+
+    async fn add_catalog(&mut self) {
+        let system = self.ledger.system();
+        let provider = NewProvider {
+            id: ProviderId::new(self.now, self.random()),
+            name: "upstream",
+            base_url: "http://127.0.0.1:9/v1",
+            credential: None,
+            usage_mode: UsageMode::Forced,
+            on_disconnect: DisconnectPolicy::Drain,
+            allow_private: true,
+            now: self.now,
+        };
+        system.add_provider(provider).await.unwrap();
+        let model = NewModel {
+            id: ModelId::new(self.now, self.random()),
+            name: MODEL,
+            provider: "upstream",
+            upstream_name: "small-2026",
+            context_window: Tokens::from_sum(8_192),
+            default_output_hold: Tokens::from_sum(1_024),
+            output_cap_field: OutputCapField::MaxTokens,
+            now: self.now,
+        };
+        system.add_model(model).await.unwrap();
+        let price = NewPrice {
+            id: self.price,
+            model: MODEL,
+            kind: PriceKind::Sale,
+            rates: self.rates.clone(),
+            effective_from: self.now - TimeDelta::days(60),
+            actor: "test",
+            now: self.now,
+        };
+        system.import_price(price).await.unwrap();
+    }
+
+    /// Different each time, the same in each run.
+    pub(crate) fn random(&mut self) -> [u8; 10] {
+        self.serial += 1;
+        let mut bytes = [0; 10];
+        bytes[2..].copy_from_slice(&self.serial.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) async fn customer(&mut self, name: &str, credit: &str) -> Customer {
+        let new = NewCustomer {
+            account_id: AccountId::new(self.now, self.random()),
+            account_name: name.to_owned(),
+            grant_id: GrantId::new(self.now, self.random()),
+            user_id: UserId::new(self.now, self.random()),
+            email: format!("{name}@example.com"),
+            password: PASSWORD.to_owned(),
+            is_demo: false,
+            now: self.now,
+        };
+        let customer = Customer { user: new.user_id, account: new.account_id, key: KeyId::new(self.now, self.random()) };
+        self.ledger.sign_up(new).await.unwrap();
+        let owner = self.ledger.owner(customer.user).await.unwrap();
+        owner
+            .create_key(NewKey { id: customer.key, secret: &self.secret(), name: "first", expires_at: None, now: self.now })
+            .await
+            .unwrap();
+        if amount(credit) > Amount::ZERO {
+            owner.top_up(self.money(credit, &format!("opening of {name}"))).await.unwrap();
+        }
+        customer
+    }
+
+    pub(crate) fn secret(&mut self) -> ApiKey {
+        let mut bits = [0; 20];
+        bits[..10].copy_from_slice(&self.random());
+        ApiKey::from_random(bits)
+    }
+
+    pub(crate) fn money<'a>(&mut self, text: &str, key: &'a str) -> MoneyIn<'a> {
+        let journal_id = JournalId::new(self.now, self.random());
+        MoneyIn { journal_id, amount: amount(text), idempotency_key: key, memo: "test", actor: "test", now: self.now }
+    }
+
+    pub(crate) fn intent(&mut self, customer: Customer, held: &str) -> Intent {
+        Intent {
+            account_id: customer.account,
+            call_id: CallId::new(self.now, self.random()),
+            key_id: customer.key,
+            model: MODEL.to_owned(),
+            provider: "upstream".to_owned(),
+            price_id: self.price,
+            discount: Discount::NONE,
+            stream: true,
+            input_estimate: Tokens::from_sum(12),
+            held: amount(held),
+            proxy: PROXY,
+            expires_at: self.now + TimeDelta::hours(1),
+        }
+    }
+
+    /// A call that ended well after so many tokens, `ago` before now.
+    pub(crate) fn call(&mut self, customer: Customer, prompt: i64, completion: i64, ago: TimeDelta) -> SettledCall {
+        let call_id = CallId::new(self.now - ago, self.random());
+        let tokens = |count| Some(Tokens::from_sum(count));
+        let usage = CallUsage::of_totals(tokens(prompt), tokens(completion), tokens(prompt + completion));
+        SettledCall {
+            account_id: customer.account,
+            call_id,
+            key_id: customer.key,
+            model: MODEL.to_owned(),
+            provider: "upstream".to_owned(),
+            upstream_model: Some("small-2026".to_owned()),
+            stream: true,
+            outcome: Outcome::Ok,
+            source: UsageSource::Upstream,
+            usage,
+            price_id: self.price,
+            discount: Discount::NONE,
+            amount: pricing::price(&usage, &self.rates, Discount::NONE).unwrap().amount,
+            held: Amount::ZERO,
+            http_status: Some(200),
+            latency_ms: 840,
+            first_byte_ms: Some(120),
+            raw_usage: Some(format!(r#"{{"prompt_tokens": {prompt}, "completion_tokens": {completion}}}"#)),
+        }
+    }
+
+    /// The settlement of a call that was held.
+    pub(crate) fn settle(&mut self, intent: &Intent, customer: Customer, prompt: i64, completion: i64) -> SettledCall {
+        let call = self.call(customer, prompt, completion, TimeDelta::zero());
+        SettledCall { call_id: intent.call_id, held: intent.held, ..call }
+    }
+
+    pub(crate) async fn balance(&self, customer: Customer) -> domain::billing::Balance {
+        self.ledger.reader(customer.user).await.unwrap().balance(self.now).await.unwrap()
+    }
+
+    pub(crate) async fn assert_proven(&self) {
+        let proof = self.ledger.verify().await.unwrap();
+        assert!(proof.holds(), "{:#?}", proof.faults);
+    }
+}

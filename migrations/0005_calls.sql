@@ -1,0 +1,115 @@
+-- Every call, its rollups by hour and day, and what could not be posted.
+
+-- A call's time is inside its id (UUIDv7, RFC 9562 section 5.7), so that one id has one possible row whatever happens.
+create function uuid_v7_time(id uuid) returns timestamptz
+    language sql immutable strict parallel safe
+    return timestamptz 'epoch' + ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint * interval '1 millisecond';
+
+create table calls (
+    account_id            uuid not null,
+    started_at            timestamptz not null,
+    call_id               uuid not null,
+    key_id                uuid not null,
+    model                 text not null,
+    provider              text not null,
+    upstream_model        text,
+    stream                boolean not null,
+    outcome               text not null constraint calls_outcome_is_known check (outcome in ('ok', 'upstream_error', 'client_left', 'interrupted')),
+    source                text not null constraint calls_source_is_known check (source in ('upstream', 'estimated', 'interrupted', 'none')),
+    -- As reported; null is "not reported".
+    prompt_tokens         bigint,
+    completion_tokens     bigint,
+    total_tokens          bigint,
+    -- Disjoint buckets, each with its own rate.
+    input_tokens          bigint,
+    cache_read_tokens     bigint,
+    cache_write_5m_tokens bigint,
+    cache_write_1h_tokens bigint,
+    audio_input_tokens    bigint,
+    output_tokens         bigint,
+    reasoning_tokens      bigint,
+    audio_output_tokens   bigint,
+    -- The upstream's numbers contradict each other; only its two totals are priced.
+    flagged               boolean not null,
+    price_id              uuid not null,
+    discount_bps          integer not null,
+    amount                bigint not null constraint calls_amount_is_not_negative check (amount >= 0),
+    held                  bigint not null constraint calls_held_is_not_negative check (held >= 0),
+    -- [{"grant_id": …, "amount": nanos}]: who paid; sums to amount.
+    paid_by               jsonb not null,
+    journal_id            uuid,
+    http_status           integer,
+    latency_ms            bigint not null,
+    first_byte_ms         bigint,
+    -- The upstream's usage object, byte for byte.
+    raw_usage             text,
+    posted_at             timestamptz not null,
+    -- SHA-256 over all of the above, so that a changed row is found whichever column was changed.
+    seal                  bytea not null,
+    primary key (account_id, started_at, call_id),
+    constraint calls_start_is_in_the_id check (started_at = uuid_v7_time(call_id)),
+    constraint calls_charge_is_posted check ((amount = 0) = (journal_id is null))
+) partition by range (started_at);
+
+create index calls_by_journal on calls (account_id, journal_id) where journal_id is not null;
+
+-- Partitions are made ahead by a job that may not create tables, hence security definer. One call makes one month.
+create function make_calls_partition(month date) returns void
+    language plpgsql security definer set search_path = public
+as $$
+declare
+    first date := date_trunc('month', month);
+begin
+    execute format(
+        'create table if not exists %I partition of calls for values from (%L) to (%L)',
+        'calls_' || to_char(first, 'YYYY_MM'),
+        first::timestamp at time zone 'UTC',
+        (first + interval '1 month')::timestamp at time zone 'UTC'
+    );
+end
+$$;
+
+create table usage_hourly (
+    account_id        uuid not null,
+    hour              timestamptz not null,
+    key_id            uuid not null,
+    model             text not null,
+    stream            boolean not null,
+    outcome           text not null,
+    requests          bigint not null,
+    prompt_tokens     bigint not null,
+    completion_tokens bigint not null,
+    total_tokens      bigint not null,
+    amount            bigint not null,
+    primary key (account_id, hour, key_id, model, stream, outcome)
+);
+
+create table usage_daily (
+    account_id        uuid not null,
+    day               timestamptz not null,
+    key_id            uuid not null,
+    model             text not null,
+    stream            boolean not null,
+    outcome           text not null,
+    requests          bigint not null,
+    prompt_tokens     bigint not null,
+    completion_tokens bigint not null,
+    total_tokens      bigint not null,
+    amount            bigint not null,
+    primary key (account_id, day, key_id, model, stream, outcome)
+);
+
+-- A settled call that the ledger refused, whole, until a person has looked at it. Its hold stays.
+create table quarantine (
+    account_id uuid not null,
+    call_id    uuid not null,
+    call       text not null,
+    reason     text not null,
+    at         timestamptz not null,
+    primary key (account_id, call_id)
+);
+
+grant select, insert on calls, quarantine to farebox_app;
+grant select, insert, update on usage_hourly, usage_daily to farebox_app;
+revoke execute on function make_calls_partition from public;
+grant execute on function make_calls_partition, uuid_v7_time to farebox_app;
