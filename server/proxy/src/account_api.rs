@@ -1,0 +1,140 @@
+//! What the holder of a key may ask about its account: `/v1/models`, `/v1/generation`, `/v1/credits`, `/v1/key`.
+//!
+//! Amounts are decimal strings in units of the currency; a line's amount is exact, before the one rounding.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, RawQuery, State},
+    response::Response,
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::{call::CallDetail, id::CallId, key::masked, tokens::Bucket};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    Shared,
+    auth::unavailable,
+    catalog::Entry,
+    reply::{self, Refusal},
+};
+
+/// `GET /v1/models`: the models that can be called now, with their prices.
+pub(crate) async fn models(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let now = Utc::now();
+    shared.keys.authenticate(&headers, now).await?;
+    let catalog = shared.catalog.load();
+    let mut entries: Vec<_> = catalog.models.values().collect();
+    entries.sort_by(|a, b| a.model.name.cmp(&b.model.name));
+    let data: Vec<_> = entries.into_iter().filter_map(|entry| model_json(&shared, entry, now)).collect();
+    Ok(ok(&json!({ "object": "list", "data": data })))
+}
+
+/// `GET /v1/models/{id}`. A model's name may have slashes in it.
+pub(crate) async fn model(State(shared): State<Arc<Shared>>, Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let now = Utc::now();
+    shared.keys.authenticate(&headers, now).await?;
+    let catalog = shared.catalog.load();
+    let entry = catalog.models.get(&name).ok_or_else(|| Refusal::model_not_found(&name))?;
+    model_json(&shared, entry, now).map(|model| ok(&model)).ok_or_else(|| Refusal::model_not_priced(&name))
+}
+
+/// `GET /v1/generation?id=`: one call's receipt.
+pub(crate) async fn generation(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let key = shared.keys.authenticate(&headers, Utc::now()).await?;
+    let query = query.unwrap_or_default();
+    let id = query.split('&').find_map(|pair| pair.strip_prefix("id=")).filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| Refusal::invalid("id", "say which call: ?id= and its x-request-id"))?;
+    let id: CallId = id.parse().map_err(|_| Refusal::call_not_found())?;
+    match shared.meter.generation(key.account_id, id).await {
+        Ok(call) => Ok(ok(&json!({ "data": generation_json(&call, &shared.settings.currency) }))),
+        Err(ledger::Error::NotFound) => Err(Refusal::call_not_found()),
+        Err(error) => Err(unavailable(&error)),
+    }
+}
+
+/// `GET /v1/credits`: the account's balance.
+pub(crate) async fn credits(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let now = Utc::now();
+    let key = shared.keys.authenticate(&headers, now).await?;
+    let balance = shared.meter.balance(key.account_id, now).await.map_err(|error| unavailable(&error))?;
+    let grants: Vec<_> = balance
+        .grants
+        .iter()
+        .map(|grant| {
+            json!({
+                "grant": grant.id, "kind": grant.kind, "balance": grant.posted, "reserved": grant.leased,
+                "expires_at": grant.expires_at.map(instant),
+            })
+        })
+        .collect();
+    Ok(ok(&json!({ "data": {
+        "balance": balance.balance, "reserved": balance.reserved, "available": balance.available,
+        "currency": shared.settings.currency, "grants": grants,
+    } })))
+}
+
+/// `GET /v1/key`: the key itself, and what it has spent.
+pub(crate) async fn key(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let now = Utc::now();
+    let key = shared.keys.authenticate(&headers, now).await?;
+    let usage = shared.meter.key_usage(key.account_id, key.key_id, now).await.map_err(|error| unavailable(&error))?;
+    Ok(ok(&json!({ "data": {
+        "name": key.name, "masked": masked(&key.last_four),
+        "usage": { "day": usage.day, "month": usage.month, "ever": usage.ever },
+        "limits": [], "expires_at": key.expires_at.map(instant),
+    } })))
+}
+
+fn ok(body: &Value) -> Response {
+    reply::json(StatusCode::OK, body)
+}
+
+/// `None` for a model that cannot be called now.
+fn model_json(shared: &Shared, entry: &Entry, now: DateTime<Utc>) -> Option<Value> {
+    let price = entry.price_at(now)?;
+    Some(json!({
+        "id": entry.model.name, "object": "model", "created": price.created_at.timestamp(), "owned_by": entry.model.provider,
+        "context_window": entry.model.context_window,
+        "pricing": {
+            "currency": shared.settings.currency, "per_1k": price.rates.base, "per_call": price.rates.per_call, "tiers": price.rates.tiers,
+            "effective_from": instant(price.effective_from),
+        },
+    }))
+}
+
+fn generation_json(call: &CallDetail, currency: &str) -> Value {
+    let (row, receipt) = (&call.row, &call.receipt);
+    let lines: Vec<_> = receipt
+        .lines
+        .iter()
+        .map(|line| json!({ "bucket": line.bucket, "tokens": line.tokens, "per_1k": line.per_1k, "amount": line.amount }))
+        .collect();
+    let paid_by: Vec<_> =
+        call.paid_by.iter().map(|paid| json!({ "grant": paid.grant, "kind": paid.kind, "amount": paid.amount })).collect();
+    let buckets: serde_json::Map<_, _> = Bucket::ALL
+        .into_iter()
+        .filter_map(|bucket| Some((json!(bucket).as_str()?.to_owned(), json!(row.usage.counts.get(bucket)?))))
+        .collect();
+    json!({
+        "id": row.id, "model": row.model, "upstream_model": call.upstream_model, "provider": call.provider, "stream": row.stream,
+        "status": row.outcome.name(), "source": row.source, "started_at": instant(row.started_at), "latency_ms": row.latency_ms,
+        "first_byte_ms": row.first_byte_ms,
+        "usage": {
+            "prompt_tokens": row.usage.prompt_tokens, "completion_tokens": row.usage.completion_tokens, "total_tokens": row.usage.total_tokens,
+            "buckets": buckets, "flagged": row.usage.flagged,
+        },
+        "lines": lines, "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": row.amount,
+        "currency": currency, "held": call.held, "price_version": call.price_id, "paid_by": paid_by,
+    })
+}
+
+/// RFC 3339 in UTC, as short as it is exact: `2026-11-23T10:00:00Z`.
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}

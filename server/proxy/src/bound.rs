@@ -1,0 +1,142 @@
+//! The most that a call can cost: what is held before it is forwarded.
+
+use domain::{
+    catalog::Model,
+    money::Amount,
+    pricing::{ChargeOverflow, Discount, upper_bound},
+    rates::Rates,
+    tokens::Tokens,
+};
+
+use crate::dialect::openai_chat::request::ChatRequest;
+
+/// Fewer output tokens than this are no answer; then the call is refused rather than cut so short.
+const OUTPUT_TOKENS_MIN: i64 = 16;
+
+/// A hold, and the cap on each answer's output that it rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub(crate) held: Amount,
+    pub(crate) cap: Tokens,
+}
+
+/// What a hold depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) request: &'a ChatRequest,
+    pub(crate) model: &'a Model,
+    pub(crate) rates: &'a Rates,
+    pub(crate) discount: Discount,
+}
+
+impl Terms<'_> {
+    /// The full bound: whatever the upstream does within what it was asked, it does not cost more.
+    pub(crate) fn full(&self) -> Result<Bound, ChargeOverflow> {
+        let cap = self.request.output_cap().unwrap_or(self.model.default_output_hold);
+        self.bound(self.request.prompt.tokens_max(self.model.context_window), cap)
+    }
+
+    /// A bound that fits into credit too short for the full one: the prompt counted by a tokenizer, and where the client named no cap, a lower one.
+    pub(crate) fn within(&self, available: Amount) -> Option<Bound> {
+        let prompt = self.request.prompt.tokens_counted_max(self.model.context_window);
+        let fits = |cap: i64| self.bound(prompt, Tokens::from_sum(cap)).ok().filter(|bound| bound.held <= available);
+        if let Some(cap) = self.request.output_cap() {
+            return fits(cap.get());
+        }
+        let most = self.model.default_output_hold.get();
+        let mut least = fits(OUTPUT_TOKENS_MIN.min(most))?;
+        // The bound grows with the cap: the largest that fits lies between one that does and one that does not.
+        let (mut low, mut high) = (least.cap.get(), most + 1);
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            match fits(middle) {
+                Some(bound) => (low, least) = (middle, bound),
+                None => high = middle,
+            }
+        }
+        Some(least)
+    }
+
+    /// No answer is longer than the model's window, whatever cap the client names.
+    fn bound(&self, prompt: Tokens, cap: Tokens) -> Result<Bound, ChargeOverflow> {
+        let completion = self.request.output_tokens_max(cap.min(self.model.context_window));
+        Ok(Bound { held: upper_bound(prompt, completion, self.rates, self.discount)?, cap })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use chrono::DateTime;
+    use domain::{
+        catalog::OutputCapField,
+        id::{ModelId, ProviderId},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn model() -> Model {
+        Model {
+            id: ModelId::new(DateTime::UNIX_EPOCH, [0; 10]),
+            name: "m".to_owned(),
+            provider_id: ProviderId::new(DateTime::UNIX_EPOCH, [0; 10]),
+            provider: "p".to_owned(),
+            upstream_name: "m".to_owned(),
+            context_window: Tokens::from_sum(8_000),
+            default_output_hold: Tokens::from_sum(1_000),
+            output_cap_field: OutputCapField::MaxTokens,
+        }
+    }
+
+    fn request(members: &str) -> ChatRequest {
+        ChatRequest::parse(&format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{members}}}"#)).unwrap()
+    }
+
+    /// One currency unit per thousand prompt tokens, two per thousand completion tokens.
+    fn rates() -> Rates {
+        Rates::plain(Amount::from_nanos(1_000_000_000), Amount::from_nanos(2_000_000_000))
+    }
+
+    fn check(members: &str, output_tokens: i64) {
+        let (request, model, rates) = (request(members), model(), rates());
+        let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+        let prompt = request.prompt.tokens_max(model.context_window);
+        let expected = upper_bound(prompt, Tokens::from_sum(output_tokens), &rates, Discount::NONE).unwrap();
+        assert_eq!(terms.full().unwrap().held, expected, "{members}");
+    }
+
+    #[test]
+    fn the_full_bound_covers_every_answer() {
+        check("", 1_000);
+        check(r#","max_tokens":10"#, 10);
+        check(r#","max_tokens":10,"max_completion_tokens":20"#, 10);
+        check(r#","max_tokens":10,"n":3"#, 30);
+        check(r#","n":3"#, 3_000);
+        check(r#","max_tokens":1000000"#, 8_000);
+    }
+
+    #[test]
+    fn a_cap_that_the_client_named_is_never_lowered() {
+        let (request, model, rates) = (request(r#","max_tokens":500"#), model(), rates());
+        let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+        assert_eq!(terms.within("0.5".parse().unwrap()), None);
+        assert_eq!(terms.within("2".parse().unwrap()).unwrap().cap, Tokens::from_sum(500));
+    }
+
+    proptest! {
+        #[test]
+        fn short_credit_buys_the_largest_answer_that_fits(nanos in 0_i64..4_000_000_000) {
+            let (request, model, rates, available) = (request(""), model(), rates(), Amount::from_nanos(nanos));
+            let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+            match terms.within(available) {
+                None => prop_assert!(terms.bound(request.prompt.tokens_counted_max(model.context_window), Tokens::from_sum(OUTPUT_TOKENS_MIN)).unwrap().held > available),
+                Some(bound) => {
+                    prop_assert!(bound.held <= available && bound.cap.get() >= OUTPUT_TOKENS_MIN);
+                    // One token more costs 0.002.
+                    prop_assert!(bound.cap == model.default_output_hold || bound.held.nanos() + 2_000_000 > nanos);
+                }
+            }
+        }
+    }
+}

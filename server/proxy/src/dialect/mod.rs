@@ -1,0 +1,3 @@
+//! What is particular to each API that clients speak.
+
+pub mod openai_chat;

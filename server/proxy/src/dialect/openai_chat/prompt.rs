@@ -1,0 +1,160 @@
+//! How large a prompt can be, without asking the model.
+
+use std::borrow::Cow;
+
+use domain::tokens::Tokens;
+use serde_json::value::RawValue;
+
+use crate::{
+    estimate::{self, SAMPLE_BYTES},
+    json::{Member, Members, Name},
+};
+
+/// What a provider wraps around any prompt: "hi" is two bytes and about eight tokens.
+const OVERHEAD_TOKENS: i64 = 64;
+/// What a provider writes into the prompt when there are tools: Anthropic documents up to 530 tokens.
+const TOOLS_TOKENS: i64 = 640;
+/// The most tokens of one image or recording whose bytes are in the request: OpenAI documents 48,169 for a large image to gpt-4o-mini.
+const MEDIA_TOKENS_MAX: i64 = 50_000;
+/// What an image or a recording is taken for where it must be guessed: OpenAI documents 765 tokens for a square image in detail.
+const MEDIA_TOKENS_GUESS: i64 = 765;
+/// Tokens that OpenAI documents around each message.
+const MESSAGE_TOKENS: i64 = 4;
+
+/// What matters of a prompt for its size.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Prompt {
+    /// The beginning of its text.
+    sample: String,
+    /// The length of all its text.
+    text_bytes: usize,
+    messages: i64,
+    /// Images and recordings whose bytes are in the request.
+    media: i64,
+    /// It points to something that is not in the request, or that nobody here can measure.
+    points_outside: bool,
+    has_tools: bool,
+    /// The length of the whole request.
+    body_bytes: usize,
+}
+
+/// A prompt that cannot be metered. The text is for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unmeterable(pub(crate) String);
+
+impl Prompt {
+    /// Looks through `messages` and what else of the request becomes part of the prompt.
+    ///
+    /// # Errors
+    /// [`Unmeterable`] for files by reference, and for what is no list of messages.
+    pub(crate) fn of(members: &Members<'_>, body_bytes: usize) -> Result<Self, Unmeterable> {
+        let mut prompt = Self { body_bytes, ..Self::default() };
+        let messages: Option<Vec<&RawValue>> = members.get("messages").and_then(Member::read);
+        let messages = messages.filter(|messages| !messages.is_empty());
+        for message in messages.ok_or_else(|| Unmeterable("\"messages\" must be a list with at least one message".to_owned()))? {
+            prompt.message(&parse(message)?)?;
+        }
+        for name in ["tools", "functions", "response_format"] {
+            if let Some(member) = members.get(name) {
+                prompt.has_tools |= name != "response_format";
+                prompt.text(member.value.get());
+            }
+        }
+        Ok(prompt)
+    }
+
+    /// No prompt of this request has more tokens: a token stands for at least one byte of the request, and what is not in it is at most the window.
+    #[must_use]
+    pub(crate) fn tokens_max(&self, context_window: Tokens) -> Tokens {
+        if self.points_outside {
+            return context_window;
+        }
+        let bytes = i64::try_from(self.body_bytes).unwrap_or(Tokens::MAX_PER_CALL);
+        Tokens::from_sum(bytes.saturating_add(self.beside_text_max())).min(context_window)
+    }
+
+    /// The same, but with the text counted by a tokenizer and half as much again, since every vendor's is a little different. For credit that is
+    /// too short for [`Self::tokens_max`].
+    #[must_use]
+    pub(crate) fn tokens_counted_max(&self, context_window: Tokens) -> Tokens {
+        let counted = estimate::count(&self.sample).get() + i64::try_from(self.text_bytes - self.sample.len()).unwrap_or(i64::MAX / 4);
+        let text = counted.saturating_add(counted / 2).saturating_add(self.messages.saturating_mul(MESSAGE_TOKENS));
+        Tokens::from_sum(text.saturating_add(self.beside_text_max())).min(self.tokens_max(context_window))
+    }
+
+    /// What the prompt probably is, for a call of which nobody ever says.
+    #[must_use]
+    pub(crate) fn tokens_estimated(&self, context_window: Tokens) -> Tokens {
+        let sample = i128::from(estimate::count(&self.sample).get());
+        let (whole, part) = (i128::try_from(self.text_bytes).unwrap_or(i128::MAX), i128::try_from(self.sample.len().max(1)).unwrap_or(1));
+        let text = i64::try_from(sample.saturating_mul(whole) / part).unwrap_or(i64::MAX).max(1);
+        let beside = self.messages.saturating_mul(MESSAGE_TOKENS).saturating_add(self.media.saturating_mul(MEDIA_TOKENS_GUESS));
+        Tokens::from_sum(text.saturating_add(beside)).min(context_window)
+    }
+
+    fn beside_text_max(&self) -> i64 {
+        let tools = if self.has_tools { TOOLS_TOKENS } else { 0 };
+        self.media.saturating_mul(MEDIA_TOKENS_MAX).saturating_add(OVERHEAD_TOKENS + tools)
+    }
+
+    fn message(&mut self, message: &Members<'_>) -> Result<(), Unmeterable> {
+        self.messages += 1;
+        // An earlier spoken answer, by its id.
+        self.points_outside |= message.get("audio").is_some();
+        for name in ["tool_calls", "function_call", "name", "reasoning_content", "refusal"] {
+            if let Some(member) = message.get(name) {
+                self.text(member.value.get());
+            }
+        }
+        let Some(content) = message.get("content") else { return Ok(()) };
+        if let Some(Name(text)) = content.read() {
+            self.text(&text);
+            return Ok(());
+        }
+        let parts: Vec<&RawValue> =
+            content.read().ok_or_else(|| Unmeterable("a message's \"content\" must be text or a list of parts".to_owned()))?;
+        parts.into_iter().try_for_each(|part| self.part(&parse(part)?))
+    }
+
+    fn part(&mut self, part: &Members<'_>) -> Result<(), Unmeterable> {
+        let kind = part.get("type").and_then(|member| member.read::<Name<'_>>()).map_or(Cow::Borrowed("text"), |Name(kind)| kind);
+        match (kind.as_ref(), part.get(&kind)) {
+            ("text" | "refusal", Some(text)) => match text.read() {
+                Some(Name(text)) => self.text(&text),
+                None => self.points_outside = true,
+            },
+            ("image_url", Some(image)) => self.medium(image, "url", |url| url.starts_with("data:"))?,
+            ("input_audio", Some(audio)) => self.medium(audio, "data", |data| !data.contains(':'))?,
+            ("file", Some(file)) => {
+                let file = parse(file.value)?;
+                if file.get("file_id").is_some() {
+                    return Err(Unmeterable("files by reference cannot be metered: send the file's text or an image of it".to_owned()));
+                }
+                self.points_outside = true;
+            }
+            _ => self.points_outside = true,
+        }
+        Ok(())
+    }
+
+    /// An image or a recording: by itself, or as a member of an object.
+    fn medium(&mut self, medium: &Member<'_>, name: &str, is_inside: impl Fn(&str) -> bool) -> Result<(), Unmeterable> {
+        let inside = match medium.read::<Name<'_>>() {
+            Some(Name(text)) => is_inside(&text),
+            None => parse(medium.value)?.get(name).and_then(Member::read::<Name<'_>>).is_some_and(|Name(text)| is_inside(&text)),
+        };
+        self.media += 1;
+        self.points_outside |= !inside;
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) {
+        self.text_bytes += text.len();
+        let room = SAMPLE_BYTES - self.sample.len();
+        self.sample.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
+    }
+}
+
+fn parse<'a>(json: &'a RawValue) -> Result<Members<'a>, Unmeterable> {
+    Members::parse(json.get()).map_err(|error| Unmeterable(format!("in \"messages\": {error}")))
+}

@@ -1,0 +1,99 @@
+//! What all documents of one answer say together.
+
+use domain::tokens::{CallUsage, Tokens};
+
+use super::usage::Reported;
+use crate::{estimate::DeliveredText, scan::Document};
+
+/// The longest model name that is kept.
+const MODEL_BYTES_MAX: usize = 200;
+
+/// An answer, as far as it has been read.
+#[derive(Debug, Default)]
+pub struct Reading {
+    reported: Option<Reported>,
+    /// The last `usage` object, as it was written.
+    pub raw_usage: Option<String>,
+    /// The model that says it has answered.
+    pub model: Option<String>,
+    /// A choice has its finish reason: the text is complete, whatever else follows.
+    pub finished: bool,
+    /// The upstream reported an error inside the answer.
+    pub failed: bool,
+    /// At least one document had choices: whatever else it is, it is a chat answer.
+    pub is_answer: bool,
+    /// Something was too large, or made too little sense, to be metered by.
+    pub unreadable: bool,
+    /// What was delivered.
+    pub text: DeliveredText,
+}
+
+/// Token counts, and whether the upstream stands behind all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// The upstream's own.
+    Reported(CallUsage),
+    /// At least one side had to be estimated.
+    Estimated(CallUsage),
+}
+
+impl Reading {
+    /// Takes in one document: a whole body or one event.
+    pub fn absorb(&mut self, document: Document) {
+        self.finished |= document.finished;
+        self.failed |= document.failed;
+        self.is_answer |= document.has_choices.is_some();
+        self.unreadable |= document.oversized;
+        if self.model.is_none() {
+            self.model = document.model.and_then(|json| model_name(&json));
+        }
+        // Groq once reported only in `x_groq`, and now reports the same in both places.
+        let Some(raw) = document.usage.or(document.groq_usage) else { return };
+        match Reported::parse(&raw) {
+            Some(reported) => {
+                self.reported.get_or_insert_default().merge(reported);
+                self.raw_usage = String::from_utf8(raw).ok();
+            }
+            None if raw.iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b'{' | b'}')) => {}
+            None => {
+                self.unreadable = true;
+                self.raw_usage = self.raw_usage.take().or_else(|| String::from_utf8(raw).ok());
+            }
+        }
+    }
+
+    /// Whether the upstream has said what it used, both sides of it.
+    #[must_use]
+    pub fn has_usage(&self) -> bool {
+        self.reported.is_some_and(|reported| reported.prompt().is_some() && reported.completion().is_some())
+    }
+
+    /// Whether there is nothing to bill by: no report and no text.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        self.reported.is_none() && self.text.is_empty()
+    }
+
+    /// The call's usage: the upstream's, and where it reported none, a tokenizer's count of what was delivered, at most `completion_max`, beside
+    /// `prompt`, the same of the prompt.
+    #[must_use]
+    pub fn counted(&self, prompt: impl FnOnce() -> Tokens, completion_max: Tokens) -> Counted {
+        match self.reported {
+            Some(reported) if self.has_usage() => Counted::Reported(reported.into_usage()),
+            reported => {
+                let known = reported.unwrap_or_default();
+                let prompt = known.prompt().unwrap_or_else(prompt);
+                let completion = known.completion().unwrap_or_else(|| self.text.tokens().min(completion_max));
+                Counted::Estimated(CallUsage::of_totals(Some(prompt), Some(completion), None))
+            }
+        }
+    }
+}
+
+/// A name that can be stored and shown; the first chunk of Azure's has an empty one.
+fn model_name(json: &[u8]) -> Option<String> {
+    let mut name: String = serde_json::from_slice(json).ok()?;
+    name.retain(|character| !character.is_control());
+    name.truncate(name.floor_char_boundary(MODEL_BYTES_MAX));
+    (!name.is_empty()).then_some(name)
+}

@@ -1,0 +1,221 @@
+//! From a provider's `usage` object to disjoint buckets.
+
+use domain::tokens::{CallUsage, TokenCounts, Tokens};
+use serde_json::Value;
+
+/// The numbers that providers report, each under the first of its names that is there.
+///
+/// | name | who says so |
+/// |---|---|
+/// | `prompt_tokens_details.*`, `completion_tokens_details.*` | OpenAI, Azure, OpenRouter, xAI, Qwen, vLLM, Hugging Face |
+/// | `prompt_cache_hit_tokens` | DeepSeek |
+/// | `cached_tokens` | Together |
+/// | `cache_read_input_tokens`, `cache_creation_input_tokens` | Databricks, for Anthropic's models |
+///
+/// Everything else that stands in a `usage` (times, costs, texts, video and image parts of the totals) is left alone.
+const NAMES: [(Field, &[&str]); 8] = [
+    (Field::Prompt, &["/prompt_tokens"]),
+    (Field::Completion, &["/completion_tokens"]),
+    (Field::Total, &["/total_tokens"]),
+    (Field::CacheRead, &["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cached_tokens", "/cache_read_input_tokens"]),
+    (Field::CacheWrite, &["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"]),
+    (Field::AudioInput, &["/prompt_tokens_details/audio_tokens"]),
+    (Field::Reasoning, &["/completion_tokens_details/reasoning_tokens"]),
+    (Field::AudioOutput, &["/completion_tokens_details/audio_tokens"]),
+];
+
+/// What a provider's totals may leave out: its own `total_tokens` decides. Every provider's total holds everything it counted.
+const OUTSIDE: [&[Field]; 3] = [
+    // OpenAI and nearly everyone: all parts are inside.
+    &[],
+    // xAI: reasoning stands beside the completion (12 + 1 + 290 = 303).
+    &[Field::Reasoning],
+    // Mistral: audio stands beside the prompt (9 + 375 + 248 = 632).
+    &[Field::AudioInput],
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Prompt,
+    Completion,
+    Total,
+    CacheRead,
+    CacheWrite,
+    AudioInput,
+    Reasoning,
+    AudioOutput,
+}
+
+/// The numbers of a `usage` object as they were reported; `None` is "not reported", which is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reported([Option<Tokens>; NAMES.len()]);
+
+impl Reported {
+    /// Reads a `usage` object. `None` if it is no object, holds no count at all, or holds one that no call can have (negative, fractional,
+    /// absurdly large): a fault of the upstream, never a bill.
+    #[must_use]
+    pub fn parse(json: &[u8]) -> Option<Self> {
+        let usage: Value = serde_json::from_slice(json).ok()?;
+        let mut reported = Self::default();
+        for (field, names) in NAMES {
+            let value = names.iter().filter_map(|name| usage.pointer(name)).find(|value| !value.is_null());
+            if let Some(value) = value {
+                reported.0[field as usize] = Some(Tokens::of_call(value.as_i64()?).ok()?);
+            }
+        }
+        (reported != Self::default()).then_some(reported)
+    }
+
+    /// Takes in a later report of the same call. Providers that report more than once report running sums, so the larger number is the later.
+    pub fn merge(&mut self, later: Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(later.0) {
+            *mine = (*mine).max(theirs);
+        }
+    }
+
+    /// The number of all prompt-side tokens, as reported.
+    #[must_use]
+    pub fn prompt(&self) -> Option<Tokens> {
+        self.get(Field::Prompt)
+    }
+
+    /// The number of all completion-side tokens, as reported.
+    #[must_use]
+    pub fn completion(&self) -> Option<Tokens> {
+        self.get(Field::Completion)
+    }
+
+    /// The buckets. Where the numbers contradict each other the call is flagged, and only the two totals count.
+    #[must_use]
+    pub fn into_usage(self) -> CallUsage {
+        let Some(outside) = OUTSIDE.into_iter().find(|outside| self.explains_total(outside)) else { return self.flagged() };
+        let prompt = self.with(Field::Prompt, Field::AudioInput, outside);
+        let completion = self.with(Field::Completion, Field::Reasoning, outside);
+        let parts = [Field::CacheRead, Field::CacheWrite, Field::AudioInput];
+        let Some(input) = self.rest(prompt, &parts) else { return self.flagged() };
+        let Some(output) = self.rest(completion, &[Field::Reasoning, Field::AudioOutput]) else { return self.flagged() };
+        CallUsage {
+            prompt_tokens: prompt,
+            completion_tokens: completion,
+            total_tokens: self.get(Field::Total),
+            counts: TokenCounts {
+                input,
+                cache_read: self.get(Field::CacheRead),
+                // Without a word on how long it lives, it is the cache that everyone has: five minutes.
+                cache_write_5m: self.get(Field::CacheWrite),
+                cache_write_1h: None,
+                audio_input: self.get(Field::AudioInput),
+                output,
+                reasoning: self.get(Field::Reasoning),
+                audio_output: self.get(Field::AudioOutput),
+            },
+            flagged: false,
+        }
+    }
+
+    fn get(&self, field: Field) -> Option<Tokens> {
+        self.0[field as usize]
+    }
+
+    fn count(&self, field: Field) -> i64 {
+        self.get(field).unwrap_or_default().get()
+    }
+
+    /// Whether the total is the sum of the two sides and what lies outside of them; without a total, nothing does.
+    fn explains_total(&self, outside: &[Field]) -> bool {
+        let sides = self.count(Field::Prompt) + self.count(Field::Completion);
+        let beside: i64 = outside.iter().map(|field| self.count(*field)).sum();
+        self.get(Field::Total).map_or(outside.is_empty(), |total| total.get() == sides + beside)
+    }
+
+    /// A side's total, with the part that lies beside it.
+    fn with(&self, side: Field, part: Field, outside: &[Field]) -> Option<Tokens> {
+        let total = self.get(side)?;
+        Some(if outside.contains(&part) { total.saturating_add(self.get(part).unwrap_or_default()) } else { total })
+    }
+
+    /// What is left of a side's total when its parts are taken out: `Some(None)` if the side was not reported, `None` if the parts do not fit.
+    fn rest(&self, side: Option<Tokens>, parts: &[Field]) -> Option<Option<Tokens>> {
+        let sum: i64 = parts.iter().map(|part| self.count(*part)).sum();
+        match side {
+            Some(total) if sum <= total.get() => Some(Some(Tokens::from_sum(total.get() - sum))),
+            None if parts.iter().all(|part| self.get(*part).is_none()) => Some(None),
+            _ => None,
+        }
+    }
+
+    fn flagged(&self) -> CallUsage {
+        let totals = CallUsage::of_totals(self.get(Field::Prompt), self.get(Field::Completion), self.get(Field::Total));
+        CallUsage { flagged: true, ..totals }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn usage(json: &str) -> CallUsage {
+        Reported::parse(json.as_bytes()).unwrap().into_usage()
+    }
+
+    fn tokens(count: i64) -> Option<Tokens> {
+        Some(Tokens::from_sum(count))
+    }
+
+    #[test]
+    fn parts_are_taken_out_of_their_totals() {
+        let usage = usage(
+            r#"{"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+                "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10, "audio_tokens": 5},
+                "completion_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 0}}"#,
+        );
+        assert_eq!((usage.counts.input, usage.counts.cache_read, usage.counts.cache_write_5m), (tokens(25), tokens(60), tokens(10)));
+        assert_eq!((usage.counts.output, usage.counts.reasoning, usage.counts.audio_output), (tokens(30), tokens(20), tokens(0)));
+        assert!(usage.adds_up() && !usage.flagged);
+    }
+
+    #[test]
+    fn what_was_not_reported_is_not_zero() {
+        let usage = usage(r#"{"prompt_tokens": 5, "total_tokens": 5}"#);
+        assert_eq!((usage.counts.input, usage.counts.output, usage.counts.cache_read), (tokens(5), None, None));
+    }
+
+    #[test]
+    fn contradictions_are_flagged_and_priced_by_their_totals() {
+        for json in [
+            r#"{"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 15, "prompt_tokens_details": {"cached_tokens": 161}}"#,
+            r#"{"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 15, "completion_tokens_details": {"reasoning_tokens": 11}}"#,
+            r#"{"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 99}"#,
+        ] {
+            let usage = usage(json);
+            assert!(usage.flagged, "{json}");
+            assert_eq!(usage.counts, TokenCounts { input: tokens(7), output: tokens(8), ..TokenCounts::default() }, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_count_is_no_usage() {
+        for json in ["{}", "7", "{", r#"{"prompt_tokens": -1}"#, r#"{"prompt_tokens": 1.5}"#, r#"{"prompt_tokens": 99999999999999999999}"#]
+        {
+            assert_eq!(Reported::parse(json.as_bytes()), None, "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn buckets_always_add_up_to_the_totals(counts in prop::array::uniform8(prop::option::of(0_i64..100)), honest: bool) {
+            let mut reported = Reported(counts.map(|count| count.map(Tokens::from_sum)));
+            if honest {
+                reported.0[Field::Total as usize] = tokens(reported.count(Field::Prompt) + reported.count(Field::Completion));
+            }
+            let usage = reported.into_usage();
+            prop_assert!(usage.adds_up());
+            if usage.flagged {
+                prop_assert_eq!(usage.counts, CallUsage::of_totals(usage.prompt_tokens, usage.completion_tokens, None).counts);
+            }
+        }
+    }
+}

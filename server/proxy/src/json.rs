@@ -1,0 +1,133 @@
+//! Request bodies, looked at in place: one pass, borrowed, every member's bytes still where they were.
+
+use std::{borrow::Cow, collections::HashSet, fmt, ops::Range};
+
+use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
+
+/// One member of an object.
+#[derive(Debug, Clone)]
+pub(crate) struct Member<'a> {
+    /// Its name, unescaped.
+    pub(crate) name: Cow<'a, str>,
+    /// Its name as it was written, quotes included.
+    pub(crate) raw_name: &'a str,
+    /// Its value as it was written.
+    pub(crate) value: &'a RawValue,
+}
+
+impl<'a> Member<'a> {
+    /// Whether the value is `null`, which every upstream takes for "not given".
+    #[must_use]
+    pub(crate) fn is_null(&self) -> bool {
+        self.value.get() == "null"
+    }
+
+    /// The value as a `T`, if it is one.
+    #[must_use]
+    pub(crate) fn read<T: Deserialize<'a>>(&self) -> Option<T> {
+        serde_json::from_str(self.value.get()).ok()
+    }
+}
+
+/// The members of an object, in their order. A name that occurs twice is an error: two parsers may choose different ones, and then a meter and an
+/// upstream have read different requests (RFC 8259, section 4).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Members<'a>(Vec<Member<'a>>);
+
+impl<'a> Members<'a> {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the place in the text.
+    pub(crate) fn parse(json: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    /// The member of this name, unless it is `null`.
+    #[must_use]
+    pub(crate) fn get(&self, name: &str) -> Option<&Member<'a>> {
+        self.find(name).filter(|member| !member.is_null())
+    }
+
+    /// The member of this name, `null` or not.
+    #[must_use]
+    pub(crate) fn find(&self, name: &str) -> Option<&Member<'a>> {
+        self.0.iter().find(|member| member.name == name)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor).map(Members)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> de::Visitor<'de> for MembersVisitor {
+    type Value = Vec<Member<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members: Vec<Member<'de>> = Vec::new();
+        let mut names = HashSet::new();
+        while let Some((raw_name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let Name(name) = serde_json::from_str(raw_name.get()).map_err(de::Error::custom)?;
+            if !names.insert(name.clone()) {
+                return Err(de::Error::custom(format_args!("\"{}\" is given twice", name.escape_debug())));
+            }
+            members.push(Member { name, raw_name: raw_name.get(), value });
+        }
+        Ok(members)
+    }
+}
+
+/// A string that is borrowed where nothing in it is escaped.
+#[derive(Deserialize)]
+pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// Where a part of a text lies in it.
+#[must_use]
+pub(crate) fn place_of(part: &str, whole: &str) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn members_are_found_where_they_lie() {
+        let text = r#"{ "a" : 1.50 , "b\u0063": null }"#;
+        let members = Members::parse(text).unwrap();
+        assert_eq!(&text[place_of(members.find("a").unwrap().value.get(), text)], "1.50");
+        assert_eq!(&text[place_of(members.find("bc").unwrap().raw_name, text)], r#""b\u0063""#);
+        assert!(members.get("bc").is_none());
+    }
+
+    #[test]
+    fn a_name_given_twice_is_refused_even_when_it_is_spelled_differently() {
+        for text in [r#"{"model": 1, "model": 2}"#, r#"{"model": 1, "mod\u0065l": 2}"#] {
+            assert!(Members::parse(text).unwrap_err().to_string().contains("given twice"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_named_with_its_place() {
+        for text in ["", "[]", "{", r#"{"a": 1,}"#, r#"{"a": 01}"#, r#"{"\ud800": 1}"#] {
+            assert!(Members::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The metering proxy: any OpenAI client works by changing its base URL and key, and each call becomes a receipt.
+//!
+//! A request is authenticated (`auth`), read once (`dialect`), bounded (`bound`) and held for in the ledger; then it is forwarded with the few
+//! changes that metering needs (`splice`). The answer goes through untouched while a scanner looks on (`tap`, `scan`, `sse`). A task of its own owns
+//! each call to its end (`call`): it settles (`settle`) and posts (`poster`) before the client sees the last bytes.
+
+mod account_api;
+mod auth;
+mod bound;
+mod call;
+mod catalog;
+mod chat;
+mod client;
+pub mod dialect;
+mod error;
+pub mod estimate;
+mod json;
+mod poster;
+mod reply;
+pub mod scan;
+mod serve;
+mod settings;
+mod settle;
+mod splice;
+pub mod sse;
+pub mod tap;
+mod upstream;
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use chrono::Utc;
+use ledger::{Intent, Ledger, Meter, secrets::SecretKey};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{auth::Keys, catalog::Snapshot, poster::Poster, upstream::Upstreams};
+pub use crate::{
+    error::{Error, Result},
+    settings::Settings,
+};
+
+/// How long the last postings may take when the process must end.
+const POSTING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What every call needs.
+pub(crate) struct Shared {
+    pub(crate) ledger: Ledger,
+    pub(crate) meter: Meter,
+    pub(crate) settings: Settings,
+    pub(crate) catalog: Arc<ArcSwap<Snapshot>>,
+    pub(crate) keys: Keys,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) poster: Poster,
+    /// Running calls.
+    pub(crate) calls: TaskTracker,
+    /// Running calls must come to an end now.
+    pub(crate) stop: CancellationToken,
+}
+
+/// A running proxy.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    /// The catalog's refresher and the poster.
+    background: TaskTracker,
+    quit: CancellationToken,
+    give_up: CancellationToken,
+}
+
+impl Proxy {
+    /// Loads the catalog, settles what an earlier run of this instance was interrupted in, and starts what runs in the background.
+    ///
+    /// # Errors
+    /// [`Error::Ledger`] when the database is away.
+    pub async fn start(ledger: Ledger, secret: SecretKey, settings: Settings) -> Result<Self> {
+        let meter = ledger.meter();
+        // The tokenizer's tables take a moment to unpack; no call should wait for that.
+        let _ = tokio::task::spawn_blocking(|| estimate::count("warm")).await;
+        settle_interrupted(&ledger, meter.interrupted_of(settings.instance).await?).await?;
+        let snapshot = Snapshot::load(&meter, &secret, Utc::now()).await?;
+        let catalog = Arc::new(ArcSwap::from_pointee(snapshot));
+        let (background, quit, give_up) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let (poster, posting) = poster::poster(meter.clone());
+        background.spawn(posting.run(quit.clone(), give_up.clone()));
+        background.spawn(catalog::refresh(Arc::clone(&catalog), meter.clone(), secret, quit.clone()));
+        let shared = Shared {
+            keys: Keys::new(meter.clone()),
+            upstreams: Upstreams::new(settings.connect_timeout),
+            calls: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            ledger,
+            meter,
+            settings,
+            catalog,
+            poster,
+        };
+        Ok(Self { shared: Arc::new(shared), background, quit, give_up })
+    }
+
+    /// Everything that it answers, for a server of one's own.
+    pub fn router(&self) -> Router {
+        serve::router(Arc::clone(&self.shared))
+    }
+
+    /// Serves until `shutdown`, then ends as [`Self::stop`] does.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
+        let deadline = serve::serve(self.router(), listener, &self.shared.settings, shutdown).await;
+        self.stop_by(deadline).await;
+    }
+
+    /// Lets running calls finish, settles those that take too long, posts everything and returns when nothing of the proxy runs any more.
+    pub async fn stop(self) {
+        let deadline = Instant::now() + self.shared.settings.shutdown_timeout;
+        self.stop_by(deadline).await;
+    }
+
+    async fn stop_by(self, deadline: Instant) {
+        let Self { shared, background, quit, give_up } = self;
+        shared.calls.close();
+        if timeout_at(deadline, shared.calls.wait()).await.is_err() {
+            tracing::warn!(calls = shared.calls.len(), "calls that take too long are settled as they are");
+        }
+        shared.stop.cancel();
+        let settled = timeout(POSTING_TIMEOUT, shared.calls.wait()).await;
+        quit.cancel();
+        background.close();
+        if settled.is_err() || timeout(POSTING_TIMEOUT, background.wait()).await.is_err() {
+            give_up.cancel();
+            background.wait().await;
+            shared.calls.wait().await;
+        }
+    }
+}
+
+/// Settles calls whose proxy died in the middle of them: visible, and charged for their prompt. Returns how many there were.
+///
+/// Of [`Meter::interrupted_of`] for the proxy's own earlier runs, and of [`Meter::interrupted_before`] for proxies that never came back.
+///
+/// # Errors
+/// [`Error::Ledger`] when the database is away.
+pub async fn settle_interrupted(ledger: &Ledger, intents: Vec<Intent>) -> Result<usize> {
+    let meter = ledger.meter();
+    let mut settled = Vec::with_capacity(intents.len());
+    for intent in intents {
+        let price = meter.price(intent.price_id).await?;
+        let latency = intent.call_id.started_at().map_or(0, |started| (Utc::now() - started).num_milliseconds().max(0));
+        settled.extend(settle::interrupted(intent, &price.rates, latency));
+    }
+    if !settled.is_empty() {
+        tracing::warn!(calls = settled.len(), "settling calls that were interrupted");
+    }
+    meter.post_calls(&settled).await?;
+    Ok(settled.len())
+}

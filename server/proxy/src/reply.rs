@@ -1,0 +1,197 @@
+//! The proxy's own answers, in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`.
+//!
+//! `x-should-retry` is what OpenAI's clients obey before they look at the status: without it they would repeat a 429 that no repetition can cure.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use domain::money::Amount;
+use http::{HeaderValue, StatusCode, header};
+
+/// A request that is not forwarded, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The HTTP status.
+    pub(crate) status: StatusCode,
+    /// OpenAI's `type`.
+    pub(crate) kind: &'static str,
+    /// OpenAI's `code`, which programs look at.
+    pub(crate) code: &'static str,
+    /// The member of the request that is at fault.
+    pub(crate) param: Option<&'static str>,
+    /// What a person reads.
+    pub(crate) message: String,
+    /// When to try again, if that can help.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+const INVALID: &str = "invalid_request_error";
+
+impl Refusal {
+    fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind, code, param: None, message: message.into(), retry_after: None }
+    }
+
+    /// No key, or none that opens anything.
+    #[must_use]
+    pub(crate) fn no_key(problem: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, INVALID, "invalid_api_key", problem)
+    }
+
+    /// The account admits no calls.
+    #[must_use]
+    pub(crate) fn account_suspended() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "permission_error",
+            "account_suspended",
+            "This account is suspended. Ask the operator of this gateway why.",
+        )
+    }
+
+    /// The body is no JSON, or not the JSON that it should be.
+    #[must_use]
+    pub(crate) fn malformed(problem: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_json", format!("The body is not a valid request: {problem}."))
+    }
+
+    /// A member of the request has a value that it cannot have.
+    #[must_use]
+    pub(crate) fn invalid(param: &'static str, problem: &str) -> Self {
+        Self { param: Some(param), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", format!("Invalid request: {problem}.")) }
+    }
+
+    /// A member of the request asks for what this gateway cannot bound or meter.
+    #[must_use]
+    pub(crate) fn unmetered(param: &'static str, why: &str) -> Self {
+        let message = format!("\"{param}\" cannot be used through this gateway: {why}.");
+        Self { param: Some(param), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "unsupported_parameter", message) }
+    }
+
+    /// The body is not declared to be JSON.
+    #[must_use]
+    pub(crate) fn wrong_content_type() -> Self {
+        let message = "Send the request as JSON, with the header content-type: application/json.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID, "unsupported_content_type", message)
+    }
+
+    /// The body is larger than this many bytes.
+    #[must_use]
+    pub(crate) fn too_large(bytes_max: usize) -> Self {
+        let message = format!("The body is larger than {bytes_max} bytes, the most that this gateway takes.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID, "request_too_large", message)
+    }
+
+    /// The body did not come.
+    #[must_use]
+    pub(crate) fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, "request_timeout", "The body of the request did not arrive in time.")
+    }
+
+    /// No such model.
+    #[must_use]
+    pub(crate) fn model_not_found(model: &str) -> Self {
+        let message = format!("The model \"{}\" does not exist here. GET /v1/models lists those that do.", shown(model));
+        Self { param: Some("model"), ..Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message) }
+    }
+
+    /// The model has no price in force.
+    #[must_use]
+    pub(crate) fn model_not_priced(model: &str) -> Self {
+        let message = format!(
+            "The model \"{}\" has no price yet, so that it cannot be called. Ask the operator of this gateway to set one.",
+            shown(model)
+        );
+        Self { param: Some("model"), ..Self::new(StatusCode::FORBIDDEN, "permission_error", "model_not_priced", message) }
+    }
+
+    /// Nothing to be found by this id.
+    #[must_use]
+    pub(crate) fn call_not_found() -> Self {
+        let message = "This account has no call of that id, or it is still running. The id is the answer's x-request-id.";
+        Self { param: Some("id"), ..Self::new(StatusCode::NOT_FOUND, INVALID, "call_not_found", message) }
+    }
+
+    /// No such address; what is not metered is never forwarded.
+    #[must_use]
+    pub(crate) fn unknown_path(method: &http::Method, path: &str) -> Self {
+        let message = format!("{method} {} is not offered by this gateway.", shown(path));
+        Self::new(StatusCode::NOT_FOUND, INVALID, "unknown_url", message)
+    }
+
+    /// The address exists, but not for this method.
+    #[must_use]
+    pub(crate) fn wrong_method(method: &http::Method, path: &str) -> Self {
+        let message = format!("{} does not answer {method}.", shown(path));
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", message)
+    }
+
+    /// The account's credit does not cover the most that the call can cost.
+    #[must_use]
+    pub(crate) fn insufficient_quota(needed: Amount, available: Amount, currency: &str, console_url: &str) -> Self {
+        let message = format!(
+            "This call needs up to {needed} {currency} of credit, and {available} {currency} are available. \
+             Lower the cap on its output, or top up at {}/billing.",
+            console_url.trim_end_matches('/')
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", message)
+    }
+
+    /// The upstream cannot be reached, or answered what no answer is. Nothing was charged.
+    #[must_use]
+    pub(crate) fn bad_gateway(problem: &str) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unavailable", format!("{problem} Nothing was charged."))
+    }
+
+    /// The upstream did not answer in time. It may have worked in vain, so that a repetition is the client's decision.
+    #[must_use]
+    pub(crate) fn gateway_timeout() -> Self {
+        let message = "The model's upstream did not answer in time. Nothing was charged.";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_error", "upstream_timeout", message)
+    }
+
+    /// The books are out of reach.
+    #[must_use]
+    pub(crate) fn unavailable() -> Self {
+        let message = "The gateway cannot take calls right now. Nothing was forwarded and nothing was charged.";
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "gateway_unavailable", message);
+        Self { retry_after: Some(Duration::from_secs(1)), ..refusal }
+    }
+
+    /// The proxy stopped while it waited for the upstream.
+    #[must_use]
+    pub(crate) fn stopping() -> Self {
+        Self { message: "The gateway is being restarted. Nothing was charged.".to_owned(), ..Self::unavailable() }
+    }
+
+    /// Whether the same request can succeed when it is sent again.
+    #[must_use]
+    pub(crate) fn should_retry(&self) -> bool {
+        matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::REQUEST_TIMEOUT)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        metrics::counter!("farebox_refusals_total", "code" => self.code).increment(1);
+        let error = serde_json::json!({ "message": self.message, "type": self.kind, "param": self.param, "code": self.code });
+        let mut response = json(self.status, &serde_json::json!({ "error": error }));
+        let headers = response.headers_mut();
+        headers.insert("x-should-retry", HeaderValue::from_static(if self.should_retry() { "true" } else { "false" }));
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        }
+        response
+    }
+}
+
+/// A JSON answer.
+#[must_use]
+pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.to_string()).into_response()
+}
+
+/// What the client sent is repeated only in part: it may be long.
+fn shown(text: &str) -> &str {
+    &text[..text.floor_char_boundary(100.min(text.len()))]
+}

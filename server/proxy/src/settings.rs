@@ -1,0 +1,72 @@
+//! What an operator can choose.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+/// How the proxy works. The defaults suit production.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The currency that amounts are in, as people write it: `USD`.
+    pub currency: String,
+    /// Where the console is, without a path: refusals say where to top up.
+    pub console_url: String,
+    /// Which proxy this is. The same from run to run, so that the next run settles what this one was interrupted in.
+    pub instance: Uuid,
+    /// The largest request body.
+    pub body_bytes_max: usize,
+    /// How long a client may take to send its headers, and then its body from one piece to the next.
+    pub client_timeout: Duration,
+    /// How long a client may take to send its whole body.
+    pub body_timeout: Duration,
+    /// How long connecting to an upstream may take.
+    pub connect_timeout: Duration,
+    /// How long an upstream may take to its first byte. Whole answers take as long as they are.
+    pub upstream_first_byte_timeout: Duration,
+    /// How long an upstream, or a client that reads a stream, may do nothing.
+    pub idle_timeout: Duration,
+    /// How long a call may take in all.
+    pub call_timeout: Duration,
+    /// What is read of an answer after its client has left.
+    pub drain_bytes_max: usize,
+    /// How long an answer is read after its client has left.
+    pub drain_timeout: Duration,
+    /// How long the last bytes of an answer wait for a database that is away.
+    pub settle_timeout: Duration,
+    /// How long running calls may go on when the proxy is asked to stop.
+    pub shutdown_timeout: Duration,
+    /// Connections at once. More wait to be accepted.
+    pub connections_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            currency: "USD".to_owned(),
+            console_url: "http://127.0.0.1:3000".to_owned(),
+            instance: Uuid::nil(),
+            body_bytes_max: 32 * 1024 * 1024,
+            client_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(300),
+            connect_timeout: Duration::from_secs(10),
+            // OpenAI's own clients wait ten minutes.
+            upstream_first_byte_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_secs(300),
+            call_timeout: Duration::from_secs(1_800),
+            drain_bytes_max: 16 * 1024 * 1024,
+            drain_timeout: Duration::from_secs(300),
+            settle_timeout: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(30),
+            connections_max: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    /// After so long a call that was not settled belongs to a dead proxy.
+    #[must_use]
+    pub fn longest_call(&self) -> Duration {
+        const POSTING_MARGIN: Duration = Duration::from_secs(600);
+        self.upstream_first_byte_timeout + self.call_timeout + self.drain_timeout + POSTING_MARGIN
+    }
+}

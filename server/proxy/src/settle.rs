@@ -1,0 +1,170 @@
+//! From how a call ended to what it costs.
+
+use domain::{
+    call::{Outcome, UsageSource},
+    pricing,
+    rates::Rates,
+    tokens::{CallUsage, Tokens},
+};
+use ledger::{Intent, SettledCall};
+
+use crate::dialect::openai_chat::reading::{Counted, Reading};
+
+/// Why no more of an answer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The upstream said that this is all.
+    Complete,
+    /// The connection broke, or the upstream did nothing for too long.
+    Broken,
+    /// The client has left, and this upstream is released when that happens.
+    Cancelled,
+    /// The proxy must stop.
+    Stopped,
+}
+
+/// An answer, read as far as it was.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The upstream's status, if it answered at all.
+    pub(crate) status: Option<http::StatusCode>,
+    pub(crate) end: End,
+    pub(crate) client_left: bool,
+    pub(crate) reading: Reading,
+}
+
+impl Answer {
+    /// An upstream that never answered.
+    pub(crate) fn none(end: End, client_left: bool) -> Self {
+        Self { status: None, end, client_left, reading: Reading::default() }
+    }
+
+    /// How the call ended, and what is known of its usage. Where the upstream gives none, `prompt` is a tokenizer's count of the prompt, and the
+    /// completion is counted up to what was held for it.
+    pub(crate) fn judge(&self, prompt: impl FnOnce() -> Tokens, completion_max: Tokens) -> (Outcome, UsageSource, CallUsage) {
+        if self.costs_nothing() {
+            let outcome = if self.client_left { Outcome::ClientLeft } else { Outcome::UpstreamError };
+            return (outcome, UsageSource::None, CallUsage::default());
+        }
+        let outcome = match self.end {
+            _ if self.client_left => Outcome::ClientLeft,
+            End::Stopped => Outcome::Interrupted,
+            End::Broken => Outcome::UpstreamError,
+            End::Complete | End::Cancelled if self.reading.failed => Outcome::UpstreamError,
+            End::Complete | End::Cancelled => Outcome::Ok,
+        };
+        match self.reading.counted(prompt, completion_max) {
+            Counted::Reported(usage) => (outcome, UsageSource::Upstream, usage),
+            Counted::Estimated(usage) => (outcome, UsageSource::Estimated, usage),
+        }
+    }
+
+    /// The upstream refused, or failed before any output. One that was cut off in the middle, by the client or by us, is not one that failed.
+    fn costs_nothing(&self) -> bool {
+        if self.status.is_some_and(|status| !status.is_success()) {
+            return true;
+        }
+        self.reading.says_nothing()
+            && match self.end {
+                End::Complete => self.reading.failed || !self.reading.is_answer,
+                End::Broken => true,
+                End::Cancelled | End::Stopped => false,
+            }
+    }
+}
+
+/// The settlement of a call whose proxy died in the middle of it: its prompt, as it was counted before. What was delivered nobody knows any more.
+#[must_use]
+pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> Option<SettledCall> {
+    let usage = CallUsage::of_totals(Some(intent.input_estimate), None, None);
+    let amount = pricing::price(&usage, rates, intent.discount).ok()?.amount;
+    Some(SettledCall {
+        account_id: intent.account_id,
+        call_id: intent.call_id,
+        key_id: intent.key_id,
+        model: intent.model,
+        provider: intent.provider,
+        upstream_model: None,
+        stream: intent.stream,
+        outcome: Outcome::Interrupted,
+        source: UsageSource::Interrupted,
+        usage,
+        price_id: intent.price_id,
+        discount: intent.discount,
+        amount,
+        held: intent.held,
+        http_status: None,
+        latency_ms,
+        first_byte_ms: None,
+        raw_usage: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::scan::Document;
+
+    const PROMPT: i64 = 9;
+
+    fn answer(status: u16, end: End, client_left: bool, usage: Option<&str>, text: &str, failed: bool) -> Answer {
+        let mut reading = Reading::default();
+        reading.text.push(text.as_bytes());
+        let has_choices = (!text.is_empty() || usage.is_some()).then_some(true);
+        reading.absorb(Document { usage: usage.map(|json| json.as_bytes().to_vec()), has_choices, failed, ..Document::default() });
+        Answer { status: StatusCode::from_u16(status).ok(), end, client_left, reading }
+    }
+
+    fn check(answer: &Answer, outcome: Outcome, source: UsageSource, prompt: Option<i64>, completion: Option<i64>) {
+        let (found, its_source, usage) = answer.judge(|| Tokens::from_sum(PROMPT), Tokens::from_sum(100));
+        assert_eq!((found, its_source), (outcome, source), "{answer:?}");
+        assert_eq!((usage.prompt_tokens.map(Tokens::get), usage.completion_tokens.map(Tokens::get)), (prompt, completion), "{answer:?}");
+    }
+
+    #[test]
+    fn what_the_upstream_counted_is_what_is_paid_however_the_call_ended() {
+        let usage = Some(r#"{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}"#);
+        for (end, client_left, failed, outcome) in [
+            (End::Complete, false, false, Outcome::Ok),
+            (End::Complete, true, false, Outcome::ClientLeft),
+            (End::Cancelled, true, false, Outcome::ClientLeft),
+            (End::Complete, false, true, Outcome::UpstreamError),
+            (End::Broken, false, false, Outcome::UpstreamError),
+            (End::Stopped, false, false, Outcome::Interrupted),
+        ] {
+            check(&answer(200, end, client_left, usage, "hello", failed), outcome, UsageSource::Upstream, Some(3), Some(4));
+        }
+    }
+
+    #[test]
+    fn without_usage_what_was_delivered_is_estimated() {
+        for (end, client_left, outcome) in
+            [(End::Complete, false, Outcome::Ok), (End::Broken, false, Outcome::UpstreamError), (End::Cancelled, true, Outcome::ClientLeft)]
+        {
+            check(&answer(200, end, client_left, None, "hello", false), outcome, UsageSource::Estimated, Some(PROMPT), Some(1));
+        }
+    }
+
+    #[test]
+    fn half_a_report_is_completed_by_an_estimate() {
+        let usage = Some(r#"{"prompt_tokens":193,"completion_tokens":null,"total_tokens":null}"#);
+        check(&answer(200, End::Cancelled, true, usage, "hello", false), Outcome::ClientLeft, UsageSource::Estimated, Some(193), Some(1));
+    }
+
+    #[test]
+    fn an_upstream_that_fails_before_any_output_costs_nothing() {
+        check(&answer(500, End::Complete, false, None, "", true), Outcome::UpstreamError, UsageSource::None, None, None);
+        check(&answer(200, End::Complete, false, None, "", true), Outcome::UpstreamError, UsageSource::None, None, None);
+        check(&answer(200, End::Broken, false, None, "", false), Outcome::UpstreamError, UsageSource::None, None, None);
+        check(&Answer::none(End::Broken, false), Outcome::UpstreamError, UsageSource::None, None, None);
+        // A page of HTML with status 200 is no answer.
+        check(&answer(200, End::Complete, false, None, "", false), Outcome::UpstreamError, UsageSource::None, None, None);
+    }
+
+    #[test]
+    fn whoever_leaves_a_working_upstream_pays_for_the_prompt() {
+        check(&Answer::none(End::Cancelled, true), Outcome::ClientLeft, UsageSource::Estimated, Some(PROMPT), Some(0));
+    }
+}

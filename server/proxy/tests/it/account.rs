@@ -1,0 +1,71 @@
+//! What the holder of a key may ask.
+
+use domain::id::CallId;
+use http::StatusCode;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::world::{MODEL, World, call_id, chat, json, text};
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_receipt_is_found_by_the_answers_request_id(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let response = world.post(chat("hello", "")).await;
+    let id = call_id(&response);
+    text(response).await;
+    let receipt = json(world.get(&format!("/v1/generation?id={id}")).await).await["data"].take();
+    assert_eq!(receipt["id"], id.to_string());
+    assert_eq!((&receipt["model"], &receipt["provider"]), (&json!(MODEL), &json!("loopback")));
+    assert_eq!((&receipt["status"], &receipt["source"], &receipt["stream"]), (&json!("ok"), &json!("upstream"), &json!(false)));
+    assert_eq!(receipt["usage"]["prompt_tokens"], 9);
+    assert_eq!(
+        receipt["lines"],
+        json!([
+            { "bucket": "input", "tokens": 9, "per_1k": "0.001", "amount": "0.000009" },
+            { "bucket": "output", "tokens": 5, "per_1k": "0.002", "amount": "0.00001" },
+        ])
+    );
+    assert_eq!((&receipt["amount"], &receipt["currency"]), (&json!("0.000019"), &json!("USD")));
+    assert_eq!(receipt["paid_by"][0]["kind"], "wallet");
+    assert_eq!(receipt["paid_by"][0]["amount"], "0.000019");
+
+    let other = CallId::new(world.now, [0; 10]);
+    for (path, status) in [
+        (format!("/v1/generation?id={other}"), StatusCode::NOT_FOUND),
+        ("/v1/generation?id=x".to_owned(), StatusCode::NOT_FOUND),
+        ("/v1/generation".to_owned(), StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(world.get(&path).await.status(), status, "{path}");
+    }
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn credit_and_key_say_what_is_left_and_what_was_spent(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    text(world.post(chat("hello", "")).await).await;
+    let credits = json(world.get("/v1/credits").await).await["data"].take();
+    assert_eq!((&credits["balance"], &credits["reserved"]), (&json!("0.999981"), &json!("0")));
+    assert_eq!((&credits["available"], &credits["currency"]), (&json!("0.999981"), &json!("USD")));
+    assert_eq!(credits["grants"][0]["kind"], "wallet");
+    let key = json(world.get("/v1/key").await).await["data"].take();
+    assert_eq!((&key["name"], &key["limits"], &key["expires_at"]), (&json!("first"), &json!([]), &json!(null)));
+    assert_eq!(key["usage"], json!({ "day": "0.000019", "month": "0.000019", "ever": "0.000019" }));
+    assert!(key["masked"].as_str().unwrap().ends_with(world.key.last_four()));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn models_are_listed_with_their_prices_and_only_where_they_have_one(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let models = json(world.get("/v1/models").await).await;
+    assert_eq!(models["object"], "list");
+    assert_eq!(models["data"].as_array().unwrap().len(), 1);
+    let model = json(world.get(&format!("/v1/models/{MODEL}")).await).await;
+    assert_eq!(model, models["data"][0]);
+    assert_eq!((&model["id"], &model["object"], &model["owned_by"]), (&json!(MODEL), &json!("model"), &json!("loopback")));
+    assert_eq!(model["pricing"]["per_1k"], json!({ "input": "0.001", "output": "0.002" }));
+    assert_eq!(world.get("/v1/models/vendor/none").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(world.get("/v1/models/unpriced").await.status(), StatusCode::FORBIDDEN);
+    world.stop().await;
+}

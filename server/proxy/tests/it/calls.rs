@@ -1,0 +1,281 @@
+//! Whole calls: forwarded, metered, priced, paid.
+
+use std::collections::HashSet;
+
+use axum::body::Body;
+use chrono::Utc;
+use domain::{
+    call::{Outcome, UsageSource},
+    catalog::{DisconnectPolicy, UsageMode},
+    id::CallId,
+    money::Amount,
+    tokens::Tokens,
+};
+use futures_util::future::{join_all, select_all};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use ledger::Intent;
+use proxy::Proxy;
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    upstream::{COMPLETION_TOKENS, ERROR, PROMPT_TOKENS, WORDS},
+    world::{INSTANCE, MODEL, Policy, World, amount, call_id, chat, json, settings, text, top_up},
+};
+
+/// 9 × 0.001 / 1000 + 5 × 0.002 / 1000.
+const CHARGE: &str = "0.000019";
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_is_metered_priced_and_paid_before_its_end_is_seen(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let response = world.post(chat("hello", "")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let id = call_id(&response);
+    let answer = json(response).await;
+    assert_eq!(answer["usage"]["prompt_tokens"], PROMPT_TOKENS);
+
+    let call = world.detail(id).await;
+    assert_eq!((call.row.outcome, call.row.source), (Outcome::Ok, UsageSource::Upstream));
+    assert_eq!(call.row.usage.prompt_tokens, Some(Tokens::from_sum(PROMPT_TOKENS)));
+    assert_eq!(call.row.usage.completion_tokens, Some(Tokens::from_sum(COMPLETION_TOKENS)));
+    assert_eq!((call.row.amount, call.receipt.amount), (amount(CHARGE), amount(CHARGE)));
+    assert_eq!((call.upstream_model.as_deref(), call.http_status), (Some("vendor/real"), Some(200)));
+    assert_eq!(world.balance().await, amount("0.999981"));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn the_upstream_sees_the_request_but_nothing_of_the_client(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    text(world.post(chat("hello", r#","temperature":1.50,"stream":true,"unknown":[1e2]"#)).await).await;
+    let (headers, body) = world.upstream.received().pop().unwrap();
+    assert_eq!(
+        body,
+        chat("hello", r#","temperature":1.50,"stream":true,"unknown":[1e2]"#)
+            .replace(&format!("\"{MODEL}\""), "\"vendor/small\"")
+            .replacen('{', r#"{"stream_options":{"include_usage":true},"max_tokens":1000,"#, 1)
+    );
+    assert_eq!(headers["authorization"], "Bearer sk-upstream");
+    assert_eq!(headers["accept-encoding"], "identity");
+    assert!(!headers.contains_key("cookie") && !headers.contains_key("x-api-key"));
+    assert!(!headers.values().any(|value| value.as_bytes().starts_with(b"sk-fb_")));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_stream_is_the_same_whether_its_usage_was_forced_or_not(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let unasked = text(world.post(chat("hello", r#","stream":true"#)).await).await;
+    let expected: String = WORDS
+        .iter()
+        .map(|word| {
+            format!(
+                "data: {}\n\n",
+                serde_json::json!({"id": "x", "model": "vendor/real", "choices": [{"index": 0, "delta": {"content": word}}]})
+            )
+        })
+        .collect();
+    assert!(unasked.starts_with(&expected), "{unasked}");
+    assert!(unasked.ends_with("data: [DONE]\n\n") && !unasked.contains("usage"), "{unasked}");
+
+    let asked = text(world.post(chat("hello", r#","stream":true,"stream_options":{"include_usage":true}"#)).await).await;
+    assert_eq!(asked.matches(r#""usage":null"#).count(), WORDS.len() + 1);
+    assert!(asked.contains(r#""prompt_tokens":9"#));
+    // Both were metered by the same usage.
+    assert_eq!(world.balance().await, amount("0.999962"));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_native_upstream_is_asked_nothing_and_estimated_where_it_says_nothing(pool: PgPool) {
+    let policy = Policy { usage: UsageMode::Native, ..Policy::default() };
+    let world = World::with(&pool, "1", policy).await;
+    let response = world.post(chat("hello", r#","stream":true"#)).await;
+    let id = call_id(&response);
+    text(response).await;
+    assert!(!String::from_utf8_lossy(&world.upstream.received()[0].1).contains("stream_options"));
+    let call = world.detail(id).await;
+    assert_eq!((call.row.outcome, call.row.source), (Outcome::Ok, UsageSource::Estimated));
+    assert_eq!(call.row.usage.completion_tokens, Some(Tokens::from_sum(5)));
+    assert!(call.row.amount > Amount::ZERO && call.raw_usage.is_none());
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn whoever_hangs_up_after_the_third_chunk_pays_once_for_what_the_upstream_counted(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let mut request = world.request(chat("gate", r#","stream":true"#));
+    *request.uri_mut() = format!("http://{address}/v1/chat/completions").parse().unwrap();
+    let World { ledger, upstream, proxy, account, .. } = world;
+    let mut serving = JoinSet::new();
+    serving.spawn(proxy.serve(listener, shutdown.clone()));
+
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    let response = client.request(request).await.unwrap();
+    let id: CallId = response.headers()["x-request-id"].to_str().unwrap().parse().unwrap();
+    let mut body = response.into_body();
+    for _ in 0..3 {
+        body.frame().await.unwrap().unwrap();
+    }
+    drop((body, client)); // closes the connection
+    shutdown.cancel(); // the proxy waits for its running calls…
+    upstream.open_gate(); // …and this one goes on only now
+    serving.join_next().await.unwrap().unwrap();
+
+    let call = ledger.meter().generation(account, id).await.unwrap();
+    assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Upstream));
+    assert_eq!(call.row.amount, amount(CHARGE));
+    let balance = ledger.meter().balance(account, Utc::now()).await.unwrap();
+    assert_eq!((balance.balance, balance.reserved), (amount("0.999981"), Amount::ZERO));
+    assert!(ledger.verify().await.unwrap().holds());
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_cancelling_upstream_is_released_and_what_was_delivered_is_charged(pool: PgPool) {
+    let policy = Policy { on_disconnect: DisconnectPolicy::Cancel, ..Policy::default() };
+    let world = World::with(&pool, "1", policy).await;
+    let response = world.post(chat("gate", r#","stream":true"#)).await;
+    let id = call_id(&response);
+    let mut body = response.into_body();
+    for _ in 0..3 {
+        body.frame().await.unwrap().unwrap();
+    }
+    drop(body);
+    let account = world.account;
+    // The gate stays shut: only a released upstream lets the call end.
+    let ledger = world.stop().await;
+    let call = ledger.meter().generation(account, id).await.unwrap();
+    assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Estimated));
+    assert_eq!(call.row.usage.completion_tokens, Some(Tokens::from_sum(3)));
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn fifty_calls_at_once_on_credit_for_ten_are_ten_calls(pool: PgPool) {
+    let world = World::new(&pool, "0").await;
+    let body = chat("hold", r#","max_tokens":1000"#);
+    // A token per byte and the overhead at 1,000 nanos each, and 1,000 tokens at 2,000.
+    let held = i64::try_from(body.len()).unwrap() * 1_000 + 64_000 + 2_000_000;
+    let credit = Amount::from_nanos(10 * held);
+    top_up(&world.ledger, world.account, credit, "credit for ten").await;
+
+    let mut calls: Vec<_> = (0..50).map(|_| Box::pin(world.post(body.clone()))).collect();
+    let (mut answered, mut refusals) = (Vec::new(), Vec::new());
+    while !calls.is_empty() {
+        let (response, _, rest) = select_all(calls).await;
+        calls = rest;
+        if response.status() == StatusCode::OK { &mut answered } else { &mut refusals }.push(response);
+        if refusals.len() == 40 && answered.is_empty() {
+            world.upstream.open_gate(); // those that were admitted have waited until all others were refused
+        }
+    }
+    drop(calls);
+    assert_eq!((answered.len(), refusals.len()), (10, 40));
+    assert_eq!(world.upstream.received().len(), 10);
+    for refusal in refusals {
+        assert_eq!(refusal.headers()["x-should-retry"], "false");
+        assert_eq!(json(refusal).await["error"]["code"], "insufficient_quota");
+    }
+    let ids: HashSet<_> = answered.iter().map(call_id).collect();
+    join_all(answered.into_iter().map(text)).await;
+    assert_eq!(ids.len(), 10);
+    assert_eq!(world.balance().await, Amount::from_nanos(credit.nanos() - 10 * amount(CHARGE).nanos()));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_upstreams_error_passes_unchanged_and_costs_nothing(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let response = world.post(chat("error", r#","stream":true"#)).await;
+    assert_eq!((response.status(), &response.headers()["retry-after"]), (StatusCode::TOO_MANY_REQUESTS, &"7".parse().unwrap()));
+    let id = call_id(&response);
+    assert_eq!(text(response).await, ERROR);
+    let call = world.detail(id).await;
+    assert_eq!((call.row.outcome, call.row.source, call.row.amount), (Outcome::UpstreamError, UsageSource::None, Amount::ZERO));
+    assert_eq!(call.http_status, Some(429));
+    assert_eq!(world.balance().await, amount("1"));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_stream_that_breaks_is_broken_for_the_client_and_estimated(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let response = world.post(chat("break", r#","stream":true"#)).await;
+    let id = call_id(&response);
+    let mut body = response.into_body();
+    for _ in 0..3 {
+        body.frame().await.unwrap().unwrap();
+    }
+    world.upstream.open_gate();
+    assert!(body.collect().await.is_err());
+    let call = world.detail(id).await;
+    assert_eq!((call.row.outcome, call.row.source), (Outcome::UpstreamError, UsageSource::Estimated));
+    assert_eq!(call.row.usage.completion_tokens, Some(Tokens::from_sum(3)));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn credit_too_short_for_the_default_buys_a_shorter_answer(pool: PgPool) {
+    // 1,000 output tokens would need 0.002; this is enough for the prompt and about 400.
+    let world = World::new(&pool, "0.001").await;
+    let response = world.post(chat("hello", "")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let id = call_id(&response);
+    text(response).await;
+    let held = world.detail(id).await.held;
+    let sent: Value = serde_json::from_slice(&world.upstream.received()[0].1).unwrap();
+    assert!((300..500).contains(&sent["max_tokens"].as_i64().unwrap()), "{sent}");
+    assert!(held <= amount("0.001"));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_that_an_earlier_run_was_interrupted_in_is_settled_once(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let price = world.ledger.system().operator().price_history(MODEL).await.unwrap().remove(0);
+    let intent = Intent {
+        account_id: world.account,
+        call_id: CallId::new(world.now, [3; 10]),
+        key_id: world.key_id,
+        model: MODEL.to_owned(),
+        provider: "loopback".to_owned(),
+        price_id: price.id,
+        discount: domain::pricing::Discount::NONE,
+        stream: true,
+        input_estimate: Tokens::from_sum(1_000),
+        held: amount("0.5"),
+        proxy: INSTANCE,
+        expires_at: world.now + chrono::TimeDelta::hours(1),
+    };
+    world.ledger.meter().lease(&intent, world.now).await.unwrap();
+    let (account, ledger) = (world.account, world.stop().await);
+    for _ in 0..2 {
+        let secret = ledger::secrets::SecretKey::from_bytes([7; 32]);
+        Proxy::start(ledger.clone(), secret, settings()).await.unwrap().stop().await;
+        let call = ledger.meter().generation(account, intent.call_id).await.unwrap();
+        assert_eq!((call.row.outcome, call.row.source, call.row.amount), (Outcome::Interrupted, UsageSource::Interrupted, amount("0.001")));
+        let balance = ledger.meter().balance(account, Utc::now()).await.unwrap();
+        assert_eq!((balance.balance, balance.reserved), (amount("0.999"), Amount::ZERO));
+    }
+    assert!(ledger.verify().await.unwrap().holds());
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_free_call_needs_no_credit_and_is_still_shown(pool: PgPool) {
+    let world = World::free(&pool).await;
+    let response = world.post(chat("hello", "")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let id = call_id(&response);
+    text(response).await;
+    let call = world.detail(id).await;
+    assert_eq!((call.row.amount, call.held, call.journal_id), (Amount::ZERO, Amount::ZERO, None));
+    assert_eq!(call.row.usage.prompt_tokens, Some(Tokens::from_sum(PROMPT_TOKENS)));
+    world.stop().await;
+}

@@ -1,0 +1,9 @@
+//! The proxy from the outside: recorded answers in, usage out, and whole calls against a real database and an upstream on loopback.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod account;
+mod answers;
+mod calls;
+mod refusals;
+mod upstream;
+mod world;

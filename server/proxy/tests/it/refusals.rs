@@ -1,0 +1,121 @@
+//! What is not forwarded, and what the client is told.
+
+use axum::body::Body;
+use domain::key::ApiKey;
+use http::{Request, Response, StatusCode, header};
+use sqlx::PgPool;
+
+use crate::world::{World, call_id, chat, json, text};
+
+async fn check(response: Response<Body>, status: StatusCode, code: &str, should_retry: &str) -> String {
+    assert_eq!(response.headers()["x-should-retry"], should_retry, "{code}");
+    assert_eq!(response.headers()["content-type"], "application/json", "{code}");
+    call_id(&response);
+    let answered = response.status();
+    let error = json(response).await["error"].take();
+    assert_eq!((answered, error["code"].as_str()), (status, Some(code)), "{error}");
+    assert!(error["type"].is_string() && error.get("param").is_some(), "{error}");
+    error["message"].as_str().unwrap().to_owned()
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn only_a_key_that_works_opens_the_proxy(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let with = |authorization: String| {
+        let mut request = world.request(chat("hello", ""));
+        request.headers_mut().insert(header::AUTHORIZATION, authorization.parse().unwrap());
+        request
+    };
+    let unauthorized = StatusCode::UNAUTHORIZED;
+    check(world.send(with("Basic x".to_owned())).await, unauthorized, "invalid_api_key", "false").await;
+    check(world.send(with("Bearer sk-fb_short".to_owned())).await, unauthorized, "invalid_api_key", "false").await;
+    let unknown = ApiKey::from_random([9; 20]);
+    check(world.send(with(format!("Bearer {}", unknown.expose()))).await, unauthorized, "invalid_api_key", "false").await;
+
+    // The key is remembered for a second, but the lease looks again.
+    assert_eq!(world.post(chat("hello", "")).await.status(), StatusCode::OK);
+    world.ledger.system().account(world.account).revoke_key(world.key_id, world.now).await.unwrap();
+    check(world.post(chat("hello", "")).await, unauthorized, "invalid_api_key", "false").await;
+    assert_eq!(world.upstream.received().len(), 1);
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_cannot_be_called_is_refused_before_it_is_forwarded(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let (bad, not_found) = (StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND);
+    check(world.post(chat("hello", "").replace("small", "large")).await, not_found, "model_not_found", "false").await;
+    check(world.post(chat("hello", "").replace("small", "unpriced")).await, StatusCode::FORBIDDEN, "model_not_priced", "false").await;
+    let message = check(world.post("{\"model\": ").await, bad, "invalid_json", "false").await;
+    assert!(message.contains("line 1 column"), "{message}");
+    check(world.post(chat("hello", r#","model":"small""#)).await, bad, "invalid_json", "false").await;
+    check(world.post(chat("hello", r#","n":0"#)).await, bad, "invalid_value", "false").await;
+    check(world.post(chat("hello", r#","service_tier":"priority""#)).await, bad, "unsupported_parameter", "false").await;
+    check(world.post(chat(&"x".repeat(100_001), "")).await, StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "false").await;
+    let mut form = world.request(chat("hello", ""));
+    form.headers_mut().insert(header::CONTENT_TYPE, "text/plain".parse().unwrap());
+    check(world.send(form).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type", "false").await;
+    check(world.get("/v1/embeddings").await, not_found, "unknown_url", "false").await;
+    check(world.get("/v1/chat/completions").await, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "false").await;
+    assert!(world.upstream.received().is_empty());
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_refusal_for_want_of_credit_says_what_is_missing_and_where_to_get_it(pool: PgPool) {
+    let world = World::new(&pool, "0.001").await;
+    let response = world.post(chat("hello", r#","max_tokens":1000"#)).await;
+    let message = check(response, StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "false").await;
+    assert!(message.contains("0.001 USD are available") && message.contains("https://console.example.com/billing"), "{message}");
+    assert!(world.upstream.received().is_empty());
+    assert_eq!(world.balance().await, "0.001".parse().unwrap());
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_redirect_is_not_followed_and_not_passed_on(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let response = world.post(chat("redirect", "")).await;
+    assert!(!response.headers().contains_key("location"));
+    check(response, StatusCode::BAD_GATEWAY, "upstream_unavailable", "true").await;
+    assert_eq!(world.balance().await, "1".parse().unwrap());
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_upstream_that_is_away_costs_nothing(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    world.ledger.system().set_provider_url("loopback", "http://127.0.0.1:1/v1").await.unwrap();
+    // A proxy that starts now knows the new address.
+    let secret = ledger::secrets::SecretKey::from_bytes([7; 32]);
+    let proxy = proxy::Proxy::start(world.ledger.clone(), secret, crate::world::settings()).await.unwrap();
+    let response = tower::Service::call(&mut proxy.router(), world.request(chat("hello", ""))).await.unwrap();
+    let id = call_id(&response);
+    check(response, StatusCode::BAD_GATEWAY, "upstream_unavailable", "true").await;
+    let call = world.detail(id).await;
+    assert_eq!((call.row.outcome, call.http_status), (domain::call::Outcome::UpstreamError, None));
+    assert_eq!(world.balance().await, "1".parse().unwrap());
+    proxy.stop().await;
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn without_the_books_nothing_is_forwarded_and_the_client_may_come_again(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    world.ledger.close().await;
+    let response = world.post(chat("hello", "")).await;
+    assert_eq!(response.headers()["retry-after"], "1");
+    check(response, StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable", "true").await;
+    assert!(world.upstream.received().is_empty());
+    let ready = world.send(Request::get("/readyz").body(Body::empty()).unwrap()).await;
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn health_is_told_without_a_key(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    for path in ["/livez", "/readyz"] {
+        let response = world.send(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!((response.status(), text(response).await.as_str()), (StatusCode::OK, "ok"));
+    }
+    world.stop().await;
+}

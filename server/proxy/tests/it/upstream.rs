@@ -1,0 +1,107 @@
+//! An upstream on loopback that speaks chat completions, and does what the last message of the request says.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, StatusCode, header};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+
+/// Counted by this upstream for every answer.
+pub(crate) const PROMPT_TOKENS: i64 = 9;
+/// Counted by this upstream for every answer.
+pub(crate) const COMPLETION_TOKENS: i64 = 5;
+/// What it answers, a chunk each.
+pub(crate) const WORDS: [&str; 5] = ["One", " two", " three", " four", " five"];
+/// Its error, byte for byte.
+pub(crate) const ERROR: &str = "{\"error\": {\"message\":\"slow down\",\"type\":\"rate_limit\"}}\n";
+
+pub(crate) struct Upstream {
+    pub(crate) base_url: String,
+    shared: Arc<Shared>,
+    /// Ends with the upstream.
+    _serving: JoinSet<std::io::Result<()>>,
+}
+
+struct Shared {
+    received: Mutex<Vec<(HeaderMap, Bytes)>>,
+    /// What waits for the gate goes on when this has permits.
+    gate: Semaphore,
+}
+
+impl Upstream {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared { received: Mutex::default(), gate: Semaphore::new(0) });
+        let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(Arc::clone(&shared));
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, router).await });
+        Self { base_url, shared, _serving: serving }
+    }
+
+    /// What was forwarded so far.
+    pub(crate) fn received(&self) -> Vec<(HeaderMap, Bytes)> {
+        self.shared.received.lock().unwrap().clone()
+    }
+
+    /// Lets everything go on that waits, or will.
+    pub(crate) fn open_gate(&self) {
+        self.shared.gate.add_permits(1_000);
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    shared.received.lock().unwrap().push((headers, body.clone()));
+    let request: Value = serde_json::from_slice(&body).unwrap();
+    let script = request["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
+    match script.as_str() {
+        "error" => return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "7")], ERROR).into_response(),
+        "redirect" => return (StatusCode::FOUND, [(header::LOCATION, "http://127.0.0.1:1/")]).into_response(),
+        "hold" => shared.gate.acquire().await.unwrap().forget(),
+        _ => {}
+    }
+    let usage = json!({ "prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS, "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS });
+    if request["stream"] == true {
+        return events(shared, &script, request["stream_options"]["include_usage"] == true, &usage);
+    }
+    let mut answer = json!({ "id": "x", "model": "vendor/real", "choices": [{ "index": 0, "message": { "content": WORDS.concat() }, "finish_reason": "stop" }] });
+    if script != "no usage" {
+        answer["usage"] = usage;
+    }
+    Json(answer).into_response()
+}
+
+fn events(shared: Arc<Shared>, script: &str, include_usage: bool, usage: &Value) -> Response {
+    let chunk = |choices: Value| {
+        let mut chunk = json!({ "id": "x", "model": "vendor/real", "choices": choices });
+        if include_usage {
+            chunk["usage"] = Value::Null;
+        }
+        format!("data: {chunk}\n\n")
+    };
+    let mut events: Vec<_> = WORDS.iter().map(|word| chunk(json!([{ "index": 0, "delta": { "content": word } }]))).collect();
+    events.push(chunk(json!([{ "index": 0, "delta": {}, "finish_reason": "stop" }])));
+    if include_usage && script != "no usage" {
+        events.push(format!("data: {}\n\n", json!({ "id": "x", "model": "vendor/real", "choices": [], "usage": usage })));
+    }
+    events.push("data: [DONE]\n\n".to_owned());
+    let (waits, breaks) = (matches!(script, "gate" | "break"), script == "break");
+    let events = stream::iter(events.into_iter().enumerate()).then(move |(index, event)| {
+        let shared = Arc::clone(&shared);
+        async move {
+            if waits && index == 3 {
+                shared.gate.acquire().await.unwrap().forget();
+            }
+            if breaks && index == 3 { Err(std::io::Error::other("broken")) } else { Ok(Bytes::from(event)) }
+        }
+    });
+    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
+}

@@ -1,0 +1,218 @@
+//! A proxy with a database of its own, an upstream, one priced model and one customer.
+
+use axum::{Router, body::Body};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    call::CallDetail,
+    catalog::{DisconnectPolicy, OutputCapField, PriceKind, UsageMode},
+    id::{AccountId, CallId, GrantId, JournalId, KeyId, ModelId, PriceId, ProviderId, UserId},
+    key::ApiKey,
+    money::Amount,
+    rates::Rates,
+    tokens::Tokens,
+};
+use http::{Request, Response, header};
+use http_body_util::BodyExt;
+use ledger::{Ledger, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, secrets::SecretKey};
+use proxy::{Proxy, Settings};
+use serde_json::Value;
+use sqlx::PgPool;
+use tower::Service;
+use uuid::Uuid;
+
+use crate::upstream::Upstream;
+
+pub(crate) const MODEL: &str = "small";
+pub(crate) const CREDENTIAL: &str = "sk-upstream";
+pub(crate) const INSTANCE: Uuid = Uuid::from_u128(7);
+
+pub(crate) struct World {
+    pub(crate) ledger: Ledger,
+    pub(crate) upstream: Upstream,
+    pub(crate) proxy: Proxy,
+    pub(crate) account: AccountId,
+    pub(crate) key: ApiKey,
+    pub(crate) key_id: KeyId,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// How the provider is set up.
+#[derive(Clone, Copy)]
+pub(crate) struct Policy {
+    pub(crate) usage: UsageMode,
+    pub(crate) on_disconnect: DisconnectPolicy,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { usage: UsageMode::Forced, on_disconnect: DisconnectPolicy::Drain }
+    }
+}
+
+pub(crate) fn amount(text: &str) -> Amount {
+    text.parse().unwrap()
+}
+
+/// 0.001 per thousand prompt tokens, 0.002 per thousand completion tokens.
+pub(crate) fn rates() -> Rates {
+    Rates::plain(amount("0.001"), amount("0.002"))
+}
+
+impl World {
+    pub(crate) async fn new(pool: &PgPool, credit: &str) -> Self {
+        Self::with(pool, credit, Policy::default()).await
+    }
+
+    /// With no credit, and a model that costs nothing.
+    pub(crate) async fn free(pool: &PgPool) -> Self {
+        Self::priced(pool, "0", Policy::default(), Rates::plain(Amount::ZERO, Amount::ZERO)).await
+    }
+
+    pub(crate) async fn with(pool: &PgPool, credit: &str, policy: Policy) -> Self {
+        Self::priced(pool, credit, policy, rates()).await
+    }
+
+    async fn priced(pool: &PgPool, credit: &str, policy: Policy, rates: Rates) -> Self {
+        let ledger = Ledger::with_options((*pool.connect_options()).clone(), 20);
+        let now = Utc::now();
+        ledger.system().make_partitions(now).await.unwrap();
+        let upstream = Upstream::start().await;
+        let secret = SecretKey::from_bytes([7; 32]);
+        add_catalog(&ledger, &upstream.base_url, &secret, policy, rates, now).await;
+        let (account, key, key_id) = add_customer(&ledger, credit, now).await;
+        let proxy = Proxy::start(ledger.clone(), secret, settings()).await.unwrap();
+        Self { ledger, upstream, proxy, account, key, key_id, now }
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        self.proxy.router()
+    }
+
+    pub(crate) fn request(&self, body: impl Into<String>) -> Request<Body> {
+        Request::post("/v1/chat/completions")
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.key.expose()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::COOKIE, "session=1")
+            .body(Body::from(body.into()))
+            .unwrap()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.router().call(request).await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, body: impl Into<String>) -> Response<Body> {
+        self.send(self.request(body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response<Body> {
+        let request = Request::get(path).header("x-api-key", self.key.expose()).body(Body::empty()).unwrap();
+        self.send(request).await
+    }
+
+    pub(crate) async fn detail(&self, call: CallId) -> CallDetail {
+        self.ledger.meter().generation(self.account, call).await.unwrap()
+    }
+
+    pub(crate) async fn balance(&self) -> Amount {
+        let balance = self.ledger.meter().balance(self.account, Utc::now()).await.unwrap();
+        assert_eq!(balance.reserved, Amount::ZERO);
+        balance.balance
+    }
+
+    /// Ends the proxy, so that everything that ran is in the books, and has the books checked.
+    pub(crate) async fn stop(self) -> Ledger {
+        self.proxy.stop().await;
+        let proof = self.ledger.verify().await.unwrap();
+        assert!(proof.holds(), "{proof:?}");
+        self.ledger
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings { instance: INSTANCE, console_url: "https://console.example.com/".to_owned(), body_bytes_max: 100_000, ..Settings::default() }
+}
+
+/// A chat request whose only message is `script`; `rest` are further members, each with a comma before it.
+pub(crate) fn chat(script: &str, rest: &str) -> String {
+    format!(r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"{script}"}}]{rest}}}"#)
+}
+
+pub(crate) fn call_id(response: &Response<Body>) -> CallId {
+    response.headers()["x-request-id"].to_str().unwrap().parse().unwrap()
+}
+
+pub(crate) async fn text(response: Response<Body>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+pub(crate) async fn json(response: Response<Body>) -> Value {
+    serde_json::from_str(&text(response).await).unwrap()
+}
+
+async fn add_catalog(ledger: &Ledger, base_url: &str, secret: &SecretKey, policy: Policy, rates: Rates, now: DateTime<Utc>) {
+    let system = ledger.system();
+    let provider = NewProvider {
+        id: ProviderId::new(now, rand::random()),
+        name: "loopback",
+        base_url,
+        credential: Some(secret.seal(CREDENTIAL, "loopback", [1; 24]).unwrap()),
+        usage_mode: policy.usage,
+        on_disconnect: policy.on_disconnect,
+        allow_private: true,
+        now,
+    };
+    system.add_provider(provider).await.unwrap();
+    for name in [MODEL, "unpriced"] {
+        let model = NewModel {
+            id: ModelId::new(now, rand::random()),
+            name,
+            provider: "loopback",
+            upstream_name: "vendor/small",
+            context_window: Tokens::from_sum(8_192),
+            default_output_hold: Tokens::from_sum(1_000),
+            output_cap_field: OutputCapField::MaxTokens,
+            now,
+        };
+        system.add_model(model).await.unwrap();
+    }
+    let price = NewPrice {
+        id: PriceId::new(now, rand::random()),
+        model: MODEL,
+        kind: PriceKind::Sale,
+        rates,
+        effective_from: now - TimeDelta::days(1),
+        actor: "test",
+        now,
+    };
+    system.import_price(price).await.unwrap();
+}
+
+async fn add_customer(ledger: &Ledger, credit: &str, now: DateTime<Utc>) -> (AccountId, ApiKey, KeyId) {
+    let (account, key, key_id) =
+        (AccountId::new(now, rand::random()), ApiKey::from_random(rand::random()), KeyId::new(now, rand::random()));
+    let customer = NewCustomer {
+        account_id: account,
+        account_name: "customer".to_owned(),
+        grant_id: GrantId::new(now, rand::random()),
+        user_id: UserId::new(now, rand::random()),
+        email: "customer@example.com".to_owned(),
+        password: "correct horse".to_owned(),
+        is_demo: false,
+        now,
+    };
+    ledger.sign_up(customer).await.unwrap();
+    let owner = ledger.system().account(account);
+    owner.create_key(NewKey { id: key_id, secret: &key, name: "first", expires_at: None, now }).await.unwrap();
+    top_up(ledger, account, amount(credit), "opening").await;
+    (account, key, key_id)
+}
+
+pub(crate) async fn top_up(ledger: &Ledger, account: AccountId, amount: Amount, key: &str) {
+    if amount > Amount::ZERO {
+        let now = Utc::now();
+        let money =
+            MoneyIn { journal_id: JournalId::new(now, rand::random()), amount, idempotency_key: key, memo: "test", actor: "test", now };
+        ledger.system().account(account).top_up(money).await.unwrap();
+    }
+}
