@@ -1,0 +1,284 @@
+//! The command line. Every flag has an environment variable, so that a container can be set up without arguments.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
+
+use crate::{
+    commands::{account, admin, config, key, model, price, provider, user},
+    config::default_data_dir,
+};
+
+/// Usage metering, billing console and proxy for LLM APIs.
+#[derive(Debug, Parser)]
+#[command(name = "farebox", version, propagate_version = true, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What farebox can be asked to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the console and the metering proxy
+    Serve(ServeArgs),
+    /// Bring the database to this version's schema
+    Migrate(Output),
+    /// Recompute every figure from the raw rows; exits with 1 and names the rows when any disagrees
+    Verify(Output),
+    /// Print every option, its value and where it comes from; takes the same options as serve
+    Config(config::ConfigArgs),
+    /// Run the embedded PostgreSQL alone: prints its URL and stays until it is told to stop
+    Postgres,
+    /// The upstreams that answer calls
+    Provider(provider::ProviderArgs),
+    /// The models that customers can call
+    Model(model::ModelArgs),
+    /// What models cost
+    Price(price::PriceArgs),
+    /// The people who run the gateway
+    Admin(admin::AdminArgs),
+    /// The customers who pay
+    Account(account::AccountArgs),
+    /// API keys
+    Key(key::KeyArgs),
+    /// The people who sign in
+    User(user::UserArgs),
+}
+
+impl Command {
+    /// The file that says when everything answers.
+    pub(crate) fn ready_file(&self) -> Option<&Path> {
+        match self {
+            Self::Serve(args) => args.ready_file.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Where things are: the same for every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where things are")]
+pub(crate) struct PlaceArgs {
+    /// Folder for the embedded database and the secret key
+    #[arg(long, env = "FAREBOX_DATA_DIR", global = true, value_name = "FOLDER", default_value_os_t = default_data_dir())]
+    pub(crate) data_dir: PathBuf,
+
+    /// PostgreSQL to use, as the role that owns the schema; without it farebox runs one of its own in the data folder
+    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", hide_env_values = true)]
+    pub(crate) database_url: Option<SecretText>,
+
+    /// File that holds the database's URL
+    #[arg(long, env = "DATABASE_URL_FILE", global = true, value_name = "FILE", conflicts_with = "database_url")]
+    pub(crate) database_url_file: Option<PathBuf>,
+
+    /// Key that encrypts providers' credentials, 64 hexadecimal digits; better given as a variable or a file, since others can see a
+    /// command line. Without it one is made once, as secret.key in the data folder
+    #[arg(long, env = "FAREBOX_SECRET_KEY", global = true, value_name = "HEX", hide_env_values = true)]
+    pub(crate) secret_key: Option<SecretText>,
+
+    /// File that holds the secret key
+    #[arg(long, env = "FAREBOX_SECRET_KEY_FILE", global = true, value_name = "FILE", conflicts_with = "secret_key")]
+    pub(crate) secret_key_file: Option<PathBuf>,
+
+    /// User to become when started as root [default: farebox where it exists, else nobody]
+    #[arg(long, env = "FAREBOX_RUN_AS", global = true, value_name = "USER")]
+    pub(crate) run_as: Option<String>,
+
+    /// What is logged to stderr: a level, or targets with levels such as `info,proxy=debug`
+    #[arg(
+        long,
+        env = "FAREBOX_LOG",
+        global = true,
+        value_name = "FILTER",
+        default_value = "warn,sqlx=error,farebox=info,proxy=info,ledger=info"
+    )]
+    pub(crate) log: String,
+}
+
+/// How a server runs.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Run only one of the two
+    #[arg(long, env = "FAREBOX_ONLY", value_name = "PART")]
+    pub(crate) only: Option<Part>,
+
+    /// Bring an upstream, customers and 90 days of history along, to look around without a provider; refuses real data
+    #[arg(long, env = "FAREBOX_DEMO", value_parser = FalseyValueParser::new())]
+    pub(crate) demo: bool,
+
+    /// Address the console listens on
+    #[arg(long, env = "FAREBOX_CONSOLE_ADDR", value_name = "IP:PORT", default_value = "127.0.0.1:3000")]
+    pub(crate) console_addr: SocketAddr,
+
+    /// Address the proxy listens on
+    #[arg(long, env = "FAREBOX_PROXY_ADDR", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) proxy_addr: SocketAddr,
+
+    /// Address by which people reach the console [default: the address it listens on]
+    #[arg(long, env = "FAREBOX_CONSOLE_URL", value_name = "URL")]
+    pub(crate) console_url: Option<PublicUrl>,
+
+    /// Address by which clients reach the proxy, without /v1 [default: the address it listens on]
+    #[arg(long, env = "FAREBOX_PROXY_URL", value_name = "URL")]
+    pub(crate) proxy_url: Option<PublicUrl>,
+
+    /// Whether anyone may sign up as a customer
+    #[arg(long, env = "FAREBOX_SIGNUP", value_name = "WHO", default_value = "open")]
+    pub(crate) signup: SignUp,
+
+    /// Addresses of reverse proxies before the console, whose X-Forwarded-For is believed when sign-ins are throttled
+    #[arg(long, env = "FAREBOX_TRUSTED_PROXIES", value_name = "IP", value_delimiter = ',')]
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+
+    /// File to write the addresses to, as JSON, once everything answers
+    #[arg(long, env = "FAREBOX_READY_FILE", value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+/// How a command prints what it did.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Output {
+    /// Print JSON for machines
+    #[arg(long, env = "FAREBOX_JSON", global = true, value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
+}
+
+/// One of the two servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// The web console
+    Console,
+    /// The metering proxy
+    Proxy,
+}
+
+/// Who may sign up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SignUp {
+    /// Anyone, with an empty balance
+    Open,
+    /// Nobody: operators make accounts
+    Closed,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SecretText(String);
+
+impl SecretText {
+    /// Wraps a secret; surrounding white space, which files and terminals add, is no part of it.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    /// The secret itself.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SecretText {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::new(text))
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// An address that people see: `http://` or `https://`, a host, no path, no slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicUrl(String);
+
+impl PublicUrl {
+    /// The address of a listener. A wildcard address is shown as its loopback, which is where the person at this machine reaches it.
+    pub(crate) fn of_listener(bound: SocketAddr) -> Self {
+        let host = match bound.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            ip => ip,
+        };
+        Self(format!("http://{}", SocketAddr::new(host, bound.port())))
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim().trim_end_matches('/');
+        let uri: axum::http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+        let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+        if is_web
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && matches!(uri.path(), "" | "/")
+            && uri.query().is_none()
+        {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("write it like https://console.example.com, without a path".to_owned())
+        }
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_a_variable_and_a_help_text() {
+        fn check(command: &clap::Command) {
+            for flag in command.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version")) {
+                let name = format!("{} {}", command.get_name(), flag.get_id());
+                assert!(flag.get_help().is_some(), "{name} has no help text");
+                assert!(flag.is_positional() || flag.get_env().is_some(), "{name} has no environment variable");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn a_public_address_has_no_path() {
+        assert_eq!(
+            "https://farebox.example.com/".parse::<PublicUrl>().map(|url| url.to_string()),
+            Ok("https://farebox.example.com".to_owned())
+        );
+        for wrong in
+            ["farebox.example.com", "ftp://farebox.example.com", "https://farebox.example.com/v1", "https://me@farebox.example.com", ""]
+        {
+            assert!(wrong.parse::<PublicUrl>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_listener_is_reached_by_loopback() {
+        assert_eq!(PublicUrl::of_listener(SocketAddr::from(([0, 0, 0, 0], 8080))).to_string(), "http://127.0.0.1:8080");
+    }
+}

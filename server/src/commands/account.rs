@@ -1,0 +1,156 @@
+//! `farebox account`: the customers who pay.
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use domain::{
+    account::Key,
+    billing::Balance,
+    id::{AccountId, GrantId, JournalId, UserId},
+    key::masked,
+    money::Amount,
+};
+use ledger::{AccountSummary, Ledger, MoneyIn, NewCustomer};
+use serde_json::json;
+
+use super::{ACTOR, secret, table, user::PasswordArgs};
+use crate::{cli::Output, config::Config, database::with_ledger};
+
+/// The customers who pay.
+#[derive(Debug, Args)]
+pub(crate) struct AccountArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make an account with an empty balance, and its owner
+    Create(Create),
+    /// Change an account's balance
+    Credit(Credit),
+    /// Show an account's balance and keys
+    Show {
+        /// Its name, its id, or its owner's address
+        account: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// Its name
+    name: String,
+
+    /// The address its owner signs in with
+    #[arg(long, env = "FAREBOX_ACCOUNT_EMAIL", value_name = "ADDRESS")]
+    email: String,
+
+    #[command(flatten)]
+    password: PasswordArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+struct Credit {
+    /// Its name, its id, or its owner's address
+    account: String,
+
+    /// How much, in currency units; below zero takes away
+    amount: Amount,
+
+    /// Why, for the customer's books
+    #[arg(long, env = "FAREBOX_ACCOUNT_REASON", value_name = "TEXT")]
+    reason: String,
+
+    /// Name of this one change: the same name again changes nothing
+    #[arg(long, env = "FAREBOX_ACCOUNT_IDEMPOTENCY_KEY", value_name = "TEXT")]
+    idempotency_key: Option<String>,
+}
+
+/// Does what was asked for.
+pub(super) async fn run(args: AccountArgs, config: &Config) -> anyhow::Result<()> {
+    match args.action {
+        Action::Create(create) => self::create(create, args.output, config).await,
+        Action::Credit(credit) => self::credit(credit, args.output, config).await,
+        Action::Show { account } => show(&account, args.output, config).await,
+    }
+}
+
+async fn create(args: Create, output: Output, config: &Config) -> anyhow::Result<()> {
+    let password = secret::read(args.password.variable(), &format!("Password of {}", args.email))?.expose().to_owned();
+    let now = Utc::now();
+    let new = NewCustomer {
+        account_id: AccountId::new(now, rand::random()),
+        account_name: args.name.clone(),
+        grant_id: GrantId::new(now, rand::random()),
+        user_id: UserId::new(now, rand::random()),
+        email: args.email.clone(),
+        password,
+        is_demo: false,
+        now,
+    };
+    let id = new.account_id;
+    with_ledger(config, async |ledger| Ok(ledger.system().create_account(new).await?)).await?;
+    output.print(&json!({ "id": id, "name": args.name, "email": args.email }), || {
+        format!("Made {} ({id}). Its owner signs in as {}.", args.name, args.email)
+    })
+}
+
+async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let journal_id = JournalId::new(now, rand::random());
+    let idempotency_key = args.idempotency_key.clone().unwrap_or_else(|| journal_id.to_string());
+    let (account, posted, balance) = with_ledger(config, async |ledger| {
+        let account = find(ledger, &args.account).await?;
+        let money = MoneyIn { journal_id, amount: args.amount, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR, now };
+        let posted = ledger.system().operator().credit(account.id, money).await?;
+        let balance = ledger.system().account(account.id).balance(now).await?;
+        Ok((account, posted, balance))
+    })
+    .await?;
+    let value = json!({
+        "account": account.id, "amount": args.amount, "journal_id": posted.journal_id, "replayed": posted.replayed, "balance": balance.balance,
+    });
+    output.print(&value, || {
+        let done = if posted.replayed { "was changed before; nothing was done" } else { "was changed" };
+        format!("The balance of {} {done}: it is {}.", account.name, balance.balance)
+    })
+}
+
+async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let (account, balance, keys) = with_ledger(config, async |ledger| {
+        let account = find(ledger, account).await?;
+        let reader = ledger.system().account(account.id);
+        let balance = reader.balance(now).await?;
+        Ok((account, balance, reader.keys(now).await?))
+    })
+    .await?;
+    output.print(&json!({ "account": account, "balance": balance, "keys": keys }), || describe(&account, &balance, &keys, now))
+}
+
+fn describe(account: &AccountSummary, balance: &Balance, keys: &[Key], now: DateTime<Utc>) -> String {
+    let facts = table(
+        [&account.name, ""],
+        [
+            ["id".to_owned(), account.id.to_string()],
+            ["owner".to_owned(), account.owner_email.clone().unwrap_or_default()],
+            ["state".to_owned(), if account.is_active { "active" } else { "suspended" }.to_owned()],
+            ["balance".to_owned(), balance.balance.to_string()],
+            ["reserved".to_owned(), balance.reserved.to_string()],
+            ["available".to_owned(), balance.available.to_string()],
+        ],
+    );
+    let rows = keys.iter().map(|key| {
+        let state = if key.works_at(now) { "works" } else { "ended" };
+        [key.name.clone(), masked(&key.last_four), state.to_owned(), key.spent_this_month.to_string(), key.id.to_string()]
+    });
+    format!("{facts}\n\n{}", table(["KEY", "", "STATE", "SPENT THIS MONTH", "ID"], rows))
+}
+
+/// The account that somebody names.
+pub(super) async fn find(ledger: &Ledger, text: &str) -> anyhow::Result<AccountSummary> {
+    ledger.system().find_account(text).await.with_context(|| format!("account {text}"))
+}

@@ -1,0 +1,79 @@
+//! `farebox key`: API keys.
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use domain::{id::KeyId, key::ApiKey};
+use ledger::NewKey;
+use serde_json::json;
+
+use super::{account, parse_instant};
+use crate::{cli::Output, config::Config, database::with_ledger};
+
+/// API keys.
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a key and print it, this once: it is stored nowhere
+    Create(Create),
+    /// Revoke a key for good
+    Revoke {
+        /// Its id, as `account show` lists it
+        key: KeyId,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// The account that pays: its name, its id, or its owner's address
+    account: String,
+
+    /// What to call it
+    #[arg(long, env = "FAREBOX_KEY_NAME", value_name = "NAME")]
+    name: String,
+
+    /// When it stops working by itself, like 2026-12-01 or 2026-12-01T08:00:00Z
+    #[arg(long, env = "FAREBOX_KEY_EXPIRES", value_name = "INSTANT", value_parser = parse_instant)]
+    expires: Option<DateTime<Utc>>,
+}
+
+/// Does what was asked for.
+pub(super) async fn run(args: KeyArgs, config: &Config) -> anyhow::Result<()> {
+    match args.action {
+        Action::Create(create) => self::create(create, args.output, config).await,
+        Action::Revoke { key } => revoke(key, args.output, config).await,
+    }
+}
+
+async fn create(args: Create, output: Output, config: &Config) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let secret = ApiKey::from_random(rand::random());
+    let new = NewKey { id: KeyId::new(now, rand::random()), secret: &secret, name: &args.name, expires_at: args.expires, now };
+    let id = new.id;
+    let account = with_ledger(config, async |ledger| {
+        let account = account::find(ledger, &args.account).await?;
+        ledger.system().account(account.id).create_key(new).await?;
+        Ok(account)
+    })
+    .await?;
+    let value = json!({ "id": id, "account": account.id, "name": args.name, "key": secret.expose(), "expires_at": args.expires });
+    // The key alone, so that a script can take it: KEY=$(farebox key create …)
+    output.print(&value, || secret.expose().to_owned())
+}
+
+async fn revoke(key: KeyId, output: Output, config: &Config) -> anyhow::Result<()> {
+    with_ledger(config, async |ledger| {
+        let system = ledger.system();
+        let account = system.account_of_key(key).await.with_context(|| format!("key {key}"))?;
+        system.account(account).revoke_key(key, Utc::now()).await.with_context(|| format!("key {key}"))
+    })
+    .await?;
+    output.print(&json!({ "id": key, "revoked": true }), || format!("Key {key} opens nothing any more."))
+}

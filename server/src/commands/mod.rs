@@ -1,0 +1,109 @@
+//! The commands, one file per noun: what they are called with, and what they do.
+
+pub(crate) mod account;
+pub(crate) mod admin;
+pub(crate) mod config;
+pub(crate) mod key;
+pub(crate) mod model;
+pub(crate) mod price;
+pub(crate) mod provider;
+mod secret;
+pub(crate) mod user;
+mod verify;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    cli::{Command, Output},
+    config::Config,
+    database::with_database,
+    ready::ReadyFile,
+    startup,
+};
+
+/// Who the books say it was, when it was somebody at the command line.
+const ACTOR: &str = "command line";
+
+/// Does what was asked for.
+pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Option<ReadyFile>) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => startup::serve(&args, config, ready_file.as_ref()).await?,
+        Command::Migrate(output) => migrate(output, config).await?,
+        Command::Verify(output) => return verify::run(output, config).await,
+        Command::Config(_) => unreachable!("printed before root is given up"),
+        Command::Postgres => startup::postgres_alone(config).await?,
+        Command::Provider(args) => provider::run(args, config).await?,
+        Command::Model(args) => model::run(args, config).await?,
+        Command::Price(args) => price::run(args, config).await?,
+        Command::Admin(args) => admin::run(args, config).await?,
+        Command::Account(args) => account::run(args, config).await?,
+        Command::Key(args) => key::run(args, config).await?,
+        Command::User(args) => user::run(args, config).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn migrate(output: Output, config: &Config) -> anyhow::Result<()> {
+    with_database(config, async |database| database.migrate().await).await?;
+    output.print(&json!({ "migrated": true }), || "The database has this version's schema.".to_owned())
+}
+
+impl Output {
+    /// Prints a result: as JSON, or as the text that people read.
+    fn print(self, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        let text = if self.json { serde_json::to_string_pretty(value)? } else { text() };
+        match writeln!(io::stdout().lock(), "{text}") {
+            // Whoever reads the pipe has read enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => Ok(written?),
+        }
+    }
+}
+
+/// Rows under a header, each column as wide as its widest cell.
+fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
+    let widths: [usize; N] = std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
+    let line = |row: &[String; N]| {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// An instant as people type it: a date, which means its first moment in UTC, or RFC 3339.
+fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(domain::period::start_of(day));
+    }
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(instant) => Ok(instant.to_utc()),
+        Err(_) => Err("write a date like 2026-12-01, or an instant like 2026-12-01T08:00:00Z".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_its_first_moment_in_utc() {
+        assert_eq!(parse_instant("2026-12-01"), parse_instant("2026-12-01T01:00:00+01:00"));
+        for wrong in ["2026-02-30", "tomorrow", "2026-12-01T08:00:00", ""] {
+            assert!(parse_instant(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_table_lines_up() {
+        let rows = [["demo".to_owned(), "1".to_owned()], ["another".to_owned(), "22".to_owned()]];
+        assert_eq!(table(["NAME", "CALLS"], rows), "NAME     CALLS\ndemo     1\nanother  22");
+    }
+}

@@ -1,0 +1,150 @@
+//! `farebox price`: what models cost.
+
+use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::{Args, Subcommand, ValueEnum};
+use domain::{
+    catalog::PriceKind,
+    id::PriceId,
+    money::Amount,
+    rates::{BucketRates, Rates},
+};
+use ledger::{Ledger, NewPrice};
+use serde_json::json;
+
+use super::{ACTOR, parse_instant};
+use crate::{cli::Output, config::Config, database::with_ledger};
+
+/// The lead that the ledger asks of a price change, so that every proxy knows it in time.
+const LEAD: TimeDelta = TimeDelta::seconds(10);
+
+/// What models cost.
+#[derive(Debug, Args)]
+pub(crate) struct PriceArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Write a new price of a model; amounts are per 1,000 tokens, in currency units
+    Set(Set),
+}
+
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+struct Set {
+    /// The model
+    model: String,
+
+    /// Per 1,000 prompt tokens, like 0.00015
+    #[arg(long, env = "FAREBOX_PRICE_INPUT", value_name = "AMOUNT")]
+    input: Amount,
+
+    /// Per 1,000 completion tokens
+    #[arg(long, env = "FAREBOX_PRICE_OUTPUT", value_name = "AMOUNT")]
+    output: Amount,
+
+    /// Per 1,000 prompt tokens read from cache [default: as --input]
+    #[arg(long, env = "FAREBOX_PRICE_CACHE_READ", value_name = "AMOUNT")]
+    cache_read: Option<Amount>,
+
+    /// Per 1,000 prompt tokens written to a five-minute cache [default: as --input]
+    #[arg(long, env = "FAREBOX_PRICE_CACHE_WRITE_5M", value_name = "AMOUNT")]
+    cache_write_5m: Option<Amount>,
+
+    /// Per 1,000 prompt tokens written to a one-hour cache [default: as --input]
+    #[arg(long, env = "FAREBOX_PRICE_CACHE_WRITE_1H", value_name = "AMOUNT")]
+    cache_write_1h: Option<Amount>,
+
+    /// Per 1,000 reasoning tokens [default: as --output]
+    #[arg(long, env = "FAREBOX_PRICE_REASONING", value_name = "AMOUNT")]
+    reasoning: Option<Amount>,
+
+    /// Per 1,000 prompt tokens of audio [default: as --input]
+    #[arg(long, env = "FAREBOX_PRICE_AUDIO_INPUT", value_name = "AMOUNT")]
+    audio_input: Option<Amount>,
+
+    /// Per 1,000 completion tokens of audio [default: as --output]
+    #[arg(long, env = "FAREBOX_PRICE_AUDIO_OUTPUT", value_name = "AMOUNT")]
+    audio_output: Option<Amount>,
+
+    /// Flat fee per call
+    #[arg(long, env = "FAREBOX_PRICE_PER_CALL", value_name = "AMOUNT", default_value = "0")]
+    per_call: Amount,
+
+    /// Which side of the price
+    #[arg(long, env = "FAREBOX_PRICE_KIND", value_name = "KIND", default_value = "sale")]
+    kind: Kind,
+
+    /// From when on, like 2026-12-01 or 2026-12-01T08:00:00Z [default: at once for a first price, else in 10 seconds]
+    #[arg(long, env = "FAREBOX_PRICE_EFFECTIVE_FROM", value_name = "INSTANT", value_parser = parse_instant)]
+    effective_from: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// What the customer pays
+    Sale,
+    /// What the provider charges
+    Cost,
+}
+
+impl From<Kind> for PriceKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Sale => Self::Sale,
+            Kind::Cost => Self::Cost,
+        }
+    }
+}
+
+/// Does what was asked for.
+pub(super) async fn run(args: PriceArgs, config: &Config) -> anyhow::Result<()> {
+    let Action::Set(set) = args.action;
+    let written = with_ledger(config, async |ledger| write(ledger, &set).await).await?;
+    let value = json!({
+        "id": written.id, "model": written.model, "kind": written.kind, "rates": written.rates, "effective_from": written.effective_from,
+    });
+    args.output
+        .print(&value, || format!("{} costs this from {} on.", written.model, written.effective_from.format("%Y-%m-%d %H:%M:%S UTC")))
+}
+
+async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewPrice<'a>> {
+    let system = ledger.system();
+    let history = system.operator().price_history(&args.model).await.with_context(|| format!("model {}", args.model))?;
+    let now = Utc::now();
+    let kind = PriceKind::from(args.kind);
+    // Nobody was ever charged by a price that did not exist: the first one needs no notice.
+    let is_first = history.iter().all(|version| version.kind != kind);
+    let new = NewPrice {
+        id: PriceId::new(now, rand::random()),
+        model: &args.model,
+        kind,
+        rates: Rates {
+            base: BucketRates {
+                input: args.input,
+                output: args.output,
+                cache_read: args.cache_read,
+                cache_write_5m: args.cache_write_5m,
+                cache_write_1h: args.cache_write_1h,
+                reasoning: args.reasoning,
+                audio_input: args.audio_input,
+                audio_output: args.audio_output,
+            },
+            per_call: args.per_call,
+            tiers: Vec::new(),
+        },
+        effective_from: args.effective_from.unwrap_or(if is_first { now } else { now + LEAD }),
+        actor: ACTOR,
+        now,
+    };
+    if is_first {
+        system.import_price(new.clone()).await?
+    } else {
+        system.operator().publish_price(new.clone()).await?
+    }
+    Ok(new)
+}

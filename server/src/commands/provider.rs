@@ -1,0 +1,140 @@
+//! `farebox provider`: the upstreams that answer calls.
+
+use chrono::Utc;
+use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
+use domain::{
+    catalog::{DisconnectPolicy, UsageMode},
+    id::ProviderId,
+};
+use ledger::NewProvider;
+use serde_json::json;
+
+use super::{secret, table};
+use crate::{cli::Output, config::Config, database::with_ledger};
+
+/// The upstreams that answer calls.
+#[derive(Debug, Args)]
+pub(crate) struct ProviderArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Add an upstream; its credential is asked for, or read from stdin
+    Add(Add),
+    /// List the upstreams
+    List,
+}
+
+#[derive(Debug, Args)]
+struct Add {
+    /// What to call it
+    name: String,
+
+    /// Its address up to and including the version segment, like https://api.openai.com/v1
+    #[arg(long, env = "FAREBOX_PROVIDER_BASE_URL", value_name = "URL")]
+    base_url: BaseUrl,
+
+    /// Environment variable that holds its credential, instead of asking; it is stored encrypted
+    #[arg(long, env = "FAREBOX_PROVIDER_CREDENTIAL_ENV", value_name = "VARIABLE")]
+    credential_env: Option<String>,
+
+    /// Whether streams report usage only when asked, or by themselves
+    #[arg(long, env = "FAREBOX_PROVIDER_USAGE_MODE", value_name = "MODE", default_value = "forced")]
+    usage_mode: Usage,
+
+    /// What happens to the upstream when the client leaves
+    #[arg(long, env = "FAREBOX_PROVIDER_ON_DISCONNECT", value_name = "POLICY", default_value = "drain")]
+    on_disconnect: OnDisconnect,
+
+    /// Let the address be on a private network or this machine
+    #[arg(long, env = "FAREBOX_PROVIDER_ALLOW_PRIVATE", value_parser = FalseyValueParser::new())]
+    allow_private: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Usage {
+    /// Ask each stream for its usage, and take the answer out again where the client did not ask
+    Forced,
+    /// The upstream reports unasked, or refuses to be asked
+    Native,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnDisconnect {
+    /// Read on to the upstream's usage and bill that
+    Drain,
+    /// Hang up as well, and bill an estimate of what was delivered
+    Cancel,
+}
+
+/// An upstream's address, without a slash at its end.
+#[derive(Debug, Clone)]
+struct BaseUrl(String);
+
+impl std::str::FromStr for BaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim().trim_end_matches('/');
+        let uri: axum::http::Uri = text.parse().map_err(|error| format!("{error}"))?;
+        let is_web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none();
+        if is_web && uri.authority().is_some_and(|authority| !authority.as_str().contains('@')) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("write it like https://api.openai.com/v1".to_owned())
+        }
+    }
+}
+
+/// Does what was asked for.
+pub(super) async fn run(args: ProviderArgs, config: &Config) -> anyhow::Result<()> {
+    match args.action {
+        Action::Add(add) => self::add(add, args.output, config).await,
+        Action::List => list(args.output, config).await,
+    }
+}
+
+async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
+    let credential = secret::read(args.credential_env.as_deref(), &format!("Credential of {} (empty for none)", args.name))?;
+    let sealed = match credential.expose() {
+        "" => None,
+        credential => Some(config.secret_key()?.seal(credential, &args.name, rand::random())?),
+    };
+    let now = Utc::now();
+    let new = NewProvider {
+        id: ProviderId::new(now, rand::random()),
+        name: &args.name,
+        base_url: &args.base_url.0,
+        credential: sealed,
+        usage_mode: match args.usage_mode {
+            Usage::Forced => UsageMode::Forced,
+            Usage::Native => UsageMode::Native,
+        },
+        on_disconnect: match args.on_disconnect {
+            OnDisconnect::Drain => DisconnectPolicy::Drain,
+            OnDisconnect::Cancel => DisconnectPolicy::Cancel,
+        },
+        allow_private: args.allow_private,
+        now,
+    };
+    let (id, has_credential) = (new.id, new.credential.is_some());
+    with_ledger(config, async |ledger| Ok(ledger.system().add_provider(new).await?)).await?;
+    output.print(&json!({ "id": id, "name": args.name, "base_url": args.base_url.0, "has_credential": has_credential }), || {
+        format!("Added {}. Its models: farebox model add NAME --provider {}", args.name, args.name)
+    })
+}
+
+async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
+    let providers = with_ledger(config, async |ledger| Ok(ledger.system().providers().await?)).await?;
+    output.print(&providers, || {
+        let rows = providers.iter().map(|provider| {
+            let credential = if provider.has_credential { "stored" } else { "none" };
+            [provider.name.clone(), provider.base_url.clone(), credential.to_owned()]
+        });
+        table(["NAME", "BASE URL", "CREDENTIAL"], rows)
+    })
+}

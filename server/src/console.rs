@@ -1,0 +1,74 @@
+//! The console's listener: pages, forms and files, with sessions and the browser's own protections around them.
+
+use app::server::Console;
+pub(crate) use app::server::{DemoSignIns, Settings as ConsoleSettings};
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    routing::get,
+};
+use ledger::Ledger;
+use tower_http::{
+    csrf::{CsrfLayer, ProtectionError},
+    limit::RequestBodyLimitLayer,
+    set_header::SetResponseHeaderLayer,
+};
+
+use crate::{embedded, session};
+
+/// No form of the console is larger.
+const BODY_MAX: usize = 64 * 1024;
+
+/// What every answer says. A page brings a policy of its own, with its nonce; this one is for everything else.
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    // `no-referrer` would make browsers send `Origin: null`, and every form would be taken for somebody else's.
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+];
+
+/// The console. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: sign-in attempts are counted per address.
+pub(crate) fn router(ledger: Ledger, settings: ConsoleSettings) -> Router {
+    let is_https = settings.console_url.starts_with("https:");
+    let (files, assets) = embedded::files();
+    let csrf = csrf(&settings.console_url);
+    let sessions = session::layer(ledger.clone(), is_https);
+    let probes = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(ledger.clone());
+    let pages = app::server::router(&Console::new(ledger, settings, assets)).layer(sessions);
+    let mut router = pages.merge(files).merge(probes).layer(csrf).layer(RequestBodyLimitLayer::new(BODY_MAX));
+    for (name, value) in HEADERS {
+        router = router.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)));
+    }
+    if is_https {
+        let year = HeaderValue::from_static("max-age=31536000");
+        router = router.layer(SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, year));
+    }
+    router
+}
+
+/// Forms are taken from this console's own pages only, wherever a proxy in front says that it is.
+fn csrf(console_url: &str) -> CsrfLayer<fn(ProtectionError) -> Response<Body>> {
+    let layer = CsrfLayer::new().add_trusted_origin(console_url).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the console's address is no origin; forms are checked against the Host header alone");
+        CsrfLayer::new()
+    });
+    layer.with_rejection_response(from_elsewhere)
+}
+
+fn from_elsewhere(_: ProtectionError) -> Response<Body> {
+    let mut response = Response::new(Body::from("This form was sent from another site, so nothing was done. Open the console and send it from there.\n"));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+async fn ready(State(ledger): State<Ledger>) -> (StatusCode, &'static str) {
+    match ledger.ready().await {
+        Ok(()) => (StatusCode::OK, "ready\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n"),
+    }
+}

@@ -1,0 +1,173 @@
+//! Ninety days of calls and payments, made from a fixed seed and posted as real ones are.
+
+use anyhow::ensure;
+use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc, Weekday};
+use domain::{
+    call::{Outcome, UsageSource},
+    id::{CallId, JournalId},
+    money::Amount,
+    period::start_of,
+    pricing::{Discount, price, upper_bound},
+    tokens::{CallUsage, TokenCounts, Tokens},
+};
+use ledger::{Ledger, MoneyIn, SettledCall};
+use serde_json::json;
+
+use super::{
+    catalog::{DemoModel, PROVIDER},
+    dice::Dice,
+    people::DemoCustomer,
+};
+
+/// How far back the history goes.
+pub(super) const DAYS: i64 = 90;
+
+/// Days between two payments, and between two lines of progress.
+const PAYMENT_DAYS: i64 = 15;
+
+/// Calls on a working day at the beginning; by the end it is half as many again.
+const CALLS_PER_DAY: [i64; 2] = [160, 70];
+/// What is paid in each time, in currency units: enough for the dearest fifteen days.
+const PAYMENT: [i64; 2] = [10, 5];
+/// How often each key is used, out of ten. The last ones are not there at every customer.
+const KEY_WEIGHTS: [i64; 3] = [7, 2, 1];
+/// How often each hour of the day (UTC) sees a call.
+const HOUR_WEIGHTS: [i64; 24] = [1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 20, 18, 14, 16, 18, 18, 16, 12, 8, 6, 5, 4, 3, 2];
+
+/// Calls in one posting.
+const BATCH_MAX: usize = 500;
+
+/// Writes the history that ends at `until`. Writing it again changes nothing.
+pub(super) async fn write(
+    ledger: &Ledger,
+    customers: &[DemoCustomer],
+    models: &[DemoModel],
+    until: DateTime<Utc>,
+    dice: &mut Dice,
+) -> anyhow::Result<()> {
+    let since = (until - TimeDelta::days(DAYS)).date_naive();
+    ledger.system().make_partitions_from(since, 5).await?;
+    let mut calls = 0;
+    for day in 0..=DAYS {
+        let date = since + Days::new(u64::try_from(day)?);
+        for (place, customer) in customers.iter().enumerate() {
+            if day % PAYMENT_DAYS == 0 {
+                pay(ledger, customer, PAYMENT[place], date, dice).await?;
+            }
+            let batch: Vec<SettledCall> = calls_of(date, day, place, customer, models, dice)
+                .into_iter()
+                .filter(|call| call.call_id.started_at().is_some_and(|start| start < until))
+                .collect();
+            for part in batch.chunks(BATCH_MAX) {
+                let posting = ledger.meter().post_calls(part).await?;
+                ensure!(posting.quarantined.is_empty(), "the ledger refuses {:?}", posting.quarantined);
+            }
+            calls += batch.len();
+        }
+        if day > 0 && day % PAYMENT_DAYS == 0 {
+            println!("Making demo history: {day} of {DAYS} days, {calls} calls");
+        }
+    }
+    Ok(())
+}
+
+/// The first payment comes before the first call of its day.
+async fn pay(ledger: &Ledger, customer: &DemoCustomer, units: i64, date: NaiveDate, dice: &mut Dice) -> anyhow::Result<()> {
+    let now = start_of(date);
+    let money = MoneyIn {
+        journal_id: JournalId::new(now, dice.id_bits()),
+        amount: Amount::from_units(units).unwrap_or_default(),
+        idempotency_key: &format!("demo-{date}"),
+        memo: "Test payment",
+        actor: "demo",
+        now,
+    };
+    ledger.system().account(customer.id).top_up(money).await?;
+    Ok(())
+}
+
+/// A customer's calls of one day, in order.
+fn calls_of(date: NaiveDate, day: i64, place: usize, customer: &DemoCustomer, models: &[DemoModel], dice: &mut Dice) -> Vec<SettledCall> {
+    let working_day = CALLS_PER_DAY[place] + CALLS_PER_DAY[place] * day / DAYS / 2;
+    let usual = if matches!(date.weekday(), Weekday::Sat | Weekday::Sun) { working_day / 3 } else { working_day };
+    let count = usual * dice.between(80, 120) / 100;
+    let mut starts: Vec<DateTime<Utc>> = (0..count).map(|_| start_of(date) + time_of_day(dice)).collect();
+    starts.sort();
+    starts.into_iter().map(|start| call(start, customer, models, dice)).collect()
+}
+
+fn time_of_day(dice: &mut Dice) -> TimeDelta {
+    let hour = i64::try_from(dice.weighted(HOUR_WEIGHTS)).unwrap_or_default();
+    TimeDelta::hours(hour) + TimeDelta::milliseconds(dice.between(0, 3_599_999))
+}
+
+fn call(start: DateTime<Utc>, customer: &DemoCustomer, models: &[DemoModel], dice: &mut Dice) -> SettledCall {
+    let key_id = customer.keys[dice.weighted(KEY_WEIGHTS) % customer.keys.len()];
+    let is_large = dice.per_mille(220);
+    let model = &models[usize::from(is_large)];
+    let stream = dice.per_mille(600);
+    let outcome = match dice.weighted([970, 14, 16]) {
+        0 => Outcome::Ok,
+        1 => Outcome::UpstreamError,
+        // Only who watches a stream leaves in its middle.
+        _ if stream => Outcome::ClientLeft,
+        _ => Outcome::Ok,
+    };
+    let (price_id, rates) = model.price_at(start);
+    let (usage, raw_usage) = if outcome == Outcome::UpstreamError { (CallUsage::default(), None) } else { usage(dice) };
+    let hold = upper_bound(Tokens::from_sum(4_000), Tokens::from_sum(1_024), rates, Discount::NONE).unwrap_or_default();
+    let ms_per_token = if is_large { 30 } else { 5 };
+    let first_byte_ms = 4 * ms_per_token + dice.between(20, 180);
+    let answer_ms = ms_per_token * usage.completion_tokens.map_or(0, Tokens::get);
+    SettledCall {
+        account_id: customer.id,
+        call_id: CallId::new(start, dice.id_bits()),
+        key_id,
+        model: model.name.to_owned(),
+        provider: PROVIDER.to_owned(),
+        upstream_model: raw_usage.is_some().then(|| model.name.to_owned()),
+        stream,
+        outcome,
+        source: if raw_usage.is_some() { UsageSource::Upstream } else { UsageSource::None },
+        // The rates and counts are ours: no product of them overflows.
+        amount: price(&usage, rates, Discount::NONE).map_or(Amount::ZERO, |receipt| receipt.amount),
+        usage,
+        price_id,
+        discount: Discount::NONE,
+        held: hold,
+        http_status: Some(if outcome == Outcome::UpstreamError { 500 } else { 200 }),
+        latency_ms: first_byte_ms + answer_ms,
+        first_byte_ms: Some(if stream { first_byte_ms } else { first_byte_ms + answer_ms }),
+        raw_usage,
+    }
+}
+
+/// Mostly short prompts, some long ones; a part of those comes from the cache.
+fn usage(dice: &mut Dice) -> (CallUsage, Option<String>) {
+    let prompt = dice.between(30, 500) * dice.between(1, 6);
+    let completion = dice.between(15, 160) * dice.between(1, 4);
+    let cached = if prompt >= 1_024 && dice.per_mille(400) { prompt * 3 / 4 / 64 * 64 } else { 0 };
+    let tokens = |count: i64| Some(Tokens::from_sum(count));
+    let counts = TokenCounts {
+        input: tokens(prompt - cached),
+        cache_read: tokens(cached),
+        output: tokens(completion),
+        reasoning: tokens(0),
+        ..TokenCounts::default()
+    };
+    let raw = json!({
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": { "cached_tokens": cached },
+        "completion_tokens_details": { "reasoning_tokens": 0 },
+    });
+    let usage = CallUsage {
+        prompt_tokens: tokens(prompt),
+        completion_tokens: tokens(completion),
+        total_tokens: tokens(prompt + completion),
+        counts,
+        flagged: false,
+    };
+    (usage, Some(raw.to_string()))
+}

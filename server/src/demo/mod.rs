@@ -1,0 +1,53 @@
+//! Demo mode: everything that one needs to look around without a provider, a customer or a payment.
+//!
+//! Filling the database can be interrupted at any point and goes on at the next start: ids and figures come from fixed seeds and from the
+//! instant that `demo.json` remembers, so repeating a step changes nothing. The operator is made last and stands for "complete".
+
+mod answer;
+mod catalog;
+mod dice;
+mod history;
+mod people;
+mod upstream;
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use chrono::{DateTime, Utc};
+use ledger::Ledger;
+
+use self::{dice::Dice, people::Remembered};
+pub(crate) use self::{people::SignIns, upstream::Upstream};
+
+/// What every figure of the demo grows from.
+const SEED: u64 = 20_260_101;
+
+/// Fills the database if that is still to do, and points the demo's provider to where the upstream listens now.
+pub(crate) async fn prepare(ledger: &Ledger, data_dir: &Path, upstream: &Upstream, now: DateTime<Utc>) -> anyhow::Result<SignIns> {
+    refuse_real_data(ledger).await?;
+    let remembered = Remembered::load(data_dir, now)?;
+    if people::are_complete(ledger, &remembered).await? {
+        ledger.system().set_provider_url(catalog::PROVIDER, &upstream.base_url()).await?;
+    } else {
+        let mut dice = Dice::new(SEED);
+        let models = catalog::write(ledger, &upstream.base_url(), remembered.begun_at, &mut dice).await?;
+        let customers = people::make_customers(ledger, &remembered, &mut dice).await?;
+        history::write(ledger, &customers, &models, remembered.begun_at, &mut dice).await.context("demo history")?;
+        people::make_operator(ledger, &remembered, &mut dice).await?;
+    }
+    people::see_to_access(ledger, &remembered, now).await?;
+    Ok(remembered.sign_ins)
+}
+
+/// Test payments and made-up history have no place among real money.
+async fn refuse_real_data(ledger: &Ledger) -> anyhow::Result<()> {
+    let system = ledger.system();
+    let (all, demo) = system.count_accounts().await?;
+    let providers = system.providers().await?;
+    let is_real = all > demo || providers.iter().any(|provider| provider.name != catalog::PROVIDER);
+    ensure!(
+        !is_real,
+        "--demo refuses this database, because it holds real accounts or providers: choose another --data-dir or --database-url"
+    );
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! The demo's people, their passwords and their keys.
+
+use std::path::Path;
+
+use anyhow::Context;
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use domain::{
+    id::{AccountId, GrantId, KeyId, UserId},
+    key::ApiKey,
+};
+use ledger::{Error, Ledger, NewCustomer, NewKey, NewOperator, keys::digest};
+use serde::{Deserialize, Serialize};
+
+use super::{dice::Dice, history::DAYS};
+use crate::{config::hex, console::DemoSignIns, files};
+
+/// Who can sign in, and with which key they can call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SignIns {
+    /// The customer that the start-up output speaks of.
+    pub(crate) customer: SignIn,
+    /// Another one, who must see nothing of the first.
+    pub(crate) second_customer: SignIn,
+    /// Who runs the gateway.
+    pub(crate) operator: SignIn,
+}
+
+impl SignIns {
+    /// What the console offers to those who come to look around.
+    pub(crate) fn on_the_sign_in_page(&self) -> DemoSignIns {
+        let pair = |sign_in: &SignIn| (sign_in.email.clone(), sign_in.password.clone());
+        DemoSignIns { customer: pair(&self.customer), operator: pair(&self.operator) }
+    }
+}
+
+/// One person's access.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SignIn {
+    /// Their address.
+    pub(crate) email: String,
+    /// Their password.
+    pub(crate) password: String,
+    /// An API key of their account; operators have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+}
+
+/// What stays the same from start to start: `demo.json` in the data folder.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Remembered {
+    /// Where the history ends.
+    pub(super) begun_at: DateTime<Utc>,
+    /// Random, for the console may listen to a network.
+    pub(super) sign_ins: SignIns,
+}
+
+impl Remembered {
+    /// Reads the file; makes it at the first start.
+    pub(super) fn load(data_dir: &Path, now: DateTime<Utc>) -> anyhow::Result<Self> {
+        let path = data_dir.join("demo.json");
+        let sign_in = |email: &str, key: Option<ApiKey>| SignIn {
+            email: email.to_owned(),
+            password: hex(&rand::random::<[u8; 8]>()),
+            key: key.map(|key| key.expose().to_owned()),
+        };
+        let fresh = || Self {
+            begun_at: now.trunc_subsecs(0),
+            sign_ins: SignIns {
+                customer: sign_in("customer@demo.example", Some(ApiKey::from_random(rand::random()))),
+                second_customer: sign_in("second@demo.example", Some(ApiKey::from_random(rand::random()))),
+                operator: sign_in("operator@demo.example", None),
+            },
+        };
+        let text = files::read_or_write_once(&path, || serde_json::to_string_pretty(&fresh()).unwrap_or_default());
+        let text = text.with_context(|| path.display().to_string())?;
+        serde_json::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    fn sign_ins(&self) -> [&SignIn; 3] {
+        [&self.sign_ins.customer, &self.sign_ins.second_customer, &self.sign_ins.operator]
+    }
+}
+
+/// A customer whose history is written.
+#[derive(Debug)]
+pub(super) struct DemoCustomer {
+    /// The account.
+    pub(super) id: AccountId,
+    /// Its keys, the busiest first.
+    pub(super) keys: Vec<KeyId>,
+}
+
+/// Names of accounts and of their keys. The first key of each is the one whose secret is shown.
+const CUSTOMERS: [(&str, &[&str]); 2] =
+    [("Demo Customer", &["production", "staging", "notebooks"]), ("Second Demo Customer", &["production", "nightly batch"])];
+
+/// Whether an earlier start got to its end.
+pub(super) async fn are_complete(ledger: &Ledger, remembered: &Remembered) -> anyhow::Result<bool> {
+    let operator = &remembered.sign_ins.operator;
+    match ledger.authenticate(&operator.email, &operator.password).await {
+        Ok(_) => Ok(true),
+        // Without `demo.json` of the first start, the passwords are others: they are set below. No such person at all is another matter.
+        Err(Error::BadCredentials) => match ledger.system().set_password(&operator.email, operator.password.clone()).await {
+            Ok(()) => Ok(true),
+            Err(Error::NotFound) => Ok(false),
+            Err(error) => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the accounts with their owners and keys, as of the history's first day.
+pub(super) async fn make_customers(ledger: &Ledger, remembered: &Remembered, dice: &mut Dice) -> anyhow::Result<Vec<DemoCustomer>> {
+    let since = remembered.begun_at - TimeDelta::days(DAYS);
+    let sign_ins = [&remembered.sign_ins.customer, &remembered.sign_ins.second_customer];
+    let mut customers = Vec::new();
+    for ((name, key_names), sign_in) in CUSTOMERS.into_iter().zip(sign_ins) {
+        let new = NewCustomer {
+            account_id: AccountId::new(since, dice.id_bits()),
+            account_name: name.to_owned(),
+            grant_id: GrantId::new(since, dice.id_bits()),
+            user_id: UserId::new(since, dice.id_bits()),
+            email: sign_in.email.clone(),
+            password: sign_in.password.clone(),
+            is_demo: true,
+            now: since,
+        };
+        let id = new.account_id;
+        unless_there(ledger.system().create_account(new).await)?;
+        let mut keys = Vec::new();
+        for (place, key_name) in key_names.iter().enumerate() {
+            let shown = sign_in.key.as_deref().filter(|_| place == 0).map(ApiKey::parse).transpose()?;
+            // Nobody has the others' secrets; they are there for their history.
+            let secret = shown.unwrap_or_else(|| ApiKey::from_random(rand::random()));
+            let new = NewKey { id: KeyId::new(since, dice.id_bits()), secret: &secret, name: key_name, expires_at: None, now: since };
+            keys.push(new.id);
+            unless_there(ledger.system().account(id).create_key(new).await)?;
+        }
+        customers.push(DemoCustomer { id, keys });
+    }
+    Ok(customers)
+}
+
+/// Makes the operator: the last step.
+pub(super) async fn make_operator(ledger: &Ledger, remembered: &Remembered, dice: &mut Dice) -> anyhow::Result<()> {
+    let SignIn { email, password, .. } = remembered.sign_ins.operator.clone();
+    let now = remembered.begun_at;
+    unless_there(ledger.system().create_operator(NewOperator { user_id: UserId::new(now, dice.id_bits()), email, password, now }).await)
+}
+
+/// Makes what `demo.json` says true, in case it is younger than the database, or somebody changed a password or revoked a key.
+pub(super) async fn see_to_access(ledger: &Ledger, remembered: &Remembered, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let system = ledger.system();
+    for sign_in in remembered.sign_ins() {
+        match ledger.authenticate(&sign_in.email, &sign_in.password).await {
+            Err(Error::BadCredentials) => system.set_password(&sign_in.email, sign_in.password.clone()).await?,
+            authenticated => drop(authenticated?),
+        }
+        let Some(secret) = sign_in.key.as_deref().map(ApiKey::parse).transpose()? else { continue };
+        if ledger.meter().key(&digest(&secret)).await?.is_none() {
+            let account = system.find_account(&sign_in.email).await?;
+            let new = NewKey { id: KeyId::new(now, rand::random()), secret: &secret, name: "demo", expires_at: None, now };
+            system.account(account.id).create_key(new).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A step that an interrupted start had already done.
+pub(super) fn unless_there(done: ledger::Result<()>) -> anyhow::Result<()> {
+    match done {
+        Err(Error::Taken(_) | Error::EmailTaken) => Ok(()),
+        done => Ok(done?),
+    }
+}

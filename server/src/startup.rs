@@ -1,0 +1,246 @@
+//! Starting the servers, saying that they answer, and stopping everything in order.
+
+mod announce;
+
+use std::{
+    fs::{File, TryLockError},
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail};
+use axum::{Router, serve::ListenerExt};
+use chrono::Utc;
+use ledger::Ledger;
+use proxy::Proxy;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    cli::{Part, PublicUrl, ServeArgs, SignUp},
+    config::Config,
+    console::{self, ConsoleSettings},
+    database::Database,
+    demo::{self, SignIns},
+    files, jobs,
+    ready::{Ready, ReadyFile},
+    shutdown::Signals,
+};
+
+/// Two pools, so that a slow page never keeps a call waiting for its connection. Together well below the embedded database's 100.
+const CONSOLE_CONNECTIONS: u32 = 12;
+const PROXY_CONNECTIONS: u32 = 24;
+
+/// How long the console's running requests may go on after it was asked to stop.
+const CONSOLE_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `farebox serve`: runs until a signal asks it to stop. Returns when nothing of it is left.
+pub(crate) async fn serve(args: &ServeArgs, config: &Config, ready_file: Option<&ReadyFile>) -> anyhow::Result<()> {
+    let _only_one = lock(&config.data_dir)?;
+    let mut signals = Signals::listen()?;
+    let database = Database::open(config).await?;
+    let stop = CancellationToken::new();
+    // The first signal asks, the second insists.
+    let insisted = async {
+        signals.next().await;
+        stop.cancel();
+        signals.next().await;
+    };
+    let served = tokio::select! {
+        served = serve_on(&database, args, config, ready_file, &stop) => served,
+        () = insisted => Err(anyhow!("stopped at once, as the second signal asked: running calls were left")),
+    };
+    if let Some(ready_file) = ready_file {
+        ready_file.remove();
+    }
+    let closed = database.close().await;
+    served.and(closed)
+}
+
+/// `farebox postgres`: the embedded cluster alone.
+pub(crate) async fn postgres_alone(config: &Config) -> anyhow::Result<()> {
+    if config.database_url.is_some() {
+        bail!("farebox postgres runs the embedded PostgreSQL: unset DATABASE_URL");
+    }
+    let mut signals = Signals::listen()?;
+    let database = Database::open(config).await?;
+    let printed = writeln!(io::stdout(), "{}", database.url()).and_then(|()| io::stdout().flush());
+    if printed.is_ok() {
+        signals.next().await;
+    }
+    database.close().await?;
+    Ok(printed?)
+}
+
+async fn serve_on(
+    database: &Database,
+    args: &ServeArgs,
+    config: &Config,
+    ready_file: Option<&ReadyFile>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    // A signal during the start ends it where it is: everything that it does can be done again.
+    let Some(site) = stop.run_until_cancelled(Site::build(database, args, config)).await else {
+        return Ok(());
+    };
+    site?.run_until_stopped(ready_file, stop).await
+}
+
+/// Keeps a second `serve` off this data folder.
+fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    let path = data_dir.join("serve.lock");
+    let file = files::open_lock(&path).with_context(|| path.display().to_string())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another farebox serves the data folder {}: stop it, or choose another --data-dir", data_dir.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
+    }
+}
+
+/// Everything that serves, bound but not yet accepting.
+struct Site {
+    console: Option<(TcpListener, Router)>,
+    proxy: Option<(TcpListener, Proxy)>,
+    upstream: Option<demo::Upstream>,
+    ledgers: [Ledger; 2],
+    ready: Ready,
+}
+
+impl Site {
+    async fn build(database: &Database, args: &ServeArgs, config: &Config) -> anyhow::Result<Self> {
+        database.migrate().await?;
+        let secret_key = config.secret_key()?;
+        let ledgers = [database.ledger(CONSOLE_CONNECTIONS)?, database.ledger(PROXY_CONNECTIONS)?];
+        let [console_ledger, proxy_ledger] = &ledgers;
+
+        let (upstream, sign_ins) = if args.demo {
+            let upstream = demo::Upstream::start().await?;
+            let sign_ins = demo::prepare(console_ledger, &config.data_dir, &upstream, Utc::now()).await?;
+            (Some(upstream), Some(sign_ins))
+        } else {
+            (None, None)
+        };
+
+        // Bound before anything is told its address: a port of 0 is chosen by the system.
+        let console_listener = bind(args, Part::Console, args.console_addr).await?;
+        let proxy_listener = bind(args, Part::Proxy, args.proxy_addr).await?;
+        let console_url = public_url(args.console_url.as_ref(), args.console_addr, console_listener.as_ref())?;
+        let proxy_url = public_url(args.proxy_url.as_ref(), args.proxy_addr, proxy_listener.as_ref())?;
+
+        let proxy = match proxy_listener {
+            Some(listener) => {
+                let settings = proxy::Settings {
+                    console_url: console_url.clone(),
+                    instance: instance(&config.data_dir)?,
+                    ..proxy::Settings::default()
+                };
+                Some((listener, Proxy::start(proxy_ledger.clone(), secret_key, settings).await?))
+            }
+            None => None,
+        };
+        let console = match console_listener {
+            Some(listener) => {
+                let settings = ConsoleSettings {
+                    console_url: console_url.clone(),
+                    proxy_url: proxy_url.clone(),
+                    demo: sign_ins.as_ref().map(SignIns::on_the_sign_in_page),
+                    signup_open: args.signup == SignUp::Open,
+                    trusted_proxies: args.trusted_proxies.clone(),
+                };
+                Some((listener, console::router(console_ledger.clone(), settings)))
+            }
+            None => None,
+        };
+        let ready = Ready {
+            console_url: console.is_some().then_some(console_url),
+            proxy_url: proxy.is_some().then_some(proxy_url),
+            database_url: database.url().to_owned(),
+            demo: sign_ins,
+        };
+        Ok(Self { console, proxy, upstream, ledgers, ready })
+    }
+
+    /// Serves until it is told to stop, or until one part fails, which stops the others; then: listeners, running calls, posting, sessions.
+    async fn run_until_stopped(self, ready_file: Option<&ReadyFile>, stop: &CancellationToken) -> anyhow::Result<()> {
+        let Self { console, proxy, upstream, ledgers, ready } = self;
+        let [console_ledger, proxy_ledger] = ledgers;
+        let bound = [console.as_ref().map(|(listener, _)| listener), proxy.as_ref().map(|(listener, _)| listener)];
+        let bound = bound.into_iter().flatten().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+        let console = async {
+            match console {
+                Some((listener, router)) => serve_console(listener, router, stop).await.context("console"),
+                None => Ok(()),
+            }
+        };
+        let proxy = async {
+            if let Some((listener, proxy)) = proxy {
+                proxy.serve(listener, stop.clone()).await;
+            }
+        };
+        let announced = async {
+            match stop.run_until_cancelled(announce::when_answering(&bound, &ready, ready_file)).await {
+                Some(announced) => announced,
+                None => Ok(()),
+            }
+        };
+        let jobs = jobs::run(&console_ledger, stop);
+        let (console, (), announced, ()) = tokio::join!(or_stop(console, stop), proxy, or_stop(announced, stop), jobs);
+
+        // Nothing calls or posts any more.
+        let upstream = match upstream {
+            Some(upstream) => upstream.stop().await.context("demo upstream"),
+            None => Ok(()),
+        };
+        proxy_ledger.close().await;
+        console_ledger.close().await;
+        console.and(announced).and(upstream)
+    }
+}
+
+/// A part that fails takes the others along, in order.
+async fn or_stop(part: impl Future<Output = anyhow::Result<()>>, stop: &CancellationToken) -> anyhow::Result<()> {
+    part.await.inspect_err(|error| {
+        tracing::error!("{error:#}; stopping");
+        stop.cancel();
+    })
+}
+
+async fn serve_console(listener: TcpListener, router: Router, stop: &CancellationToken) -> io::Result<()> {
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(CONSOLE_STOP_TIMEOUT).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => served,
+        () = overdue => Ok(()),
+    }
+}
+
+async fn bind(args: &ServeArgs, part: Part, address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
+    if args.only.is_some_and(|only| only != part) {
+        return Ok(None);
+    }
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    Ok(Some(listener))
+}
+
+/// The address that people use: the one that was configured, else the one that is really bound.
+fn public_url(configured: Option<&PublicUrl>, address: SocketAddr, listener: Option<&TcpListener>) -> anyhow::Result<String> {
+    let bound = listener.map_or(Ok(address), TcpListener::local_addr)?;
+    Ok(configured.map_or_else(|| PublicUrl::of_listener(bound).to_string(), ToString::to_string))
+}
+
+/// Which proxy this is, from run to run: the next one settles the calls that this one may be killed in.
+fn instance(data_dir: &Path) -> anyhow::Result<Uuid> {
+    let path = data_dir.join("proxy.id");
+    let text = files::read_or_write_once(&path, || uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string());
+    text.and_then(|text| text.trim().parse().map_err(io::Error::other)).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,117 @@
+//! What an operator does at the command line.
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::{farebox::Place, http::ask, upstream};
+
+const MODEL: [&str; 9] = ["model", "add", "small", "--provider", "acme", "--context-window", "128000", "--default-output-hold", "1024"];
+const PRICE: [&str; 7] = ["price", "set", "small", "--input", "0.00015", "--output", "0.0006"];
+
+/// Adds a provider at this address, with a model that has a price.
+pub(crate) fn add_model(place: &Place, base_url: &str) {
+    place.json(&["provider", "add", "acme", "--base-url", base_url, "--allow-private", "--credential-env", "SECRET"], "sk-upstream");
+    place.json(&MODEL, "");
+    place.json(&PRICE, "");
+}
+
+/// Makes an account that has paid 10.50, and a key of it.
+pub(crate) fn add_customer(place: &Place) -> Value {
+    place.json(&["account", "create", "Example", "--email", "owner@example.com", "--password-env", "SECRET"], "a long password");
+    let credit = ["account", "credit", "Example", "10.50", "--reason", "First payment", "--idempotency-key", "payment-1"];
+    assert_eq!(place.json(&credit, "")["balance"], "10.5");
+    let again = place.json(&credit, "");
+    assert_eq!((&again["balance"], &again["replayed"]), (&json!("10.5"), &json!(true)));
+    place.json(&["key", "create", "owner@example.com", "--name", "first"], "")
+}
+
+#[test]
+fn a_provider_is_served_without_the_console() {
+    let place = Place::new();
+    add_model(&place, &upstream::start());
+    let key = add_customer(&place);
+    place.json(&["account", "credit", "Example", "-0.5", "--reason", "Taken back"], "");
+    place.json(&["admin", "create", "operator@example.com", "--password-env", "SECRET"], "a long password");
+    place.json(&["user", "set-password", "operator@example.com", "--password-env", "SECRET"], "another password");
+
+    let providers = place.json(&["provider", "list"], "");
+    assert_eq!((&providers[0]["name"], &providers[0]["has_credential"]), (&json!("acme"), &json!(true)));
+    assert!(!providers.to_string().contains("sk-upstream"));
+    let models = place.json(&["model", "list"], "");
+    assert_eq!((&models[0]["model"]["name"], &models[0]["sale"]["rates"]["base"]["input"]), (&json!("small"), &json!("0.00015")));
+    assert!(place.is_quiet(), "each command leaves nothing behind");
+
+    let server = place.serve(&["--only", "proxy"]);
+    let (url, secret) = (server.said("/proxy_url"), key["key"].as_str().expect("a key"));
+    let models = ask(url, "/v1/models", secret, None).expect("the proxy answers").json();
+    assert_eq!(models["data"][0]["id"], "small");
+    let chat = json!({ "model": "small", "messages": [{ "role": "user", "content": "Hello" }] });
+    let answer = ask(url, "/v1/chat/completions", secret, Some(&chat)).expect("the proxy answers");
+    assert_eq!((answer.status, &answer.json()["usage"]["total_tokens"]), (200, &json!(1500)));
+    let credits = ask(url, "/v1/credits", secret, None).expect("the proxy answers").json();
+    assert_eq!(credits["data"]["balance"], "9.99955", "10 less 1,000 × 0.00015 ÷ 1,000 and 500 × 0.0006 ÷ 1,000");
+
+    // Beside the running server.
+    place.json(&["key", "revoke", key["id"].as_str().expect("an id")], "");
+    let account = place.json(&["account", "show", "Example"], "");
+    assert_ne!(account["keys"][0]["revoked_at"], json!(null));
+    assert_eq!(place.verify(), Vec::<Value>::new());
+    assert!(server.process.stop(Signal::SIGTERM).success());
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_a_reason_and_changes_nothing() {
+    let place = Place::new();
+    add_model(&place, "https://api.example.com/v1");
+    let check = |args: &[&str], code: i32, reason: &str| {
+        let (found, said) = place.refusal(args);
+        assert!(found == Some(code) && said.contains(reason), "farebox {args:?} ended with {found:?} and said: {said}");
+    };
+    let provider = ["provider", "add", "other", "--credential-env", "NOWHERE", "--base-url"];
+    check(&[&provider[..], &["https://api.example.com/v1"]].concat(), 1, "environment variable NOWHERE");
+    check(&[&provider[..], &["api.example.com"]].concat(), 2, "write it like https://");
+    check(
+        &["model", "add", "other", "--provider", "nobody", "--context-window", "10", "--default-output-hold", "1"],
+        1,
+        "provider nobody: not found",
+    );
+    check(&["model", "add", "other", "--provider", "acme", "--context-window", "10", "--default-output-hold", "11"], 1, "context window");
+    check(&["price", "set", "small", "--input", "-1", "--output", "1"], 1, "below zero");
+    check(&["price", "set", "small", "--input", "0.0000000001", "--output", "1"], 2, "more than nine decimals");
+    check(&["price", "set", "small", "--input", "cheap", "--output", "1"], 2, "not a number");
+    check(&["price", "set", "small", "--input", "1", "--output", "1", "--effective-from", "2026-02-30"], 2, "write a date like");
+    check(&["price", "set", "small", "--input", "1", "--output", "1", "--effective-from", "2020-01-01"], 1, "10 seconds");
+    check(&["price", "set", "large", "--input", "1", "--output", "1"], 1, "model large: not found");
+    check(&["account", "credit", "nobody", "1", "--reason", "why"], 1, "account nobody: not found");
+    check(&["key", "revoke", "0193a5b0-0000-7000-8000-000000000000"], 1, "not found");
+    check(&["key", "revoke", "first"], 2, "invalid value");
+    check(&["serve", "--only", "half"], 2, "possible values");
+    check(&["serve", "--console-addr", "somewhere"], 2, "invalid");
+    assert_eq!(place.json(&["model", "list"], "").as_array().map(Vec::len), Some(1));
+    assert_eq!(place.json(&["provider", "list"], "").as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn every_option_is_shown_with_its_source_and_no_secret() {
+    let place = Place::new();
+    let output = place
+        .command(&["config", "--json", "--proxy-addr", "127.0.0.1:9090"])
+        .env("DATABASE_URL", "postgres://me:hush@db.example/farebox")
+        .env("FAREBOX_SECRET_KEY", "0a".repeat(32))
+        .env("FAREBOX_SIGNUP", "closed")
+        .output()
+        .expect("farebox runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && !text.contains("hush") && !text.contains("0a0a"), "{text}");
+    let settings: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let find = |option: &str| {
+        let setting = settings.iter().find(|setting| setting["option"] == option).unwrap_or_else(|| panic!("no {option}"));
+        (setting["value"].as_str().unwrap_or_default().to_owned(), setting["source"].as_str().unwrap_or_default().to_owned())
+    };
+    let pair = |value: &str, source: &str| (value.to_owned(), source.to_owned());
+    assert_eq!(find("--database-url"), pair("postgres://me:…@db.example/farebox", "environment"));
+    assert_eq!(find("--proxy-addr"), pair("127.0.0.1:9090", "command line"));
+    assert_eq!(find("--signup"), pair("closed", "environment"));
+    assert_eq!(find("--console-addr"), pair("127.0.0.1:3000", "default"));
+    assert!(!place.data().exists(), "looking makes nothing");
+}

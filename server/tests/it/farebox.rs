@@ -1,0 +1,178 @@
+//! A farebox process and its data folder.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc::{Receiver, channel},
+    },
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+/// Long enough for a slow machine; a test that gets there has failed.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A folder that is gone when the test ends, with the cluster that a killed farebox may have left in it.
+pub(crate) struct Place {
+    folder: PathBuf,
+}
+
+impl Place {
+    /// A new, empty one, into which the unprivileged user can look that farebox becomes when the tests run as root.
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("farebox-it-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).expect("a temporary folder");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
+        Self { folder }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// A command on this place, without whatever the test's own environment says.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.folder);
+        command.args(args).arg("--data-dir").arg(self.data()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end; panics unless it succeeds. Returns what it printed, as JSON.
+    pub(crate) fn json(&self, args: &[&str], secret: &str) -> Value {
+        let output = self.command(args).arg("--json").env("SECRET", secret).output().expect("farebox runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "farebox {args:?}: {said}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("farebox {args:?}: {error}"))
+    }
+
+    /// Runs a command that must fail. Returns its exit code and what it said.
+    pub(crate) fn refusal(&self, args: &[&str]) -> (Option<i32>, String) {
+        let output = self.command(args).output().expect("farebox runs");
+        assert!(!output.status.success(), "farebox {args:?} succeeded");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// What `farebox verify` finds: nothing, or the faults.
+    pub(crate) fn verify(&self) -> Vec<Value> {
+        let output = self.command(&["verify", "--json"]).output().expect("farebox runs");
+        let proof: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        let faults = proof["faults"].as_array().expect("a list of faults").clone();
+        assert_eq!(output.status.code(), Some(i32::from(!faults.is_empty())));
+        faults
+    }
+
+    /// Whether the place's PostgreSQL has ended in order.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.data().join("postgres/data/postmaster.pid").exists()
+    }
+
+    /// Starts `farebox serve` on free ports and waits until everything answers.
+    pub(crate) fn serve(&self, args: &[&str]) -> Server {
+        let ready_file = self.folder.join("ready.json");
+        let mut command = self.command(&["serve", "--console-addr", "127.0.0.1:0", "--proxy-addr", "127.0.0.1:0"]);
+        command.args(args).arg("--ready-file").arg(&ready_file);
+        let process = Process::start(command);
+        process.wait_for_line(|line| line.contains("Farebox is ready"));
+        let ready = fs::read_to_string(&ready_file).expect("the ready file is written before people are told");
+        Server { process, ready: serde_json::from_str(&ready).expect("the ready file is JSON") }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.data().exists() && !self.is_quiet() {
+            // Joins the cluster that was left running and stops it, being the last to leave.
+            let _ = self.command(&["migrate"]).output();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A `farebox serve` that answers.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    /// What its ready file says.
+    pub(crate) ready: Value,
+}
+
+impl Server {
+    /// A text of the ready file.
+    pub(crate) fn said(&self, pointer: &str) -> &str {
+        self.ready.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {}", self.ready))
+    }
+}
+
+/// A running process whose output is read line by line. Dropping it stops it.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("farebox starts");
+        let (sender, lines) = channel();
+        let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, lines }
+    }
+
+    /// Waits for a line of its output.
+    pub(crate) fn wait_for_line(&self, is_it: impl Fn(&str) -> bool) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).expect("farebox prints the line before it ends");
+            if is_it(&line) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(crate) fn stop(mut self, signal: Signal) -> ExitStatus {
+        kill(self.pid(), signal).expect("it runs");
+        self.wait()
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it has ended");
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        // The end of its output is its end; waiting for that, unlike for the process, can be given up.
+        while self.lines.recv_timeout(PATIENCE).map_err(|error| assert_ne!(error, std::sync::mpsc::RecvTimeoutError::Timeout)).is_ok() {}
+        self.child.wait().expect("it has ended")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill(self.pid(), Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
+}

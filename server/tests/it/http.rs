@@ -1,0 +1,54 @@
+//! Just enough of an HTTP client.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+};
+
+use serde_json::Value;
+
+/// An answer whose head has arrived.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    body: BufReader<TcpStream>,
+}
+
+impl Answer {
+    /// The rest of the answer, or what came of it before the connection broke.
+    pub(crate) fn text(mut self) -> String {
+        let mut bytes = Vec::new();
+        let _ = self.body.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The rest of the answer, as JSON.
+    pub(crate) fn json(self) -> Value {
+        let text = self.text();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// Blocks until another line has arrived.
+    pub(crate) fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.body.read_line(&mut line).is_ok_and(|bytes| bytes > 0).then_some(line)
+    }
+}
+
+/// Asks with a key; HTTP/1.0, so that the body is all that follows the head.
+pub(crate) fn ask(url: &str, path: &str, key: &str, body: Option<&Value>) -> std::io::Result<Answer> {
+    let host = url.strip_prefix("http://").unwrap_or(url);
+    let mut stream = TcpStream::connect(host)?;
+    let body = body.map(Value::to_string);
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let body = body.unwrap_or_default();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut body = BufReader::new(stream);
+    let mut head = String::new();
+    while body.read_line(&mut head)? > 0 && !head.ends_with("\r\n\r\n") {}
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok(Answer { status: status.ok_or_else(|| std::io::Error::other(format!("not HTTP: {head}")))?, body })
+}

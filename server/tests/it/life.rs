@@ -1,0 +1,108 @@
+//! Starting, being killed, starting again, stopping.
+
+use std::{sync::mpsc::channel, thread};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    farebox::{Place, Process},
+    http::{Answer, ask},
+};
+
+fn chat(ready: &Value, model: &str, stream: bool) -> std::io::Result<Answer> {
+    let said = |name: &str| ready.pointer(name).and_then(Value::as_str).expect("the ready file says it");
+    let body = json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "Tell me about long prompts" }] });
+    ask(said("/proxy_url"), "/v1/chat/completions", said("/customer/key"), Some(&body))
+}
+
+#[test]
+fn killed_under_load_it_comes_up_by_itself_and_every_figure_holds() {
+    let place = Place::new();
+    let server = place.serve(&["--demo"]);
+    assert_eq!(ask(server.said("/console_url"), "/readyz", "", None).expect("the console answers").status, 200);
+    let answer = chat(&server.ready, "demo-mini", false).expect("the proxy answers");
+    assert_eq!(answer.status, 200);
+    assert!(answer.json()["usage"]["completion_tokens"].as_i64() > Some(0));
+
+    // Eight streams are in their middle when the process dies.
+    let (sender, begun) = channel();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            let (sender, ready) = (sender.clone(), &server.ready);
+            scope.spawn(move || {
+                let mut answer = chat(ready, "demo-large", true).expect("the proxy answers");
+                for _ in 0..5 {
+                    answer.line().expect("the stream has begun");
+                }
+                sender.send(()).expect("the test waits for it");
+                drop(answer.text());
+            });
+        }
+        for _ in 0..8 {
+            begun.recv().expect("every stream begins");
+        }
+        nix::sys::signal::kill(server.process.pid(), Signal::SIGKILL).expect("it runs");
+    });
+    let before = server.ready.clone();
+    server.process.kill();
+    assert!(!place.is_quiet(), "its PostgreSQL outlives it");
+
+    let server = place.serve(&["--demo"]);
+    assert_eq!(server.ready["customer"], before["customer"], "sign-ins and keys outlive it too");
+    assert_eq!(server.ready["database_url"], before["database_url"], "the cluster that was left running is joined");
+    assert_eq!(place.verify(), Vec::<Value>::new());
+    let account = place.json(&["account", "show", server.said("/customer/email")], "");
+    assert_eq!(account["balance"]["reserved"], "0", "the calls that were cut off are settled");
+    assert_eq!(chat(&server.ready, "demo-mini", true).expect("the proxy answers").status, 200);
+
+    let (code, said) = place.refusal(&["serve", "--demo"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("another farebox serves the data folder"), "{said}");
+
+    assert!(server.process.stop(Signal::SIGTERM).success());
+    assert!(place.is_quiet(), "stopped in order, it leaves no PostgreSQL behind");
+    let ready_file = std::fs::read(place.folder().join("ready.json")).unwrap_or_default();
+    assert!(ready_file.is_empty(), "it does not say any more that it answers");
+}
+
+#[test]
+fn the_demo_refuses_real_data() {
+    let place = Place::new();
+    place.json(&["account", "create", "Real", "--email", "real@example.com", "--password-env", "SECRET"], "a long password");
+    let (code, said) = place.refusal(&["serve", "--demo"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("--demo refuses this database"), "{said}");
+    assert!(place.is_quiet());
+}
+
+#[test]
+fn each_part_runs_alone() {
+    let place = Place::new();
+    let server = place.serve(&["--only", "proxy"]);
+    assert!(server.ready.get("console_url").is_none() && server.ready.get("customer").is_none());
+    assert_eq!(ask(server.said("/proxy_url"), "/readyz", "", None).expect("the proxy answers").status, 200);
+    assert!(server.process.stop(Signal::SIGINT).success());
+
+    let server = place.serve(&["--only", "console", "--console-url", "https://console.example.com/"]);
+    assert!(server.ready.get("proxy_url").is_none());
+    assert_eq!(server.said("/console_url"), "https://console.example.com");
+    assert!(server.process.stop(Signal::SIGINT).success());
+}
+
+#[test]
+fn the_cluster_runs_alone_until_it_is_told_to_stop() {
+    let place = Place::new();
+    let process = Process::start(place.command(&["postgres"]));
+    let url = process.wait_for_line(|line| line.starts_with("postgres://"));
+    // A subcommand joins it, and leaves it running.
+    place.json(&["migrate"], "");
+    assert!(!place.is_quiet());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.expect("the printed address works");
+        sqlx::query("create database another").execute(&mut connection).await.expect("its role may create databases");
+    });
+    assert!(process.stop(Signal::SIGTERM).success());
+    assert!(place.is_quiet());
+}

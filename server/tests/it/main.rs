@@ -1,0 +1,12 @@
+//! The real binary, as people and programs meet it.
+//!
+//! Each test has a data folder of its own, with a PostgreSQL of its own in it. Nothing waits by the clock: a test reads what the process
+//! prints, and its end is the end of its output.
+
+mod commands;
+mod farebox;
+mod http;
+mod life;
+mod proof;
+mod root;
+mod upstream;
