@@ -1,0 +1,7 @@
+//! Customers, as operators see them.
+
+pub(crate) mod api;
+pub(crate) mod page;
+#[cfg(feature = "ssr")]
+pub(crate) mod post;
+mod view;

@@ -1,0 +1,48 @@
+use axum::{extract::Path, response::Response};
+use domain::{
+    id::{AccountId, JournalId},
+    money::{Amount, AmountError},
+};
+use ledger::MoneyIn;
+
+use crate::{
+    error::ConsoleError,
+    parts::money,
+    server::{Posting, Refusal, see_other, sentence},
+};
+
+/// `POST /admin/customers/{id}`: gives credit, or takes back what is still available, with a reason.
+pub(crate) async fn credit(Path(id): Path<String>, posting: Posting) -> Response {
+    let outcome = try_credit(&id, &posting).await;
+    posting.answer(outcome).await
+}
+
+async fn try_credit(id: &str, posting: &Posting) -> Result<Response, Refusal> {
+    let caller = posting.caller();
+    let operator = caller.operator().await?;
+    let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
+    let amount: Amount =
+        posting.text("amount").parse().map_err(|error: AmountError| Refusal::field("amount", sentence(&format!("this {error}"))))?;
+    let once = posting.once()?;
+    let money = MoneyIn {
+        journal_id: JournalId::from_uuid(once),
+        amount,
+        idempotency_key: &once.to_string(),
+        memo: posting.text("reason"),
+        actor: caller.actor()?,
+        now: posting.visitor.now,
+    };
+    let posted = operator.credit(account, money).await.map_err(refusal)?;
+    let again = if posted.replayed { "&again=yes" } else { "" };
+    Ok(see_other(&format!("/admin/customers/{account}?done={}{again}", posted.journal_id)))
+}
+
+fn refusal(error: ledger::Error) -> Refusal {
+    match error {
+        ledger::Error::InsufficientCredit { available, .. } => Refusal::field(
+            "amount",
+            format!("Only {} is available to take back; the rest is spent or held by running calls.", money::exact(available)),
+        ),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,103 @@
+use domain::{account::Customer, billing::JournalPage, id::JournalId};
+use leptos::prelude::*;
+
+use super::api::{CustomerPage, CustomersPage};
+use crate::parts::{
+    form::{Field, Form, Tone, notice},
+    journal,
+    layout::{empty, head, section, stack},
+    money,
+    table::{
+        Column,
+        Kind::{Figures, Words},
+        link, table, text,
+    },
+    time,
+};
+
+/// Every customer.
+pub(super) fn list(page: CustomersPage) -> AnyView {
+    let CustomersPage { customers, search } = page;
+    let find = view! {
+        <form class="row-form" method="get" action="/admin/customers" role="search">
+            {Field::new("search", "search", "Find by name or e-mail address").initial(search.clone()).view(&Form::default())}
+            <button>"Find"</button>
+        </form>
+    };
+    let body = match (customers.is_empty(), search.is_empty()) {
+        (true, true) => empty(
+            "There is no customer yet. They sign up themselves, or you open an account with this command.",
+            view! { <code>"farebox account create"</code> },
+        ),
+        (true, false) => empty(format!("No name or address contains “{search}”."), link("/admin/customers".to_owned(), "Every customer")),
+        _ => customers_table(customers),
+    };
+    stack(vec![head("Customers", (), ()), find.into_any(), body])
+}
+
+fn customers_table(customers: Vec<Customer>) -> AnyView {
+    const COLUMNS: [Column; 6] = [
+        Column("Customer", Words),
+        Column("Owner", Words),
+        Column("State", Words),
+        Column("Balance", Figures),
+        Column("Reserved now", Figures),
+        Column("Spent in 30 days", Figures),
+    ];
+    let rows = customers.into_iter().map(|customer| {
+        vec![
+            link(format!("/admin/customers/{}", customer.id), customer.name.clone()),
+            text(customer.owner_email.unwrap_or_else(|| money::ABSENT.to_owned())),
+            text(if customer.is_active { "Active" } else { "Suspended" }),
+            money::total_view(customer.balance),
+            money::total_view(customer.reserved),
+            money::total_view(customer.spent_30_days),
+        ]
+        .into()
+    });
+    table("cards", &COLUMNS, rows.collect(), None)
+}
+
+/// One customer.
+pub(super) fn one(page: CustomerPage) -> AnyView {
+    let CustomerPage { customer, balance, journal, has_newer, done, form } = page;
+    let path = format!("/admin/customers/{}", customer.id);
+    let done = done.and_then(|(id, again)| receipt_of(&journal, id, again));
+    let suspended = (!customer.is_active).then(|| notice(Tone::Bad, "This account is suspended: its calls are refused."));
+    let owner = customer.owner_email.clone().unwrap_or_else(|| "no owner".to_owned());
+    let about = stack(vec![
+        text(format!("{owner}, since {}. ", time::day(customer.created_at))),
+        link("/admin/customers".to_owned(), "All customers"),
+    ]);
+    stack(vec![
+        head(customer.name.clone(), about, ()),
+        done.into_any(),
+        suspended.into_any(),
+        journal::balance(&balance),
+        section("Give or take back credit", credit(&path, &customer.name, &form)),
+        section("Credit", journal::grants(&balance.grants)),
+        section("Journal", journal::journal(journal, has_newer, &path)),
+    ])
+}
+
+fn receipt_of(journal: &JournalPage, id: JournalId, again: bool) -> Option<AnyView> {
+    let row = journal.rows.iter().find(|row| row.id == id)?;
+    let once = if again { " It had been posted before: the form was sent twice, and counted once." } else { "" };
+    Some(notice(
+        Tone::Good,
+        format!("{} posted. The balance after it is {}.{once}", money::movement(row.amount), money::total(row.balance_after)),
+    ))
+}
+
+fn credit(path: &str, name: &str, form: &Form) -> AnyView {
+    view! {
+        <form class="row-form" method="post" action=path.to_owned()>
+            {form.once_field()}
+            {form.problem_view()}
+            {Field::amount("amount", "Amount in US dollars").hint("With a minus it is taken back.").required().view(form)}
+            {Field::new("text", "reason", "Reason").hint("The customer reads it in their journal.").required().view(form)}
+            <button class="primary">{format!("Post to {name}")}</button>
+        </form>
+    }
+    .into_any()
+}

@@ -1,0 +1,7 @@
+//! Balance, books and top-up.
+
+pub(crate) mod api;
+pub(crate) mod page;
+#[cfg(feature = "ssr")]
+pub(crate) mod post;
+mod view;

@@ -1,0 +1,45 @@
+use axum::response::Response;
+use domain::{id::JournalId, money::Amount};
+use ledger::MoneyIn;
+
+use super::api::Payment;
+use crate::{
+    error::ConsoleError,
+    server::{Posting, Refusal, see_other, sentence},
+};
+
+/// A test payment is for trying out; it does not need to be larger.
+const TEST_PAYMENT_MAX: Amount = Amount::from_nanos(10_000_000_000_000);
+
+/// `POST /billing`: a test payment. Without demo mode there is none: credit comes from an operator.
+pub(crate) async fn top_up(posting: Posting) -> Response {
+    let outcome = pay(&posting).await;
+    posting.answer(outcome).await
+}
+
+async fn pay(posting: &Posting) -> Result<Response, Refusal> {
+    let caller = posting.caller();
+    let owner = caller.owner().await?;
+    if Payment::of(&posting.visitor.visit) != Payment::Test {
+        return Err(ConsoleError::Forbidden("This gateway takes no payments here. Ask its operator for credit.".to_owned()).into());
+    }
+    let amount: Amount = posting
+        .text("amount")
+        .parse()
+        .map_err(|error: domain::money::AmountError| Refusal::field("amount", sentence(&format!("this {error}"))))?;
+    if amount > TEST_PAYMENT_MAX {
+        return Err(Refusal::field("amount", "A test payment is at most 10,000."));
+    }
+    let once = posting.once()?;
+    let money = MoneyIn {
+        journal_id: JournalId::from_uuid(once),
+        amount,
+        idempotency_key: &once.to_string(),
+        memo: "Test payment",
+        actor: caller.actor()?,
+        now: posting.visitor.now,
+    };
+    let posted = owner.top_up(money).await?;
+    let again = if posted.replayed { "&again=yes" } else { "" };
+    Ok(see_other(&format!("/billing?done={}{again}", posted.journal_id)))
+}

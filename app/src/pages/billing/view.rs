@@ -1,0 +1,107 @@
+use domain::{billing::JournalPage, id::JournalId};
+use leptos::prelude::*;
+
+use super::api::{BillingPage, Payment};
+use crate::parts::{
+    form::{Field, Form, Tone, notice},
+    journal,
+    layout::{head, section, stack},
+    money,
+};
+
+/// Credit and books.
+pub(super) fn billing(page: BillingPage) -> AnyView {
+    let BillingPage { balance, journal, has_newer, done, payment, form } = page;
+    let done = done.and_then(|(id, again)| receipt_of(&journal, id, again));
+    stack(vec![
+        head("Billing", "Prepaid: a call is admitted while what it can cost at most is available. Times are UTC.", ()),
+        done.into_any(),
+        journal::balance(&balance),
+        section("Top up", top_up(payment, &form)),
+        section("Credit", journal::grants(&balance.grants)),
+        section("Journal", journal::journal(journal, has_newer, "/billing")),
+    ])
+}
+
+/// What was just paid, read from the books and not from the address.
+fn receipt_of(journal: &JournalPage, id: JournalId, again: bool) -> Option<AnyView> {
+    let row = journal.rows.iter().find(|row| row.id == id)?;
+    let amount = money::charge(row.amount);
+    let message = if again {
+        format!("{amount} had already been added: the form was sent twice, and counted once.")
+    } else {
+        format!("{amount} added. The balance after it is {}.", money::total(row.balance_after))
+    };
+    Some(notice(Tone::Good, message))
+}
+
+fn top_up(payment: Payment, form: &Form) -> AnyView {
+    match payment {
+        Payment::ByOperator => notice(
+            Tone::Plain,
+            "No payment provider is set up. Top-ups are made by the operator of this gateway: ask them, and the credit appears here with their reason.",
+        ),
+        Payment::NotAllowed => notice(Tone::Plain, "Only an owner of this account can top it up."),
+        Payment::Test => view! {
+            <form class="row-form" method="post" action="/billing">
+                {form.once_field()}
+                {form.problem_view()}
+                {Field::amount("amount", "Amount in US dollars")
+                    .initial("25.00")
+                    .hint("A test payment: no card, no money. It exists because this is a demo.")
+                    .required()
+                    .view(form)}
+                <button class="primary">"Make a test payment"</button>
+            </form>
+        }
+        .into_any(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::billing::{Balance, JournalKind, JournalRow};
+
+    use super::*;
+
+    fn page(payment: Payment, done: Option<(JournalId, bool)>) -> String {
+        let at = "2026-11-23T10:04:05Z".parse().unwrap();
+        let id = JournalId::new(at, [1; 10]);
+        let row = JournalRow {
+            id,
+            kind: JournalKind::TopUp,
+            memo: "Test payment".to_owned(),
+            actor: "owner@demo.example".to_owned(),
+            event_at: at,
+            posted_at: at,
+            amount: "25".parse().unwrap(),
+            balance_after: "30".parse().unwrap(),
+        };
+        let journal = JournalPage { rows: vec![row], next: None };
+        let data = BillingPage {
+            balance: Balance::default(),
+            journal,
+            has_newer: false,
+            done,
+            payment,
+            form: Form { once: "0".to_owned(), ..Form::default() },
+        };
+        Owner::new().with(|| billing(data).to_html())
+    }
+
+    #[test]
+    fn without_a_payment_provider_there_is_no_form_and_the_page_says_why() {
+        let html = page(Payment::ByOperator, None);
+        assert!(html.contains("No payment provider is set up") && !html.contains("<form"));
+        assert!(page(Payment::Test, None).contains("no card, no money"));
+    }
+
+    #[test]
+    fn what_was_paid_is_read_from_the_books_and_not_from_the_address() {
+        let at = "2026-11-23T10:04:05Z".parse().unwrap();
+        assert!(page(Payment::Test, Some((JournalId::new(at, [1; 10]), false))).contains("$25.00 added. The balance after it is $30.00."));
+        assert!(page(Payment::Test, Some((JournalId::new(at, [1; 10]), true))).contains("counted once"));
+        assert!(!page(Payment::Test, Some((JournalId::new(at, [9; 10]), false))).contains("added."));
+    }
+}

@@ -1,0 +1,250 @@
+use domain::{
+    call::{CallDetail, Outcome, UsageSource},
+    money::{Amount, ExactAmount},
+    pricing::Receipt,
+};
+use leptos::prelude::*;
+
+use crate::parts::{
+    form::{Tone, notice},
+    layout::{head, pairs, section, stack},
+    money,
+    table::{
+        Column,
+        Kind::{Figures, Words},
+        link, table, text,
+    },
+    time,
+};
+
+/// A receipt: everything that the charge rests on, so that anyone can reach the same figure.
+pub(super) fn receipt(call: CallDetail) -> AnyView {
+    let sheet = view! {
+        <div class="receipt-page">
+            <article class="receipt" aria-label="Receipt">{stack(vec![heading(&call), lines(&call.receipt), sum(&call.receipt), paid(&call)])}</article>
+            {particulars(&call)}
+        </div>
+    };
+    stack(vec![head("Receipt", link("/calls".to_owned(), "All calls"), ()), remarks(&call), sheet.into_any(), raw(&call)])
+}
+
+/// What keeps the figures from speaking for themselves, in words.
+fn remarks(call: &CallDetail) -> AnyView {
+    let source = match call.row.source {
+        UsageSource::Upstream => None,
+        UsageSource::Estimated => Some(
+            "The upstream reported no usage. The tokens are an estimate: a tokenizer's count of what was sent and of what was delivered.",
+        ),
+        UsageSource::Interrupted => Some(
+            "The gateway stopped while this call ran. The tokens are an estimate: a tokenizer's count of the prompt, and of the output noted until then.",
+        ),
+        UsageSource::None => Some("The upstream failed before any output. Nothing was counted and nothing is charged."),
+    };
+    let left = (call.row.outcome == Outcome::ClientLeft && call.row.source == UsageSource::Upstream)
+        .then_some("The client left before the end. The gateway read on to the upstream's own count, which is what is charged.");
+    let flagged = call.row.usage.flagged.then_some(
+        "The upstream's numbers contradict each other. So only the two totals that it reported are charged, prompt tokens at the prompt price \
+         and completion tokens at the completion price. What it sent is below, unchanged.",
+    );
+    let unexplained = call.unexplained_tokens().map(|tokens| {
+        let tokens = money::grouped(tokens.get());
+        format!(
+            "The upstream's total holds {tokens} tokens that neither its prompt nor its completion explains. They are shown, not charged."
+        )
+    });
+    let remarks = [source, left, flagged].into_iter().flatten().map(str::to_owned).chain(unexplained);
+    stack(remarks.map(|words| notice(Tone::Plain, words)).collect())
+}
+
+fn heading(call: &CallDetail) -> AnyView {
+    view! {
+        <header class="receipt-head">
+            <p class="receipt-name">"Farebox"</p>
+            <p>{call.row.model.clone()}</p>
+            <p>{time::time_view(call.row.started_at, format!("{} UTC", time::second(call.row.started_at)))}</p>
+            <p class="receipt-id">{call.row.id.to_string()}</p>
+        </header>
+    }
+    .into_any()
+}
+
+fn lines(receipt: &Receipt) -> AnyView {
+    const COLUMNS: [Column; 4] =
+        [Column("Item", Words), Column("Tokens", Figures), Column("Price per 1K", Figures), Column("Amount", Figures)];
+    let fee = (!receipt.per_call.is_zero()).then(|| {
+        let fee = money::exact(receipt.per_call);
+        vec![text("Fee per call"), text("1 call"), text(fee.clone()), text(fee)].into()
+    });
+    let lines = receipt.lines.iter().map(|line| {
+        vec![
+            text(line.bucket.label()),
+            text(money::grouped(line.tokens.get())),
+            text(money::exact(line.per_1k)),
+            text(money::exact_line(line.amount)),
+        ]
+        .into()
+    });
+    table("receipt-lines", &COLUMNS, lines.chain(fee).collect(), None)
+}
+
+fn sum(receipt: &Receipt) -> AnyView {
+    let mut steps = Vec::new();
+    if receipt.discount.bps() > 0 {
+        let off = ExactAmount::from_parts(receipt.exact.parts() - receipt.subtotal.parts());
+        steps.push(pair("Subtotal", money::exact_line(receipt.subtotal)));
+        steps.push((format!("Discount {}", percent(receipt.discount.bps())), money::exact_line(off)));
+    }
+    let rounding = i128::from(receipt.amount.nanos()) * ExactAmount::PARTS_PER_NANO - receipt.exact.parts();
+    if rounding != 0 {
+        steps.push(pair("Rounding to nine decimals", money::exact_line(ExactAmount::from_parts(rounding))));
+    }
+    stack(vec![pairs("receipt-sum", steps), pairs("receipt-sum receipt-total", vec![pair("Total", money::exact(receipt.amount))])])
+}
+
+fn paid(call: &CallDetail) -> AnyView {
+    let given_back = call.held.checked_sub(call.receipt.amount).filter(|rest| *rest > Amount::ZERO);
+    let paid = call.paid_by.iter().map(|share| (format!("Paid from: {}", share.kind.label()), money::exact(share.amount)));
+    let held = std::iter::once(pair("Held while it ran", money::exact(call.held)));
+    let given_back = given_back.map(|rest| pair("Given back at its end", money::exact(rest)));
+    pairs("receipt-sum receipt-paid", paid.chain(held).chain(given_back).collect())
+}
+
+fn pair(name: &str, value: impl Into<String>) -> (String, String) {
+    (name.to_owned(), value.into())
+}
+
+fn particulars(call: &CallDetail) -> AnyView {
+    let (row, usage) = (&call.row, &call.row.usage);
+    let status = match call.http_status {
+        Some(status) => format!("{} (upstream answered {status})", row.outcome.label()),
+        None => row.outcome.label().to_owned(),
+    };
+    let answered_by = call.upstream_model.clone().filter(|model| *model != row.model).map(|model| pair("Answered by", model));
+    let first_byte = row.first_byte_ms.map(|span| pair("Time to first byte", time::span(span)));
+    let how = [pair("Status", status), pair("Key", row.key_name.clone()), pair("Provider", call.provider.clone())]
+        .into_iter()
+        .chain(answered_by)
+        .chain([pair("Answer", if row.stream { "Stream" } else { "Whole" }), pair("Latency", time::span(row.latency_ms))])
+        .chain(first_byte);
+    let counted = vec![
+        pair("Source", row.source.label()),
+        pair("Prompt tokens", money::reported(usage.prompt_tokens)),
+        pair("Completion tokens", money::reported(usage.completion_tokens)),
+        pair("Total tokens", money::reported(usage.total_tokens)),
+    ];
+    let priced = [
+        pair("Price in force since", format!("{} UTC", time::second(call.price_effective_from))),
+        pair("Price version", call.price_id.to_string()),
+        pair("Posted", format!("{} UTC", time::second(call.posted_at))),
+    ];
+    let journal = call.journal_id.map(|journal| pair("Journal entry", journal.to_string()));
+    let parts = vec![
+        section("How it went", pairs("pairs", how.collect())),
+        section("What was counted", pairs("pairs", counted)),
+        section("What it was priced by", pairs("pairs", priced.into_iter().chain(journal).collect())),
+    ];
+    view! { <div class="particulars">{parts}</div> }.into_any()
+}
+
+fn raw(call: &CallDetail) -> AnyView {
+    let Some(raw) = call.raw_usage.clone() else { return ().into_any() };
+    view! {
+        <section>
+            <h2 id="raw">"What the upstream sent"</h2>
+            <p>"Its usage object, byte for byte."</p>
+            <pre tabindex="0" role="region" aria-labelledby="raw">{raw}</pre>
+        </section>
+    }
+    .into_any()
+}
+
+/// Basis points in per cent: `2.5 %`.
+fn percent(bps: i32) -> String {
+    let text = format!("{}.{:02}", bps / 100, bps % 100);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::{
+        billing::GrantKind,
+        call::{CallRow, PaidBy},
+        id::{CallId, GrantId, JournalId, KeyId, PriceId},
+        pricing::{Discount, price},
+        rates::Rates,
+        tokens::{CallUsage, Tokens},
+    };
+
+    use super::*;
+
+    fn call(usage: CallUsage, discount: i32) -> CallDetail {
+        let id = CallId::new("2026-11-23T10:04:05Z".parse().unwrap(), [7; 10]);
+        let started_at = id.started_at().unwrap();
+        let rates = Rates::plain("0.00015".parse().unwrap(), "0.0006".parse().unwrap());
+        let receipt = price(&usage, &rates, Discount::from_bps(discount).unwrap()).unwrap();
+        let row = CallRow {
+            id,
+            started_at,
+            key_id: KeyId::new(started_at, [1; 10]),
+            key_name: "prod".to_owned(),
+            model: "demo-mini".to_owned(),
+            stream: true,
+            outcome: Outcome::Ok,
+            source: UsageSource::Upstream,
+            usage,
+            amount: receipt.amount,
+            latency_ms: 1_240,
+            first_byte_ms: Some(90),
+        };
+        CallDetail {
+            paid_by: vec![PaidBy { grant: GrantId::new(started_at, [2; 10]), kind: GrantKind::Wallet, amount: receipt.amount }],
+            row,
+            provider: "demo".to_owned(),
+            upstream_model: Some("demo-mini-2026".to_owned()),
+            http_status: Some(200),
+            receipt,
+            price_id: PriceId::new(started_at, [3; 10]),
+            price_effective_from: started_at,
+            held: "0.0014".parse().unwrap(),
+            journal_id: Some(JournalId::new(started_at, [4; 10])),
+            posted_at: started_at,
+            raw_usage: Some(r#"{"prompt_tokens": 12}"#.to_owned()),
+        }
+    }
+
+    fn usage(prompt: i64, completion: i64, total: i64) -> CallUsage {
+        CallUsage::of_totals(Some(Tokens::from_sum(prompt)), Some(Tokens::from_sum(completion)), Some(Tokens::from_sum(total)))
+    }
+
+    fn html(call: CallDetail) -> String {
+        Owner::new().with(|| receipt(call).to_html())
+    }
+
+    #[test]
+    fn a_receipt_shows_every_factor_and_every_digit_of_its_sum() {
+        let html = html(call(usage(12, 34, 46), 0));
+        for figure in ["$0.00015", "$0.0000018", "$0.0006", "$0.0000204", "$0.0000222", "$0.0014", "$0.0013778", "demo-mini-2026", "1.24 s"]
+        {
+            assert!(html.contains(figure), "{figure} is missing");
+        }
+        assert!(!html.contains("Discount") && !html.contains("Rounding"));
+    }
+
+    #[test]
+    fn a_discount_and_a_rounding_are_lines_of_their_own() {
+        let html = html(call(usage(1, 0, 1), 3_333));
+        assert!(html.contains("Discount 33.33 %") && html.contains("Rounding to nine decimals"));
+    }
+
+    #[test]
+    fn numbers_that_disagree_are_explained_in_words() {
+        let flagged = html(call(CallUsage { flagged: true, ..usage(7, 3, 20) }, 0));
+        assert!(flagged.contains("contradict each other") && flagged.contains("holds 10 tokens"));
+    }
+
+    #[test]
+    fn a_discount_is_written_in_per_cent() {
+        assert_eq!([percent(250), percent(1_000), percent(5)], ["2.5 %", "10 %", "0.05 %"]);
+    }
+}

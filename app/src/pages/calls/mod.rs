@@ -1,0 +1,5 @@
+//! The log of calls.
+
+pub(crate) mod api;
+pub(crate) mod page;
+mod view;

@@ -1,0 +1,109 @@
+use domain::{
+    call::{CallRow, Outcome, UsageSource},
+    filter::CallFilter,
+};
+use leptos::prelude::*;
+
+use super::api::CallsPage;
+use crate::parts::{
+    filter::FilterBar,
+    form::{Field, Form, Tone, notice},
+    layout::{empty, head, stack},
+    money,
+    pager::pager,
+    table::{
+        Column,
+        Kind::{Figures, Words},
+        Row, link, table, text,
+    },
+    tabs::address,
+    time,
+};
+
+/// The log.
+pub(super) fn calls(data: CallsPage) -> AnyView {
+    let CallsPage { filter, form, search, page, has_newer, keys, models } = data;
+    let href = |filter: &CallFilter| address("/calls", &filter.to_query());
+    let bar = FilterBar { path: "/calls", filter: &filter, form: &form, keys: &keys, models: &models, kept: vec![], href: &href }.view();
+    let newest = has_newer.then(|| href(&filter));
+    let older = page.next.map(|next| {
+        let query = filter.to_query();
+        address("/calls", &format!("{query}{}before={next}", if query.is_empty() { "" } else { "&" }))
+    });
+    let body = if form.problem.is_some() {
+        notice(Tone::Plain, "Mend what is marked, or choose a range above, to see the calls.")
+    } else if page.calls.is_empty() {
+        nothing(has_newer)
+    } else {
+        stack(vec![log(page.calls), pager(newest, older)])
+    };
+    stack(vec![head("Calls", "Newest first. Times are UTC.", ()), find(&search), bar, body])
+}
+
+fn find(search: &Form) -> AnyView {
+    view! {
+        <form class="row-form" method="get" action="/calls" role="search">
+            {Field::new("search", "id", "Find a call by its request id").required().view(search)}
+            <button>"Find"</button>
+        </form>
+    }
+    .into_any()
+}
+
+fn nothing(has_newer: bool) -> AnyView {
+    let words = if has_newer {
+        "There are no older calls."
+    } else {
+        "No call matches. Choose a longer range, clear the filters, or make a call: it shows up here within a second of its end."
+    };
+    empty(words, link("/calls".to_owned(), "All calls"))
+}
+
+fn log(calls: Vec<CallRow>) -> AnyView {
+    const COLUMNS: [Column; 11] = [
+        Column("Time", Words),
+        Column("Key", Words),
+        Column("Model", Words),
+        Column("Answer", Words),
+        Column("Status", Words),
+        Column("Prompt", Figures),
+        Column("Completion", Figures),
+        Column("Total tokens", Figures),
+        Column("Cost", Figures),
+        Column("Latency", Figures),
+        Column("First byte", Figures),
+    ];
+    table("cards log", &COLUMNS, calls.into_iter().map(row).collect(), None)
+}
+
+fn row(call: CallRow) -> Row {
+    let usage = call.usage;
+    let time = view! { <a href=format!("/calls/{}", call.id)>{time::time_view(call.started_at, time::second(call.started_at))}</a> };
+    vec![
+        time.into_any(),
+        text(call.key_name),
+        text(call.model),
+        text(if call.stream { "Stream" } else { "Whole" }),
+        stack(vec![status(call.outcome), marks(call.source, usage.flagged)]),
+        text(money::reported(usage.prompt_tokens)),
+        text(money::reported(usage.completion_tokens)),
+        text(money::reported(usage.total_tokens)),
+        money::charge_view(call.amount),
+        text(time::span(call.latency_ms)),
+        text(call.first_byte_ms.map_or_else(|| money::ABSENT.to_owned(), time::span)),
+    ]
+    .into()
+}
+
+fn status(outcome: Outcome) -> AnyView {
+    let class = if outcome == Outcome::Ok { "status" } else { "status status-bad" };
+    view! { <span class=class>{outcome.label()}</span> }.into_any()
+}
+
+/// What keeps a figure from being the upstream's own word, said wherever the figure stands.
+fn marks(source: UsageSource, flagged: bool) -> AnyView {
+    let estimated = matches!(source, UsageSource::Estimated | UsageSource::Interrupted).then_some("estimated");
+    let flagged = flagged.then_some("numbers disagree");
+    let marks = [estimated, flagged].into_iter().flatten().map(|words| view! { <span class="mark">{words}</span> });
+    marks.collect_view().into_any()
+}

@@ -1,0 +1,29 @@
+//! API keys: listed, made and revoked.
+
+pub(crate) mod api;
+pub(crate) mod page;
+#[cfg(feature = "ssr")]
+pub(crate) mod post;
+mod view;
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A key that was just made, whole: shown once, on the page that answers its form.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FreshKey {
+    /// What its owner calls it.
+    pub(crate) name: String,
+    /// The key.
+    pub(crate) secret: String,
+    /// When it stops working by itself.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+}
+
+impl fmt::Debug for FreshKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FreshKey").field("name", &self.name).finish_non_exhaustive()
+    }
+}

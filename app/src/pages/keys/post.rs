@@ -1,0 +1,71 @@
+use axum::{http::StatusCode, response::Response};
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::{id::KeyId, key::ApiKey};
+use ledger::NewKey;
+
+use super::FreshKey;
+use crate::{
+    error::ConsoleError,
+    server::{Posted, Posting, Refusal, see_other},
+};
+
+/// `POST /keys/new`: makes a key and shows it, once. A second click shows the same key.
+pub(crate) async fn create(posting: Posting) -> Response {
+    match make(&posting).await {
+        Ok(key) => posting.render(StatusCode::OK, Posted { fresh_key: Some(key), ..Posted::default() }).await,
+        Err(refusal) => posting.answer(Err(refusal)).await,
+    }
+}
+
+async fn make(posting: &Posting) -> Result<FreshKey, Refusal> {
+    let caller = posting.caller();
+    let (user, member) = (caller.user()?, caller.member().await?);
+    let id = KeyId::from_uuid(posting.once()?);
+    let name = posting.text("name").to_owned();
+    let expires_at = expiry(posting.text("expires"))?;
+    let make = async {
+        let secret = ApiKey::from_random(rand::random());
+        member.create_key(NewKey { id, secret: &secret, name: &name, expires_at, now: posting.visitor.now }).await?;
+        Ok(FreshKey { name: name.clone(), secret: secret.expose().to_owned(), expires_at })
+    };
+    posting.console.fresh_keys.once(user, id, make).await.map_err(|error| refusal(&error))
+}
+
+fn refusal(error: &ledger::Error) -> Refusal {
+    match error {
+        ledger::Error::Invalid { field, problem } => Refusal::from(ledger::Error::Invalid { field, problem: problem.clone() }),
+        ledger::Error::Taken(_) => ConsoleError::Conflict(
+            "This form already made its key, and a key is shown only once. If you did not keep it, revoke it and create another."
+                .to_owned(),
+        )
+        .into(),
+        other => {
+            tracing::error!(error = %other, "a key could not be made");
+            ConsoleError::Unavailable.into()
+        }
+    }
+}
+
+/// A key works through the day that is typed.
+fn expiry(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    let day: Option<NaiveDate> = typed.parse().ok().filter(|_| typed.len() == 10);
+    let after =
+        day.and_then(|day| day.succ_opt()).ok_or_else(|| Refusal::field("expires", "This is not a date: write it like 2027-01-31."))?;
+    Ok(Some(domain::period::start_of(after)))
+}
+
+/// `POST /keys`: revokes the key that the form names.
+pub(crate) async fn revoke(posting: Posting) -> Response {
+    let outcome = end(&posting).await;
+    posting.answer(outcome).await
+}
+
+async fn end(posting: &Posting) -> Result<Response, Refusal> {
+    let member = posting.caller().member().await?;
+    let key: KeyId = posting.text("revoke").parse().map_err(|_| ConsoleError::NotFound)?;
+    member.revoke_key(key, posting.visitor.now).await?;
+    Ok(see_other(&format!("/keys?revoked={key}")))
+}

@@ -1,0 +1,144 @@
+use chrono::{DateTime, Utc};
+use domain::{account::Key, key::masked};
+use leptos::prelude::*;
+
+use super::{
+    FreshKey,
+    api::{KeysPage, NewKeyPage},
+};
+use crate::parts::{
+    copy::copy_button,
+    form::{Field, Form, Tone, hidden, notice},
+    layout::{empty, head, section, stack},
+    money,
+    table::{
+        Column,
+        Kind::{Action, Figures, Words},
+        Row, link, table, text,
+    },
+    time,
+};
+
+/// The keys.
+pub(super) fn list(page: KeysPage) -> AnyView {
+    let KeysPage { keys, now, revoked, can_manage } = page;
+    let done = keys
+        .iter()
+        .find(|key| Some(key.id) == revoked && key.revoked_at.is_some())
+        .map(|key| notice(Tone::Good, format!("“{}” is revoked. Every proxy refuses it within two seconds.", key.name)));
+    let body = if keys.is_empty() {
+        empty("There is no key yet. Create one to make the first call.", ())
+    } else {
+        keys_table(keys, now, can_manage)
+    };
+    let create = can_manage.then(|| view! { <a class="button primary" href="/keys/new">"Create a key"</a> });
+    stack(vec![head("Keys", "A key opens the gateway for any OpenAI client. Times are UTC.", create), done.into_any(), body])
+}
+
+fn keys_table(keys: Vec<Key>, now: DateTime<Utc>, can_manage: bool) -> AnyView {
+    const COLUMNS: [Column; 7] = [
+        Column("Name", Words),
+        Column("Key", Words),
+        Column("State", Words),
+        Column("Created", Words),
+        Column("Last used", Words),
+        Column("Spent this month, so far", Figures),
+        Column("Revoke", Action),
+    ];
+    table("cards", &COLUMNS, keys.iter().map(|key| row(key, now, can_manage)).collect(), None)
+}
+
+fn row(key: &Key, now: DateTime<Utc>, can_manage: bool) -> Row {
+    let works = key.works_at(now);
+    let state = match (key.revoked_at, key.expires_at) {
+        (Some(at), _) => format!("Revoked {}", time::day(at)),
+        (None, Some(at)) if works => format!("Works until {}", time::minute(at)),
+        (None, Some(at)) => format!("Expired {}", time::minute(at)),
+        (None, None) => "Works".to_owned(),
+    };
+    let last_used =
+        key.last_used.map_or_else(|| text("never"), |hour| time::time_view(hour, format!("{}, {}", time::day(hour), time::hour(hour))));
+    let action = if can_manage && key.revoked_at.is_none() { revoke(key) } else { ().into_any() };
+    let cells = vec![
+        link(format!("/usage?key={}", key.id), key.name.clone()),
+        view! { <code>{masked(&key.last_four)}</code> }.into_any(),
+        text(state),
+        time::time_view(key.created_at, time::day(key.created_at)),
+        last_used,
+        money::total_view(key.spent_this_month),
+        action,
+    ];
+    Row { cells, faded: !works }
+}
+
+/// Asks once and names the key. Unfolds without a script.
+fn revoke(key: &Key) -> AnyView {
+    view! {
+        <details class="confirm">
+            <summary aria-label=format!("Revoke {}", key.name)>"Revoke"</summary>
+            <form method="post" action="/keys">
+                {hidden("revoke", key.id.to_string())}
+                <p>{format!("Calls with “{}” are refused from then on. This cannot be undone.", key.name)}</p>
+                <button class="danger">{format!("Revoke {} for good", key.name)}</button>
+            </form>
+        </details>
+    }
+    .into_any()
+}
+
+/// The form of a new key, or the key.
+pub(super) fn new(page: NewKeyPage) -> AnyView {
+    let NewKeyPage { form, fresh_key, proxy_url, model, now } = page;
+    match fresh_key {
+        Some(key) => show_once(key, &proxy_url, model.as_deref().unwrap_or("MODEL")),
+        None => new_form(&form, now),
+    }
+}
+
+fn new_form(form: &Form, now: DateTime<Utc>) -> AnyView {
+    let form = view! {
+        <form class="column-form" method="post" action="/keys/new">
+            {form.once_field()}
+            {form.problem_view()}
+            {Field::new("text", "name", "Name").hint("What it is for: “production”, “laptop”. Usage is listed under it.").required().view(form)}
+            {Field::new("date", "expires", "Last day").hint("It works through this day, UTC. Without one it works until it is revoked.").min(now.date_naive().to_string()).view(form)}
+            <button class="primary">"Create key"</button>
+        </form>
+    };
+    stack(vec![head("New key", link("/keys".to_owned(), "All keys"), ()), form.into_any()])
+}
+
+fn show_once(key: FreshKey, proxy_url: &str, model: &str) -> AnyView {
+    let until = key.expires_at.map_or_else(|| "until it is revoked".to_owned(), |at| format!("until {} UTC", time::minute(at)));
+    let snippets = snippets(&key.secret, proxy_url, model).map(|(name, code)| snippet(name, code)).collect_view();
+    let secret = view! { <div class="secret"><code>{key.secret.clone()}</code>{copy_button(key.secret.clone(), "Copy the key")}</div> };
+    stack(vec![
+        head(format!("“{}” is ready", key.name), link("/keys".to_owned(), "All keys"), ()),
+        notice(Tone::Good, format!("Copy the key now: it is shown only this once. It works {until}.")),
+        secret.into_any(),
+        section("First call", snippets.into_any()),
+    ])
+}
+
+fn snippet(name: &'static str, code: String) -> AnyView {
+    view! {
+        <div class="snippet">
+            <div class="snippet-head"><h3>{name}</h3>{copy_button(code.clone(), "Copy")}</div>
+            <pre tabindex="0" role="region" aria-label=name><code>{code}</code></pre>
+        </div>
+    }
+    .into_any()
+}
+
+fn snippets(secret: &str, proxy_url: &str, model: &str) -> std::array::IntoIter<(&'static str, String), 3> {
+    let curl = format!(
+        "curl {proxy_url}/v1/chat/completions \\\n  -H \"Authorization: Bearer {secret}\" \\\n  -H \"Content-Type: application/json\" \\\n  -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
+    );
+    let python = format!(
+        "from openai import OpenAI\n\nclient = OpenAI(base_url=\"{proxy_url}/v1\", api_key=\"{secret}\")\nanswer = client.chat.completions.create(\n    model=\"{model}\",\n    messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}],\n)\nprint(answer.choices[0].message.content)"
+    );
+    let node = format!(
+        "import OpenAI from \"openai\";\n\nconst client = new OpenAI({{ baseURL: \"{proxy_url}/v1\", apiKey: \"{secret}\" }});\nconst answer = await client.chat.completions.create({{\n  model: \"{model}\",\n  messages: [{{ role: \"user\", content: \"Hello\" }}],\n}});\nconsole.log(answer.choices[0].message.content);"
+    );
+    [("curl", curl), ("Python", python), ("Node", node)].into_iter()
+}

@@ -1,0 +1,7 @@
+//! Signing in and out.
+
+pub(crate) mod api;
+pub(crate) mod page;
+#[cfg(feature = "ssr")]
+pub(crate) mod post;
+mod view;

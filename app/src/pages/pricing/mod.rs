@@ -1,0 +1,5 @@
+//! The public price list.
+
+pub(crate) mod api;
+pub(crate) mod page;
+mod view;

@@ -1,0 +1,118 @@
+use domain::catalog::{PriceVersion, PricedModel};
+use leptos::prelude::*;
+
+use super::api::PricingPage;
+use crate::parts::{
+    form::{Field, Form},
+    layout::{empty, head, section, stack},
+    money, rates,
+    table::{
+        Column,
+        Kind::{Figures, Words},
+        Row, link, table, text,
+    },
+    time,
+};
+
+/// The price list.
+pub(super) fn pricing(page: PricingPage) -> AnyView {
+    let PricingPage { models, search, now } = page;
+    let find = view! {
+        <form class="row-form" method="get" action="/pricing" role="search">
+            {Field::new("search", "search", "Find a model or a provider").initial(search.clone()).view(&Form::default())}
+            <button>"Find"</button>
+        </form>
+    };
+    let body = match (models.is_empty(), search.is_empty()) {
+        (true, true) => empty("No model has a price yet, so none can be called.", ()),
+        (true, false) => empty(format!("No model or provider contains “{search}”."), link("/pricing".to_owned(), "Every model")),
+        _ => price_table(&models),
+    };
+    let about = format!("In US dollars, at {} UTC. Streaming costs the same.", time::minute(now));
+    stack(vec![head("Pricing", about, ()), find.into_any(), body, method()])
+}
+
+fn price_table(models: &[PricedModel]) -> AnyView {
+    const COLUMNS: [Column; 5] = [
+        Column("Model", Words),
+        Column("Provider", Words),
+        Column("Prompt, per 1K tokens", Figures),
+        Column("Completion, per 1K tokens", Figures),
+        Column("In force since", Words),
+    ];
+    table("cards", &COLUMNS, models.iter().map(row).collect(), None)
+}
+
+fn row(priced: &PricedModel) -> Row {
+    let PricedModel { model, sale, scheduled, .. } = priced;
+    let name = view! { <code>{model.name.clone()}</code> };
+    let others = sale.as_ref().map(|sale| rates::others_view(&sale.rates));
+    let changes: Vec<_> = scheduled.iter().map(change).collect();
+    let (prompt, completion, since) = match sale {
+        Some(PriceVersion { rates, effective_from, .. }) => {
+            (rates::rate(rates.base.input), rates::rate(rates.base.output), time::time_view(*effective_from, time::day(*effective_from)))
+        }
+        None => (text("not yet"), text("not yet"), text("not yet")),
+    };
+    vec![stack(vec![name.into_any(), others.into_any(), stack(changes)]), text(model.provider.clone()), prompt, completion, since].into()
+}
+
+/// A price that is written but not yet in force.
+fn change(version: &PriceVersion) -> AnyView {
+    let prices = format!(
+        "From {} UTC: prompt {}, completion {} per 1K tokens",
+        time::minute(version.effective_from),
+        money::exact(version.rates.base.input),
+        money::exact(version.rates.base.output),
+    );
+    view! { <div class="scheduled"><p>{prices}</p>{rates::others_view(&version.rates)}</div> }.into_any()
+}
+
+fn method() -> AnyView {
+    let words = "Amount = prompt tokens ÷ 1,000 × prompt price + completion tokens ÷ 1,000 × completion price, counted by the upstream model \
+                 and rounded once, at the end, to nine decimals. Tokens with a rate of their own, such as cached ones, are charged at it and not \
+                 a second time. Every call has a receipt with its lines.";
+    section("How a call is charged", view! { <p class="prose">{words}</p> }.into_any())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::{
+        catalog::{Model, OutputCapField, PriceKind},
+        id::{ModelId, PriceId, ProviderId},
+        rates::Rates,
+        tokens::Tokens,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_price_says_per_how_many_tokens_it_is_and_when_it_changes() {
+        let now = "2026-11-23T10:04:05Z".parse().unwrap();
+        let version = |prompt: &str| {
+            let mut rates = Rates::plain(prompt.parse().unwrap(), "0.0006".parse().unwrap());
+            rates.base.cache_read = Some("0.000075".parse().unwrap());
+            let (id, model_id) = (PriceId::new(now, [1; 10]), ModelId::new(now, [2; 10]));
+            PriceVersion { id, model_id, kind: PriceKind::Sale, effective_from: now, rates, created_at: now, created_by: String::new() }
+        };
+        let model = Model {
+            id: ModelId::new(now, [2; 10]),
+            name: "demo-mini".to_owned(),
+            provider_id: ProviderId::new(now, [3; 10]),
+            provider: "demo".to_owned(),
+            upstream_name: String::new(),
+            context_window: Tokens::from_sum(8_192),
+            default_output_hold: Tokens::from_sum(1_024),
+            output_cap_field: OutputCapField::MaxTokens,
+        };
+        let priced = PricedModel { model, sale: Some(version("0.00015")), cost: None, scheduled: vec![version("0.0002")] };
+        let page = PricingPage { models: vec![priced], search: String::new(), now };
+        let html = Owner::new().with(|| pricing(page).to_html());
+        for words in
+            ["$0.00015", "$0.15 per 1M", "read from cache: $0.000075 per 1K ($0.075 per 1M)", "From 23 Nov 2026, 10:04 UTC: prompt $0.0002"]
+        {
+            assert!(html.contains(words), "{words} is missing: {html}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Opening an account.
+
+pub(crate) mod api;
+pub(crate) mod page;
+#[cfg(feature = "ssr")]
+pub(crate) mod post;
+mod view;

@@ -1,0 +1,292 @@
+use domain::{
+    filter::{CallFilter, GroupBy, UsageFilter},
+    period::{Range, Step},
+    usage::{Totals, UsageReport, UsageRow},
+};
+use leptos::prelude::*;
+
+use super::api::{Measure, UsagePage};
+use crate::parts::{
+    chart::{self, Chart, Series},
+    figures::{Figure, figures},
+    filter::FilterBar,
+    form::{Tone, notice},
+    layout::{empty, head, section, stack},
+    money,
+    table::{
+        Column,
+        Kind::{Figures, Words},
+        Row, link, table, text,
+    },
+    tabs::{Tab, address, tabs},
+    time,
+};
+
+/// Usage over a range.
+pub(super) fn usage(page: UsagePage) -> AnyView {
+    let UsagePage { filter, measure, form, report } = &page;
+    let href = |calls: &CallFilter| page_address(&UsageFilter { calls: calls.clone(), ..filter.clone() }, *measure);
+    let bar = FilterBar {
+        path: "/usage",
+        filter: &filter.calls,
+        form,
+        keys: &report.keys,
+        models: &report.models,
+        kept: kept(filter, *measure),
+        href: &href,
+    };
+    let body = if form.problem.is_some() {
+        notice(Tone::Plain, "Mend what is marked, or choose a range above, to see the figures.")
+    } else if report.models.is_empty() {
+        stack(vec![sums(report), nothing_yet()])
+    } else {
+        stack(vec![sums(report), bars(&page), tables(&page)])
+    };
+    stack(vec![head("Usage", covers(report.range, report), ()), bar.view(), body])
+}
+
+fn covers(range: Range, report: &UsageReport) -> String {
+    let so_far = if range.is_running(report.now) { ", so far" } else { "" };
+    format!("{}{so_far}. Times are UTC.", time::days(range))
+}
+
+fn nothing_yet() -> AnyView {
+    empty(
+        "No calls yet. Create a key, point any OpenAI client at this gateway, and each call shows up here within a second.",
+        view! { <a class="button" href="/keys/new">"Create a key"</a> },
+    )
+}
+
+fn sums(report: &UsageReport) -> AnyView {
+    let Totals { requests, prompt_tokens, completion_tokens, total_tokens, amount } = report.totals;
+    let before = report.previous;
+    let against = |now: i64, before: i64| format!("{} against the {}", money::change(now, before), length(report.range));
+    let count = |label, now: i64, before: i64| Figure {
+        label,
+        value: money::compact(now),
+        exact: Some(money::grouped(now)),
+        note: against(now, before),
+    };
+    figures(vec![
+        Figure {
+            label: "Cost",
+            value: money::total(amount),
+            exact: Some(money::exact(amount)),
+            note: against(amount.nanos(), before.amount.nanos()),
+        },
+        count("Requests", requests, before.requests),
+        count("Prompt tokens", prompt_tokens.get(), before.prompt_tokens.get()),
+        count("Completion tokens", completion_tokens.get(), before.completion_tokens.get()),
+        count("Total tokens", total_tokens.get(), before.total_tokens.get()),
+    ])
+}
+
+fn length(range: Range) -> String {
+    match (range.to - range.from).num_days() {
+        1 => "day before".to_owned(),
+        days => format!("{days} days before"),
+    }
+}
+
+fn bars(page: &UsagePage) -> AnyView {
+    let UsagePage { filter, measure, report, .. } = page;
+    let show =
+        Measure::ALL.map(|choice| Tab { label: label(choice).to_owned(), href: page_address(filter, choice), current: choice == *measure });
+    let group = GroupBy::ALL.map(|group| Tab {
+        label: match group {
+            GroupBy::Model => "Model",
+            GroupBy::Key => "Key",
+            GroupBy::None => "Nothing",
+        }
+        .to_owned(),
+        href: page_address(&UsageFilter { group, ..filter.clone() }, *measure),
+        current: group == filter.group,
+    });
+    let steps = Step::ALL.into_iter().filter(|step| report.range.steps(*step).nth(BARS_MAX).is_none());
+    let step = steps.map(|step| Tab {
+        label: step_label(step).to_owned(),
+        href: page_address(&UsageFilter { step: Some(step), ..filter.clone() }, *measure),
+        current: step == report.step,
+    });
+    view! {
+        <section aria-label="Over time">
+            <div class="tab-row">
+                {tabs("Show", show.into())}
+                {tabs("Split by", group.into())}
+                {tabs("Per", step.collect())}
+            </div>
+            {chart(report, *measure).view()}
+        </section>
+    }
+    .into_any()
+}
+
+/// Steps are offered up to the number of bars that a filter accepts.
+const BARS_MAX: usize = 750;
+
+fn chart(report: &UsageReport, measure: Measure) -> Chart {
+    let of: fn(&Totals) -> i64 = match measure {
+        Measure::Cost => |totals| totals.amount.nanos(),
+        Measure::Tokens => |totals| totals.total_tokens.get(),
+        Measure::Requests => |totals| totals.requests,
+    };
+    let (axis, value): (fn(i64) -> String, fn(i64) -> String) = match measure {
+        Measure::Cost => (money::axis, |nanos| money::charge(domain::money::Amount::from_nanos(nanos))),
+        Measure::Tokens | Measure::Requests => (money::compact, money::grouped),
+    };
+    let columns = report.steps.iter().map(|start| chart::Column {
+        name: time::step(*start, report.step),
+        short: time::step_short(*start, report.step),
+        so_far: Range { from: *start, to: report.step.next(*start) }.is_running(report.now),
+    });
+    let series =
+        report.series.iter().map(|series| Series { label: series.label.clone(), values: series.per_step.iter().map(of).collect() });
+    let step = step_label(report.step);
+    Chart {
+        title: format!("{} per {}", label(measure), step.to_lowercase()),
+        step,
+        axis,
+        value,
+        columns: columns.collect(),
+        series: series.collect(),
+    }
+}
+
+const fn label(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Cost => "Cost",
+        Measure::Tokens => "Total tokens",
+        Measure::Requests => "Requests",
+    }
+}
+
+const fn step_label(step: Step) -> &'static str {
+    match step {
+        Step::Hour => "Hour",
+        Step::Day => "Day",
+        Step::Month => "Month",
+    }
+}
+
+fn tables(page: &UsagePage) -> AnyView {
+    let UsagePage { filter, measure, report, .. } = page;
+    let only = |calls: CallFilter| page_address(&UsageFilter { calls, ..filter.clone() }, *measure);
+    let by_model = report.by_model.iter().map(|row| (row, only(CallFilter { model: Some(row.id.clone()), ..filter.calls.clone() })));
+    let by_key = report.by_key.iter().map(|row| (row, only(CallFilter { key: row.id.parse().ok(), ..filter.calls.clone() })));
+    let calls = address("/calls", &filter.calls.to_query());
+    stack(vec![
+        breakdown("Per model", "Model", by_model.collect(), report.totals),
+        breakdown("Per key", "Key", by_key.collect(), report.totals),
+        link(calls, "See these calls one by one"),
+    ])
+}
+
+fn breakdown(title: &'static str, noun: &'static str, rows: Vec<(&UsageRow, String)>, whole: Totals) -> AnyView {
+    let columns = [
+        Column(noun, Words),
+        Column("Requests", Figures),
+        Column("Prompt tokens", Figures),
+        Column("Completion tokens", Figures),
+        Column("Total tokens", Figures),
+        Column("Cost", Figures),
+        Column("Share of cost", Figures),
+    ];
+    let rows = rows.into_iter().map(|(row, href)| cells(link(href, row.label.clone()), row.totals, whole)).collect();
+    section(title, table("cards", &columns, rows, Some(cells(text("Total"), whole, whole))))
+}
+
+fn cells(name: AnyView, totals: Totals, whole: Totals) -> Row {
+    let count = |count| text(money::grouped(count));
+    vec![
+        name,
+        count(totals.requests),
+        count(totals.prompt_tokens.get()),
+        count(totals.completion_tokens.get()),
+        count(totals.total_tokens.get()),
+        money::total_view(totals.amount),
+        text(money::share(totals.amount.nanos(), whole.amount.nanos())),
+    ]
+    .into()
+}
+
+/// What the forms must keep: everything of the page that is not a filter.
+fn kept(filter: &UsageFilter, measure: Measure) -> Vec<(&'static str, String)> {
+    let step = filter.step.map(|step| ("step", step.name()));
+    let group = (filter.group != GroupBy::default()).then(|| ("group", filter.group.name()));
+    let show = (measure != Measure::default()).then(|| ("show", measure.name()));
+    [step, group, show].into_iter().flatten().map(|(name, value)| (name, value.to_owned())).collect()
+}
+
+fn page_address(filter: &UsageFilter, measure: Measure) -> String {
+    let mut query = filter.to_query();
+    if measure != Measure::default() {
+        query = format!("{query}{}show={}", if query.is_empty() { "" } else { "&" }, measure.name());
+    }
+    address("/usage", &query)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::{money::Amount, period::Period, tokens::Tokens, usage::UsageSeries};
+
+    use super::*;
+    use crate::parts::form::{Form, Problem};
+
+    fn report() -> UsageReport {
+        let now = "2026-11-23T10:00:00Z".parse().unwrap();
+        let range = Period::Last7Days.range(now);
+        let steps: Vec<_> = range.steps(Step::Day).collect();
+        let one = Totals {
+            requests: 3,
+            prompt_tokens: Tokens::from_sum(1_200_000),
+            completion_tokens: Tokens::from_sum(300),
+            total_tokens: Tokens::from_sum(1_200_300),
+            amount: Amount::from_nanos(1_500_000_000),
+        };
+        let mut per_step = vec![Totals::default(); steps.len()];
+        per_step[6] = one;
+        let (id, label) = ("a/b&c".to_owned(), "a/b&c".to_owned());
+        let row = UsageRow { id: id.clone(), label: label.clone(), totals: one };
+        UsageReport {
+            now,
+            range,
+            step: Step::Day,
+            steps,
+            totals: one,
+            previous: Totals { requests: 2, ..Totals::default() },
+            series: vec![UsageSeries { id, label, totals: one, per_step }],
+            by_key: vec![],
+            by_model: vec![row],
+            keys: vec![],
+            models: vec!["a/b&c".to_owned()],
+        }
+    }
+
+    fn html(form: Form) -> String {
+        let page = UsagePage { filter: UsageFilter::default(), measure: Measure::Tokens, form, report: report() };
+        Owner::new().with(|| usage(page).to_html())
+    }
+
+    #[test]
+    fn cards_chart_and_tables_say_the_same() {
+        let html = html(Form::default());
+        assert!(html.contains("+50.0 % against the 7 days before"));
+        assert!(html.contains("1.2M") && html.matches("1,200,300").count() >= 5, "card, readout, chart table, row and sum");
+        assert!(html.contains("so far"));
+    }
+
+    #[test]
+    fn links_keep_what_is_chosen_and_escape_names() {
+        let html = html(Form::default());
+        assert!(html.contains("/usage?model=a%2Fb%26c&amp;show=tokens"), "{html}");
+        assert!(html.contains("/usage?range=today&amp;show=tokens"));
+    }
+
+    #[test]
+    fn a_filter_that_makes_no_sense_shows_no_figures() {
+        let problem = Problem { field: "from".to_owned(), message: "This is not a date.".to_owned() };
+        let html = html(Form { problem: Some(problem), ..Form::default() });
+        assert!(html.contains("This is not a date.") && !html.contains("1,200,300"));
+    }
+}

@@ -1,0 +1,198 @@
+//! Forms. Each is a plain POST to the address of its own page and works the same with and without JavaScript: the server answers with a
+//! redirect when it is done, or with the page again, what was typed still in its fields and what is wrong said at its place.
+
+use std::collections::BTreeMap;
+
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// The name of the hidden field that makes a form act once.
+pub(crate) const ONCE: &str = "once";
+
+/// A form as it stands on a page.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Form {
+    /// A UUIDv7 made when the form was rendered. However often the form is sent, it acts once.
+    pub(crate) once: String,
+    /// What was typed, by field; secrets are never among it.
+    pub(crate) typed: BTreeMap<String, String>,
+    /// What is wrong with it.
+    pub(crate) problem: Option<Problem>,
+}
+
+/// What is wrong with a form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    /// The field at fault; empty when it is the form as a whole.
+    pub(crate) field: String,
+    /// What is wrong and what to do.
+    pub(crate) message: String,
+}
+
+#[cfg(feature = "ssr")]
+impl Problem {
+    /// A problem of one field, or of the whole form when `field` is empty.
+    pub(crate) fn new(field: &str, message: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), message: message.into() }
+    }
+}
+
+impl Form {
+    /// What was typed into a field, if the form comes back.
+    pub(crate) fn typed(&self, field: &str) -> Option<&str> {
+        self.typed.get(field).map(String::as_str)
+    }
+
+    /// What is wrong with a field.
+    pub(crate) fn problem_at(&self, field: &str) -> Option<&str> {
+        self.problem.as_ref().filter(|problem| problem.field == field).map(|problem| problem.message.as_str())
+    }
+
+    /// The hidden field that makes it act once.
+    pub(crate) fn once_field(&self) -> AnyView {
+        view! { <input type="hidden" name=ONCE value=self.once.clone()/> }.into_any()
+    }
+
+    /// What is wrong with it as a whole, announced.
+    pub(crate) fn problem_view(&self) -> AnyView {
+        self.problem_at("").map(|message| notice(Tone::Bad, message.to_owned())).into_any()
+    }
+}
+
+/// One labelled field.
+#[derive(Clone)]
+pub(crate) struct Field {
+    name: &'static str,
+    label: String,
+    kind: &'static str,
+    hint: Option<String>,
+    initial: String,
+    required: bool,
+    autocomplete: Option<&'static str>,
+    inputmode: Option<&'static str>,
+    min: Option<String>,
+}
+
+impl Field {
+    /// A field of this `<input type>`.
+    pub(crate) fn new(kind: &'static str, name: &'static str, label: impl Into<String>) -> Self {
+        let inputmode = None;
+        Self {
+            name,
+            label: label.into(),
+            kind,
+            hint: None,
+            initial: String::new(),
+            required: false,
+            autocomplete: Some("off"),
+            inputmode,
+            min: None,
+        }
+    }
+
+    /// An amount of money or a rate: text, because `<input type=number>` hides what it does not understand.
+    pub(crate) fn amount(name: &'static str, label: impl Into<String>) -> Self {
+        Self { inputmode: Some("decimal"), ..Self::new("text", name, label) }
+    }
+
+    /// Says what belongs into it.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// What it holds at first.
+    pub(crate) fn initial(self, initial: impl Into<String>) -> Self {
+        Self { initial: initial.into(), ..self }
+    }
+
+    /// It may not stay empty.
+    pub(crate) fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// What browsers may fill in.
+    pub(crate) fn autocomplete(self, autocomplete: &'static str) -> Self {
+        Self { autocomplete: Some(autocomplete), ..self }
+    }
+
+    /// The least value of a date.
+    pub(crate) fn min(self, min: impl Into<String>) -> Self {
+        Self { min: Some(min.into()), ..self }
+    }
+
+    /// The field with its label, its hint and what is wrong with it.
+    pub(crate) fn view(self, form: &Form) -> AnyView {
+        let id = format!("field-{}", self.name);
+        let problem = form.problem_at(self.name).map(str::to_owned);
+        let value = form.typed(self.name).map_or(self.initial, str::to_owned);
+        let hint_id = format!("{id}-hint");
+        let problem_id = format!("{id}-problem");
+        let described: Vec<_> =
+            [self.hint.as_ref().map(|_| hint_id.clone()), problem.as_ref().map(|_| problem_id.clone())].into_iter().flatten().collect();
+        let described = (!described.is_empty()).then(|| described.join(" "));
+        let optional = (!self.required).then(|| view! { <span class="optional">"optional"</span> });
+        let aria_invalid = problem.is_some().then_some("true");
+        view! {
+            <div class="field">
+                <label for=id.clone()>{self.label}{optional}</label>
+                <input
+                    id=id type=self.kind name=self.name value=value required=self.required autocomplete=self.autocomplete
+                    inputmode=self.inputmode min=self.min aria-invalid=aria_invalid aria-describedby=described
+                />
+                {self.hint.map(|hint| view! { <p class="hint" id=hint_id>{hint}</p> })}
+                {problem.map(|problem| view! { <p class="problem" id=problem_id role="alert">{problem}</p> })}
+            </div>
+        }
+        .into_any()
+    }
+}
+
+/// How a notice is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// It worked.
+    Good,
+    /// It did not.
+    Bad,
+    /// It is so.
+    Plain,
+}
+
+/// A sentence that answers what was just done. The words say how it is meant; the colour only repeats it.
+pub(crate) fn notice(tone: Tone, message: impl Into<String>) -> AnyView {
+    let (class, role) = match tone {
+        Tone::Good => ("notice notice-good", "status"),
+        Tone::Bad => ("notice notice-bad", "alert"),
+        Tone::Plain => ("notice", "note"),
+    };
+    view! { <p class=class role=role>{message.into()}</p> }.into_any()
+}
+
+/// A labelled choice among `(value, name)` pairs; `chosen` unless the form comes back with another.
+pub(crate) fn choice(form: &Form, name: &'static str, label: &'static str, options: Vec<(String, String)>, chosen: &str) -> AnyView {
+    let id = format!("field-{name}");
+    let problem_id = format!("{id}-problem");
+    let problem = form.problem_at(name).map(str::to_owned);
+    let chosen = form.typed(name).unwrap_or(chosen);
+    let options = options
+        .into_iter()
+        .map(|(value, text)| {
+            let selected = value == chosen;
+            view! { <option value=value selected=selected>{text}</option> }
+        })
+        .collect_view();
+    let (aria_invalid, described) = (problem.is_some().then_some("true"), problem.is_some().then(|| problem_id.clone()));
+    view! {
+        <div class="field">
+            <label for=id.clone()>{label}</label>
+            <select id=id name=name aria-invalid=aria_invalid aria-describedby=described>{options}</select>
+            {problem.map(|problem| view! { <p class="problem" id=problem_id role="alert">{problem}</p> })}
+        </div>
+    }
+    .into_any()
+}
+
+/// A hidden field.
+pub(crate) fn hidden(name: &'static str, value: impl Into<String>) -> AnyView {
+    view! { <input type="hidden" name=name value=value.into()/> }.into_any()
+}

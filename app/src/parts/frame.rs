@@ -1,0 +1,86 @@
+//! What surrounds every page: the banner of a demonstration, the way around, and the choice of colours.
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+use crate::visit::{Theme, Visit};
+
+/// The banner and the header.
+pub(crate) fn header(visit: &Visit) -> AnyView {
+    view! {
+        <a class="skip" href="#content" rel="external">"Skip to the content"</a>
+        {visit.demo.then(demo_banner)}
+        <header class="masthead">
+            <div class="masthead-row">
+                <a class="wordmark" href=visit.home()>"Farebox"</a>
+                <nav class="ways" aria-label="Main">{ways(visit)}</nav>
+                {person(visit)}
+            </div>
+        </header>
+    }
+    .into_any()
+}
+
+fn demo_banner() -> AnyView {
+    view! {
+        <aside class="demo" aria-label="Demo">
+            <strong>"Demo. "</strong>
+            "The customers, the calls and the money on these pages are made up; the model that answers is a small one inside Farebox."
+        </aside>
+    }
+    .into_any()
+}
+
+fn ways(visit: &Visit) -> AnyView {
+    const CUSTOMER: [(&str, &str); 4] = [("/usage", "Usage"), ("/calls", "Calls"), ("/keys", "Keys"), ("/billing", "Billing")];
+    const OPERATOR: [(&str, &str); 2] = [("/admin/customers", "Customers"), ("/admin/pricing", "Prices")];
+    let is_customer = visit.person.as_ref().is_some_and(|person| person.account.is_some());
+    let is_operator = visit.person.as_ref().is_some_and(|person| person.is_operator);
+    let pathname = use_location().pathname;
+    let way = move |(href, label): (&'static str, &'static str)| {
+        let here = move || pathname.with(|path| path == href || path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')));
+        view! { <li><a href=href aria-current=move || here().then_some("page")>{label}</a></li> }
+    };
+    let ways: Vec<_> = CUSTOMER
+        .into_iter()
+        .filter(|_| is_customer)
+        .chain(OPERATOR.into_iter().filter(|_| is_operator))
+        .chain([("/pricing", "Pricing")])
+        .map(way)
+        .collect();
+    view! { <ul>{ways}</ul> }.into_any()
+}
+
+fn person(visit: &Visit) -> AnyView {
+    let Some(person) = &visit.person else {
+        let sign_up = visit.signup_open.then(|| view! { <a class="button" href="/signup">"Sign up"</a> });
+        return view! { <div class="person"><a href="/login">"Sign in"</a>{sign_up}</div> }.into_any();
+    };
+    let role = person.account.as_ref().map_or_else(|| "Operator".to_owned(), |membership| membership.account_name.clone());
+    view! {
+        <div class="person">
+            <span class="person-name" title=person.email.clone()>{role}</span>
+            <form method="post" action="/logout"><button class="quiet">"Sign out"</button></form>
+        </div>
+    }
+    .into_any()
+}
+
+/// The footer.
+pub(crate) fn footer(visit: &Visit) -> AnyView {
+    let chosen = visit.theme;
+    let choices = Theme::ALL
+        .into_iter()
+        .map(|theme| {
+            let pressed = if theme == chosen { "true" } else { "false" };
+            view! { <button name="theme" value=theme.name() aria-pressed=pressed>{theme.label()}</button> }
+        })
+        .collect_view();
+    view! {
+        <footer class="colophon">
+            <p>"All times are UTC. Amounts are in US dollars."</p>
+            <form class="theme" method="post" action="/theme" aria-label="Colours"><span aria-hidden="true">"Colours"</span>{choices}</form>
+        </footer>
+    }
+    .into_any()
+}

@@ -1,0 +1,17 @@
+//! Small pure views that pages are made of.
+
+pub(crate) mod chart;
+pub(crate) mod copy;
+pub(crate) mod figures;
+pub(crate) mod filter;
+pub(crate) mod form;
+pub(crate) mod frame;
+pub(crate) mod journal;
+pub(crate) mod layout;
+pub(crate) mod money;
+pub(crate) mod page;
+pub(crate) mod pager;
+pub(crate) mod rates;
+pub(crate) mod table;
+pub(crate) mod tabs;
+pub(crate) mod time;

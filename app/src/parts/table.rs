@@ -1,0 +1,103 @@
+//! Tables. On a phone a row becomes a card, which is why every cell knows its column's name.
+
+use leptos::prelude::*;
+
+/// A column: its heading, and whether it holds figures.
+#[derive(Clone, Copy)]
+pub(crate) struct Column(pub(crate) &'static str, pub(crate) Kind);
+
+/// What a column holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Words.
+    Words,
+    /// Figures, set flush right.
+    Figures,
+    /// What can be done; its heading is read out, not shown.
+    Action,
+}
+
+/// A row: the first cell names it.
+pub(crate) struct Row {
+    /// Its cells, one per column.
+    pub(crate) cells: Vec<AnyView>,
+    /// Whether it no longer counts.
+    pub(crate) faded: bool,
+}
+
+impl From<Vec<AnyView>> for Row {
+    fn from(cells: Vec<AnyView>) -> Self {
+        Self { cells, faded: false }
+    }
+}
+
+/// A table; `sum` is its last row.
+pub(crate) fn table(class: &'static str, columns: &[Column], rows: Vec<Row>, sum: Option<Row>) -> AnyView {
+    let rows = rows.into_iter().map(|row| row_view(columns, row)).collect_view();
+    let sum = sum.map(|sum| view! { <tfoot>{row_view(columns, sum)}</tfoot> });
+    view! { <table class=class>{head(columns)}<tbody>{rows}</tbody>{sum}</table> }.into_any()
+}
+
+/// The headings.
+pub(crate) fn head(columns: &[Column]) -> AnyView {
+    let heads = columns
+        .iter()
+        .map(|Column(label, kind)| {
+            let label_class = if *kind == Kind::Action { "unseen" } else { "" };
+            view! { <th scope="col" class=class_of(*kind)><span class=label_class>{*label}</span></th> }
+        })
+        .collect_view();
+    view! { <thead><tr>{heads}</tr></thead> }.into_any()
+}
+
+fn row_view(columns: &[Column], row: Row) -> AnyView {
+    let class = if row.faded { "faded" } else { "" };
+    let cells =
+        columns.iter().zip(row.cells).enumerate().map(|(place, (column, cell))| cell_view(*column, place == 0, cell)).collect_view();
+    view! { <tr class=class>{cells}</tr> }.into_any()
+}
+
+/// A cell; the first of a row is its heading.
+pub(crate) fn cell_view(Column(label, kind): Column, is_heading: bool, cell: AnyView) -> AnyView {
+    if is_heading {
+        return view! { <th scope="row">{cell}</th> }.into_any();
+    }
+    let label = (kind != Kind::Action).then_some(label);
+    view! { <td class=class_of(kind) data-label=label>{cell}</td> }.into_any()
+}
+
+const fn class_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Words => "",
+        Kind::Figures => "number",
+        Kind::Action => "action",
+    }
+}
+
+/// A cell of text.
+pub(crate) fn text(text: impl Into<String>) -> AnyView {
+    text.into().into_any()
+}
+
+/// A cell with something smaller below it, if there is something to say.
+pub(crate) fn with_note(cell: AnyView, note: String) -> AnyView {
+    if note.is_empty() { cell } else { view! { <span>{cell}</span><span class="by">{note}</span> }.into_any() }
+}
+
+/// A cell that leads somewhere.
+pub(crate) fn link(href: String, text: impl Into<String>) -> AnyView {
+    view! { <a href=href>{text.into()}</a> }.into_any()
+}
+
+#[cfg(test)]
+#[cfg(feature = "ssr")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_carries_its_columns_name() {
+        let columns = [Column("Model", Kind::Words), Column("Cost", Kind::Figures)];
+        let html = Owner::new().with(|| table("cards", &columns, vec![vec![text("a"), text("$1.00")].into()], None).to_html());
+        assert!(html.contains(r#"<th scope="row">a"#) && html.contains(r#"<td class="number" data-label="Cost">$1.00"#), "{html}");
+    }
+}

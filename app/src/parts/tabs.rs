@@ -1,0 +1,33 @@
+//! A choice made by following a link: it lives in the address, needs no script, and Back undoes it.
+
+use leptos::prelude::*;
+
+/// One choice.
+pub(crate) struct Tab {
+    /// Its name.
+    pub(crate) label: String,
+    /// Where it leads.
+    pub(crate) href: String,
+    /// Whether it is the one in force.
+    pub(crate) current: bool,
+}
+
+/// A row of choices under one name.
+pub(crate) fn tabs(label: &'static str, tabs: Vec<Tab>) -> AnyView {
+    let tabs = tabs
+        .into_iter()
+        .map(|Tab { label, href, current }| view! { <li><a href=href aria-current=current.then_some("true")>{label}</a></li> })
+        .collect_view();
+    view! {
+        <nav class="tabs" aria-label=label>
+            <span class="tabs-label" aria-hidden="true">{label}</span>
+            <ul>{tabs}</ul>
+        </nav>
+    }
+    .into_any()
+}
+
+/// An address with this query, without a lone `?`.
+pub(crate) fn address(path: &str, query: &str) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}

@@ -1,0 +1,152 @@
+//! From a visitor to what they may reach: a scope of the ledger, or the reason why not.
+
+use domain::id::UserId;
+use http::{StatusCode, header, request::Parts};
+use ledger::{AccountMember, AccountOwner, AccountReader, Operator};
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+use leptos_router::location::RequestUrl;
+use uuid::Uuid;
+
+use super::{
+    Console, Visitor,
+    posting::{Posted, sign_in_address},
+};
+use crate::{error::ConsoleError, parts::form::Form};
+
+/// Whoever asks for something, with the console that they ask.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) console: Console,
+    pub(crate) visitor: Visitor,
+}
+
+impl Caller {
+    /// The caller of the page or server function that is running. Fails when the page only says why a form failed.
+    pub(crate) fn here() -> Result<Self, ConsoleError> {
+        if let Some(failure) = use_context::<Posted>().and_then(|posted| posted.failure) {
+            return Err(failure);
+        }
+        let parts = use_context::<Parts>();
+        if let Some(outage) = parts.as_ref().and_then(|parts| parts.extensions.get::<ConsoleError>()) {
+            return Err(outage.clone());
+        }
+        let visitor = parts.and_then(|parts| parts.extensions.get::<Visitor>().cloned());
+        let (Some(console), Some(visitor)) = (use_context::<Console>(), visitor) else {
+            tracing::error!("a page was rendered outside of the console's router");
+            return Err(ConsoleError::Unavailable);
+        };
+        Ok(Self { console, visitor })
+    }
+
+    /// Who is signed in.
+    pub(crate) fn user(&self) -> Result<UserId, ConsoleError> {
+        self.visitor.visit.person.as_ref().map(|person| person.id).ok_or(ConsoleError::SignIn)
+    }
+
+    /// The e-mail address that the books name as the one who did it.
+    pub(crate) fn actor(&self) -> Result<&str, ConsoleError> {
+        self.visitor.visit.person.as_ref().map(|person| person.email.as_str()).ok_or(ConsoleError::SignIn)
+    }
+
+    /// The right to see the caller's account.
+    pub(crate) async fn reader(&self) -> Result<AccountReader, ConsoleError> {
+        self.console.ledger.reader(self.user()?).await.map_err(no_account)
+    }
+
+    /// The right to manage its keys.
+    pub(crate) async fn member(&self) -> Result<AccountMember, ConsoleError> {
+        self.console.ledger.member(self.user()?).await.map_err(no_account)
+    }
+
+    /// The right to move its money.
+    pub(crate) async fn owner(&self) -> Result<AccountOwner, ConsoleError> {
+        self.console.ledger.owner(self.user()?).await.map_err(no_account)
+    }
+
+    /// The right to run the gateway.
+    pub(crate) async fn operator(&self) -> Result<Operator, ConsoleError> {
+        Ok(self.console.ledger.operator(self.user()?).await?)
+    }
+
+    /// The form of the page: as it was posted, or a new one.
+    pub(crate) fn form(&self) -> Form {
+        use_context::<Posted>().map(|posted| posted.form).unwrap_or_else(|| Form { once: self.new_id().to_string(), ..Form::default() })
+    }
+
+    /// A UUIDv7 of this request's instant.
+    pub(crate) fn new_id(&self) -> Uuid {
+        domain::id::CallId::new(self.visitor.now, rand::random()).uuid()
+    }
+}
+
+fn no_account(error: ledger::Error) -> ConsoleError {
+    match error {
+        ledger::Error::NotFound => ConsoleError::Forbidden("This page belongs to customers, and you act for none.".to_owned()),
+        other => other.into(),
+    }
+}
+
+/// Nothing of the database's own words leaves the server.
+impl From<ledger::Error> for ConsoleError {
+    fn from(error: ledger::Error) -> Self {
+        match error {
+            ledger::Error::NotFound => Self::NotFound,
+            ledger::Error::Forbidden => {
+                Self::Forbidden("Your role does not allow this. Ask an owner of the account, or an operator.".to_owned())
+            }
+            ledger::Error::BadCredentials
+            | ledger::Error::EmailTaken
+            | ledger::Error::Invalid { .. }
+            | ledger::Error::PriceTooSoon
+            | ledger::Error::InsufficientCredit { .. } => Self::Invalid(error.to_string()),
+            ledger::Error::Taken(_) | ledger::Error::IdempotencyConflict | ledger::Error::AccountSuspended | ledger::Error::KeyRevoked => {
+                Self::Conflict(error.to_string())
+            }
+            ledger::Error::Unavailable(_) | ledger::Error::Corrupt(_) => {
+                tracing::error!(%error, "the ledger failed");
+                Self::Unavailable
+            }
+        }
+    }
+}
+
+/// The last step of every server function: the status that goes with its answer. A page that needs a sign-in leads there and back.
+pub(crate) fn answer<T>(answer: Result<T, ConsoleError>) -> Result<T, ConsoleError> {
+    if let (Err(error), Some(response)) = (&answer, use_context::<ResponseOptions>()) {
+        response.set_status(StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+        if let (ConsoleError::SignIn, true, Some(parts)) = (error, is_page(), use_context::<Parts>()) {
+            redirect(&response, &sign_in_address(parts.uri.path_and_query().map_or("/", |here| here.as_str())));
+        }
+    }
+    answer
+}
+
+/// Gives the page that is being rendered another status. A server function's answer keeps its own: to the browser's half, 4xx is an error.
+pub(crate) fn page_status(status: StatusCode) {
+    if let (true, Some(response)) = (is_page(), use_context::<ResponseOptions>()) {
+        response.set_status(status);
+    }
+}
+
+/// Leads to another page instead of rendering this one. `false` when no page is being rendered.
+pub(crate) fn page_redirect(to: &str) -> bool {
+    match (is_page(), use_context::<ResponseOptions>()) {
+        (true, Some(response)) => {
+            redirect(&response, to);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn redirect(response: &ResponseOptions, to: &str) {
+    if let Ok(location) = header::HeaderValue::from_str(to) {
+        response.insert_header(header::LOCATION, location);
+        response.set_status(StatusCode::SEE_OTHER);
+    }
+}
+
+fn is_page() -> bool {
+    use_context::<RequestUrl>().is_some()
+}

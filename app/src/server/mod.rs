@@ -1,0 +1,157 @@
+//! The server's side of the console: who is calling, what they may reach, and how a page answers a form.
+
+mod caller;
+mod fresh;
+mod posting;
+mod query;
+mod throttle;
+mod tidy;
+mod visitor;
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{FromRef, Request, State},
+    middleware,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use ledger::Ledger;
+use leptos::prelude::*;
+use leptos_axum::{AxumRouteListing, LeptosRoutes};
+
+pub use self::visitor::SignedIn;
+pub(crate) use self::{
+    caller::{Caller, answer, page_redirect, page_status},
+    posting::{Posted, Posting, Refusal, is_local, see_other, sentence},
+};
+use self::{fresh::FreshKeys, throttle::Throttle};
+pub(crate) use self::{
+    query::{JOURNAL_PAGE, filter_or_default, journal_cursor, journal_done, parameter},
+    visitor::Visitor,
+};
+use crate::{pages, routes::App, shell::shell, visit::Visit};
+
+/// What the operator of this console configured.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where people reach the console, without a slash at the end.
+    pub console_url: String,
+    /// Where clients reach the proxy, without `/v1` and without a slash at the end.
+    pub proxy_url: String,
+    /// Set when this gateway is a demonstration, which every page then says.
+    pub demo: Option<DemoSignIns>,
+    /// Whether strangers may open an account.
+    pub signup_open: bool,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+/// Who can sign in to a demonstration; its sign-in page says so.
+#[derive(Debug, Clone)]
+pub struct DemoSignIns {
+    /// A customer's address and password.
+    pub customer: (String, String),
+    /// An operator's address and password.
+    pub operator: (String, String),
+}
+
+/// The addresses of the embedded files; absent ones were not built.
+#[derive(Debug, Clone, Default)]
+pub struct Assets {
+    /// The style sheet.
+    pub css: Option<String>,
+    /// The script that loads the wasm.
+    pub js: Option<String>,
+    /// The wasm.
+    pub wasm: Option<String>,
+}
+
+/// Everything that a request needs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Console {
+    /// The ledger.
+    pub(crate) ledger: Ledger,
+    /// What was configured.
+    pub(crate) settings: Arc<Settings>,
+    /// Where the browser finds its files.
+    pub(crate) assets: Arc<Assets>,
+    /// How often someone may try to sign in.
+    pub(crate) throttle: Throttle,
+    /// Keys that were made a moment ago.
+    pub(crate) fresh_keys: FreshKeys,
+}
+
+impl Console {
+    /// A console over this ledger.
+    #[must_use]
+    pub fn new(ledger: Ledger, settings: Settings, assets: Assets) -> Self {
+        let (settings, assets) = (Arc::new(settings), Arc::new(assets));
+        Self { ledger, settings, assets, throttle: Throttle::default(), fresh_keys: FreshKeys::default() }
+    }
+
+    fn render(&self, provide: impl Fn() + Clone + Send + Sync + 'static, request: Request<Body>) -> impl Future<Output = Response> + Send {
+        let (context, page) = (self.clone(), self.clone());
+        let provide_all = move || {
+            provide_context(context.clone());
+            provide();
+        };
+        leptos_axum::render_app_async_with_context(provide_all, move || shell(&page.assets))(request)
+    }
+}
+
+/// Required by leptos' router; every path of this console is known without it.
+impl FromRef<Console> for LeptosOptions {
+    fn from_ref(_: &Console) -> Self {
+        Self::builder().output_name("farebox").build()
+    }
+}
+
+/// The routes of every page and server function. Walks the whole app: once per process.
+fn route_list() -> Vec<AxumRouteListing> {
+    leptos_axum::generate_route_list(App)
+}
+
+/// Every page, form and server function. Sessions, cross-site protection and files are layered around it by the binary.
+pub fn router(console: &Console) -> Router {
+    let assets = console.assets.clone();
+    Router::new()
+        .leptos_routes(console, route_list(), move || shell(&assets))
+        .route("/", get(home))
+        .route("/dashboard", get(home))
+        .route("/login", post(pages::login::post::sign_in))
+        .route("/signup", post(pages::signup::post::sign_up))
+        .route("/logout", post(pages::login::post::sign_out))
+        .route("/theme", post(visitor::choose_theme))
+        .route("/billing", post(pages::billing::post::top_up))
+        .route("/keys", post(pages::keys::post::revoke))
+        .route("/keys/new", post(pages::keys::post::create))
+        .route("/admin/pricing", post(pages::admin_pricing::post::publish))
+        .route("/admin/customers/{id}", post(pages::admin_customers::post::credit))
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(console.clone(), visitor::identify))
+        .layer(middleware::from_fn(tidy::tidy))
+        .with_state(console.clone())
+}
+
+/// Where a visitor belongs.
+async fn home(visitor: Visitor) -> Redirect {
+    Redirect::to(visitor.visit.home())
+}
+
+async fn not_found(State(console): State<Console>, request: Request<Body>) -> Response {
+    let is_api = request.uri().path().starts_with("/api/");
+    if is_api {
+        return (axum::http::StatusCode::NOT_FOUND, "There is nothing at this address.\n").into_response();
+    }
+    console.render(|| {}, request).await
+}
+
+/// The visitor of the request that is being rendered. While routes are listed there is none.
+pub(crate) fn current_visit() -> Visit {
+    use_context::<http::request::Parts>()
+        .and_then(|parts| parts.extensions.get::<Visitor>().map(|visitor| visitor.visit.clone()))
+        .unwrap_or_default()
+}

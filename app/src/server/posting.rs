@@ -1,0 +1,216 @@
+//! A form on its way in, and the three ways out: on to the next page, back to its own page with what is wrong, or to why nothing was done.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Form as Body,
+    body::Body as HttpBody,
+    extract::{FromRequest, Request},
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use chrono::TimeDelta;
+use leptos::prelude::provide_context;
+use uuid::Uuid;
+
+use super::{Caller, Console, Visitor};
+use crate::{
+    error::ConsoleError,
+    pages::keys::FreshKey,
+    parts::form::{Form, ONCE, Problem},
+};
+
+/// What a page that answers a POST shows besides itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Posted {
+    /// Its form, as it came back.
+    pub(crate) form: Form,
+    /// A key that was just made.
+    pub(crate) fresh_key: Option<FreshKey>,
+    /// Why nothing was done.
+    pub(crate) failure: Option<ConsoleError>,
+}
+
+/// A posted form, its sender, and the page it came from.
+pub(crate) struct Posting {
+    pub(crate) console: Console,
+    pub(crate) visitor: Visitor,
+    fields: BTreeMap<String, String>,
+    parts: Parts,
+}
+
+/// Why a form did nothing.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Something in it is wrong; the page comes back with it.
+    Form(StatusCode, Problem),
+    /// Too many tries.
+    TooMany(TimeDelta),
+    /// It could not be done at all.
+    Failure(ConsoleError),
+}
+
+impl Refusal {
+    /// A field is wrong.
+    pub(crate) fn field(field: &str, message: impl Into<String>) -> Self {
+        Self::Form(StatusCode::UNPROCESSABLE_ENTITY, Problem::new(field, message))
+    }
+}
+
+impl From<ConsoleError> for Refusal {
+    fn from(error: ConsoleError) -> Self {
+        Self::Failure(error)
+    }
+}
+
+impl From<ledger::Error> for Refusal {
+    fn from(error: ledger::Error) -> Self {
+        match error {
+            ledger::Error::Invalid { field, problem } => Self::field(field, sentence(&problem)),
+            ledger::Error::IdempotencyConflict => Self::Form(
+                StatusCode::CONFLICT,
+                Problem::new(
+                    "",
+                    "This form was already sent with other contents, and that was done. Look at the page before you send it again.",
+                ),
+            ),
+            other => Self::Failure(other.into()),
+        }
+    }
+}
+
+/// The ledger's problems are written to follow a field's name; on a page they stand alone.
+pub(crate) fn sentence(problem: &str) -> String {
+    let mut letters = problem.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
+
+impl Posting {
+    /// A field's text without the space around it; empty when there is no such field.
+    pub(crate) fn text(&self, field: &str) -> &str {
+        self.raw(field).trim()
+    }
+
+    /// A field exactly as typed: passwords may begin with a space.
+    pub(crate) fn raw(&self, field: &str) -> &str {
+        self.fields.get(field).map_or("", String::as_str)
+    }
+
+    /// The id that makes this form act once.
+    pub(crate) fn once(&self) -> Result<Uuid, Refusal> {
+        let malformed = || ConsoleError::Invalid("The form is incomplete. Load the page again and send it from there.".to_owned());
+        self.text(ONCE).parse().map_err(|_| malformed().into())
+    }
+
+    /// Who sent it.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller { console: self.console.clone(), visitor: self.visitor.clone() }
+    }
+
+    /// The path and query of the page that it was sent from, which `Referrer-Policy: same-origin` tells us.
+    pub(crate) fn came_from(&self) -> String {
+        let referer = self.parts.headers.get(header::REFERER).and_then(|value| value.to_str().ok());
+        let path =
+            referer.and_then(|address| address.parse::<http::Uri>().ok()).and_then(|uri| uri.path_and_query().map(ToString::to_string));
+        path.filter(|path| is_local(path)).unwrap_or_else(|| "/".to_owned())
+    }
+
+    /// The answer of a form: where it leads, or the page again.
+    pub(crate) async fn answer(self, outcome: Result<Response, Refusal>) -> Response {
+        match outcome {
+            Ok(response) => response,
+            Err(Refusal::Form(status, problem)) => self.refuse(status, problem).await,
+            Err(Refusal::TooMany(wait)) => self.slow_down(wait).await,
+            Err(Refusal::Failure(ConsoleError::SignIn)) => {
+                let here = self.came_from();
+                see_other(&sign_in_address(&here))
+            }
+            Err(Refusal::Failure(error)) => {
+                let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                self.render(status, Posted { failure: Some(error), ..Posted::default() }).await
+            }
+        }
+    }
+
+    async fn refuse(self, status: StatusCode, mut problem: Problem) -> Response {
+        if !problem.field.is_empty() && !self.fields.contains_key(&problem.field) {
+            problem = Problem::new("", format!("{}: {}", problem.field, problem.message));
+        }
+        // A form that was already used for something else needs a new id; one that did nothing keeps its own.
+        let once = if status == StatusCode::CONFLICT { self.caller().new_id().to_string() } else { self.text(ONCE).to_owned() };
+        let typed =
+            self.fields.iter().filter(|(name, _)| !name.contains("password")).map(|(name, text)| (name.clone(), text.clone())).collect();
+        self.render(status, Posted { form: Form { once, typed, problem: Some(problem) }, ..Posted::default() }).await
+    }
+
+    async fn slow_down(self, wait: TimeDelta) -> Response {
+        let seconds = wait.num_seconds().max(1);
+        let message = format!("Too many attempts. Try again in {} minutes.", (seconds + 59) / 60);
+        let mut response = self.refuse(StatusCode::TOO_MANY_REQUESTS, Problem::new("", message)).await;
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+    }
+
+    /// Its own page, in answer to it.
+    pub(crate) async fn render(self, status: StatusCode, posted: Posted) -> Response {
+        let request = Request::from_parts(self.parts, HttpBody::empty());
+        let mut response = self.console.render(move || provide_context(posted.clone()), request).await;
+        // A redirect to the sign-in stays one.
+        if !response.status().is_redirection() {
+            *response.status_mut() = status;
+        }
+        response
+    }
+}
+
+impl FromRequest<Console> for Posting {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, console: &Console) -> Result<Self, Response> {
+        if let Some(outage) = request.extensions().get::<ConsoleError>() {
+            return Err((StatusCode::SERVICE_UNAVAILABLE, format!("{outage}\n")).into_response());
+        }
+        let (parts, body) = request.into_parts();
+        let request = Request::from_parts(parts.clone(), body);
+        let Body(fields) = Body::<BTreeMap<String, String>>::from_request(request, console).await.map_err(IntoResponse::into_response)?;
+        let Some(visitor) = parts.extensions.get::<Visitor>().cloned() else {
+            return Err(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        };
+        Ok(Self { console: console.clone(), visitor, fields, parts })
+    }
+}
+
+/// On to another page, by GET.
+pub(crate) fn see_other(to: &str) -> Response {
+    axum::response::Redirect::to(to).into_response()
+}
+
+/// The sign-in page that leads back here.
+pub(crate) fn sign_in_address(here: &str) -> String {
+    if here == "/" { "/login".to_owned() } else { format!("/login?next={}", encode(here)) }
+}
+
+/// Whether an address stays on this console: browsers read `//host` and `/\host` as another machine.
+pub(crate) fn is_local(path: &str) -> bool {
+    path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') && !path.chars().any(char::is_control)
+}
+
+fn encode(text: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    text.bytes().map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_in_leads_back_but_never_away() {
+        assert_eq!(sign_in_address("/calls?model=a b"), "/login?next=/calls%3Fmodel%3Da%20b");
+        for away in ["//evil.example", "/\\evil.example", "https://evil.example", "", "/a\nb"] {
+            assert!(!is_local(away), "{away}");
+        }
+        assert!(is_local("/usage?range=7d"));
+    }
+}

@@ -1,0 +1,87 @@
+//! What an address asks of a page, and what becomes of an address that makes no sense.
+
+use domain::{filter::FilterError, id::JournalId};
+use http::StatusCode;
+
+use super::{page_status, sentence};
+use crate::{
+    error::ConsoleError,
+    parts::form::{Form, Problem},
+};
+
+/// Postings on a page of a journal.
+pub(crate) const JOURNAL_PAGE: i64 = 25;
+
+/// The fields of the filter bar.
+const FILTER_FIELDS: [&str; 6] = ["from", "to", "key", "model", "status", "stream"];
+
+/// A parameter of a query; empty is absent.
+pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes()).find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.into_owned())
+}
+
+/// The filter that a query asked for. When it makes no sense, the page shows its form as it was filled in, under status 400.
+pub(crate) fn filter_or_default<F: Default>(parsed: Result<F, FilterError>, query: &str) -> (F, Form) {
+    match parsed {
+        Ok(filter) => (filter, Form::default()),
+        Err(error) => {
+            page_status(StatusCode::BAD_REQUEST);
+            (F::default(), bad_form(&error, query))
+        }
+    }
+}
+
+fn bad_form(error: &FilterError, query: &str) -> Form {
+    let problem = sentence(&error.problem);
+    // What has no field of its own, as in an address that somebody wrote by hand, is said above the form.
+    let problem = if FILTER_FIELDS.contains(&error.field) {
+        Problem::new(error.field, problem)
+    } else {
+        Problem::new("", format!("{}: {problem}", sentence(error.field).trim_end_matches('.')))
+    };
+    let typed = form_urlencoded::parse(query.trim_start_matches('?').as_bytes()).into_owned().collect();
+    Form { typed, problem: Some(problem), ..Form::default() }
+}
+
+/// Where a page of a journal begins: after this posting, going back.
+pub(crate) fn journal_cursor(query: &str) -> Result<Option<JournalId>, ConsoleError> {
+    let malformed = |_| ConsoleError::Invalid("This page of the journal does not exist. Start again from the first one.".to_owned());
+    parameter(query, "before").map(|id| id.parse().map_err(malformed)).transpose()
+}
+
+/// The posting that a form just made, with whether it had been made before: `done=<id>&again=yes`.
+pub(crate) fn journal_done(query: &str) -> Option<(JournalId, bool)> {
+    let id = parameter(query, "done")?.parse().ok()?;
+    Some((id, parameter(query, "again").is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::filter::CallFilter;
+    use leptos::prelude::*;
+
+    use super::*;
+    use crate::parts::filter::FilterBar;
+
+    #[test]
+    fn a_bad_filter_comes_back_as_it_was_typed_with_the_problem_at_its_field() {
+        let query = "range=custom&from=2026-02-30&to=2026-03-01&model=a%2Fb";
+        let form = bad_form(&CallFilter::from_query(query).unwrap_err(), query);
+        assert_eq!((form.typed("from"), form.typed("model")), (Some("2026-02-30"), Some("a/b")));
+        assert!(form.problem_at("from").unwrap().contains("is not a date"));
+        let html = Owner::new().with(|| {
+            let filter = CallFilter::default();
+            let href = |filter: &CallFilter| filter.to_query();
+            FilterBar { path: "/calls", filter: &filter, form: &form, keys: &[], models: &[], kept: vec![], href: &href }.view().to_html()
+        });
+        assert!(html.contains("aria-invalid=\"true\"") && html.contains("2026-02-30"), "{html}");
+    }
+
+    #[test]
+    fn what_has_no_field_is_said_above_the_form() {
+        let form = bad_form(&CallFilter::from_query("range=yesterday").unwrap_err(), "range=yesterday");
+        let problem = form.problem.unwrap();
+        assert!(problem.field.is_empty() && problem.message.starts_with("Range: "), "{}", problem.message);
+    }
+}

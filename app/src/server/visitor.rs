@@ -1,0 +1,189 @@
+//! From a request to its visitor. This is the one place that takes the session apart.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts, Request, State},
+    http::{HeaderMap, HeaderName, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{account::Person, id::UserId};
+use serde::{Deserialize, Serialize};
+use tower_sessions::Session;
+
+use super::{Console, Posting, see_other};
+use crate::{
+    error::ConsoleError,
+    visit::{Theme, Visit},
+};
+
+/// The entry of a session that says who signed in.
+const SIGNED_IN: &str = "signed_in";
+/// However busy, a session ends after this.
+const LIFETIME: TimeDelta = TimeDelta::days(30);
+/// A session's idle time is counted from its last save; this often is exact enough.
+const TOUCH_EVERY: TimeDelta = TimeDelta::hours(1);
+
+const THEME_COOKIE: &str = "theme";
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What a session holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedIn {
+    /// Who.
+    user: UserId,
+    /// Since when.
+    since: DateTime<Utc>,
+    /// When the session was last saved.
+    seen: DateTime<Utc>,
+}
+
+impl SignedIn {
+    /// Who a session's data belongs to, for a store that ends sessions by user.
+    #[must_use]
+    pub fn user_of(data: &HashMap<String, serde_json::Value>) -> Option<UserId> {
+        data.get(SIGNED_IN).and_then(|value| Self::deserialize(value).ok()).map(|signed_in| signed_in.user)
+    }
+}
+
+/// A request's visitor, with what only the server knows of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Visitor {
+    /// What their pages show of them.
+    pub(crate) visit: Visit,
+    /// When the request came: the one clock reading that everything in it uses.
+    pub(crate) now: DateTime<Utc>,
+    /// Where it came from.
+    pub(crate) address: IpAddr,
+    session: Session,
+}
+
+impl Visitor {
+    /// Signs somebody in: a new session id, so that one known before is worth nothing.
+    pub(crate) async fn sign_in(&self, user: UserId) -> Result<(), ConsoleError> {
+        let signed_in = SignedIn { user, since: self.now, seen: self.now };
+        self.session.cycle_id().await.map_err(unavailable)?;
+        self.session.insert(SIGNED_IN, signed_in).await.map_err(unavailable)
+    }
+
+    /// Ends the session.
+    pub(crate) async fn sign_out(&self) -> Result<(), ConsoleError> {
+        self.session.flush().await.map_err(unavailable)
+    }
+}
+
+fn unavailable(error: tower_sessions::session::Error) -> ConsoleError {
+    tracing::error!(%error, "the session store failed");
+    ConsoleError::Unavailable
+}
+
+/// Finds out who is calling before any page does.
+pub(super) async fn identify(State(console): State<Console>, session: Session, mut request: Request, next: Next) -> Response {
+    let now = Utc::now();
+    let person = person(&console, &session, now).await.unwrap_or_else(|error| {
+        // The page that was asked for then says so itself.
+        request.extensions_mut().insert(error);
+        None
+    });
+    let visit =
+        Visit { person, theme: theme(request.headers()), demo: console.settings.demo.is_some(), signup_open: console.settings.signup_open };
+    let address = address(&request, &console.settings.trusted_proxies);
+    request.extensions_mut().insert(Visitor { visit, now, address, session });
+    let mut response = next.run(request).await;
+    // What a page shows belongs to one person and one moment: going back must not bring up an old balance or a form that was already sent.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn person(console: &Console, session: &Session, now: DateTime<Utc>) -> Result<Option<Person>, ConsoleError> {
+    let Some(signed_in) = session.get::<SignedIn>(SIGNED_IN).await.map_err(unavailable)? else { return Ok(None) };
+    let person = match console.ledger.person(signed_in.user).await {
+        Ok(person) if now < signed_in.since + LIFETIME => person,
+        Ok(_) | Err(ledger::Error::NotFound) => {
+            session.flush().await.map_err(unavailable)?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if now >= signed_in.seen + TOUCH_EVERY {
+        session.insert(SIGNED_IN, SignedIn { seen: now, ..signed_in }).await.map_err(unavailable)?;
+    }
+    Ok(Some(person))
+}
+
+fn theme(headers: &HeaderMap) -> Theme {
+    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == THEME_COOKIE).map(|(_, value)| Theme::named(value)).unwrap_or_default()
+}
+
+/// The peer; behind a trusted proxy, the last address in `X-Forwarded-For` that is not a trusted proxy itself.
+fn address(request: &Request, trusted: &[IpAddr]) -> IpAddr {
+    let peer =
+        request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical());
+    if !trusted.contains(&peer) {
+        return peer;
+    }
+    let lines = request.headers().get_all(FORWARDED_FOR).into_iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<IpAddr> = lines.flat_map(|line| line.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+    hops.into_iter().rev().find(|hop| !trusted.contains(hop)).unwrap_or(peer)
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        #[expect(clippy::expect_used, reason = "`identify` wraps every route; without it nothing would be safe to serve")]
+        let visitor = parts.extensions.get::<Self>().cloned().expect("the visitor was identified");
+        Ok(visitor)
+    }
+}
+
+/// Keeps a choice of colours, and leads back to where it was made.
+pub(super) async fn choose_theme(posting: Posting) -> Response {
+    let theme = Theme::named(posting.text("theme"));
+    let secure = if posting.console.settings.console_url.starts_with("https:") { "; Secure" } else { "" };
+    let cookie = format!("{THEME_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax{secure}", theme.name());
+    ([(header::SET_COOKIE, cookie)], see_other(&posting.came_from())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use axum::body::Body;
+
+    use super::*;
+
+    fn request(peer: &str, forwarded: &str) -> Request {
+        let mut request = Request::builder().header(FORWARDED_FOR, forwarded).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
+        request
+    }
+
+    #[test]
+    fn forwarded_addresses_are_believed_from_trusted_proxies_only() {
+        let trusted = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
+        for (peer, forwarded, address_found) in [
+            ("192.0.2.7", "198.51.100.1", "192.0.2.7"),
+            ("10.0.0.1", "203.0.113.9, 198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+            ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ] {
+            assert_eq!(address(&request(peer, forwarded), &trusted).to_string(), address_found);
+        }
+    }
+
+    #[test]
+    fn the_theme_is_read_from_among_other_cookies() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, "id=x; theme=dark; other=light".parse().unwrap());
+        assert_eq!(theme(&headers), Theme::Dark);
+        assert_eq!(theme(&HeaderMap::new()), Theme::System);
+    }
+}
