@@ -1,0 +1,14 @@
+// Where Chromium is: $CHROMIUM_PATH, the system's, or Playwright's own. Set-up runs this file to see whether there is one.
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { chromium } from "@playwright/test";
+
+const candidates = [process.env.CHROMIUM_PATH, "/usr/bin/chromium", chromium.executablePath()];
+
+/** The path of an executable Chromium, or undefined where there is none. */
+export const chromiumPath = candidates.find((path) => path && existsSync(path));
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (!chromiumPath) process.exit(1);
+  console.log(chromiumPath);
+}

@@ -1,0 +1,45 @@
+import { defineConfig, devices, type Project } from "@playwright/test";
+import { chromiumPath } from "./chromium.mjs";
+
+/** Every page spec runs four times: as people with and without JavaScript see it, in light and in dark. */
+const pages: Project[] = [true, false].flatMap((javaScriptEnabled) =>
+  (["light", "dark"] as const).map((colorScheme) => ({
+    name: `${javaScriptEnabled ? "js" : "no-js"} ${colorScheme}`,
+    testIgnore: "sdk.spec.ts",
+    // What only a script can do is claimed only where one runs.
+    grepInvert: javaScriptEnabled ? [] : /@script/,
+    // The SDK specs compare balances: nothing else may spend meanwhile.
+    dependencies: ["sdk"],
+    use: { javaScriptEnabled, colorScheme },
+  })),
+);
+
+export default defineConfig({
+  testDir: "tests",
+  globalSetup: "./farebox.ts",
+  forbidOnly: Boolean(process.env.CI),
+  fullyParallel: true,
+  workers: 2,
+  timeout: 30_000,
+  reporter: [["list"], ["./summary.ts"]],
+  use: {
+    ...devices["Desktop Chrome"],
+    trace: "retain-on-failure",
+    screenshot: "only-on-failure",
+    launchOptions: {
+      ...(chromiumPath && { executablePath: chromiumPath }),
+      args: [
+        // Chromium refuses to run its sandbox as root, which containers often are.
+        ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        // Nothing but the pages under test goes over the network.
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    },
+  },
+  projects: [{ name: "sdk", testMatch: "sdk.spec.ts" }, ...pages],
+});

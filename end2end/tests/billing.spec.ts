@@ -1,0 +1,145 @@
+// `/billing`: balance, books and top-up. Money moves once, and every page says the same of it.
+import type { Page } from "@playwright/test";
+import { createKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
+import { amount, cell, column, headline, readTable, sum, tableOf, type Row } from "./figures.ts";
+import { expect, expectSound, signIn, test } from "./fixtures.ts";
+import { ask, call, credits, nanos, receipt } from "./gateway.ts";
+
+const pay = (page: Page) => page.getByRole("button", { name: "Make a test payment" });
+
+test("it is sound", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/billing");
+  await expectSound(page);
+});
+
+test("a call lowers the balance by exactly its receipt", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  await page.goto("/billing");
+  const before = amount(await headline(page, "Balance"));
+  const id = await call(ready, key, "What does a ride cost?", { stream: true });
+  await page.reload();
+  const cost = nanos((await receipt(ready, id, key)).amount);
+  expect(cost).toBeGreaterThan(0n);
+  expect(before - amount(await headline(page, "Balance"))).toBe(cost);
+
+  const [newest] = await journal(page);
+  expect(newest?.Entry).toBe("Usage");
+  expect(amount(cell(newest, "Amount"))).toBe(-cost);
+  expect(nanos((await credits(ready, key)).balance)).toBe(amount(await headline(page, "Balance")));
+});
+
+test("the journal's amounts lead from one balance to the next, over its pages", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/billing");
+  const balance = amount(await headline(page, "Balance"));
+  const newest = await journal(page);
+  await page.getByRole("link", { name: "Older" }).click();
+  await expect(page.getByRole("link", { name: "Newest" })).toBeVisible();
+  const rows = [...newest, ...(await journal(page))];
+
+  expect(rows.length).toBeGreaterThan(newest.length);
+  expect(amount(cell(rows[0], "Balance after"))).toBe(balance);
+  for (const [place, row] of rows.slice(0, -1).entries()) {
+    const before = amount(cell(rows[place + 1], "Balance after"));
+    expect(before + amount(cell(row, "Amount")), cell(row, "Posted")).toBe(amount(cell(row, "Balance after")));
+  }
+});
+
+test("the credit that is listed is the balance", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/billing");
+  const { body } = await readTable(tableOf(page, "Credit"));
+  expect(sum(column(body, "Remaining"))).toBe(amount(await headline(page, "Balance")));
+});
+
+test("a test payment says that it is one, and adds what was typed", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/billing");
+  await expect(page.getByText("Nothing has been posted yet.")).toBeVisible();
+  await expectSound(page);
+  await expect(page.getByLabel("Amount in US dollars")).toHaveAccessibleDescription(/no card, no money/);
+  await page.getByLabel("Amount in US dollars").fill("12.34");
+  await pay(page).click();
+  await expect(page.getByRole("status")).toHaveText("$12.34 added. The balance after it is $12.34.");
+  expect(await headline(page, "Balance")).toBe("$12.34");
+  expect(await headline(page, "Available")).toBe("$12.34");
+  const [row] = await journal(page);
+  expect(row).toMatchObject({ Entry: "Top-up", Amount: "$12.34", "Balance after": "$12.34" });
+  expect(row?.["What for"]).toContain("Test payment");
+});
+
+test("a double click and a reload pay once", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/billing");
+  await pay(page).dblclick();
+  await expect(page).toHaveURL(/done=/);
+  await page.reload();
+  await page.goto("/billing");
+  expect(await headline(page, "Balance")).toBe("$25.00");
+  expect(await journal(page)).toHaveLength(1);
+});
+
+test("the same form sent again pays once and says so; with another amount it is refused", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/billing");
+  const once = await page.locator("input[name=once]").inputValue();
+  const send = (units: string) => page.request.post("/billing", { form: { once, amount: units } });
+  expect(await (await send("3")).text()).toContain("$3.00 added");
+  expect(await (await send("3")).text()).toContain("counted once");
+  const conflict = await send("4");
+  expect(conflict.status()).toBe(409);
+  expect(await conflict.text()).toContain("already sent with other contents");
+  await page.reload();
+  expect(await headline(page, "Balance")).toBe("$3.00");
+});
+
+test("a call without credit is refused, says where to top up, and goes on after it", async ({ page, ready }) => {
+  await signUp(page);
+  const key = await createKey(page);
+  const refused = await ask(ready, key, "Hello");
+  expect(refused.status).toBe(429);
+  expect(refused.headers.get("x-should-retry")).toBe("false");
+  const { error } = (await refused.json()) as { error: { code: string; type: string; message: string } };
+  expect(error).toMatchObject({ code: "insufficient_quota", type: "insufficient_quota" });
+  expect(error.message).toContain(`${ready.console_url}/billing`);
+
+  await topUp(page, "1");
+  await call(ready, key, "Hello");
+});
+
+test.describe("an amount that cannot be", () => {
+  test.use({ expectedNoise: [/status of 422/] });
+
+  for (const { typed, problem } of [
+    { typed: "0.0000000001", problem: "This has more than nine decimals." },
+    { typed: "-5", problem: "Write an amount above zero." },
+    { typed: "0", problem: "Write an amount above zero." },
+    { typed: "ten", problem: "This is not a number: write it like 12.50." },
+    { typed: "99999999999", problem: "This is too large." },
+    { typed: "10000.01", problem: "A test payment is at most 10,000." },
+  ]) {
+    test(`is refused at its field, and stays there: ${typed}`, async ({ page }) => {
+      await signUp(page);
+      await page.goto("/billing");
+      const field = page.getByLabel("Amount in US dollars");
+      await field.fill(typed);
+      const answer = page.waitForResponse((response) => response.request().method() === "POST");
+      await pay(page).click();
+      expect((await answer).status()).toBe(422);
+      await expect(field).toHaveAccessibleDescription(new RegExp(problem.replaceAll(".", "\\.")));
+      await expect(field).toHaveAttribute("aria-invalid", "true");
+      await expect(field).toHaveValue(typed);
+      expect(await headline(page, "Balance")).toBe("$0.00");
+
+      await field.fill("7");
+      await pay(page).click();
+      await expect(page.getByRole("status")).toContainText("$7.00 added");
+    });
+  }
+});
+
+/** The postings on the page, newest first. */
+async function journal(page: Page): Promise<Row[]> {
+  return (await readTable(tableOf(page, "Posted"))).body;
+}

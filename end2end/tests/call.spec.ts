@@ -1,0 +1,114 @@
+// `/calls/:id`: the receipt, which anyone can recompute.
+import type { Page } from "@playwright/test";
+import { randomUUID } from "node:crypto";
+import { signUpAndPay } from "./accounts.ts";
+import { amount, cell, count, definition, readTable, tableOf } from "./figures.ts";
+import { expect, expectSound, signIn, test } from "./fixtures.ts";
+import { ask, call, nanos, receipt, requestId } from "./gateway.ts";
+
+/** Decimals of an amount before its rounding. */
+const EXACT_PLACES = 16;
+const EXACT_PER_NANO = 10n ** 7n;
+
+test("a receipt is sound", async ({ page }) => {
+  await openNewest(page, "/calls?range=last-month");
+  await expectSound(page);
+});
+
+test("it can be recomputed from its own lines, and says what the API says", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  // A prompt that was seen a moment ago comes from the upstream's cache, at a price of its own.
+  const prompt = `${randomUUID()} ${"Tell me everything about turnstiles. ".repeat(40)}`;
+  const ids = [await call(ready, key, prompt), await call(ready, key, prompt, { stream: true })];
+  for (const [index, id] of ids.entries()) {
+    await page.goto(`/calls/${id}`);
+    const total = await recompute(page);
+    const api = await receipt(ready, id, key);
+    expect(total).toBe(nanos(api.amount));
+    const { body } = await readTable(tableOf(page, "Item"));
+    const cached = body.find((line) => line.Item === "Prompt tokens, read from cache");
+    expect(count(cached?.Tokens ?? "0") > 0n, "tokens from the cache").toBe(index === 1);
+    expect(body.map((line) => [count(cell(line, "Tokens")), amount(cell(line, "Price per 1K"))])).toEqual(
+      api.lines.map((line) => [BigInt(line.tokens), nanos(line.per_1k)]),
+    );
+    for (const [term, tokens] of [
+      ["Prompt tokens", api.usage.prompt_tokens],
+      ["Completion tokens", api.usage.completion_tokens],
+      ["Total tokens", api.usage.total_tokens],
+    ] as const) {
+      const region = page.getByRole("region", { name: "Particulars" });
+      expect(count(await definition(region, term).innerText()), term).toBe(BigInt(tokens));
+    }
+    const raw = await page.getByRole("region", { name: "What the upstream sent" }).innerText();
+    expect(JSON.parse(raw)).toMatchObject(api.usage);
+  }
+});
+
+test("what was held is charged or given back", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  await page.goto(`/calls/${await call(ready, key)}`);
+  const total = await recompute(page);
+  const pairs = page.getByRole("article", { name: "Receipt" });
+  const said = async (term: string) => amount(await definition(pairs, term).innerText());
+  expect(await said("Paid from: Prepaid balance")).toBe(total);
+  expect((await said("Held while it ran")) - (await said("Given back at its end"))).toBe(total);
+});
+
+test("a call is priced by the price of its day, not by today's", async ({ page }) => {
+  const before = await pricesOfACall(page, 80);
+  const after = await pricesOfACall(page, 20);
+  expect(before).not.toEqual(after);
+});
+
+test("a client that left pays for what the upstream counted, and its receipt says so", async ({ page }) => {
+  await openNewest(page, "/calls?range=last-month&status=client_left");
+  await expect(page.getByText(/The client left before the end/)).toBeVisible();
+  expect(await recompute(page)).toBeGreaterThan(0n);
+  await expectSound(page);
+});
+
+test("a call that failed upstream costs nothing, and its receipt says why", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  const response = await ask(ready, key, "error 503");
+  expect(response.status, await response.text()).toBe(503);
+  await page.goto(`/calls/${requestId(response)}`);
+  await expect(page.getByText(/The upstream failed before any output/)).toBeVisible();
+  await expect(definition(page, "Status")).toHaveText("Upstream error (upstream answered 503)");
+  await expect(definition(page, "Total")).toHaveText("$0.00");
+  await expectSound(page);
+});
+
+/** Does the sum with integers, as whoever doubts it would, and returns the total in nanos. */
+async function recompute(page: Page): Promise<bigint> {
+  const { body } = await readTable(tableOf(page, "Item"));
+  let exact = 0n;
+  for (const line of body) {
+    const charged = amount(cell(line, "Amount"), EXACT_PLACES);
+    // Nanos per 1,000 tokens.
+    const per1k = amount(cell(line, "Price per 1K"));
+    expect(charged, cell(line, "Item")).toBe((count(cell(line, "Tokens")) * per1k * EXACT_PER_NANO) / 1000n);
+    exact += charged;
+  }
+  // Half up, once, last.
+  const total = (exact + EXACT_PER_NANO / 2n) / EXACT_PER_NANO;
+  expect(amount(await definition(page, "Total").innerText())).toBe(total);
+  return total;
+}
+
+/** Opens the first call of a log that the demo's customer sees. */
+async function openNewest(page: Page, log: string): Promise<void> {
+  await signIn(page, "customer");
+  await page.goto(log);
+  await tableOf(page, "Time").getByRole("rowheader").getByRole("link").first().click();
+  await expect(page.getByRole("article", { name: "Receipt" })).toBeVisible();
+}
+
+/** What a call to one model paid per 1K that many days ago; the demo's prices changed 40 days ago. */
+async function pricesOfACall(page: Page, daysAgo: number): Promise<Record<string, string>> {
+  const day = new Date(Date.now() - daysAgo * 86_400_000).toISOString().slice(0, 10);
+  await openNewest(page, `/calls?range=custom&from=${day}&to=${day}&model=demo-mini&status=ok`);
+  await recompute(page);
+  const { body } = await readTable(tableOf(page, "Item"));
+  const plain = body.filter((line) => !line.Item?.includes("cache"));
+  return Object.fromEntries(plain.map((line) => [cell(line, "Item"), cell(line, "Price per 1K")]));
+}

@@ -1,0 +1,162 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import { expect, test as base, type BrowserContext, type Page } from "@playwright/test";
+import { readReady, type Ready } from "../ready.ts";
+
+export { expect } from "@playwright/test";
+
+interface Options {
+  /** Console messages that a test provokes on purpose, such as the browser's own line about a status of 404. */
+  expectedNoise: RegExp[];
+}
+
+interface WorkerFixtures {
+  /** Where the farebox under test listens, and who can sign in. */
+  ready: Ready;
+}
+
+/** Playwright's `test` against the farebox of this run; with JavaScript on, a page that complains fails its test. */
+export const test = base.extend<Options, WorkerFixtures>({
+  expectedNoise: [[], { option: true }],
+
+  ready: [async ({}, use) => use(readReady()), { scope: "worker" }],
+
+  baseURL: async ({ ready }, use) => use(ready.console_url),
+
+  page: async ({ page, javaScriptEnabled, expectedNoise }, use) => {
+    const complaints: string[] = [];
+    if (javaScriptEnabled) {
+      page.on("pageerror", (error) => complaints.push(`uncaught: ${error.stack ?? error.message}`));
+      page.on("console", (message) => {
+        if (["error", "warning"].includes(message.type())) {
+          complaints.push(`${message.type()}: ${message.text()} (${message.location().url})`);
+        }
+      });
+      await watchHydration(page);
+    }
+    await use(page);
+    if (javaScriptEnabled) await hydrated(page);
+    const unexpected = complaints.filter((line) => !expectedNoise.some((pattern) => pattern.test(line)));
+    expect(unexpected, "the browser's console stays silent").toEqual([]);
+  },
+});
+
+declare global {
+  interface Window {
+    /** Set once the wasm of the page has run. */
+    fareboxHydrated?: true;
+  }
+}
+
+/** Notes when the wasm takes over: hydration runs at once when it has been compiled, so one task later it is done. */
+async function watchHydration(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const compile = WebAssembly.instantiateStreaming.bind(WebAssembly);
+    WebAssembly.instantiateStreaming = async (source, imports) => {
+      const wasm = await compile(source, imports);
+      setTimeout(() => (window.fareboxHydrated = true));
+      return wasm;
+    };
+  });
+}
+
+/** Waits until the page's script has taken over, if it has one. For claims about what only a script does. */
+export async function hydrated(page: Page): Promise<void> {
+  const isDone = () => window.fareboxHydrated || !document.querySelector("script[type=module]");
+  await page.waitForFunction(isDone, undefined, { timeout: 10_000 });
+}
+
+/** The people whom demo mode knows. */
+export type Who = "customer" | "operator";
+
+type Cookies = Awaited<ReturnType<BrowserContext["cookies"]>>;
+const sessions = new Map<Who, Cookies>();
+
+/** Signs in through the form at `/login`, in a session of its own: for tests of signing in and out. */
+export async function signInWithForm(page: Page, who: Who): Promise<void> {
+  const { email, password } = readReady()[who];
+  await page.goto("/login");
+  await page.locator('input[name="email"]').fill(email);
+  await page.locator('input[name="password"]').fill(password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await expect(page).not.toHaveURL(/\/login/);
+}
+
+/** Signs in once per worker and shares that session, since password hashing is slow and sign-in is throttled.
+ *  Leaves the page on the person's home. A test that signs out takes `signInWithForm` instead. */
+export async function signIn(page: Page, who: Who): Promise<void> {
+  const cookies = sessions.get(who);
+  if (cookies) {
+    await page.context().addCookies(cookies);
+    await page.goto("/");
+    return;
+  }
+  await signInWithForm(page, who);
+  sessions.set(who, await page.context().cookies());
+}
+
+/** How large a phone is, in CSS pixels. */
+export const PHONE = { width: 390, height: 844 };
+
+/** What every page owes its reader: it says that this is a demo, what it is, nothing on it is in anybody's way, and on a phone it scrolls in
+ *  one direction only. */
+export async function expectSound(page: Page): Promise<void> {
+  await expect(page).toHaveTitle(/^\S.* · Farebox$/);
+  await expect(page.getByRole("complementary", { name: "Demo" })).toBeVisible();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
+  await expectAccessible(page);
+
+  const desktop = page.viewportSize();
+  await page.setViewportSize(PHONE);
+  await expectNoSidewaysScroll(page);
+  await expectAccessible(page);
+  if (desktop) await page.setViewportSize(desktop);
+}
+
+/** Nothing reaches beyond the right edge. What does is named, since a screenshot rarely shows it. */
+export async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  const overhang = await page.evaluate(() => {
+    const root = document.documentElement;
+    if (root.scrollWidth <= window.innerWidth) return [];
+    const isWide = (element: Element) => element.getBoundingClientRect().right > window.innerWidth + 1;
+    const widest = [...document.body.querySelectorAll("*")].filter(isWide).map((element) => element.outerHTML.slice(0, 120));
+    return [`${root.scrollWidth} px wide`, ...widest.slice(0, 5)];
+  });
+  expect(overhang, `${page.url()} on a phone`).toEqual([]);
+}
+
+/** axe finds nothing against WCAG 2.2 AA on the page as it stands. */
+export async function expectAccessible(page: Page): Promise<void> {
+  const scripted = test.info().project.use.javaScriptEnabled !== false;
+  const subject = scripted ? page : await scriptableCopy(page);
+  const { violations } = await new AxeBuilder({ page: subject })
+    .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"])
+    .analyze();
+  if (subject !== page) await subject.context().close();
+
+  const findings = violations.flatMap(({ id, help, nodes }) =>
+    nodes.map((node) => `${id}: ${help}\n  ${node.html}\n  ${node.failureSummary ?? ""}`),
+  );
+  expect(findings, `axe on ${page.url()}`).toEqual([]);
+}
+
+/** axe needs timers, which stand still where JavaScript is off: it looks at a copy of the page as it was rendered,
+ *  with styles but without the page's own scripts, so that nothing hydrates. */
+async function scriptableCopy(page: Page): Promise<Page> {
+  const browser = page.context().browser();
+  if (!browser) throw new Error("the page belongs to no browser");
+  const context = await browser.newContext({
+    javaScriptEnabled: true,
+    colorScheme: test.info().project.use.colorScheme ?? "light",
+    viewport: page.viewportSize(),
+    storageState: await page.context().storageState(),
+  });
+  const copy = await context.newPage();
+  const url = page.url().split("#")[0] ?? "";
+  const body = await page.content();
+  await copy.route("**", (route) => {
+    if (route.request().url() === url) return route.fulfill({ contentType: "text/html; charset=utf-8", body });
+    return route.request().resourceType() === "stylesheet" ? route.continue() : route.abort();
+  });
+  await copy.goto(url);
+  return copy;
+}

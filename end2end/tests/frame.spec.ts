@@ -1,0 +1,127 @@
+// What surrounds every page: the way around, on any screen, and the choice of colours.
+import type { Page } from "@playwright/test";
+import { expect, expectNoSidewaysScroll, hydrated, PHONE, signIn, test, type Who } from "./fixtures.ts";
+
+const WAYS: Record<Who, { name: string; path: string; heading: string }[]> = {
+  customer: [
+    { name: "Usage", path: "/usage", heading: "Usage" },
+    { name: "Calls", path: "/calls", heading: "Calls" },
+    { name: "Keys", path: "/keys", heading: "Keys" },
+    { name: "Billing", path: "/billing", heading: "Billing" },
+    { name: "Pricing", path: "/pricing", heading: "Pricing" },
+  ],
+  operator: [
+    { name: "Customers", path: "/admin/customers", heading: "Customers" },
+    { name: "Prices", path: "/admin/pricing", heading: "Prices" },
+    { name: "Pricing", path: "/pricing", heading: "Pricing" },
+  ],
+};
+
+const main = (page: Page) => page.getByRole("navigation", { name: "Main" });
+
+for (const who of ["customer", "operator"] as const) {
+  for (const device of ["desktop", "phone"]) {
+    test(`the ${who} finds every page on a ${device}`, async ({ page }) => {
+      if (device === "phone") await page.setViewportSize(PHONE);
+      await signIn(page, who);
+      await expect(main(page).getByRole("link")).toHaveText(WAYS[who].map(({ name }) => name));
+      for (const { name, path, heading } of WAYS[who]) {
+        const link = main(page).getByRole("link", { name });
+        await expect(link).toBeInViewport({ ratio: 1 });
+        await link.click();
+        await expect(page).toHaveURL(path);
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText(heading);
+        await expect(main(page).locator("[aria-current=page]")).toHaveText(name);
+        await expect(page).toHaveTitle(`${heading} · Farebox`);
+        if (device === "phone") await expectNoSidewaysScroll(page);
+      }
+    });
+  }
+}
+
+test("a stranger finds the prices, the sign-in and the sign-up", async ({ page }) => {
+  await page.setViewportSize(PHONE);
+  await page.goto("/");
+  await expect(main(page).getByRole("link")).toHaveText(["Pricing"]);
+  const banner = page.getByRole("banner");
+  await expect(banner.getByRole("link", { name: "Sign in" })).toBeInViewport({ ratio: 1 });
+  await expect(banner.getByRole("link", { name: "Sign up" })).toBeInViewport({ ratio: 1 });
+});
+
+test("whatever a finger presses is large enough", async ({ page }) => {
+  await page.setViewportSize(PHONE);
+  await signIn(page, "customer");
+  for (const path of ["/usage", "/keys", "/billing"]) {
+    await page.goto(path);
+    const small = await page
+      .locator("nav a, main a.button, button, summary, select, input:not([type=hidden])")
+      .filter({ visible: true })
+      .evaluateAll((all) => all.filter((one) => one.getBoundingClientRect().height < 24).map((one) => one.outerHTML));
+    expect(small, path).toEqual([]);
+  }
+});
+
+test("the first press of Tab offers the way to the content", async ({ page }) => {
+  await page.goto("/pricing");
+  await page.keyboard.press("Tab");
+  const skip = page.getByRole("link", { name: "Skip to the content" });
+  await expect(skip).toBeFocused();
+  await expect(skip).toBeInViewport();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL("/pricing#content");
+});
+
+test("going from page to page loads no page whole", { tag: "@script" }, async ({ page }) => {
+  await signIn(page, "customer");
+  await hydrated(page);
+  let loads = 0;
+  page.on("load", () => loads++);
+  await main(page).getByRole("link", { name: "Calls" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Calls");
+  await main(page).getByRole("link", { name: "Billing" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Billing");
+  await page.goBack();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Calls");
+  expect(loads).toBe(0);
+});
+
+test("colours follow the system until they are chosen, and the choice lasts", async ({ page, colorScheme }) => {
+  await page.goto("/pricing");
+  const bySystem = await ground(page);
+  expect(isDark(bySystem)).toBe(colorScheme === "dark");
+
+  const other = colorScheme === "dark" ? "Light" : "Dark";
+  await page.getByRole("button", { name: other }).click();
+  await expect(page.getByRole("button", { name: other })).toHaveAttribute("aria-pressed", "true");
+  const chosen = await ground(page);
+  expect(isDark(chosen)).toBe(other === "Dark");
+  await page.reload();
+  expect(await ground(page)).toBe(chosen);
+  await page.goto("/login");
+  expect(await ground(page)).toBe(chosen);
+
+  await page.getByRole("button", { name: "System" }).click();
+  await expect(page.getByRole("button", { name: "System" })).toHaveAttribute("aria-pressed", "true");
+  expect(await ground(page)).toBe(bySystem);
+});
+
+test("choosing colours leads back to the same page", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/usage?range=last-month&group=key");
+  await page.getByRole("button", { name: "Dark" }).click();
+  await expect(page.getByRole("button", { name: "Dark" })).toHaveAttribute("aria-pressed", "true");
+  await expect(page).toHaveURL("/usage?range=last-month&group=key");
+});
+
+/** The page's background, as its red, green and blue. */
+async function ground(page: Page): Promise<string> {
+  const colour = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  expect(colour).toMatch(/^rgb\(/);
+  return colour;
+}
+
+/** Whether a colour is nearer to black than to white. */
+function isDark(colour: string): boolean {
+  const parts = colour.match(/\d+/g) ?? [];
+  return parts.every((part) => Number(part) < 128);
+}

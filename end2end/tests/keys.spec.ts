@@ -1,0 +1,146 @@
+// `/keys`: made, shown once, used, revoked.
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import type { Page } from "@playwright/test";
+import { createKey, shownKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
+import { readTable, tableOf } from "./figures.ts";
+import { expect, expectSound, hydrated, signIn, test } from "./fixtures.ts";
+import { ask, call } from "./gateway.ts";
+
+const run = promisify(execFile);
+const create = (page: Page) => page.getByRole("button", { name: "Create key" });
+
+test("the list is sound", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/keys");
+  await expectSound(page);
+});
+
+test("the form of a new key is sound, and so is the page that shows it", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/keys");
+  await expect(page.getByText("There is no key yet")).toBeVisible();
+  await page.getByRole("link", { name: "Create a key" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("New key");
+  await expectSound(page);
+  await createKey(page, "laptop");
+  await expectSound(page);
+});
+
+test("a key is shown once and works; revoked, it no longer does", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  await call(ready, key);
+
+  await page.goto("/keys");
+  expect(await page.content()).not.toContain(key);
+  const { body } = await readTable(tableOf(page, "Name"));
+  expect(body).toHaveLength(1);
+  expect(body[0]).toMatchObject({ Name: "end to end", Key: `sk-fb_…${key.slice(-4)}`, State: "Works" });
+  expect(body[0]?.["Last used"]).toContain(" from ");
+
+  await page.getByText("Revoke", { exact: true }).click();
+  await expect(page.getByText(/Calls with “end to end” are refused from then on/)).toBeVisible();
+  await expectSound(page);
+  await page.getByRole("button", { name: "Revoke end to end for good" }).click();
+  await expect(page.getByRole("status")).toContainText("“end to end” is revoked");
+  expect((await readTable(tableOf(page, "Name"))).body[0]?.State).toMatch(/^Revoked /);
+  await expect(page.getByText("Revoke", { exact: true })).toHaveCount(0);
+
+  // Every proxy knows within two seconds.
+  await expect
+    .poll(async () => (await ask(ready, key, "Hello")).status, { timeout: 2_000, intervals: [100] })
+    .toBe(401);
+});
+
+test("the snippets work as pasted", async ({ page }) => {
+  await signUp(page);
+  await topUp(page);
+  await createKey(page);
+  const snippet = (name: string) => page.getByRole("region", { name, exact: true }).innerText();
+  const answers = [
+    run("bash", ["-c", await snippet("curl")]),
+    run(".venv/bin/python", ["-c", await snippet("Python")]),
+    run("node", ["--input-type=module", "--eval", await snippet("Node")]),
+  ];
+  for (const { stdout } of await Promise.all(answers)) expect(stdout.trim()).not.toBe("");
+  await page.goto("/calls");
+  expect((await readTable(tableOf(page, "Time"))).body.map((row) => row.Status)).toEqual(["OK", "OK", "OK"]);
+});
+
+test("a double click makes one key, and shows it", async ({ page, ready }) => {
+  await signUp(page);
+  await topUp(page);
+  await page.goto("/keys/new");
+  await page.getByLabel("Name", { exact: true }).fill("twice");
+  await create(page).dblclick();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("“twice” is ready");
+  await call(ready, await shownKey(page));
+  await page.goto("/keys");
+  expect((await readTable(tableOf(page, "Name"))).body).toHaveLength(1);
+});
+
+test("a key with a last day says until when it works", async ({ page }) => {
+  await signUp(page);
+  const day = new Date(Date.now() + 5 * 86_400_000).toISOString().slice(0, 10);
+  await page.goto("/keys/new");
+  await page.getByLabel("Name", { exact: true }).fill("for a week");
+  await page.getByLabel("Last day").fill(day);
+  await create(page).click();
+  await expect(page.getByRole("status")).toContainText(/It works until .*, 00:00 UTC/);
+  await page.goto("/keys");
+  expect((await readTable(tableOf(page, "Name"))).body[0]?.State).toMatch(/^Works until /);
+});
+
+test("the key is copied by a button that says so", { tag: "@script" }, async ({ page, context, ready }) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: ready.console_url });
+  await signUp(page);
+  const key = await createKey(page);
+  await page.getByRole("button", { name: "Copy the key" }).click();
+  await expect(page.getByRole("button", { name: "Copied" })).toBeVisible();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(key);
+});
+
+test("where no script runs, no button promises to copy", async ({ page, javaScriptEnabled }) => {
+  await signUp(page);
+  await createKey(page);
+  if (javaScriptEnabled) await hydrated(page);
+  const buttons = page.getByRole("button", { name: /^Copy/ });
+  await expect(buttons).toHaveCount(javaScriptEnabled ? 4 : 0);
+});
+
+test.describe("a key that cannot be", () => {
+  test.use({ expectedNoise: [/status of 422/] });
+
+  test("needs a name", async ({ page }) => {
+    await signUp(page);
+    await page.goto("/keys/new");
+    await page.getByLabel("Name", { exact: true }).fill("   ");
+    await create(page).click();
+    await expect(page.getByLabel("Name", { exact: true })).toHaveAccessibleDescription(/Write 1 to 100 characters\./);
+    await expectSound(page);
+    await page.getByLabel("Name", { exact: true }).fill("named");
+    await create(page).click();
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText("“named” is ready");
+  });
+
+  for (const [day, problem] of [
+    ["2020-01-01", "Choose a day that is still to come."],
+    ["tomorrow", "This is not a date: write it like 2027-01-31."],
+  ] as const) {
+    test(`does not last until ${day}`, async ({ page }) => {
+      await signUp(page);
+      await page.goto("/keys/new");
+      await page.getByLabel("Name", { exact: true }).fill("too late");
+      // As a browser sends it that knows no date fields.
+      await page.getByLabel("Last day").evaluate((field: HTMLInputElement) => {
+        field.type = "text";
+        field.removeAttribute("min");
+      });
+      await page.getByLabel("Last day").fill(day);
+      await create(page).click();
+      await expect(page.getByLabel("Last day")).toHaveAccessibleDescription(new RegExp(problem.replaceAll(".", "\\.")));
+      await page.goto("/keys");
+      await expect(page.getByText("There is no key yet")).toBeVisible();
+    });
+  }
+});

@@ -1,0 +1,252 @@
+// `/usage`: what was used, as figures, bars and tables that agree with each other and with every other page.
+import type { Locator, Page } from "@playwright/test";
+import { signUp, signUpAndPay } from "./accounts.ts";
+import { amount, cell, column, figure, headline, readTable, sum, tableOf } from "./figures.ts";
+import { expect, expectSound, hydrated, signIn, test } from "./fixtures.ts";
+import { call, nanos, receipt } from "./gateway.ts";
+
+// A month that is over: its figures stand still while the tests run.
+const LAST_MONTH = "/usage?range=last-month";
+const FIGURES = ["Requests", "Prompt tokens", "Completion tokens", "Total tokens", "Cost"];
+
+test("it is sound", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/usage");
+  await expectSound(page);
+});
+
+test("cards, totals and sums of rows are the same figures", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto(LAST_MONTH);
+  for (const noun of ["Model", "Key"]) {
+    const { body, foot } = await readTable(tableOf(page, noun));
+    expect(body.length, noun).toBeGreaterThan(1);
+    for (const name of FIGURES) {
+      const card = figure(await headline(page, name));
+      expect(card, name).toBeGreaterThan(0n);
+      expect(figure(cell(foot, name)), `total of ${name} per ${noun}`).toBe(card);
+      expect(sum(column(body, name)), `sum of ${name} per ${noun}`).toBe(card);
+    }
+  }
+});
+
+for (const [show, card] of [["requests", "Requests"], ["tokens", "Total tokens"]] as const) {
+  for (const group of ["model", "key", "none"]) {
+    test(`bars of ${show} split by ${group} add up to the card`, async ({ page }) => {
+      await signIn(page, "customer");
+      await page.goto(`${LAST_MONTH}&show=${show}&group=${group}`);
+      const { body, foot } = await barsAsTable(page);
+      const parts = Object.keys(body[0] ?? {}).filter((name) => name !== "Day" && name !== "Total");
+      for (const row of body) {
+        if (parts.length > 0) expect(sum(parts.map((name) => figure(cell(row, name)))), cell(row, "Day")).toBe(figure(cell(row, "Total")));
+      }
+      for (const name of [...parts, "Total"]) expect(sum(column(body, name)), name).toBe(figure(cell(foot, name)));
+      expect(figure(cell(foot, "Total"))).toBe(figure(await headline(page, card)));
+    });
+  }
+}
+
+test("the bars' cost is the card's, to six decimals", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto(LAST_MONTH);
+  const { foot } = await barsAsTable(page);
+  const micros = (amount(await headline(page, "Cost")) + 500n) / 1000n;
+  expect(amount(cell(foot, "Total"))).toBe(micros * 1000n);
+});
+
+test("a call made now is the same figure on every page", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  const ids = [await call(ready, key), await call(ready, key, "And what is a turnstile?", { stream: true })];
+  const receipts = await Promise.all(ids.map((id) => receipt(ready, id, key)));
+  const cost = sum(receipts.map((one) => nanos(one.amount)));
+
+  await page.goto("/usage");
+  expect(figure(await headline(page, "Requests"))).toBe(2n);
+  expect(figure(await headline(page, "Total tokens"))).toBe(sum(receipts.map((one) => BigInt(one.usage.total_tokens))));
+  expect(amount(await headline(page, "Cost"))).toBe(cost);
+
+  await page.goto("/calls");
+  expect(sum(column((await readTable(tableOf(page, "Time"))).body, "Cost"))).toBe(cost);
+
+  await page.goto("/keys");
+  expect(column((await readTable(tableOf(page, "Name"))).body, "Spent this month, so far")).toEqual([cost]);
+
+  await page.goto("/billing");
+  expect(amount(await headline(page, "Balance"))).toBe(amount("$5.00") - cost);
+});
+
+test("whoever has not called yet is told how to begin", async ({ page }) => {
+  await signUp(page);
+  await expect(page.getByRole("heading", { name: "No calls yet" })).toBeVisible();
+  await expectSound(page);
+  await page.getByRole("link", { name: "Create a key" }).click();
+  await expect(page).toHaveURL("/keys/new");
+});
+
+test("what is shown is in the address: it survives a reload, Back undoes it, and it can be shared", async ({ page, context }) => {
+  await signIn(page, "customer");
+  await page.goto("/usage");
+  const range = page.getByRole("navigation", { name: "Range" });
+  await expect(chosen(range)).toHaveText("30 days");
+
+  await range.getByRole("link", { name: "Last month" }).click();
+  await expect(page).toHaveURL(LAST_MONTH);
+  await expect(chosen(range)).toHaveText("Last month");
+  await page.getByRole("navigation", { name: "Split by" }).getByRole("link", { name: "Key" }).click();
+  await expect(page).toHaveURL(`${LAST_MONTH}&group=key`);
+  await page.getByRole("navigation", { name: "Show" }).getByRole("link", { name: "Requests" }).click();
+  await expect(page.getByRole("figure")).toContainText("Requests per day");
+  const shown = await everything(page);
+
+  await page.reload();
+  expect(await everything(page)).toEqual(shown);
+  const other = await context.newPage();
+  await other.goto(page.url());
+  expect(await everything(other)).toEqual(shown);
+
+  await page.goBack();
+  await page.goBack();
+  await expect(page).toHaveURL(LAST_MONTH);
+  await expect(page.getByRole("figure")).toContainText("Cost per day");
+});
+
+test("a filter narrows every figure, and can be cleared", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto(LAST_MONTH);
+  const { body } = await readTable(tableOf(page, "Model"));
+  const large = body.find((row) => row.Model === "demo-large");
+
+  await page.getByText("Filters", { exact: true }).click();
+  await page.getByLabel("Model", { exact: true }).selectOption("demo-large");
+  await page.getByRole("button", { name: "Apply" }).click();
+  await expect(page).toHaveURL(/range=last-month.*model=demo-large/);
+  for (const name of FIGURES) expect(await headline(page, name), name).toBe(cell(large, name));
+  await expect(page.getByLabel("Model", { exact: true })).toHaveValue("demo-large");
+
+  await page.getByRole("link", { name: "Clear" }).click();
+  await expect(page).toHaveURL(LAST_MONTH);
+});
+
+test("a row leads to its own figures, and these to their calls", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto(LAST_MONTH);
+  const { body } = await readTable(tableOf(page, "Key"));
+  const staging = body.find((row) => row.Key === "staging");
+  await page.getByRole("link", { name: "staging" }).click();
+  await expect(page.getByRole("figure")).toBeVisible();
+  await expect(page).toHaveURL(/key=/);
+  await expect.poll(() => headline(page, "Requests")).toBe(cell(staging, "Requests"));
+
+  await page.getByRole("link", { name: "See these calls one by one" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Calls");
+  const keys = (await readTable(tableOf(page, "Time"))).body.map((row) => row.Key);
+  expect(new Set(keys)).toEqual(new Set(["staging"]));
+});
+
+test("days without calls are bars of zero", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/usage");
+  await page.getByText("Custom range", { exact: true }).click();
+  await page.getByLabel("First day").fill("2020-02-28");
+  await page.getByLabel("Last day").fill("2020-03-01");
+  await page.getByRole("button", { name: "Show range" }).click();
+  await expect(page).toHaveURL(/range=custom.*from=2020-02-28&to=2020-03-01/);
+  const { body } = await barsAsTable(page);
+  expect(body).toEqual(["28 Feb 2020", "29 Feb 2020", "1 Mar 2020"].map((Day) => ({ Day, Total: "$0.00" })));
+});
+
+test("a range that still runs says so", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/usage?range=7d");
+  await expect(page.getByRole("main")).toContainText(/so far\. Times are UTC/);
+  const { body } = await barsAsTable(page);
+  expect(body.map((row) => cell(row, "Day").endsWith(", so far"))).toEqual([...Array<boolean>(6).fill(false), true]);
+  await page.goto(LAST_MONTH);
+  await expect(page.getByRole("main")).not.toContainText("so far");
+});
+
+test("pointing at a bar shows its figures", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto(LAST_MONTH);
+  const first = bars(page).first();
+  await expect(first.getByText("Total")).toBeHidden();
+  await first.hover();
+  await expect(first.getByText("Total")).toBeVisible();
+  const { body } = await barsAsTable(page);
+  await expect(first).toContainText(cell(body[0], "Total"));
+});
+
+test("arrow keys move between the bars, and Escape hides their figures", { tag: "@script" }, async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto(LAST_MONTH);
+  await hydrated(page);
+  const [last, before] = [bars(page).last(), bars(page).nth(-2)];
+  await last.focus();
+  await expect(last.getByText("Total")).toBeVisible();
+  await page.keyboard.press("ArrowLeft");
+  await expect(before).toBeFocused();
+  await expect(before.getByText("Total")).toBeVisible();
+  await expect(last.getByText("Total")).toBeHidden();
+  await page.keyboard.press("Escape");
+  await expect(before.getByText("Total")).toBeHidden();
+  await page.keyboard.press("ArrowRight");
+  await expect(last).toBeFocused();
+  await expect(last.getByText("Total")).toBeVisible();
+  await page.keyboard.press("Home");
+  await expect(bars(page).first()).toBeFocused();
+});
+
+test.describe("an address that makes no sense", () => {
+  test.use({ expectedNoise: [/status of 400/] });
+
+  for (const { query, field, problem } of [
+    { query: "range=custom&from=2026-02-30&to=2026-03-01", field: "First day", problem: "is not a date" },
+    { query: "range=custom&from=2026-03-02&to=2026-03-01", field: "Last day", problem: "The last day is before the first" },
+    { query: "status=fine", field: "Status", problem: '"fine" is not one of' },
+    { query: "key=mine", field: "Key", problem: "Is not the id of a key" },
+  ]) {
+    test(`says so at ${field}: ${query}`, async ({ page }) => {
+      await signIn(page, "customer");
+      const response = await page.goto(`/usage?${query}`);
+      expect(response?.status()).toBe(400);
+      const at = page.getByLabel(field, { exact: true });
+      await expect(at).toBeVisible();
+      await expect(at).toHaveAttribute("aria-invalid", "true");
+      await expect(at).toHaveAccessibleDescription(new RegExp(problem));
+      await expectSound(page);
+      await page.getByRole("link", { name: "7 days" }).click();
+      await expect(page.getByRole("figure")).toBeVisible();
+    });
+  }
+
+  test("says so above the form when no field is at fault", async ({ page }) => {
+    await signIn(page, "customer");
+    for (const query of ["range=yesterday", "group=colour", "range=custom&from=2020-01-01&to=2026-01-01&step=hour"]) {
+      const response = await page.goto(`/usage?${query}`);
+      expect(response?.status(), query).toBe(400);
+      await expect(page.getByRole("alert"), query).toBeVisible();
+    }
+  });
+});
+
+function bars(page: Page): Locator {
+  return page.getByRole("figure").getByRole("list", { name: /arrow keys/ }).getByRole("listitem");
+}
+
+/** The chart's own table. */
+async function barsAsTable(page: Page) {
+  const summary = page.getByText("Show as a table");
+  await summary.click();
+  return readTable(page.getByRole("region", { name: / as a table$/ }).getByRole("table"));
+}
+
+function chosen(tabs: Locator): Locator {
+  return tabs.locator("[aria-current]");
+}
+
+async function everything(page: Page) {
+  await expect(page.getByRole("figure")).toBeVisible();
+  const cards = await page.locator("dl.figures").innerText();
+  const tables = await Promise.all(["Model", "Key"].map((noun) => readTable(tableOf(page, noun))));
+  return { cards, tables, current: await page.locator("main [aria-current]").allInnerTexts() };
+}
