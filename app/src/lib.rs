@@ -1,8 +1,8 @@
 //! The console: what customers and operators see.
 //!
 //! The server renders every page whole, so that it is readable and usable without a script; in the browser the same code then takes over.
-//! `routes` lists the pages. A page is three files: `page.rs` (address to request), `api.rs` (request to data, behind a scope) and `view.rs`
-//! (data to HTML); where it has a form, `post.rs` answers it. Only `server` and `api` and `post` exist without a browser.
+//! `routes` lists the pages and `pages` holds them. What reads data or answers a form (`server`, each `api` and `post`) exists on the server
+//! only; everything else is pure views of data, the same on both sides.
 
 #![recursion_limit = "256"]
 
@@ -18,6 +18,7 @@ pub mod server;
 #[cfg(feature = "ssr")]
 mod shell;
 pub mod visit;
+mod wire;
 
 /// Takes over the page that the server rendered.
 #[cfg(feature = "hydrate")]

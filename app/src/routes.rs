@@ -8,32 +8,35 @@ use leptos_router::{
     path,
 };
 
-use crate::{pages, parts::frame, visit::Visit};
+use crate::{
+    pages::Page,
+    parts::{frame, page::page},
+    visit::Visit,
+};
 
 /// The console, in the browser as on the server.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
     let visit = SharedValue::new(current_visit).into_inner();
-    provide_context(visit.clone());
     view! {
         <Title formatter=|title: String| if title.is_empty() { "Farebox".to_owned() } else { format!("{title} · Farebox") }/>
         <Router>
             {frame::header(&visit)}
             <main id="content">
-                <FlatRoutes fallback=pages::not_found::page>
-                    <Route path=path!("/usage") view=pages::usage::page::page ssr=Async/>
-                    <Route path=path!("/calls") view=pages::calls::page::page ssr=Async/>
-                    <Route path=path!("/calls/:id") view=pages::call::page::page ssr=Async/>
-                    <Route path=path!("/keys") view=pages::keys::page::list ssr=Async/>
-                    <Route path=path!("/keys/new") view=pages::keys::page::new ssr=Async/>
-                    <Route path=path!("/billing") view=pages::billing::page::page ssr=Async/>
-                    <Route path=path!("/pricing") view=pages::pricing::page::page ssr=Async/>
-                    <Route path=path!("/login") view=pages::login::page::page ssr=Async/>
-                    <Route path=path!("/signup") view=pages::signup::page::page ssr=Async/>
-                    <Route path=path!("/admin/pricing") view=pages::admin_pricing::page::page ssr=Async/>
-                    <Route path=path!("/admin/customers") view=pages::admin_customers::page::list ssr=Async/>
-                    <Route path=path!("/admin/customers/:id") view=pages::admin_customers::page::one ssr=Async/>
+                <FlatRoutes fallback=|| page(Page::None)>
+                    <Route path=path!("/usage") view=|| page(Page::Usage) ssr=Async/>
+                    <Route path=path!("/calls") view=|| page(Page::Calls) ssr=Async/>
+                    <Route path=path!("/calls/:id") view=|| page(Page::Call) ssr=Async/>
+                    <Route path=path!("/keys") view=|| page(Page::Keys) ssr=Async/>
+                    <Route path=path!("/keys/new") view=|| page(Page::NewKey) ssr=Async/>
+                    <Route path=path!("/billing") view=|| page(Page::Billing) ssr=Async/>
+                    <Route path=path!("/pricing") view=|| page(Page::Pricing) ssr=Async/>
+                    <Route path=path!("/login") view=|| page(Page::Login) ssr=Async/>
+                    <Route path=path!("/signup") view=|| page(Page::Signup) ssr=Async/>
+                    <Route path=path!("/admin/pricing") view=|| page(Page::Prices) ssr=Async/>
+                    <Route path=path!("/admin/customers") view=|| page(Page::Customers) ssr=Async/>
+                    <Route path=path!("/admin/customers/:id") view=|| page(Page::Customer) ssr=Async/>
                 </FlatRoutes>
             </main>
             {frame::footer(&visit)}

@@ -1,6 +1,6 @@
 //! What every page knows of its visitor and its gateway. It travels with the page, so that browser and server draw the same frame.
 
-use domain::account::Person;
+use domain::account::{Person, Role};
 use serde::{Deserialize, Serialize};
 
 /// One request's visitor.
@@ -17,6 +17,12 @@ pub struct Visit {
 }
 
 impl Visit {
+    /// What they may do in the account they act for.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.person.as_ref().and_then(|person| person.account.as_ref()).map(|membership| membership.role)
+    }
+
     /// Where this visitor belongs: their usage, the prices they set, or the prices anyone may see.
     #[must_use]
     pub fn home(&self) -> &'static str {

@@ -132,9 +132,9 @@ test("what is no request of the console's own API is refused without a word of i
   const send = (path: string, type: string, body: string) =>
     page.request.post(path, { headers: { "content-type": type }, data: Buffer.from(body) });
   for (const answer of [
-    await send("/api/usage", "application/json", "{"),
-    await send("/api/usage", "application/json", '{"query": 5}'),
-    await send("/api/usage", "text/plain", "query"),
+    await send("/api/page", "application/json", "{"),
+    await send("/api/page", "application/json", '{"address": 5}'),
+    await send("/api/page", "text/plain", "query"),
   ]) {
     expect(answer.status()).toBeGreaterThanOrEqual(400);
     expect(answer.status()).toBeLessThan(500);
@@ -142,7 +142,7 @@ test("what is no request of the console's own API is refused without a word of i
   }
   expect((await page.request.post("/api/no-such-thing", { data: {} })).status()).toBe(404);
   await page.context().clearCookies();
-  expect((await page.request.post("/api/usage", { data: { query: "" } })).status()).toBe(401);
+  expect((await page.request.post("/api/page", { data: { address: { page: "usage", id: "", query: "" } } })).status()).toBe(401);
 });
 
 test("an address is not a way to write on a page", async ({ page }) => {

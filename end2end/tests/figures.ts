@@ -48,7 +48,8 @@ function pageOf(scope: Page | Locator): Page {
   return "page" in scope ? scope.page() : scope;
 }
 
-/** A table's cells by their column's heading. Money is given in full, as its cell has it for whoever points at it. */
+/** A table's cells by their column's heading, without the small print below them. Money is given in full, as its cell has it for whoever points
+ *  at it. */
 export type Row = Record<string, string>;
 
 /** The table whose first column bears this heading. */
@@ -63,7 +64,11 @@ export async function readTable(table: Locator): Promise<{ body: Row[]; foot: Ro
   await expect(table).toHaveCount(1);
   return table.evaluate((element) => {
     const heads = [...element.querySelectorAll("thead th")].map((head) => head.textContent?.trim() ?? "");
-    const text = (cell: Element) => cell.querySelector("data.money")?.getAttribute("title") ?? cell.textContent?.trim() ?? "";
+    const text = (cell: Element) => {
+      const copy = cell.cloneNode(true) as Element;
+      for (const note of copy.querySelectorAll(".by")) note.remove();
+      return copy.querySelector("data.money")?.getAttribute("title") ?? copy.textContent?.trim() ?? "";
+    };
     const rows = (part: string) =>
       [...element.querySelectorAll<HTMLTableRowElement>(`${part} tr`)].map((row) =>
         Object.fromEntries([...row.cells].map((cell, column) => [heads[column] ?? "", text(cell)])),

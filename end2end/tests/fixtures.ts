@@ -124,18 +124,22 @@ export async function expectNoSidewaysScroll(page: Page): Promise<void> {
   expect(overhang, `${page.url()} on a phone`).toEqual([]);
 }
 
-/** axe finds nothing against WCAG 2.2 AA on the page as it stands. */
+/** axe finds nothing against WCAG 2.2 AA on the page as it stands, in light and in dark. */
 export async function expectAccessible(page: Page): Promise<void> {
   const scripted = test.info().project.use.javaScriptEnabled !== false;
   const subject = scripted ? page : await scriptableCopy(page);
-  const { violations } = await new AxeBuilder({ page: subject })
-    .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"])
-    .analyze();
+  const findings: string[] = [];
+  for (const colorScheme of ["dark", "light"] as const) {
+    await subject.emulateMedia({ colorScheme });
+    const { violations } = await new AxeBuilder({ page: subject })
+      .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"])
+      .analyze();
+    const inWords = violations.flatMap(({ id, help, nodes }) =>
+      nodes.map((node) => `${colorScheme}: ${id}: ${help}\n  ${node.html}\n  ${node.failureSummary ?? ""}`),
+    );
+    findings.push(...inWords);
+  }
   if (subject !== page) await subject.context().close();
-
-  const findings = violations.flatMap(({ id, help, nodes }) =>
-    nodes.map((node) => `${id}: ${help}\n  ${node.html}\n  ${node.failureSummary ?? ""}`),
-  );
   expect(findings, `axe on ${page.url()}`).toEqual([]);
 }
 
@@ -146,7 +150,6 @@ async function scriptableCopy(page: Page): Promise<Page> {
   if (!browser) throw new Error("the page belongs to no browser");
   const context = await browser.newContext({
     javaScriptEnabled: true,
-    colorScheme: test.info().project.use.colorScheme ?? "light",
     viewport: page.viewportSize(),
     storageState: await page.context().storageState(),
   });

@@ -60,7 +60,8 @@ fn csrf(console_url: &str) -> CsrfLayer<fn(ProtectionError) -> Response<Body>> {
 }
 
 fn from_elsewhere(_: ProtectionError) -> Response<Body> {
-    let mut response = Response::new(Body::from("This form was sent from another site, so nothing was done. Open the console and send it from there.\n"));
+    let mut response =
+        Response::new(Body::from("This form was sent from another site, so nothing was done. Open the console and send it from there.\n"));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

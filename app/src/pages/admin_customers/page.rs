@@ -1,14 +1,34 @@
-use leptos::prelude::*;
+use domain::{
+    account::Customer,
+    billing::{Balance, JournalPage},
+    id::JournalId,
+};
+use serde::{Deserialize, Serialize};
 
-use super::{api, view};
-use crate::parts::page;
+use crate::parts::form::Form;
 
-/// `/admin/customers`.
-pub(crate) fn list() -> AnyView {
-    page::page("Customers", |address| api::customers(address.query), view::list)
+/// Everything on the list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Customers {
+    /// The customers that match.
+    pub(crate) customers: Vec<Customer>,
+    /// What was searched for.
+    pub(crate) search: String,
 }
 
-/// `/admin/customers/:id`.
-pub(crate) fn one() -> AnyView {
-    page::page("Customer", |address| api::one_customer(address.id, address.query), view::one)
+/// Everything on one customer's page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OneCustomer {
+    /// The customer.
+    pub(crate) customer: Customer,
+    /// Their credit.
+    pub(crate) balance: Balance,
+    /// Their books.
+    pub(crate) journal: JournalPage,
+    /// Whether newer postings precede them.
+    pub(crate) has_newer: bool,
+    /// The credit that was just given, with whether it had been given before.
+    pub(crate) done: Option<(JournalId, bool)>,
+    /// The credit form.
+    pub(crate) form: Form,
 }

@@ -1,7 +1,7 @@
 use domain::{account::Customer, billing::JournalPage, id::JournalId};
 use leptos::prelude::*;
 
-use super::api::{CustomerPage, CustomersPage};
+use super::page::{Customers, OneCustomer};
 use crate::parts::{
     form::{Field, Form, Tone, notice},
     journal,
@@ -16,8 +16,8 @@ use crate::parts::{
 };
 
 /// Every customer.
-pub(super) fn list(page: CustomersPage) -> AnyView {
-    let CustomersPage { customers, search } = page;
+pub(crate) fn list(page: Customers) -> AnyView {
+    let Customers { customers, search } = page;
     let find = view! {
         <form class="row-form" method="get" action="/admin/customers" role="search">
             {Field::new("search", "search", "Find by name or e-mail address").initial(search.clone()).view(&Form::default())}
@@ -59,8 +59,8 @@ fn customers_table(customers: Vec<Customer>) -> AnyView {
 }
 
 /// One customer.
-pub(super) fn one(page: CustomerPage) -> AnyView {
-    let CustomerPage { customer, balance, journal, has_newer, done, form } = page;
+pub(crate) fn one(page: OneCustomer) -> AnyView {
+    let OneCustomer { customer, balance, journal, has_newer, done, form } = page;
     let path = format!("/admin/customers/{}", customer.id);
     let done = done.and_then(|(id, again)| receipt_of(&journal, id, again));
     let suspended = (!customer.is_active).then(|| notice(Tone::Bad, "This account is suspended: its calls are refused."));

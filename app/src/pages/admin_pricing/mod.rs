@@ -1,8 +1,9 @@
 //! Prices, as operators set them.
 
+#[cfg(feature = "ssr")]
 pub(crate) mod api;
 mod fields;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
-mod view;
+pub(crate) mod view;

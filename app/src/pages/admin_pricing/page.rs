@@ -1,9 +1,32 @@
-use leptos::prelude::*;
+use chrono::{DateTime, Utc};
+use domain::{
+    catalog::{PriceVersion, PricedModel},
+    id::PriceId,
+};
+use serde::{Deserialize, Serialize};
 
-use super::{api, view};
-use crate::parts::page;
+use crate::parts::form::Form;
 
-/// `/admin/pricing`; with `?model=`, one model's prices.
-pub(crate) fn page() -> AnyView {
-    page::page("Prices", |address| api::prices(address.query), view::prices)
+/// Everything on the page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Prices {
+    /// Every model with both sides of its price.
+    pub(crate) models: Vec<PricedModel>,
+    /// The model that was chosen.
+    pub(crate) chosen: Option<Chosen>,
+    /// When the prices were read.
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// One model's prices.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Chosen {
+    /// The model, with both sides of its price.
+    pub(crate) priced: PricedModel,
+    /// Every version, newest first.
+    pub(crate) history: Vec<PriceVersion>,
+    /// The version that was just published.
+    pub(crate) published: Option<PriceId>,
+    /// The form of a new version.
+    pub(crate) form: Form,
 }

@@ -7,8 +7,8 @@ use domain::{
 use leptos::prelude::*;
 
 use super::{
-    api::{Chosen, PricesPage},
     fields,
+    page::{Chosen, Prices},
 };
 use crate::parts::{
     form::{Field, Form, Tone, choice, hidden, notice},
@@ -23,8 +23,8 @@ use crate::parts::{
 };
 
 /// Every price, or one model's.
-pub(super) fn prices(page: PricesPage) -> AnyView {
-    match page.chosen {
+pub(crate) fn prices(page: &Prices) -> AnyView {
+    match &page.chosen {
         Some(chosen) => one(chosen, page.now),
         None => list(&page.models),
     }
@@ -77,9 +77,9 @@ fn address(model: &str) -> String {
     format!("/admin/pricing?{}", fields::query(&[("model", model)]))
 }
 
-fn one(chosen: Chosen, now: DateTime<Utc>) -> AnyView {
+fn one(chosen: &Chosen, now: DateTime<Utc>) -> AnyView {
     let Chosen { priced, history, published, form } = chosen;
-    let done = history.iter().find(|version| Some(version.id) == published).map(|version| {
+    let done = history.iter().find(|version| Some(version.id) == *published).map(|version| {
         let (side, model, at) = (side(version.kind), &priced.model.name, time::second(version.effective_from));
         notice(Tone::Good, format!("Published: the {side} of {model} changes {at} UTC."))
     });
@@ -87,8 +87,8 @@ fn one(chosen: Chosen, now: DateTime<Utc>) -> AnyView {
     stack(vec![
         head(view! { <code>{priced.model.name.clone()}</code> }, about, ()),
         done.into_any(),
-        section("New version", new_version(&priced, &form, now)),
-        section("History", history_table(&history, now)),
+        section("New version", new_version(priced, form, now)),
+        section("History", history_table(history, now)),
     ])
 }
 

@@ -1,7 +1,8 @@
 //! Balance, books and top-up.
 
+#[cfg(feature = "ssr")]
 pub(crate) mod api;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
-mod view;
+pub(crate) mod view;

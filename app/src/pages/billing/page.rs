@@ -1,9 +1,35 @@
-use leptos::prelude::*;
+use domain::{
+    billing::{Balance, JournalPage},
+    id::JournalId,
+};
+use serde::{Deserialize, Serialize};
 
-use super::{api, view};
-use crate::parts::page;
+use crate::parts::form::Form;
 
-/// `/billing`.
-pub(crate) fn page() -> AnyView {
-    page::page("Billing", |address| api::billing(address.query), view::billing)
+/// Everything on the page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Billing {
+    /// The account's credit.
+    pub(crate) balance: Balance,
+    /// Its books.
+    pub(crate) journal: JournalPage,
+    /// Whether newer postings precede them.
+    pub(crate) has_newer: bool,
+    /// The top-up that was just made, with whether it had been made before.
+    pub(crate) done: Option<(JournalId, bool)>,
+    /// How credit comes in.
+    pub(crate) payment: Payment,
+    /// The top-up form.
+    pub(crate) form: Form,
+}
+
+/// How credit comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Payment {
+    /// By a payment that is none: the gateway is a demonstration.
+    Test,
+    /// By an operator: no payment provider is set up.
+    ByOperator,
+    /// The visitor's role may not move money.
+    NotAllowed,
 }

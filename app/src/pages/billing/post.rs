@@ -2,7 +2,7 @@ use axum::response::Response;
 use domain::{id::JournalId, money::Amount};
 use ledger::MoneyIn;
 
-use super::api::Payment;
+use super::page::Payment;
 use crate::{
     error::ConsoleError,
     server::{Posting, Refusal, see_other, sentence},

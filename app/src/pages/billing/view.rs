@@ -1,7 +1,7 @@
 use domain::{billing::JournalPage, id::JournalId};
 use leptos::prelude::*;
 
-use super::api::{BillingPage, Payment};
+use super::page::{Billing, Payment};
 use crate::parts::{
     form::{Field, Form, Tone, notice},
     journal,
@@ -10,8 +10,8 @@ use crate::parts::{
 };
 
 /// Credit and books.
-pub(super) fn billing(page: BillingPage) -> AnyView {
-    let BillingPage { balance, journal, has_newer, done, payment, form } = page;
+pub(crate) fn billing(page: Billing) -> AnyView {
+    let Billing { balance, journal, has_newer, done, payment, form } = page;
     let done = done.and_then(|(id, again)| receipt_of(&journal, id, again));
     stack(vec![
         head("Billing", "Prepaid: a call is admitted while what it can cost at most is available. Times are UTC.", ()),
@@ -79,7 +79,7 @@ mod tests {
             balance_after: "30".parse().unwrap(),
         };
         let journal = JournalPage { rows: vec![row], next: None };
-        let data = BillingPage {
+        let data = Billing {
             balance: Balance::default(),
             journal,
             has_newer: false,

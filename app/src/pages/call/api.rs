@@ -1,19 +1,10 @@
 use domain::call::CallDetail;
-use leptos::{prelude::*, server_fn::codec::Json};
 
-use crate::error::ConsoleError;
+use crate::{error::ConsoleError, server::Caller};
 
 /// One call of the caller's account. Somebody else's call is as unknown as none.
-#[server(prefix = "/api", endpoint = "call", input = Json)]
-pub(crate) async fn call(id: String) -> Result<CallDetail, ConsoleError> {
-    use crate::server::{Caller, answer};
-
-    answer(
-        async {
-            let reader = Caller::here()?.reader().await?;
-            let id = id.parse().map_err(|_| ConsoleError::NotFound)?;
-            Ok(reader.call(id).await?)
-        }
-        .await,
-    )
+pub(crate) async fn call(caller: &Caller, id: &str) -> Result<CallDetail, ConsoleError> {
+    let reader = caller.reader().await?;
+    let id = id.parse().map_err(|_| ConsoleError::NotFound)?;
+    Ok(reader.call(id).await?)
 }

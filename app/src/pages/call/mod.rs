@@ -1,5 +1,5 @@
 //! One call: its receipt.
 
+#[cfg(feature = "ssr")]
 pub(crate) mod api;
-pub(crate) mod page;
-mod view;
+pub(crate) mod view;

@@ -18,14 +18,14 @@ use crate::parts::{
 };
 
 /// A receipt: everything that the charge rests on, so that anyone can reach the same figure.
-pub(super) fn receipt(call: CallDetail) -> AnyView {
+pub(crate) fn receipt(call: &CallDetail) -> AnyView {
     let sheet = view! {
         <div class="receipt-page">
-            <article class="receipt" aria-label="Receipt">{stack(vec![heading(&call), lines(&call.receipt), sum(&call.receipt), paid(&call)])}</article>
-            {particulars(&call)}
+            <article class="receipt" aria-label="Receipt">{stack(vec![heading(call), lines(&call.receipt), sum(&call.receipt), paid(call)])}</article>
+            {particulars(call)}
         </div>
     };
-    stack(vec![head("Receipt", link("/calls".to_owned(), "All calls"), ()), remarks(&call), sheet.into_any(), raw(&call)])
+    stack(vec![head("Receipt", link("/calls".to_owned(), "All calls"), ()), remarks(call), sheet.into_any(), raw(call)])
 }
 
 /// What keeps the figures from speaking for themselves, in words.
@@ -217,13 +217,13 @@ mod tests {
         CallUsage::of_totals(Some(Tokens::from_sum(prompt)), Some(Tokens::from_sum(completion)), Some(Tokens::from_sum(total)))
     }
 
-    fn html(call: CallDetail) -> String {
+    fn html(call: &CallDetail) -> String {
         Owner::new().with(|| receipt(call).to_html())
     }
 
     #[test]
     fn a_receipt_shows_every_factor_and_every_digit_of_its_sum() {
-        let html = html(call(usage(12, 34, 46), 0));
+        let html = html(&call(usage(12, 34, 46), 0));
         for figure in ["$0.00015", "$0.0000018", "$0.0006", "$0.0000204", "$0.0000222", "$0.0014", "$0.0013778", "demo-mini-2026", "1.24 s"]
         {
             assert!(html.contains(figure), "{figure} is missing");
@@ -233,13 +233,13 @@ mod tests {
 
     #[test]
     fn a_discount_and_a_rounding_are_lines_of_their_own() {
-        let html = html(call(usage(1, 0, 1), 3_333));
+        let html = html(&call(usage(1, 0, 1), 3_333));
         assert!(html.contains("Discount 33.33 %") && html.contains("Rounding to nine decimals"));
     }
 
     #[test]
     fn numbers_that_disagree_are_explained_in_words() {
-        let flagged = html(call(CallUsage { flagged: true, ..usage(7, 3, 20) }, 0));
+        let flagged = html(&call(CallUsage { flagged: true, ..usage(7, 3, 20) }, 0));
         assert!(flagged.contains("contradict each other") && flagged.contains("holds 10 tokens"));
     }
 

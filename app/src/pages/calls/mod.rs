@@ -1,5 +1,6 @@
 //! The log of calls.
 
+#[cfg(feature = "ssr")]
 pub(crate) mod api;
 pub(crate) mod page;
-mod view;
+pub(crate) mod view;

@@ -1,9 +1,23 @@
-use leptos::prelude::*;
+use domain::{call::CallPage, filter::CallFilter, id::KeyId};
+use serde::{Deserialize, Serialize};
 
-use super::{api, view};
-use crate::parts::page;
+use crate::parts::form::Form;
 
-/// `/calls`.
-pub(crate) fn page() -> AnyView {
-    page::page("Calls", |address| api::calls(address.query), view::calls)
+/// Everything on the page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Calls {
+    /// What is shown.
+    pub(crate) filter: CallFilter,
+    /// What was asked for and could not be understood; then there are no calls to show.
+    pub(crate) form: Form,
+    /// The search for one call, when it found none.
+    pub(crate) search: Form,
+    /// The calls.
+    pub(crate) page: CallPage,
+    /// Whether newer calls precede them.
+    pub(crate) has_newer: bool,
+    /// The account's keys.
+    pub(crate) keys: Vec<(KeyId, String)>,
+    /// The models it called.
+    pub(crate) models: Vec<String>,
 }

@@ -4,7 +4,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-use super::api::CallsPage;
+use super::page::Calls;
 use crate::parts::{
     filter::FilterBar,
     form::{Field, Form, Tone, notice},
@@ -21,8 +21,8 @@ use crate::parts::{
 };
 
 /// The log.
-pub(super) fn calls(data: CallsPage) -> AnyView {
-    let CallsPage { filter, form, search, page, has_newer, keys, models } = data;
+pub(crate) fn calls(data: Calls) -> AnyView {
+    let Calls { filter, form, search, page, has_newer, keys, models } = data;
     let href = |filter: &CallFilter| address("/calls", &filter.to_query());
     let bar = FilterBar { path: "/calls", filter: &filter, form: &form, keys: &keys, models: &models, kept: vec![], href: &href }.view();
     let newest = has_newer.then(|| href(&filter));

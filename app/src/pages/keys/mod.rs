@@ -1,10 +1,11 @@
 //! API keys: listed, made and revoked.
 
+#[cfg(feature = "ssr")]
 pub(crate) mod api;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
-mod view;
+pub(crate) mod view;
 
 use std::fmt;
 

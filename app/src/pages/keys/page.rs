@@ -1,17 +1,34 @@
-use leptos::prelude::*;
+use chrono::{DateTime, Utc};
+use domain::{account::Key, id::KeyId};
+use serde::{Deserialize, Serialize};
 
-use super::{api, view};
-use crate::parts::page;
+use super::FreshKey;
+use crate::parts::form::Form;
 
-/// `/keys`.
-pub(crate) fn list() -> AnyView {
-    page::page("Keys", |address| api::keys(address.query), view::list)
+/// Everything on the list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Keys {
+    /// The account's keys.
+    pub(crate) keys: Vec<Key>,
+    /// When they were read.
+    pub(crate) now: DateTime<Utc>,
+    /// The key that was just revoked.
+    pub(crate) revoked: Option<KeyId>,
+    /// Whether the visitor may make and revoke keys.
+    pub(crate) can_manage: bool,
 }
 
-/// `/keys/new`: the form, and in answer to it the key.
-///
-/// The key has a page of its own because it is shown once: the answer to the POST itself carries it. A redirect would have to put the secret
-/// into an address or keep it on the server until it is fetched.
-pub(crate) fn new() -> AnyView {
-    page::page("New key", |_| api::new_key(), view::new)
+/// Everything on the page of a new key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NewKey {
+    /// The form.
+    pub(crate) form: Form,
+    /// The key that it made.
+    pub(crate) fresh_key: Option<FreshKey>,
+    /// Where the key is used.
+    pub(crate) proxy_url: String,
+    /// A model to try it with.
+    pub(crate) model: Option<String>,
+    /// When the page was made.
+    pub(crate) now: DateTime<Utc>,
 }

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::{
     FreshKey,
-    api::{KeysPage, NewKeyPage},
+    page::{Keys, NewKey},
 };
 use crate::parts::{
     copy::copy_button,
@@ -20,22 +20,22 @@ use crate::parts::{
 };
 
 /// The keys.
-pub(super) fn list(page: KeysPage) -> AnyView {
-    let KeysPage { keys, now, revoked, can_manage } = page;
+pub(crate) fn list(page: &Keys) -> AnyView {
+    let Keys { keys, now, revoked, can_manage } = page;
     let done = keys
         .iter()
-        .find(|key| Some(key.id) == revoked && key.revoked_at.is_some())
+        .find(|key| Some(key.id) == *revoked && key.revoked_at.is_some())
         .map(|key| notice(Tone::Good, format!("“{}” is revoked. Every proxy refuses it within two seconds.", key.name)));
     let body = if keys.is_empty() {
         empty("There is no key yet. Create one to make the first call.", ())
     } else {
-        keys_table(keys, now, can_manage)
+        keys_table(keys, *now, *can_manage)
     };
     let create = can_manage.then(|| view! { <a class="button primary" href="/keys/new">"Create a key"</a> });
     stack(vec![head("Keys", "A key opens the gateway for any OpenAI client. Times are UTC.", create), done.into_any(), body])
 }
 
-fn keys_table(keys: Vec<Key>, now: DateTime<Utc>, can_manage: bool) -> AnyView {
+fn keys_table(keys: &[Key], now: DateTime<Utc>, can_manage: bool) -> AnyView {
     const COLUMNS: [Column; 7] = [
         Column("Name", Words),
         Column("Key", Words),
@@ -87,8 +87,8 @@ fn revoke(key: &Key) -> AnyView {
 }
 
 /// The form of a new key, or the key.
-pub(super) fn new(page: NewKeyPage) -> AnyView {
-    let NewKeyPage { form, fresh_key, proxy_url, model, now } = page;
+pub(crate) fn new(page: NewKey) -> AnyView {
+    let NewKey { form, fresh_key, proxy_url, model, now } = page;
     match fresh_key {
         Some(key) => show_once(key, &proxy_url, model.as_deref().unwrap_or("MODEL")),
         None => new_form(&form, now),

@@ -1,7 +1,8 @@
 //! Signing in and out.
 
+#[cfg(feature = "ssr")]
 pub(crate) mod api;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
-mod view;
+pub(crate) mod view;

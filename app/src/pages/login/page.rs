@@ -1,9 +1,18 @@
-use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::{api, view};
-use crate::parts::page;
+use crate::parts::form::Form;
 
-/// `/login`.
-pub(crate) fn page() -> AnyView {
-    page::page("Sign in", |address| api::login(address.query), view::login)
+/// Everything on the page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Login {
+    /// The form.
+    pub(crate) form: Form,
+    /// Where it leads: a path of this console, or empty.
+    pub(crate) next: String,
+    /// Whether somebody just signed out.
+    pub(crate) signed_out: bool,
+    /// Whether strangers may open an account.
+    pub(crate) signup_open: bool,
+    /// Who can sign in to a demonstration: what they are, their address and their password.
+    pub(crate) demo: Vec<(String, String, String)>,
 }

@@ -1,14 +1,14 @@
 use leptos::prelude::*;
 
-use super::api::LoginPage;
+use super::page::Login;
 use crate::parts::{
     form::{Field, Tone, hidden, notice},
     layout::head,
 };
 
 /// The sign-in form.
-pub(super) fn login(page: LoginPage) -> AnyView {
-    let LoginPage { form, next, signed_out, signup_open, demo } = page;
+pub(crate) fn login(page: Login) -> AnyView {
+    let Login { form, next, signed_out, signup_open, demo } = page;
     let sign_up = signup_open.then(|| view! { <p>"No account yet? "<a href="/signup">"Sign up"</a></p> });
     view! {
         <div class="narrow">

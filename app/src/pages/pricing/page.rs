@@ -1,9 +1,14 @@
-use leptos::prelude::*;
+use chrono::{DateTime, Utc};
+use domain::catalog::PricedModel;
+use serde::{Deserialize, Serialize};
 
-use super::{api, view};
-use crate::parts::page;
-
-/// `/pricing`.
-pub(crate) fn page() -> AnyView {
-    page::page("Pricing", |address| api::pricing(address.query), view::pricing)
+/// Everything on the page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Pricing {
+    /// The models that match.
+    pub(crate) models: Vec<PricedModel>,
+    /// What was searched for.
+    pub(crate) search: String,
+    /// When the prices were read.
+    pub(crate) now: DateTime<Utc>,
 }

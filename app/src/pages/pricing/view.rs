@@ -1,7 +1,7 @@
 use domain::catalog::{PriceVersion, PricedModel};
 use leptos::prelude::*;
 
-use super::api::PricingPage;
+use super::page::Pricing;
 use crate::parts::{
     form::{Field, Form},
     layout::{empty, head, section, stack},
@@ -15,8 +15,8 @@ use crate::parts::{
 };
 
 /// The price list.
-pub(super) fn pricing(page: PricingPage) -> AnyView {
-    let PricingPage { models, search, now } = page;
+pub(crate) fn pricing(page: &Pricing) -> AnyView {
+    let Pricing { models, search, now } = page;
     let find = view! {
         <form class="row-form" method="get" action="/pricing" role="search">
             {Field::new("search", "search", "Find a model or a provider").initial(search.clone()).view(&Form::default())}
@@ -26,9 +26,9 @@ pub(super) fn pricing(page: PricingPage) -> AnyView {
     let body = match (models.is_empty(), search.is_empty()) {
         (true, true) => empty("No model has a price yet, so none can be called.", ()),
         (true, false) => empty(format!("No model or provider contains “{search}”."), link("/pricing".to_owned(), "Every model")),
-        _ => price_table(&models),
+        _ => price_table(models),
     };
-    let about = format!("In US dollars, at {} UTC. Streaming costs the same.", time::minute(now));
+    let about = format!("In US dollars, at {} UTC. Streaming costs the same.", time::minute(*now));
     stack(vec![head("Pricing", about, ()), find.into_any(), body, method()])
 }
 
@@ -107,8 +107,8 @@ mod tests {
             output_cap_field: OutputCapField::MaxTokens,
         };
         let priced = PricedModel { model, sale: Some(version("0.00015")), cost: None, scheduled: vec![version("0.0002")] };
-        let page = PricingPage { models: vec![priced], search: String::new(), now };
-        let html = Owner::new().with(|| pricing(page).to_html());
+        let page = Pricing { models: vec![priced], search: String::new(), now };
+        let html = Owner::new().with(|| pricing(&page).to_html());
         for words in
             ["$0.00015", "$0.15 per 1M", "read from cache: $0.000075 per 1K ($0.075 per 1M)", "From 23 Nov 2026, 10:04 UTC: prompt $0.0002"]
         {

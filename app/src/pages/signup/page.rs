@@ -1,9 +1,12 @@
-use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::{api, view};
-use crate::parts::page;
+use crate::parts::form::Form;
 
-/// `/signup`.
-pub(crate) fn page() -> AnyView {
-    page::page("Sign up", |_| api::signup(), view::signup)
+/// Everything on the page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Signup {
+    /// The form.
+    pub(crate) form: Form,
+    /// Whether strangers may open an account.
+    pub(crate) open: bool,
 }

@@ -1,16 +1,16 @@
 use leptos::prelude::*;
 
-use super::api::SignupPage;
+use super::page::Signup;
 use crate::parts::{
     form::{Field, Form, Tone, notice},
     layout::head,
 };
 
 /// The sign-up form.
-pub(super) fn signup(page: SignupPage) -> AnyView {
-    let SignupPage { form, open } = page;
+pub(crate) fn signup(page: &Signup) -> AnyView {
+    let Signup { form, open } = page;
     let body =
-        if open { sign_up_form(&form) } else { notice(Tone::Plain, "This gateway opens accounts itself. Ask its operator for one.") };
+        if *open { sign_up_form(form) } else { notice(Tone::Plain, "This gateway opens accounts itself. Ask its operator for one.") };
     view! {
         <div class="narrow">
             {head("Sign up", (), ())}

@@ -1,5 +1,6 @@
 //! What was used: figures, bars and tables over a range.
 
+#[cfg(feature = "ssr")]
 pub(crate) mod api;
 pub(crate) mod page;
-mod view;
+pub(crate) mod view;

@@ -5,7 +5,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-use super::api::{Measure, UsagePage};
+use super::page::{Measure, Usage};
 use crate::parts::{
     chart::{self, Chart, Series},
     figures::{Figure, figures},
@@ -23,8 +23,8 @@ use crate::parts::{
 };
 
 /// Usage over a range.
-pub(super) fn usage(page: UsagePage) -> AnyView {
-    let UsagePage { filter, measure, form, report } = &page;
+pub(crate) fn usage(page: &Usage) -> AnyView {
+    let Usage { filter, measure, form, report } = page;
     let href = |calls: &CallFilter| page_address(&UsageFilter { calls: calls.clone(), ..filter.clone() }, *measure);
     let bar = FilterBar {
         path: "/usage",
@@ -40,7 +40,7 @@ pub(super) fn usage(page: UsagePage) -> AnyView {
     } else if report.models.is_empty() {
         stack(vec![sums(report), nothing_yet()])
     } else {
-        stack(vec![sums(report), bars(&page), tables(&page)])
+        stack(vec![sums(report), bars(page), tables(page)])
     };
     stack(vec![head("Usage", covers(report.range, report), ()), bar.view(), body])
 }
@@ -88,8 +88,8 @@ fn length(range: Range) -> String {
     }
 }
 
-fn bars(page: &UsagePage) -> AnyView {
-    let UsagePage { filter, measure, report, .. } = page;
+fn bars(page: &Usage) -> AnyView {
+    let Usage { filter, measure, report, .. } = page;
     let show =
         Measure::ALL.map(|choice| Tab { label: label(choice).to_owned(), href: page_address(filter, choice), current: choice == *measure });
     let group = GroupBy::ALL.map(|group| Tab {
@@ -124,13 +124,16 @@ fn bars(page: &UsagePage) -> AnyView {
 /// Steps are offered up to the number of bars that a filter accepts.
 const BARS_MAX: usize = 750;
 
+/// How a chart writes a figure.
+type InWords = fn(i64) -> String;
+
 fn chart(report: &UsageReport, measure: Measure) -> Chart {
     let of: fn(&Totals) -> i64 = match measure {
         Measure::Cost => |totals| totals.amount.nanos(),
         Measure::Tokens => |totals| totals.total_tokens.get(),
         Measure::Requests => |totals| totals.requests,
     };
-    let (axis, value): (fn(i64) -> String, fn(i64) -> String) = match measure {
+    let (axis, value): (InWords, InWords) = match measure {
         Measure::Cost => (money::axis, |nanos| money::charge(domain::money::Amount::from_nanos(nanos))),
         Measure::Tokens | Measure::Requests => (money::compact, money::grouped),
     };
@@ -168,8 +171,8 @@ const fn step_label(step: Step) -> &'static str {
     }
 }
 
-fn tables(page: &UsagePage) -> AnyView {
-    let UsagePage { filter, measure, report, .. } = page;
+fn tables(page: &Usage) -> AnyView {
+    let Usage { filter, measure, report, .. } = page;
     let only = |calls: CallFilter| page_address(&UsageFilter { calls, ..filter.clone() }, *measure);
     let by_model = report.by_model.iter().map(|row| (row, only(CallFilter { model: Some(row.id.clone()), ..filter.calls.clone() })));
     let by_key = report.by_key.iter().map(|row| (row, only(CallFilter { key: row.id.parse().ok(), ..filter.calls.clone() })));
@@ -264,8 +267,8 @@ mod tests {
     }
 
     fn html(form: Form) -> String {
-        let page = UsagePage { filter: UsageFilter::default(), measure: Measure::Tokens, form, report: report() };
-        Owner::new().with(|| usage(page).to_html())
+        let page = Usage { filter: UsageFilter::default(), measure: Measure::Tokens, form, report: report() };
+        Owner::new().with(|| usage(&page).to_html())
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn swatch(series: usize) -> AnyView {
 /// The y axis: its own picture, since its width is in pixels.
 fn axis(chart: &Chart, scale: &Scale) -> AnyView {
     let ticks =
-        scale.ticks().map(|tick| view! { <text x="100%" y=scale.from_top(tick) dy="0.32em">{(chart.axis)(tick)}</text> }).collect_view();
+        scale.ticks().map(|tick| view! { <text x="100%" y=scale.below_top(tick) dy="0.32em">{(chart.axis)(tick)}</text> }).collect_view();
     view! { <svg class="chart-axis" aria-hidden="true">{ticks}</svg> }.into_any()
 }
 
@@ -122,7 +122,7 @@ fn bars(chart: &Chart, scale: &Scale) -> AnyView {
     let grid = scale
         .ticks()
         .map(|tick| {
-            let y = scale.from_top(tick);
+            let y = scale.below_top(tick);
             view! { <line class="chart-grid" x1="0" x2="100%" y1=y.clone() y2=y></line> }
         })
         .collect_view();
@@ -143,7 +143,7 @@ fn bar(chart: &Chart, scale: &Scale, column: usize) -> AnyView {
         .filter_map(|(index, series)| {
             let value = series.values[column];
             let above = below.saturating_add(value);
-            let (y, height) = (scale.from_top(above), scale.between(below, above));
+            let (y, height) = (scale.below_top(above), scale.between(below, above));
             below = above;
             (value > 0).then(|| view! { <rect x=x.clone() y=y width=width.clone() height=height class=hue(index) fill=fill(index)></rect> })
         })

@@ -26,7 +26,7 @@ impl Scale {
     }
 
     /// How far a value lies below the top of the picture.
-    pub(super) fn from_top(&self, value: i64) -> String {
+    pub(super) fn below_top(&self, value: i64) -> String {
         parts(10_000 - self.parts_of(value))
     }
 
@@ -69,12 +69,12 @@ mod tests {
     #[test]
     fn the_largest_value_still_has_a_scale() {
         let scale = Scale { step: i64::MAX, top: i64::MAX };
-        assert_eq!(scale.from_top(i64::MAX), "0.00%");
+        assert_eq!(scale.below_top(i64::MAX), "0.00%");
     }
 
     #[test]
     fn stacked_parts_leave_no_gap() {
         let scale = Scale::up_to(3);
-        assert_eq!((scale.from_top(1), scale.between(0, 1), scale.between(1, 3)), ("66.67%".into(), "33.33%".into(), "66.67%".into()));
+        assert_eq!((scale.below_top(1), scale.between(0, 1), scale.between(1, 3)), ("66.67%".into(), "33.33%".into(), "66.67%".into()));
     }
 }
