@@ -88,7 +88,7 @@ pub struct Rates {
     /// The rates of a call that reaches no tier.
     pub base: BucketRates,
     /// A flat fee per call.
-    #[serde(default, skip_serializing_if = "Amount::is_zero_ref")]
+    #[serde(default)]
     pub per_call: Amount,
     /// Tiers by prompt length, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -160,13 +160,5 @@ impl Rates {
     fn amounts(&self) -> impl Iterator<Item = Amount> + '_ {
         let sets = std::iter::once(&self.base).chain(self.tiers.iter().map(|tier| &tier.rates));
         sets.flat_map(|rates| Bucket::ALL.into_iter().map(|bucket| rates.of(bucket))).chain(std::iter::once(self.per_call))
-    }
-}
-
-impl Amount {
-    /// For serde, which hands out references.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if takes a reference")]
-    const fn is_zero_ref(&self) -> bool {
-        self.is_zero()
     }
 }

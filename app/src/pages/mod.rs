@@ -88,7 +88,10 @@ pub(crate) struct Address {
 
 /// What a page consists of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it at a time, on its way to being shown")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::large_enum_variant, reason = "there is one of it at a time, on its way to being shown")
+)]
 pub(crate) enum Content {
     Usage(usage::page::Usage),
     Calls(calls::page::Calls),
