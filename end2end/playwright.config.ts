@@ -5,6 +5,8 @@ import { chromiumPath } from "./chromium.mjs";
 const pages: Project[] = [true, false].map((javaScriptEnabled) => ({
   name: javaScriptEnabled ? "js" : "no-js",
   testIgnore: "sdk.spec.ts",
+  // What only a script can do is claimed only where one runs.
+  grepInvert: javaScriptEnabled ? [] : /@script/,
   // The SDK specs compare balances: nothing else may spend meanwhile.
   dependencies: ["sdk"],
   use: { javaScriptEnabled, contextOptions: { reducedMotion: "reduce" } },

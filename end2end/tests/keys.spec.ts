@@ -36,15 +36,15 @@ test("a key is shown once and works; revoked, it no longer does", async ({ page,
   const { body } = await readTable(tableOf(page, "Name"));
   expect(body).toHaveLength(1);
   expect(body[0]).toMatchObject({ Name: "end to end", Key: `sk-fb_…${key.slice(-4)}`, State: "Works" });
-  expect(body[0]?.["Last used"]).toContain(" from ");
+  expect(body[0]?.["Last used"]).not.toBe("never");
 
-  await page.getByText("Revoke", { exact: true }).click();
+  await page.locator("summary", { hasText: "Revoke" }).click();
   await expect(page.getByText(/Calls with “end to end” are refused from then on/)).toBeVisible();
   await expectSound(page);
   await page.getByRole("button", { name: "Revoke end to end for good" }).click();
   await expect(page.getByRole("status")).toContainText("“end to end” is revoked");
   expect((await readTable(tableOf(page, "Name"))).body[0]?.State).toMatch(/^Revoked /);
-  await expect(page.getByText("Revoke", { exact: true })).toHaveCount(0);
+  await expect(page.locator("summary", { hasText: "Revoke" })).toHaveCount(0);
 
   // Every proxy knows within two seconds.
   await expect

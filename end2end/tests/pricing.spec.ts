@@ -18,8 +18,9 @@ test("every model has its prices per 1K and per 1M tokens, which are the same pr
       expect(amount(per1k), `${model}: ${text}`).toBeGreaterThan(0n);
       expect(amount(per1m), `${model}: ${text}`).toBe(amount(per1k) * 1000n);
     }
+    // A scheduled price of the model may say so too.
+    await expect(row.getByText(/Prompt tokens, read from cache: \$[\d.]+ per 1K \(\$[\d.]+ per 1M\)/).first()).toBeVisible();
   }
-  await expect(page.getByText(/Prompt tokens, read from cache: \$[\d.]+ per 1K \(\$[\d.]+ per 1M\)/)).toHaveCount(2);
 });
 
 test("what calls cost the gateway is nobody's business", async ({ page }) => {
