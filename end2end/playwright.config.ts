@@ -18,7 +18,8 @@ export default defineConfig({
   forbidOnly: Boolean(process.env.CI),
   fullyParallel: true,
   workers: 2,
-  timeout: 30_000,
+  // Looking at a long page with axe takes tens of seconds on a busy machine.
+  timeout: 120_000,
   reporter: [["list"], ["./summary.ts"]],
   use: {
     ...devices["Desktop Chrome"],

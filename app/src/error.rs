@@ -68,7 +68,11 @@ impl FromServerFnError for ConsoleError {
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => {
-                Self::Invalid("The request does not say what it should. Load the page again.".to_owned())
+                let error = Self::Invalid("The request does not say what it should. Load the page again.".to_owned());
+                // No server function got so far as to give its answer a status.
+                #[cfg(feature = "ssr")]
+                let _: Result<(), Self> = crate::server::answer(Err(error.clone()));
+                error
             }
             ServerFnErrorErr::Request(_) | ServerFnErrorErr::Deserialization(_) | ServerFnErrorErr::Response(_) => Self::Unreachable,
             _ => Self::Unavailable,

@@ -59,7 +59,7 @@ pub(crate) fn journal(page: JournalPage, has_newer: bool, path: &str) -> AnyView
 fn row(row: JournalRow) -> Row {
     let by = if row.actor.is_empty() { String::new() } else { format!("by {}", row.actor) };
     vec![
-        time::time_view(row.posted_at, time::minute(row.posted_at)),
+        time::time_view(row.event_at, time::minute(row.event_at)),
         text(row.kind.label()),
         with_note(text(row.memo), by),
         money::movement_view(row.amount),

@@ -15,11 +15,15 @@ pub(crate) fn page(page: Page) -> AnyView {
     let address = own_address(page);
     let answer = Resource::new(move || address.get(), pages::read);
     let asking = RwSignal::new(false);
+    let content = move || Suspend::new(async move { show(answer.await) });
+    // The server sends pages whole: there nothing is ever pending, and what would say so can outlive the request.
+    #[cfg(feature = "ssr")]
+    let transition = view! { <Transition>{content}</Transition> };
+    #[cfg(not(feature = "ssr"))]
+    let transition = view! { <Transition set_pending=asking>{content}</Transition> };
     view! {
         <Title text=page.title()/>
-        <div class="page" class:is-asking=asking>
-            <Transition set_pending=asking>{move || Suspend::new(async move { show(answer.await) })}</Transition>
-        </div>
+        <div class="page" class:is-asking=asking>{transition}</div>
     }
     .into_any()
 }

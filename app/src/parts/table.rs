@@ -98,6 +98,6 @@ mod tests {
     fn every_cell_carries_its_columns_name() {
         let columns = [Column("Model", Kind::Words), Column("Cost", Kind::Figures)];
         let html = Owner::new().with(|| table("cards", &columns, vec![vec![text("a"), text("$1.00")].into()], None).to_html());
-        assert!(html.contains(r#"<th scope="row">a"#) && html.contains(r#"<td class="number" data-label="Cost">$1.00"#), "{html}");
+        assert!(html.contains(r#"<th scope="row">a"#) && html.contains(r#"<td data-label="Cost" class="number">$1.00"#), "{html}");
     }
 }
