@@ -62,18 +62,24 @@ impl ConsoleError {
     }
 }
 
+impl ConsoleError {
+    /// A request that is none of ours. It reached no server function that could have given the answer its status.
+    fn malformed() -> Self {
+        let error = Self::Invalid("The request does not say what it should. Load the page again.".to_owned());
+        #[cfg(feature = "ssr")]
+        let _: Result<(), Self> = crate::server::answer(Err(error.clone()));
+        error
+    }
+}
+
 impl FromServerFnError for ConsoleError {
     type Encoder = JsonEncoding;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
-            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => {
-                let error = Self::Invalid("The request does not say what it should. Load the page again.".to_owned());
-                // No server function got so far as to give its answer a status.
-                #[cfg(feature = "ssr")]
-                let _: Result<(), Self> = crate::server::answer(Err(error.clone()));
-                error
-            }
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => Self::malformed(),
+            // On the server it is the question that cannot be read, in the browser the answer.
+            ServerFnErrorErr::Deserialization(_) if cfg!(feature = "ssr") => Self::malformed(),
             ServerFnErrorErr::Request(_) | ServerFnErrorErr::Deserialization(_) | ServerFnErrorErr::Response(_) => Self::Unreachable,
             _ => Self::Unavailable,
         }
