@@ -110,7 +110,7 @@ test("where no script runs, no button promises to copy", async ({ page, javaScri
 
 test.describe("a key that cannot be", () => {
   // The browser's own lines: about the status, and about a date that it cannot put back into its field.
-  test.use({ expectedNoise: [/status of 422/, /does not conform to the required format/] });
+  test.use({ expectedNoise: [/status of 422|does not conform to the required format/] });
 
   test("needs a name", async ({ page }) => {
     await signUp(page);

@@ -198,7 +198,7 @@ test("arrow keys move between the bars, and Escape hides their figures", { tag: 
 
 test.describe("an address that makes no sense", () => {
   // The browser's own lines: about the status, and about a date that it cannot put back into its field.
-  test.use({ expectedNoise: [/status of 400/, /does not conform to the required format/] });
+  test.use({ expectedNoise: [/status of 400|does not conform to the required format/] });
 
   for (const { query, field, problem } of [
     { query: "range=custom&from=2026-02-30&to=2026-03-01", field: "First day", problem: "is not a date" },
