@@ -18,7 +18,6 @@ pub mod server;
 #[cfg(feature = "ssr")]
 mod shell;
 pub mod visit;
-mod wire;
 
 /// Takes over the page that the server rendered.
 #[cfg(feature = "hydrate")]

@@ -1,5 +1,6 @@
 //! Every page of the console in one place.
 
+use codee::binary::PostcardCodec;
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
@@ -18,7 +19,7 @@ use crate::{
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    let visit = SharedValue::new(current_visit).into_inner();
+    let visit = SharedValue::<Visit, PostcardCodec>::new_with_encoding(current_visit).into_inner();
     view! {
         <Title formatter=|title: String| if title.is_empty() { "Farebox".to_owned() } else { format!("{title} · Farebox") }/>
         <Router>

@@ -14,6 +14,8 @@ pub struct Visit {
     pub demo: bool,
     /// Whether strangers may open an account.
     pub signup_open: bool,
+    /// Whether the page answers a form: what it shows, a key made once or what was typed, could not be had by asking for it again.
+    pub answers_form: bool,
 }
 
 impl Visit {
@@ -21,6 +23,12 @@ impl Visit {
     #[must_use]
     pub fn role(&self) -> Option<Role> {
         self.person.as_ref().and_then(|person| person.account.as_ref()).map(|membership| membership.role)
+    }
+
+    /// Whether they may make and revoke keys.
+    #[must_use]
+    pub fn manages_keys(&self) -> bool {
+        self.role().is_some_and(|role| role >= Role::Member)
     }
 
     /// Where this visitor belongs: their usage, the prices they set, or the prices anyone may see.

@@ -47,7 +47,7 @@ test("credit with a reason is in the customer's own journal", async ({ page, con
   await context.addCookies(own);
   await page.goto("/billing");
   expect(await headline(page, "Balance")).toBe("$5.50");
-  const [row] = (await readTable(tableOf(page, "Posted"))).body;
+  const [row] = (await readTable(tableOf(page, "When"))).body;
   expect(row).toMatchObject({ Amount: "$3.50", "Balance after": "$5.50" });
   expect(row?.["What for"]).toContain("An apology for Tuesday");
 });

@@ -1,11 +1,11 @@
 // `/admin/pricing`: prices as the operator sets them, a version at a time.
-import { randomInt } from "node:crypto";
+import { randomInt, randomUUID } from "node:crypto";
 import type { Locator, Page } from "@playwright/test";
 import { amount, cell, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 
 const DEMO_LARGE = "/admin/pricing?model=demo-large";
-const publish = (page: Page) => page.getByRole("button", { name: "Publish for demo-large" });
+const publish = (page: Page) => page.getByRole("button", { name: "Publish price for demo-large" });
 
 /** A minute far ahead that no other test names: what is scheduled for it changes nobody's calls. */
 function farAhead(): string {
@@ -57,6 +57,55 @@ test("a price is published for later, stands in the history, and is announced to
   await page.goto("/pricing");
   await expect(page.getByText(`From ${written} UTC: prompt $0.0042, completion $0.021 per 1K tokens`)).toBeVisible();
   await expect(page.getByRole("main")).not.toContainText("operator@demo.example");
+});
+
+test("each side of a price has an address and a form of its own", async ({ page }) => {
+  await signIn(page, "operator");
+  await page.goto("/admin/pricing");
+  const { body } = await readTable(tableOf(page, "Model"));
+  const large = body.find((row) => row.Model === "demo-large");
+  const prompt = page.getByLabel("Prompt tokens, per 1K", { exact: true });
+  await page.goto(DEMO_LARGE);
+  expect(amount(`$${await prompt.inputValue()}`)).toBe(amount(cell(large, "Prompt price, per 1K")));
+  await page.getByRole("navigation", { name: "Side" }).getByRole("link", { name: "Cost: what the provider charges" }).click();
+  await expect(page).toHaveURL(`${DEMO_LARGE}&side=cost`);
+  await expect(page.getByRole("button", { name: "Publish cost for demo-large" })).toBeVisible();
+  expect(amount(`$${await prompt.inputValue()}`)).toBe(amount(cell(large, "Prompt cost, per 1K")));
+  await expect(page.getByLabel("In force from, UTC")).toHaveValue("");
+  await expectSound(page);
+
+  const instant = farAhead();
+  await fillIn(page, { instant, prompt: "0.0036", completion: "0.0141" });
+  await page.getByRole("button", { name: "Publish cost for demo-large" }).click();
+  await expect(page.getByRole("status")).toContainText("Published: the cost of demo-large changes");
+  await expect(page).toHaveURL(/&side=cost&published=/);
+  await expect(history(page, instant)).toContainText(/cost.*scheduled.*\$0\.0036.*\$0\.0141/s);
+});
+
+test("a form that comes again must say the same, its instant too", async ({ page }) => {
+  await signIn(page, "operator");
+  await page.goto(DEMO_LARGE);
+  const once = await page.locator("input[name=once]").inputValue();
+  const send = (more: Record<string, string>) =>
+    page.request.post(DEMO_LARGE, { form: { once, model: "demo-large", kind: "sale", prompt: "0.0045", completion: "0.024", ...more } });
+  const effective = farAhead();
+  expect(await (await send({ effective })).text()).toContain("Published: the price of demo-large");
+  expect(await (await send({ effective })).text()).toContain("Published: the price of demo-large");
+  const others: Record<string, string>[] = [{ effective: farAhead() }, { effective, prompt: "0.0046" }, { effective, kind: "cost" }];
+  for (const other of others) expect((await send(other)).status(), JSON.stringify(other)).toBe(409);
+  await page.reload();
+  await expect(history(page, effective)).toHaveCount(1);
+});
+
+test("a refused form comes back with its model and its side, wherever it was sent", async ({ page }) => {
+  await signIn(page, "operator");
+  const form = { once: randomUUID(), model: "demo-large", kind: "cost", prompt: "cheap", completion: "1" };
+  const answer = await page.request.post("/admin/pricing", { form });
+  expect(answer.status()).toBe(422);
+  const html = await answer.text();
+  expect(html).toContain("Publish cost for demo-large");
+  expect(html).toContain('value="cheap"');
+  expect((await page.request.post("/admin/pricing", { form: { ...form, kind: "gift" } })).status()).toBe(400);
 });
 
 test("a double click publishes once", async ({ page }) => {
@@ -111,8 +160,18 @@ test.describe("a price that cannot be", () => {
   });
 });
 
-async function fill(page: Page, typed: { instant: string; prompt: string; completion: string }): Promise<void> {
+interface Typed {
+  instant: string;
+  prompt: string;
+  completion: string;
+}
+
+async function fill(page: Page, typed: Typed): Promise<void> {
   await page.goto(DEMO_LARGE);
+  await fillIn(page, typed);
+}
+
+async function fillIn(page: Page, typed: Typed): Promise<void> {
   const instant = page.getByLabel("In force from, UTC");
   // As a browser sends it that knows no date fields.
   await instant.evaluate((field: HTMLInputElement) => (field.type = "text"));

@@ -42,7 +42,28 @@ test("the journal's amounts lead from one balance to the next, over its pages", 
   expect(amount(cell(rows[0], "Balance after"))).toBe(balance);
   for (const [place, row] of rows.slice(0, -1).entries()) {
     const before = amount(cell(rows[place + 1], "Balance after"));
-    expect(before + amount(cell(row, "Amount")), cell(row, "Posted")).toBe(amount(cell(row, "Balance after")));
+    expect(before + amount(cell(row, "Amount")), cell(row, "When")).toBe(amount(cell(row, "Balance after")));
+  }
+});
+
+test("the journal is written in full, one decimal point below the other", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/billing");
+  for (const heading of ["Amount", "Balance after"]) {
+    const written = await tableOf(page, "When")
+      .locator(`[data-label="${heading}"] data.money`)
+      .evaluateAll((all) =>
+        all.map((one) => {
+          const text = [...one.childNodes].find((node) => node instanceof Text) as Text;
+          const point = document.createRange();
+          point.setStart(text, text.data.lastIndexOf("."));
+          point.collapse(true);
+          return { text: text.data, exact: one.getAttribute("title"), point: Math.round(point.getBoundingClientRect().x) };
+        }),
+      );
+    expect(written.length, heading).toBeGreaterThan(1);
+    for (const { text, exact } of written) expect(text.replace(/^\+/, ""), heading).toBe(exact);
+    expect(new Set(written.map(({ point }) => point)).size, `${heading}: places of the point`).toBe(1);
   }
 });
 
@@ -141,5 +162,5 @@ test.describe("an amount that cannot be", () => {
 
 /** The postings on the page, newest first. */
 async function journal(page: Page): Promise<Row[]> {
-  return (await readTable(tableOf(page, "Posted"))).body;
+  return (await readTable(tableOf(page, "When"))).body;
 }

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Page } from "@playwright/test";
 import { freshEmail, signUp } from "./accounts.ts";
 import { headline, tableOf } from "./figures.ts";
-import { expect, expectSound, signIn, test } from "./fixtures.ts";
+import { expect, expectSound, hydrated, signIn, test } from "./fixtures.ts";
 
 test.use({ expectedNoise: [/status of 4\d\d/] });
 
@@ -25,8 +25,20 @@ test("an unknown call is not found", async ({ page }) => {
   await signIn(page, "customer");
   for (const id of [randomUUID(), "0193a6f1-6b7e-7c3a-9d2e-5a1b2c3d4e5f", "nonsense", "%00"]) {
     expect(await open(page, `/calls/${id}`), id).toEqual({ status: 404, heading: "Not found" });
+    await expect(page).toHaveTitle("Not found · Farebox");
   }
   await expectSound(page);
+});
+
+test("whose session has ended is led to the sign-in, and from there back", { tag: "@script" }, async ({ page, context }) => {
+  await signIn(page, "customer");
+  await hydrated(page);
+  await context.clearCookies();
+  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Billing" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Signed out");
+  await expect(page).toHaveTitle("Signed out · Farebox");
+  await page.getByRole("main").getByRole("link", { name: "Sign in" }).click();
+  await expect(page).toHaveURL(/\/login\?next=\/billing$/);
 });
 
 test("somebody else's call is as unknown as none", async ({ page, context }) => {
@@ -54,6 +66,19 @@ test("a page of the journal that never was says so", async ({ page }) => {
   expect((await open(page, "/billing?before=yesterday")).status).toBe(400);
   await expect(page.getByRole("alert")).toContainText("Start again from the first one");
   await expectSound(page);
+  expect(await open(page, `/billing?before=${randomUUID()}`)).toEqual({ status: 404, heading: "Not found" });
+});
+
+test("a character that cannot be stored is nobody's outage", async ({ page, context }) => {
+  await signUp(page);
+  for (const path of ["/usage?model=%00", "/calls?model=%00"]) expect((await open(page, path)).status, path).toBe(400);
+  const key = await page.request.post("/keys/new", { form: { once: randomUUID(), name: "lap\u0000top" } });
+  expect(key.status()).toBe(422);
+  await context.clearCookies();
+  await signIn(page, "operator");
+  expect((await open(page, "/admin/customers?search=%00")).status).toBe(400);
+  const form = { email: "nobody\u0000@e2e.example", password: "long enough to be one" };
+  for (const path of ["/login", "/signup"]) expect((await page.request.post(path, { form })).status(), path).toBe(422);
 });
 
 test("customers have no business on the operator's pages", async ({ page }) => {

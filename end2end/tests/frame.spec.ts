@@ -85,6 +85,29 @@ test("going from page to page loads no page whole", { tag: "@script" }, async ({
   expect(loads).toBe(0);
 });
 
+test("the way to the page that is open asks for it anew", { tag: "@script" }, async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/calls");
+  await hydrated(page);
+  const load = page.waitForEvent("load");
+  await main(page).getByRole("link", { name: "Calls" }).click();
+  await load;
+  await expect(page).toHaveURL("/calls");
+});
+
+test("a choice on a page leaves the page where it is", { tag: "@script" }, async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/usage?range=last-month");
+  await hydrated(page);
+  const tab = page.getByRole("navigation", { name: "Show" }).getByRole("link", { name: "Requests" });
+  await tab.evaluate((link) => link.scrollIntoView({ block: "start" }));
+  const before = await page.evaluate(() => window.scrollY);
+  expect(before).toBeGreaterThan(0);
+  await tab.click();
+  await expect(page.getByRole("figure")).toContainText("Requests per day");
+  expect(await page.evaluate(() => window.scrollY)).toBe(before);
+});
+
 for (const system of ["light", "dark"] as const) {
   test(`colours follow a ${system} system until they are chosen, and the choice lasts`, async ({ page }) => {
     await page.emulateMedia({ colorScheme: system });

@@ -25,6 +25,11 @@ test("the form of a new key is sound, and so is the page that shows it", async (
   await expectSound(page);
   await createKey(page, "laptop");
   await expectSound(page);
+  // Choosing colours would load the page again, without the key.
+  const colours = page.getByRole("form", { name: "Colours" });
+  await expect(colours).toHaveCount(0);
+  await page.getByRole("link", { name: "All keys" }).click();
+  await expect(colours).toBeVisible();
 });
 
 test("a key is shown once and works; revoked, it no longer does", async ({ page, ready }) => {
@@ -38,8 +43,11 @@ test("a key is shown once and works; revoked, it no longer does", async ({ page,
   expect(body[0]).toMatchObject({ Name: "end to end", Key: `sk-fb_…${key.slice(-4)}`, State: "Works" });
   expect(body[0]?.["Last used"]).not.toBe("never");
 
+  const heads = () => page.locator("thead th").evaluateAll((all) => all.map((one) => one.getBoundingClientRect().x));
+  const before = await heads();
   await page.locator("summary", { hasText: "Revoke" }).click();
   await expect(page.getByText(/Calls with “end to end” are refused from then on/)).toBeVisible();
+  expect(await heads(), "nothing else moves").toEqual(before);
   await expectSound(page);
   await page.getByRole("button", { name: "Revoke end to end for good" }).click();
   await expect(page.getByRole("status")).toContainText("“end to end” is revoked");
@@ -52,11 +60,12 @@ test("a key is shown once and works; revoked, it no longer does", async ({ page,
     .toBe(401);
 });
 
-test("the snippets work as pasted", async ({ page }) => {
+test("the snippets work as pasted, with the cheapest model", async ({ page }) => {
   await signUp(page);
   await topUp(page);
   await createKey(page);
   const snippet = (name: string) => page.getByRole("region", { name, exact: true }).innerText();
+  for (const name of ["curl", "Python", "Node"]) expect(await snippet(name)).toContain('"demo-mini"');
   const answers = [
     run("bash", ["-c", await snippet("curl")]),
     run(".venv/bin/python", ["-c", await snippet("Python")]),
@@ -86,7 +95,7 @@ test("a key with a last day says until when it works", async ({ page }) => {
   await page.getByLabel("Name", { exact: true }).fill("for a week");
   await page.getByLabel("Last day").fill(day);
   await create(page).click();
-  await expect(page.getByRole("status")).toContainText(/It works until .*, 00:00 UTC/);
+  await expect(page.getByRole("status").filter({ hasText: /It works until .*, 00:00 UTC/ })).toBeVisible();
   await page.goto("/keys");
   expect((await readTable(tableOf(page, "Name"))).body[0]?.State).toMatch(/^Works until /);
 });
@@ -96,8 +105,18 @@ test("the key is copied by a button that says so", { tag: "@script" }, async ({ 
   await signUp(page);
   const key = await createKey(page);
   await page.getByRole("button", { name: "Copy the key" }).click();
-  await expect(page.getByRole("button", { name: "Copied" })).toBeVisible();
+  await expect(page.getByRole("status").filter({ hasText: "Copied" })).toBeVisible();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(key);
+});
+
+test("a key that could not be copied is not said to be", { tag: "@script" }, async ({ page }) => {
+  await page.addInitScript(() => {
+    navigator.clipboard.writeText = () => Promise.reject(new Error("denied"));
+  });
+  await signUp(page);
+  await createKey(page);
+  await page.getByRole("button", { name: "Copy the key" }).click();
+  await expect(page.getByRole("status").filter({ hasText: "Not copied" })).toBeVisible();
 });
 
 test("where no script runs, no button promises to copy", async ({ page, javaScriptEnabled }) => {

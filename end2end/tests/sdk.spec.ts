@@ -1,5 +1,6 @@
 // The official SDKs work through the proxy by changing base URL and key, and pay exactly for what they saw.
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import OpenAI from "openai";
 import { fareboxPath, type Ready } from "../ready.ts";
@@ -115,6 +116,24 @@ test("refusals reach the SDKs as their own errors", async ({ ready }) => {
   const create = (client: OpenAI, name: string) => client.chat.completions.create({ model: name, messages });
   await expect(create(node(ready), "no-such-model")).rejects.toMatchObject({ status: 404, code: "model_not_found" });
   await expect(create(node(ready, "sk-fb_wrong"), model)).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+});
+
+/** The README's fenced blocks of a language, as somebody pastes them who listens elsewhere. */
+async function readmeBlocks(language: string, ready: Ready): Promise<string[]> {
+  const readme = await readFile("../README.md", "utf8");
+  const blocks = readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"));
+  return [...blocks].map(([, block]) => block?.replaceAll("http://127.0.0.1:8080", ready.proxy_url) ?? "");
+}
+
+test("the README's first calls work as pasted", async ({ ready }) => {
+  const env = { ...process.env, FAREBOX_KEY: ready.customer.key };
+  const curl = (await readmeBlocks("sh", ready)).find((block) => block.includes("curl "));
+  const python = (await readmeBlocks("python", ready)).find((block) => block.includes("openai"));
+  if (!curl || !python) throw new Error("the README no longer shows both");
+  // The key is what differs from demo to demo.
+  const { stdout: answer } = await run("bash", ["-ec", curl.replace(/^export FAREBOX_KEY=.*$/m, "")], { env });
+  expect((JSON.parse(answer) as OpenAI.ChatCompletion).choices[0]?.message.content).toBeTruthy();
+  expect((await run(".venv/bin/python", ["-c", python], { env })).stdout).not.toBe("");
 });
 
 test("the ledger's proof holds after all of it", async ({ ready }) => {

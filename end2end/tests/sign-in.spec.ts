@@ -54,7 +54,7 @@ test("a session that has ended opens nothing", async ({ page, context }) => {
   await expect(page).toHaveURL(/\/login/);
 });
 
-test("each sign-in has a session of its own, which no script can read", async ({ page, context }) => {
+test("each sign-in has a session of its own, which no script can read", async ({ page, context, ready }) => {
   const session = async () => {
     const cookies = (await context.cookies()).filter(({ name }) => name !== "theme");
     expect(cookies).toHaveLength(1);
@@ -63,8 +63,19 @@ test("each sign-in has a session of its own, which no script can read", async ({
   };
   await signUp(page);
   const first = await session();
-  await signInWithForm(page, "customer");
+  const { email, password } = ready.customer;
+  await page.request.post("/login", { form: { email, password } });
   expect(await session()).not.toBe(first);
+});
+
+test("whoever is signed in is led past the sign-in", async ({ page }) => {
+  await signUp(page);
+  for (const path of ["/login", "/signup"]) {
+    await page.goto(path);
+    await expect(page).toHaveURL("/usage");
+  }
+  await page.goto("/login?next=/keys");
+  await expect(page).toHaveURL("/keys");
 });
 
 test("a stranger is led to the sign-in, and from there to where they wanted to go", async ({ page, ready }) => {

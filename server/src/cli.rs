@@ -174,9 +174,9 @@ pub(crate) enum SignUp {
 pub(crate) struct SecretText(String);
 
 impl SecretText {
-    /// Wraps a secret; surrounding white space, which files and terminals add, is no part of it.
+    /// Wraps a secret; the end of its line, which files and terminals add, is no part of it.
     pub(crate) fn new(text: &str) -> Self {
-        Self(text.trim().to_owned())
+        Self(text.trim_end_matches(['\r', '\n']).to_owned())
     }
 
     /// The secret itself.

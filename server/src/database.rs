@@ -1,8 +1,8 @@
 //! The database of this place: an embedded cluster, or one that somebody else runs.
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use chrono::Utc;
-use ledger::Ledger;
+use ledger::{Ledger, Schema};
 
 use crate::{config::Config, postgres::Cluster, shutdown::Signals};
 
@@ -29,6 +29,11 @@ impl Database {
     /// Its address, as the role that owns the schema.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What it holds.
+    pub(crate) async fn schema(&self) -> anyhow::Result<Schema> {
+        Ledger::schema(&self.url).await.context("cannot look into the database")
     }
 
     /// Brings it to this version's schema.
@@ -58,6 +63,8 @@ pub(crate) async fn with_ledger<T>(config: &Config, work: impl AsyncFnOnce(&Ledg
     with_database(config, async |database| {
         if database.cluster.is_some() {
             database.migrate().await?;
+        } else if database.schema().await? != Schema::Current {
+            bail!("the database does not have this version's schema: run `farebox migrate` first");
         }
         let ledger = database.ledger(COMMAND_CONNECTIONS)?;
         let done = work(&ledger).await;

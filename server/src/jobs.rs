@@ -1,10 +1,14 @@
 //! What must happen now and then: months of the call log made ahead, ended sessions forgotten, calls of dead proxies settled.
 
-use std::{fmt::Display, future::Future, time::Duration};
+use std::{collections::HashSet, fmt::Display, future::Future, time::Duration};
 
 use chrono::Utc;
+use domain::id::CallId;
 use ledger::Ledger;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::Mutex,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Months are made two ahead, so that this may fail for weeks.
@@ -18,12 +22,20 @@ pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
     let partitions = every(PARTITIONS_EVERY, "making the call log's next months", || async { system.make_partitions(Utc::now()).await });
     let sessions =
         every(SESSIONS_EVERY, "forgetting ended sessions", || async { system.delete_expired_sessions(Utc::now()).await.map(drop) });
-    // A proxy that comes back settles its own; this is for those that never do.
-    let interrupted = every(INTERRUPTED_EVERY, "settling the calls of dead proxies", || async {
-        let intents = ledger.meter().interrupted_before(Utc::now()).await?;
-        proxy::settle_interrupted(ledger, intents).await.map(drop)
-    });
+    let seen = Mutex::new(HashSet::new());
+    let interrupted = every(INTERRUPTED_EVERY, "settling the calls of dead proxies", || settle_dead(ledger, &seen));
     stop.run_until_cancelled(async { tokio::join!(partitions, sessions, interrupted) }).await;
+}
+
+/// A proxy that comes back settles its own calls; this is for those that never do. When the database was away for long, a living proxy has calls in
+/// hand whose holds have expired, and posts them within seconds: only what was `seen` a minute ago, and is still there, is nobody's.
+async fn settle_dead(ledger: &Ledger, seen: &Mutex<HashSet<CallId>>) -> proxy::Result<()> {
+    let mut seen = seen.lock().await;
+    let before = std::mem::take(&mut *seen);
+    let expired = ledger.meter().interrupted_before(Utc::now()).await?;
+    seen.extend(expired.iter().map(|intent| intent.call_id));
+    let nobodys = expired.into_iter().filter(|intent| before.contains(&intent.call_id)).collect();
+    proxy::settle_interrupted(ledger, nobodys).await.map(drop)
 }
 
 /// Does the work at once and then each time the period has passed. What failed is tried again next time.

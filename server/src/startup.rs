@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use axum::{Router, serve::ListenerExt};
 use chrono::Utc;
-use ledger::Ledger;
+use ledger::{Ledger, Schema};
 use proxy::Proxy;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -113,6 +113,13 @@ struct Site {
 
 impl Site {
     async fn build(database: &Database, args: &ServeArgs, config: &Config) -> anyhow::Result<Self> {
+        // A slip of the hand must not change what is real, not even its schema.
+        if args.demo && database.schema().await? != Schema::Absent {
+            let ledger = database.ledger(1)?;
+            let refused = demo::refuse_real_data(&ledger).await;
+            ledger.close().await;
+            refused?;
+        }
         database.migrate().await?;
         let secret_key = config.secret_key()?;
         let ledgers = [database.ledger(CONSOLE_CONNECTIONS)?, database.ledger(PROXY_CONNECTIONS)?];

@@ -52,6 +52,17 @@ pub enum JournalKind {
 }
 
 impl JournalKind {
+    /// Its name in the books, which never changes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::TopUp => "top_up",
+            Self::Adjustment => "adjustment",
+            Self::Promo => "promo",
+        }
+    }
+
     /// Its name on a page.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -120,4 +131,13 @@ pub struct JournalPage {
     pub rows: Vec<JournalRow>,
     /// Where the next page begins, if there is one.
     pub next: Option<JournalId>,
+}
+
+/// An account's credit and a page of its books, read at one instant: the newest posting's balance is the balance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The credit.
+    pub balance: Balance,
+    /// The postings.
+    pub journal: JournalPage,
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Bars that a chart can still show; more is a request for a longer step.
-const STEPS_MAX: usize = 750;
+pub const STEPS_MAX: usize = 200;
 
 /// A query string that asks for something that does not exist. The message is for the person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -145,14 +145,18 @@ impl fmt::Display for Amount {
     }
 }
 
+/// A decimal string where people may read it (JSON has only floats), its nanos in a binary form.
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
     }
 }
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Self);
+        }
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
@@ -202,13 +206,16 @@ impl fmt::Display for ExactAmount {
 
 impl Serialize for ExactAmount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
     }
 }
 
 /// Reads back what [`Serialize`] wrote; a receipt crosses from the server to the browser.
 impl<'de> Deserialize<'de> for ExactAmount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i128::deserialize(deserializer).map(Self);
+        }
         let text = String::deserialize(deserializer)?;
         let decimal = Decimal::from_str_exact(&text).map_err(de::Error::custom)?.normalize();
         (SCALE + 7)

@@ -16,22 +16,22 @@ pub struct BucketRates {
     /// Plain completion tokens.
     pub output: Amount,
     /// Prompt tokens read from cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub cache_read: Option<Amount>,
     /// Prompt tokens written to a five-minute cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub cache_write_5m: Option<Amount>,
     /// Prompt tokens written to a one-hour cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub cache_write_1h: Option<Amount>,
     /// Reasoning tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub reasoning: Option<Amount>,
     /// Audio in the prompt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub audio_input: Option<Amount>,
     /// Audio in the completion.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub audio_output: Option<Amount>,
 }
 
@@ -91,7 +91,7 @@ pub struct Rates {
     #[serde(default)]
     pub per_call: Amount,
     /// Tiers by prompt length, ascending.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub tiers: Vec<ContextTier>,
 }
 

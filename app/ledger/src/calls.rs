@@ -52,20 +52,25 @@ impl AccountReader {
         if let Some((started_at, call)) = before.and_then(|call| Some((call.started_at()?, call))) {
             query.push(" and (c.started_at, c.call_id) < (").push_bind(started_at).push(", ").push_bind(call.uuid()).push(")");
         }
-        if let Some(key) = filter.key {
-            query.push(" and c.key_id = ").push_bind(key.uuid());
-        }
-        if let Some(model) = &filter.model {
-            query.push(" and c.model = ").push_bind(model.clone());
-        }
-        if let Some(outcome) = filter.outcome {
-            query.push(" and c.outcome = ").push_bind(outcome as Outcome);
-        }
-        if let Some(stream) = filter.stream {
-            query.push(" and c.stream = ").push_bind(stream);
-        }
+        push_filter(&mut query, filter);
         query.push(" order by c.started_at desc, c.call_id desc limit ").push_bind(limit);
         query
+    }
+}
+
+/// Narrows a query of calls or of their sums to what a person chose to see; the period is the caller's, since each table has its own.
+pub(crate) fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &CallFilter) {
+    if let Some(key) = filter.key {
+        query.push(" and key_id = ").push_bind(key.uuid());
+    }
+    if let Some(model) = &filter.model {
+        query.push(" and model = ").push_bind(model.clone());
+    }
+    if let Some(outcome) = filter.outcome {
+        query.push(" and outcome = ").push_bind(outcome as Outcome);
+    }
+    if let Some(stream) = filter.stream {
+        query.push(" and stream = ").push_bind(stream);
     }
 }
 

@@ -166,20 +166,17 @@ impl System {
 impl Meter {
     /// Providers, models and sale prices, as of `now`.
     ///
-    /// A credential that does not open leaves its provider without one, loudly: the others keep working.
+    /// A provider whose credential does not open is left out, loudly: the others keep working.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Corrupt`] when a stored price means nothing.
     pub async fn catalog(&self, key: &SecretKey, now: DateTime<Utc>) -> Result<Catalog> {
-        let providers = stored_providers(&self.pool).await?.into_iter().map(|(provider, sealed)| {
-            let credential = sealed.and_then(|sealed| match key.open(&sealed, &provider.name) {
-                Ok(credential) => Some(credential),
-                Err(error) => {
-                    tracing::error!(provider = provider.name, %error, "calls to this provider go out without a credential");
-                    None
-                }
-            });
-            (provider.id, Upstream { provider, credential })
+        let providers = stored_providers(&self.pool).await?.into_iter().filter_map(|(provider, sealed)| {
+            let opened = sealed.map(|sealed| key.open(&sealed, &provider.name)).transpose();
+            let credential = opened
+                .inspect_err(|error| tracing::error!(provider = provider.name, %error, "this provider cannot be called: its credential"))
+                .ok()?;
+            Some((provider.id, Upstream { provider, credential }))
         });
         let mut sale: HashMap<ModelId, Vec<PriceVersion>> = HashMap::new();
         for version in current_and_scheduled(&self.pool, PriceKind::Sale, now).await? {

@@ -3,25 +3,22 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::Customer,
-    billing::{Balance, JournalPage},
+    billing::Statement,
     id::{AccountId, JournalId},
     money::Amount,
     period::Period,
 };
 
-use crate::{Error, Operator, Result, grants, journal};
-
-/// More than a page can show well; a search narrows it.
-const CUSTOMERS_MAX: i64 = 200;
+use crate::{Error, Operator, Result, journal};
 
 impl Operator {
-    /// Accounts by name, at most 200; `search` is a part of a name, of an owner's address, or an id.
+    /// Accounts by name, at most `limit`; `search` is a part of a name, of an owner's address, or an id.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn customers(&self, search: Option<&str>, now: DateTime<Utc>) -> Result<Vec<Customer>> {
+    pub async fn customers(&self, search: Option<&str>, limit: i64, now: DateTime<Utc>) -> Result<Vec<Customer>> {
         let pattern = search.map(str::trim).filter(|text| !text.is_empty()).map(like);
-        self.select(None, pattern.as_deref(), now).await
+        self.select(None, pattern.as_deref(), limit, now).await
     }
 
     /// One account.
@@ -29,26 +26,24 @@ impl Operator {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn customer(&self, account: AccountId, now: DateTime<Utc>) -> Result<Customer> {
-        self.select(Some(account), None, now).await?.pop().ok_or(Error::NotFound)
+        self.select(Some(account), None, 1, now).await?.pop().ok_or(Error::NotFound)
     }
 
-    /// Its credit.
+    /// Its credit and its postings, as [`crate::AccountReader::statement`].
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn customer_balance(&self, account: AccountId, now: DateTime<Utc>) -> Result<Balance> {
-        grants::balance(&self.pool, account, now).await
+    /// [`Error::NotFound`] when `before` is no posting of the account.
+    pub async fn customer_statement(
+        &self,
+        account: AccountId,
+        before: Option<JournalId>,
+        limit: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Statement> {
+        journal::statement(&self.pool, account, before, limit, now).await
     }
 
-    /// Its postings, newest first.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn customer_journal(&self, account: AccountId, before: Option<JournalId>, limit: i64) -> Result<JournalPage> {
-        journal::page(&self.pool, account, before, limit).await
-    }
-
-    async fn select(&self, account: Option<AccountId>, pattern: Option<&str>, now: DateTime<Utc>) -> Result<Vec<Customer>> {
+    async fn select(&self, account: Option<AccountId>, pattern: Option<&str>, limit: i64, now: DateTime<Utc>) -> Result<Vec<Customer>> {
         let customers = sqlx::query_as!(
             Customer,
             r#"
@@ -80,7 +75,7 @@ impl Operator {
             pattern,
             now,
             Period::Last30Days.range(now).from,
-            CUSTOMERS_MAX
+            limit
         )
         .fetch_all(&self.pool)
         .await?;

@@ -70,7 +70,8 @@ impl Error {
             Self::Unavailable(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
             }
-            Self::Corrupt(_) => true,
+            // A constraint or a character that has an answer of its own, see below.
+            Self::Invalid { .. } | Self::Taken(_) | Self::Corrupt(_) => true,
             _ => false,
         }
     }
@@ -94,6 +95,10 @@ impl From<sqlx::Error> for Error {
             Some("price_versions_are_unique") => Self::Taken("a price of this model from this instant on"),
             _ => match error {
                 sqlx::Error::RowNotFound => Self::NotFound,
+                // "character not in repertoire": the one character that Postgres stores in no text is NUL.
+                sqlx::Error::Database(error) if error.code().as_deref() == Some("22021") => {
+                    Self::invalid("text", "contains a character that cannot be stored")
+                }
                 other => Self::Unavailable(other),
             },
         }

@@ -7,7 +7,7 @@ use domain::{
     money::Amount,
     period::Period,
 };
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 
 use crate::{AccountReader, Error, Meter, Result};
 
@@ -119,7 +119,7 @@ pub struct KeyUsage {
 }
 
 /// One statement, so that the parts are of one instant.
-pub(crate) async fn balance(pool: &PgPool, account: AccountId, now: DateTime<Utc>) -> Result<Balance> {
+pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, now: DateTime<Utc>) -> Result<Balance> {
     let rows = sqlx::query!(
         r#"
         select
@@ -132,7 +132,7 @@ pub(crate) async fn balance(pool: &PgPool, account: AccountId, now: DateTime<Utc
         account.uuid(),
         now
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     let sum =
         |amounts: Vec<Amount>| Amount::checked_sum(amounts).ok_or_else(|| Error::Corrupt("the grants of an account overflow".to_owned()));

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    billing::{JournalKind, JournalPage, JournalRow},
+    billing::{JournalKind, JournalPage, JournalRow, Statement},
     id::{AccountId, GrantId, JournalId},
     money::Amount,
 };
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 
-use crate::{AccountOwner, AccountReader, Error, Operator, Result, leases, posting};
+use crate::{AccountOwner, AccountReader, Error, Operator, Result, grants, leases, posting};
 
 /// A movement of money that somebody asked for.
 #[derive(Debug, Clone)]
@@ -68,12 +68,12 @@ impl Operator {
 }
 
 impl AccountReader {
-    /// The account's postings, newest first, each with the balance after it.
+    /// The account's credit, and its postings, newest first, each with the balance after it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn journal(&self, before: Option<JournalId>, limit: i64) -> Result<JournalPage> {
-        page(&self.pool, self.account, before, limit).await
+    /// [`Error::NotFound`] when `before` is no posting of the account.
+    pub async fn statement(&self, before: Option<JournalId>, limit: i64, now: DateTime<Utc>) -> Result<Statement> {
+        statement(&self.pool, self.account, before, limit, now).await
     }
 }
 
@@ -100,7 +100,7 @@ async fn move_money(pool: &PgPool, account: AccountId, kind: JournalKind, money:
 /// What was asked under an idempotency key; time and ids are the server's own and differ when a request is repeated.
 fn request_digest(kind: JournalKind, money: &MoneyIn<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for part in [kind.label(), &money.amount.to_string(), money.memo, money.actor] {
+    for part in [kind.name(), &money.amount.to_string(), money.memo, money.actor] {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
@@ -213,9 +213,23 @@ async fn insert_entries(
     Ok(())
 }
 
-/// The balance after a posting is today's balance less everything posted since, read in one snapshot: the statement and the balance above it
-/// cannot disagree.
-pub(crate) async fn page(pool: &PgPool, account: AccountId, before: Option<JournalId>, limit: i64) -> Result<JournalPage> {
+/// Credit and books in one snapshot: the balance and the statement below it cannot disagree.
+pub(crate) async fn statement(
+    pool: &PgPool,
+    account: AccountId,
+    before: Option<JournalId>,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Statement> {
+    let mut tx = pool.begin_with("begin isolation level repeatable read, read only").await?;
+    let balance = grants::balance(&mut *tx, account, now).await?;
+    let journal = page(&mut tx, account, before, limit).await?;
+    tx.rollback().await?;
+    Ok(Statement { balance, journal })
+}
+
+/// The balance after a posting is today's balance less everything posted since.
+async fn page(connection: &mut PgConnection, account: AccountId, before: Option<JournalId>, limit: i64) -> Result<JournalPage> {
     let rows = sqlx::query!(
         r#"
         with start as (
@@ -258,8 +272,11 @@ pub(crate) async fn page(pool: &PgPool, account: AccountId, before: Option<Journ
         before.map(JournalId::uuid),
         limit + 1
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
+    if let (Some(before), true) = (before, rows.is_empty()) {
+        is_posting(connection, account, before).await?;
+    }
     let mut rows: Vec<_> = rows
         .into_iter()
         .map(|row| JournalRow {
@@ -277,4 +294,12 @@ pub(crate) async fn page(pool: &PgPool, account: AccountId, before: Option<Journ
     rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = rows.last().filter(|_| more).map(|row| row.id);
     Ok(JournalPage { rows, next })
+}
+
+async fn is_posting(connection: &mut PgConnection, account: AccountId, journal: JournalId) -> Result<()> {
+    sqlx::query!("select from journal where account_id = $1 and journal_id = $2", account.uuid(), journal.uuid())
+        .fetch_optional(connection)
+        .await?
+        .map(|_| ())
+        .ok_or(Error::NotFound)
 }

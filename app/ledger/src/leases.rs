@@ -47,14 +47,14 @@ pub struct Intent {
 impl Meter {
     /// Holds a call's upper bound, from several grants if need be, or nothing.
     ///
-    /// Key and account are looked at again under the same transaction: what was revoked a moment ago admits nothing.
+    /// Key and account are looked at again once the grants are locked, however long that took: what was revoked meanwhile admits nothing.
     ///
     /// # Errors
     /// [`Error::InsufficientCredit`] with what is available, [`Error::KeyRevoked`], [`Error::AccountSuspended`], [`Error::Unavailable`].
     pub async fn lease(&self, intent: &Intent, now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.pool.begin().await?;
-        check_caller(&mut tx, intent, now).await?;
         let available = grants::lock_available(&mut tx, intent.account_id, now).await?;
+        check_caller(&mut tx, intent, now).await?;
         let shares = grants::split(intent.held, &available)?;
         insert_intent(&mut tx, intent).await?;
         insert_leases(&mut tx, intent, &shares).await?;
@@ -76,35 +76,24 @@ impl Meter {
         Ok(())
     }
 
-    /// Calls that this proxy admitted in an earlier run and never settled: it died in their middle. What is in quarantine was settled, and keeps
-    /// its hold until a person has looked at it.
+    /// Calls that this proxy admitted in an earlier run and never settled: it died in their middle.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn interrupted_of(&self, proxy: Uuid) -> Result<Vec<Intent>> {
-        let rows = sqlx::query_as!(
-            IntentRow,
-            r#"
-            select
-                account_id as "account_id: AccountId", call_id as "call_id: CallId", key_id as "key_id: KeyId", model, provider,
-                price_id as "price_id: PriceId", discount_bps, stream, input_estimate as "input_estimate: Tokens",
-                held as "held: Amount", proxy, expires_at
-            from intents i
-            where proxy = $1 and not exists (select from quarantine q where q.account_id = i.account_id and q.call_id = i.call_id)
-            order by call_id
-            "#,
-            proxy
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter().map(Intent::try_from).collect()
+        self.interrupted(Some(proxy), None).await
     }
 
-    /// Calls of any proxy whose hold has outlived the longest call: that proxy is dead.
+    /// Calls of any proxy whose hold has outlived the longest call: that proxy is dead, or has not reached the database for so long.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn interrupted_before(&self, now: DateTime<Utc>) -> Result<Vec<Intent>> {
+        self.interrupted(None, Some(now)).await
+    }
+
+    /// What is in quarantine was settled, and keeps its hold until a person has looked at it.
+    async fn interrupted(&self, of: Option<Uuid>, expired_at: Option<DateTime<Utc>>) -> Result<Vec<Intent>> {
         let rows = sqlx::query_as!(
             IntentRow,
             r#"
@@ -113,10 +102,12 @@ impl Meter {
                 price_id as "price_id: PriceId", discount_bps, stream, input_estimate as "input_estimate: Tokens",
                 held as "held: Amount", proxy, expires_at
             from intents i
-            where expires_at <= $1 and not exists (select from quarantine q where q.account_id = i.account_id and q.call_id = i.call_id)
+            where (proxy = $1 or expires_at <= $2)
+                and not exists (select from quarantine q where q.account_id = i.account_id and q.call_id = i.call_id)
             order by call_id
             "#,
-            now
+            of,
+            expired_at
         )
         .fetch_all(&self.pool)
         .await?;
@@ -182,7 +173,7 @@ pub(crate) async fn delete_intents(connection: &mut PgConnection, accounts: &[Ac
     Ok(())
 }
 
-/// The key and the account as they are at this very moment. The share lock lets a revocation wait for this transaction, never slip past it.
+/// The key and the account as they are at this very moment. No lock is taken on them: a busy key's leases would keep its revocation waiting.
 async fn check_caller(connection: &mut PgConnection, intent: &Intent, now: DateTime<Utc>) -> Result<()> {
     let caller = sqlx::query!(
         r#"
@@ -192,7 +183,6 @@ async fn check_caller(connection: &mut PgConnection, intent: &Intent, now: DateT
         from api_keys k
         join accounts a using (account_id)
         where k.account_id = $1 and k.key_id = $2
-        for share
         "#,
         intent.account_id.uuid(),
         intent.key_id.uuid(),

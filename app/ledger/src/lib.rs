@@ -28,7 +28,7 @@ mod users;
 use std::time::Duration;
 
 use sqlx::{
-    Executor, PgPool,
+    Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -47,6 +47,17 @@ pub use crate::{
     settled::SettledCall,
     users::NewOperator,
 };
+
+/// What a database holds of this version's schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// Nothing: no version of Farebox was here.
+    Absent,
+    /// An older version's: it must be migrated.
+    Older,
+    /// All of it.
+    Current,
+}
 
 /// The migrations, for tests that make databases of their own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
@@ -95,8 +106,28 @@ impl Ledger {
         MIGRATOR.run(&pool).await.map_err(|error| Error::Corrupt(format!("migrations: {error}")))?;
         let ledger = Self { pool };
         ledger.system().make_partitions(now).await?;
+        become_application(&ledger.pool).await?;
         ledger.pool.close().await;
         Ok(())
+    }
+
+    /// What the database holds. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn schema(url: &str) -> Result<Schema> {
+        let mut connection = PgConnection::connect(url).await?;
+        let known: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut connection).await?;
+        let latest: Option<i64> = match known {
+            false => None,
+            true => sqlx::query_scalar("select max(version) from _sqlx_migrations where success").fetch_one(&mut connection).await?,
+        };
+        connection.close().await?;
+        Ok(match latest {
+            None => Schema::Absent,
+            latest if latest < MIGRATOR.iter().map(|migration| migration.version).max() => Schema::Older,
+            Some(_) => Schema::Current,
+        })
     }
 
     /// Whether the database answers.
@@ -112,4 +143,12 @@ impl Ledger {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Whoever owns the schema must be able to become the application's role; better said now than as a pool without connections.
+async fn become_application(pool: &PgPool) -> Result<()> {
+    pool.execute("set role farebox_app").await.map(|_| ()).map_err(|error| {
+        let problem = format!("its role cannot become farebox_app ({error}): let an administrator grant farebox_app to it");
+        Error::invalid("database URL", problem)
+    })
 }

@@ -72,6 +72,7 @@ impl Meter {
         // Read under the locks: postings of one account never run backwards.
         let posted_at = now_in_postgres(&mut tx).await?;
         let known = known_calls(&mut tx, batch).await?;
+        warn_of_other_charges(batch, &known);
         let leases = leases_by_call(leases::leases_of(&mut tx, &accounts, &calls).await?);
         let plan = Plan::of(batch, &wallets, &known, &leases, posted_at)?;
 
@@ -138,7 +139,7 @@ impl Plan {
     fn of(
         batch: &[SettledCall],
         wallets: &HashMap<AccountId, GrantId>,
-        known: &BTreeSet<CallId>,
+        known: &BTreeMap<CallId, Amount>,
         leases: &HashMap<CallId, Vec<Share>>,
         posted_at: DateTime<Utc>,
     ) -> Result<Self> {
@@ -157,7 +158,7 @@ impl Plan {
                 let change = plan.grants.entry((call.account_id, share.grant)).or_default();
                 change.released = add(change.released, share.amount)?;
             }
-            if known.contains(&call.call_id) {
+            if known.contains_key(&call.call_id) {
                 plan.replayed += 1;
             } else {
                 plan.charge(call, held, wallet, posted_at)?;
@@ -238,13 +239,23 @@ pub(crate) async fn now_in_postgres(connection: &mut PgConnection) -> Result<Dat
     Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(connection).await?)
 }
 
-async fn known_calls(connection: &mut PgConnection, batch: &[SettledCall]) -> Result<BTreeSet<CallId>> {
+/// A proxy that was away for so long that its calls were settled as interrupted learns here that they were.
+fn warn_of_other_charges(batch: &[SettledCall], known: &BTreeMap<CallId, Amount>) {
+    for call in batch {
+        if let Some(posted) = known.get(&call.call_id).filter(|posted| **posted != call.amount) {
+            tracing::error!(call = %call.call_id, %posted, settled = %call.amount, "a call was posted before with another charge, which stays");
+        }
+    }
+}
+
+/// What calls of this batch that are in the books were charged.
+async fn known_calls(connection: &mut PgConnection, batch: &[SettledCall]) -> Result<BTreeMap<CallId, Amount>> {
     let accounts: Vec<_> = batch.iter().map(|call| call.account_id.uuid()).collect();
     let starts = batch.iter().map(SettledCall::started_at).collect::<Result<Vec<_>>>()?;
     let calls: Vec<_> = batch.iter().map(|call| call.call_id.uuid()).collect();
-    let known = sqlx::query_scalar!(
+    let known = sqlx::query!(
         r#"
-        select c.call_id as "call_id: CallId"
+        select c.call_id as "call_id: CallId", c.amount as "amount: Amount"
         from unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) b (account_id, started_at, call_id)
         join calls c on c.account_id = b.account_id and c.started_at = b.started_at and c.call_id = b.call_id
         "#,
@@ -254,7 +265,7 @@ async fn known_calls(connection: &mut PgConnection, batch: &[SettledCall]) -> Re
     )
     .fetch_all(connection)
     .await?;
-    Ok(known.into_iter().collect())
+    Ok(known.into_iter().map(|call| (call.call_id, call.amount)).collect())
 }
 
 fn leases_by_call(leases: Vec<Lease>) -> HashMap<CallId, Vec<Share>> {

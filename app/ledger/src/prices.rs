@@ -15,9 +15,6 @@ use crate::{
     catalog::{PriceRow, current_and_scheduled, models},
 };
 
-/// Proxies read prices every second; with this lead every one of them knows a price before it is in force.
-const LEAD: TimeDelta = TimeDelta::seconds(10);
-
 /// A price to be written.
 #[derive(Debug, Clone)]
 pub struct NewPrice<'a> {
@@ -35,6 +32,12 @@ pub struct NewPrice<'a> {
     pub actor: &'a str,
     /// When it is written.
     pub now: DateTime<Utc>,
+}
+
+impl NewPrice<'_> {
+    /// How far ahead a price is written at least. Proxies read prices every second, and one that could not for so long admits nothing: each of
+    /// them knows a price before it is in force.
+    pub const LEAD_MIN: TimeDelta = TimeDelta::seconds(10);
 }
 
 impl Ledger {
@@ -86,7 +89,7 @@ impl Operator {
     /// # Errors
     /// [`Error::PriceTooSoon`] with less than ten seconds' lead, else as [`System::import_price`].
     pub async fn publish_price(&self, new: NewPrice<'_>) -> Result<()> {
-        if new.effective_from < new.now + LEAD {
+        if new.effective_from < new.now + NewPrice::LEAD_MIN {
             return Err(Error::PriceTooSoon);
         }
         insert(&self.pool, new).await

@@ -75,6 +75,19 @@ const JOURNAL_BALANCES: Claim = Claim {
           group by account_id, journal_id, unit having sum(amount) is distinct from 0",
 };
 
+const ENTRIES_ARE_NUMBERED: Claim = Claim {
+    claim: "the entries of a posting are numbered from 1",
+    sql: "select 'journal ' || journal_id, '1 to ' || count(*), string_agg(line::text, ', ' order by line) from entries \
+          group by account_id, journal_id having min(line) <> 1 or max(line) <> count(*)",
+};
+
+const ENTRIES_ARE_IN_THEIR_BOOKS: Claim = Claim {
+    claim: "what a grant gives or gets stands against the book of its posting's kind",
+    sql: "select 'journal ' || journal_id || ' line ' || line, b.book, e.book from entries e join journal j using (account_id, journal_id) \
+          cross join lateral (select case j.kind when 'usage' then 'revenue' when 'top_up' then 'cash' else j.kind end as book) b \
+          where e.book not in ('grant', b.book)",
+};
+
 const GRANT_IS_ITS_ENTRIES: Claim = Claim {
     claim: "a grant's posted amount is the sum of its entries",
     sql: "select 'grant ' || g.grant_id, coalesce(sum(e.amount), 0)::text, g.posted::text from grants g \
@@ -97,34 +110,56 @@ const HOLD_IS_ITS_LEASES: Claim = Claim {
 };
 
 /// Both ways: a rollup row without calls is as wrong as calls without a rollup row.
-const HOURS_ARE_CALLS: Claim = Claim {
-    claim: "an hour's sums are those of its calls",
-    sql: "with sums as (select account_id, date_trunc('hour', started_at, 'UTC') as hour, key_id, model, stream, outcome, count(*) as requests, \
-          coalesce(sum(prompt_tokens), 0) as prompt, coalesce(sum(completion_tokens), 0) as completion, \
-          coalesce(sum(total_tokens), 0) as total, sum(amount) as amount from calls group by 1, 2, 3, 4, 5, 6) \
-          select 'usage_hourly ' || concat_ws(' ', account_id, hour, key_id, model, case when stream then 'stream' else 'plain' end, outcome), \
-          (s.requests, s.prompt, s.completion, s.total, s.amount)::text, \
-          (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)::text \
-          from sums s full join usage_hourly u using (account_id, hour, key_id, model, stream, outcome) \
-          where (s.requests, s.prompt, s.completion, s.total, s.amount) \
-          is distinct from (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)",
+macro_rules! rollup_is_its_calls {
+    ($table:literal, $step:literal) => {
+        Claim {
+            claim: concat!("the sums of a ", $step, " are those of its calls"),
+            sql: concat!(
+                "with sums as (select account_id, date_trunc('",
+                $step,
+                "', started_at, 'UTC') as ",
+                $step,
+                ", key_id, model, stream, outcome, \
+                 count(*) as requests, coalesce(sum(prompt_tokens), 0) as prompt, coalesce(sum(completion_tokens), 0) as completion, \
+                 coalesce(sum(total_tokens), 0) as total, sum(amount) as amount from calls group by 1, 2, 3, 4, 5, 6) \
+                 select '",
+                $table,
+                " ' || \
+                 concat_ws(' ', account_id, ",
+                $step,
+                ", key_id, model, case when stream then 'stream' else 'plain' end, outcome), \
+                 (s.requests, s.prompt, s.completion, s.total, s.amount)::text, \
+                 (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)::text \
+                 from sums s full join ",
+                $table,
+                " u using (account_id, ",
+                $step,
+                ", key_id, model, stream, outcome) \
+                 where (s.requests, s.prompt, s.completion, s.total, s.amount) \
+                 is distinct from (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)"
+            ),
+        }
+    };
+}
+
+const CALL_IS_AT_ITS_PRICE: Claim = Claim {
+    claim: "a call's price is its model's, and had begun when the call was admitted",
+    sql: "select 'call ' || c.call_id, c.model || ' at ' || c.started_at, v.kind || ' of ' || m.name || ' from ' || v.effective_from \
+          from calls c left join price_versions v using (price_id) left join models m using (model_id) \
+          where (v.kind = 'sale' and m.name = c.model and v.effective_from <= c.started_at) is not true",
 };
 
-const DAYS_ARE_CALLS: Claim = Claim {
-    claim: "a day's sums are those of its calls",
-    sql: "with sums as (select account_id, date_trunc('day', started_at, 'UTC') as day, key_id, model, stream, outcome, count(*) as requests, \
-          coalesce(sum(prompt_tokens), 0) as prompt, coalesce(sum(completion_tokens), 0) as completion, \
-          coalesce(sum(total_tokens), 0) as total, sum(amount) as amount from calls group by 1, 2, 3, 4, 5, 6) \
-          select 'usage_daily ' || concat_ws(' ', account_id, day, key_id, model, case when stream then 'stream' else 'plain' end, outcome), \
-          (s.requests, s.prompt, s.completion, s.total, s.amount)::text, \
-          (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)::text \
-          from sums s full join usage_daily u using (account_id, day, key_id, model, stream, outcome) \
-          where (s.requests, s.prompt, s.completion, s.total, s.amount) \
-          is distinct from (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)",
-};
-
-const CLAIMS: [Claim; 6] =
-    [JOURNAL_BALANCES, GRANT_IS_ITS_ENTRIES, GRANT_IS_ITS_LEASES, HOLD_IS_ITS_LEASES, HOURS_ARE_CALLS, DAYS_ARE_CALLS];
+const CLAIMS: [Claim; 9] = [
+    JOURNAL_BALANCES,
+    ENTRIES_ARE_NUMBERED,
+    ENTRIES_ARE_IN_THEIR_BOOKS,
+    GRANT_IS_ITS_ENTRIES,
+    GRANT_IS_ITS_LEASES,
+    HOLD_IS_ITS_LEASES,
+    rollup_is_its_calls!("usage_hourly", "hour"),
+    rollup_is_its_calls!("usage_daily", "day"),
+    CALL_IS_AT_ITS_PRICE,
+];
 
 const CALL_IS_SEALED: &str = "a call's row is the one that was posted";
 const CALL_IS_ITS_RECEIPT: &str = "a call's amount is its receipt recomputed";

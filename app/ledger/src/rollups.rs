@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{period::Step, tokens::Tokens};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::{Error, Result, settled::CallRecord};
@@ -35,69 +35,38 @@ impl Sums {
 
 /// Adds new calls to their hours and days.
 pub(crate) async fn add(connection: &mut PgConnection, records: &[CallRecord]) -> Result<()> {
-    let hours = Columns::of(&sums(records, Step::Hour)?);
-    sqlx::query!(
-        r#"
-        insert into usage_hourly as u (
-            account_id, hour, key_id, model, stream, outcome, requests, prompt_tokens, completion_tokens, total_tokens, amount
-        )
-        select * from unnest(
-            $1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::bool[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-            $11::bigint[]
-        )
-        on conflict (account_id, hour, key_id, model, stream, outcome) do update set
-            requests = u.requests + excluded.requests,
-            prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,
-            completion_tokens = u.completion_tokens + excluded.completion_tokens,
-            total_tokens = u.total_tokens + excluded.total_tokens,
-            amount = u.amount + excluded.amount
-        "#,
-        &hours.accounts,
-        &hours.starts,
-        &hours.keys,
-        &hours.models,
-        &hours.streams,
-        &hours.outcomes,
-        &hours.requests,
-        &hours.prompt_tokens,
-        &hours.completion_tokens,
-        &hours.total_tokens,
-        &hours.amounts
-    )
-    .execute(&mut *connection)
-    .await?;
-    let days = Columns::of(&sums(records, Step::Day)?);
-    sqlx::query!(
-        r#"
-        insert into usage_daily as u (
-            account_id, day, key_id, model, stream, outcome, requests, prompt_tokens, completion_tokens, total_tokens, amount
-        )
-        select * from unnest(
-            $1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::bool[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
-            $11::bigint[]
-        )
-        on conflict (account_id, day, key_id, model, stream, outcome) do update set
-            requests = u.requests + excluded.requests,
-            prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,
-            completion_tokens = u.completion_tokens + excluded.completion_tokens,
-            total_tokens = u.total_tokens + excluded.total_tokens,
-            amount = u.amount + excluded.amount
-        "#,
-        &days.accounts,
-        &days.starts,
-        &days.keys,
-        &days.models,
-        &days.streams,
-        &days.outcomes,
-        &days.requests,
-        &days.prompt_tokens,
-        &days.completion_tokens,
-        &days.total_tokens,
-        &days.amounts
-    )
-    .execute(connection)
-    .await?;
+    for (table, step) in [("usage_hourly", Step::Hour), ("usage_daily", Step::Day)] {
+        upsert(table, step, Columns::of(&sums(records, step)?)).build().execute(&mut *connection).await?;
+    }
     Ok(())
+}
+
+/// Adds sums to the rows of a table, whose column of starts has the name of its step.
+fn upsert(table: &'static str, step: Step, columns: Columns) -> QueryBuilder<Postgres> {
+    const SUMS: [&str; 5] = ["requests", "prompt_tokens", "completion_tokens", "total_tokens", "amount"];
+    let key = |query: &mut QueryBuilder<Postgres>| {
+        query.push("account_id, ").push(step.name()).push(", key_id, model, stream, outcome");
+    };
+    let mut query = QueryBuilder::new("insert into ");
+    query.push(table).push(" as u (");
+    key(&mut query);
+    for sum in SUMS {
+        query.push(", ").push(sum);
+    }
+    query.push(") select * from unnest(");
+    query.push_bind(columns.accounts).push(", ").push_bind(columns.starts).push(", ").push_bind(columns.keys).push(", ");
+    query.push_bind(columns.models).push(", ").push_bind(columns.streams).push(", ").push_bind(columns.outcomes);
+    for sums in [columns.requests, columns.prompt_tokens, columns.completion_tokens, columns.total_tokens, columns.amounts] {
+        query.push(", ").push_bind(sums);
+    }
+    query.push(") on conflict (");
+    key(&mut query);
+    query.push(") do update set ");
+    let mut changes = query.separated(", ");
+    for sum in SUMS {
+        changes.push(sum).push_unseparated(" = u.").push_unseparated(sum).push_unseparated(" + excluded.").push_unseparated(sum);
+    }
+    query
 }
 
 fn sums(records: &[CallRecord], step: Step) -> Result<BTreeMap<Key<'_>, Sums>> {

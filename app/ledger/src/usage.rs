@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    call::Outcome,
     filter::{CallFilter, GroupBy, UsageFilter},
     id::KeyId,
     money::Amount,
@@ -14,7 +13,7 @@ use domain::{
 };
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
-use crate::{AccountReader, Error, Result};
+use crate::{AccountReader, Error, Result, calls::push_filter};
 
 /// What one key used of one model in one hour, day or month.
 #[derive(Debug, FromRow)]
@@ -94,18 +93,7 @@ impl AccountReader {
         query.push(" from ").push(table).push(" where account_id = ").push_bind(self.account.uuid());
         query.push(" and ").push(column).push(" >= ").push_bind(range.from);
         query.push(" and ").push(column).push(" < ").push_bind(range.to);
-        if let Some(key) = filter.key {
-            query.push(" and key_id = ").push_bind(key.uuid());
-        }
-        if let Some(model) = &filter.model {
-            query.push(" and model = ").push_bind(model.clone());
-        }
-        if let Some(outcome) = filter.outcome {
-            query.push(" and outcome = ").push_bind(outcome as Outcome);
-        }
-        if let Some(stream) = filter.stream {
-            query.push(" and stream = ").push_bind(stream);
-        }
+        push_filter(&mut query, filter);
         query.push(" group by 1, 2, 3");
         query
     }

@@ -26,7 +26,7 @@ pub(crate) fn figures(figures: Vec<Figure>) -> AnyView {
                     <dd>
                         <span class="figure-value">{value}</span>
                         {exact}
-                        <span class="figure-note">{note}</span>
+                        {(!note.is_empty()).then(|| view! { <span class="figure-note">{note}</span> })}
                     </dd>
                 </div>
             }

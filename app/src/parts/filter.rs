@@ -61,7 +61,8 @@ impl FilterBar<'_> {
             Period::Custom { from, to } => (from.to_string(), to.to_string()),
             _ => (String::new(), String::new()),
         };
-        let mut kept = self.kept.clone();
+        // A step that fits the range in force can be too short for the one that is typed, which then finds its own.
+        let mut kept: Vec<_> = self.kept.iter().filter(|(name, _)| *name != "step").cloned().collect();
         kept.push(("range", "custom".to_owned()));
         kept.extend(filter_pairs(self.filter));
         view! {

@@ -131,13 +131,13 @@ impl Field {
             [self.hint.as_ref().map(|_| hint_id.clone()), problem.as_ref().map(|_| problem_id.clone())].into_iter().flatten().collect();
         let described = (!described.is_empty()).then(|| described.join(" "));
         let optional = (!self.required).then(|| view! { <span class="optional">"optional"</span> });
-        let aria_invalid = problem.is_some().then_some("true");
+        let is_wrong = problem.is_some();
         view! {
             <div class="field">
                 <label for=id.clone()>{self.label}{optional}</label>
                 <input
                     id=id type=self.kind name=self.name value=value required=self.required autocomplete=self.autocomplete
-                    inputmode=self.inputmode min=self.min aria-invalid=aria_invalid aria-describedby=described
+                    inputmode=self.inputmode min=self.min aria-invalid=is_wrong.then_some("true") aria-describedby=described autofocus=is_wrong
                 />
                 {self.hint.map(|hint| view! { <p class="hint" id=hint_id>{hint}</p> })}
                 {problem.map(|problem| view! { <p class="problem" id=problem_id role="alert">{problem}</p> })}
@@ -168,24 +168,28 @@ pub(crate) fn notice(tone: Tone, message: impl Into<String>) -> AnyView {
     view! { <p class=class role=role>{message.into()}</p> }.into_any()
 }
 
-/// A labelled choice among `(value, name)` pairs; `chosen` unless the form comes back with another.
+/// A labelled choice among `(value, name)` pairs; `chosen` unless the form comes back with another. What is chosen is always among them: a
+/// choice that is in force, though none that is offered, must not look like no choice.
 pub(crate) fn choice(form: &Form, name: &'static str, label: &'static str, options: Vec<(String, String)>, chosen: &str) -> AnyView {
     let id = format!("field-{name}");
     let problem_id = format!("{id}-problem");
     let problem = form.problem_at(name).map(str::to_owned);
     let chosen = form.typed(name).unwrap_or(chosen);
+    let unlisted = Some(chosen).filter(|chosen| !chosen.is_empty() && options.iter().all(|(value, _)| value != chosen));
     let options = options
         .into_iter()
+        .chain(unlisted.map(|chosen| (chosen.to_owned(), chosen.to_owned())))
         .map(|(value, text)| {
             let selected = value == chosen;
             view! { <option value=value selected=selected>{text}</option> }
         })
         .collect_view();
-    let (aria_invalid, described) = (problem.is_some().then_some("true"), problem.is_some().then(|| problem_id.clone()));
+    let is_wrong = problem.is_some();
+    let described = is_wrong.then(|| problem_id.clone());
     view! {
         <div class="field">
             <label for=id.clone()>{label}</label>
-            <select id=id name=name aria-invalid=aria_invalid aria-describedby=described>{options}</select>
+            <select id=id name=name aria-invalid=is_wrong.then_some("true") aria-describedby=described autofocus=is_wrong>{options}</select>
             {problem.map(|problem| view! { <p class="problem" id=problem_id role="alert">{problem}</p> })}
         </div>
     }
@@ -195,4 +199,29 @@ pub(crate) fn choice(form: &Form, name: &'static str, label: &'static str, optio
 /// A hidden field.
 pub(crate) fn hidden(name: &'static str, value: impl Into<String>) -> AnyView {
     view! { <input type="hidden" name=name value=value.into()/> }.into_any()
+}
+
+#[cfg(test)]
+#[cfg(feature = "ssr")]
+mod tests {
+    use super::*;
+
+    fn html(view: impl FnOnce() -> AnyView) -> String {
+        Owner::new().with(|| view().to_html())
+    }
+
+    #[test]
+    fn what_is_wrong_has_the_focus_and_nothing_else() {
+        let form = Form { problem: Some(Problem::new("amount", "This is not a number.")), ..Form::default() };
+        assert!(html(|| Field::amount("amount", "Amount").view(&form)).contains("autofocus"));
+        assert!(!html(|| Field::amount("reason", "Reason").view(&form)).contains("autofocus"));
+    }
+
+    #[test]
+    fn a_choice_in_force_that_is_not_offered_is_still_the_one_that_shows() {
+        let options = || vec![(String::new(), "Every model".to_owned()), ("a".to_owned(), "a".to_owned())];
+        let html = |chosen: &str| html(|| choice(&Form::default(), "model", "Model", options(), chosen));
+        assert!(html("gone").contains(r#"<option value="gone" selected"#), "{}", html("gone"));
+        assert_eq!((html("a").matches("<option").count(), html("").matches("<option").count()), (2, 2));
+    }
 }

@@ -12,7 +12,7 @@ pub(crate) fn header(visit: &Visit) -> AnyView {
         {visit.demo.then(demo_banner)}
         <header class="masthead">
             <div class="masthead-row">
-                <a class="wordmark" href=visit.home()>"Farebox"</a>
+                <a class="wordmark" href=visit.home() rel=fresh(visit.home())>"Farebox"</a>
                 <nav class="ways" aria-label="Main">{ways(visit)}</nav>
                 {person(visit)}
             </div>
@@ -39,7 +39,7 @@ fn ways(visit: &Visit) -> AnyView {
     let pathname = use_location().pathname;
     let way = move |(href, label): (&'static str, &'static str)| {
         let here = move || pathname.with(|path| path == href || path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')));
-        view! { <li><a href=href aria-current=move || here().then_some("page")>{label}</a></li> }
+        view! { <li><a href=href rel=fresh(href) aria-current=move || here().then_some("page")>{label}</a></li> }
     };
     let ways: Vec<_> = CUSTOMER
         .into_iter()
@@ -49,6 +49,13 @@ fn ways(visit: &Visit) -> AnyView {
         .map(way)
         .collect();
     view! { <ul>{ways}</ul> }.into_any()
+}
+
+/// A link to the very address that is shown asks the browser to load it again; the router would see nothing to do.
+fn fresh(href: &'static str) -> impl Fn() -> Option<&'static str> + Copy + Send + Sync {
+    let location = use_location();
+    let (pathname, search) = (location.pathname, location.search);
+    move || (pathname.with(|path| path == href) && search.with(String::is_empty)).then_some("external")
 }
 
 fn person(visit: &Visit) -> AnyView {
@@ -68,7 +75,23 @@ fn person(visit: &Visit) -> AnyView {
 
 /// The footer.
 pub(crate) fn footer(visit: &Visit) -> AnyView {
-    let chosen = visit.theme;
+    let location = use_location();
+    let here = move || (location.pathname.get(), location.search.get());
+    let loaded = untrack(here);
+    let has_left = Memo::new(move |before: Option<&bool>| before == Some(&true) || here() != loaded);
+    let (theme, answers_form) = (visit.theme, visit.answers_form);
+    // Choosing loads the page again, which must not cost what only the answer to a form shows. The page after it can be loaded again.
+    let choice = move || (!answers_form || has_left.get()).then(|| theme_form(theme));
+    view! {
+        <footer class="colophon">
+            <p>"All times are UTC. Amounts are in US dollars."</p>
+            {choice}
+        </footer>
+    }
+    .into_any()
+}
+
+fn theme_form(chosen: Theme) -> AnyView {
     let choices = Theme::ALL
         .into_iter()
         .map(|theme| {
@@ -77,10 +100,7 @@ pub(crate) fn footer(visit: &Visit) -> AnyView {
         })
         .collect_view();
     view! {
-        <footer class="colophon">
-            <p>"All times are UTC. Amounts are in US dollars."</p>
-            <form class="theme" method="post" action="/theme" aria-label="Colours"><span aria-hidden="true">"Colours"</span>{choices}</form>
-        </footer>
+        <form class="theme" method="post" action="/theme" aria-label="Colours"><span aria-hidden="true">"Colours"</span>{choices}</form>
     }
     .into_any()
 }

@@ -41,7 +41,7 @@ pub(crate) fn grants(grants: &[Grant]) -> AnyView {
 /// The postings, newest first.
 pub(crate) fn journal(page: JournalPage, has_newer: bool, path: &str) -> AnyView {
     const COLUMNS: [Column; 5] = [
-        Column("Posted", Words),
+        Column("When", Words),
         Column("Entry", Words),
         Column("What for", Words),
         Column("Amount", Figures),
@@ -63,7 +63,7 @@ fn row(row: JournalRow) -> Row {
         text(row.kind.label()),
         with_note(text(row.memo), by),
         money::movement_view(row.amount),
-        money::total_view(row.balance_after),
+        money::exact_view(row.balance_after),
     ]
     .into()
 }

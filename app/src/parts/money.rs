@@ -50,29 +50,43 @@ pub(crate) fn axis(nanos: i64) -> String {
     decimal(i128::from(nanos), NANOS, if nanos % NANOS_PER_UNIT == 0 { 0 } else { CENTS })
 }
 
-/// An amount with its sign, for a column of movements: `+$25.00`, `−$0.0123`.
+/// An amount with its sign and every digit, for a column of movements: `+$25.00`, `−$0.0123`.
 pub(crate) fn movement(amount: Amount) -> String {
-    let text = charge(amount);
+    let text = exact(amount);
     if amount > Amount::ZERO { format!("+{text}") } else { text }
 }
 
 /// A total whose exact value is one hover away, and always there for machines.
 pub(crate) fn total_view(amount: Amount) -> AnyView {
-    with_exact(amount, total(amount))
+    with_exact("money", amount, total(amount))
 }
 
-/// A call's charge, as [`total_view`].
+/// A call's charge, as [`total_view`], its point in line with those above and below.
 pub(crate) fn charge_view(amount: Amount) -> AnyView {
-    with_exact(amount, charge(amount))
+    in_line(amount, charge(amount), MICROS)
 }
 
-/// A movement, as [`total_view`].
+/// Every digit, its point in line with those above and below: what is written adds up.
+pub(crate) fn exact_view(amount: Amount) -> AnyView {
+    in_line(amount, exact(amount), NANOS)
+}
+
+/// A [`movement`], as [`exact_view`].
 pub(crate) fn movement_view(amount: Amount) -> AnyView {
-    with_exact(amount, movement(amount))
+    in_line(amount, movement(amount), NANOS)
 }
 
-fn with_exact(amount: Amount, text: String) -> AnyView {
-    view! { <data class="money" value=amount.to_string() title=exact(amount)>{text}</data> }.into_any()
+/// At most `places` decimals, followed by room for those that are missing.
+fn in_line(amount: Amount, text: String, places: u32) -> AnyView {
+    const ROOM: [&str; 8] =
+        ["money", "money room-1", "money room-2", "money room-3", "money room-4", "money room-5", "money room-6", "money room-7"];
+    let decimals = text.rsplit_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let missing = (places as usize).saturating_sub(decimals);
+    with_exact(ROOM[missing.min(ROOM.len() - 1)], amount, text)
+}
+
+fn with_exact(class: &'static str, amount: Amount, text: String) -> AnyView {
+    view! { <data class=class value=amount.to_string() title=exact(amount)>{text}</data> }.into_any()
 }
 
 /// A count with its thousands separated: `1,234,567`.
@@ -106,18 +120,17 @@ pub(crate) fn share(part: i64, whole: i64) -> String {
     per_mille_text(ratio_per_mille(part, whole))
 }
 
-/// The change from one range to the next: `+12.5 %`. From nothing there is no ratio, so it says "new".
+/// The change from one range to the next: `+12.5 %`. From nothing there is no ratio, so it says nothing.
 pub(crate) fn change(now: i64, before: i64) -> String {
-    match (now, before) {
-        (0, 0) => "none before".to_owned(),
-        (_, ..=0) => "new".to_owned(),
-        _ if now == before => "unchanged".to_owned(),
-        _ => {
-            let per_mille = ratio_per_mille(now, before) - 1_000;
-            let sign = if per_mille > 0 { "+" } else { "" };
-            format!("{sign}{}", per_mille_text(per_mille))
-        }
+    if before <= 0 {
+        return String::new();
     }
+    if now == before {
+        return "unchanged".to_owned();
+    }
+    let per_mille = ratio_per_mille(now, before) - 1_000;
+    let sign = if per_mille > 0 { "+" } else { "" };
+    format!("{sign}{}", per_mille_text(per_mille))
 }
 
 fn ratio_per_mille(part: i64, whole: i64) -> i128 {
@@ -221,6 +234,17 @@ mod tests {
         assert_eq!(axis(2_000_000_000), "$2");
         assert_eq!(axis(500_000_000), "$0.50");
         assert_eq!(movement(nanos(25_000_000_000)), "+$25.00");
+        assert_eq!(movement(nanos(-25)), "−$0.000000025");
+    }
+
+    #[test]
+    #[cfg(feature = "ssr")]
+    fn points_stand_below_each_other() {
+        let html = |view: AnyView| Owner::new().with(|| view.to_html());
+        assert!(html(exact_view(nanos(2_500_000_000))).contains(r#"class="money room-7""#));
+        assert!(html(movement_view(nanos(-12_300_000))).contains(r#"class="money room-5""#));
+        assert!(html(charge_view(nanos(12_300_000))).contains(r#"class="money room-2""#));
+        assert!(html(exact_view(nanos(1))).contains(r#"class="money""#));
     }
 
     #[test]
@@ -249,7 +273,7 @@ mod tests {
         assert_eq!(share(0, 0), ABSENT);
         assert_eq!(change(150, 100), "+50.0 %");
         assert_eq!(change(50, 100), "−50.0 %");
-        assert_eq!(change(5, 0), "new");
+        assert_eq!(change(5, 0), "");
         assert_eq!(change(7, 7), "unchanged");
         assert_eq!(change(i64::MAX, 1), "+922,337,203,685,477,580,600.0 %");
     }

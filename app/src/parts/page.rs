@@ -1,5 +1,6 @@
 //! From an address to a page: one Resource, one Suspense.
 
+use codee::binary::PostcardCodec;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_location, use_params_map};
@@ -7,29 +8,35 @@ use leptos_router::hooks::{use_location, use_params_map};
 use crate::{
     error::ConsoleError,
     pages::{self, Address, Content, Page},
-    parts::form,
+    parts::{form, tabs},
 };
 
 /// A page that asks the server once per address. While it asks again, what it showed stays, dimmed.
 pub(crate) fn page(page: Page) -> AnyView {
     let address = own_address(page);
-    let answer = Resource::new(move || address.get(), pages::read);
+    let answer = Resource::from(ArcResource::<_, PostcardCodec>::new_with_options(move || address.get(), pages::read, false));
     let asking = RwSignal::new(false);
-    let content = move || Suspend::new(async move { show(answer.await) });
+    let title = RwSignal::new(page.title());
+    let location = use_location();
+    let content = move || {
+        let here = untrack(|| tabs::address(&location.pathname.get(), &location.search.get()));
+        Suspend::new(async move {
+            let answer = answer.await;
+            // A failure has a name of its own. The page may have been left meanwhile.
+            let _ = title.try_set(answer.as_ref().map_or_else(ConsoleError::title, |_| page.title()));
+            answer.map_or_else(|error| failure(&error, page, here), Content::view)
+        })
+    };
     // The server sends pages whole: there nothing is ever pending, and what would say so can outlive the request.
     #[cfg(feature = "ssr")]
     let transition = view! { <Transition>{content}</Transition> };
     #[cfg(not(feature = "ssr"))]
     let transition = view! { <Transition set_pending=asking>{content}</Transition> };
     view! {
-        <Title text=page.title()/>
-        <div class="page" class:is-asking=asking>{transition}</div>
+        <Title text=move || title.get()/>
+        <div class="page" class:is-asking=asking aria-busy=move || asking.get().then_some("true")>{transition}</div>
     }
     .into_any()
-}
-
-fn show(answer: Result<Content, ConsoleError>) -> AnyView {
-    answer.map_or_else(|error| failure(&error), Content::view)
 }
 
 /// The address, as long as it is this page's own: while the next page is being fetched, this one has nothing to ask.
@@ -48,11 +55,13 @@ fn own_address(page: Page) -> Memo<Address> {
 }
 
 /// A page that says why it is not the one that was asked for.
-fn failure(error: &ConsoleError) -> AnyView {
-    // A sign-in begins with a page of its own: `external` makes the browser load it.
+fn failure(error: &ConsoleError, page: Page, here: String) -> AnyView {
+    // `external` makes the browser load the address. One that needs a sign-in then leads there and back; one that did not answer may now.
     let (href, words) = match error {
-        ConsoleError::SignIn => ("/login", "Sign in"),
-        _ => ("/", "Go to the start"),
+        ConsoleError::SignIn => (here, "Sign in"),
+        // What has no page took a form only.
+        ConsoleError::Unavailable | ConsoleError::Unreachable if page != Page::None => (here, "Try again"),
+        _ => ("/".to_owned(), "Go to the start"),
     };
     view! {
         <h1>{error.title()}</h1>

@@ -1,4 +1,4 @@
-//! Tables. On a phone a row becomes a card, which is why every cell knows its column's name.
+//! Tables. Where there is little room a row becomes a card, which is why every cell knows its column's name.
 
 use leptos::prelude::*;
 
@@ -31,11 +31,12 @@ impl From<Vec<AnyView>> for Row {
     }
 }
 
-/// A table; `sum` is its last row.
+/// A table; `sum` is its last row. The class is of the box around it, by whose width it is laid out: `cards` become cards on a phone, `cards
+/// wide`, of many columns, also on a small desktop.
 pub(crate) fn table(class: &'static str, columns: &[Column], rows: Vec<Row>, sum: Option<Row>) -> AnyView {
     let rows = rows.into_iter().map(|row| row_view(columns, row)).collect_view();
     let sum = sum.map(|sum| view! { <tfoot>{row_view(columns, sum)}</tfoot> });
-    view! { <table class=class>{head(columns)}<tbody>{rows}</tbody>{sum}</table> }.into_any()
+    view! { <div class=class><table>{head(columns)}<tbody>{rows}</tbody>{sum}</table></div> }.into_any()
 }
 
 /// The headings.

@@ -12,11 +12,11 @@ pub(crate) struct Tab {
     pub(crate) current: bool,
 }
 
-/// A row of choices under one name.
+/// A row of choices under one name. Choosing leaves the page where it is: what changes is what the reader is looking at.
 pub(crate) fn tabs(label: &'static str, tabs: Vec<Tab>) -> AnyView {
     let tabs = tabs
         .into_iter()
-        .map(|Tab { label, href, current }| view! { <li><a href=href aria-current=current.then_some("true")>{label}</a></li> })
+        .map(|Tab { label, href, current }| view! { <li><a href=href data-noscroll="" aria-current=current.then_some("true")>{label}</a></li> })
         .collect_view();
     view! {
         <nav class="tabs" aria-label=label>

@@ -36,11 +36,6 @@ pub(crate) fn iso(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// The value of a `datetime-local` field.
-pub(crate) fn field_value(at: DateTime<Utc>) -> String {
-    format!("{:04}-{:02}-{:02}T{:02}:{:02}", at.year(), at.month(), at.day(), at.hour(), at.minute())
-}
-
 /// A step's whole name: `23 Nov 2026`, with the hour or without the day as the step has it.
 pub(crate) fn step(start: DateTime<Utc>, step: Step) -> String {
     match step {
@@ -99,7 +94,6 @@ mod tests {
         let instant = at("2026-11-03T10:04:05.678Z");
         assert_eq!(second(instant), "3 Nov 2026, 10:04:05");
         assert_eq!(iso(instant), "2026-11-03T10:04:05.678Z");
-        assert_eq!(field_value(instant), "2026-11-03T10:04");
         assert_eq!(step(instant, Step::Month), "Nov 2026");
         assert_eq!(step_short(at("2026-11-03T00:00:00Z"), Step::Hour), "3 Nov");
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Console, Visitor,
-    posting::{Posted, sign_in_address},
+    posting::{Posted, about, sentence, sign_in_address},
 };
 use crate::{error::ConsoleError, parts::form::Form};
 
@@ -74,6 +74,15 @@ impl Caller {
         use_context::<Posted>().map(|posted| posted.form).unwrap_or_else(|| Form { once: self.new_id().to_string(), ..Form::default() })
     }
 
+    /// Whoever is signed in already has no use for a page that signs in: they are led to where they wanted to go, or home. A form that
+    /// they sent is answered.
+    pub(crate) fn lead_on(&self, wanted: &str) {
+        let visit = &self.visitor.visit;
+        if visit.person.is_some() && !visit.answers_form {
+            page_redirect(if wanted.is_empty() { visit.home() } else { wanted });
+        }
+    }
+
     /// A UUIDv7 of this request's instant.
     pub(crate) fn new_id(&self) -> Uuid {
         domain::id::CallId::new(self.visitor.now, rand::random()).uuid()
@@ -97,11 +106,11 @@ impl From<ledger::Error> for ConsoleError {
             }
             ledger::Error::BadCredentials
             | ledger::Error::EmailTaken
-            | ledger::Error::Invalid { .. }
             | ledger::Error::PriceTooSoon
-            | ledger::Error::InsufficientCredit { .. } => Self::Invalid(error.to_string()),
+            | ledger::Error::InsufficientCredit { .. } => Self::Invalid(sentence(&error.to_string())),
+            ledger::Error::Invalid { field, problem } => Self::Invalid(about(field, &problem)),
             ledger::Error::Taken(_) | ledger::Error::IdempotencyConflict | ledger::Error::AccountSuspended | ledger::Error::KeyRevoked => {
-                Self::Conflict(error.to_string())
+                Self::Conflict(sentence(&error.to_string()))
             }
             ledger::Error::Unavailable(_) | ledger::Error::Corrupt(_) => {
                 tracing::error!(%error, "the ledger failed");

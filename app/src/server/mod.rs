@@ -25,7 +25,7 @@ use leptos_axum::{AxumRouteListing, LeptosRoutes};
 pub use self::visitor::SignedIn;
 pub(crate) use self::{
     caller::{Caller, answer, page_redirect, page_status},
-    posting::{Posted, Posting, Refusal, is_local, see_other, sentence},
+    posting::{Posted, Posting, Refusal, about, incomplete, is_local, see_other, sentence},
 };
 use self::{fresh::FreshKeys, throttle::Throttle};
 pub(crate) use self::{

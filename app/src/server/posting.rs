@@ -13,12 +13,15 @@ use chrono::TimeDelta;
 use leptos::prelude::provide_context;
 use uuid::Uuid;
 
-use super::{Caller, Console, Visitor};
+use super::{Caller, Console, Visitor, throttle::TooMany};
 use crate::{
     error::ConsoleError,
     pages::keys::FreshKey,
     parts::form::{Form, ONCE, Problem},
 };
+
+/// What is said of a form that acts once when nobody can tell whether it has acted: the answer to a commit can be lost.
+const UNCERTAIN: &str = "It is not known whether this was done. Send the same form again: it acts only once.";
 
 /// What a page that answers a POST shows besides itself.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +66,12 @@ impl From<ConsoleError> for Refusal {
     }
 }
 
+impl From<TooMany> for Refusal {
+    fn from(too_many: TooMany) -> Self {
+        Self::TooMany(too_many.retry_after)
+    }
+}
+
 impl From<ledger::Error> for Refusal {
     fn from(error: ledger::Error) -> Self {
         match error {
@@ -86,6 +95,16 @@ pub(crate) fn sentence(problem: &str) -> String {
     format!("{first}{}.", letters.as_str().trim_end_matches('.'))
 }
 
+/// The same with the name of what it is about, for where no field stands beside it.
+pub(crate) fn about(field: &str, problem: &str) -> String {
+    format!("{}: {}", sentence(field).trim_end_matches('.'), sentence(problem))
+}
+
+/// A form without what its page puts into it.
+pub(crate) fn incomplete() -> Refusal {
+    ConsoleError::Invalid("The form is incomplete. Load the page again and send it from there.".to_owned()).into()
+}
+
 impl Posting {
     /// A field's text without the space around it; empty when there is no such field.
     pub(crate) fn text(&self, field: &str) -> &str {
@@ -99,8 +118,7 @@ impl Posting {
 
     /// The id that makes this form act once.
     pub(crate) fn once(&self) -> Result<Uuid, Refusal> {
-        let malformed = || ConsoleError::Invalid("The form is incomplete. Load the page again and send it from there.".to_owned());
-        self.text(ONCE).parse().map_err(|_| malformed().into())
+        self.text(ONCE).parse().map_err(|_| incomplete())
     }
 
     /// Who sent it.
@@ -126,6 +144,7 @@ impl Posting {
                 let here = self.came_from();
                 see_other(&sign_in_address(&here))
             }
+            Err(Refusal::Failure(ConsoleError::Unavailable)) if !self.text(ONCE).is_empty() => self.uncertain().await,
             Err(Refusal::Failure(error)) => {
                 let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 self.render(status, Posted { failure: Some(error), ..Posted::default() }).await
@@ -133,15 +152,24 @@ impl Posting {
         }
     }
 
-    async fn refuse(self, status: StatusCode, mut problem: Problem) -> Response {
-        if !problem.field.is_empty() && !self.fields.contains_key(&problem.field) {
-            problem = Problem::new("", format!("{}: {}", problem.field, problem.message));
-        }
+    async fn refuse(self, status: StatusCode, problem: Problem) -> Response {
         // A form that was already used for something else needs a new id; one that did nothing keeps its own.
         let once = if status == StatusCode::CONFLICT { self.caller().new_id().to_string() } else { self.text(ONCE).to_owned() };
-        let typed =
-            self.fields.iter().filter(|(name, _)| !name.contains("password")).map(|(name, text)| (name.clone(), text.clone())).collect();
-        self.render(status, Posted { form: Form { once, typed, problem: Some(problem) }, ..Posted::default() }).await
+        let form = returned(&self.fields, once, problem);
+        self.render(status, Posted { form, ..Posted::default() }).await
+    }
+
+    /// The form again, whole, to be sent again. Where its page cannot be read either, the browser still has it.
+    async fn uncertain(self) -> Response {
+        let form = returned(&self.fields, self.text(ONCE).to_owned(), Problem::new("", UNCERTAIN));
+        let mut page = self.page(Posted { form, ..Posted::default() }).await;
+        if page.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("{UNCERTAIN} Loading this page again does so.\n")).into_response();
+        }
+        if page.status().is_success() {
+            *page.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        page
     }
 
     async fn slow_down(self, wait: TimeDelta) -> Response {
@@ -154,14 +182,26 @@ impl Posting {
 
     /// Its own page, in answer to it.
     pub(crate) async fn render(self, status: StatusCode, posted: Posted) -> Response {
-        let request = Request::from_parts(self.parts, HttpBody::empty());
-        let mut response = self.console.render(move || provide_context(posted.clone()), request).await;
+        let mut response = self.page(posted).await;
         // A redirect to the sign-in stays one.
         if !response.status().is_redirection() {
             *response.status_mut() = status;
         }
         response
     }
+
+    async fn page(self, posted: Posted) -> Response {
+        let request = Request::from_parts(self.parts, HttpBody::empty());
+        self.console.render(move || provide_context(posted.clone()), request).await
+    }
+}
+
+/// A form as it comes back: what was typed stays typed, but for secrets.
+fn returned(fields: &BTreeMap<String, String>, once: String, problem: Problem) -> Form {
+    let has_a_place = problem.field.is_empty() || fields.contains_key(&problem.field);
+    let problem = if has_a_place { problem } else { Problem::new("", about(&problem.field, &problem.message)) };
+    let typed = fields.iter().filter(|(name, _)| !name.contains("password")).map(|(name, text)| (name.clone(), text.clone())).collect();
+    Form { once, typed, problem: Some(problem) }
 }
 
 impl FromRequest<Console> for Posting {
@@ -204,6 +244,20 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_comes_back_as_it_was_typed_but_for_its_secrets() {
+        let fields = [("amount", "1"), ("password", "secret"), (ONCE, "7")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let form = returned(&fields.into(), "7".to_owned(), Problem::new("", UNCERTAIN));
+        assert_eq!((form.once.as_str(), form.typed("amount"), form.typed("password")), ("7", Some("1"), None));
+        assert_eq!(form.problem_at(""), Some(UNCERTAIN));
+    }
+
+    #[test]
+    fn a_problem_without_a_field_of_its_own_is_said_of_the_whole_form() {
+        let form = returned(&BTreeMap::new(), String::new(), Problem::new("text", "Contains a character that cannot be stored."));
+        assert_eq!(form.problem_at(""), Some("Text: Contains a character that cannot be stored."));
+    }
 
     #[test]
     fn a_sign_in_leads_back_but_never_away() {

@@ -3,7 +3,7 @@
 use domain::{filter::FilterError, id::JournalId};
 use http::StatusCode;
 
-use super::{page_status, sentence};
+use super::{about, page_status, sentence};
 use crate::{
     error::ConsoleError,
     parts::form::{Form, Problem},
@@ -32,12 +32,11 @@ pub(crate) fn filter_or_default<F: Default>(parsed: Result<F, FilterError>, quer
 }
 
 fn bad_form(error: &FilterError, query: &str) -> Form {
-    let problem = sentence(&error.problem);
     // What has no field of its own, as in an address that somebody wrote by hand, is said above the form.
     let problem = if FILTER_FIELDS.contains(&error.field) {
-        Problem::new(error.field, problem)
+        Problem::new(error.field, sentence(&error.problem))
     } else {
-        Problem::new("", format!("{}: {problem}", sentence(error.field).trim_end_matches('.')))
+        Problem::new("", about(error.field, &error.problem))
     };
     let typed = form_urlencoded::parse(query.trim_start_matches('?').as_bytes()).into_owned().collect();
     Form { typed, problem: Some(problem), ..Form::default() }

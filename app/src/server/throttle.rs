@@ -1,19 +1,38 @@
-//! How often someone may try to sign in. Counted in this process: it slows guessing down, while what makes guessing hopeless is the
-//! password hash.
+//! How often someone may try to sign in, or open an account. Counted in this process: it slows guessing down, while what makes guessing
+//! hopeless is the password hash.
+//!
+//! Failed sign-ins are counted three ways. Ten for one person from one place stop a guesser long before luck helps. A hundred from one place
+//! stop whoever tries one password on many people. Fifty for one person from anywhere slow a guesser who has many places down to 1,200 a day;
+//! that last limit also keeps the person out, so it lies above what one place can use up in its window (forty): to lock somebody out, it takes
+//! several places, and keeping at it.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::{ops::compute::Op, sync::Cache};
 
-/// Tries for one address of the network and one e-mail address together, per window.
-const PER_PAIR: u32 = 10;
-/// Tries for one address of the network, per window, whomever they are for.
-const PER_ADDRESS: u32 = 100;
-/// The window.
-const WINDOW: TimeDelta = TimeDelta::minutes(15);
+/// How many, in how long.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    tries: u32,
+    window: TimeDelta,
+}
+
+/// Tries for one address of the network and one e-mail address together.
+const PER_PAIR: Limit = Limit { tries: 10, window: TimeDelta::minutes(15) };
+/// Tries for one address of the network, whomever they are for.
+const PER_ADDRESS: Limit = Limit { tries: 100, window: TimeDelta::minutes(15) };
+/// Tries for one e-mail address, wherever they come from.
+const PER_EMAIL: Limit = Limit { tries: 50, window: TimeDelta::hours(1) };
+/// Accounts opened from one address of the network, behind which there can be a whole company.
+const SIGN_UPS: Limit = Limit { tries: 300, window: TimeDelta::hours(1) };
+
+/// The longest window.
+const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 /// Counters kept at most; the oldest give way, so that memory is bounded.
 const COUNTERS_MAX: u64 = 100_000;
+/// No e-mail address is longer; neither is a counter's name, for the same reason.
+const EMAIL_CHARS_MAX: usize = 254;
 
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -21,7 +40,7 @@ struct Window {
     tries: u32,
 }
 
-/// Counters of sign-in attempts. Cheap to clone.
+/// Counters of attempts. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Throttle {
     windows: Cache<Arc<str>, Window>,
@@ -31,7 +50,7 @@ pub(crate) struct Throttle {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     throttle: Throttle,
-    keys: [(Arc<str>, u32); 2],
+    counters: Vec<Arc<str>>,
 }
 
 /// Too many attempts.
@@ -43,30 +62,46 @@ pub(crate) struct TooMany {
 
 impl Default for Throttle {
     fn default() -> Self {
-        let live = Duration::from_secs(u64::try_from(WINDOW.num_seconds()).unwrap_or_default());
-        Self { windows: Cache::builder().max_capacity(COUNTERS_MAX).time_to_live(live).build() }
+        Self { windows: Cache::builder().max_capacity(COUNTERS_MAX).time_to_live(REMEMBERED).build() }
     }
 }
 
 impl Throttle {
-    /// Counts an attempt before it is made, so that many at once are no way around.
-    pub(crate) fn attempt(&self, address: IpAddr, email: &str, now: DateTime<Utc>) -> Result<Attempt, TooMany> {
-        let address = network_of(address);
-        let pair: Arc<str> = format!("{address} {}", email.trim().to_lowercase()).into();
-        let keys = [(pair, PER_PAIR), (Arc::from(address), PER_ADDRESS)];
-        for (key, most) in &keys {
-            let window = self.count(key, now);
-            if window.tries > *most {
-                return Err(TooMany { retry_after: window.began + WINDOW - now });
-            }
-        }
-        Ok(Attempt { throttle: self.clone(), keys })
+    /// Counts an attempt to sign in before it is made, so that many at once are no way around.
+    pub(crate) fn sign_in(&self, address: IpAddr, email: &str, now: DateTime<Utc>) -> Result<Attempt, TooMany> {
+        let network = network_of(address);
+        let email: String = email.trim().to_lowercase().chars().take(EMAIL_CHARS_MAX).collect();
+        // What one place may not try is not counted against the person.
+        let counters = [
+            (format!("pair {network} {email}"), PER_PAIR),
+            (format!("address {network}"), PER_ADDRESS),
+            (format!("email {email}"), PER_EMAIL),
+        ];
+        self.attempt(counters, now)
     }
 
-    fn count(&self, key: &Arc<str>, now: DateTime<Utc>) -> Window {
+    /// Counts an account before it is opened.
+    pub(crate) fn sign_up(&self, address: IpAddr, now: DateTime<Utc>) -> Result<Attempt, TooMany> {
+        self.attempt([(format!("sign-ups {}", network_of(address)), SIGN_UPS)], now)
+    }
+
+    fn attempt<const N: usize>(&self, counters: [(String, Limit); N], now: DateTime<Utc>) -> Result<Attempt, TooMany> {
+        let mut counted = Vec::with_capacity(N);
+        for (name, limit) in counters {
+            let name = Arc::from(name);
+            let window = self.count(&name, limit, now);
+            if window.tries > limit.tries {
+                return Err(TooMany { retry_after: window.began + limit.window - now });
+            }
+            counted.push(name);
+        }
+        Ok(Attempt { throttle: self.clone(), counters: counted })
+    }
+
+    fn count(&self, counter: &Arc<str>, limit: Limit, now: DateTime<Utc>) -> Window {
         let fresh = Window { began: now, tries: 1 };
-        let entry = self.windows.entry(key.clone()).and_upsert_with(|old| match old {
-            Some(old) if now < old.value().began + WINDOW => Window { tries: old.value().tries.saturating_add(1), ..*old.value() },
+        let entry = self.windows.entry(counter.clone()).and_upsert_with(|old| match old {
+            Some(old) if now < old.value().began + limit.window => Window { tries: old.value().tries.saturating_add(1), ..*old.value() },
             _ => fresh,
         });
         *entry.value()
@@ -75,9 +110,9 @@ impl Throttle {
 
 impl Attempt {
     /// It was the right password: it counts for nothing.
-    pub(crate) fn succeeded(self) {
-        for (key, _) in &self.keys {
-            self.throttle.windows.entry(key.clone()).and_compute_with(|old| match old {
+    pub(crate) fn forget(self) {
+        for counter in self.counters {
+            self.throttle.windows.entry(counter).and_compute_with(|old| match old {
                 Some(old) => Op::Put(Window { tries: old.value().tries.saturating_sub(1), ..*old.value() }),
                 None => Op::Nop,
             });
@@ -106,29 +141,65 @@ mod tests {
         DateTime::<Utc>::UNIX_EPOCH + TimeDelta::minutes(minute)
     }
 
+    fn place(number: u32) -> IpAddr {
+        Ipv4Addr::from_bits(number).into()
+    }
+
     #[test]
     fn guessing_one_password_stops_after_ten_tries_and_starts_again_later() {
         let throttle = Throttle::default();
-        for _ in 0..PER_PAIR {
-            throttle.attempt(HOME, "a@example.com", at(0)).unwrap();
+        for _ in 0..PER_PAIR.tries {
+            throttle.sign_in(HOME, "a@example.com", at(0)).unwrap();
         }
-        assert_eq!(throttle.attempt(HOME, " A@example.com", at(5)).unwrap_err().retry_after, TimeDelta::minutes(10));
-        throttle.attempt(HOME, "b@example.com", at(5)).unwrap();
-        throttle.attempt(HOME, "a@example.com", at(15)).unwrap();
+        assert_eq!(throttle.sign_in(HOME, " A@example.com", at(5)).unwrap_err().retry_after, TimeDelta::minutes(10));
+        throttle.sign_in(HOME, "b@example.com", at(5)).unwrap();
+        throttle.sign_in(HOME, "a@example.com", at(15)).unwrap();
     }
 
     #[test]
     fn trying_many_people_from_one_address_stops_too() {
         let throttle = Throttle::default();
-        let refused = (0..=PER_ADDRESS).filter(|person| throttle.attempt(HOME, &format!("{person}@example.com"), at(0)).is_err());
+        let refused = (0..=PER_ADDRESS.tries).filter(|person| throttle.sign_in(HOME, &format!("{person}@example.com"), at(0)).is_err());
         assert_eq!(refused.count(), 1);
+    }
+
+    #[test]
+    fn guessing_one_password_from_many_places_stops_for_the_rest_of_the_hour() {
+        let throttle = Throttle::default();
+        for number in 0..PER_EMAIL.tries {
+            throttle.sign_in(place(number), "a@example.com", at(0)).unwrap();
+        }
+        assert_eq!(throttle.sign_in(HOME, "a@example.com", at(20)).unwrap_err().retry_after, TimeDelta::minutes(40));
+        throttle.sign_in(HOME, "a@example.com", at(60)).unwrap();
+    }
+
+    #[test]
+    fn nobody_is_locked_out_from_one_place() {
+        let throttle = Throttle::default();
+        for minute in 0..60 {
+            for _ in 0..PER_ADDRESS.tries {
+                let _ = throttle.sign_in(place(7), "a@example.com", at(minute));
+            }
+        }
+        throttle.sign_in(HOME, "a@example.com", at(59)).unwrap();
     }
 
     #[test]
     fn signing_in_often_is_no_attack() {
         let throttle = Throttle::default();
-        for _ in 0..PER_ADDRESS * 2 {
-            throttle.attempt(HOME, "a@example.com", at(0)).unwrap().succeeded();
+        for _ in 0..PER_ADDRESS.tries * 2 {
+            throttle.sign_in(HOME, "a@example.com", at(0)).unwrap().forget();
         }
+    }
+
+    #[test]
+    fn opening_accounts_without_end_stops_and_keeps_nobody_from_signing_in() {
+        let throttle = Throttle::default();
+        for _ in 0..SIGN_UPS.tries {
+            throttle.sign_up(HOME, at(0)).unwrap();
+        }
+        assert!(throttle.sign_up(HOME, at(59)).is_err());
+        throttle.sign_up(place(7), at(59)).unwrap();
+        throttle.sign_in(HOME, "a@example.com", at(59)).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderName, header, request::Parts},
+    http::{HeaderMap, HeaderName, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -91,8 +91,13 @@ pub(super) async fn identify(State(console): State<Console>, session: Session, m
         request.extensions_mut().insert(error);
         None
     });
-    let visit =
-        Visit { person, theme: theme(request.headers()), demo: console.settings.demo.is_some(), signup_open: console.settings.signup_open };
+    let visit = Visit {
+        person,
+        theme: theme(request.headers()),
+        demo: console.settings.demo.is_some(),
+        signup_open: console.settings.signup_open,
+        answers_form: request.method() == Method::POST,
+    };
     let address = address(&request, &console.settings.trusted_proxies);
     request.extensions_mut().insert(Visitor { visit, now, address, session });
     let mut response = next.run(request).await;
@@ -123,16 +128,29 @@ fn theme(headers: &HeaderMap) -> Theme {
     pairs.find(|(name, _)| *name == THEME_COOKIE).map(|(_, value)| Theme::named(value)).unwrap_or_default()
 }
 
-/// The peer; behind a trusted proxy, the last address in `X-Forwarded-For` that is not a trusted proxy itself.
+/// The peer; behind trusted proxies, whom the outermost of them names as its peer. `X-Forwarded-For` is read from its end, where each trusted
+/// proxy wrote whom it heard; what stands before that anyone may have written. A hop that means nothing ends the walk: whoever sent it
+/// is then known by the proxy that let it through.
 fn address(request: &Request, trusted: &[IpAddr]) -> IpAddr {
-    let peer =
-        request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical());
-    if !trusted.contains(&peer) {
-        return peer;
+    let is_trusted = |address: IpAddr| trusted.iter().any(|proxy| proxy.to_canonical() == address);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let mut nearest = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip().to_canonical());
+    let lines = request.headers().get_all(FORWARDED_FOR).into_iter().map(|value| value.to_str().unwrap_or_default());
+    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
+    for hop in hops.into_iter().rev() {
+        match parse_hop(hop.trim()) {
+            Some(address) if is_trusted(nearest) => nearest = address,
+            _ => break,
+        }
     }
-    let lines = request.headers().get_all(FORWARDED_FOR).into_iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> = lines.flat_map(|line| line.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-    hops.into_iter().rev().find(|hop| !trusted.contains(hop)).unwrap_or(peer)
+    nearest
+}
+
+/// Proxies write an address bare, with its port, or an IPv6 address in brackets.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    bare.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
 }
 
 impl<S: Sync> FromRequestParts<S> for Visitor {
@@ -173,6 +191,15 @@ mod tests {
             ("192.0.2.7", "198.51.100.1", "192.0.2.7"),
             ("10.0.0.1", "203.0.113.9, 198.51.100.1", "198.51.100.1"),
             ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+            ("10.0.0.1", "198.51.100.1:4711, 10.0.0.2:80", "198.51.100.1"),
+            ("10.0.0.1", "203.0.113.9, [2001:db8::1]:4711", "2001:db8::1"),
+            ("10.0.0.1", "203.0.113.9, [2001:db8::1]", "2001:db8::1"),
+            ("::ffff:10.0.0.1", "::ffff:198.51.100.1, ::ffff:10.0.0.2", "198.51.100.1"),
+            ("10.0.0.1", "10.0.0.2", "10.0.0.2"),
+            // Not the one before it, which anyone may have written.
+            ("10.0.0.1", "203.0.113.9, nonsense", "10.0.0.1"),
+            ("10.0.0.1", "203.0.113.9, nonsense, 10.0.0.2", "10.0.0.2"),
+            ("10.0.0.1", "203.0.113.9, ", "10.0.0.1"),
             ("10.0.0.1", "nonsense", "10.0.0.1"),
         ] {
             assert_eq!(address(&request(peer, forwarded), &trusted).to_string(), address_found);

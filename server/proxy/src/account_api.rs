@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, State, rejection::PathRejection},
     response::Response,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -32,9 +32,15 @@ pub(crate) async fn models(State(shared): State<Arc<Shared>>, headers: HeaderMap
 }
 
 /// `GET /v1/models/{id}`. A model's name may have slashes in it.
-pub(crate) async fn model(State(shared): State<Arc<Shared>>, Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+pub(crate) async fn model(
+    State(shared): State<Arc<Shared>>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
     let now = Utc::now();
     shared.keys.authenticate(&headers, now).await?;
+    // A name that is no text is the name of no model.
+    let Path(name) = name.map_err(|_| Refusal::model_not_found("\u{fffd}"))?;
     let catalog = shared.catalog.load();
     let entry = catalog.models.get(&name).ok_or_else(|| Refusal::model_not_found(&name))?;
     model_json(&shared, entry, now).map(|model| ok(&model)).ok_or_else(|| Refusal::model_not_priced(&name))

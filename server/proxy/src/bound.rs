@@ -36,13 +36,13 @@ impl Terms<'_> {
         self.bound(self.request.prompt.tokens_max(self.model.context_window), cap)
     }
 
-    /// A bound that fits into credit too short for the full one: the prompt counted by a tokenizer, and where the client named no cap, a lower one.
+    /// A bound that fits into credit too short for the full one: where the client named no cap on the output, a lower one than the model's.
     pub(crate) fn within(&self, available: Amount) -> Option<Bound> {
-        let prompt = self.request.prompt.tokens_counted_max(self.model.context_window);
-        let fits = |cap: i64| self.bound(prompt, Tokens::from_sum(cap)).ok().filter(|bound| bound.held <= available);
-        if let Some(cap) = self.request.output_cap() {
-            return fits(cap.get());
+        if self.request.output_cap().is_some() {
+            return None;
         }
+        let prompt = self.request.prompt.tokens_max(self.model.context_window);
+        let fits = |cap: i64| self.bound(prompt, Tokens::from_sum(cap)).ok().filter(|bound| bound.held <= available);
         let most = self.model.default_output_hold.get();
         let mut least = fits(OUTPUT_TOKENS_MIN.min(most))?;
         // The bound grows with the cap: the largest that fits lies between one that does and one that does not.
@@ -121,7 +121,7 @@ mod tests {
         let (request, model, rates) = (request(r#","max_tokens":500"#), model(), rates());
         let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
         assert_eq!(terms.within("0.5".parse().unwrap()), None);
-        assert_eq!(terms.within("2".parse().unwrap()).unwrap().cap, Tokens::from_sum(500));
+        assert_eq!(terms.within("1000".parse().unwrap()), None);
     }
 
     proptest! {
@@ -130,7 +130,7 @@ mod tests {
             let (request, model, rates, available) = (request(""), model(), rates(), Amount::from_nanos(nanos));
             let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
             match terms.within(available) {
-                None => prop_assert!(terms.bound(request.prompt.tokens_counted_max(model.context_window), Tokens::from_sum(OUTPUT_TOKENS_MIN)).unwrap().held > available),
+                None => prop_assert!(terms.bound(request.prompt.tokens_max(model.context_window), Tokens::from_sum(OUTPUT_TOKENS_MIN)).unwrap().held > available),
                 Some(bound) => {
                     prop_assert!(bound.held <= available && bound.cap.get() >= OUTPUT_TOKENS_MIN);
                     // One token more costs 0.002.

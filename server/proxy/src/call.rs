@@ -8,14 +8,14 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    call::UsageSource,
     catalog::{DisconnectPolicy, PriceVersion},
     id::CallId,
     money::Amount,
     pricing::{self, Discount},
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use ledger::{Intent, KeyEntry, SettledCall};
 use tokio::{
     sync::oneshot,
@@ -33,8 +33,14 @@ use crate::{
     settle::{Answer, End},
     splice::splice,
     tap::{Form, Tap},
-    upstream::response_headers,
+    upstream::{UpstreamBody, response_headers},
 };
+
+/// Pauses between tries to give back a hold.
+const RELEASE_AGAIN_FIRST: Duration = Duration::from_millis(50);
+const RELEASE_AGAIN_LAST: Duration = Duration::from_secs(2);
+/// What an upstream may take to close an answer after its end marker.
+const END_GRACE: Duration = Duration::from_secs(1);
 
 /// A call that was found to be in order, before credit is held for it.
 pub(crate) struct Call {
@@ -62,6 +68,26 @@ pub(crate) struct Head {
 /// Where the client waits for the beginning.
 pub(crate) type Reply = oneshot::Sender<Result<Head, Refusal>>;
 
+/// Why no credit is held for a call.
+struct NotHeld {
+    refusal: Refusal,
+    /// Nobody knows whether it is held after all: the ledger's answer did not arrive.
+    perhaps: bool,
+}
+
+impl From<Refusal> for NotHeld {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, perhaps: false }
+    }
+}
+
+/// Why there is no lease.
+enum Unleased {
+    Refused(ledger::Error),
+    /// The ledger took too long to say.
+    Late,
+}
+
 /// What is known when an answer has been read.
 struct Outcome {
     answer: Answer,
@@ -74,13 +100,19 @@ impl Call {
     pub(crate) async fn run(self, shared: Arc<Shared>, mut reply: Reply) {
         let bound = match self.hold(&shared).await {
             Ok(bound) => bound,
-            Err(refusal) => {
+            Err(NotHeld { refusal, perhaps }) => {
                 let _ = reply.send(Err(refusal)); // whoever has left needs no refusal
+                if perhaps {
+                    self.release(&shared).await;
+                }
                 return;
             }
         };
         if reply.is_closed() {
-            self.release(&shared, bound).await;
+            // The client left before anything was forwarded: there is nothing to charge.
+            if !bound.held.is_zero() {
+                self.release(&shared).await;
+            }
             return;
         }
         match self.forward(&shared, bound, &mut reply).await {
@@ -89,8 +121,9 @@ impl Call {
                 self.fail(&shared, bound, Some(response.status()), reply, Refusal::bad_gateway(problem)).await;
             }
             Ok(response) if is_compressed(response.headers()) => {
-                let problem = "The model's upstream compressed its answer although it was asked not to.";
-                self.fail(&shared, bound, Some(StatusCode::BAD_GATEWAY), reply, Refusal::bad_gateway(problem)).await;
+                let problem =
+                    "The model's upstream compressed its answer, although it was asked not to, in a way that cannot be read here.";
+                self.fail(&shared, bound, Some(response.status()), reply, Refusal::bad_gateway(problem)).await;
             }
             Ok(response) => self.relay(&shared, bound, response, reply).await,
             Err(Some(refusal)) => self.fail(&shared, bound, None, reply, refusal).await,
@@ -105,30 +138,19 @@ impl Call {
     }
 
     /// Holds the full bound; where credit is too short for it, a closer one, once.
-    async fn hold(&self, shared: &Shared) -> Result<Bound, Refusal> {
+    async fn hold(&self, shared: &Shared) -> Result<Bound, NotHeld> {
         let terms = Terms { request: &self.request, model: &self.entry.model, rates: &self.price.rates, discount: self.discount() };
         let full = terms.full().map_err(|_| Refusal::invalid("max_tokens", "this call could cost more than any account can hold"))?;
         let (needed, available) = match self.lease(shared, full).await {
-            Err(ledger::Error::InsufficientCredit { needed, available }) => (needed, available),
-            other => return self.leased(shared, full, other),
+            Err(Unleased::Refused(ledger::Error::InsufficientCredit { needed, available })) => (needed, available),
+            leased => return leased.map(|()| full).map_err(|error| not_held(shared, error)),
         };
-        let Some(closer) = terms.within(available) else { return Err(insufficient(shared, needed, available)) };
-        let leased = self.lease(shared, closer).await;
-        self.leased(shared, closer, leased)
-    }
-
-    fn leased(&self, shared: &Shared, bound: Bound, leased: ledger::Result<()>) -> Result<Bound, Refusal> {
-        match leased {
-            Ok(()) => Ok(bound),
-            Err(ledger::Error::InsufficientCredit { needed, available }) => Err(insufficient(shared, needed, available)),
-            Err(ledger::Error::KeyRevoked) => Err(Refusal::no_key("The API key was revoked or has expired.")),
-            Err(ledger::Error::AccountSuspended) => Err(Refusal::account_suspended()),
-            Err(error) => Err(unavailable(&error)),
-        }
+        let Some(closer) = terms.within(available) else { return Err(insufficient(shared, needed, available).into()) };
+        self.lease(shared, closer).await.map(|()| closer).map_err(|error| not_held(shared, error))
     }
 
     /// A free call needs no credit and leaves no lease.
-    async fn lease(&self, shared: &Shared, bound: Bound) -> ledger::Result<()> {
+    async fn lease(&self, shared: &Shared, bound: Bound) -> Result<(), Unleased> {
         if bound.held.is_zero() {
             return Ok(());
         }
@@ -146,22 +168,26 @@ impl Call {
             proxy: shared.settings.instance,
             expires_at: self.at + TimeDelta::from_std(shared.settings.longest_call()).unwrap_or(TimeDelta::MAX),
         };
-        shared.meter.lease(&intent, self.at).await
+        match timeout(shared.settings.lease_timeout, shared.meter.lease(&intent, self.at)).await {
+            Ok(leased) => leased.map_err(Unleased::Refused),
+            Err(_) => Err(Unleased::Late),
+        }
     }
 
-    /// The client left before anything was forwarded: there is nothing to charge.
-    async fn release(&self, shared: &Shared, bound: Bound) {
-        if bound.held.is_zero() {
-            return;
-        }
-        if let Err(error) = shared.meter.release(self.key.account_id, self.id).await {
-            // The lease outlives the call until the next start or its expiry settles it.
-            tracing::warn!(%error, call = %self.id, "a hold could not be given back");
+    /// Gives back the hold of a call that was not forwarded, until that is known to be done: a hold that stayed would later be charged.
+    async fn release(&self, shared: &Shared) {
+        let mut pause = RELEASE_AGAIN_FIRST;
+        while let Err(error) = shared.meter.release(self.key.account_id, self.id).await {
+            tracing::warn!(%error, call = %self.id, "a hold could not be given back; trying again");
+            tokio::select! {
+                () = shared.stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RELEASE_AGAIN_LAST),
+            }
         }
     }
 
     /// Sends the request on. `Err(None)` when the client has left and the upstream was released.
-    async fn forward(&self, shared: &Shared, bound: Bound, reply: &mut Reply) -> Result<Response<Incoming>, Option<Refusal>> {
+    async fn forward(&self, shared: &Shared, bound: Bound, reply: &mut Reply) -> Result<Response<UpstreamBody>, Option<Refusal>> {
         let edits = self.request.edits(&self.entry.model, self.target.usage_mode, bound.cap);
         let sending = shared.upstreams.chat(&self.target, &self.headers, splice(&self.body, edits));
         let mut sending = std::pin::pin!(timeout(shared.settings.upstream_first_byte_timeout, sending));
@@ -179,7 +205,9 @@ impl Call {
                 Ok(Ok(response)) => Ok(response),
                 Ok(Err(error)) => {
                     tracing::warn!(error = %causes(&error), call = %self.id, provider = self.entry.model.provider, "the upstream could not be reached");
-                    Err(Some(Refusal::bad_gateway("The model's upstream could not be reached.")))
+                    let is_unseen = error.is_connect();
+                    let broke_off = "The model's upstream broke off before it answered.";
+                    Err(Some(if is_unseen { Refusal::unreachable_upstream() } else { Refusal::bad_gateway(broke_off) }))
                 }
                 Err(_) => Err(Some(Refusal::gateway_timeout())),
             };
@@ -199,11 +227,11 @@ impl Call {
     }
 
     /// Passes the answer on, and settles it before its last bytes.
-    async fn relay(&self, shared: &Arc<Shared>, bound: Bound, response: Response<Incoming>, reply: Reply) {
+    async fn relay(&self, shared: &Arc<Shared>, bound: Bound, response: Response<UpstreamBody>, reply: Reply) {
         let (head, upstream) = response.into_parts();
         let form = self.form(&head.headers);
         let mut headers = response_headers(&head.headers);
-        if form == Form::EventsWithoutUsage {
+        if matches!(form, Form::EventsWithoutUsage | Form::Unsaid { without_usage: true }) {
             headers.remove(header::CONTENT_LENGTH);
         }
         let (mut client, body) = relayed_body(shared.settings.idle_timeout, shared.stop.clone());
@@ -222,17 +250,20 @@ impl Call {
         .await;
     }
 
+    /// How the answer is to be read. A header that says neither is no reason to leave it unmetered.
     fn form(&self, headers: &HeaderMap) -> Form {
-        let is_events = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream");
-        match headers.get(header::CONTENT_TYPE) {
-            Some(value) if is_events(value) && self.request.forces_usage(self.target.usage_mode) => Form::EventsWithoutUsage,
-            Some(value) if is_events(value) => Form::Events,
-            _ => Form::Document,
+        let without_usage = self.request.forces_usage(self.target.usage_mode);
+        let essence = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+        match essence.split(';').next().map(str::trim) {
+            Some("text/event-stream") if without_usage => Form::EventsWithoutUsage,
+            Some("text/event-stream") => Form::Events,
+            Some("application/json") => Form::Document,
+            _ => Form::Unsaid { without_usage },
         }
     }
 
     /// Reads the upstream's body to its end, or to where it is given up.
-    async fn read(&self, shared: &Shared, status: StatusCode, mut tap: Tap, mut upstream: Incoming, client: &mut Client) -> Outcome {
+    async fn read(&self, shared: &Shared, status: StatusCode, mut tap: Tap, mut upstream: UpstreamBody, client: &mut Client) -> Outcome {
         let settings = &shared.settings;
         let mut deadline = Instant::now() + settings.call_timeout;
         let mut drained = 0;
@@ -247,6 +278,7 @@ impl Call {
                 }
                 deadline = deadline.min(Instant::now() + settings.drain_timeout);
             }
+            let idle = if tap.is_at_end() { END_GRACE } else { settings.idle_timeout };
             let frame = tokio::select! {
                 biased;
                 () = shared.stop.cancelled() => break End::Stopped,
@@ -254,7 +286,7 @@ impl Call {
                     client.forget();
                     continue;
                 }
-                frame = timeout_at(deadline.min(Instant::now() + settings.idle_timeout), upstream.frame()) => frame,
+                frame = timeout_at(deadline.min(Instant::now() + idle), upstream.frame()) => frame,
             };
             match frame {
                 Ok(Some(Ok(frame))) => {
@@ -265,6 +297,7 @@ impl Call {
                     client.send(out.drain(..)).await;
                 }
                 Ok(None) => break End::Complete,
+                Ok(Some(Err(_))) | Err(_) if tap.is_at_end() => break End::Complete,
                 Ok(Some(Err(_))) | Err(_) => break End::Broken,
             }
             if drained > settings.drain_bytes_max {
@@ -318,6 +351,12 @@ impl Call {
             },
             |receipt| receipt.amount,
         );
+        if amount > bound.held {
+            tracing::error!(call = %self.id, %amount, held = %bound.held, provider = model.provider, "a call cost more than the most it could");
+        }
+        if source == UsageSource::None && answer.end == End::Complete && answer.status.is_some_and(|status| status.is_success()) {
+            tracing::warn!(call = %self.id, provider = model.provider, "an answer was no answer that can be charged");
+        }
         SettledCall {
             account_id: self.key.account_id,
             call_id: self.id,
@@ -338,6 +377,16 @@ impl Call {
             first_byte_ms: first_byte.map(millis),
             raw_usage: answer.reading.raw_usage,
         }
+    }
+}
+
+fn not_held(shared: &Shared, unleased: Unleased) -> NotHeld {
+    match unleased {
+        Unleased::Refused(ledger::Error::InsufficientCredit { needed, available }) => insufficient(shared, needed, available).into(),
+        Unleased::Refused(ledger::Error::KeyRevoked) => Refusal::no_key("The API key was revoked or has expired.").into(),
+        Unleased::Refused(ledger::Error::AccountSuspended) => Refusal::account_suspended().into(),
+        Unleased::Refused(error) => NotHeld { refusal: unavailable(&error), perhaps: true },
+        Unleased::Late => NotHeld { refusal: Refusal::unavailable(), perhaps: true },
     }
 }
 

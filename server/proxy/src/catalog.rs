@@ -3,14 +3,14 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     catalog::{DisconnectPolicy, Model, OutputCapField, PriceVersion, Provider, UsageMode},
     id::ProviderId,
 };
 use http::{HeaderValue, Uri};
-use ledger::{Meter, secrets::SecretKey};
-use tokio::time::MissedTickBehavior;
+use ledger::{Meter, NewPrice, secrets::SecretKey};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::upstream::is_private_literal;
@@ -18,9 +18,10 @@ use crate::upstream::is_private_literal;
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
 /// The snapshot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) models: HashMap<String, Arc<Entry>>,
+    read: Instant,
 }
 
 /// A model, where it is answered and what it costs.
@@ -57,25 +58,36 @@ impl Entry {
 }
 
 impl Snapshot {
-    /// Reads the catalog.
-    pub(crate) async fn load(meter: &Meter, secret: &SecretKey, now: DateTime<Utc>) -> ledger::Result<Self> {
-        let catalog = meter.catalog(secret, now).await?;
-        let targets: HashMap<ProviderId, Option<Arc<Target>>> = catalog
-            .providers
-            .into_iter()
-            .map(|(id, upstream)| (id, target(&upstream.provider, upstream.credential.as_deref()).map(Arc::new)))
-            .collect();
+    /// Reads the catalog, with the prices of calls that arrived up to `arrivals` ago: a call is priced as of its arrival, and its body may have
+    /// taken its time.
+    pub(crate) async fn load(meter: &Meter, secret: &SecretKey, arrivals: Duration) -> ledger::Result<Self> {
+        let read = Instant::now();
+        let since = Utc::now() - TimeDelta::from_std(arrivals).unwrap_or_default();
+        let catalog = meter.catalog(secret, since).await?;
+        let targets: HashMap<ProviderId, Option<Arc<Target>>> =
+            catalog.providers.into_iter().map(|(id, upstream)| (id, usable(&upstream.provider, upstream.credential.as_deref()))).collect();
         let models = catalog.models.into_iter().map(|(name, found)| {
             let target = targets.get(&found.model.provider_id).cloned().flatten();
             let sale = found.sale.into_iter().map(Arc::new).collect();
             (name, Arc::new(Entry { model: found.model, target, sale }))
         });
-        Ok(Self { models: models.collect() })
+        Ok(Self { models: models.collect(), read })
+    }
+
+    /// Whether it may lack a price that is in force.
+    pub(crate) fn is_stale(&self) -> bool {
+        TimeDelta::from_std(self.read.elapsed()).map_or(true, |age| age > NewPrice::LEAD_MIN)
     }
 }
 
-/// Keeps the snapshot new until it is told to stop. While the ledger is away the last one stays: nothing is admitted without a lease anyway.
-pub(crate) async fn refresh(snapshot: Arc<ArcSwap<Snapshot>>, meter: Meter, secret: SecretKey, quit: CancellationToken) {
+/// Keeps the snapshot new until it is told to stop. While the ledger is away the last one stays, until it is stale.
+pub(crate) async fn refresh(
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    meter: Meter,
+    secret: SecretKey,
+    arrivals: Duration,
+    quit: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(REFRESH_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut away = false;
@@ -84,13 +96,13 @@ pub(crate) async fn refresh(snapshot: Arc<ArcSwap<Snapshot>>, meter: Meter, secr
             () = quit.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match Snapshot::load(&meter, &secret, Utc::now()).await {
+        match Snapshot::load(&meter, &secret, arrivals).await {
             Ok(loaded) => {
                 snapshot.store(Arc::new(loaded));
                 away = false;
             }
             Err(error) if !away => {
-                tracing::warn!(%error, "the catalog could not be read; the last one stays in force");
+                tracing::warn!(%error, "the catalog could not be read; in a few seconds calls will be refused");
                 away = true;
             }
             Err(_) => {}
@@ -98,30 +110,43 @@ pub(crate) async fn refresh(snapshot: Arc<ArcSwap<Snapshot>>, meter: Meter, secr
     }
 }
 
-fn target(provider: &Provider, credential: Option<&str>) -> Option<Target> {
-    let refused = |why: &str| {
-        tracing::error!(provider = provider.name, why, "this provider cannot be called");
-        None
-    };
-    let Ok(chat_completions) = format!("{}/chat/completions", provider.base_url.trim_end_matches('/')).parse::<Uri>() else {
-        return refused("its address is no URL");
-    };
-    let Some(host) = chat_completions.host().filter(|_| matches!(chat_completions.scheme_str(), Some("http" | "https"))) else {
-        return refused("its address is no http or https URL");
-    };
-    if !provider.allow_private && is_private_literal(host) {
-        return refused("its address is private, and no operator vouched for it");
-    }
-    let authorization = credential.map(|credential| HeaderValue::try_from(format!("Bearer {credential}")));
-    let Ok(mut authorization) = authorization.transpose() else { return refused("its credential does not fit into a header") };
-    if let Some(value) = &mut authorization {
-        value.set_sensitive(true);
-    }
-    Some(Target {
-        chat_completions,
-        authorization,
+fn usable(provider: &Provider, credential: Option<&str>) -> Option<Arc<Target>> {
+    let target = target(provider, credential);
+    target.inspect_err(|why| tracing::error!(provider = provider.name, why, "this provider cannot be called")).ok().map(Arc::new)
+}
+
+/// Whether calls to a provider can be made, and what stands in their way.
+///
+/// # Errors
+/// The reason, to be read after "the provider cannot be called: ".
+pub fn check_provider(base_url: &str, credential: Option<&str>, allow_private: bool) -> Result<(), &'static str> {
+    address(base_url, allow_private)?;
+    credential.map_or(Ok(()), |credential| bearer(credential).map(drop))
+}
+
+fn target(provider: &Provider, credential: Option<&str>) -> Result<Target, &'static str> {
+    Ok(Target {
+        chat_completions: address(&provider.base_url, provider.allow_private)?,
+        authorization: credential.map(bearer).transpose()?,
         usage_mode: provider.usage_mode,
         on_disconnect: provider.on_disconnect,
         allow_private: provider.allow_private,
     })
+}
+
+fn address(base_url: &str, allow_private: bool) -> Result<Uri, &'static str> {
+    let uri: Uri = format!("{}/chat/completions", base_url.trim_end_matches('/')).parse().map_err(|_| "its address is no URL")?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.host().filter(|_| is_web).ok_or("its address is no http or https URL")?;
+    if !allow_private && is_private_literal(host) {
+        return Err("its address is private, and no operator vouched for it");
+    }
+    Ok(uri)
+}
+
+fn bearer(credential: &str) -> Result<HeaderValue, &'static str> {
+    let mut value =
+        HeaderValue::try_from(format!("Bearer {credential}")).map_err(|_| "its credential holds characters that fit into no header")?;
+    value.set_sensitive(true);
+    Ok(value)
 }

@@ -8,11 +8,12 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::id::CallId;
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
+use ledger::KeyEntry;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
@@ -26,6 +27,9 @@ use crate::{
     reply::Refusal,
 };
 
+/// How long a refused request is read on.
+const LINGER: Duration = Duration::from_secs(10);
+
 /// Refuses the request, or starts the call and answers with what it relays.
 pub(crate) async fn completions(
     State(shared): State<Arc<Shared>>,
@@ -34,10 +38,14 @@ pub(crate) async fn completions(
 ) -> Result<Response, Refusal> {
     let started = Instant::now();
     let at = id.started_at().unwrap_or_else(Utc::now);
-    let (head, body) = request.into_parts();
-    let key = shared.keys.authenticate(&head.headers, at).await?;
-    expect_json(&head.headers)?;
-    let body = collect(&shared, &head.headers, body).await?;
+    let (head, mut body) = request.into_parts();
+    let (key, body) = match receive(&shared, &head.headers, &mut body, at).await {
+        Ok(received) => received,
+        Err(refusal) => {
+            linger(&mut body, shared.settings.body_bytes_max).await;
+            return Err(refusal);
+        }
+    };
     let text = std::str::from_utf8(&body).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
     let request = ChatRequest::parse(text)?;
     let (entry, target, price) = find(&shared.catalog.load(), &request.model, at)?;
@@ -49,24 +57,39 @@ pub(crate) async fn completions(
     Ok((status, headers, Body::new(body)).into_response())
 }
 
+/// Who calls, and the whole body.
+async fn receive(shared: &Shared, headers: &HeaderMap, body: &mut Body, at: DateTime<Utc>) -> Result<(Arc<KeyEntry>, Bytes), Refusal> {
+    let key = shared.keys.authenticate(headers, at).await?;
+    expect_json(headers)?;
+    Ok((key, collect(shared, headers, body).await?))
+}
+
 type Found = (Arc<Entry>, Arc<Target>, Arc<domain::catalog::PriceVersion>);
 
 fn find(catalog: &Snapshot, model: &str, at: DateTime<Utc>) -> Result<Found, Refusal> {
+    // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
+    if catalog.is_stale() {
+        return Err(Refusal::unavailable());
+    }
     let entry = catalog.models.get(model).ok_or_else(|| Refusal::model_not_found(model))?;
     let price = entry.price_at(at).ok_or_else(|| Refusal::model_not_priced(model))?;
-    let target = entry.target.as_ref().ok_or_else(|| Refusal::bad_gateway("The address of the model's upstream cannot be used."))?;
+    let target =
+        entry.target.as_ref().ok_or_else(|| Refusal::bad_gateway("The model's upstream is not set up so that it can be called."))?;
     Ok((Arc::clone(entry), Arc::clone(target), Arc::clone(price)))
 }
 
+/// JSON in UTF-8 (RFC 8259 knows no other), not compressed: what is read here must be what the upstream reads.
 fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let essence = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
-    let is_json = essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"));
-    // A compressed body would have to be unpacked to be read.
-    if is_json && !headers.contains_key(header::CONTENT_ENCODING) { Ok(()) } else { Err(Refusal::wrong_content_type()) }
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let mut parts = value.split(';').map(str::trim);
+    let is_json = parts.next() == Some("application/json");
+    let mut charsets = parts.filter_map(|part| part.strip_prefix("charset=")).map(|charset| charset.trim_matches('"'));
+    let is_utf8 = charsets.all(|charset| matches!(charset, "utf-8" | "utf8"));
+    if is_json && is_utf8 && !headers.contains_key(header::CONTENT_ENCODING) { Ok(()) } else { Err(Refusal::wrong_content_type()) }
 }
 
 /// The whole body, within the bounds on its size and its time.
-async fn collect(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+async fn collect(shared: &Shared, headers: &HeaderMap, body: &mut Body) -> Result<Bytes, Refusal> {
     let settings = &shared.settings;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<usize>().ok());
     if declared.is_some_and(|length| length > settings.body_bytes_max) {
@@ -77,24 +100,32 @@ async fn collect(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Byt
         .unwrap_or_else(|_| Err(Refusal::too_slow()))
 }
 
-async fn collect_pieces(mut body: Body, bytes_max: usize, piece_timeout: Duration) -> Result<Bytes, Refusal> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+async fn collect_pieces(body: &mut Body, bytes_max: usize, piece_timeout: Duration) -> Result<Bytes, Refusal> {
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut length = 0;
     while let Some(frame) = timeout(piece_timeout, body.frame()).await.map_err(|_| Refusal::too_slow())? {
         let Ok(piece) = frame.map_err(|_| Refusal::malformed("it broke off"))?.into_data() else { continue };
-        if first.len() + rest.len() + piece.len() > bytes_max {
+        length += piece.len();
+        if length > bytes_max {
             return Err(Refusal::too_large(bytes_max));
         }
-        if first.is_empty() {
-            first = piece; // most bodies are one piece, and need no copy
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&first);
-                first.clear();
-                first = Bytes::new();
-            }
-            rest.extend_from_slice(&piece);
-        }
+        pieces.push(piece);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    // Most bodies are one piece, and need no copy.
+    Ok(if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat().into() })
+}
+
+/// Reads on for a while after a refusal: a connection that is closed while its client still sends is reset, and the refusal with it (RFC 9112,
+/// section 9.6).
+async fn linger(body: &mut Body, bytes_max: usize) {
+    let mut left = bytes_max;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.into_data().map_or(0, |piece| piece.len()));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = timeout(LINGER, reading).await; // whoever is slower than this loses the refusal
 }

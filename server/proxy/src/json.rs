@@ -30,8 +30,8 @@ impl<'a> Member<'a> {
     }
 }
 
-/// The members of an object, in their order. A name that occurs twice is an error: two parsers may choose different ones, and then a meter and an
-/// upstream have read different requests (RFC 8259, section 4).
+/// The members of an object, in their order. A name that occurs twice is an error, in capitals or not: two parsers may choose different ones, and
+/// then a meter and an upstream have read different requests (RFC 8259, section 4; Go's `encoding/json` takes `"Model"` for `"model"`).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Members<'a>(Vec<Member<'a>>);
 
@@ -54,6 +54,11 @@ impl<'a> Members<'a> {
     #[must_use]
     pub(crate) fn find(&self, name: &str) -> Option<&Member<'a>> {
         self.0.iter().find(|member| member.name == name)
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|member| member.name.as_ref())
     }
 
     /// Whether there are none.
@@ -83,13 +88,18 @@ impl<'de> de::Visitor<'de> for MembersVisitor {
         let mut names = HashSet::new();
         while let Some((raw_name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let Name(name) = serde_json::from_str(raw_name.get()).map_err(de::Error::custom)?;
-            if !names.insert(name.clone()) {
+            if !names.insert(folded(&name)) {
                 return Err(de::Error::custom(format_args!("\"{}\" is given twice", name.escape_debug())));
             }
             members.push(Member { name, raw_name: raw_name.get(), value });
         }
         Ok(members)
     }
+}
+
+/// A name as parsers that ignore case see it: `ſ` is an `s` to them, and the Kelvin sign a `k`.
+pub(crate) fn folded(name: &str) -> String {
+    if name.is_ascii() { name.to_ascii_lowercase() } else { name.to_uppercase().to_lowercase() }
 }
 
 /// A string that is borrowed where nothing in it is escaped.
@@ -119,7 +129,12 @@ mod tests {
 
     #[test]
     fn a_name_given_twice_is_refused_even_when_it_is_spelled_differently() {
-        for text in [r#"{"model": 1, "model": 2}"#, r#"{"model": 1, "mod\u0065l": 2}"#] {
+        for text in [
+            r#"{"model": 1, "model": 2}"#,
+            r#"{"model": 1, "mod\u0065l": 2}"#,
+            r#"{"model": 1, "Model": 2}"#,
+            r#"{"max_tokens": 1, "max_to\u212aen\u017f": 2}"#,
+        ] {
             assert!(Members::parse(text).unwrap_err().to_string().contains("given twice"));
         }
     }

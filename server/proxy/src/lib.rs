@@ -40,6 +40,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{auth::Keys, catalog::Snapshot, poster::Poster, upstream::Upstreams};
 pub use crate::{
+    catalog::check_provider,
     error::{Error, Result},
     settings::Settings,
 };
@@ -81,12 +82,12 @@ impl Proxy {
         // The tokenizer's tables take a moment to unpack; no call should wait for that.
         let _ = tokio::task::spawn_blocking(|| estimate::count("warm")).await;
         settle_interrupted(&ledger, meter.interrupted_of(settings.instance).await?).await?;
-        let snapshot = Snapshot::load(&meter, &secret, Utc::now()).await?;
+        let snapshot = Snapshot::load(&meter, &secret, settings.body_timeout).await?;
         let catalog = Arc::new(ArcSwap::from_pointee(snapshot));
         let (background, quit, give_up) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let (poster, posting) = poster::poster(meter.clone());
         background.spawn(posting.run(quit.clone(), give_up.clone()));
-        background.spawn(catalog::refresh(Arc::clone(&catalog), meter.clone(), secret, quit.clone()));
+        background.spawn(catalog::refresh(Arc::clone(&catalog), meter.clone(), secret, settings.body_timeout, quit.clone()));
         let shared = Shared {
             keys: Keys::new(meter.clone()),
             upstreams: Upstreams::new(settings.connect_timeout),

@@ -80,7 +80,9 @@ impl Posting {
     async fn post(&self, calls: &[SettledCall], give_up: &CancellationToken) -> bool {
         let mut pause = RETRY_FIRST;
         loop {
-            match self.meter.post_calls(calls).await {
+            // A connection that hangs must not keep the process from ending.
+            let Some(posted) = give_up.run_until_cancelled(self.meter.post_calls(calls)).await else { return false };
+            match posted {
                 Ok(done) => {
                     metrics::counter!("farebox_calls_posted_total").increment(u64::try_from(done.posted).unwrap_or(u64::MAX));
                     for call in done.unleased {

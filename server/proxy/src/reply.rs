@@ -137,10 +137,17 @@ impl Refusal {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", message)
     }
 
-    /// The upstream cannot be reached, or answered what no answer is. Nothing was charged.
+    /// No connection to the upstream: it has seen nothing of the request.
+    #[must_use]
+    pub(crate) fn unreachable_upstream() -> Self {
+        let message = "The model's upstream could not be reached. Nothing was charged.";
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unavailable", message)
+    }
+
+    /// The upstream answered what no answer is, or broke off. It may have worked in vain, so that a repetition is the client's decision.
     #[must_use]
     pub(crate) fn bad_gateway(problem: &str) -> Self {
-        Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unavailable", format!("{problem} Nothing was charged."))
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "upstream_failed", format!("{problem} Nothing was charged."))
     }
 
     /// The upstream did not answer in time. It may have worked in vain, so that a repetition is the client's decision.
@@ -164,10 +171,10 @@ impl Refusal {
         Self { message: "The gateway is being restarted. Nothing was charged.".to_owned(), ..Self::unavailable() }
     }
 
-    /// Whether the same request can succeed when it is sent again.
+    /// Whether the same request can succeed when it is sent again, and cannot have cost anybody anything yet.
     #[must_use]
     pub(crate) fn should_retry(&self) -> bool {
-        matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::REQUEST_TIMEOUT)
+        matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT) || self.code == "upstream_unavailable"
     }
 }
 

@@ -70,6 +70,10 @@ pub struct Document {
     pub finished: bool,
     /// `error` is there and is not `null`.
     pub failed: bool,
+    /// It is an object, whatever is in it.
+    pub is_object: bool,
+    /// A choice carries sound, which is output though not text.
+    pub has_audio: bool,
     /// Something that was looked for is larger than a meter keeps.
     pub oversized: bool,
 }
@@ -158,8 +162,10 @@ impl Scanner {
                     continue; // the byte itself belongs to what follows
                 }
                 _ if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') => {}
+                // A byte-order mark.
+                At::Value if self.depth == 0 && matches!(byte, 0xef | 0xbb | 0xbf) => {}
                 At::Value if self.depth == 0 && byte != b'{' => {
-                    self.is_end_marker = true;
+                    self.is_end_marker = byte == b'[';
                     self.at = At::Outside;
                 }
                 At::Value if matches!(byte, b'}' | b']') => self.close(byte, piece, capture_from, place + 1),
@@ -188,7 +194,7 @@ impl Scanner {
         self.offset += piece.len();
     }
 
-    /// Whether the document has begun, but not as an object: `[DONE]`, which ends an OpenAI stream, is the one such document there is.
+    /// Whether the document is `[DONE]`, which ends an OpenAI stream. Anything else that is no object is somebody's way to keep a connection alive.
     #[must_use]
     pub fn is_end_marker(&self) -> bool {
         self.is_end_marker
@@ -248,6 +254,10 @@ impl Scanner {
                 self.document.has_choices = Some(true);
                 None
             }
+            [Key::Choices, _, Key::Message, Key::Audio, _] => {
+                self.document.has_audio = true;
+                None
+            }
             [Key::Error] if byte != b'n' => {
                 self.document.failed = true;
                 None
@@ -269,6 +279,7 @@ impl Scanner {
     }
 
     fn open(&mut self, object: bool) {
+        self.document.is_object |= self.depth == 0;
         self.depth += 1;
         self.objects = self.objects << 1 | u128::from(object);
         self.set_key(Key::Other);

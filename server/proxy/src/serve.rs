@@ -88,7 +88,7 @@ pub(crate) async fn serve(router: Router, listener: TcpListener, settings: &Sett
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, settings.idle_timeout) => accepted,
         };
         let (stream, place) = match accepted {
             Ok(accepted) => accepted,
@@ -121,11 +121,20 @@ pub(crate) async fn serve(router: Router, listener: TcpListener, settings: &Sett
 }
 
 /// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    idle_timeout: Duration,
+) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     // Without this, small events wait for the acknowledgement of the one before (Nagle's algorithm).
     stream.set_nodelay(true)?;
+    // A client that reads nothing for so long gives its place back.
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(idle_timeout))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = idle_timeout; // other systems have no such time-out
     Ok((stream, place))
 }
 

@@ -1,4 +1,4 @@
-//! What an operator can choose.
+//! The bounds that the proxy works within.
 
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct Settings {
     pub client_timeout: Duration,
     /// How long a client may take to send its whole body.
     pub body_timeout: Duration,
+    /// How long the ledger may take to hold credit for a call.
+    pub lease_timeout: Duration,
     /// How long connecting to an upstream may take.
     pub connect_timeout: Duration,
     /// How long an upstream may take to its first byte. Whole answers take as long as they are.
@@ -48,6 +50,7 @@ impl Default for Settings {
             body_bytes_max: 32 * 1024 * 1024,
             client_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
+            lease_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             // OpenAI's own clients wait ten minutes.
             upstream_first_byte_timeout: Duration::from_secs(600),

@@ -26,6 +26,11 @@ pub enum Form {
     Events,
     /// Server-sent events that report usage unasked by the client.
     EventsWithoutUsage,
+    /// The answer's headers do not say: a document begins with a brace, and all else is events.
+    Unsaid {
+        /// Whether events would be [`Self::EventsWithoutUsage`].
+        without_usage: bool,
+    },
 }
 
 /// One answer on its way.
@@ -83,6 +88,14 @@ impl Tap {
 
     /// Takes the upstream's next piece; what may go to the client now is appended to `out`.
     pub fn push(&mut self, piece: Bytes, out: &mut Vec<Bytes>) {
+        if let Form::Unsaid { without_usage } = self.form {
+            let Some(form) = form_of(&piece, without_usage) else {
+                self.held.push(piece);
+                return;
+            };
+            self.form = form;
+            out.append(&mut self.held);
+        }
         if self.form == Form::Document {
             self.scanner.push(&piece, &mut self.reading.text);
             out.append(&mut self.held);
@@ -114,6 +127,11 @@ impl Tap {
                     let end = self.with_line_feed(&piece, blank_line_end);
                     let (event, document) = (std::mem::take(&mut self.event), self.scanner.finish());
                     let verdict = self.verdict(&event, &document);
+                    if self.holding && document.is_object {
+                        // That was not the end after all.
+                        self.holding = false;
+                        out.append(&mut self.held);
+                    }
                     self.reading.absorb(document);
                     if blank_line_end == piece.len() && self.splitter.is_after_cr() {
                         self.ended_with_cr = Some(matches!(verdict, Verdict::Drop));
@@ -148,6 +166,12 @@ impl Tap {
     #[must_use]
     pub const fn reading(&self) -> &Reading {
         &self.reading
+    }
+
+    /// Whether the end of a stream has been read: nothing that matters can follow.
+    #[must_use]
+    pub const fn is_at_end(&self) -> bool {
+        self.holding
     }
 
     fn emit(&mut self, bytes: Bytes, out: &mut Vec<Bytes>) {
@@ -216,6 +240,16 @@ impl Tap {
             self.emit(carry, out);
         }
     }
+}
+
+/// What a body is by its first byte, if this piece has it: space and a byte-order mark say nothing.
+fn form_of(piece: &[u8], without_usage: bool) -> Option<Form> {
+    let first = piece.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf))?;
+    Some(match (first, without_usage) {
+        (b'{', _) => Form::Document,
+        (_, true) => Form::EventsWithoutUsage,
+        (_, false) => Form::Events,
+    })
 }
 
 /// A member that was the first of its object has no comma before it; then the one after it goes too.

@@ -25,10 +25,15 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use tower::Service;
+use tower_http::decompression::{Decompression, DecompressionBody};
 
 use crate::catalog::Target;
 
-type Pool = Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>;
+/// Some upstreams compress although they are asked not to; then what the client gets is what was compressed.
+type Pool = Decompression<Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>>;
+
+/// An answer's body.
+pub(crate) type UpstreamBody = DecompressionBody<Incoming>;
 
 /// Shorter than the idle time-outs of common servers (nginx: 75 s, Node: 5 s behind its balancers), so that few connections die in our hands.
 const POOLED_IDLE: Duration = Duration::from_secs(20);
@@ -50,12 +55,18 @@ impl Upstreams {
     }
 
     /// Sends a chat request. Redirects are answers like any other.
-    pub(crate) async fn chat(&self, target: &Target, client_headers: &HeaderMap, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+    pub(crate) async fn chat(
+        &self,
+        target: &Target,
+        client_headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<UpstreamBody>, ClientError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.chat_completions.clone();
         *request.headers_mut() = request_headers(client_headers, target.authorization.as_ref());
-        if target.allow_private { self.any.request(request).await } else { self.public.request(request).await }
+        let pool = if target.allow_private { &self.any } else { &self.public };
+        pool.clone().call(request).await
     }
 }
 
@@ -65,12 +76,13 @@ fn pool(resolver: Resolver, connect_timeout: Duration) -> Pool {
     http.set_nodelay(true);
     http.set_connect_timeout(Some(connect_timeout));
     let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http);
-    Client::builder(TokioExecutor::new())
+    let client = Client::builder(TokioExecutor::new())
         // A request that may have reached the upstream may have been billed there: it is never sent again by itself.
         .retry_canceled_requests(false)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOLED_IDLE)
-        .build(https)
+        .build(https);
+    Decompression::new(client)
 }
 
 /// What never passes a proxy (RFC 9110, section 7.6.1), or is set anew by each connection.

@@ -1,5 +1,6 @@
 //! `farebox provider`: the upstreams that answer calls.
 
+use anyhow::anyhow;
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use domain::{
@@ -100,10 +101,13 @@ pub(super) async fn run(args: ProviderArgs, config: &Config) -> anyhow::Result<(
 
 async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
     let credential = secret::read(args.credential_env.as_deref(), &format!("Credential of {} (empty for none)", args.name))?;
-    let sealed = match credential.expose() {
-        "" => None,
-        credential => Some(config.secret_key()?.seal(credential, &args.name, rand::random())?),
-    };
+    let credential = Some(credential.expose()).filter(|credential| !credential.is_empty());
+    let vouch = if args.allow_private { "" } else { " (--allow-private vouches for a private address)" };
+    proxy::check_provider(&args.base_url.0, credential, args.allow_private)
+        .map_err(|why| anyhow!("the provider cannot be called: {why}{vouch}"))?;
+    let sealed =
+        credential.map(|credential| config.secret_key()?.seal(credential, &args.name, rand::random()).map_err(anyhow::Error::from));
+    let sealed = sealed.transpose()?;
     let now = Utc::now();
     let new = NewProvider {
         id: ProviderId::new(now, rand::random()),
@@ -124,7 +128,8 @@ async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
     let (id, has_credential) = (new.id, new.credential.is_some());
     with_ledger(config, async |ledger| Ok(ledger.system().add_provider(new).await?)).await?;
     output.print(&json!({ "id": id, "name": args.name, "base_url": args.base_url.0, "has_credential": has_credential }), || {
-        format!("Added {}. Its models: farebox model add NAME --provider {}", args.name, args.name)
+        let credential = if has_credential { "with a credential" } else { "without a credential" };
+        format!("Added {} {credential}. Its models: farebox model add NAME --provider {}", args.name, args.name)
     })
 }
 

@@ -5,12 +5,13 @@ use domain::{
     catalog::{DisconnectPolicy, OutputCapField, PriceKind, UsageMode},
     id::{ModelId, PriceId, ProviderId},
     money::Amount,
+    period::start_of,
     rates::{BucketRates, Rates},
     tokens::Tokens,
 };
 use ledger::{Ledger, NewModel, NewPrice, NewProvider};
 
-use super::{dice::Dice, history::DAYS, people::unless_there, upstream::MODELS};
+use super::{dice::Dice, history::first_day, people::unless_there, upstream::MODELS};
 
 /// The one provider of a demo database.
 pub(super) const PROVIDER: &str = "demo";
@@ -51,7 +52,7 @@ impl DemoModel {
 /// Writes the catalog where it is missing. The provider's address is new at each start.
 pub(super) async fn write(ledger: &Ledger, base_url: &str, begun_at: DateTime<Utc>, dice: &mut Dice) -> anyhow::Result<Vec<DemoModel>> {
     let system = ledger.system();
-    let since = begun_at - TimeDelta::days(DAYS);
+    let since = start_of(first_day(begun_at));
     let provider = NewProvider {
         id: ProviderId::new(since, dice.id_bits()),
         name: PROVIDER,

@@ -37,6 +37,11 @@ const HOUR_WEIGHTS: [i64; 24] = [1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 20, 18, 14, 16,
 /// Calls in one posting.
 const BATCH_MAX: usize = 500;
 
+/// The day on which the history that ends at `until` begins.
+pub(super) fn first_day(until: DateTime<Utc>) -> NaiveDate {
+    (until - TimeDelta::days(DAYS)).date_naive()
+}
+
 /// Writes the history that ends at `until`. Writing it again changes nothing.
 pub(super) async fn write(
     ledger: &Ledger,
@@ -45,7 +50,7 @@ pub(super) async fn write(
     until: DateTime<Utc>,
     dice: &mut Dice,
 ) -> anyhow::Result<()> {
-    let since = (until - TimeDelta::days(DAYS)).date_naive();
+    let since = first_day(until);
     ledger.system().make_partitions_from(since, 5).await?;
     let mut calls = 0;
     for day in 0..=DAYS {

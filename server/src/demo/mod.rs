@@ -24,8 +24,7 @@ const SEED: u64 = 20_260_101;
 
 /// Fills the database if that is still to do, and points the demo's provider to where the upstream listens now.
 pub(crate) async fn prepare(ledger: &Ledger, data_dir: &Path, upstream: &Upstream, now: DateTime<Utc>) -> anyhow::Result<SignIns> {
-    refuse_real_data(ledger).await?;
-    let remembered = Remembered::load(data_dir, now)?;
+    let mut remembered = Remembered::load(data_dir, now)?;
     if people::are_complete(ledger, &remembered).await? {
         ledger.system().set_provider_url(catalog::PROVIDER, &upstream.base_url()).await?;
     } else {
@@ -35,12 +34,12 @@ pub(crate) async fn prepare(ledger: &Ledger, data_dir: &Path, upstream: &Upstrea
         history::write(ledger, &customers, &models, remembered.begun_at, &mut dice).await.context("demo history")?;
         people::make_operator(ledger, &remembered, &mut dice).await?;
     }
-    people::see_to_access(ledger, &remembered, now).await?;
+    people::see_to_access(ledger, &mut remembered, data_dir, now).await?;
     Ok(remembered.sign_ins)
 }
 
 /// Test payments and made-up history have no place among real money.
-async fn refuse_real_data(ledger: &Ledger) -> anyhow::Result<()> {
+pub(crate) async fn refuse_real_data(ledger: &Ledger) -> anyhow::Result<()> {
     let system = ledger.system();
     let (all, demo) = system.count_accounts().await?;
     let providers = system.providers().await?;

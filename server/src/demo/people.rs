@@ -3,16 +3,20 @@
 use std::path::Path;
 
 use anyhow::Context;
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use domain::{
     id::{AccountId, GrantId, KeyId, UserId},
     key::ApiKey,
+    period::start_of,
 };
 use ledger::{Error, Ledger, NewCustomer, NewKey, NewOperator, keys::digest};
 use serde::{Deserialize, Serialize};
 
-use super::{dice::Dice, history::DAYS};
+use super::{dice::Dice, history::first_day};
 use crate::{config::hex, console::DemoSignIns, files};
+
+/// In the data folder.
+const FILE: &str = "demo.json";
 
 /// Who can sign in, and with which key they can call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,7 +61,7 @@ pub(super) struct Remembered {
 impl Remembered {
     /// Reads the file; makes it at the first start.
     pub(super) fn load(data_dir: &Path, now: DateTime<Utc>) -> anyhow::Result<Self> {
-        let path = data_dir.join("demo.json");
+        let path = data_dir.join(FILE);
         let sign_in = |email: &str, key: Option<ApiKey>| SignIn {
             email: email.to_owned(),
             password: hex(&rand::random::<[u8; 8]>()),
@@ -76,8 +80,8 @@ impl Remembered {
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
-    fn sign_ins(&self) -> [&SignIn; 3] {
-        [&self.sign_ins.customer, &self.sign_ins.second_customer, &self.sign_ins.operator]
+    fn sign_ins_mut(&mut self) -> [&mut SignIn; 3] {
+        [&mut self.sign_ins.customer, &mut self.sign_ins.second_customer, &mut self.sign_ins.operator]
     }
 }
 
@@ -111,7 +115,7 @@ pub(super) async fn are_complete(ledger: &Ledger, remembered: &Remembered) -> an
 
 /// Makes the accounts with their owners and keys, as of the history's first day.
 pub(super) async fn make_customers(ledger: &Ledger, remembered: &Remembered, dice: &mut Dice) -> anyhow::Result<Vec<DemoCustomer>> {
-    let since = remembered.begun_at - TimeDelta::days(DAYS);
+    let since = start_of(first_day(remembered.begun_at));
     let sign_ins = [&remembered.sign_ins.customer, &remembered.sign_ins.second_customer];
     let mut customers = Vec::new();
     for ((name, key_names), sign_in) in CUSTOMERS.into_iter().zip(sign_ins) {
@@ -148,22 +152,35 @@ pub(super) async fn make_operator(ledger: &Ledger, remembered: &Remembered, dice
     unless_there(ledger.system().create_operator(NewOperator { user_id: UserId::new(now, dice.id_bits()), email, password, now }).await)
 }
 
-/// Makes what `demo.json` says true, in case it is younger than the database, or somebody changed a password or revoked a key.
-pub(super) async fn see_to_access(ledger: &Ledger, remembered: &Remembered, now: DateTime<Utc>) -> anyhow::Result<()> {
+/// Makes what `demo.json` says true, in case it is younger than the database or somebody changed a password. A revoked key stays revoked: there
+/// `demo.json` gets another.
+pub(super) async fn see_to_access(ledger: &Ledger, remembered: &mut Remembered, data_dir: &Path, now: DateTime<Utc>) -> anyhow::Result<()> {
     let system = ledger.system();
-    for sign_in in remembered.sign_ins() {
+    let mut has_new_keys = false;
+    for sign_in in remembered.sign_ins_mut() {
         match ledger.authenticate(&sign_in.email, &sign_in.password).await {
             Err(Error::BadCredentials) => system.set_password(&sign_in.email, sign_in.password.clone()).await?,
             authenticated => drop(authenticated?),
         }
-        let Some(secret) = sign_in.key.as_deref().map(ApiKey::parse).transpose()? else { continue };
-        if ledger.meter().key(&digest(&secret)).await?.is_none() {
-            let account = system.find_account(&sign_in.email).await?;
-            let new = NewKey { id: KeyId::new(now, rand::random()), secret: &secret, name: "demo", expires_at: None, now };
-            system.account(account.id).create_key(new).await?;
+        let Some(mut secret) = sign_in.key.as_deref().map(ApiKey::parse).transpose()? else { continue };
+        let entry = ledger.meter().key(&digest(&secret)).await?;
+        if entry.as_ref().is_some_and(|entry| entry.works_at(now)) {
+            continue;
         }
+        if entry.is_some() {
+            secret = ApiKey::from_random(rand::random());
+            sign_in.key = Some(secret.expose().to_owned());
+            has_new_keys = true;
+        }
+        let account = system.find_account(&sign_in.email).await?;
+        let new = NewKey { id: KeyId::new(now, rand::random()), secret: &secret, name: "demo", expires_at: None, now };
+        system.account(account.id).create_key(new).await?;
     }
-    Ok(())
+    if !has_new_keys {
+        return Ok(());
+    }
+    let path = data_dir.join(FILE);
+    files::replace(&path, serde_json::to_string_pretty(remembered)?.as_bytes()).with_context(|| path.display().to_string())
 }
 
 /// A step that an interrupted start had already done.

@@ -15,10 +15,11 @@ const MAJOR_MIN: u32 = 15;
 const MAJOR_DOWNLOADED: u32 = 17;
 
 /// Where systems keep versions that are not on the PATH; each has one folder per version.
-const FOLDERS: [(&str, &str); 4] = [
+const FOLDERS: [(&str, &str); 5] = [
     ("/usr/lib/postgresql", ""),
     ("/usr", "pgsql-"),
     ("/opt/homebrew/opt", "postgresql@"),
+    ("/usr/local/opt", "postgresql@"),
     ("/Applications/Postgres.app/Contents/Versions", ""),
 ];
 

@@ -70,6 +70,7 @@ fn what_cannot_be_is_refused_with_a_reason_and_changes_nothing() {
     let provider = ["provider", "add", "other", "--credential-env", "NOWHERE", "--base-url"];
     check(&[&provider[..], &["https://api.example.com/v1"]].concat(), 1, "environment variable NOWHERE");
     check(&[&provider[..], &["api.example.com"]].concat(), 2, "write it like https://");
+    check(&["provider", "add", "other", "--base-url", "http://127.0.0.1:9/v1"], 1, "its address is private");
     check(
         &["model", "add", "other", "--provider", "nobody", "--context-window", "10", "--default-output-hold", "1"],
         1,

@@ -84,10 +84,13 @@ impl Place {
         !self.data().join("postgres/data/postmaster.pid").exists()
     }
 
-    /// Starts `farebox serve` on free ports and waits until everything answers.
+    /// Starts `farebox serve` on free ports, unless `args` name others, and waits until everything answers.
     pub(crate) fn serve(&self, args: &[&str]) -> Server {
         let ready_file = self.folder.join("ready.json");
-        let mut command = self.command(&["serve", "--console-addr", "127.0.0.1:0", "--proxy-addr", "127.0.0.1:0"]);
+        let mut command = self.command(&["serve"]);
+        for address in ["--console-addr", "--proxy-addr"].iter().filter(|address| !args.contains(address)) {
+            command.args([address, "127.0.0.1:0"]);
+        }
         command.args(args).arg("--ready-file").arg(&ready_file);
         let process = Process::start(command);
         process.wait_for_line(|line| line.contains("Farebox is ready"));

@@ -10,10 +10,17 @@ use serde_json::Value;
 /// An answer whose head has arrived.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    head: String,
     body: BufReader<TcpStream>,
 }
 
 impl Answer {
+    /// The cookie that it sets, with what the browser is told of it.
+    pub(crate) fn cookie(&self) -> &str {
+        let line = self.head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+        line.unwrap_or_else(|| panic!("no cookie in {}", self.head))
+    }
+
     /// The rest of the answer, or what came of it before the connection broke.
     pub(crate) fn text(mut self) -> String {
         let mut bytes = Vec::new();
@@ -34,21 +41,28 @@ impl Answer {
     }
 }
 
-/// Asks with a key; HTTP/1.0, so that the body is all that follows the head.
+/// Asks with a key, as a client of the proxy does.
 pub(crate) fn ask(url: &str, path: &str, key: &str, body: Option<&Value>) -> std::io::Result<Answer> {
+    let headers = format!("Authorization: Bearer {key}\r\nContent-Type: application/json\r\n");
+    send(url, path, &headers, body.map(Value::to_string))
+}
+
+/// Opens a page, or sends a form from one, as a browser does.
+pub(crate) fn browse(url: &str, path: &str, cookie: &str, form: Option<&str>) -> std::io::Result<Answer> {
+    let headers = format!("Cookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n");
+    send(url, path, &headers, form.map(str::to_owned))
+}
+
+/// HTTP/1.0, so that the body is all that follows the head.
+fn send(url: &str, path: &str, headers: &str, body: Option<String>) -> std::io::Result<Answer> {
     let host = url.strip_prefix("http://").unwrap_or(url);
     let mut stream = TcpStream::connect(host)?;
-    let body = body.map(Value::to_string);
     let method = if body.is_some() { "POST" } else { "GET" };
     let body = body.unwrap_or_default();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())?;
     let mut body = BufReader::new(stream);
     let mut head = String::new();
     while body.read_line(&mut head)? > 0 && !head.ends_with("\r\n\r\n") {}
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok(Answer { status: status.ok_or_else(|| std::io::Error::other(format!("not HTTP: {head}")))?, body })
+    Ok(Answer { status: status.ok_or_else(|| std::io::Error::other(format!("not HTTP: {head}")))?, head, body })
 }

@@ -67,6 +67,23 @@ fn killed_under_load_it_comes_up_by_itself_and_every_figure_holds() {
 }
 
 #[test]
+fn a_machine_that_lost_its_power_comes_up_by_itself() {
+    let place = Place::new();
+    let server = place.serve(&["--only", "proxy"]);
+    let lock = place.data().join("postgres/data/postmaster.pid");
+    let postmaster: i32 = std::fs::read_to_string(&lock).ok().and_then(|lock| lock.lines().next()?.parse().ok()).expect("its process id");
+    server.process.kill();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(postmaster), Signal::SIGKILL).expect("it runs");
+    assert!(lock.exists(), "what it left behind says that it runs");
+
+    let server = place.serve(&["--only", "proxy"]);
+    assert_eq!(ask(server.said("/proxy_url"), "/readyz", "", None).expect("the proxy answers").status, 200);
+    assert_eq!(place.verify(), Vec::<Value>::new());
+    assert!(server.process.stop(Signal::SIGTERM).success());
+    assert!(place.is_quiet());
+}
+
+#[test]
 fn the_demo_refuses_real_data() {
     let place = Place::new();
     place.json(&["account", "create", "Real", "--email", "real@example.com", "--password-env", "SECRET"], "a long password");

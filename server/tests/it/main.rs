@@ -4,6 +4,7 @@
 //! prints, and its end is the end of its output.
 
 mod commands;
+mod console;
 mod farebox;
 mod http;
 mod life;

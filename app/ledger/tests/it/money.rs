@@ -1,5 +1,9 @@
 use chrono::TimeDelta;
-use domain::{billing::JournalKind, id::AccountId, money::Amount};
+use domain::{
+    billing::JournalKind,
+    id::{AccountId, JournalId},
+    money::Amount,
+};
 use futures_util::future::join_all;
 use ledger::{Error, MoneyIn};
 use sqlx::PgPool;
@@ -96,9 +100,10 @@ async fn the_journal_runs_from_zero_to_the_balance_over_any_pages(pool: PgPool) 
 
     let (mut rows, mut before) = (Vec::new(), None);
     loop {
-        let page = owner.journal(before, 4).await.unwrap();
-        rows.extend(page.rows);
-        before = page.next;
+        let statement = owner.statement(before, 4, world.now).await.unwrap();
+        assert_eq!(statement.balance, world.balance(ada).await);
+        rows.extend(statement.journal.rows);
+        before = statement.journal.next;
         if before.is_none() {
             break;
         }
@@ -107,6 +112,8 @@ async fn the_journal_runs_from_zero_to_the_balance_over_any_pages(pool: PgPool) 
     assert_eq!(rows.len(), 15);
     assert_eq!(rows[0].balance_after, world.balance(ada).await.balance);
     assert_eq!((rows[0].kind, rows[0].memo.as_str()), (JournalKind::Usage, "2 calls"));
+    let nobodys = JournalId::new(world.now, [9; 10]);
+    assert!(matches!(owner.statement(Some(nobodys), 4, world.now).await, Err(Error::NotFound)));
     let mut balance = Amount::ZERO;
     for row in rows.iter().rev() {
         balance = balance.checked_add(row.amount).unwrap();

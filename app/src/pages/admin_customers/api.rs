@@ -4,12 +4,19 @@ use crate::{
     server::{Caller, JOURNAL_PAGE, journal_cursor, journal_done, parameter},
 };
 
-/// Every customer, for operators.
+/// Customers on the list; a search narrows it.
+const CUSTOMERS_MAX: usize = 200;
+
+/// The customers, for operators.
 pub(crate) async fn customers(caller: &Caller, query: &str) -> Result<Customers, ConsoleError> {
     let operator = caller.operator().await?;
     let search = parameter(query, "search").unwrap_or_default().trim().to_owned();
     let wanted = Some(search.as_str()).filter(|search| !search.is_empty());
-    Ok(Customers { customers: operator.customers(wanted, caller.visitor.now).await?, search })
+    // One more than is listed tells whether there are more.
+    let mut customers = operator.customers(wanted, CUSTOMERS_MAX as i64 + 1, caller.visitor.now).await?;
+    let more = customers.len() > CUSTOMERS_MAX;
+    customers.truncate(CUSTOMERS_MAX);
+    Ok(Customers { customers, more, search })
 }
 
 /// One customer, for operators.
@@ -19,8 +26,7 @@ pub(crate) async fn customer(caller: &Caller, id: &str, query: &str) -> Result<O
     let before = journal_cursor(query)?;
     Ok(OneCustomer {
         customer: operator.customer(id, now).await?,
-        balance: operator.customer_balance(id, now).await?,
-        journal: operator.customer_journal(id, before, JOURNAL_PAGE).await?,
+        statement: operator.customer_statement(id, before, JOURNAL_PAGE, now).await?,
         has_newer: before.is_some(),
         done: journal_done(query),
         form: caller.form(),

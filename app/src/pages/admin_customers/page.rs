@@ -1,8 +1,4 @@
-use domain::{
-    account::Customer,
-    billing::{Balance, JournalPage},
-    id::JournalId,
-};
+use domain::{account::Customer, billing::Statement, id::JournalId};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
@@ -10,8 +6,10 @@ use crate::parts::form::Form;
 /// Everything on the list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Customers {
-    /// The customers that match.
+    /// The customers that match, by name.
     pub(crate) customers: Vec<Customer>,
+    /// Whether more match than are listed.
+    pub(crate) more: bool,
     /// What was searched for.
     pub(crate) search: String,
 }
@@ -21,10 +19,8 @@ pub(crate) struct Customers {
 pub(crate) struct OneCustomer {
     /// The customer.
     pub(crate) customer: Customer,
-    /// Their credit.
-    pub(crate) balance: Balance,
-    /// Their books.
-    pub(crate) journal: JournalPage,
+    /// Their credit and books.
+    pub(crate) statement: Statement,
     /// Whether newer postings precede them.
     pub(crate) has_newer: bool,
     /// The credit that was just given, with whether it had been given before.

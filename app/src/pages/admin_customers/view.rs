@@ -1,4 +1,8 @@
-use domain::{account::Customer, billing::JournalPage, id::JournalId};
+use domain::{
+    account::Customer,
+    billing::{JournalPage, Statement},
+    id::JournalId,
+};
 use leptos::prelude::*;
 
 use super::page::{Customers, OneCustomer};
@@ -15,9 +19,10 @@ use crate::parts::{
     time,
 };
 
-/// Every customer.
+/// The customers.
 pub(crate) fn list(page: Customers) -> AnyView {
-    let Customers { customers, search } = page;
+    let Customers { customers, more, search } = page;
+    let first = more.then(|| notice(Tone::Plain, format!("The first {} by name; search narrows it.", customers.len())));
     let find = view! {
         <form class="row-form" method="get" action="/admin/customers" role="search">
             {Field::new("search", "search", "Find by name or e-mail address").initial(search.clone()).view(&Form::default())}
@@ -32,7 +37,7 @@ pub(crate) fn list(page: Customers) -> AnyView {
         (true, false) => empty(format!("No name or address contains “{search}”."), link("/admin/customers".to_owned(), "Every customer")),
         _ => customers_table(customers),
     };
-    stack(vec![head("Customers", (), ()), find.into_any(), body])
+    stack(vec![head("Customers", (), ()), find.into_any(), first.into_any(), body])
 }
 
 fn customers_table(customers: Vec<Customer>) -> AnyView {
@@ -60,7 +65,7 @@ fn customers_table(customers: Vec<Customer>) -> AnyView {
 
 /// One customer.
 pub(crate) fn one(page: OneCustomer) -> AnyView {
-    let OneCustomer { customer, balance, journal, has_newer, done, form } = page;
+    let OneCustomer { customer, statement: Statement { balance, journal }, has_newer, done, form } = page;
     let path = format!("/admin/customers/{}", customer.id);
     let done = done.and_then(|(id, again)| receipt_of(&journal, id, again));
     let suspended = (!customer.is_active).then(|| notice(Tone::Bad, "This account is suspended: its calls are refused."));
@@ -85,7 +90,7 @@ fn receipt_of(journal: &JournalPage, id: JournalId, again: bool) -> Option<AnyVi
     let once = if again { " It had been posted before: the form was sent twice, and counted once." } else { "" };
     Some(notice(
         Tone::Good,
-        format!("{} posted. The balance after it is {}.{once}", money::movement(row.amount), money::total(row.balance_after)),
+        format!("{} posted. The balance after it is {}.{once}", money::movement(row.amount), money::exact(row.balance_after)),
     ))
 }
 
@@ -100,4 +105,33 @@ fn credit(path: &str, name: &str, form: &Form) -> AnyView {
         </form>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::{id::AccountId, money::Amount};
+
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_cut_says_so() {
+        let created_at = "2026-11-23T10:04:05Z".parse().unwrap();
+        let customer = Customer {
+            id: AccountId::new(created_at, [1; 10]),
+            name: "Acme".to_owned(),
+            owner_email: None,
+            is_active: true,
+            created_at,
+            balance: Amount::ZERO,
+            reserved: Amount::ZERO,
+            spent_30_days: Amount::ZERO,
+        };
+        let html = |more| {
+            let page = Customers { customers: vec![customer.clone(); 200], more, search: String::new() };
+            Owner::new().with(|| list(page).to_html())
+        };
+        assert!(html(true).contains("The first 200 by name; search narrows it."));
+        assert!(!html(false).contains("The first"));
+    }
 }

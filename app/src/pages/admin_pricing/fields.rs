@@ -1,6 +1,6 @@
 //! The form's fields, named once for the page that shows them and the server that reads them.
 
-use domain::{money::Amount, rates::Rates};
+use domain::{catalog::PriceKind, money::Amount, rates::Rates};
 
 /// The prompt price.
 pub(super) const PROMPT: &str = "prompt";
@@ -21,7 +21,21 @@ pub(super) fn further(rates: Option<&Rates>) -> [(&'static str, &'static str, Op
     ]
 }
 
-/// A query string of these pairs; a model's name may hold anything.
-pub(super) fn query(pairs: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+/// Both sides of a price, in the order in which they are offered.
+pub(super) const SIDES: [PriceKind; 2] = [PriceKind::Sale, PriceKind::Cost];
+
+/// The side of this name, in the form and in the address.
+#[cfg(feature = "ssr")]
+pub(super) fn side(name: &str) -> Option<PriceKind> {
+    SIDES.into_iter().find(|side| side.name() == name)
+}
+
+/// One side of a model's price; a model's name may hold anything.
+pub(super) fn address(model: &str, side: PriceKind) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("model", model);
+    if side == PriceKind::Cost {
+        query.append_pair("side", side.name());
+    }
+    format!("/admin/pricing?{}", query.finish())
 }

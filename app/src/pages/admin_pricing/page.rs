@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use domain::{
-    catalog::{PriceVersion, PricedModel},
+    catalog::{PriceKind, PriceVersion, PricedModel},
     id::PriceId,
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub(crate) struct Prices {
 pub(crate) struct Chosen {
     /// The model, with both sides of its price.
     pub(crate) priced: PricedModel,
+    /// The side whose form is shown.
+    pub(crate) side: PriceKind,
     /// Every version, newest first.
     pub(crate) history: Vec<PriceVersion>,
     /// The version that was just published.

@@ -1,17 +1,17 @@
 use axum::{http::StatusCode, response::Response};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use domain::{
-    catalog::PriceKind,
+    catalog::PriceVersion,
     id::PriceId,
     money::{Amount, AmountError},
     rates::{BucketRates, Rates},
 };
-use ledger::{NewPrice, Operator};
+use ledger::NewPrice;
 
 use super::fields;
 use crate::{
     parts::form::Problem,
-    server::{Posting, Refusal, see_other, sentence},
+    server::{Posting, Refusal, incomplete, see_other, sentence},
 };
 
 /// When a price takes effect that names no instant.
@@ -27,47 +27,47 @@ async fn try_publish(posting: &Posting) -> Result<Response, Refusal> {
     let caller = posting.caller();
     let operator = caller.operator().await?;
     let model = posting.text("model");
-    let kind = [PriceKind::Sale, PriceKind::Cost].into_iter().find(|kind| kind.name() == posting.text("kind"));
-    let rates = rates(posting)?;
+    let kind = fields::side(posting.text("kind")).ok_or_else(incomplete)?;
+    let typed_instant = instant(posting.text("effective"))?;
     let new = NewPrice {
         id: PriceId::from_uuid(posting.once()?),
         model,
-        kind: kind.ok_or_else(|| Refusal::field("kind", "Choose sale or cost."))?,
-        rates: rates.clone(),
-        effective_from: effective_from(posting.text("effective"), posting.visitor.now)?,
+        kind,
+        rates: rates(posting)?,
+        effective_from: typed_instant.unwrap_or(posting.visitor.now + DEFAULT_LEAD),
         actor: caller.actor()?,
         now: posting.visitor.now,
     };
-    let (id, kind) = (new.id, new.kind);
-    match operator.publish_price(new).await {
-        Err(ledger::Error::PriceTooSoon) => {
-            return Err(Refusal::field(
-                "effective",
-                "Choose an instant at least 10 seconds ahead, so that every proxy knows the price before it is in force.",
-            ));
-        }
-        Err(ledger::Error::Taken(_)) => {
-            return Err(Refusal::field("effective", "Another version of this price begins at this very instant. Choose another one."));
-        }
-        answer => answer?,
+    let outcome = operator.publish_price(new.clone()).await;
+    // A form that comes a second time publishes nothing, and finds its own version, also when the typed instant has passed meanwhile.
+    let history = operator.price_history(model).await?;
+    match history.iter().find(|version| version.id == new.id) {
+        Some(version) => is_what_was_asked_for(version, &new, typed_instant)?,
+        None => outcome.map_err(refusal)?,
     }
-    is_what_was_published(&operator, model, id, kind, &rates).await?;
-    Ok(see_other(&format!("/admin/pricing?{}", fields::query(&[("model", model), ("published", &id.to_string())]))))
+    Ok(see_other(&format!("{}&published={}", fields::address(model, kind), new.id)))
 }
 
-/// A form that comes a second time publishes nothing; if it then says something else, its sender must know.
-async fn is_what_was_published(operator: &Operator, model: &str, id: PriceId, kind: PriceKind, rates: &Rates) -> Result<(), Refusal> {
-    let history = operator.price_history(model).await?;
-    if history.iter().any(|version| version.id == id && version.kind == kind && version.rates == *rates) {
+/// If a form that comes a second time says something else, its sender must know. Without an instant, any that was chosen for it is right.
+fn is_what_was_asked_for(version: &PriceVersion, asked: &NewPrice<'_>, typed_instant: Option<DateTime<Utc>>) -> Result<(), Refusal> {
+    let same_instant = typed_instant.is_none_or(|instant| instant == version.effective_from);
+    if same_instant && version.kind == asked.kind && version.rates == asked.rates {
         return Ok(());
     }
-    Err(Refusal::Form(
-        StatusCode::CONFLICT,
-        Problem::new(
-            "",
-            "This form was already sent with other prices, and those were published. Look at the history before you send it again.",
-        ),
-    ))
+    let message = "This form was already sent with other prices or for another instant, and those were published. Look at the history before \
+                   you send it again.";
+    Err(Refusal::Form(StatusCode::CONFLICT, Problem::new("", message)))
+}
+
+fn refusal(error: ledger::Error) -> Refusal {
+    let message = match error {
+        ledger::Error::PriceTooSoon => {
+            "Choose an instant at least 10 seconds ahead, so that every proxy knows the price before it is in force."
+        }
+        ledger::Error::Taken(_) => "Another version of this price begins at this very instant. Choose another one.",
+        other => return other.into(),
+    };
+    Refusal::field("effective", message)
 }
 
 fn rates(posting: &Posting) -> Result<Rates, Refusal> {
@@ -97,31 +97,54 @@ fn rate(posting: &Posting, field: &'static str) -> Result<Option<Amount>, Refusa
 }
 
 /// A `datetime-local` field: without a zone, which is UTC here; with or without seconds.
-fn effective_from(typed: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Refusal> {
+fn instant(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
     if typed.is_empty() {
-        return Ok(now + DEFAULT_LEAD);
+        return Ok(None);
     }
     let parse = |format| NaiveDateTime::parse_from_str(typed, format).ok();
     let local = parse("%Y-%m-%dT%H:%M").or_else(|| parse("%Y-%m-%dT%H:%M:%S")).or_else(|| parse("%Y-%m-%d %H:%M"));
-    let instant = local.map(|local| Utc.from_utc_datetime(&local));
-    instant.ok_or_else(|| Refusal::field("effective", "This is no date and time: write it like 2027-01-31T12:00."))
+    let local = local.ok_or_else(|| Refusal::field("effective", "This is no date and time: write it like 2027-01-31T12:00."))?;
+    Ok(Some(Utc.from_utc_datetime(&local)))
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::{catalog::PriceKind, id::ModelId};
+
     use super::*;
 
     #[test]
     fn an_instant_is_utc_and_nothing_else_is_taken_for_one() {
-        let now = DateTime::<Utc>::UNIX_EPOCH;
         let noon: DateTime<Utc> = "2027-01-31T12:00:00Z".parse().unwrap();
         for typed in ["2027-01-31T12:00", "2027-01-31T12:00:00", "2027-01-31 12:00"] {
-            assert_eq!(effective_from(typed, now).unwrap(), noon, "{typed}");
+            assert_eq!(instant(typed).unwrap(), Some(noon), "{typed}");
         }
-        assert_eq!(effective_from("", now).unwrap(), now + DEFAULT_LEAD);
+        assert_eq!(instant("").unwrap(), None);
         for typed in ["tomorrow", "2027-02-30T12:00", "2027-01-31"] {
-            assert!(effective_from(typed, now).is_err(), "{typed}");
+            assert!(instant(typed).is_err(), "{typed}");
         }
+    }
+
+    #[test]
+    fn a_form_that_comes_again_must_say_the_same() {
+        let (now, later) = (DateTime::<Utc>::UNIX_EPOCH, DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(1));
+        let id = PriceId::new(now, [1; 10]);
+        let rates = Rates::plain("0.1".parse().unwrap(), "0.2".parse().unwrap());
+        let asked = NewPrice { id, model: "m", kind: PriceKind::Sale, rates: rates.clone(), effective_from: now, actor: "a", now };
+        let version = PriceVersion {
+            id,
+            model_id: ModelId::new(now, [2; 10]),
+            kind: PriceKind::Sale,
+            effective_from: now,
+            rates,
+            created_at: now,
+            created_by: "a".to_owned(),
+        };
+        assert!(is_what_was_asked_for(&version, &asked, Some(now)).is_ok());
+        assert!(is_what_was_asked_for(&version, &NewPrice { effective_from: later, ..asked.clone() }, None).is_ok());
+        assert!(is_what_was_asked_for(&version, &asked, Some(later)).is_err());
+        assert!(is_what_was_asked_for(&version, &NewPrice { kind: PriceKind::Cost, ..asked.clone() }, None).is_err());
+        assert!(is_what_was_asked_for(&version, &NewPrice { rates: Rates::plain(Amount::ZERO, Amount::ZERO), ..asked }, None).is_err());
     }
 }

@@ -1,4 +1,4 @@
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use domain::{
     catalog::{PriceKind, PriceVersion, PricedModel},
     money::Amount,
@@ -11,7 +11,7 @@ use super::{
     page::{Chosen, Prices},
 };
 use crate::parts::{
-    form::{Field, Form, Tone, choice, hidden, notice},
+    form::{Field, Form, Tone, hidden, notice},
     layout::{empty, head, section, stack},
     money, rates,
     table::{
@@ -19,6 +19,7 @@ use crate::parts::{
         Kind::{Figures, Words},
         Row, link, table, text, with_note,
     },
+    tabs::{Tab, tabs},
     time,
 };
 
@@ -44,14 +45,14 @@ fn list(models: &[PricedModel]) -> AnyView {
     let body = if models.is_empty() {
         empty("There is no model yet. Add one with this command.", view! { <code>"farebox model add"</code> })
     } else {
-        table("cards", &COLUMNS, models.iter().map(row).collect(), None)
+        table("cards wide", &COLUMNS, models.iter().map(row).collect(), None)
     };
     stack(vec![head("Prices", "In force now, in US dollars. A model without a price is refused.", ()), body])
 }
 
 fn row(priced: &PricedModel) -> Row {
     let PricedModel { model, sale, cost, scheduled } = priced;
-    let name = view! { <a href=address(&model.name)><code>{model.name.clone()}</code></a> };
+    let name = view! { <a href=fields::address(&model.name, PriceKind::Sale)><code>{model.name.clone()}</code></a> };
     let note = match (sale, scheduled.first()) {
         (_, Some(next)) => format!("changes {} UTC", time::minute(next.effective_from)),
         (None, None) => "no price: its calls are refused".to_owned(),
@@ -73,12 +74,8 @@ fn amounts(sale: Option<Amount>, cost: Option<Amount>) -> [AnyView; 3] {
     [exact(sale), exact(cost), with_note(exact(margin), share)]
 }
 
-fn address(model: &str) -> String {
-    format!("/admin/pricing?{}", fields::query(&[("model", model)]))
-}
-
 fn one(chosen: &Chosen, now: DateTime<Utc>) -> AnyView {
-    let Chosen { priced, history, published, form } = chosen;
+    let Chosen { priced, side: shown, history, published, form } = chosen;
     let done = history.iter().find(|version| Some(version.id) == *published).map(|version| {
         let (side, model, at) = (side(version.kind), &priced.model.name, time::second(version.effective_from));
         notice(Tone::Good, format!("Published: the {side} of {model} changes {at} UTC."))
@@ -87,37 +84,53 @@ fn one(chosen: &Chosen, now: DateTime<Utc>) -> AnyView {
     stack(vec![
         head(view! { <code>{priced.model.name.clone()}</code> }, about, ()),
         done.into_any(),
-        section("New version", new_version(priced, form, now)),
+        section("New version", stack(vec![sides(priced, *shown), new_version(priced, *shown, form)])),
         section("History", history_table(history, now)),
     ])
 }
 
-fn new_version(priced: &PricedModel, form: &Form, now: DateTime<Utc>) -> AnyView {
-    let sale = priced.sale.as_ref().map(|version| &version.rates);
+fn sides(priced: &PricedModel, shown: PriceKind) -> AnyView {
+    let sides = fields::SIDES.map(|kind| Tab {
+        label: match kind {
+            PriceKind::Sale => "Price: what customers pay",
+            PriceKind::Cost => "Cost: what the provider charges",
+        }
+        .to_owned(),
+        href: fields::address(&priced.model.name, kind),
+        current: kind == shown,
+    });
+    tabs("Side", sides.into())
+}
+
+/// The form of one side, filled in with what is in force on it.
+fn new_version(priced: &PricedModel, shown: PriceKind, form: &Form) -> AnyView {
+    let in_force = match shown {
+        PriceKind::Sale => &priced.sale,
+        PriceKind::Cost => &priced.cost,
+    };
+    let rates = in_force.as_ref().map(|version| &version.rates);
     let initial = |rate: Option<Amount>| rate.map(|rate| rate.to_string()).unwrap_or_default();
-    let kinds = [("sale", "Price: what customers pay"), ("cost", "Cost: what the provider charges")]
-        .map(|(value, label)| (value.to_owned(), label.to_owned()));
-    let further = fields::further(sale);
+    let further = fields::further(rates);
     let is_open = further.iter().any(|(name, _, rate)| {
         rate.is_some() || form.problem_at(name).is_some() || form.typed(name).is_some_and(|typed| !typed.is_empty())
     });
     let further =
         further.into_iter().map(|(name, label, rate)| Field::amount(name, label).initial(initial(rate)).view(form)).collect_view();
     view! {
-        <form class="grid-form" method="post" action=address(&priced.model.name)>
+        <form class="grid-form" method="post" action=fields::address(&priced.model.name, shown)>
             {form.once_field()}
             {hidden("model", priced.model.name.clone())}
+            {hidden("kind", shown.name())}
             {form.problem_view()}
-            {choice(form, "kind", "Side", kinds.into(), "sale")}
-            {Field::new("datetime-local", "effective", "In force from, UTC").initial(time::field_value(now + TimeDelta::minutes(2))).hint("At least 10 seconds ahead; empty means in a minute.").view(form)}
-            {Field::amount(fields::PROMPT, "Prompt tokens, per 1K").initial(initial(sale.map(|rates| rates.base.input))).required().view(form)}
-            {Field::amount(fields::COMPLETION, "Completion tokens, per 1K").initial(initial(sale.map(|rates| rates.base.output))).required().view(form)}
+            {Field::amount(fields::PROMPT, "Prompt tokens, per 1K").initial(initial(rates.map(|rates| rates.base.input))).required().view(form)}
+            {Field::amount(fields::COMPLETION, "Completion tokens, per 1K").initial(initial(rates.map(|rates| rates.base.output))).required().view(form)}
+            {Field::new("datetime-local", "effective", "In force from, UTC").hint("At least 10 seconds ahead; empty means in a minute.").view(form)}
             <details class="fold wide" open=is_open>
                 <summary>"Rates of their own, and a fee per call"</summary>
                 <div class="grid-form">{further}</div>
                 <p class="hint">"An empty rate falls back to the plain prompt or completion price."</p>
             </details>
-            <button class="primary">{format!("Publish for {}", priced.model.name)}</button>
+            <button class="primary">{format!("Publish {} for {}", side(shown), priced.model.name)}</button>
         </form>
     }
     .into_any()
@@ -156,7 +169,7 @@ fn history_table(history: &[PriceVersion], now: DateTime<Utc>) -> AnyView {
         ]
         .into()
     });
-    table("cards", &COLUMNS, rows.collect(), None)
+    table("cards wide", &COLUMNS, rows.collect(), None)
 }
 
 const fn side(kind: PriceKind) -> &'static str {

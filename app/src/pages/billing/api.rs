@@ -23,8 +23,7 @@ pub(crate) async fn billing(caller: &Caller, query: &str) -> Result<Billing, Con
     let reader = caller.reader().await?;
     let before = journal_cursor(query)?;
     Ok(Billing {
-        balance: reader.balance(caller.visitor.now).await?,
-        journal: reader.journal(before, JOURNAL_PAGE).await?,
+        statement: reader.statement(before, JOURNAL_PAGE, caller.visitor.now).await?,
         has_newer: before.is_some(),
         done: journal_done(query),
         payment: Payment::of(&caller.visitor.visit),

@@ -1,7 +1,4 @@
-use domain::{
-    billing::{Balance, JournalPage},
-    id::JournalId,
-};
+use domain::{billing::Statement, id::JournalId};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
@@ -9,10 +6,8 @@ use crate::parts::form::Form;
 /// Everything on the page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Billing {
-    /// The account's credit.
-    pub(crate) balance: Balance,
-    /// Its books.
-    pub(crate) journal: JournalPage,
+    /// The account's credit and books.
+    pub(crate) statement: Statement,
     /// Whether newer postings precede them.
     pub(crate) has_newer: bool,
     /// The top-up that was just made, with whether it had been made before.

@@ -1,4 +1,7 @@
-use domain::{billing::JournalPage, id::JournalId};
+use domain::{
+    billing::{JournalPage, Statement},
+    id::JournalId,
+};
 use leptos::prelude::*;
 
 use super::page::{Billing, Payment};
@@ -11,7 +14,7 @@ use crate::parts::{
 
 /// Credit and books.
 pub(crate) fn billing(page: Billing) -> AnyView {
-    let Billing { balance, journal, has_newer, done, payment, form } = page;
+    let Billing { statement: Statement { balance, journal }, has_newer, done, payment, form } = page;
     let done = done.and_then(|(id, again)| receipt_of(&journal, id, again));
     stack(vec![
         head("Billing", "Prepaid: a call is admitted while what it can cost at most is available. Times are UTC.", ()),
@@ -26,11 +29,11 @@ pub(crate) fn billing(page: Billing) -> AnyView {
 /// What was just paid, read from the books and not from the address.
 fn receipt_of(journal: &JournalPage, id: JournalId, again: bool) -> Option<AnyView> {
     let row = journal.rows.iter().find(|row| row.id == id)?;
-    let amount = money::charge(row.amount);
+    let amount = money::exact(row.amount);
     let message = if again {
         format!("{amount} had already been added: the form was sent twice, and counted once.")
     } else {
-        format!("{amount} added. The balance after it is {}.", money::total(row.balance_after))
+        format!("{amount} added. The balance after it is {}.", money::exact(row.balance_after))
     };
     Some(notice(Tone::Good, message))
 }
@@ -80,8 +83,7 @@ mod tests {
         };
         let journal = JournalPage { rows: vec![row], next: None };
         let data = Billing {
-            balance: Balance::default(),
-            journal,
+            statement: Statement { balance: Balance::default(), journal },
             has_newer: false,
             done,
             payment,

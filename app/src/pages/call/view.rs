@@ -36,7 +36,7 @@ fn remarks(call: &CallDetail) -> AnyView {
             "The upstream reported no usage. The tokens are an estimate: a tokenizer's count of what was sent and of what was delivered.",
         ),
         UsageSource::Interrupted => Some(
-            "The gateway stopped while this call ran. The tokens are an estimate: a tokenizer's count of the prompt, and of the output noted until then.",
+            "The gateway stopped while this call ran. The tokens are an estimate of the prompt, by a tokenizer's count; output is not charged.",
         ),
         UsageSource::None => Some("The upstream failed before any output. Nothing was counted and nothing is charged."),
     };
@@ -75,7 +75,9 @@ fn lines(receipt: &Receipt) -> AnyView {
         let fee = money::exact(receipt.per_call);
         vec![text("Fee per call"), text("1 call"), text(fee.clone()), text(fee)].into()
     });
-    let lines = receipt.lines.iter().map(|line| {
+    // What was not used is no line, but a receipt of nothing at all says so line by line.
+    let is_nothing = receipt.lines.iter().all(|line| line.tokens.get() == 0);
+    let lines = receipt.lines.iter().filter(|line| is_nothing || line.tokens.get() > 0).map(|line| {
         vec![
             text(line.bucket.label()),
             text(money::grouped(line.tokens.get())),
@@ -152,7 +154,7 @@ fn raw(call: &CallDetail) -> AnyView {
         <section>
             <h2 id="raw">"What the upstream sent"</h2>
             <p>"Its usage object, byte for byte."</p>
-            <pre tabindex="0" role="region" aria-labelledby="raw">{raw}</pre>
+            <pre class="raw" tabindex="0" role="region" aria-labelledby="raw">{raw}</pre>
         </section>
     }
     .into_any()
@@ -235,6 +237,14 @@ mod tests {
     fn a_discount_and_a_rounding_are_lines_of_their_own() {
         let html = html(&call(usage(1, 0, 1), 3_333));
         assert!(html.contains("Discount 33.33 %") && html.contains("Rounding to nine decimals"));
+    }
+
+    #[test]
+    fn what_was_not_used_is_no_line() {
+        let some = html(&call(usage(12, 0, 12), 0));
+        assert!(some.contains(r#"<th scope="row">Prompt tokens"#) && !some.contains(r#"<th scope="row">Completion tokens"#), "{some}");
+        let nothing = html(&call(usage(0, 0, 0), 0));
+        assert!(nothing.contains(r#"<th scope="row">Prompt tokens"#) && nothing.contains(r#"<th scope="row">Completion tokens"#));
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn log(calls: Vec<CallRow>) -> AnyView {
         Column("Latency", Figures),
         Column("First byte", Figures),
     ];
-    table("cards log", &COLUMNS, calls.into_iter().map(row).collect(), None)
+    table("cards wide log", &COLUMNS, calls.into_iter().map(row).collect(), None)
 }
 
 fn row(call: CallRow) -> Row {

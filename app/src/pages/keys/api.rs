@@ -1,4 +1,4 @@
-use domain::account::Role;
+use domain::rates::Rates;
 use leptos::prelude::use_context;
 
 use super::page::{Keys, NewKey};
@@ -12,7 +12,7 @@ pub(crate) async fn keys(caller: &Caller, query: &str) -> Result<Keys, ConsoleEr
     let now = caller.visitor.now;
     let keys = caller.reader().await?.keys(now).await?;
     let revoked = parameter(query, "revoked").and_then(|id| id.parse().ok());
-    let can_manage = caller.visitor.visit.role().is_some_and(|role| role >= Role::Member);
+    let can_manage = caller.visitor.visit.manages_keys();
     Ok(Keys { keys, now, revoked, can_manage })
 }
 
@@ -23,6 +23,13 @@ pub(crate) async fn new_key(caller: &Caller) -> Result<NewKey, ConsoleError> {
     caller.member().await?;
     let now = caller.visitor.now;
     let prices = caller.console.ledger.price_list(now).await?;
-    let model = prices.into_iter().find(|priced| priced.sale.is_some()).map(|priced| priced.model.name);
+    // Whoever tries their key should not pay more than it takes.
+    let priced = prices.into_iter().filter_map(|priced| Some((weight(&priced.sale?.rates), priced.model.name)));
+    let model = priced.min().map(|(_, name)| name);
     Ok(NewKey { form, fresh_key, proxy_url: caller.console.settings.proxy_url.clone(), model, now })
+}
+
+/// What a model's price is compared by: a call with 1,000 tokens each way, in nanos.
+fn weight(rates: &Rates) -> i128 {
+    [rates.base.input, rates.base.output, rates.per_call].map(|rate| i128::from(rate.nanos())).iter().sum()
 }

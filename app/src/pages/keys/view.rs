@@ -27,7 +27,7 @@ pub(crate) fn list(page: &Keys) -> AnyView {
         .find(|key| Some(key.id) == *revoked && key.revoked_at.is_some())
         .map(|key| notice(Tone::Good, format!("“{}” is revoked. Every proxy refuses it within two seconds.", key.name)));
     let body = if keys.is_empty() {
-        empty("There is no key yet. Create one to make the first call.", ())
+        empty(if *can_manage { "There is no key yet. Create one to make the first call." } else { "There is no key yet." }, ())
     } else {
         keys_table(keys, *now, *can_manage)
     };

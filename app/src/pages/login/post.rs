@@ -13,8 +13,7 @@ pub(crate) async fn sign_in(posting: Posting) -> Response {
 
 async fn try_sign_in(posting: &Posting) -> Result<Response, Refusal> {
     let (email, visitor) = (posting.text("email"), &posting.visitor);
-    let attempt =
-        posting.console.throttle.attempt(visitor.address, email, visitor.now).map_err(|too_many| Refusal::TooMany(too_many.retry_after))?;
+    let attempt = posting.console.throttle.sign_in(visitor.address, email, visitor.now)?;
     let user = match posting.console.ledger.authenticate(email, posting.raw("password")).await {
         Err(ledger::Error::BadCredentials) => {
             let message = "The e-mail address or the password is wrong. Check both and try again.";
@@ -22,7 +21,7 @@ async fn try_sign_in(posting: &Posting) -> Result<Response, Refusal> {
         }
         answer => answer?,
     };
-    attempt.succeeded();
+    attempt.forget();
     visitor.sign_in(user).await?;
     let next = posting.text("next");
     Ok(see_other(if is_local(next) { next } else { "/" }))

@@ -19,7 +19,7 @@ async fn try_sign_up(posting: &Posting) -> Result<Response, Refusal> {
         return Err(ConsoleError::Forbidden("This gateway opens accounts itself. Ask its operator for one.".to_owned()).into());
     }
     let (email, password, now) = (posting.text("email"), posting.raw("password"), visitor.now);
-    let attempt = console.throttle.attempt(visitor.address, email, now).map_err(|too_many| Refusal::TooMany(too_many.retry_after))?;
+    let opening = console.throttle.sign_up(visitor.address, now)?;
     let name = Some(posting.text("name")).filter(|name| !name.is_empty()).unwrap_or(email);
     let user_id = UserId::new(now, rand::random());
     let new = NewCustomer {
@@ -35,12 +35,23 @@ async fn try_sign_up(posting: &Posting) -> Result<Response, Refusal> {
     let user = match console.ledger.sign_up(new).await {
         Ok(()) => user_id,
         // A second click, or somebody who forgot that they have an account: with the right password it is a sign-in.
-        Err(ledger::Error::EmailTaken) => console.ledger.authenticate(email, password).await.map_err(taken)?,
+        Err(ledger::Error::EmailTaken) => {
+            let user = sign_in(posting, email, password).await?;
+            opening.forget();
+            user
+        }
         Err(error) => return Err(error.into()),
     };
-    attempt.succeeded();
     visitor.sign_in(user).await?;
     Ok(see_other("/"))
+}
+
+async fn sign_in(posting: &Posting, email: &str, password: &str) -> Result<UserId, Refusal> {
+    let (console, visitor) = (&posting.console, &posting.visitor);
+    let attempt = console.throttle.sign_in(visitor.address, email, visitor.now)?;
+    let user = console.ledger.authenticate(email, password).await.map_err(taken)?;
+    attempt.forget();
+    Ok(user)
 }
 
 fn taken(error: ledger::Error) -> Refusal {

@@ -1,16 +1,89 @@
-use domain::filter::UsageFilter;
+use domain::{
+    filter::{FilterError, UsageFilter},
+    usage::{Totals, UsageSeries},
+};
 
 use super::page::{Measure, Usage};
 use crate::{
     error::ConsoleError,
+    parts::chart::{SERIES_MAX, Series},
     server::{Caller, filter_or_default, parameter},
 };
 
 /// The usage of the caller's account.
 pub(crate) async fn usage(caller: &Caller, query: &str) -> Result<Usage, ConsoleError> {
     let reader = caller.reader().await?;
-    let (filter, form) = filter_or_default(UsageFilter::from_query(query), query);
-    let measure = Measure::named(&parameter(query, "show").unwrap_or_default());
-    let report = reader.usage(&filter, caller.visitor.now).await?;
-    Ok(Usage { filter, measure, form, report })
+    let asked = UsageFilter::from_query(query).and_then(|filter| Ok((filter, measure(query)?)));
+    let ((filter, measure), form) = filter_or_default(asked, query);
+    let mut report = reader.usage(&filter, caller.visitor.now).await?;
+    let series = drawn(std::mem::take(&mut report.series), measure);
+    Ok(Usage { filter, measure, form, report, series, can_create_keys: caller.visitor.visit.manages_keys() })
+}
+
+fn measure(query: &str) -> Result<Measure, FilterError> {
+    let Some(name) = parameter(query, "show") else { return Ok(Measure::default()) };
+    Measure::ALL.into_iter().find(|measure| measure.name() == name).ok_or_else(|| {
+        let names = Measure::ALL.map(Measure::name).join(", ");
+        FilterError { field: "show", problem: format!("\"{name}\" is not one of {names}") }
+    })
+}
+
+/// What the chart shows: one figure of each step, and what has no hue of its own together in one series. Three hundred keys are nine series
+/// on their way to the browser, not three hundred; the tables beside the chart still have a row for each.
+fn drawn(series: Vec<UsageSeries>, measure: Measure) -> Vec<Series> {
+    let of = |totals: &Totals| match measure {
+        Measure::Cost => totals.amount.nanos(),
+        Measure::Tokens => totals.total_tokens.get(),
+        Measure::Requests => totals.requests,
+    };
+    let mut drawn: Vec<_> =
+        series.into_iter().map(|one| Series { label: one.label, values: one.per_step.iter().map(of).collect() }).collect();
+    if drawn.len() > SERIES_MAX + 1 {
+        let rest = drawn.split_off(SERIES_MAX);
+        drawn.push(together(&rest));
+    }
+    drawn
+}
+
+fn together(series: &[Series]) -> Series {
+    let steps = series.first().map_or(0, |one| one.values.len());
+    let sum = |step: usize| series.iter().fold(0, |sum: i64, one| sum.saturating_add(one.values[step]));
+    Series { label: format!("{} other", series.len()), values: (0..steps).map(sum).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(count: usize) -> Vec<UsageSeries> {
+        let used = |requests| Totals { requests, ..Totals::default() };
+        let one = |index: usize| UsageSeries {
+            id: index.to_string(),
+            label: format!("model-{index}"),
+            totals: used(15),
+            per_step: vec![used(10), used(0), used(5)],
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn the_ninth_series_and_all_after_it_are_other() {
+        let labels = |count| drawn(series(count), Measure::Requests).into_iter().map(|one| one.label).collect::<Vec<_>>();
+        assert_eq!(labels(9).last().map(String::as_str), Some("model-8"));
+        assert_eq!((labels(300).len(), labels(300).last().map(String::as_str)), (SERIES_MAX + 1, Some("292 other")));
+    }
+
+    #[test]
+    fn nothing_is_lost_among_the_others() {
+        let drawn = drawn(series(300), Measure::Requests);
+        let sums: Vec<i64> = (0..3).map(|step| drawn.iter().map(|one| one.values[step]).sum()).collect();
+        assert_eq!(sums, [3_000, 0, 1_500]);
+    }
+
+    #[test]
+    fn a_measure_that_does_not_exist_is_named() {
+        assert_eq!(measure("show=tokens"), Ok(Measure::Tokens));
+        assert_eq!(measure("range=7d"), Ok(Measure::Cost));
+        assert_eq!(measure("show=nonsense").map_err(|error| error.field), Err("show"));
+    }
 }

@@ -1,7 +1,7 @@
 use domain::{filter::UsageFilter, usage::UsageReport};
 use serde::{Deserialize, Serialize};
 
-use crate::parts::form::Form;
+use crate::parts::{chart::Series, form::Form};
 
 /// Everything on the page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -12,8 +12,12 @@ pub(crate) struct Usage {
     pub(crate) measure: Measure,
     /// What was asked for and could not be understood; then there are no figures to show.
     pub(crate) form: Form,
-    /// The figures.
+    /// The figures, but for the series of every step.
     pub(crate) report: UsageReport,
+    /// What the bars consist of, as much of it as is drawn.
+    pub(crate) series: Vec<Series>,
+    /// Whether the visitor may make the key that a first call needs.
+    pub(crate) can_create_keys: bool,
 }
 
 /// What the bars measure.
@@ -31,12 +35,6 @@ pub(crate) enum Measure {
 impl Measure {
     /// Every measure, in the order in which they are offered.
     pub(crate) const ALL: [Self; 3] = [Self::Cost, Self::Tokens, Self::Requests];
-
-    /// The measure of this name; what is none is cost.
-    #[cfg(feature = "ssr")]
-    pub(crate) fn named(name: &str) -> Self {
-        Self::ALL.into_iter().find(|measure| measure.name() == name).unwrap_or_default()
-    }
 
     /// Its name in the query string, as `show`.
     pub(crate) const fn name(self) -> &'static str {

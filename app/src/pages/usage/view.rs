@@ -1,5 +1,6 @@
+use chrono::{DateTime, Utc};
 use domain::{
-    filter::{CallFilter, GroupBy, UsageFilter},
+    filter::{CallFilter, GroupBy, STEPS_MAX, UsageFilter},
     period::{Range, Step},
     usage::{Totals, UsageReport, UsageRow},
 };
@@ -7,7 +8,7 @@ use leptos::prelude::*;
 
 use super::page::{Measure, Usage};
 use crate::parts::{
-    chart::{self, Chart, Series},
+    chart::{self, Chart},
     figures::{Figure, figures},
     filter::FilterBar,
     form::{Tone, notice},
@@ -24,8 +25,8 @@ use crate::parts::{
 
 /// Usage over a range.
 pub(crate) fn usage(page: &Usage) -> AnyView {
-    let Usage { filter, measure, form, report } = page;
-    let href = |calls: &CallFilter| page_address(&UsageFilter { calls: calls.clone(), ..filter.clone() }, *measure);
+    let Usage { filter, measure, form, report, .. } = page;
+    let href = |calls: &CallFilter| page_address(&with(filter, calls.clone(), report.now), *measure);
     let bar = FilterBar {
         path: "/usage",
         filter: &filter.calls,
@@ -38,7 +39,7 @@ pub(crate) fn usage(page: &Usage) -> AnyView {
     let body = if form.problem.is_some() {
         notice(Tone::Plain, "Mend what is marked, or choose a range above, to see the figures.")
     } else if report.models.is_empty() {
-        stack(vec![sums(report), nothing_yet()])
+        stack(vec![sums(report), nothing_yet(page.can_create_keys)])
     } else {
         stack(vec![sums(report), bars(page), tables(page)])
     };
@@ -50,7 +51,21 @@ fn covers(range: Range, report: &UsageReport) -> String {
     format!("{}{so_far}. Times are UTC.", time::days(range))
 }
 
-fn nothing_yet() -> AnyView {
+/// The page with other calls; a step that their range is too long for gives way to the range's own.
+fn with(filter: &UsageFilter, calls: CallFilter, now: DateTime<Utc>) -> UsageFilter {
+    let range = calls.period.range(now);
+    UsageFilter { step: filter.step.filter(|step| fits(*step, range)), calls, ..filter.clone() }
+}
+
+/// Whether a range has no more bars of this length than a filter accepts.
+fn fits(step: Step, range: Range) -> bool {
+    range.steps(step).nth(STEPS_MAX).is_none()
+}
+
+fn nothing_yet(can_create_keys: bool) -> AnyView {
+    if !can_create_keys {
+        return empty("No calls yet. Each call shows up here within a second.", ());
+    }
     empty(
         "No calls yet. Create a key, point any OpenAI client at this gateway, and each call shows up here within a second.",
         view! { <a class="button" href="/keys/new">"Create a key"</a> },
@@ -60,32 +75,40 @@ fn nothing_yet() -> AnyView {
 fn sums(report: &UsageReport) -> AnyView {
     let Totals { requests, prompt_tokens, completion_tokens, total_tokens, amount } = report.totals;
     let before = report.previous;
-    let against = |now: i64, before: i64| format!("{} against the {}", money::change(now, before), length(report.range));
     let count = |label, now: i64, before: i64| Figure {
         label,
         value: money::compact(now),
         exact: Some(money::grouped(now)),
-        note: against(now, before),
+        note: money::change(now, before),
     };
-    figures(vec![
+    let cards = figures(vec![
         Figure {
             label: "Cost",
             value: money::total(amount),
             exact: Some(money::exact(amount)),
-            note: against(amount.nanos(), before.amount.nanos()),
+            note: money::change(amount.nanos(), before.amount.nanos()),
         },
         count("Requests", requests, before.requests),
         count("Prompt tokens", prompt_tokens.get(), before.prompt_tokens.get()),
         count("Completion tokens", completion_tokens.get(), before.completion_tokens.get()),
         count("Total tokens", total_tokens.get(), before.total_tokens.get()),
-    ])
+    ]);
+    view! { <div>{cards}<p class="figures-basis">{basis(report)}</p></div> }.into_any()
 }
 
-fn length(range: Range) -> String {
-    match (range.to - range.from).num_days() {
-        1 => "day before".to_owned(),
-        days => format!("{days} days before"),
+/// What the changes on the cards are measured against.
+fn basis(report: &UsageReport) -> String {
+    let before = report.range.previous();
+    let length = match (before.to - before.from).num_days() {
+        1 => "the day before".to_owned(),
+        days => format!("the {days} days before"),
+    };
+    let days = time::days(before);
+    if report.previous.requests == 0 {
+        return format!("There were no calls in {length}, {days}, to compare with.");
     }
+    let running = if report.range.is_running(report.now) { ", which are over; this range is not" } else { "" };
+    format!("Changes are against {length}, {days}{running}.")
 }
 
 fn bars(page: &Usage) -> AnyView {
@@ -102,7 +125,7 @@ fn bars(page: &Usage) -> AnyView {
         href: page_address(&UsageFilter { group, ..filter.clone() }, *measure),
         current: group == filter.group,
     });
-    let steps = Step::ALL.into_iter().filter(|step| report.range.steps(*step).nth(BARS_MAX).is_none());
+    let steps = Step::ALL.into_iter().filter(|step| fits(*step, report.range));
     let step = steps.map(|step| Tab {
         label: step_label(step).to_owned(),
         href: page_address(&UsageFilter { step: Some(step), ..filter.clone() }, *measure),
@@ -115,24 +138,17 @@ fn bars(page: &Usage) -> AnyView {
                 {tabs("Split by", group.into())}
                 {tabs("Per", step.collect())}
             </div>
-            {chart(report, *measure).view()}
+            {chart(page).view()}
         </section>
     }
     .into_any()
 }
 
-/// Steps are offered up to the number of bars that a filter accepts.
-const BARS_MAX: usize = 750;
-
 /// How a chart writes a figure.
 type InWords = fn(i64) -> String;
 
-fn chart(report: &UsageReport, measure: Measure) -> Chart {
-    let of: fn(&Totals) -> i64 = match measure {
-        Measure::Cost => |totals| totals.amount.nanos(),
-        Measure::Tokens => |totals| totals.total_tokens.get(),
-        Measure::Requests => |totals| totals.requests,
-    };
+fn chart(page: &Usage) -> Chart {
+    let Usage { measure, report, series, .. } = page;
     let (axis, value): (InWords, InWords) = match measure {
         Measure::Cost => (money::axis, |nanos| money::charge(domain::money::Amount::from_nanos(nanos))),
         Measure::Tokens | Measure::Requests => (money::compact, money::grouped),
@@ -142,16 +158,14 @@ fn chart(report: &UsageReport, measure: Measure) -> Chart {
         short: time::step_short(*start, report.step),
         so_far: Range { from: *start, to: report.step.next(*start) }.is_running(report.now),
     });
-    let series =
-        report.series.iter().map(|series| Series { label: series.label.clone(), values: series.per_step.iter().map(of).collect() });
     let step = step_label(report.step);
     Chart {
-        title: format!("{} per {}", label(measure), step.to_lowercase()),
+        title: format!("{} per {}", label(*measure), step.to_lowercase()),
         step,
         axis,
         value,
         columns: columns.collect(),
-        series: series.collect(),
+        series: series.clone(),
     }
 }
 
@@ -231,10 +245,13 @@ fn page_address(filter: &UsageFilter, measure: Measure) -> String {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::{money::Amount, period::Period, tokens::Tokens, usage::UsageSeries};
+    use domain::{money::Amount, period::Period, tokens::Tokens};
 
     use super::*;
-    use crate::parts::form::{Form, Problem};
+    use crate::parts::{
+        chart::Series,
+        form::{Form, Problem},
+    };
 
     fn report() -> UsageReport {
         let now = "2026-11-23T10:00:00Z".parse().unwrap();
@@ -247,10 +264,7 @@ mod tests {
             total_tokens: Tokens::from_sum(1_200_300),
             amount: Amount::from_nanos(1_500_000_000),
         };
-        let mut per_step = vec![Totals::default(); steps.len()];
-        per_step[6] = one;
-        let (id, label) = ("a/b&c".to_owned(), "a/b&c".to_owned());
-        let row = UsageRow { id: id.clone(), label: label.clone(), totals: one };
+        let row = UsageRow { id: "a/b&c".to_owned(), label: "a/b&c".to_owned(), totals: one };
         UsageReport {
             now,
             range,
@@ -258,7 +272,7 @@ mod tests {
             steps,
             totals: one,
             previous: Totals { requests: 2, ..Totals::default() },
-            series: vec![UsageSeries { id, label, totals: one, per_step }],
+            series: vec![],
             by_key: vec![],
             by_model: vec![row],
             keys: vec![],
@@ -266,15 +280,30 @@ mod tests {
         }
     }
 
+    fn page() -> Usage {
+        let series = vec![Series { label: "a/b&c".to_owned(), values: vec![0, 0, 0, 0, 0, 0, 1_200_300] }];
+        Usage {
+            filter: UsageFilter::default(),
+            measure: Measure::Tokens,
+            form: Form::default(),
+            report: report(),
+            series,
+            can_create_keys: true,
+        }
+    }
+
+    fn draw(page: &Usage) -> String {
+        Owner::new().with(|| usage(page).to_html())
+    }
+
     fn html(form: Form) -> String {
-        let page = Usage { filter: UsageFilter::default(), measure: Measure::Tokens, form, report: report() };
-        Owner::new().with(|| usage(&page).to_html())
+        draw(&Usage { form, ..page() })
     }
 
     #[test]
     fn cards_chart_and_tables_say_the_same() {
         let html = html(Form::default());
-        assert!(html.contains("+50.0 % against the 7 days before"));
+        assert!(html.contains("+50.0 %") && html.contains("Changes are against the 7 days before, 10 Nov 2026 – 16 Nov 2026"));
         assert!(html.contains("1.2M") && html.matches("1,200,300").count() >= 5, "card, readout, chart table, row and sum");
         assert!(html.contains("so far"));
     }
@@ -284,6 +313,38 @@ mod tests {
         let html = html(Form::default());
         assert!(html.contains("/usage?model=a%2Fb%26c&amp;show=tokens"), "{html}");
         assert!(html.contains("/usage?range=today&amp;show=tokens"));
+    }
+
+    #[test]
+    fn a_step_gives_way_to_a_range_that_it_is_too_short_for() {
+        let filter = UsageFilter { step: Some(Step::Hour), ..UsageFilter::default() };
+        let html = draw(&Usage { filter, ..page() });
+        assert!(html.contains("/usage?range=7d&amp;step=hour&amp;show=tokens"), "{html}");
+        assert!(html.contains("/usage?range=month&amp;show=tokens"), "{html}");
+    }
+
+    #[test]
+    fn a_custom_range_finds_its_own_step_and_keeps_the_rest() {
+        let filter = UsageFilter { step: Some(Step::Hour), group: GroupBy::Key, ..UsageFilter::default() };
+        let html = draw(&Usage { filter, ..page() });
+        let hidden = |name: &str| html.matches(&format!(r#"type="hidden" name="{name}""#)).count();
+        assert_eq!((hidden("step"), hidden("group")), (1, 2), "{html}");
+    }
+
+    #[test]
+    fn a_filter_that_the_lists_do_not_know_is_still_the_one_that_shows() {
+        let mut page = page();
+        page.filter.calls.model = Some("gone".to_owned());
+        assert!(draw(&page).contains(r#"<option value="gone" selected"#));
+    }
+
+    #[test]
+    fn only_who_may_create_a_key_is_told_to() {
+        let mut page = page();
+        page.report.models.clear();
+        assert!(draw(&page).contains("/keys/new"));
+        page.can_create_keys = false;
+        assert!(!draw(&page).contains("/keys/new"));
     }
 
     #[test]

@@ -7,11 +7,12 @@ mod scale;
 mod table;
 
 use leptos::{ev, leptos_dom::helpers::window_event_listener, prelude::*, wasm_bindgen::JsCast, web_sys};
+use serde::{Deserialize, Serialize};
 
 use self::scale::{Scale, percent};
 
-/// Series that get a hue of their own; the rest together is "other".
-const SERIES_MAX: usize = 8;
+/// Series that have a hue of their own; one more, "other", is grey.
+pub(crate) const SERIES_MAX: usize = 8;
 /// Labels that fit below the bars of a wide page.
 const LABELS_MAX: usize = 10;
 /// How much of its column a bar fills, in per cent.
@@ -29,7 +30,7 @@ pub(crate) struct Chart {
     pub(crate) value: fn(i64) -> String,
     /// One bar each, in order.
     pub(crate) columns: Vec<Column>,
-    /// The parts of the bars, largest first.
+    /// The parts of the bars, largest first. There are hues for [`SERIES_MAX`] of them and one more.
     pub(crate) series: Vec<Series>,
 }
 
@@ -44,6 +45,7 @@ pub(crate) struct Column {
 }
 
 /// One part of each bar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Series {
     /// Its name.
     pub(crate) label: String,
@@ -56,41 +58,28 @@ impl Chart {
         self.series.iter().fold(0, |sum, series| sum.saturating_add(series.values[column]))
     }
 
-    /// Folds what has no hue left into one series.
-    fn with_other(mut self) -> Self {
-        if self.series.len() > SERIES_MAX + 1 {
-            let rest = self.series.split_off(SERIES_MAX);
-            let label = format!("{} other", rest.len());
-            let values = (0..self.columns.len())
-                .map(|column| rest.iter().fold(0, |sum: i64, series| sum.saturating_add(series.values[column])))
-                .collect();
-            self.series.push(Series { label, values });
-        }
-        self
-    }
-
     fn column_name(&self, column: usize) -> String {
         let Column { name, so_far, .. } = &self.columns[column];
         if *so_far { format!("{name}, so far") } else { name.clone() }
     }
 
     /// The chart with its legend and its table.
-    pub(crate) fn view(self) -> AnyView {
-        let chart = self.with_other();
+    pub(crate) fn view(&self) -> AnyView {
+        let chart = self;
         let scale = Scale::up_to((0..chart.columns.len()).map(|column| chart.total_of(column)).max().unwrap_or_default());
         view! {
             <figure class="chart">
                 <figcaption>{chart.title.clone()}</figcaption>
-                {legend(&chart)}
+                {legend(chart)}
                 <div class="chart-area">
-                    {axis(&chart, &scale)}
+                    {axis(chart, &scale)}
                     <div class="chart-plot">
-                        {bars(&chart, &scale)}
-                        {readouts(&chart)}
+                        {bars(chart, &scale)}
+                        {readouts(chart)}
                     </div>
-                    {labels(&chart)}
+                    {labels(chart)}
                 </div>
-                {table::view(&chart)}
+                {table::view(chart)}
             </figure>
         }
         .into_any()
@@ -98,12 +87,21 @@ impl Chart {
 }
 
 fn legend(chart: &Chart) -> AnyView {
-    if chart.series.len() < 2 {
+    let is_split = chart.series.len() > 1;
+    let is_running = chart.columns.iter().any(|column| column.so_far);
+    if !is_split && !is_running {
         return ().into_any();
     }
-    let entries =
-        chart.series.iter().enumerate().map(|(index, series)| view! { <li>{swatch(index)}{series.label.clone()}</li> }).collect_view();
-    view! { <ul class="chart-legend">{entries}</ul> }.into_any()
+    let parts = chart.series.iter().enumerate().filter(|_| is_split);
+    let parts = parts.map(|(index, series)| view! { <li>{swatch(index)}{series.label.clone()}</li> }).collect_view();
+    let running = is_running.then(|| view! { <li>{outline()}"so far"</li> });
+    view! { <ul class="chart-legend">{parts}{running}</ul> }.into_any()
+}
+
+/// The mark of a bar that is not yet whole.
+fn outline() -> AnyView {
+    view! { <svg class="swatch so-far" width="14" height="14" aria-hidden="true"><rect x="1" y="1" width="12" height="12" fill="none"></rect></svg> }
+        .into_any()
 }
 
 fn swatch(series: usize) -> AnyView {
@@ -294,15 +292,8 @@ mod tests {
     #[test]
     fn bars_start_at_zero_and_nothing_draws_no_bar() {
         let html = html(1);
-        assert_eq!(html.matches("<rect x=").count(), 2);
+        assert_eq!(html.matches("fill=\"url(#hatch-0)\"").count(), 2);
         assert!(html.contains(r#"y="0.00%" width="24.00%" height="100.00%""#), "{html}");
-    }
-
-    #[test]
-    fn the_ninth_series_and_all_after_it_are_other() {
-        assert!(html(9).contains("model-8") && !html(9).contains(" other"));
-        let html = html(12);
-        assert!(html.contains("4 other") && !html.contains("model-8"));
     }
 
     #[test]
@@ -313,5 +304,6 @@ mod tests {
     #[test]
     fn a_running_bar_says_so() {
         assert!(html(1).contains("3 Nov 2026, so far"));
+        assert!(html(1).contains(r#"</svg>so far</li>"#), "in the legend too: {}", html(1));
     }
 }

@@ -15,6 +15,9 @@ pub(super) enum Key {
     /// What models call the text that they think in, and a refusal: output, though not content.
     OtherText,
     Text,
+    /// A spoken answer, and the words of it.
+    Audio,
+    Transcript,
     ToolCalls,
     Function,
     /// A function's `name` or `arguments`.
@@ -32,8 +35,10 @@ impl Key {
             b"choices" => Self::Choices,
             b"delta" | b"message" => Self::Message,
             b"content" => Self::Content,
-            b"reasoning" | b"reasoning_content" | b"refusal" => Self::OtherText,
+            b"reasoning" | b"reasoning_content" | b"refusal" | b"thinking" => Self::OtherText,
             b"text" => Self::Text,
+            b"audio" => Self::Audio,
+            b"transcript" => Self::Transcript,
             b"tool_calls" => Self::ToolCalls,
             b"function" | b"function_call" => Self::Function,
             b"name" | b"arguments" => Self::FunctionText,
@@ -48,7 +53,9 @@ pub(super) fn is_delivered_text(path: &[Key]) -> bool {
     matches!(
         path,
         [Key::Choices, _, Key::Message, Key::Content | Key::OtherText]
-            | [Key::Choices, _, Key::Message, Key::Content, _, Key::Text]
+            | [Key::Choices, _, Key::Message, Key::Content, _, Key::Text | Key::OtherText]
+            | [Key::Choices, _, Key::Message, Key::Content, _, Key::OtherText, _, Key::Text]
+            | [Key::Choices, _, Key::Message, Key::Audio, Key::Transcript]
             | [Key::Choices, _, Key::Message, Key::ToolCalls, _, Key::Function, Key::FunctionText]
             | [Key::Choices, _, Key::Message, Key::Function, Key::FunctionText]
     )

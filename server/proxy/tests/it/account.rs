@@ -66,6 +66,8 @@ async fn models_are_listed_with_their_prices_and_only_where_they_have_one(pool: 
     assert_eq!((&model["id"], &model["object"], &model["owned_by"]), (&json!(MODEL), &json!("model"), &json!("loopback")));
     assert_eq!(model["pricing"]["per_1k"], json!({ "input": "0.001", "output": "0.002" }));
     assert_eq!(world.get("/v1/models/vendor/none").await.status(), StatusCode::NOT_FOUND);
+    let not_text = world.get("/v1/models/%FF").await;
+    assert_eq!((not_text.status(), json(not_text).await["error"]["code"].as_str()), (StatusCode::NOT_FOUND, Some("model_not_found")));
     assert_eq!(world.get("/v1/models/unpriced").await.status(), StatusCode::FORBIDDEN);
     world.stop().await;
 }

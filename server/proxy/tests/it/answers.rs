@@ -258,3 +258,46 @@ fn an_event_larger_than_the_carry_goes_out_as_it_comes_and_is_still_read() {
     assert!(bytes == answer);
     assert!(reading.has_usage());
 }
+
+#[test]
+fn what_keeps_a_connection_alive_ends_no_stream() {
+    let word = r#"data: {"choices":[{"delta":{"content":"hi"}}]}"#;
+    for keep_alive in ["data: ping", "data: null", "data: []", "data: \"ok\""] {
+        let first = Bytes::from(format!("{keep_alive}\n\n{word}\n\n"));
+        let (mut tap, mut out) = (Tap::new(Form::Events), Vec::new());
+        tap.push(first.clone(), &mut out);
+        assert_eq!(out.concat(), first, "{keep_alive}");
+        assert!(!tap.is_at_end());
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_say_what_it_is_is_read_as_what_it_is() {
+    for answer in fixtures() {
+        for (size, mark) in [(1, "\u{feff}"), (7, ""), (64, " \n")] {
+            let bytes = Bytes::from([mark.as_bytes(), &answer.bytes].concat());
+            let (out, reading) = relay_unsaid(&bytes, size);
+            assert!(out == bytes, "{}", answer.file);
+            assert_eq!((reading.has_usage(), reading.is_answer), (answer.usage_on_wire, true), "{} after {mark:?}", answer.file);
+        }
+    }
+}
+
+fn relay_unsaid(answer: &Bytes, size: usize) -> (Vec<u8>, Reading) {
+    let (mut tap, mut out) = (Tap::new(Form::Unsaid { without_usage: false }), Vec::new());
+    pieces(answer, size).for_each(|piece| tap.push(piece, &mut out));
+    let (held, reading) = tap.finish();
+    out.extend(held);
+    (out.concat(), reading)
+}
+
+#[test]
+fn what_was_said_aloud_was_delivered() {
+    let spoken = r#"{"choices":[{"message":{"audio":{"id":"a","data":"AAAA","transcript":"One two three"}}}]}"#;
+    let thought = r#"{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"One two three"}]}]}}]}"#;
+    for answer in [spoken, thought] {
+        let (_, reading) = relay(Form::Document, &Bytes::new(), [Bytes::from_static(answer.as_bytes())]);
+        assert!(!reading.says_nothing());
+        assert_eq!(reading.text.tokens(), Tokens::from_sum(3), "{answer}");
+    }
+}

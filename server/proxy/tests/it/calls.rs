@@ -1,8 +1,9 @@
 //! Whole calls: forwarded, metered, priced, paid.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, convert::Infallible};
 
 use axum::body::Body;
+use bytes::Bytes;
 use chrono::Utc;
 use domain::{
     call::{Outcome, UsageSource},
@@ -11,8 +12,11 @@ use domain::{
     money::Amount,
     tokens::Tokens,
 };
-use futures_util::future::{join_all, select_all};
-use http::StatusCode;
+use futures_util::{
+    future::{join_all, select_all},
+    stream,
+};
+use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use ledger::Intent;
@@ -46,6 +50,51 @@ async fn a_call_is_metered_priced_and_paid_before_its_end_is_seen(pool: PgPool) 
     assert_eq!((call.row.amount, call.receipt.amount), (amount(CHARGE), amount(CHARGE)));
     assert_eq!((call.upstream_model.as_deref(), call.http_status), (Some("vendor/real"), Some(200)));
     assert_eq!(world.balance().await, amount("0.999981"));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_body_in_pieces_arrives_whole(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let body = chat(&"hello, ".repeat(1_000), "");
+    for size in [1, 2, 3, 5, 7].map(|pieces| body.len().div_ceil(pieces)) {
+        let pieces: Vec<_> = body.as_bytes().chunks(size).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
+        let (head, _) = world.request("").into_parts();
+        let response = world.send(Request::from_parts(head, Body::from_stream(stream::iter(pieces)))).await;
+        assert_eq!(response.status(), StatusCode::OK, "in pieces of {size}");
+        let (_, sent) = world.upstream.received().pop().unwrap();
+        assert!(String::from_utf8(sent.to_vec()).unwrap().ends_with(&body[body.find("\"messages").unwrap()..]), "in pieces of {size}");
+    }
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_answer_compressed_unasked_is_unpacked_and_metered(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let response = world.post(chat("compressed", "")).await;
+    assert!(!response.headers().contains_key("content-encoding"));
+    assert_eq!(json(response).await["choices"][0]["message"]["content"], WORDS.concat());
+    assert_eq!(world.balance().await, amount("0.999981"));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_stream_that_does_not_say_that_it_is_one_is_paid_all_the_same(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let said = text(world.post(chat("hello", r#","stream":true"#)).await).await;
+    let unsaid = text(world.post(chat("unsaid", r#","stream":true"#)).await).await;
+    assert_eq!(unsaid, said);
+    assert_eq!(world.balance().await, amount("0.999962"));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_upstream_that_does_not_hang_up_does_not_keep_the_client_waiting(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let response = world.post(chat("stays open", r#","stream":true"#)).await;
+    let id = call_id(&response);
+    assert!(text(response).await.ends_with("data: [DONE]\n\n"));
+    assert_eq!(world.detail(id).await.row.outcome, Outcome::Ok);
     world.stop().await;
 }
 

@@ -76,7 +76,16 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     if script != "no usage" {
         answer["usage"] = usage;
     }
+    if script == "compressed" {
+        return compressed(&answer);
+    }
     Json(answer).into_response()
+}
+
+fn compressed(answer: &Value) -> Response {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut gzip, answer.to_string().as_bytes()).unwrap();
+    ([(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, "gzip")], gzip.finish().unwrap()).into_response()
 }
 
 fn events(shared: Arc<Shared>, script: &str, include_usage: bool, usage: &Value) -> Response {
@@ -93,15 +102,24 @@ fn events(shared: Arc<Shared>, script: &str, include_usage: bool, usage: &Value)
         events.push(format!("data: {}\n\n", json!({ "id": "x", "model": "vendor/real", "choices": [], "usage": usage })));
     }
     events.push("data: [DONE]\n\n".to_owned());
-    let (waits, breaks) = (matches!(script, "gate" | "break"), script == "break");
+    if script == "stays open" {
+        events.push("\n".to_owned());
+    }
+    let waits_before = match script {
+        "gate" | "break" => 3,
+        "stays open" => events.len() - 1,
+        _ => usize::MAX,
+    };
+    let breaks = script == "break";
     let events = stream::iter(events.into_iter().enumerate()).then(move |(index, event)| {
         let shared = Arc::clone(&shared);
         async move {
-            if waits && index == 3 {
+            if index == waits_before {
                 shared.gate.acquire().await.unwrap().forget();
             }
             if breaks && index == 3 { Err(std::io::Error::other("broken")) } else { Ok(Bytes::from(event)) }
         }
     });
-    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
+    let body = Body::from_stream(events);
+    if script == "unsaid" { body.into_response() } else { ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response() }
 }

@@ -73,15 +73,6 @@ impl Prompt {
         Tokens::from_sum(bytes.saturating_add(self.beside_text_max())).min(context_window)
     }
 
-    /// The same, but with the text counted by a tokenizer and half as much again, since every vendor's is a little different. For credit that is
-    /// too short for [`Self::tokens_max`].
-    #[must_use]
-    pub(crate) fn tokens_counted_max(&self, context_window: Tokens) -> Tokens {
-        let counted = estimate::count(&self.sample).get() + i64::try_from(self.text_bytes - self.sample.len()).unwrap_or(i64::MAX / 4);
-        let text = counted.saturating_add(counted / 2).saturating_add(self.messages.saturating_mul(MESSAGE_TOKENS));
-        Tokens::from_sum(text.saturating_add(self.beside_text_max())).min(self.tokens_max(context_window))
-    }
-
     /// What the prompt probably is, for a call of which nobody ever says.
     #[must_use]
     pub(crate) fn tokens_estimated(&self, context_window: Tokens) -> Tokens {
@@ -117,7 +108,7 @@ impl Prompt {
     }
 
     fn part(&mut self, part: &Members<'_>) -> Result<(), Unmeterable> {
-        let kind = part.get("type").and_then(|member| member.read::<Name<'_>>()).map_or(Cow::Borrowed("text"), |Name(kind)| kind);
+        let kind = part.get("type").and_then(|member| member.read::<Name<'_>>()).map_or(Cow::Borrowed(""), |Name(kind)| kind);
         match (kind.as_ref(), part.get(&kind)) {
             ("text" | "refusal", Some(text)) => match text.read() {
                 Some(Name(text)) => self.text(&text),

@@ -26,6 +26,8 @@ pub struct Reading {
     pub unreadable: bool,
     /// What was delivered.
     pub text: DeliveredText,
+    /// Something was delivered that is no text.
+    pub has_audio: bool,
 }
 
 /// Token counts, and whether the upstream stands behind all of them.
@@ -44,6 +46,7 @@ impl Reading {
         self.failed |= document.failed;
         self.is_answer |= document.has_choices.is_some();
         self.unreadable |= document.oversized;
+        self.has_audio |= document.has_audio;
         if self.model.is_none() {
             self.model = document.model.and_then(|json| model_name(&json));
         }
@@ -52,12 +55,12 @@ impl Reading {
         match Reported::parse(&raw) {
             Some(reported) => {
                 self.reported.get_or_insert_default().merge(reported);
-                self.raw_usage = String::from_utf8(raw).ok();
+                self.raw_usage = storable(raw);
             }
             None if raw.iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b'{' | b'}')) => {}
             None => {
                 self.unreadable = true;
-                self.raw_usage = self.raw_usage.take().or_else(|| String::from_utf8(raw).ok());
+                self.raw_usage = self.raw_usage.take().or_else(|| storable(raw));
             }
         }
     }
@@ -68,10 +71,10 @@ impl Reading {
         self.reported.is_some_and(|reported| reported.prompt().is_some() && reported.completion().is_some())
     }
 
-    /// Whether there is nothing to bill by: no report and no text.
+    /// Whether there is nothing to bill by: no report, no text and no sound.
     #[must_use]
     pub fn says_nothing(&self) -> bool {
-        self.reported.is_none() && self.text.is_empty()
+        self.reported.is_none() && self.text.is_empty() && !self.has_audio
     }
 
     /// The call's usage: the upstream's, and where it reported none, a tokenizer's count of what was delivered, at most `completion_max`, beside
@@ -88,6 +91,14 @@ impl Reading {
             }
         }
     }
+}
+
+/// Text as it came, but for NUL, which no text in the ledger can hold.
+fn storable(raw: Vec<u8>) -> Option<String> {
+    String::from_utf8(raw).ok().map(|mut text| {
+        text.retain(|character| character != '\0');
+        text
+    })
 }
 
 /// A name that can be stored and shown; the first chunk of Azure's has an empty one.

@@ -9,7 +9,7 @@ use domain::{
 
 use super::prompt::{Prompt, Unmeterable};
 use crate::{
-    json::{Member, Members, Name, place_of},
+    json::{Member, Members, Name, folded, place_of},
     reply::Refusal,
     splice::Edit,
 };
@@ -18,13 +18,21 @@ use crate::{
 const CHOICES_MAX: i64 = 128;
 
 /// What cannot be bounded or metered, and why. Each is refused unless it is `null` or one of the harmless values.
-const UNMETERED: [(&str, &[&str], &str); 18] = [
+const UNMETERED: [(&str, &[&str], &str); 27] = [
     ("best_of", &["1"], "its discarded answers are not reported"),
     ("background", &["false"], "its usage is not reported here"),
+    ("chat_template", &[], "it can write a prompt of any length"),
     ("conversation", &[], "its length is not known here"),
+    ("deferred", &["false"], "its usage is not reported here"),
     ("enable_search", &["false"], "the upstream's searches are not reported as tokens"),
+    ("enable_thinking", &["false"], "its reasoning is not bounded by the cap on the output"),
+    ("extra_body", &["{}"], "what is inside may be anything"),
     ("fallbacks", &["[]"], "another model has another price"),
+    ("max_new_tokens", &[], "cap the output with max_tokens"),
+    ("max_output_tokens", &[], "cap the output with max_tokens"),
     ("models", &["[]"], "another model has another price"),
+    ("n_cmpl", &["1"], "ask for several answers with n"),
+    ("n_predict", &[], "cap the output with max_tokens"),
     ("plugins", &["[]"], "what plugins cost is not reported as tokens"),
     ("prediction", &[], "rejected predictions are charged outside of the answer"),
     ("preset", &[], "it may choose another model"),
@@ -35,8 +43,23 @@ const UNMETERED: [(&str, &[&str], &str); 18] = [
     ("search_parameters", &[], "the upstream's searches are not reported as tokens"),
     ("service_tier", &["\"default\"", "\"standard\""], "other tiers have other prices"),
     ("speed", &["\"standard\""], "other speeds have other prices"),
+    ("thinking_budget", &[], "its reasoning is not bounded by the cap on the output"),
     ("use_beam_search", &["false"], "its discarded answers are not reported"),
     ("web_search_options", &[], "the upstream's searches are not reported as tokens"),
+];
+
+/// Members that the meter reads. What an upstream might take for one of these, it must be.
+const METERED: [&str; 10] = [
+    "functions",
+    "include_usage",
+    "max_completion_tokens",
+    "max_tokens",
+    "messages",
+    "model",
+    "n",
+    "response_format",
+    "stream",
+    "stream_options",
 ];
 
 /// A chat request, read once. Places are in the body.
@@ -90,6 +113,7 @@ impl ChatRequest {
     /// A [`Refusal`] that says what is wrong, or what cannot be metered.
     pub(crate) fn parse(body: &str) -> Result<Self, Refusal> {
         let members = Members::parse(body).map_err(|error| Refusal::malformed(&error.to_string()))?;
+        spelled_exactly(&members)?;
         for (name, harmless, why) in UNMETERED {
             if members.get(name).is_some_and(|member| !harmless.contains(&member.value.get())) {
                 return Err(Refusal::unmetered(name, why));
@@ -196,6 +220,7 @@ impl StreamOptions {
         }
         let options = Members::parse(member.value.get())
             .map_err(|error| Refusal::invalid("stream_options", &format!("\"stream_options\": {error}")))?;
+        spelled_exactly(&options)?;
         let Some(usage) = options.find("include_usage") else {
             return Ok(Self::Silent { first_member: place.start + 1, is_empty: options.is_empty() });
         };
@@ -213,6 +238,18 @@ impl Cap {
         let places = members.find(field.name()).map(|member| (place_of(member.raw_name, body), place_of(member.value.get(), body)));
         Ok(Self { field, places, tokens })
     }
+}
+
+/// Some upstreams read `"Model"` as `"model"`; whether this one does is not known here.
+fn spelled_exactly(members: &Members<'_>) -> Result<(), Refusal> {
+    for name in members.names() {
+        let folded = folded(name);
+        let known = METERED.into_iter().chain(UNMETERED.into_iter().map(|(known, ..)| known)).find(|known| *known == folded);
+        if let Some(known) = known.filter(|known| *known != name) {
+            return Err(Refusal::invalid(known, &format!("write the name \"{known}\" exactly so")));
+        }
+    }
+    Ok(())
 }
 
 /// A member that may be left out, but must be what it is meant to be.

@@ -48,29 +48,37 @@ enum Field {
 
 /// The numbers of a `usage` object as they were reported; `None` is "not reported", which is not 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reported([Option<Tokens>; NAMES.len()]);
+pub struct Reported {
+    counts: [Option<Tokens>; NAMES.len()],
+    /// A part of a total is no number that a part can be. It was left out, and what is left contradicts itself.
+    contradicts: bool,
+}
 
 impl Reported {
-    /// Reads a `usage` object. `None` if it is no object, holds no count at all, or holds one that no call can have (negative, fractional,
-    /// absurdly large): a fault of the upstream, never a bill.
+    /// Reads a `usage` object. `None` if it is no object, holds no count at all, or a prompt or completion that no call can have (negative,
+    /// fractional, absurdly large): a fault of the upstream, never a bill. A part that is no number spoils only the parts.
     #[must_use]
     pub fn parse(json: &[u8]) -> Option<Self> {
         let usage: Value = serde_json::from_slice(json).ok()?;
         let mut reported = Self::default();
         for (field, names) in NAMES {
             let value = names.iter().filter_map(|name| usage.pointer(name)).find(|value| !value.is_null());
-            if let Some(value) = value {
-                reported.0[field as usize] = Some(Tokens::of_call(value.as_i64()?).ok()?);
+            let Some(value) = value else { continue };
+            match value.as_i64().and_then(|count| Tokens::of_call(count).ok()) {
+                Some(count) => reported.counts[field as usize] = Some(count),
+                None if matches!(field, Field::Prompt | Field::Completion) => return None,
+                None => reported.contradicts = true,
             }
         }
-        (reported != Self::default()).then_some(reported)
+        reported.counts.iter().any(Option::is_some).then_some(reported)
     }
 
     /// Takes in a later report of the same call. Providers that report more than once report running sums, so the larger number is the later.
     pub fn merge(&mut self, later: Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(later.0) {
+        for (mine, theirs) in self.counts.iter_mut().zip(later.counts) {
             *mine = (*mine).max(theirs);
         }
+        self.contradicts |= later.contradicts;
     }
 
     /// The number of all prompt-side tokens, as reported.
@@ -88,6 +96,9 @@ impl Reported {
     /// The buckets. Where the numbers contradict each other the call is flagged, and only the two totals count.
     #[must_use]
     pub fn into_usage(self) -> CallUsage {
+        if self.contradicts {
+            return self.flagged();
+        }
         let Some(outside) = OUTSIDE.into_iter().find(|outside| self.explains_total(outside)) else { return self.flagged() };
         let prompt = self.with(Field::Prompt, Field::AudioInput, outside);
         let completion = self.with(Field::Completion, Field::Reasoning, outside);
@@ -114,7 +125,7 @@ impl Reported {
     }
 
     fn get(&self, field: Field) -> Option<Tokens> {
-        self.0[field as usize]
+        self.counts[field as usize]
     }
 
     fn count(&self, field: Field) -> i64 {
@@ -189,6 +200,8 @@ mod tests {
             r#"{"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 15, "prompt_tokens_details": {"cached_tokens": 161}}"#,
             r#"{"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 15, "completion_tokens_details": {"reasoning_tokens": 11}}"#,
             r#"{"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 99}"#,
+            r#"{"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 15, "completion_tokens_details": {"reasoning_tokens": -1}}"#,
+            r#"{"prompt_tokens": 7, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": "0"}}"#,
         ] {
             let usage = usage(json);
             assert!(usage.flagged, "{json}");
@@ -207,9 +220,9 @@ mod tests {
     proptest! {
         #[test]
         fn buckets_always_add_up_to_the_totals(counts in prop::array::uniform8(prop::option::of(0_i64..100)), honest: bool) {
-            let mut reported = Reported(counts.map(|count| count.map(Tokens::from_sum)));
+            let mut reported = Reported { counts: counts.map(|count| count.map(Tokens::from_sum)), contradicts: false };
             if honest {
-                reported.0[Field::Total as usize] = tokens(reported.count(Field::Prompt) + reported.count(Field::Completion));
+                reported.counts[Field::Total as usize] = tokens(reported.count(Field::Prompt) + reported.count(Field::Completion));
             }
             let usage = reported.into_usage();
             prop_assert!(usage.adds_up());

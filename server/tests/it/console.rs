@@ -1,0 +1,58 @@
+//! The console of a real gateway: no payment that is none, no account that nobody opened, no cookie that travels in the clear.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use crate::{farebox::Place, http::browse};
+
+const SIGN_IN: &str = "email=owner%40example.com&password=a+long+password";
+
+fn add_account(place: &Place) {
+    place.json(&["account", "create", "Example", "--email", "owner@example.com", "--password-env", "SECRET"], "a long password");
+}
+
+#[test]
+fn money_comes_from_the_operator_alone() {
+    let place = Place::new();
+    add_account(&place);
+    let server = place.serve(&["--only", "console"]);
+    let url = server.said("/console_url");
+    let signed_in = browse(url, "/login", "", Some(SIGN_IN)).expect("the console answers");
+    assert_eq!(signed_in.status, 303);
+    let cookie = signed_in.cookie().split(';').next().unwrap_or_default().to_owned();
+    let page = browse(url, "/billing", &cookie, None).expect("the console answers").text();
+    assert!(page.contains("No payment provider is set up") && !page.contains("Make a test payment"));
+    assert!(!page.contains("Demo. "));
+    let form = "once=01890000-0000-7000-8000-000000000001&amount=5";
+    assert_eq!(browse(url, "/billing", &cookie, Some(form)).expect("the console answers").status, 403);
+    assert_eq!(place.json(&["account", "show", "Example"], "")["balance"]["balance"], json!("0"));
+}
+
+#[test]
+fn accounts_are_opened_by_the_operator_alone_where_signing_up_is_closed() {
+    let place = Place::new();
+    let server = place.serve(&["--only", "console", "--signup", "closed"]);
+    let url = server.said("/console_url");
+    let page = browse(url, "/signup", "", None).expect("the console answers").text();
+    assert!(!page.contains("name=\"password\""), "there is no form to fill in");
+    let form = "once=01890000-0000-7000-8000-000000000001&email=owner%40example.com&password=a+long+password";
+    assert_eq!(browse(url, "/signup", "", Some(form)).expect("the console answers").status, 403);
+    let (code, said) = place.refusal(&["account", "show", "owner@example.com"]);
+    assert!(code == Some(1) && said.contains("not found"), "{said}");
+}
+
+#[test]
+fn behind_https_a_session_never_leaves_it() {
+    let place = Place::new();
+    add_account(&place);
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string();
+    let _server = place.serve(&["--only", "console", "--console-addr", &free, "--console-url", "https://console.example.com"]);
+    let answer = browse(&free, "/login", "", Some(SIGN_IN)).expect("the console answers");
+    assert_eq!(answer.status, 303);
+    let cookie = answer.cookie();
+    assert!(cookie.starts_with("__Host-farebox="), "{cookie}");
+    for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
+        assert!(cookie.contains(attribute), "{attribute} in {cookie}");
+    }
+}
