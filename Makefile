@@ -2,6 +2,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+# Set-up comes before building, and cargo uses every core by itself: `make -j` changes nothing.
+.NOTPARALLEL:
 
 # The pinned build tools come first, whatever else is installed.
 export PATH := $(shell . .ci/tools.sh && echo "$$TOOLS_PATH"):$(PATH)
@@ -48,7 +50,7 @@ $(SITE): $(SITE_SOURCES)
 # --- Developing ------------------------------------------------------------------------------------------------------
 
 .PHONY: check
-check: lint ## what to run every minute: format, clippy, the pure crate's tests
+check: lint ## what to run every minute: format, clippy, the graph of crates, the pure crate's tests
 	cargo test --quiet -p domain
 
 .PHONY: lint
@@ -56,6 +58,11 @@ lint: | target/site
 	cargo fmt --all --check
 	$(CLIPPY) --workspace --all-targets -- -D warnings
 	$(CLIPPY) $(WASM) -- -D warnings
+	@graph=$$(cargo tree -p proxy -e normal --prefix none) || exit; \
+	if grep '^leptos' <<<"$$graph"; then \
+		echo 'lint: the proxy must do without Leptos; how it came in: cargo tree -p proxy -e normal -i leptos' >&2; \
+		exit 1; \
+	fi
 
 # The server's build script wants the folder, be it empty.
 target/site:
@@ -66,7 +73,7 @@ watch: ## rebuild and restart the demo whenever a source changes
 	@.ci/watch.sh
 
 .PHONY: fmt
-fmt: ## format the code
+fmt: ## format the Rust code
 	cargo fmt --all
 
 .PHONY: sqlx
@@ -77,13 +84,17 @@ sqlx: ## record the ledger's queries again, after one or a migration changed
 
 .PHONY: test
 test: setup ## install what is missing and run every check and test
-	@$(MAKE) --no-print-directory lint build
+	@$(MAKE) --no-print-directory lint build size
 	.ci/with-postgres.sh cargo test --workspace
 	.ci/e2e.sh
 
 .PHONY: e2e
-e2e: build ## run the end-to-end tests alone; ARGS='--project js' narrows them
+e2e: build ## run the end-to-end tests alone, once `make setup` was run; ARGS='--project js' narrows them
 	.ci/e2e.sh $(ARGS)
+
+.PHONY: size
+size: $(SITE) ## print what a browser loads of the console, compressed; fails above 350 KiB
+	@node .ci/size.mjs target/site/pkg
 
 .PHONY: bench
 bench: build ## measure prices, the stream scanner and the ledger's posting

@@ -1,6 +1,8 @@
+# shellcheck shell=bash
 # For scripts that start others: whatever ends the script ends everything that it started. Sourced.
 
 groups=()
+patience_s=45    # how long what was started may take to stop; a script whose children wait for children of theirs sets more
 cleanup() { :; } # a script redefines it, to remove what it made
 
 # start CMD…: starts CMD in the background in a process group of its own; $! is its id.
@@ -17,11 +19,11 @@ run() {
     wait "$!"
 }
 
-# stop GROUP: asks a process group to stop, and insists when it has not done so within 45 s.
+# stop GROUP: asks a process group to stop, and insists when it has not done so in time.
 stop() {
     local tries
     kill -TERM -- "-$1" 2>/dev/null || return 0
-    for ((tries = 0; tries < 450; tries++)); do
+    for ((tries = 0; tries < patience_s * 10; tries++)); do
         kill -0 -- "-$1" 2>/dev/null || return 0
         sleep 0.1
     done

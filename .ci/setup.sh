@@ -1,87 +1,176 @@
 #!/usr/bin/env bash
 # Installs what is missing to build and run Farebox; with "tests" as its argument, what the tests need as well.
+# What only a person can install is named first, all of it at once and with the commands to get it; then nothing is installed.
 # Each step first looks whether its work is done, so that running this again costs next to nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/tools.sh
 PATH="$TOOLS_PATH:$PATH"
+for_tests=
+if [ "${1:-}" = tests ]; then for_tests=yes; fi
 
-# step NAME IS_THERE INSTALL: runs the function INSTALL unless the function IS_THERE succeeds; says how long it took.
-step() {
-    local name=$1 is_there=$2 install=$3 begun=$SECONDS
-    if "$is_there"; then
-        printf '  ok    %s\n' "$name"
-        return
-    fi
-    printf '  ...   %s\n' "$name"
-    "$install"
-    "$is_there" || fail "$name is still missing after it was installed; the lines above should say why"
-    printf '  done  %s (%d s)\n' "$name" $((SECONDS - begun))
-}
+# The oldest PostgreSQL that Farebox works with.
+POSTGRES_MIN=15
+
+have() { command -v "$1" >/dev/null 2>&1; }
 
 fail() {
     printf '\nsetup: %s\n' "$1" >&2
     exit 1
 }
 
-have() { command -v "$1" >/dev/null 2>&1; }
+# What an IS_THERE function has to say beyond yes or no.
+remark=
 
-# --- System packages -------------------------------------------------------------------------------------------------
+found() {
+    printf '  ok    %s%s\n' "$1" "${remark:+: $remark}"
+    remark=
+}
 
-postgres_is_there() { have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
-compiler_is_there() { have cc && have make && have perl; }
-venv_is_there() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+# step NAME IS_THERE INSTALL…: runs INSTALL unless the function IS_THERE succeeds; says how long it took.
+step() {
+    local name=$1 is_there=$2 begun=$SECONDS
+    shift 2
+    if "$is_there"; then
+        found "$name"
+        return
+    fi
+    printf '  ...   %s\n' "$name"
+    "$@"
+    "$is_there" || fail "$name is still missing after it was installed; the lines above should say why"
+    printf '  done  %s (%d s)%s\n' "$name" $((SECONDS - begun)) "${remark:+: $remark}"
+    remark=
+}
 
-# as_root CMD…: runs CMD with root's rights, or prints it and stops where that is not possible.
-as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    elif have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-        sudo "$@"
+# --- What others bring -----------------------------------------------------------------------------------------------
+
+missing=           # what a person must install, and how
+packages=          # what apt brings
+packages_names=    # what it is called here
+packages_steps=()  # and its steps: name, IS_THERE, INSTALL
+
+# by_hand NAME HOW: this must be installed by a person.
+by_hand() {
+    missing+="
+  $1
+      $2"
+}
+
+# package NAME IS_THERE MAC APT [INSTALL]: what comes from the system's packages. MAC is the command for macOS, APT what Debian calls it,
+# INSTALL the function that installs it from there.
+package() {
+    local name=$1 is_there=$2 mac=$3 apt=$4 install=${5:-apt_install}
+    if "$is_there"; then
+        found "$name"
+    elif have apt-get; then
+        packages+=" $apt"
+        packages_names+="${packages_names:+, }$name"
+        packages_steps+=("$name" "$is_there" "$install $apt")
+    elif is_mac; then
+        by_hand "$name" "$mac"
     else
-        fail "root's rights are needed; run this yourself, then try again:
-    sudo $*"
+        by_hand "$name" "from your system's packages; Debian calls it $apt"
     fi
 }
 
-# packages BREW_NAMES APT_NAMES…: installs the apt packages; on other systems says what to install.
-packages() {
-    local brew=$1
-    shift
-    if ! have apt-get; then
-        if have brew; then fail "install it with:  brew install $brew"; fi
-        fail "install it with your system's package manager (Debian calls it: $*)"
+# Names what a person must install and stops; where there is no such thing, installs the packages.
+install_packages() {
+    local i
+    if [ "$packages" ] && ! is_root && { [ "$missing" ] || ! sudo_works; }; then
+        # shellcheck disable=SC2086 # package names
+        by_hand "$packages_names" "$(apt_knows $packages || echo 'sudo apt-get update && ')sudo apt-get install -y$packages"
     fi
-    # A fresh image has no package lists, a day-old one may name versions that are gone: ask again only when needed.
+    [ -z "$missing" ] || fail "install what is missing, then try again:
+$missing"
+    for ((i = 0; i < ${#packages_steps[@]}; i += 3)); do
+        # shellcheck disable=SC2086 # a function and its arguments
+        step "${packages_steps[i]}" "${packages_steps[i + 1]}" ${packages_steps[i + 2]}
+    done
+}
+
+is_mac() { [ "$(uname)" = Darwin ]; }
+is_debian() { have apt-get && grep -qs '^ID=debian' /etc/os-release; }
+is_root() { [ "$(id -u)" = 0 ]; }
+# Only who sits at a terminal is asked for a password.
+sudo_works() {
+    have sudo && { sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -p 'setup: apt needs the rights of root. Password of %p: ' -v; }; }
+}
+
+# as_root CMD…: runs CMD with root's rights, which are known to be had.
+as_root() { if is_root; then "$@"; else sudo "$@"; fi; }
+
+# apt_version PACKAGE: the version that apt would install, if it knows of one.
+apt_version() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: *\([^(].*\)/\1/p'; }
+# apt_knows PACKAGE…: whether it knows them all; a fresh image has no package lists.
+apt_knows() {
+    local package
+    for package; do [ "$(apt_version "$package")" ] || return; done
+}
+
+apt_install() {
+    # Package lists may be missing, old ones name versions that are gone: ask for new ones only when needed.
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 && return
     as_root apt-get update -qq
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
-install_compiler() { packages 'gcc make perl  # or: xcode-select --install' build-essential pkg-config; }
-install_venv() { packages python python3-venv; }
+compiler_is_there() { have cc && have make && have perl; }
+venv_is_there() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 
-# Farebox starts clusters of its own: keep Debian from making and starting one that nobody asked for.
+has_postgres() {
+    local postgres
+    for postgres in "$(command -v postgres)" /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres \
+        /opt/homebrew/opt/postgresql@*/bin/postgres /usr/local/opt/postgresql@*/bin/postgres \
+        /Applications/Postgres.app/Contents/Versions/*/bin/postgres; do
+        if [ -x "$postgres" ] && [[ $("$postgres" --version) =~ \)\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= POSTGRES_MIN)); then return; fi
+    done
+    return 1
+}
+
+# Where apt has only an older one, Farebox helps itself.
+postgres_is_there() {
+    local major
+    if has_postgres; then return; fi
+    have apt-get || return
+    major=$(apt_version postgresql | sed 's/[^0-9].*//')
+    [ "$major" ] && ((major < POSTGRES_MIN)) || return
+    remark="apt has only version $major; Farebox needs $POSTGRES_MIN or newer and downloads its own when it first starts"
+}
+
 install_postgres() {
-    local no_cluster=/etc/postgresql-common/createcluster.d/farebox-setup.conf
-    if have apt-get; then
-        as_root mkdir -p "${no_cluster%/*}"
-        echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
-    fi
-    packages postgresql postgresql
-    if have apt-get; then as_root rm -f "$no_cluster"; fi
+    local no_cluster=/etc/postgresql-common/createcluster.d/farebox-setup.conf status=0
+    apt_knows postgresql || as_root apt-get update -qq
+    if postgres_is_there; then return; fi
+    # Farebox starts clusters of its own: keep Debian from making and starting one that nobody asked for.
+    as_root sh -c "mkdir -p '${no_cluster%/*}' && echo 'create_main_cluster = false' >'$no_cluster'"
+    apt_install "$@" || status=$?
+    as_root rm -f "$no_cluster"
+    return "$status"
 }
 
 # --- Build tools -----------------------------------------------------------------------------------------------------
 
-rust_is_there() { have cargo && have rustc; }
-wasm_target_is_there() { [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)" ]; }
+# rustup fetches what is missing of a toolchain; a Rust without it must have everything.
+rust_is_there() {
+    have cargo && have rustc || return
+    if have rustup; then return; fi
+    printf '%s\n' "$RUST_VERSION" "$(rustc --version | awk '{ print $2 }')" | sort -C -V || return
+    [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)" ] || return
+    [ -z "$for_tests" ] || { have cargo-fmt && have cargo-clippy; }
+}
+
+# rustup is asked rather than rustc: started through rustup, rustc would fetch what is missing by itself.
+toolchain_is_there() { ! have rustup || grep -q "^$RUST_VERSION-" <<<"$(rustup toolchain list)"; }
+install_toolchain() {
+    rustup toolchain install "$RUST_VERSION" --profile minimal -c rustfmt -c clippy -t wasm32-unknown-unknown
+}
+wasm_target_is_there() {
+    ! have rustup || grep -qx wasm32-unknown-unknown <<<"$(rustup target list --installed --toolchain "$RUST_VERSION")"
+}
+install_wasm_target() { rustup target add --toolchain "$RUST_VERSION" wasm32-unknown-unknown; }
+
 leptos_is_there() { cargo-leptos --version 2>/dev/null | grep -qF " $LEPTOS_VERSION"; }
 bindgen_is_there() { wasm-bindgen --version 2>/dev/null | grep -qF " $BINDGEN_VERSION"; }
-
-missing_rust() { fail 'install Rust from https://rustup.rs (rust-toolchain.toml names the version), then try again'; }
-missing_node() { fail 'install Node.js 20 or newer with npm (https://nodejs.org, or: brew install node), then try again'; }
-install_wasm_target() { rustup target add wasm32-unknown-unknown; }
 
 # These tools run for seconds: optimising them as their authors do would take minutes longer than it ever saves.
 cargo_install() {
@@ -110,7 +199,9 @@ install_bindgen() {
 
 # --- Node and Python packages ----------------------------------------------------------------------------------------
 
-node_is_there() { have npm && node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'; }
+node_is_there() {
+    have npm && have node && node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'
+}
 
 # `npm ci` starts by deleting node_modules; a stamp says which lock file it was made from, and whether it is complete.
 STAMP=end2end/node_modules/.farebox
@@ -131,29 +222,39 @@ install_python_packages() {
     cp end2end/requirements.txt "$VENV/"
 }
 
-chromium_is_there() { (cd end2end && node chromium.mjs >/dev/null); }
+chromium_is_there() { have node && (cd end2end && node chromium.mjs >/dev/null); }
 # Ubuntu's apt has only a snap of it, which does not run in containers: there, and where apt is not, Playwright's own.
 install_chromium() {
-    if ! grep -qs '^ID=debian' /etc/os-release || ! (packages chromium chromium); then
-        (cd end2end && npx playwright install --with-deps --only-shell chromium)
-    fi
+    local libraries=
+    if have apt-get && { is_root || sudo_works; }; then libraries=--with-deps; fi
+    (cd end2end && npx playwright install ${libraries:+"$libraries"} --no-shell chromium)
 }
 
 # --- The steps -------------------------------------------------------------------------------------------------------
 
-step 'Rust' rust_is_there missing_rust
-step 'Node.js' node_is_there missing_node
-step 'C compiler' compiler_is_there install_compiler
-step 'PostgreSQL server' postgres_is_there install_postgres
+rust_is_there || by_hand "Rust $RUST_VERSION or newer, with its target wasm32-unknown-unknown, rustfmt and clippy" \
+    'curl -sSf https://sh.rustup.rs | sh    # see https://rustup.rs; afterwards open a new terminal'
+if node_is_there; then
+    found 'Node.js'
+else
+    by_hand 'Node.js 20 or newer, with npm' "$(is_mac && echo 'brew install node' || echo 'from https://nodejs.org')"
+fi
+package 'C compiler' compiler_is_there 'xcode-select --install' 'build-essential pkg-config'
+package 'PostgreSQL server' postgres_is_there 'brew install postgresql@17' postgresql install_postgres
+if [ "$for_tests" ]; then
+    package 'Python venv' venv_is_there 'brew install python' python3-venv
+    if is_debian; then package 'Chromium' chromium_is_there '' chromium; fi
+fi
+install_packages
+
+step "Rust $RUST_VERSION" toolchain_is_there install_toolchain
 step 'wasm target' wasm_target_is_there install_wasm_target
 step "cargo-leptos $LEPTOS_VERSION" leptos_is_there install_leptos
 step "wasm-bindgen $BINDGEN_VERSION" bindgen_is_there install_bindgen
-
-if [ "${1:-}" = tests ]; then
+if [ "$for_tests" ]; then
     step 'Node packages' node_packages_are_there install_node_packages
-    step 'Python venv' venv_is_there install_venv
     step 'Python packages' python_packages_are_there install_python_packages
-    step 'Chromium' chromium_is_there install_chromium
+    if ! is_debian; then step 'Chromium' chromium_is_there install_chromium; fi
 else
     step 'wasm-opt' wasm_opt_is_there install_wasm_opt
 fi

@@ -1,9 +1,9 @@
-// Where Chromium is: $CHROMIUM_PATH, the system's, or Playwright's own. Set-up runs this file to see whether there is one.
+// Where Chromium is: $CHROMIUM_PATH, the system's, or Playwright's own. Set-up runs this file to see whether there is one, at first without packages.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { chromium } from "@playwright/test";
 
-const candidates = [process.env.CHROMIUM_PATH, "/usr/bin/chromium", chromium.executablePath()];
+const playwright = await import("@playwright/test").catch(() => undefined);
+const candidates = [process.env.CHROMIUM_PATH, "/usr/bin/chromium", playwright?.chromium.executablePath()];
 
 /** The path of an executable Chromium, or undefined where there is none. */
 export const chromiumPath = candidates.find((path) => path && existsSync(path));
