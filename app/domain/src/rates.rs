@@ -1,6 +1,6 @@
 //! What a model's tokens cost: rates per 1,000 tokens, a fee per call, and tiers by context length.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     money::Amount,
@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// One rate per bucket, each an [`Amount`] **per 1,000 tokens**. An absent rate falls back to the plain one of its side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BucketRates {
     /// Plain prompt tokens.
@@ -68,6 +68,29 @@ impl BucketRates {
 
     fn dearest(&self, prompt: bool) -> Amount {
         Bucket::ALL.into_iter().filter(|bucket| bucket.is_prompt() == prompt).map(|bucket| self.of(bucket)).max().unwrap_or_default()
+    }
+}
+
+/// Where people read it, what is absent is left out; in a binary form every rate has its place.
+impl Serialize for BucketRates {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let own = [
+            ("cache_read", self.cache_read),
+            ("cache_write_5m", self.cache_write_5m),
+            ("cache_write_1h", self.cache_write_1h),
+            ("reasoning", self.reasoning),
+            ("audio_input", self.audio_input),
+            ("audio_output", self.audio_output),
+        ];
+        let for_people = serializer.is_human_readable();
+        let written = own.into_iter().filter(|(_, rate)| !for_people || rate.is_some());
+        let mut rates = serializer.serialize_struct("BucketRates", 2 + written.clone().count())?;
+        rates.serialize_field("input", &self.input)?;
+        rates.serialize_field("output", &self.output)?;
+        for (name, rate) in written {
+            rates.serialize_field(name, &rate)?;
+        }
+        rates.end()
     }
 }
 
@@ -160,5 +183,32 @@ impl Rates {
     fn amounts(&self) -> impl Iterator<Item = Amount> + '_ {
         let sets = std::iter::once(&self.base).chain(self.tiers.iter().map(|tier| &tier.rates));
         sets.flat_map(|rates| Bucket::ALL.into_iter().map(|bucket| rates.of(bucket))).chain(std::iter::once(self.per_call))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn rates() -> Rates {
+        let tier = BucketRates { reasoning: Some(Amount::ZERO), ..BucketRates::plain(Amount::from_nanos(3), Amount::from_nanos(4)) };
+        let mut rates = Rates::plain(Amount::from_nanos(1_000), Amount::from_nanos(2_000));
+        rates.base.cache_write_1h = Some(Amount::from_nanos(1_500));
+        rates.tiers = vec![ContextTier { from_prompt_tokens: Tokens::from_sum(200_000), rates: tier }];
+        rates
+    }
+
+    #[test]
+    fn people_read_no_rate_that_is_not_there() {
+        let plain = serde_json::to_string(&BucketRates::plain(Amount::from_nanos(1_000), Amount::ZERO)).unwrap();
+        assert_eq!(plain, r#"{"input":"0.000001","output":"0"}"#);
+        assert_eq!(serde_json::from_str::<Rates>(&serde_json::to_string(&rates()).unwrap()).unwrap(), rates());
+    }
+
+    #[test]
+    fn rates_survive_the_way_to_the_browser() {
+        let bytes = postcard::to_allocvec(&rates()).unwrap();
+        assert_eq!(postcard::from_bytes::<Rates>(&bytes).unwrap(), rates());
     }
 }
