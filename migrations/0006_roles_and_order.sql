@@ -1,10 +1,15 @@
 -- The owner of the schema must be able to become farebox_app. From PostgreSQL 16 on, whoever creates a role is its member without the right to
--- become it, so being a member (0001) is not enough; where the grant is not ours to make, a superuser or an administrator has made it.
+-- become it, so being a member (0001) is not enough; where the grant is not ours to make, an administrator has made it. Roles belong to the whole
+-- cluster, so another database may be doing this right now.
 do $$
 begin
-    grant farebox_app to current_user;
+    if current_setting('server_version_num')::integer >= 160000 then
+        if not pg_has_role(current_user, 'farebox_app', 'set') then
+            grant farebox_app to current_user;
+        end if;
+    end if;
 exception
-    when insufficient_privilege then null;
+    when insufficient_privilege or unique_violation then null;
 end
 $$;
 
