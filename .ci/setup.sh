@@ -243,7 +243,7 @@ package 'C compiler' compiler_is_there 'xcode-select --install' 'build-essential
 package 'PostgreSQL server' postgres_is_there 'brew install postgresql@17' postgresql install_postgres
 if [ "$for_tests" ]; then
     package 'Python venv' venv_is_there 'brew install python' python3-venv
-    if is_debian; then package 'Chromium' chromium_is_there '' chromium; fi
+    if is_debian; then package 'Chromium' chromium_is_there '' chromium-headless-shell; fi
 fi
 install_packages
 

@@ -3,7 +3,9 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const playwright = await import("@playwright/test").catch(() => undefined);
-const candidates = [process.env.CHROMIUM_PATH, "/usr/bin/chromium", playwright?.chromium.executablePath()];
+// Debian's headless shell is the same browser without its windows, and takes two thirds of its time.
+const system = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"];
+const candidates = [process.env.CHROMIUM_PATH, ...system, playwright?.chromium.executablePath()];
 
 /** The path of an executable Chromium, or undefined where there is none. */
 export const chromiumPath = candidates.find((path) => path && existsSync(path));

@@ -23,7 +23,7 @@ export default defineConfig({
   reporter: [["list"], ["./summary.ts"]],
   use: {
     ...devices["Desktop Chrome"],
-    trace: "retain-on-failure",
+    // A trace of every action takes a third of the run: `make e2e ARGS='billing --trace on'` makes one where it is wanted.
     screenshot: "only-on-failure",
     launchOptions: {
       ...(chromiumPath && { executablePath: chromiumPath }),
