@@ -189,7 +189,9 @@ pub fn cursor_from_query(query: &str) -> Result<Option<CallId>, FilterError> {
     pairs(query)
         .find(|(name, _)| name == "before")
         .map(|(_, value)| {
-            value.parse::<CallId>().map_err(|_| problem("before", "is not the id of a call: start again from the first page"))
+            // An id without a time in it is no call's, and would begin nowhere.
+            let call = value.parse::<CallId>().ok().filter(|call| call.started_at().is_some());
+            call.ok_or_else(|| problem("before", "is not the id of a call: start again from the first page"))
         })
         .transpose()
 }
@@ -289,5 +291,12 @@ mod tests {
         ] {
             assert_eq!(UsageFilter::from_query(query).unwrap_err().field, field, "{query}");
         }
+    }
+    #[test]
+    fn a_page_begins_only_at_an_id_that_a_call_can_have() {
+        for query in ["before=yesterday", "before=5a2b9a4e-6a0c-4f7e-9a53-1f0c3a5f2d11"] {
+            assert_eq!(cursor_from_query(query).map_err(|error| error.field), Err("before"), "{query}");
+        }
+        assert!(cursor_from_query("before=0193a6f1-6b7e-7c3a-9d2e-5a1b2c3d4e5f").is_ok_and(|before| before.is_some()));
     }
 }
