@@ -10,11 +10,12 @@ pub const SAMPLE_BYTES: usize = 16 * 1024;
 #[must_use]
 pub fn count(text: &str) -> Tokens {
     let sample = beginning(text, SAMPLE_BYTES);
-    let counted = o200k_base().count(sample);
-    if sample.len() == text.len() {
-        return tokens(counted);
-    }
-    tokens((counted * text.len()).div_ceil(sample.len().max(1)))
+    tokens(scaled(o200k_base().count(sample), sample.len(), text.len()))
+}
+
+/// So many tokens in the first bytes of a text, carried over to all of them.
+fn scaled(counted: usize, of_bytes: usize, all_bytes: usize) -> usize {
+    if of_bytes == all_bytes { counted } else { counted.saturating_mul(all_bytes).div_ceil(of_bytes.max(1)) }
 }
 
 /// The beginning of a text, of at most so many bytes, cut between characters.
@@ -27,41 +28,37 @@ fn tokens(count: usize) -> Tokens {
     Tokens::from_sum(i64::try_from(count).unwrap_or(i64::MAX).min(Tokens::MAX_PER_CALL))
 }
 
+/// How much of an answer is kept to be counted.
+const KEPT_BYTES: usize = 256 * 1024;
+
 /// What the model wrote so far. It is kept, up to a bound, and counted only if the upstream never says how much it was: most calls never pay for a
-/// tokenizer.
+/// tokenizer. Beyond that bound, the rest is taken to be like what is kept.
 #[derive(Debug, Default)]
 pub struct DeliveredText {
-    /// Not yet counted.
-    text: Vec<u8>,
-    counted: i64,
+    kept: Vec<u8>,
+    /// How many bytes came after what is kept.
+    beyond: usize,
 }
 
 impl DeliveredText {
     /// Appends a stretch of UTF-8, cut anywhere.
     pub fn push(&mut self, bytes: &[u8]) {
-        for piece in bytes.chunks(SAMPLE_BYTES) {
-            self.text.extend_from_slice(piece);
-            if self.text.len() >= SAMPLE_BYTES {
-                self.counted += self.count_kept();
-                self.text.clear();
-            }
-        }
+        let (kept, beyond) = bytes.split_at(bytes.len().min(KEPT_BYTES - self.kept.len()));
+        self.kept.extend_from_slice(kept);
+        self.beyond += beyond.len();
     }
 
     /// Whether nothing was delivered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.counted == 0 && self.text.is_empty()
+        self.kept.is_empty()
     }
 
     /// How many tokens it is.
     #[must_use]
     pub fn tokens(&self) -> Tokens {
-        Tokens::from_sum(self.counted.saturating_add(self.count_kept()).min(Tokens::MAX_PER_CALL))
-    }
-
-    fn count_kept(&self) -> i64 {
-        count(&String::from_utf8_lossy(&self.text)).get()
+        let counted = o200k_base().count(&*String::from_utf8_lossy(&self.kept));
+        tokens(scaled(counted, self.kept.len(), self.kept.len() + self.beyond))
     }
 }
 
@@ -94,11 +91,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_delivery_is_counted_as_it_grows() {
+    fn a_long_delivery_is_counted_whole_without_being_kept_whole() {
+        let words = KEPT_BYTES;
         let mut long = DeliveredText::default();
-        let text = "word ".repeat(SAMPLE_BYTES);
-        long.push(text.as_bytes());
-        assert!((long.tokens().get() - i64::try_from(SAMPLE_BYTES).unwrap_or(0)).abs() < 20);
-        assert!(long.text.len() < SAMPLE_BYTES);
+        " word".repeat(words).as_bytes().chunks(1_000).for_each(|piece| long.push(piece));
+        let off = long.tokens().get() - i64::try_from(words).unwrap_or(0);
+        assert!((0..10).contains(&off), "off by {off}");
+        assert_eq!(long.kept.len(), KEPT_BYTES);
     }
 }
