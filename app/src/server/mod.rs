@@ -1,5 +1,6 @@
 //! The server's side of the console: who is calling, what they may reach, and how a page answers a form.
 
+mod alone;
 mod caller;
 mod fresh;
 mod posting;
@@ -92,13 +93,9 @@ impl Console {
         Self { ledger, settings, assets, throttle: Throttle::default(), fresh_keys: FreshKeys::default() }
     }
 
-    fn render(&self, provide: impl Fn() + Clone + Send + Sync + 'static, request: Request<Body>) -> impl Future<Output = Response> + Send {
+    fn render(&self, request: Request<Body>) -> impl Future<Output = Response> + Send {
         let (context, page) = (self.clone(), self.clone());
-        let provide_all = move || {
-            provide_context(context.clone());
-            provide();
-        };
-        leptos_axum::render_app_async_with_context(provide_all, move || shell(&page.assets))(request)
+        leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), move || shell(&page.assets))(request)
     }
 }
 
@@ -133,6 +130,7 @@ pub fn router(console: &Console) -> Router {
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(console.clone(), visitor::identify))
         .layer(middleware::from_fn(tidy::tidy))
+        .layer(middleware::from_fn(alone::alone))
         .with_state(console.clone())
 }
 
@@ -146,7 +144,7 @@ async fn not_found(State(console): State<Console>, request: Request<Body>) -> Re
     if is_api {
         return (axum::http::StatusCode::NOT_FOUND, "There is nothing at this address.\n").into_response();
     }
-    console.render(|| {}, request).await
+    console.render(request).await
 }
 
 /// The visitor of the request that is being rendered. While routes are listed there is none.

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::TimeDelta;
-use leptos::prelude::provide_context;
+use leptos::prelude::use_context;
 use uuid::Uuid;
 
 use super::{Caller, Console, Visitor, throttle::TooMany};
@@ -32,6 +32,13 @@ pub(crate) struct Posted {
     pub(crate) fresh_key: Option<FreshKey>,
     /// Why nothing was done.
     pub(crate) failure: Option<ConsoleError>,
+}
+
+impl Posted {
+    /// What the request that is being answered has posted. It travels with the request itself, since it may hold a key.
+    pub(crate) fn here() -> Option<Self> {
+        use_context::<Parts>().and_then(|parts| parts.extensions.get().cloned())
+    }
 }
 
 /// A posted form, its sender, and the page it came from.
@@ -191,8 +198,9 @@ impl Posting {
     }
 
     async fn page(self, posted: Posted) -> Response {
-        let request = Request::from_parts(self.parts, HttpBody::empty());
-        self.console.render(move || provide_context(posted.clone()), request).await
+        let mut request = Request::from_parts(self.parts, HttpBody::empty());
+        request.extensions_mut().insert(posted);
+        self.console.render(request).await
     }
 }
 

@@ -1,5 +1,4 @@
 use domain::rates::Rates;
-use leptos::prelude::use_context;
 
 use super::page::{Keys, NewKey};
 use crate::{
@@ -18,7 +17,7 @@ pub(crate) async fn keys(caller: &Caller, query: &str) -> Result<Keys, ConsoleEr
 
 /// What the form of a new key needs, or the key that it just made.
 pub(crate) async fn new_key(caller: &Caller) -> Result<NewKey, ConsoleError> {
-    let fresh_key = use_context::<Posted>().and_then(|posted| posted.fresh_key);
+    let fresh_key = Posted::here().and_then(|posted| posted.fresh_key);
     let form = caller.form();
     caller.member().await?;
     let now = caller.visitor.now;
