@@ -72,8 +72,8 @@ pub struct Document {
     pub failed: bool,
     /// It is an object, whatever is in it.
     pub is_object: bool,
-    /// A choice carries sound, which is output though not text.
-    pub has_audio: bool,
+    /// A choice carries sound or a picture, which is output though not text.
+    pub has_media: bool,
     /// Something that was looked for is larger than a meter keeps.
     pub oversized: bool,
 }
@@ -254,8 +254,8 @@ impl Scanner {
                 self.document.has_choices = Some(true);
                 None
             }
-            [Key::Choices, _, Key::Message, Key::Audio, _] => {
-                self.document.has_audio = true;
+            [Key::Choices, _, Key::Message, Key::Audio | Key::Images, _] => {
+                self.document.has_media = true;
                 None
             }
             [Key::Error] if byte != b'n' => {

@@ -15,12 +15,15 @@ pub(super) enum Key {
     /// What models call the text that they think in, and a refusal: output, though not content.
     OtherText,
     Text,
+    /// Pictures that were made.
+    Images,
     /// A spoken answer, and the words of it.
     Audio,
     Transcript,
     ToolCalls,
+    /// The function of a tool call, or its custom tool.
     Function,
-    /// A function's `name` or `arguments`.
+    /// A function's `name` or `arguments`, a custom tool's `input`.
     FunctionText,
     FinishReason,
 }
@@ -37,11 +40,12 @@ impl Key {
             b"content" => Self::Content,
             b"reasoning" | b"reasoning_content" | b"refusal" | b"thinking" => Self::OtherText,
             b"text" => Self::Text,
+            b"images" => Self::Images,
             b"audio" => Self::Audio,
             b"transcript" => Self::Transcript,
             b"tool_calls" => Self::ToolCalls,
-            b"function" | b"function_call" => Self::Function,
-            b"name" | b"arguments" => Self::FunctionText,
+            b"function" | b"function_call" | b"custom" => Self::Function,
+            b"name" | b"arguments" | b"input" => Self::FunctionText,
             b"finish_reason" => Self::FinishReason,
             _ => Self::Other,
         }

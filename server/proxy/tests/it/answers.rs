@@ -292,12 +292,14 @@ fn relay_unsaid(answer: &Bytes, size: usize) -> (Vec<u8>, Reading) {
 }
 
 #[test]
-fn what_was_said_aloud_was_delivered() {
+fn whatever_the_model_made_was_delivered() {
     let spoken = r#"{"choices":[{"message":{"audio":{"id":"a","data":"AAAA","transcript":"One two three"}}}]}"#;
     let thought = r#"{"choices":[{"message":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"One two three"}]}]}}]}"#;
-    for answer in [spoken, thought] {
+    let used = r#"{"choices":[{"message":{"tool_calls":[{"type":"custom","custom":{"name":"","input":"One two three"}}]}}]}"#;
+    let drawn = r#"{"choices":[{"message":{"images":[{"image_url":{"url":"data:image/png;base64,AAAA"}}]}}]}"#;
+    for (answer, tokens) in [(spoken, 3), (thought, 3), (used, 3), (drawn, 0)] {
         let (_, reading) = relay(Form::Document, &Bytes::new(), [Bytes::from_static(answer.as_bytes())]);
         assert!(!reading.says_nothing());
-        assert_eq!(reading.text.tokens(), Tokens::from_sum(3), "{answer}");
+        assert_eq!(reading.text.tokens(), Tokens::from_sum(tokens), "{answer}");
     }
 }

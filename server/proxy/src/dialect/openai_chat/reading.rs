@@ -27,7 +27,7 @@ pub struct Reading {
     /// What was delivered.
     pub text: DeliveredText,
     /// Something was delivered that is no text.
-    pub has_audio: bool,
+    pub has_media: bool,
 }
 
 /// Token counts, and whether the upstream stands behind all of them.
@@ -46,7 +46,7 @@ impl Reading {
         self.failed |= document.failed;
         self.is_answer |= document.has_choices.is_some();
         self.unreadable |= document.oversized;
-        self.has_audio |= document.has_audio;
+        self.has_media |= document.has_media;
         if self.model.is_none() {
             self.model = document.model.and_then(|json| model_name(&json));
         }
@@ -71,10 +71,10 @@ impl Reading {
         self.reported.is_some_and(|reported| reported.prompt().is_some() && reported.completion().is_some())
     }
 
-    /// Whether there is nothing to bill by: no report, no text and no sound.
+    /// Whether there is nothing to bill by: no report, no text, no sound and no picture.
     #[must_use]
     pub fn says_nothing(&self) -> bool {
-        self.reported.is_none() && self.text.is_empty() && !self.has_audio
+        self.reported.is_none() && self.text.is_empty() && !self.has_media
     }
 
     /// The call's usage: the upstream's, and where it reported none, a tokenizer's count of what was delivered, at most `completion_max`, beside
