@@ -80,8 +80,10 @@ pub struct CatalogModel {
 }
 
 /// Everything that the proxy looks up instead of asking the database.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Catalog {
+    /// What PostgreSQL's clock said when it was read.
+    pub clock: DateTime<Utc>,
     /// By id.
     pub providers: HashMap<ProviderId, Upstream>,
     /// By public name.
@@ -171,6 +173,7 @@ impl Meter {
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Corrupt`] when a stored price means nothing.
     pub async fn catalog(&self, key: &SecretKey, now: DateTime<Utc>) -> Result<Catalog> {
+        let clock = sqlx::query_scalar!(r#"select clock_timestamp() as "clock!""#).fetch_one(&self.pool).await?;
         let providers = stored_providers(&self.pool).await?.into_iter().filter_map(|(provider, sealed)| {
             let opened = sealed.map(|sealed| key.open(&sealed, &provider.name)).transpose();
             let credential = opened
@@ -186,7 +189,7 @@ impl Meter {
             let sale = sale.remove(&model.id).unwrap_or_default();
             (model.name.clone(), CatalogModel { model, sale })
         });
-        Ok(Catalog { providers: providers.collect(), models: models.collect() })
+        Ok(Catalog { clock, providers: providers.collect(), models: models.collect() })
     }
 }
 

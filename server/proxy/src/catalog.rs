@@ -16,12 +16,16 @@ use tokio_util::sync::CancellationToken;
 use crate::upstream::is_private_literal;
 
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// How far this machine's clock may be off PostgreSQL's. Prices take effect, and holds end, by either.
+const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
 
 /// The snapshot.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) models: HashMap<String, Arc<Entry>>,
     read: Instant,
+    /// How far this machine's clock was off at least.
+    skew: TimeDelta,
 }
 
 /// A model, where it is answered and what it costs.
@@ -61,9 +65,10 @@ impl Snapshot {
     /// Reads the catalog, with the prices of calls that arrived up to `arrivals` ago: a call is priced as of its arrival, and its body may have
     /// taken its time.
     pub(crate) async fn load(meter: &Meter, secret: &SecretKey, arrivals: Duration) -> ledger::Result<Self> {
-        let read = Instant::now();
-        let since = Utc::now() - TimeDelta::from_std(arrivals).unwrap_or_default();
+        let (read, asked) = (Instant::now(), Utc::now());
+        let since = asked - TimeDelta::from_std(arrivals).unwrap_or_default();
         let catalog = meter.catalog(secret, since).await?;
+        let skew = skew(asked, catalog.clock, Utc::now());
         let targets: HashMap<ProviderId, Option<Arc<Target>>> =
             catalog.providers.into_iter().map(|(id, upstream)| (id, usable(&upstream.provider, upstream.credential.as_deref()))).collect();
         let models = catalog.models.into_iter().map(|(name, found)| {
@@ -71,13 +76,18 @@ impl Snapshot {
             let sale = found.sale.into_iter().map(Arc::new).collect();
             (name, Arc::new(Entry { model: found.model, target, sale }))
         });
-        Ok(Self { models: models.collect(), read })
+        Ok(Self { models: models.collect(), read, skew })
     }
 
-    /// Whether it may lack a price that is in force.
-    pub(crate) fn is_stale(&self) -> bool {
-        TimeDelta::from_std(self.read.elapsed()).map_or(true, |age| age > NewPrice::LEAD_MIN)
+    /// Whether calls can be priced by it: not when it may lack a price that is in force, nor when that depends on whose clock is asked.
+    pub(crate) fn is_current(&self) -> bool {
+        TimeDelta::from_std(self.read.elapsed()).is_ok_and(|age| age <= NewPrice::LEAD_MIN) && self.skew <= SKEW_MAX
     }
+}
+
+/// How far apart two clocks are at least, when one of them was read between two readings of the other.
+fn skew(asked: DateTime<Utc>, theirs: DateTime<Utc>, answered: DateTime<Utc>) -> TimeDelta {
+    (asked - theirs).max(theirs - answered).max(TimeDelta::zero())
 }
 
 /// Keeps the snapshot new until it is told to stop. While the ledger is away the last one stays, until it is stale.
@@ -98,6 +108,9 @@ pub(crate) async fn refresh(
         }
         match Snapshot::load(&meter, &secret, arrivals).await {
             Ok(loaded) => {
+                if loaded.skew > SKEW_MAX {
+                    tracing::error!(skew = %loaded.skew, "this machine's clock is not PostgreSQL's; calls are refused until it is");
+                }
                 snapshot.store(Arc::new(loaded));
                 away = false;
             }
@@ -149,4 +162,17 @@ fn bearer(credential: &str) -> Result<HeaderValue, &'static str> {
         HeaderValue::try_from(format!("Bearer {credential}")).map_err(|_| "its credential holds characters that fit into no header")?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_off_only_as_far_as_the_wait_for_the_other_does_not_explain() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        for (theirs, off) in [(10, 0), (13, 0), (15, 0), (18, 3), (7, 3)] {
+            assert_eq!(skew(at(10), at(theirs), at(15)), TimeDelta::seconds(off), "at {theirs}");
+        }
+    }
 }

@@ -68,7 +68,7 @@ type Found = (Arc<Entry>, Arc<Target>, Arc<domain::catalog::PriceVersion>);
 
 fn find(catalog: &Snapshot, model: &str, at: DateTime<Utc>) -> Result<Found, Refusal> {
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
-    if catalog.is_stale() {
+    if !catalog.is_current() {
         return Err(Refusal::unavailable());
     }
     let entry = catalog.models.get(model).ok_or_else(|| Refusal::model_not_found(model))?;
