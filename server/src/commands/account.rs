@@ -102,14 +102,23 @@ async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result
     let now = Utc::now();
     let journal_id = JournalId::new(now, rand::random());
     let idempotency_key = args.idempotency_key.clone().unwrap_or_else(|| journal_id.to_string());
-    let (account, posted, balance) = with_ledger(config, async |ledger| {
+    let mut asked = false;
+    let credited = with_ledger(config, async |ledger| {
         let account = find(ledger, &args.account).await?;
+        asked = true;
         let money = MoneyIn { journal_id, amount: args.amount, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR, now };
         let posted = ledger.system().operator().credit(account.id, money).await?;
         let balance = ledger.system().account(account.id).balance(now).await?;
         Ok((account, posted, balance))
     })
-    .await?;
+    .await;
+    let (account, posted, balance) = credited.map_err(|error| match error.downcast_ref() {
+        // A commit whose answer was lost may have been one.
+        None | Some(ledger::Error::Unavailable(_)) if asked => error.context(format!(
+            "it is not known whether the balance was changed: run this again with --idempotency-key {idempotency_key}, which changes it only once"
+        )),
+        _ => error,
+    })?;
     let value = json!({
         "account": account.id, "amount": args.amount, "journal_id": posted.journal_id, "replayed": posted.replayed, "balance": balance.balance,
     });
