@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use ledger::{Intent, KeyEntry, SettledCall};
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
     client::{Client, RelayedBody, relayed_body},
     dialect::openai_chat::request::ChatRequest,
     reply::Refusal,
+    request_body::RequestBody,
     settle::{Answer, End},
     splice::splice,
     tap::{Form, Tap},
@@ -88,6 +89,14 @@ enum Unleased {
     Late,
 }
 
+/// Why an upstream did not answer.
+enum Unanswered {
+    /// It did nothing that costs. The client hears why.
+    Failed(Refusal),
+    /// It has the request and may be working on it, but the client has left and nobody waits any longer.
+    Abandoned,
+}
+
 /// What is known when an answer has been read.
 struct Outcome {
     answer: Answer,
@@ -126,10 +135,8 @@ impl Call {
                 self.fail(&shared, bound, Some(response.status()), reply, Refusal::bad_gateway(problem)).await;
             }
             Ok(response) => self.relay(&shared, bound, response, reply).await,
-            Err(Some(refusal)) => self.fail(&shared, bound, None, reply, refusal).await,
-            Err(None) => {
-                self.settle(&shared, bound, Answer::none(End::Cancelled, true), None).await;
-            }
+            Err(Unanswered::Failed(refusal)) => self.fail(&shared, bound, None, reply, refusal).await,
+            Err(Unanswered::Abandoned) => self.settle(&shared, bound, Answer::none(End::Cancelled, true), None).await,
         }
     }
 
@@ -180,16 +187,21 @@ impl Call {
         while let Err(error) = shared.meter.release(self.key.account_id, self.id).await {
             tracing::warn!(%error, call = %self.id, "a hold could not be given back; trying again");
             tokio::select! {
-                () = shared.stop.cancelled() => return,
+                () = shared.stop.cancelled() => {
+                    tracing::error!(call = %self.id, "its hold was not given back; the next start will charge it as interrupted");
+                    return;
+                }
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(RELEASE_AGAIN_LAST),
             }
         }
     }
 
-    /// Sends the request on. `Err(None)` when the client has left and the upstream was released.
-    async fn forward(&self, shared: &Shared, bound: Bound, reply: &mut Reply) -> Result<Response<UpstreamBody>, Option<Refusal>> {
+    /// Sends the request on.
+    async fn forward(&self, shared: &Shared, bound: Bound, reply: &mut Reply) -> Result<Response<UpstreamBody>, Unanswered> {
         let edits = self.request.edits(&self.entry.model, self.target.usage_mode, bound.cap);
-        let sending = shared.upstreams.chat(&self.target, &self.headers, splice(&self.body, edits));
+        let (body, taken) = RequestBody::new(splice(&self.body, edits));
+        let sending = shared.upstreams.chat(&self.target, &self.headers, body);
+        let give_up = |refusal| if taken.is_set() { Unanswered::Abandoned } else { Unanswered::Failed(refusal) };
         let mut sending = std::pin::pin!(timeout(shared.settings.upstream_first_byte_timeout, sending));
         let mut client_is_here = true;
         loop {
@@ -197,9 +209,9 @@ impl Call {
                 answered = &mut sending => answered,
                 () = reply.closed(), if client_is_here => {
                     client_is_here = false;
-                    if self.drains(false) { continue } else { return Err(None) }
+                    if self.drains(false) { continue } else { return Err(give_up(Refusal::unreachable_upstream())) }
                 }
-                () = shared.stop.cancelled() => return Err(Some(Refusal::stopping())),
+                () = shared.stop.cancelled() => return Err(Unanswered::Failed(Refusal::stopping())),
             };
             return match answered {
                 Ok(Ok(response)) => Ok(response),
@@ -207,9 +219,10 @@ impl Call {
                     tracing::warn!(error = %causes(&error), call = %self.id, provider = self.entry.model.provider, "the upstream could not be reached");
                     let is_unseen = error.is_connect();
                     let broke_off = "The model's upstream broke off before it answered.";
-                    Err(Some(if is_unseen { Refusal::unreachable_upstream() } else { Refusal::bad_gateway(broke_off) }))
+                    Err(Unanswered::Failed(if is_unseen { Refusal::unreachable_upstream() } else { Refusal::bad_gateway(broke_off) }))
                 }
-                Err(_) => Err(Some(Refusal::gateway_timeout())),
+                Err(_) if client_is_here => Err(Unanswered::Failed(Refusal::gateway_timeout())),
+                Err(_) => Err(give_up(Refusal::gateway_timeout())),
             };
         }
     }
@@ -262,7 +275,8 @@ impl Call {
         }
     }
 
-    /// Reads the upstream's body to its end, or to where it is given up.
+    /// Reads the upstream's body to its end, or to where it is given up: within `call_timeout`, and `drain_timeout` more once the client
+    /// is gone. A reader so slow that it would take longer counts as gone, since a call that outlived its hold would be settled as a dead one.
     async fn read(&self, shared: &Shared, status: StatusCode, mut tap: Tap, mut upstream: UpstreamBody, client: &mut Client) -> Outcome {
         let settings = &shared.settings;
         let mut deadline = Instant::now() + settings.call_timeout;
@@ -276,8 +290,10 @@ impl Call {
                 if !self.drains(tap.reading().finished) {
                     break End::Cancelled;
                 }
-                deadline = deadline.min(Instant::now() + settings.drain_timeout);
+                deadline = Instant::now() + settings.drain_timeout;
             }
+            // Whoever leaves and is not waited for any longer has not been let down by the upstream.
+            let given_up = if client_left { End::Cancelled } else { End::Broken };
             let idle = if tap.is_at_end() { END_GRACE } else { settings.idle_timeout };
             let frame = tokio::select! {
                 biased;
@@ -286,7 +302,9 @@ impl Call {
                     client.forget();
                     continue;
                 }
-                frame = timeout_at(deadline.min(Instant::now() + idle), upstream.frame()) => frame,
+                // Before the next frame: an upstream that always has one must not keep the call alive.
+                () = sleep_until(deadline) => break if tap.is_at_end() { End::Complete } else { given_up },
+                frame = timeout(idle, upstream.frame()) => frame,
             };
             match frame {
                 Ok(Some(Ok(frame))) => {
@@ -294,11 +312,14 @@ impl Call {
                     first_byte.get_or_insert_with(|| self.started.elapsed());
                     drained += if client_left { piece.len() } else { 0 };
                     tap.push(piece, &mut out);
-                    client.send(out.drain(..)).await;
+                    if timeout_at(deadline, client.send(out.drain(..))).await.is_err() {
+                        client.forget();
+                    }
                 }
                 Ok(None) => break End::Complete,
                 Ok(Some(Err(_))) | Err(_) if tap.is_at_end() => break End::Complete,
-                Ok(Some(Err(_))) | Err(_) => break End::Broken,
+                Ok(Some(Err(_))) => break End::Broken,
+                Err(_) => break given_up,
             }
             if drained > settings.drain_bytes_max {
                 break End::Cancelled;

@@ -17,6 +17,7 @@ pub mod estimate;
 mod json;
 mod poster;
 mod reply;
+mod request_body;
 pub mod scan;
 mod serve;
 mod settings;

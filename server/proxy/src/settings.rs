@@ -27,7 +27,7 @@ pub struct Settings {
     pub upstream_first_byte_timeout: Duration,
     /// How long an upstream, or a client that reads a stream, may do nothing.
     pub idle_timeout: Duration,
-    /// How long a call may take in all.
+    /// How long an answer may take in all, from its headers, while its client reads it.
     pub call_timeout: Duration,
     /// What is read of an answer after its client has left.
     pub drain_bytes_max: usize,
@@ -70,6 +70,7 @@ impl Settings {
     #[must_use]
     pub fn longest_call(&self) -> Duration {
         const POSTING_MARGIN: Duration = Duration::from_secs(600);
-        self.upstream_first_byte_timeout + self.call_timeout + self.drain_timeout + POSTING_MARGIN
+        let before_forwarding = self.body_timeout + 2 * self.lease_timeout;
+        before_forwarding + self.upstream_first_byte_timeout + self.call_timeout + self.drain_timeout + POSTING_MARGIN
     }
 }

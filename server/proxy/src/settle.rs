@@ -15,9 +15,9 @@ use crate::dialect::openai_chat::reading::{Counted, Reading};
 pub(crate) enum End {
     /// The upstream said that this is all.
     Complete,
-    /// The connection broke, or the upstream did nothing for too long.
+    /// The connection broke, or the upstream took too long for a client that waits.
     Broken,
-    /// The client has left, and this upstream is released when that happens.
+    /// The client has left, and no more of the answer is waited for.
     Cancelled,
     /// The proxy must stop.
     Stopped,

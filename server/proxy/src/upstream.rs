@@ -9,9 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -27,15 +25,15 @@ use hyper_util::{
 use tower::Service;
 use tower_http::decompression::{Decompression, DecompressionBody};
 
-use crate::catalog::Target;
+use crate::{catalog::Target, request_body::RequestBody};
 
 /// Some upstreams compress although they are asked not to; then what the client gets is what was compressed.
-type Pool = Decompression<Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>>;
+type Pool = Decompression<Client<HttpsConnector<HttpConnector<Resolver>>, RequestBody>>;
 
 /// An answer's body.
 pub(crate) type UpstreamBody = DecompressionBody<Incoming>;
 
-/// Shorter than the idle time-outs of common servers (nginx: 75 s, Node: 5 s behind its balancers), so that few connections die in our hands.
+/// Shorter than the idle time-outs of common servers and balancers (nginx: 75 s, AWS: 60 s), so that few connections die in our hands.
 const POOLED_IDLE: Duration = Duration::from_secs(20);
 
 /// Connections to upstreams.
@@ -59,9 +57,9 @@ impl Upstreams {
         &self,
         target: &Target,
         client_headers: &HeaderMap,
-        body: Bytes,
+        body: RequestBody,
     ) -> Result<Response<UpstreamBody>, ClientError> {
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.chat_completions.clone();
         *request.headers_mut() = request_headers(client_headers, target.authorization.as_ref());
@@ -130,7 +128,7 @@ const NOT_DOWNSTREAM: [HeaderName; 5] = [
 
 fn request_headers(client: &HeaderMap, authorization: Option<&HeaderValue>) -> HeaderMap {
     let mut headers = passed_on(client, &NOT_UPSTREAM);
-    // Usage cannot be read from what is compressed.
+    // What an upstream compresses all the same has to be unpacked to be metered, and costs both sides time.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(authorization) = authorization {
         headers.insert(header::AUTHORIZATION, authorization.clone());

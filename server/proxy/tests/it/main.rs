@@ -3,6 +3,7 @@
 
 mod account;
 mod answers;
+mod bounds;
 mod calls;
 mod refusals;
 mod upstream;

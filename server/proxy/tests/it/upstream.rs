@@ -105,13 +105,23 @@ fn events(shared: Arc<Shared>, script: &str, include_usage: bool, usage: &Value)
     if script == "stays open" {
         events.push("\n".to_owned());
     }
+    if script == "long" {
+        let words = events[..WORDS.len()].to_vec();
+        events.splice(..0, std::iter::repeat_n(words, 200).flatten());
+    }
     let waits_before = match script {
+        "silent" => 0,
         "gate" | "break" => 3,
         "stays open" => events.len() - 1,
         _ => usize::MAX,
     };
     let breaks = script == "break";
-    let events = stream::iter(events.into_iter().enumerate()).then(move |(index, event)| {
+    let rounds = if script == "endless" { usize::MAX } else { 1 };
+    if rounds > 1 {
+        events.truncate(WORDS.len());
+    }
+    let events = std::iter::repeat_n(events, rounds).flatten();
+    let events = stream::iter(events.enumerate()).then(move |(index, event)| {
         let shared = Arc::clone(&shared);
         async move {
             if index == waits_before {

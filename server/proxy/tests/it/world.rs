@@ -65,14 +65,19 @@ impl World {
 
     /// With no credit, and a model that costs nothing.
     pub(crate) async fn free(pool: &PgPool) -> Self {
-        Self::priced(pool, "0", Policy::default(), Rates::plain(Amount::ZERO, Amount::ZERO)).await
+        Self::build(pool, "0", Policy::default(), Rates::plain(Amount::ZERO, Amount::ZERO), settings()).await
     }
 
     pub(crate) async fn with(pool: &PgPool, credit: &str, policy: Policy) -> Self {
-        Self::priced(pool, credit, policy, rates()).await
+        Self::build(pool, credit, policy, rates(), settings()).await
     }
 
-    async fn priced(pool: &PgPool, credit: &str, policy: Policy, rates: Rates) -> Self {
+    /// With credit, and bounds of its own.
+    pub(crate) async fn bounded(pool: &PgPool, policy: Policy, settings: Settings) -> Self {
+        Self::build(pool, "1", policy, rates(), settings).await
+    }
+
+    async fn build(pool: &PgPool, credit: &str, policy: Policy, rates: Rates, settings: Settings) -> Self {
         let ledger = Ledger::with_options((*pool.connect_options()).clone(), 20);
         let now = Utc::now();
         ledger.system().make_partitions(now).await.unwrap();
@@ -80,8 +85,15 @@ impl World {
         let secret = SecretKey::from_bytes([7; 32]);
         add_catalog(&ledger, &upstream.base_url, &secret, policy, rates, now).await;
         let (account, key, key_id) = add_customer(&ledger, credit, now).await;
-        let proxy = Proxy::start(ledger.clone(), secret, settings()).await.unwrap();
+        let proxy = Proxy::start(ledger.clone(), secret, settings).await.unwrap();
         Self { ledger, upstream, proxy, account, key, key_id, now }
+    }
+
+    /// Moves the provider to another address, for a proxy that is started anew.
+    pub(crate) async fn move_provider(&mut self, base_url: &str) {
+        self.ledger.system().set_provider_url("loopback", base_url).await.unwrap();
+        let proxy = Proxy::start(self.ledger.clone(), SecretKey::from_bytes([7; 32]), settings()).await.unwrap();
+        std::mem::replace(&mut self.proxy, proxy).stop().await;
     }
 
     pub(crate) fn router(&self) -> Router {

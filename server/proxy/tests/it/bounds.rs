@@ -1,0 +1,135 @@
+//! Nothing keeps a call alive beyond its bounds, and whoever leaves before them pays what is owed.
+
+use std::time::Duration;
+
+use domain::{
+    call::{CallDetail, Outcome, UsageSource},
+    catalog::DisconnectPolicy,
+    id::CallId,
+    money::Amount,
+    tokens::Tokens,
+};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use proxy::Settings;
+use sqlx::PgPool;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::{interval, timeout},
+};
+
+use crate::{
+    upstream::COMPLETION_TOKENS,
+    world::{Policy, World, amount, call_id, chat, settings},
+};
+
+/// A bound that a test waits for.
+const SHORT: Duration = Duration::from_millis(200);
+/// What must have happened by then has not.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Asks until there is an answer.
+async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        let mut ticks = interval(Duration::from_millis(10));
+        loop {
+            ticks.tick().await;
+            if let Some(found) = ask().await {
+                return found;
+            }
+        }
+    };
+    timeout(DEADLINE, asking).await.expect("it happens before the deadline")
+}
+
+async fn settled(world: &World, call: CallId) -> CallDetail {
+    eventually(async || world.ledger.meter().generation(world.account, call).await.ok()).await
+}
+
+fn tokens(count: i64) -> Option<Tokens> {
+    Some(Tokens::from_sum(count))
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_upstream_that_always_has_more_does_not_keep_a_call_alive(pool: PgPool) {
+    let bounds = Settings { call_timeout: SHORT, drain_timeout: SHORT, ..settings() };
+    let world = World::bounded(&pool, Policy::default(), bounds).await;
+    let response = world.post(chat("endless", r#","stream":true"#)).await;
+    let id = call_id(&response);
+    let mut body = response.into_body();
+    // Slower than the upstream, so that there is always more to read.
+    let mut ticks = interval(Duration::from_millis(5));
+    let reading = async {
+        while body.frame().await.expect("not as if it were whole").is_ok() {
+            ticks.tick().await;
+        }
+    };
+    timeout(DEADLINE, reading).await.expect("it is broken off");
+    let call = settled(&world, id).await;
+    assert_eq!(call.row.source, UsageSource::Estimated);
+    assert!(call.row.usage.completion_tokens > tokens(0));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_reader_that_outlives_its_call_pays_for_what_the_upstream_counted(pool: PgPool) {
+    let world = World::bounded(&pool, Policy::default(), Settings { call_timeout: SHORT, ..settings() }).await;
+    let response = world.post(chat("long", r#","stream":true"#)).await;
+    let id = call_id(&response);
+    let unread = response.into_body(); // held, and not read
+    let call = settled(&world, id).await;
+    assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Upstream));
+    assert_eq!(call.row.usage.completion_tokens, tokens(COMPLETION_TOKENS));
+    assert!(unread.collect().await.is_err());
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn whoever_leaves_before_the_first_word_pays_for_the_prompt(pool: PgPool) {
+    let world = World::bounded(&pool, Policy::default(), Settings { drain_timeout: SHORT, ..settings() }).await;
+    let response = world.post(chat("silent", r#","stream":true"#)).await;
+    let id = call_id(&response);
+    drop(response);
+    let call = settled(&world, id).await;
+    assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Estimated));
+    assert_eq!(call.row.usage.completion_tokens, tokens(0));
+    assert!(call.row.amount > Amount::ZERO);
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_upstream_that_never_answers_costs_only_whoever_did_not_wait(pool: PgPool) {
+    let bounds = Settings { upstream_first_byte_timeout: Duration::from_secs(1), ..settings() };
+    let world = World::bounded(&pool, Policy::default(), bounds).await;
+    assert_eq!(world.post(chat("hold", "")).await.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(world.balance().await, amount("1"));
+
+    let forwarded = eventually(async || (world.upstream.received().len() == 2).then_some(()));
+    tokio::select! {
+        _ = world.post(chat("hold", "")) => panic!("nothing is answered"),
+        () = forwarded => {} // and the client leaves
+    }
+    eventually(async || (world.ledger.meter().balance(world.account, world.now).await.unwrap().balance < amount("1")).then_some(())).await;
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn whoever_leaves_an_upstream_that_could_not_be_reached_pays_nothing(pool: PgPool) {
+    let policy = Policy { on_disconnect: DisconnectPolicy::Cancel, ..Policy::default() };
+    let mut world = World::with(&pool, "1", policy).await;
+    // Its queue is full, so that connecting takes for ever.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(connected) = timeout(SHORT, TcpStream::connect(address)).await {
+        queued.push(connected.unwrap());
+    }
+    world.move_provider(&format!("http://{address}/v1")).await;
+
+    assert!(timeout(SHORT, world.post(chat("hello", ""))).await.is_err(), "the client leaves before anything is answered");
+    let (account, ledger) = (world.account, world.stop().await);
+    let balance = ledger.meter().balance(account, chrono::Utc::now()).await.unwrap();
+    assert_eq!((balance.balance, balance.reserved), (amount("1"), Amount::ZERO));
+}
