@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing to build and run Farebox; with "tests" as its argument, what the tests need as well.
-# What only a person can install is named first, all of it at once and with the commands to get it; then nothing is installed.
+# What only a person can install is named first, all of it at once and with how to get it; then nothing is installed.
 # Each step first looks whether its work is done, so that running this again costs next to nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: with-postgres.sh CMD…
 # Runs CMD with DATABASE_URL set to a fresh PostgreSQL of its own, which is gone afterwards.
-# TEST_DATABASE_URL, where it is set, names a server to use instead; its role must be allowed to create databases.
+# TEST_DATABASE_URL, where it is set, names a server to use instead; its role must be allowed to create databases and roles.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

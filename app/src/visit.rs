@@ -31,7 +31,7 @@ impl Visit {
         self.role().is_some_and(|role| role >= Role::Member)
     }
 
-    /// Where this visitor belongs: their usage, the prices they set, or the prices anyone may see.
+    /// Where this visitor belongs: their usage, the customers they look after, or the prices anyone may see.
     #[must_use]
     pub fn home(&self) -> &'static str {
         match &self.person {

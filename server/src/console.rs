@@ -16,7 +16,7 @@ use tower_http::{
     set_header::SetResponseHeaderLayer,
 };
 
-use crate::{embedded, session};
+use crate::{assets, session};
 
 /// No form of the console is larger.
 const BODY_MAX: usize = 64 * 1024;
@@ -34,7 +34,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 /// The console. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: sign-in attempts are counted per address.
 pub(crate) fn router(ledger: Ledger, settings: ConsoleSettings) -> Router {
     let is_https = settings.console_url.starts_with("https:");
-    let (files, assets) = embedded::files();
+    let (files, assets) = assets::files();
     let csrf = csrf(&settings.console_url);
     let sessions = session::layer(ledger.clone(), is_https);
     let probes = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(ledger.clone());

@@ -1,12 +1,12 @@
 //! The farebox binary: parse, give up root, dispatch.
 
+mod assets;
 mod cli;
 mod commands;
 mod config;
 mod console;
 mod database;
 mod demo;
-mod embedded;
 mod files;
 mod jobs;
 mod postgres;

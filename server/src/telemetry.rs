@@ -1,4 +1,4 @@
-//! Logs go to stderr, so that stdout holds nothing but what was asked for.
+//! Logs go to stderr: stdout is for what a person or a script asked for.
 
 use std::io::IsTerminal;
 

@@ -27,7 +27,8 @@ pub enum UsageMode {
 pub enum DisconnectPolicy {
     /// Read on to the upstream's usage and bill that.
     Drain,
-    /// Hang up on the upstream too, and bill an estimate of what was delivered.
+    /// Hang up on the upstream too, and bill an estimate of what was delivered: unless the answer is finished but for its usage, or the model reasons
+    /// unseen ([`OutputCapField::MaxCompletionTokens`]).
     Cancel,
 }
 

@@ -22,7 +22,7 @@ pub struct FilterError {
     pub problem: String,
 }
 
-/// Which calls: shared by the usage page, the call log and their exports.
+/// Which calls: shared by the usage page and the call log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallFilter {
     /// When they were admitted.

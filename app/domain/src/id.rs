@@ -65,8 +65,6 @@ ids! {
     PriceId;
     /// A pool of credit of one account.
     GrantId;
-    /// A reservation of credit for running calls.
-    LeaseId;
     /// A balanced posting in the books.
     JournalId;
     /// One call; its time is when the call was admitted.

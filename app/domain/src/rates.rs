@@ -156,12 +156,6 @@ impl Rates {
         std::iter::once(&self.base).chain(reachable).map(|rates| rates.dearest(prompt)).max().unwrap_or_default()
     }
 
-    /// Whether every rate and the fee are an explicit zero: such a call needs no credit.
-    #[must_use]
-    pub fn is_free(&self) -> bool {
-        self.amounts().all(Amount::is_zero)
-    }
-
     /// Checks what a person typed or a file brought.
     ///
     /// # Errors

@@ -155,14 +155,6 @@ impl System {
         .await?;
         if inserted.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
     }
-
-    /// Every model, by name.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn models(&self) -> Result<Vec<Model>> {
-        models(&self.pool).await
-    }
 }
 
 impl Meter {

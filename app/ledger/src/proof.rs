@@ -19,7 +19,7 @@ use crate::{
 /// What was checked, and what does not hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Proof {
-    /// Every claim, with the number of rows that disagree.
+    /// Every claim, with the number of rows that disagree, counted up to [`FAULTS_MAX`].
     pub checks: Vec<Check>,
     /// Every row that disagrees; at most a hundred per claim.
     pub faults: Vec<Fault>,

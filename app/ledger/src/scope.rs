@@ -1,6 +1,7 @@
 //! Authority as a value: whoever holds one of these has proved the right to it.
 //!
-//! The fields are private and the constructors check. A query that takes a bare account id from a request cannot be written by accident.
+//! Outside this crate none can be made but by asking the ledger: for a person it checks their role; [`System`] and [`Meter`] are for the process itself,
+//! which proves who calls by other means. A customer's query that takes a bare account id from a request cannot be written by accident.
 
 use std::ops::Deref;
 
@@ -58,14 +59,6 @@ impl Deref for AccountOwner {
 
     fn deref(&self) -> &AccountMember {
         &self.0
-    }
-}
-
-impl AccountReader {
-    /// The account that is seen.
-    #[must_use]
-    pub const fn account_id(&self) -> AccountId {
-        self.account
     }
 }
 

@@ -193,9 +193,7 @@ impl CallRecord {
     }
 }
 
-/// A row of `calls` as text, or whatever stands in its place, from the columns as Postgres writes them.
-///
-/// Reading through `to_jsonb` keeps the column list in one place, [`CallRecord`].
+/// A row of `calls` from what PostgreSQL's `to_jsonb` makes of it, so that the column list is in one place, [`CallRecord`].
 pub(crate) fn from_json(row: serde_json::Value) -> Result<CallRecord> {
     serde_json::from_value(row).map_err(|error| Error::Corrupt(format!("calls: {error}")))
 }

@@ -94,7 +94,7 @@ pub(crate) fn grouped(count: i64) -> String {
     signed(i128::from(count), thousands(u128::from(count.unsigned_abs())))
 }
 
-/// A count in at most four characters and a unit: `999`, `12.3K`, `1.2M`.
+/// A count to one decimal of its unit: `999`, `12.3K`, `1.2M`.
 pub(crate) fn compact(count: i64) -> String {
     let magnitude = count.unsigned_abs();
     let units: [(u64, &str); 4] = [(1_000, "K"), (1_000_000, "M"), (1_000_000_000, "B"), (1_000_000_000_000, "T")];

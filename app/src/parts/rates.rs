@@ -14,7 +14,7 @@ pub(crate) fn rate(per_1k: Amount) -> AnyView {
     view! { <span class="rate">{money::exact(per_1k)}</span><span class="rate-million">{format!("{} per 1M", money::per_million(per_1k))}</span> }.into_any()
 }
 
-/// Everything but the two plain rates, one line each: `Prompt tokens, read from cache: $0.075 per 1M`.
+/// Everything but the two plain rates, one line each: `Prompt tokens, read from cache: $0.000075 per 1K ($0.075 per 1M)`.
 pub(crate) fn others(rates: &Rates) -> Vec<String> {
     let per_call = (!rates.per_call.is_zero()).then(|| format!("Fee per call: {}", money::exact(rates.per_call)));
     let tiers = rates.tiers.iter().flat_map(|tier| {

@@ -55,7 +55,7 @@ pub(crate) fn step_short(start: DateTime<Utc>, step: Step) -> String {
     }
 }
 
-/// `1 – 23 Nov 2026`: the first and the last day inside.
+/// `1 Nov 2026 – 23 Nov 2026`: the first and the last day inside.
 pub(crate) fn days(range: Range) -> String {
     let last = range.to - chrono::TimeDelta::milliseconds(1);
     if range.from.date_naive() == last.date_naive() { day(last) } else { format!("{} – {}", day(range.from), day(last)) }

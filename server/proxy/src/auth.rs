@@ -10,7 +10,7 @@ use moka::sync::Cache;
 
 use crate::reply::Refusal;
 
-/// How long a key is taken to be what it was. Only a fast way to say no: the lease looks again.
+/// How long a key is taken to be what it was. Only a fast way to say no: the lease of a call that costs looks again.
 const REMEMBERED: Duration = Duration::from_secs(1);
 const KEYS_MAX: u64 = 100_000;
 

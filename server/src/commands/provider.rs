@@ -68,7 +68,7 @@ enum Usage {
 enum OnDisconnect {
     /// Read on to the upstream's usage and bill that
     Drain,
-    /// Hang up as well, and bill an estimate of what was delivered
+    /// Hang up as well, and bill an estimate of what was delivered; models with `--output-cap-field max_completion_tokens` reason unseen, and are read on
     Cancel,
 }
 

@@ -1,4 +1,4 @@
-//! The form's fields, named once for the page that shows them and the server that reads them.
+//! The form's fields: what they are called, and what a version of a price holds there.
 
 use domain::{catalog::PriceKind, money::Amount, rates::Rates};
 
