@@ -16,14 +16,17 @@ pub(crate) fn page(page: Page) -> AnyView {
     let address = own_address(page);
     let answer = Resource::from(ArcResource::<_, PostcardCodec>::new_with_options(move || address.get(), pages::read, false));
     let asking = RwSignal::new(false);
-    let title = RwSignal::new(page.title());
+    // Counted, not in the page's arena: on the server it is read after the thread may have turned to another request's.
+    let title = ArcRwSignal::new(page.title());
+    let its_title = title.clone();
     let location = use_location();
     let content = move || {
         let here = untrack(|| tabs::address(&location.pathname.get(), &location.search.get()));
+        let title = title.clone();
         Suspend::new(async move {
             let answer = answer.await;
-            // A failure has a name of its own. The page may have been left meanwhile.
-            let _ = title.try_set(answer.as_ref().map_or_else(ConsoleError::title, |_| page.title()));
+            // A failure has a name of its own.
+            title.set(answer.as_ref().map_or_else(ConsoleError::title, |_| page.title()));
             answer.map_or_else(|error| failure(&error, page, here), Content::view)
         })
     };
@@ -33,7 +36,7 @@ pub(crate) fn page(page: Page) -> AnyView {
     #[cfg(not(feature = "ssr"))]
     let transition = view! { <Transition set_pending=asking>{content}</Transition> };
     view! {
-        <Title text=move || title.get()/>
+        <Title text=move || its_title.get()/>
         <div class="page" class:is-asking=asking aria-busy=move || asking.get().then_some("true")>{transition}</div>
     }
     .into_any()

@@ -15,6 +15,7 @@ use axum::{
     Router,
     body::Body,
     extract::{FromRef, Request, State},
+    http::StatusCode,
     middleware,
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
@@ -33,7 +34,7 @@ pub(crate) use self::{
     query::{JOURNAL_PAGE, filter_or_default, journal_cursor, journal_done, parameter},
     visitor::Visitor,
 };
-use crate::{pages, routes::App, shell::shell, visit::Visit};
+use crate::{error::ConsoleError, pages, routes::App, shell::shell, visit::Visit};
 
 /// What the operator of this console configured.
 #[derive(Debug, Clone)]
@@ -48,6 +49,13 @@ pub struct Settings {
     pub signup_open: bool,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Settings {
+    /// What clients are pointed at.
+    pub(crate) fn base_url(&self) -> String {
+        format!("{}/v1", self.proxy_url)
+    }
 }
 
 /// Who can sign in to a demonstration; its sign-in page says so.
@@ -128,6 +136,7 @@ pub fn router(console: &Console) -> Router {
         .route("/admin/pricing", post(pages::admin_pricing::post::publish))
         .route("/admin/customers/{id}", post(pages::admin_customers::post::credit))
         .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(console.clone(), visitor::identify))
         .layer(middleware::from_fn(tidy::tidy))
         .layer(middleware::from_fn(alone::alone))
@@ -140,11 +149,24 @@ async fn home(visitor: Visitor) -> Redirect {
 }
 
 async fn not_found(State(console): State<Console>, request: Request<Body>) -> Response {
-    let is_api = request.uri().path().starts_with("/api/");
-    if is_api {
-        return (axum::http::StatusCode::NOT_FOUND, "There is nothing at this address.\n").into_response();
+    if is_api(&request) {
+        return (StatusCode::NOT_FOUND, "There is nothing at this address.\n").into_response();
     }
     console.render(request).await
+}
+
+/// An address that takes no form, or only forms: it was typed, or comes from elsewhere.
+async fn not_allowed(State(console): State<Console>, mut request: Request<Body>) -> Response {
+    let failure = Some(ConsoleError::Invalid("There is no page to be had in this way. Start from one of the pages above.".to_owned()));
+    request.extensions_mut().insert(Posted { failure, ..Posted::default() });
+    let mut response = console.render(request).await;
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// Whether a server function is asked for.
+fn is_api(request: &Request) -> bool {
+    request.uri().path().starts_with("/api/")
 }
 
 /// The visitor of the request that is being rendered. While routes are listed there is none.
