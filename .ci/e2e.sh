@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../end2end"
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/e2e.XXXXXX")
 export TMPDIR
 cleanup() { rm -rf "$TMPDIR"; }
-chmod 755 "$TMPDIR" # started as root, farebox becomes another user, who must be able to enter here
+chmod 1777 "$TMPDIR" # started as root, farebox becomes another user, who needs temporary files as well
 
 run node_modules/.bin/tsc --noEmit
 run node_modules/.bin/playwright test "$@"

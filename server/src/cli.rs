@@ -9,10 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
-use crate::{
-    commands::{account, admin, config, key, model, price, provider, user},
-    config::default_data_dir,
-};
+use crate::commands::{account, admin, config, key, model, price, provider, user};
 
 /// Usage metering, billing console and proxy for LLM APIs.
 #[derive(Debug, Parser)]
@@ -54,6 +51,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it looks after a demonstration.
+    pub(crate) fn is_demo(&self) -> bool {
+        matches!(self, Self::Serve(args) if args.demo)
+    }
+
     /// The file that says when everything answers.
     pub(crate) fn ready_file(&self) -> Option<&Path> {
         match self {
@@ -67,9 +69,10 @@ impl Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where things are")]
 pub(crate) struct PlaceArgs {
-    /// Folder for the embedded database and the secret key
-    #[arg(long, env = "FAREBOX_DATA_DIR", global = true, value_name = "FOLDER", default_value_os_t = default_data_dir())]
-    pub(crate) data_dir: PathBuf,
+    /// Folder for what farebox keeps: the embedded database, the secret key, the proxy's own id [default: ~/.local/share/farebox, as root
+    /// /var/lib/farebox; farebox-demo beside it with --demo]
+    #[arg(long, env = "FAREBOX_DATA_DIR", global = true, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
 
     /// PostgreSQL to use, as the role that owns the schema; without it farebox runs one of its own in the data folder
     #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", hide_env_values = true)]
@@ -121,6 +124,10 @@ pub(crate) struct ServeArgs {
     /// Address the proxy listens on
     #[arg(long, env = "FAREBOX_PROXY_ADDR", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) proxy_addr: SocketAddr,
+
+    /// Address that answers GET /metrics in Prometheus' format; keep it to yourself [default: nothing is recorded]
+    #[arg(long, env = "FAREBOX_METRICS_ADDR", value_name = "IP:PORT")]
+    pub(crate) metrics_addr: Option<SocketAddr>,
 
     /// Address by which people reach the console [default: the address it listens on]
     #[arg(long, env = "FAREBOX_CONSOLE_URL", value_name = "URL")]

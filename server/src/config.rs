@@ -26,10 +26,10 @@ pub(crate) struct Config {
 
 impl Config {
     /// Reads the secrets and makes the data folder's path absolute. Files that only root can read are read here, before root is given up.
-    pub(crate) fn load(args: &PlaceArgs) -> anyhow::Result<Self> {
+    pub(crate) fn load(args: &PlaceArgs, is_demo: bool) -> anyhow::Result<Self> {
         let secret_key = secret(args.secret_key.as_ref(), args.secret_key_file.as_deref())?;
         Ok(Self {
-            data_dir: std::path::absolute(&args.data_dir)?,
+            data_dir: std::path::absolute(args.data_dir.clone().unwrap_or_else(|| default_data_dir(is_demo)))?,
             database_url: secret(args.database_url.as_ref(), args.database_url_file.as_deref())?,
             secret_key: secret_key.map(|text| SecretKey::from_hex(text.expose())).transpose()?,
         })
@@ -47,12 +47,14 @@ impl Config {
     }
 }
 
-/// The folder that is used when none is named.
-pub(crate) fn default_data_dir() -> PathBuf {
-    if nix::unistd::geteuid().is_root() {
-        return PathBuf::from("/var/lib/farebox");
-    }
-    std::env::home_dir().unwrap_or_default().join(".local/share/farebox")
+/// The folder that is used when none is named. A demonstration has one of its own, so that looking around is never in the way of the real thing.
+pub(crate) fn default_data_dir(is_demo: bool) -> PathBuf {
+    let parent = if nix::unistd::geteuid().is_root() {
+        PathBuf::from("/var/lib")
+    } else {
+        std::env::home_dir().unwrap_or_default().join(".local/share")
+    };
+    parent.join(if is_demo { "farebox-demo" } else { "farebox" })
 }
 
 /// A secret that is given itself or in a file. An empty variable is none.

@@ -1,16 +1,20 @@
 //! The console's listener: pages, forms and files, with sessions and the browser's own protections around them.
 
+use std::any::Any;
+
 use app::server::Console;
 pub(crate) use app::server::{DemoSignIns, Settings as ConsoleSettings};
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::State,
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    middleware::map_response,
     routing::get,
 };
 use ledger::Ledger;
 use tower_http::{
+    catch_panic::CatchPanicLayer,
     csrf::{CsrfLayer, ProtectionError},
     limit::RequestBodyLimitLayer,
     set_header::SetResponseHeaderLayer,
@@ -38,8 +42,9 @@ pub(crate) fn router(ledger: Ledger, settings: ConsoleSettings) -> Router {
     let csrf = csrf(&settings.console_url);
     let sessions = session::layer(ledger.clone(), is_https);
     let probes = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(ledger.clone());
-    let pages = app::server::router(&Console::new(ledger, settings, assets)).layer(sessions);
+    let pages = app::server::router(&Console::new(ledger, settings, assets)).layer(sessions).layer(map_response(in_words));
     let mut router = pages.merge(files).merge(probes).layer(csrf).layer(RequestBodyLimitLayer::new(BODY_MAX));
+    router = router.layer(CatchPanicLayer::custom(panicked));
     for (name, value) in HEADERS {
         router = router.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)));
     }
@@ -60,9 +65,29 @@ fn csrf(console_url: &str) -> CsrfLayer<fn(ProtectionError) -> Response<Body>> {
 }
 
 fn from_elsewhere(_: ProtectionError) -> Response<Body> {
-    let mut response =
-        Response::new(Body::from("This form was sent from another site, so nothing was done. Open the console and send it from there.\n"));
-    *response.status_mut() = StatusCode::FORBIDDEN;
+    let words = "This form was sent from another site, so nothing was done. Open the console and send it from there.\n";
+    plain(StatusCode::FORBIDDEN, words)
+}
+
+/// A session that could not be saved leaves nothing but a status; so do the layers around the pages. A person needs words.
+async fn in_words(response: Response<Body>) -> Response<Body> {
+    if response.status().is_server_error() && response.body().size_hint().exact() == Some(0) { unavailable() } else { response }
+}
+
+/// What went wrong is in the log; the connection and all others go on.
+fn panicked(panic: Box<dyn Any + Send>) -> Response<Body> {
+    let problem = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(problem, "a request of the console panicked");
+    unavailable()
+}
+
+fn unavailable() -> Response<Body> {
+    plain(StatusCode::SERVICE_UNAVAILABLE, "Farebox cannot answer this right now. Load the page again in a moment.\n")
+}
+
+fn plain(status: StatusCode, words: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(words));
+    *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }

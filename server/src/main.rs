@@ -9,6 +9,7 @@ mod database;
 mod demo;
 mod files;
 mod jobs;
+mod metrics;
 mod postgres;
 mod privileges;
 mod ready;
@@ -46,7 +47,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
         return commands::config::print(args, matches).map(|()| ExitCode::SUCCESS);
     }
     // What only root may read or make comes before root is given up; the runtime's threads and every port come after.
-    let config = Config::load(&cli.place)?;
+    let config = Config::load(&cli.place, cli.command.is_demo())?;
     let ready_file = cli.command.ready_file().map(ready::ReadyFile::claim).transpose()?;
     privileges::give_up_root(cli.place.run_as.as_deref(), &config.data_dir, ready_file.as_ref())?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(commands::dispatch(cli.command, &config, ready_file))

@@ -6,7 +6,7 @@ use std::{
     fs::{File, TryLockError},
     io::{self, Write},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use anyhow::{Context, anyhow, bail};
 use axum::{Router, serve::ListenerExt};
 use chrono::Utc;
 use ledger::{Ledger, Schema};
+use metrics_exporter_prometheus::PrometheusHandle;
 use proxy::Proxy;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,14 +26,15 @@ use crate::{
     console::{self, ConsoleSettings},
     database::Database,
     demo::{self, SignIns},
-    files, jobs,
+    files, jobs, metrics,
     ready::{Ready, ReadyFile},
     shutdown::Signals,
 };
 
-/// Two pools, so that a slow page never keeps a call waiting for its connection. Together well below the embedded database's 100.
+/// Pools of their own, so that no page keeps a call waiting for its connection and no call the books. Together well below the embedded database's 100.
 const CONSOLE_CONNECTIONS: u32 = 12;
 const PROXY_CONNECTIONS: u32 = 24;
+const BACKGROUND_CONNECTIONS: u32 = 4;
 
 /// How long the console's running requests may go on after it was asked to stop.
 const CONSOLE_STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,24 +108,28 @@ fn lock(data_dir: &Path) -> anyhow::Result<File> {
 struct Site {
     console: Option<(TcpListener, Router)>,
     proxy: Option<(TcpListener, Proxy)>,
+    metrics: Option<(TcpListener, PrometheusHandle)>,
     upstream: Option<demo::Upstream>,
-    ledgers: [Ledger; 2],
+    /// The console's, the proxy's and the background's.
+    ledgers: [Ledger; 3],
     ready: Ready,
+    data_dir: PathBuf,
 }
 
 impl Site {
     async fn build(database: &Database, args: &ServeArgs, config: &Config) -> anyhow::Result<Self> {
         // A slip of the hand must not change what is real, not even its schema.
-        if args.demo && database.schema().await? != Schema::Absent {
+        if database.schema().await? != Schema::Absent {
             let ledger = database.ledger(1)?;
-            let refused = demo::refuse_real_data(&ledger).await;
+            let refused = demo::refuse_a_mixture(&ledger, args.demo).await;
             ledger.close().await;
             refused?;
         }
         database.migrate().await?;
         let secret_key = config.secret_key()?;
-        let ledgers = [database.ledger(CONSOLE_CONNECTIONS)?, database.ledger(PROXY_CONNECTIONS)?];
-        let [console_ledger, proxy_ledger] = &ledgers;
+        let ledgers =
+            [database.ledger(CONSOLE_CONNECTIONS)?, database.ledger(PROXY_CONNECTIONS)?, database.ledger(BACKGROUND_CONNECTIONS)?];
+        let [console_ledger, proxy_ledger, background_ledger] = &ledgers;
 
         let (upstream, sign_ins) = if args.demo {
             let upstream = demo::Upstream::start().await?;
@@ -133,6 +139,11 @@ impl Site {
             (None, None)
         };
 
+        // Before anything is counted.
+        let metrics = match args.metrics_addr {
+            Some(address) => Some((listen(address).await?, metrics::record()?)),
+            None => None,
+        };
         // Bound before anything is told its address: a port of 0 is chosen by the system.
         let console_listener = bind(args, Part::Console, args.console_addr).await?;
         let proxy_listener = bind(args, Part::Proxy, args.proxy_addr).await?;
@@ -146,7 +157,7 @@ impl Site {
                     instance: instance(&config.data_dir)?,
                     ..proxy::Settings::default()
                 };
-                Some((listener, Proxy::start(proxy_ledger.clone(), secret_key, settings).await?))
+                Some((listener, Proxy::start(proxy_ledger.clone(), background_ledger, secret_key, settings).await?))
             }
             None => None,
         };
@@ -169,13 +180,12 @@ impl Site {
             database_url: database.url().to_owned(),
             demo: sign_ins,
         };
-        Ok(Self { console, proxy, upstream, ledgers, ready })
+        Ok(Self { console, proxy, metrics, upstream, ledgers, ready, data_dir: config.data_dir.clone() })
     }
 
     /// Serves until it is told to stop, or until one part fails, which stops the others; then: listeners, running calls, posting, sessions.
     async fn run_until_stopped(self, ready_file: Option<&ReadyFile>, stop: &CancellationToken) -> anyhow::Result<()> {
-        let Self { console, proxy, upstream, ledgers, ready } = self;
-        let [console_ledger, proxy_ledger] = ledgers;
+        let Self { console, proxy, metrics, upstream, ledgers, ready, data_dir } = self;
         let bound = [console.as_ref().map(|(listener, _)| listener), proxy.as_ref().map(|(listener, _)| listener)];
         let bound = bound.into_iter().flatten().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
         let console = async {
@@ -189,23 +199,32 @@ impl Site {
                 proxy.serve(listener, stop.clone()).await;
             }
         };
+        let metrics = async {
+            match metrics {
+                Some((listener, recorded)) => metrics::serve(listener, recorded, stop).await,
+                None => Ok(()),
+            }
+        };
         let announced = async {
-            match stop.run_until_cancelled(announce::when_answering(&bound, &ready, ready_file)).await {
+            match stop.run_until_cancelled(announce::when_answering(&bound, &ready, &data_dir, ready_file)).await {
                 Some(announced) => announced,
                 None => Ok(()),
             }
         };
-        let jobs = jobs::run(&console_ledger, stop);
-        let (console, (), announced, ()) = tokio::join!(or_stop(console, stop), proxy, or_stop(announced, stop), jobs);
+        let [_, _, background_ledger] = &ledgers;
+        let jobs = jobs::run(background_ledger, stop);
+        let (console, (), metrics, announced, ()) =
+            tokio::join!(or_stop(console, stop), proxy, or_stop(metrics, stop), or_stop(announced, stop), jobs);
 
         // Nothing calls or posts any more.
         let upstream = match upstream {
             Some(upstream) => upstream.stop().await.context("demo upstream"),
             None => Ok(()),
         };
-        proxy_ledger.close().await;
-        console_ledger.close().await;
-        console.and(announced).and(upstream)
+        for ledger in &ledgers {
+            ledger.close().await;
+        }
+        console.and(metrics).and(announced).and(upstream)
     }
 }
 
@@ -235,8 +254,11 @@ async fn bind(args: &ServeArgs, part: Part, address: SocketAddr) -> anyhow::Resu
     if args.only.is_some_and(|only| only != part) {
         return Ok(None);
     }
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    Ok(Some(listener))
+    listen(address).await.map(Some)
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// The address that people use: the one that was configured, else the one that is really bound.

@@ -53,6 +53,17 @@ impl Ledger {
     }
 }
 
+/// How many there are of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inhabitants {
+    /// People who can sign in, operators included.
+    pub users: i64,
+    /// Accounts of real customers.
+    pub accounts: i64,
+    /// Accounts of demo mode.
+    pub demo_accounts: i64,
+}
+
 impl System {
     /// The same as [`Ledger::sign_up`], for the command line and the demo.
     ///
@@ -62,10 +73,11 @@ impl System {
         create(&self.pool, new).await
     }
 
-    /// The account of this id, this name, or this owner's address.
+    /// The account of this id, else of this owner's address, else of this name. Names are chosen freely: one that looks like another account's id or
+    /// address must not stand for it.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] when several bear the name.
+    /// [`Error::NotFound`]; [`Error::Invalid`] when several bear the name, or belong to the address.
     pub async fn find_account(&self, text: &str) -> Result<AccountSummary> {
         let rows = sqlx::query_as!(
             AccountSummary,
@@ -80,32 +92,43 @@ impl System {
                     order by m.created_at limit 1
                 ) as owner_email
             from accounts a
-            where a.account_id::text = $1 or a.name = $1 or exists (
-                select from memberships m join users u using (user_id)
-                where m.account_id = a.account_id and m.role = 'owner' and lower(u.email) = lower($1)
-            )
+            where case
+                when $2::uuid is not null then a.account_id = $2
+                when $1 like '%@%' then exists (
+                    select from memberships m join users u using (user_id)
+                    where m.account_id = a.account_id and m.role = 'owner' and lower(u.email) = lower($1)
+                )
+                else a.name = $1
+            end
             limit 2
             "#,
-            text
+            text,
+            text.parse::<AccountId>().ok().map(AccountId::uuid)
         )
         .fetch_all(&self.pool)
         .await?;
         match <[AccountSummary; 1]>::try_from(rows) {
             Ok([account]) => Ok(account),
             Err(rows) if rows.is_empty() => Err(Error::NotFound),
-            Err(_) => Err(Error::invalid("account", "several accounts bear this name: use the id")),
+            Err(_) => Err(Error::invalid("account", "several accounts bear this name or belong to this address: use the id")),
         }
     }
 
-    /// How many accounts there are, and how many of them belong to demo mode.
+    /// Who is there.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn count_accounts(&self) -> Result<(i64, i64)> {
-        let row = sqlx::query!(r#"select count(*) as "all!", count(*) filter (where is_demo) as "demo!" from accounts"#)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok((row.all, row.demo))
+    pub async fn inhabitants(&self) -> Result<Inhabitants> {
+        let counts = sqlx::query_as!(
+            Inhabitants,
+            r#"
+            select
+                (select count(*) from users) as "users!",
+                (select count(*) from accounts where not is_demo) as "accounts!",
+                (select count(*) from accounts where is_demo) as "demo_accounts!"
+            "#
+        );
+        Ok(counts.fetch_one(&self.pool).await?)
     }
 }
 

@@ -165,7 +165,7 @@ impl Meter {
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Corrupt`] when a stored price means nothing.
     pub async fn catalog(&self, key: &SecretKey, now: DateTime<Utc>) -> Result<Catalog> {
-        let clock = sqlx::query_scalar!(r#"select clock_timestamp() as "clock!""#).fetch_one(&self.pool).await?;
+        let clock = crate::clock(&self.pool).await?;
         let providers = stored_providers(&self.pool).await?.into_iter().filter_map(|(provider, sealed)| {
             let opened = sealed.map(|sealed| key.open(&sealed, &provider.name)).transpose();
             let credential = opened

@@ -64,6 +64,12 @@ impl Error {
         Self::Invalid { field, problem: problem.into() }
     }
 
+    /// Whether the database was never reached, so that it cannot have done anything: there was no connection to be had.
+    #[must_use]
+    pub const fn never_began(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed))
+    }
+
     /// Whether the row itself is at fault, so that repeating the statement cannot help: SQLSTATE classes 22 (data) and 23 (constraint).
     pub(crate) fn is_of_the_data(&self) -> bool {
         match self {

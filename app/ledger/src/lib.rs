@@ -27,13 +27,14 @@ mod users;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{
     Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 pub use crate::{
-    accounts::{AccountSummary, NewCustomer},
+    accounts::{AccountSummary, Inhabitants, NewCustomer},
     catalog::{Catalog, CatalogModel, NewModel, NewProvider, Upstream},
     error::{Error, Result},
     grants::{KeyUsage, Share, split},
@@ -61,6 +62,9 @@ pub enum Schema {
 
 /// The migrations, for tests that make databases of their own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// Neither whoever locks an account's grants and forgets them, nor a process that hangs in the middle of a transaction, keeps all others waiting.
+const NO_WAITING: &str = "set lock_timeout = '8s'; set idle_in_transaction_session_timeout = '60s'";
 
 /// How long a request waits for a connection before it is told that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -90,6 +94,7 @@ impl Ledger {
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     connection.execute("set role farebox_app").await?;
+                    connection.execute(NO_WAITING).await?;
                     Ok(())
                 })
             })
@@ -101,7 +106,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database is away, [`Error::Corrupt`] when its migrations are not ours.
-    pub async fn migrate(url: &str, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
+    pub async fn migrate(url: &str, now: DateTime<Utc>) -> Result<()> {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT).connect(url).await?;
         MIGRATOR.run(&pool).await.map_err(|error| Error::Corrupt(format!("migrations: {error}")))?;
         let ledger = Self { pool };
@@ -139,10 +144,22 @@ impl Ledger {
         Ok(())
     }
 
+    /// What PostgreSQL's clock says, which is the one that all processes share.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn clock(&self) -> Result<DateTime<Utc>> {
+        clock(&self.pool).await
+    }
+
     /// Closes every connection; what runs is finished first.
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+async fn clock(pool: &PgPool) -> Result<DateTime<Utc>> {
+    Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "clock!""#).fetch_one(pool).await?)
 }
 
 /// Whoever owns the schema must be able to become the application's role; better said now than as a pool without connections.

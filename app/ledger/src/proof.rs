@@ -142,11 +142,15 @@ macro_rules! rollup_is_its_calls {
     };
 }
 
+/// A version counts as known ten seconds after it was written, which is the least lead of one that follows another.
 const CALL_IS_AT_ITS_PRICE: Claim = Claim {
-    claim: "a call's price is its model's, and had begun when the call was admitted",
+    claim: "a call's price is the one of its model that was in force when the call was admitted",
     sql: "select 'call ' || c.call_id, c.model || ' at ' || c.started_at, v.kind || ' of ' || m.name || ' from ' || v.effective_from \
           from calls c left join price_versions v using (price_id) left join models m using (model_id) \
-          where (v.kind = 'sale' and m.name = c.model and v.effective_from <= c.started_at) is not true",
+          where (v.kind = 'sale' and m.name = c.model and v.effective_from <= c.started_at) is not true or exists ( \
+              select from price_versions later where later.model_id = v.model_id and later.kind = 'sale' \
+              and later.effective_from > v.effective_from and later.effective_from <= c.started_at \
+              and later.created_at <= c.started_at - interval '10 seconds')",
 };
 
 const CLAIMS: [Claim; 9] = [

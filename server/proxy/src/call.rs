@@ -85,6 +85,8 @@ impl From<Refusal> for NotHeld {
 /// Why there is no lease.
 enum Unleased {
     Refused(ledger::Error),
+    /// The ledger was not asked: the account has too many calls that are to be held for.
+    Crowded,
     /// The ledger took too long to say.
     Late,
 }
@@ -175,7 +177,9 @@ impl Call {
             proxy: shared.settings.instance,
             expires_at: self.at + TimeDelta::from_std(shared.settings.longest_call()).unwrap_or(TimeDelta::MAX),
         };
-        match timeout(shared.settings.lease_timeout, shared.meter.lease(&intent, self.at)).await {
+        let by = Instant::now() + shared.settings.lease_timeout;
+        let Ok(_turn) = timeout_at(by, shared.turns.of(self.key.account_id)).await else { return Err(Unleased::Crowded) };
+        match timeout_at(by, shared.meter.lease(&intent, self.at)).await {
             Ok(leased) => leased.map_err(Unleased::Refused),
             Err(_) => Err(Unleased::Late),
         }
@@ -183,16 +187,23 @@ impl Call {
 
     /// Gives back the hold of a call that was not forwarded, until that is known to be done: a hold that stayed would later be charged.
     async fn release(&self, shared: &Shared) {
-        let mut pause = RELEASE_AGAIN_FIRST;
-        while let Err(error) = shared.meter.release(self.key.account_id, self.id).await {
-            tracing::warn!(%error, call = %self.id, "a hold could not be given back; trying again");
-            tokio::select! {
-                () = shared.stop.cancelled() => {
-                    tracing::error!(call = %self.id, "its hold was not given back; the next start will charge it as interrupted");
-                    return;
-                }
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RELEASE_AGAIN_LAST),
+        let release = async {
+            let mut pause = RELEASE_AGAIN_FIRST;
+            while let Err(error) = shared.meter.release(self.key.account_id, self.id).await {
+                tracing::warn!(%error, call = %self.id, "a hold could not be given back; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RELEASE_AGAIN_LAST);
             }
+        };
+        // While it runs, a stop ends it only if the ledger does not answer by then.
+        let stopping = async {
+            shared.stop.cancelled().await;
+            tokio::time::sleep(shared.settings.lease_timeout).await;
+        };
+        tokio::select! {
+            biased;
+            () = release => {}
+            () = stopping => tracing::error!(call = %self.id, "its hold was not given back; the next start will charge it as interrupted"),
         }
     }
 
@@ -211,7 +222,8 @@ impl Call {
                     client_is_here = false;
                     if self.drains(false) { continue } else { return Err(give_up(Refusal::unreachable_upstream())) }
                 }
-                () = shared.stop.cancelled() => return Err(Unanswered::Failed(Refusal::stopping())),
+                () = shared.stop.cancelled(), if client_is_here => return Err(Unanswered::Failed(Refusal::stopping(taken.is_set()))),
+                () = shared.stop.cancelled() => return Err(give_up(Refusal::stopping(false))),
             };
             return match answered {
                 Ok(Ok(response)) => Ok(response),
@@ -235,23 +247,23 @@ impl Call {
     /// Nothing came of it: posted at no cost, and the client is told.
     async fn fail(&self, shared: &Shared, bound: Bound, status: Option<StatusCode>, reply: Reply, refusal: Refusal) {
         let answer = Answer { status, ..Answer::none(End::Broken, reply.is_closed()) };
-        self.settle(shared, bound, answer, None).await;
-        let _ = reply.send(Err(refusal));
+        self.settle_then(shared, bound, answer, None, async { drop(reply.send(Err(refusal))) }).await;
     }
 
     /// Passes the answer on, and settles it before its last bytes.
     async fn relay(&self, shared: &Arc<Shared>, bound: Bound, response: Response<UpstreamBody>, reply: Reply) {
         let (head, upstream) = response.into_parts();
-        let form = self.form(&head.headers);
+        let without_usage = head.status.is_success() && self.request.forces_usage(self.target.usage_mode);
         let mut headers = response_headers(&head.headers);
-        if matches!(form, Form::EventsWithoutUsage | Form::Unsaid { without_usage: true }) {
+        if without_usage {
             headers.remove(header::CONTENT_LENGTH);
         }
         let (mut client, body) = relayed_body(shared.settings.idle_timeout, shared.stop.clone());
         if reply.send(Ok(Head { status: head.status, headers, body })).is_err() {
             client.forget();
         }
-        let read = self.read(shared, head.status, Tap::new(form), upstream, &mut client).await;
+        let tap = Tap::new(Form::Unsaid { without_usage });
+        let read = self.read(shared, head.status, tap, upstream, &mut client).await;
         let end = read.answer.end;
         self.settle_then(shared, bound, read.answer, read.first_byte, async {
             match end {
@@ -261,18 +273,6 @@ impl Call {
             }
         })
         .await;
-    }
-
-    /// How the answer is to be read. A header that says neither is no reason to leave it unmetered.
-    fn form(&self, headers: &HeaderMap) -> Form {
-        let without_usage = self.request.forces_usage(self.target.usage_mode);
-        let essence = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-        match essence.split(';').next().map(str::trim) {
-            Some("text/event-stream") if without_usage => Form::EventsWithoutUsage,
-            Some("text/event-stream") => Form::Events,
-            Some("application/json") => Form::Document,
-            _ => Form::Unsaid { without_usage },
-        }
     }
 
     /// Reads the upstream's body to its end, or to where it is given up: within `call_timeout`, and `drain_timeout` more once the client
@@ -287,7 +287,9 @@ impl Call {
         let end = loop {
             if !client_left && !client.is_here() {
                 client_left = true;
-                if !self.drains(tap.reading().finished) {
+                let reading = tap.reading();
+                // What sound and pictures cost, only the upstream can say.
+                if !self.drains(reading.finished || reading.has_media) {
                     break End::Cancelled;
                 }
                 deadline = Instant::now() + settings.drain_timeout;
@@ -406,7 +408,8 @@ fn not_held(shared: &Shared, unleased: Unleased) -> NotHeld {
         Unleased::Refused(ledger::Error::InsufficientCredit { needed, available }) => insufficient(shared, needed, available).into(),
         Unleased::Refused(ledger::Error::KeyRevoked) => Refusal::no_key("The API key was revoked or has expired.").into(),
         Unleased::Refused(ledger::Error::AccountSuspended) => Refusal::account_suspended().into(),
-        Unleased::Refused(error) => NotHeld { refusal: unavailable(&error), perhaps: true },
+        Unleased::Refused(error) => NotHeld { refusal: unavailable(&error), perhaps: !error.never_began() },
+        Unleased::Crowded => Refusal::unavailable().into(),
         Unleased::Late => NotHeld { refusal: Refusal::unavailable(), perhaps: true },
     }
 }

@@ -10,12 +10,16 @@ use domain::{
 };
 use http::{HeaderValue, Uri};
 use ledger::{Meter, NewPrice, secrets::SecretKey};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::upstream::is_private_literal;
 
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// A connection that hangs gives way to another in time to read the catalog before it is stale.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(3);
+/// A catalog that is older admits nothing. Half of a price's lead: the other half is for clocks that differ and for a price whose commit takes its time.
+const AGE_MAX: Duration = Duration::from_secs(NewPrice::LEAD_MIN.num_seconds().unsigned_abs() / 2);
 /// How far this machine's clock may be off PostgreSQL's. Prices take effect, and holds end, by either.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
 
@@ -81,7 +85,7 @@ impl Snapshot {
 
     /// Whether calls can be priced by it: not when it may lack a price that is in force, nor when that depends on whose clock is asked.
     pub(crate) fn is_current(&self) -> bool {
-        TimeDelta::from_std(self.read.elapsed()).is_ok_and(|age| age <= NewPrice::LEAD_MIN) && self.skew <= SKEW_MAX
+        self.read.elapsed() <= AGE_MAX && self.skew <= SKEW_MAX
     }
 }
 
@@ -106,19 +110,23 @@ pub(crate) async fn refresh(
             () = quit.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match Snapshot::load(&meter, &secret, arrivals).await {
-            Ok(loaded) => {
+        let loading = timeout(LOAD_TIMEOUT, Snapshot::load(&meter, &secret, arrivals));
+        let Some(loaded) = quit.run_until_cancelled(loading).await else { return };
+        let problem = match loaded {
+            Ok(Ok(loaded)) => {
                 if loaded.skew > SKEW_MAX {
                     tracing::error!(skew = %loaded.skew, "this machine's clock is not PostgreSQL's; calls are refused until it is");
                 }
                 snapshot.store(Arc::new(loaded));
                 away = false;
+                continue;
             }
-            Err(error) if !away => {
-                tracing::warn!(%error, "the catalog could not be read; in a few seconds calls will be refused");
-                away = true;
-            }
-            Err(_) => {}
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the database does not answer".to_owned(),
+        };
+        if !away {
+            tracing::warn!(problem, "the catalog could not be read; in a few seconds calls will be refused");
+            away = true;
         }
     }
 }

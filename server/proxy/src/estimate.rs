@@ -29,7 +29,7 @@ fn tokens(count: usize) -> Tokens {
 }
 
 /// How much of an answer is kept to be counted.
-const KEPT_BYTES: usize = 256 * 1024;
+const KEPT_BYTES: usize = 32 * 1024;
 
 /// What the model wrote so far. It is kept, up to a bound, and counted only if the upstream never says how much it was: most calls never pay for a
 /// tokenizer. Beyond that bound, the rest is taken to be like what is kept.

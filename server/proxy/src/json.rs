@@ -56,9 +56,13 @@ impl<'a> Members<'a> {
         self.0.iter().find(|member| member.name == name)
     }
 
-    /// Their names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|member| member.name.as_ref())
+    /// The first of these names that stands here in another spelling. Some upstreams read `"Model"` as `"model"`; whether this one does is not known.
+    #[must_use]
+    pub(crate) fn misspelled<'n>(&self, known: impl Iterator<Item = &'n str> + Clone) -> Option<&'n str> {
+        self.0.iter().find_map(|member| {
+            let folded = folded(&member.name);
+            known.clone().find(|known| *known == folded && *known != member.name)
+        })
     }
 
     /// Whether there are none.

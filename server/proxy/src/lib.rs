@@ -25,6 +25,7 @@ mod settle;
 mod splice;
 pub mod sse;
 pub mod tap;
+mod turns;
 mod upstream;
 
 use std::{sync::Arc, time::Duration};
@@ -39,7 +40,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{auth::Keys, catalog::Snapshot, poster::Poster, upstream::Upstreams};
+use crate::{auth::Keys, catalog::Snapshot, poster::Poster, turns::Turns, upstream::Upstreams};
 pub use crate::{
     catalog::check_provider,
     error::{Error, Result},
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) catalog: Arc<ArcSwap<Snapshot>>,
     pub(crate) keys: Keys,
+    pub(crate) turns: Turns,
     pub(crate) upstreams: Upstreams,
     pub(crate) poster: Poster,
     /// Running calls.
@@ -74,23 +76,26 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Loads the catalog, settles what an earlier run of this instance was interrupted in, and starts what runs in the background.
+    /// Loads the catalog, settles what an earlier run of this instance was interrupted in, and starts what runs in the background. That works with
+    /// the connections of a ledger of its own, so that no crowd of calls keeps the catalog from being read or a call from being posted.
     ///
     /// # Errors
     /// [`Error::Ledger`] when the database is away.
-    pub async fn start(ledger: Ledger, secret: SecretKey, settings: Settings) -> Result<Self> {
-        let meter = ledger.meter();
+    pub async fn start(ledger: Ledger, background_ledger: &Ledger, secret: SecretKey, settings: Settings) -> Result<Self> {
+        let meter = background_ledger.meter();
         // The tokenizer's tables take a moment to unpack; no call should wait for that.
         let _ = tokio::task::spawn_blocking(|| estimate::count("warm")).await;
-        settle_interrupted(&ledger, meter.interrupted_of(settings.instance).await?).await?;
+        settle_interrupted(background_ledger, meter.interrupted_of(settings.instance).await?).await?;
         let snapshot = Snapshot::load(&meter, &secret, settings.body_timeout).await?;
         let catalog = Arc::new(ArcSwap::from_pointee(snapshot));
         let (background, quit, give_up) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let (poster, posting) = poster::poster(meter.clone());
         background.spawn(posting.run(quit.clone(), give_up.clone()));
-        background.spawn(catalog::refresh(Arc::clone(&catalog), meter.clone(), secret, settings.body_timeout, quit.clone()));
+        background.spawn(catalog::refresh(Arc::clone(&catalog), meter, secret, settings.body_timeout, quit.clone()));
+        let meter = ledger.meter();
         let shared = Shared {
             keys: Keys::new(meter.clone()),
+            turns: Turns::new(),
             upstreams: Upstreams::new(settings.connect_timeout),
             calls: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -150,7 +155,7 @@ pub async fn settle_interrupted(ledger: &Ledger, intents: Vec<Intent>) -> Result
     for intent in intents {
         let price = meter.price(intent.price_id).await?;
         let latency = intent.call_id.started_at().map_or(0, |started| (Utc::now() - started).num_milliseconds().max(0));
-        settled.extend(settle::interrupted(intent, &price.rates, latency));
+        settled.push(settle::interrupted(intent, &price.rates, latency));
     }
     if !settled.is_empty() {
         tracing::warn!(calls = settled.len(), "settling calls that were interrupted");

@@ -6,13 +6,18 @@
 use std::time::Duration;
 
 use ledger::{Meter, SettledCall};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The most that one transaction takes.
 const BATCH_MAX: usize = 500;
 /// Calls that wait for the batch to come.
 const QUEUE: usize = 4 * BATCH_MAX;
+/// What one batch may take. A connection that hangs then gives way to another; what it did after all is not done twice.
+const POST_TIMEOUT: Duration = Duration::from_secs(20);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 
@@ -80,17 +85,18 @@ impl Posting {
     async fn post(&self, calls: &[SettledCall], give_up: &CancellationToken) -> bool {
         let mut pause = RETRY_FIRST;
         loop {
-            // A connection that hangs must not keep the process from ending.
-            let Some(posted) = give_up.run_until_cancelled(self.meter.post_calls(calls)).await else { return false };
+            // A connection that hangs must keep neither the other calls from the books nor the process from ending.
+            let Some(posted) = give_up.run_until_cancelled(timeout(POST_TIMEOUT, self.meter.post_calls(calls))).await else { return false };
             match posted {
-                Ok(done) => {
+                Ok(Ok(done)) => {
                     metrics::counter!("farebox_calls_posted_total").increment(u64::try_from(done.posted).unwrap_or(u64::MAX));
                     for call in done.unleased {
                         tracing::error!(%call, "a call was charged without a hold: recorded as debt");
                     }
                     return true;
                 }
-                Err(error) => tracing::warn!(%error, calls = calls.len(), "calls could not be posted; trying again"),
+                Ok(Err(error)) => tracing::warn!(%error, calls = calls.len(), "calls could not be posted; trying again"),
+                Err(_) => tracing::warn!(calls = calls.len(), "the database does not answer; posting again"),
             }
             tokio::select! {
                 () = give_up.cancelled() => return false,

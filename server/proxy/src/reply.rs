@@ -165,16 +165,18 @@ impl Refusal {
         Self { retry_after: Some(Duration::from_secs(1)), ..refusal }
     }
 
-    /// The proxy stopped while it waited for the upstream.
+    /// The proxy stopped while it waited for the upstream. One that `has_request` may have worked in vain, so that a repetition is the client's
+    /// decision.
     #[must_use]
-    pub(crate) fn stopping() -> Self {
-        Self { message: "The gateway is being restarted. Nothing was charged.".to_owned(), ..Self::unavailable() }
+    pub(crate) fn stopping(has_request: bool) -> Self {
+        let code = if has_request { "gateway_restarted" } else { "gateway_unavailable" };
+        Self { code, message: "The gateway is being restarted. Nothing was charged.".to_owned(), ..Self::unavailable() }
     }
 
     /// Whether the same request can succeed when it is sent again, and cannot have cost anybody anything yet.
     #[must_use]
     pub(crate) fn should_retry(&self) -> bool {
-        matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT) || self.code == "upstream_unavailable"
+        matches!(self.code, "gateway_unavailable" | "request_timeout" | "upstream_unavailable")
     }
 }
 

@@ -17,6 +17,8 @@ use crate::estimate::DeliveredText;
 
 /// The most that is kept of one captured value: real ones are below 2 KiB.
 const CAPTURE_BYTES_MAX: usize = 64 * 1024;
+/// What ends an OpenAI stream.
+const END_MARKER: &[u8] = b"[DONE]";
 /// Longer than any key that is looked for.
 const KEY_BYTES_MAX: usize = 24;
 /// Containers deeper than this are skipped over without looking at their keys.
@@ -41,6 +43,8 @@ enum At {
     Unicode(u8),
     /// Inside a number, `true`, `false` or `null`.
     Literal,
+    /// Inside what may be `[DONE]`, after so many of its bytes.
+    Marker(u8),
     /// The document does not begin like an object, or has ended.
     Outside,
 }
@@ -137,6 +141,7 @@ impl Scanner {
             let byte = piece[place];
             match self.at {
                 At::Outside => break,
+                At::Marker(matched) => self.marker(byte, matched),
                 At::Text => {
                     let stretch = memchr2(b'"', b'\\', &piece[place..]).unwrap_or(piece.len() - place);
                     self.string_bytes(&piece[place..place + stretch], text);
@@ -164,10 +169,7 @@ impl Scanner {
                 _ if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') => {}
                 // A byte-order mark.
                 At::Value if self.depth == 0 && matches!(byte, 0xef | 0xbb | 0xbf) => {}
-                At::Value if self.depth == 0 && byte != b'{' => {
-                    self.is_end_marker = byte == b'[';
-                    self.at = At::Outside;
-                }
+                At::Value if self.depth == 0 && byte != b'{' => self.marker(byte, 0),
                 At::Value if matches!(byte, b'}' | b']') => self.close(byte, piece, capture_from, place + 1),
                 At::Value => {
                     if self.begin_value(byte) {
@@ -206,6 +208,14 @@ impl Scanner {
         let finished = std::mem::take(self);
         self.key = key;
         finished.document
+    }
+
+    fn marker(&mut self, byte: u8, matched: u8) {
+        self.at = At::Outside;
+        if END_MARKER.get(usize::from(matched)) == Some(&byte) {
+            self.at = At::Marker(matched + 1);
+            self.is_end_marker = usize::from(matched) + 1 == END_MARKER.len();
+        }
     }
 
     fn in_object(&self) -> bool {

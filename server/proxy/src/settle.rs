@@ -73,12 +73,13 @@ impl Answer {
     }
 }
 
-/// The settlement of a call whose proxy died in the middle of it: its prompt, as it was counted before. What was delivered nobody knows any more.
+/// The settlement of a call whose proxy died in the middle of it: its prompt, as it was counted before. What was delivered nobody knows any more. A
+/// price that is no amount is charged as what was held.
 #[must_use]
-pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> Option<SettledCall> {
+pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> SettledCall {
     let usage = CallUsage::of_totals(Some(intent.input_estimate), None, None);
-    let amount = pricing::price(&usage, rates, intent.discount).ok()?.amount;
-    Some(SettledCall {
+    let amount = pricing::price(&usage, rates, intent.discount).map_or(intent.held, |receipt| receipt.amount);
+    SettledCall {
         account_id: intent.account_id,
         call_id: intent.call_id,
         key_id: intent.key_id,
@@ -97,7 +98,7 @@ pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> Opt
         latency_ms,
         first_byte_ms: None,
         raw_usage: None,
-    })
+    }
 }
 
 #[cfg(test)]

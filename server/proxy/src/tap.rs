@@ -26,7 +26,7 @@ pub enum Form {
     Events,
     /// Server-sent events that report usage unasked by the client.
     EventsWithoutUsage,
-    /// The answer's headers do not say: a document begins with a brace, and all else is events.
+    /// What its first byte says, since headers can be wrong: a document begins with a brace, and all else is events.
     Unsaid {
         /// Whether events would be [`Self::EventsWithoutUsage`].
         without_usage: bool,

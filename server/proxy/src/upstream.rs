@@ -97,7 +97,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// What says who the client is, or what this proxy decides by itself. The upstream knows only the gateway.
-const NOT_UPSTREAM: [HeaderName; 17] = [
+const NOT_UPSTREAM: [HeaderName; 14] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::EXPECT,
@@ -109,9 +109,6 @@ const NOT_UPSTREAM: [HeaderName; 17] = [
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),
     HeaderName::from_static("x-goog-api-key"),
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
     HeaderName::from_static("x-real-ip"),
     HeaderName::from_static("openai-organization"),
     HeaderName::from_static("openai-project"),
@@ -128,6 +125,11 @@ const NOT_DOWNSTREAM: [HeaderName; 5] = [
 
 fn request_headers(client: &HeaderMap, authorization: Option<&HeaderValue>) -> HeaderMap {
     let mut headers = passed_on(client, &NOT_UPSTREAM);
+    let of_networks: Vec<_> =
+        headers.keys().filter(|name| NETWORKS.iter().any(|prefix| name.as_str().starts_with(prefix))).cloned().collect();
+    for name in of_networks {
+        headers.remove(name);
+    }
     // What an upstream compresses all the same has to be unpacked to be metered, and costs both sides time.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(authorization) = authorization {
@@ -140,6 +142,9 @@ fn request_headers(client: &HeaderMap, authorization: Option<&HeaderValue>) -> H
 pub(crate) fn response_headers(upstream: &HeaderMap) -> HeaderMap {
     passed_on(upstream, &NOT_DOWNSTREAM)
 }
+
+/// What a delivery network writes of the client.
+const NETWORKS: [&str; 5] = ["x-forwarded-", "cf-", "x-envoy-", "x-client-", "true-client-"];
 
 fn passed_on(headers: &HeaderMap, dropped: &[HeaderName]) -> HeaderMap {
     let nominated: Vec<&str> =
@@ -260,6 +265,8 @@ mod tests {
             ("x-private", "1"),
             ("te", "trailers"),
             ("x-forwarded-for", "1.2.3.4"),
+            ("cf-connecting-ip", "1.2.3.4"),
+            ("true-client-ip", "1.2.3.4"),
             ("host", "gateway"),
             ("content-length", "7"),
             ("accept-encoding", "gzip"),

@@ -5,7 +5,10 @@ use clap::{Arg, ArgMatches, Args, CommandFactory, parser::ValueSource};
 use serde::Serialize;
 
 use super::table;
-use crate::cli::{Cli, Output, SecretText, ServeArgs};
+use crate::{
+    cli::{Cli, Output, SecretText, ServeArgs},
+    config::default_data_dir,
+};
 
 /// What `serve` would run with.
 #[derive(Debug, Args)]
@@ -13,8 +16,8 @@ pub(crate) struct ConfigArgs {
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
-    // Read back from the matches, which also know where each value comes from.
-    _serve: ServeArgs,
+    // Mostly read back from the matches, which also know where each value comes from.
+    serve: ServeArgs,
 }
 
 /// One option.
@@ -33,7 +36,11 @@ pub(crate) fn print(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<(
     let command = cli.find_subcommand("config").context("no config command")?;
     // The ones that every command has are declared at the top only.
     let options = cli.get_arguments().chain(command.get_arguments());
-    let settings: Vec<Setting> = options.filter(|option| option.get_id() != "json").filter_map(|option| setting(option, matches)).collect();
+    let mut settings: Vec<Setting> =
+        options.filter(|option| option.get_id() != "json").filter_map(|option| setting(option, matches)).collect();
+    // Its default depends on another option.
+    let data_dir = settings.iter_mut().filter(|setting| setting.option == "--data-dir" && setting.value.is_none());
+    data_dir.for_each(|setting| setting.value = Some(default_data_dir(args.serve.demo).display().to_string()));
     args.output.print(&settings, || {
         let rows = settings.iter().map(|setting| {
             let value = setting.value.clone().unwrap_or_else(|| "-".to_owned());

@@ -115,7 +115,8 @@ pub(super) async fn run(args: PriceArgs, config: &Config) -> anyhow::Result<()> 
 async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewPrice<'a>> {
     let system = ledger.system();
     let history = system.operator().price_history(&args.model).await.with_context(|| format!("model {}", args.model))?;
-    let now = Utc::now();
+    // By either clock: proxies go by the database's.
+    let now = ledger.clock().await?.max(Utc::now());
     let kind = PriceKind::from(args.kind);
     // Nobody was ever charged by a price that did not exist: the first one needs no notice.
     let is_first = history.iter().all(|version| version.kind != kind);

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
-use ledger::Ledger;
+use ledger::{Inhabitants, Ledger};
 
 use self::{dice::Dice, people::Remembered};
 pub(crate) use self::{people::SignIns, upstream::Upstream};
@@ -38,15 +38,21 @@ pub(crate) async fn prepare(ledger: &Ledger, data_dir: &Path, upstream: &Upstrea
     Ok(remembered.sign_ins)
 }
 
-/// Test payments and made-up history have no place among real money.
-pub(crate) async fn refuse_real_data(ledger: &Ledger) -> anyhow::Result<()> {
+/// Test payments and made-up history have no place among real money, nor a demo's credit before a real provider.
+pub(crate) async fn refuse_a_mixture(ledger: &Ledger, is_demo: bool) -> anyhow::Result<()> {
+    const ELSEWHERE: &str = "choose another --data-dir or --database-url";
     let system = ledger.system();
-    let (all, demo) = system.count_accounts().await?;
-    let providers = system.providers().await?;
-    let is_real = all > demo || providers.iter().any(|provider| provider.name != catalog::PROVIDER);
-    ensure!(
-        !is_real,
-        "--demo refuses this database, because it holds real accounts or providers: choose another --data-dir or --database-url"
-    );
+    let Inhabitants { users, accounts, demo_accounts } = system.inhabitants().await?;
+    if !is_demo {
+        ensure!(
+            demo_accounts == 0,
+            "this database holds a demo, whose customers and money are made up: serve it with --demo, or {ELSEWHERE}"
+        );
+        return Ok(());
+    }
+    // The demo's customers come before its operator: whoever is there without them is real.
+    let is_real =
+        accounts > 0 || (users > 0 && demo_accounts == 0) || system.providers().await?.iter().any(|it| it.name != catalog::PROVIDER);
+    ensure!(!is_real, "--demo refuses this database, because it holds real accounts, operators or providers: {ELSEWHERE}");
     Ok(())
 }

@@ -34,8 +34,10 @@ pub(super) struct Installation {
 impl Installation {
     /// The newest installation, or the one of exactly this version; downloaded into the folder if the system has none.
     pub(super) fn find(folder: &Path, major: Option<u32>) -> anyhow::Result<Self> {
+        let downloaded = bin_folders(&programs(folder), "");
         let found = candidates()
             .into_iter()
+            .chain(downloaded)
             .filter_map(Self::at)
             .filter(|found| major.map_or(found.major >= MAJOR_MIN, |major| found.major == major));
         match found.max_by_key(|found| found.major) {
@@ -74,14 +76,22 @@ pub(super) fn major_of(data: &Path) -> anyhow::Result<Option<u32>> {
 fn candidates() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = env::split_paths(&path).filter_map(|folder| Some(folder.join("postgres").canonicalize().ok()?.parent()?.to_owned()));
-    let of_system = FOLDERS.iter().flat_map(|(folder, prefix)| {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.filter(move |entry| entry.file_name().to_string_lossy().starts_with(prefix)).map(|entry| entry.path().join("bin"))
-    });
+    let of_system = FOLDERS.iter().flat_map(|(folder, prefix)| bin_folders(Path::new(folder), prefix));
     let mut folders: Vec<PathBuf> = on_path.chain(of_system).filter(|bin| bin.join("postgres").exists()).collect();
     folders.sort();
     folders.dedup();
     folders
+}
+
+/// The `bin` folders of a folder that has one folder for each version.
+fn bin_folders(folder: &Path, prefix: &'static str) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(move |entry| entry.file_name().to_string_lossy().starts_with(prefix)).map(|entry| entry.path().join("bin"))
+}
+
+/// Where downloaded versions are.
+fn programs(folder: &Path) -> PathBuf {
+    folder.join("programs")
 }
 
 /// `postgres (PostgreSQL) 17.2 (Debian 17.2-1.pgdg120+1)` is 17.
@@ -98,13 +108,13 @@ fn download(folder: &Path, major: u32) -> anyhow::Result<Installation> {
     fs::create_dir_all(&nothing)?;
     fs::write(nothing.join("postgresql.conf"), "")?;
     let defaults = Settings::new();
-    // It made these two for clusters that nobody asked for.
+    // It made these two for clusters that nobody asked for; where it could make none, the second is the working folder, which is not empty and stays.
     for litter in [Some(defaults.data_dir.as_path()), defaults.password_file.parent()].into_iter().flatten() {
-        fs::remove_dir(litter)?;
+        let _ = fs::remove_dir(litter);
     }
     let mut postgresql = PostgreSQL::new(Settings {
         version: VersionReq::parse(&format!("={major}"))?,
-        installation_dir: folder.join("programs"),
+        installation_dir: programs(folder),
         password_file: nothing.join("password"),
         data_dir: nothing,
         // True, its default, deletes the data folder when the value is dropped.

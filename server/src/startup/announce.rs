@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     time::Duration,
 };
 
@@ -22,7 +23,12 @@ use crate::{
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Asks each listener for an answer, then tells people and programs.
-pub(super) async fn when_answering(bound: &[SocketAddr], ready: &Ready, ready_file: Option<&ReadyFile>) -> anyhow::Result<()> {
+pub(super) async fn when_answering(
+    bound: &[SocketAddr],
+    ready: &Ready,
+    data_dir: &Path,
+    ready_file: Option<&ReadyFile>,
+) -> anyhow::Result<()> {
     for address in bound {
         let answered = timeout(ANSWER_TIMEOUT, answers(*address)).await.map_err(io::Error::from).flatten();
         answered.with_context(|| format!("{address} does not answer"))?;
@@ -31,7 +37,7 @@ pub(super) async fn when_answering(bound: &[SocketAddr], ready: &Ready, ready_fi
         ready_file.write(ready)?;
     }
     // Whoever closed stdout does not want to read it.
-    let _ = io::stdout().write_all(greeting(ready).as_bytes());
+    let _ = io::stdout().write_all(greeting(ready, data_dir).as_bytes());
     Ok(())
 }
 
@@ -51,10 +57,11 @@ async fn answers(address: SocketAddr) -> io::Result<()> {
 }
 
 /// What a person at the terminal needs to know.
-fn greeting(ready: &Ready) -> String {
+fn greeting(ready: &Ready, data_dir: &Path) -> String {
     let mut lines = vec![String::new(), "Farebox is ready.".to_owned(), String::new()];
     lines.extend(ready.console_url.iter().map(|url| format!("  Console   {url}")));
     lines.extend(ready.proxy_url.iter().map(|url| format!("  Proxy     {url}/v1")));
+    lines.push(format!("  Data      {}", data_dir.display()));
     if let Some(sign_ins) = &ready.demo {
         lines.extend(demo(sign_ins, ready.proxy_url.as_deref()));
     }

@@ -1,6 +1,6 @@
 //! Starting, being killed, starting again, stopping.
 
-use std::{sync::mpsc::channel, thread};
+use std::{net::TcpListener, sync::mpsc::channel, thread};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -64,6 +64,11 @@ fn killed_under_load_it_comes_up_by_itself_and_every_figure_holds() {
     assert!(place.is_quiet(), "stopped in order, it leaves no PostgreSQL behind");
     let ready_file = std::fs::read(place.folder().join("ready.json")).unwrap_or_default();
     assert!(ready_file.is_empty(), "it does not say any more that it answers");
+
+    // Its customers' made-up credit is not to be spent at a real provider.
+    let (code, said) = place.refusal(&["serve"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("this database holds a demo"), "{said}");
 }
 
 #[test]
@@ -85,12 +90,28 @@ fn a_machine_that_lost_its_power_comes_up_by_itself() {
 
 #[test]
 fn the_demo_refuses_real_data() {
+    let customer = ["account", "create", "Real", "--email", "real@example.com", "--password-env", "SECRET"];
+    let operator = ["admin", "create", "operator@example.com", "--password-env", "SECRET"];
+    for real in [&customer[..], &operator[..]] {
+        let place = Place::new();
+        place.json(real, "a long password");
+        let (code, said) = place.refusal(&["serve", "--demo"]);
+        assert_eq!(code, Some(1));
+        assert!(said.contains("--demo refuses this database"), "{said}");
+        assert!(place.is_quiet());
+    }
+}
+
+#[test]
+fn what_is_counted_can_be_watched_and_names_nobody() {
     let place = Place::new();
-    place.json(&["account", "create", "Real", "--email", "real@example.com", "--password-env", "SECRET"], "a long password");
-    let (code, said) = place.refusal(&["serve", "--demo"]);
-    assert_eq!(code, Some(1));
-    assert!(said.contains("--demo refuses this database"), "{said}");
-    assert!(place.is_quiet());
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string();
+    let server = place.serve(&["--only", "proxy", "--metrics-addr", &free]);
+    assert_eq!(ask(server.said("/proxy_url"), "/v1/models", "sk-fb_nobody", None).expect("the proxy answers").status, 401);
+    let metrics = ask(&free, "/metrics", "", None).expect("the metrics answer").text();
+    assert!(metrics.contains("farebox_refusals_total{code=\"invalid_api_key\"} 1"), "{metrics}");
+    assert!(!metrics.contains("nobody"), "{metrics}");
+    assert!(server.process.stop(Signal::SIGTERM).success());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod commands;
 mod console;
+mod database;
 mod farebox;
 mod http;
 mod life;

@@ -3,7 +3,7 @@ use domain::{
     account::Role,
     id::{KeyId, UserId},
 };
-use ledger::{Error, NewKey, NewOperator};
+use ledger::{Error, Inhabitants, NewKey, NewOperator};
 use sqlx::PgPool;
 
 use crate::world::{PASSWORD, World};
@@ -16,6 +16,20 @@ async fn only_the_right_password_signs_in(pool: PgPool) {
     for (email, password) in [("ada@example.com", "wrong"), ("nobody@example.com", PASSWORD), ("", "")] {
         assert!(matches!(world.ledger.authenticate(email, password).await, Err(Error::BadCredentials)), "{email}");
     }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn no_name_stands_for_another_accounts_id_or_address(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (ada, bob) = (world.customer("ada", "0").await, world.customer("bob", "0").await);
+    let find = async |text: &str| world.ledger.system().find_account(text).await.map(|account| account.id).ok();
+    for name in [bob.account.to_string(), "bob@example.com".to_owned(), "carol@example.com".to_owned()] {
+        let rename = sqlx::query("update accounts set name = $2 where account_id = $1").bind(ada.account.uuid()).bind(&name);
+        rename.execute(&world.pool).await.unwrap();
+        let meant = (name != "carol@example.com").then_some(bob.account);
+        assert_eq!(find(&name).await, meant, "{name}");
+    }
+    assert_eq!(find("ADA@example.com").await, Some(ada.account));
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -57,7 +71,7 @@ async fn an_address_belongs_to_one_person_and_nothing_is_half_made(pool: PgPool)
         now: world.now,
     };
     assert!(matches!(world.ledger.sign_up(again.clone()).await, Err(Error::EmailTaken)));
-    assert_eq!(world.ledger.system().count_accounts().await.unwrap(), (1, 0));
+    assert_eq!(world.ledger.system().inhabitants().await.unwrap(), Inhabitants { users: 1, accounts: 1, demo_accounts: 0 });
     let bad = [
         ledger::NewCustomer { email: "no address".to_owned(), ..again.clone() },
         ledger::NewCustomer { email: "new@example.com".to_owned(), password: "short".to_owned(), ..again.clone() },

@@ -78,7 +78,13 @@ async fn an_entry_in_another_book_is_found(pool: PgPool) {
 async fn a_price_that_was_not_in_force_is_noticed_by_the_calls_it_priced(pool: PgPool) {
     let world = busy_world(pool).await;
     run(&world, "update price_versions set effective_from = effective_from + interval '10 years'".to_owned()).await;
-    assert_eq!(world.ledger.verify().await.unwrap().faults.len(), 5);
+    assert_eq!(world.ledger.verify().await.unwrap().faults.len(), 5, "it had not begun");
+    run(&world, "update price_versions set effective_from = effective_from - interval '10 years'".to_owned()).await;
+    world.assert_proven().await;
+    let another = "insert into price_versions select gen_random_uuid(), model_id, kind, effective_from + interval '1 day', rates, effective_from, '' \
+                   from price_versions where kind = 'sale'";
+    run(&world, another.to_owned()).await;
+    assert_eq!(world.ledger.verify().await.unwrap().faults.len(), 5, "another one had followed it");
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

@@ -10,6 +10,7 @@ use ledger::NewPrice;
 
 use super::fields;
 use crate::{
+    error::ConsoleError,
     parts::form::Problem,
     server::{Posting, Refusal, incomplete, see_other, sentence},
 };
@@ -29,14 +30,16 @@ async fn try_publish(posting: &Posting) -> Result<Response, Refusal> {
     let model = posting.text("model");
     let kind = fields::side(posting.text("kind")).ok_or_else(incomplete)?;
     let typed_instant = instant(posting.text("effective"))?;
+    // By either clock: proxies go by the database's.
+    let now = posting.console.ledger.clock().await.map_err(ConsoleError::from)?.max(posting.visitor.now);
     let new = NewPrice {
         id: PriceId::from_uuid(posting.once()?),
         model,
         kind,
         rates: rates(posting)?,
-        effective_from: typed_instant.unwrap_or(posting.visitor.now + DEFAULT_LEAD),
+        effective_from: typed_instant.unwrap_or(now + DEFAULT_LEAD),
         actor: caller.actor()?,
-        now: posting.visitor.now,
+        now,
     };
     let outcome = operator.publish_price(new.clone()).await;
     // A form that comes a second time publishes nothing, and finds its own version, also when the typed instant has passed meanwhile.

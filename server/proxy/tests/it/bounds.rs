@@ -98,6 +98,35 @@ async fn whoever_leaves_before_the_first_word_pays_for_the_prompt(pool: PgPool) 
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn whoever_waits_hears_that_it_failed_also_while_the_books_are_away(pool: PgPool) {
+    let bounds = Settings { upstream_first_byte_timeout: SHORT, settle_timeout: SHORT, ..settings() };
+    let world = World::bounded(&pool, Policy::default(), bounds).await;
+    let forwarded = eventually(async || (!world.upstream.received().is_empty()).then_some(()));
+    let away = async {
+        forwarded.await;
+        world.ledger.close().await;
+    };
+    let call = timeout(DEADLINE, async { tokio::join!(world.post(chat("hold", "")), away) });
+    assert_eq!(call.await.expect("the books are not waited for").0.status(), StatusCode::GATEWAY_TIMEOUT);
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn whoever_leaves_with_a_picture_pays_what_the_upstream_counts(pool: PgPool) {
+    let policy = Policy { on_disconnect: DisconnectPolicy::Cancel, ..Policy::default() };
+    let world = World::with(&pool, "1", policy).await;
+    let response = world.post(chat("pictures", r#","stream":true"#)).await;
+    let id = call_id(&response);
+    let mut body = response.into_body();
+    assert!(body.frame().await.is_some_and(|frame| frame.is_ok()), "the picture has arrived");
+    drop(body);
+    world.upstream.open_gate();
+    let call = settled(&world, id).await;
+    assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Upstream));
+    assert_eq!(call.row.usage.completion_tokens, tokens(COMPLETION_TOKENS));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn an_upstream_that_never_answers_costs_only_whoever_did_not_wait(pool: PgPool) {
     let bounds = Settings { upstream_first_byte_timeout: Duration::from_secs(1), ..settings() };
     let world = World::bounded(&pool, Policy::default(), bounds).await;

@@ -82,9 +82,10 @@ async fn an_answer_compressed_unasked_is_unpacked_and_metered(pool: PgPool) {
 async fn a_stream_that_does_not_say_that_it_is_one_is_paid_all_the_same(pool: PgPool) {
     let world = World::new(&pool, "1").await;
     let said = text(world.post(chat("hello", r#","stream":true"#)).await).await;
-    let unsaid = text(world.post(chat("unsaid", r#","stream":true"#)).await).await;
-    assert_eq!(unsaid, said);
-    assert_eq!(world.balance().await, amount("0.999962"));
+    for script in ["unsaid", "mislabelled"] {
+        assert_eq!(text(world.post(chat(script, r#","stream":true"#)).await).await, said, "{script}");
+    }
+    assert_eq!(world.balance().await, amount("0.999943"));
     world.stop().await;
 }
 
@@ -307,7 +308,7 @@ async fn a_call_that_an_earlier_run_was_interrupted_in_is_settled_once(pool: PgP
     let (account, ledger) = (world.account, world.stop().await);
     for _ in 0..2 {
         let secret = ledger::secrets::SecretKey::from_bytes([7; 32]);
-        Proxy::start(ledger.clone(), secret, settings()).await.unwrap().stop().await;
+        Proxy::start(ledger.clone(), &ledger, secret, settings()).await.unwrap().stop().await;
         let call = ledger.meter().generation(account, intent.call_id).await.unwrap();
         assert_eq!((call.row.outcome, call.row.source, call.row.amount), (Outcome::Interrupted, UsageSource::Interrupted, amount("0.001")));
         let balance = ledger.meter().balance(account, Utc::now()).await.unwrap();

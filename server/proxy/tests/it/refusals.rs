@@ -51,6 +51,11 @@ async fn what_cannot_be_called_is_refused_before_it_is_forwarded(pool: PgPool) {
     // Some upstreams take no notice of capitals, and the last one wins.
     check(world.post(chat("hello", r#","Model":"small""#)).await, bad, "invalid_json", "false").await;
     check(world.post(chat("hello", r#","Max_Tokens":9"#)).await, bad, "invalid_value", "false").await;
+    for member in [r#""Content":[]"#, r#""content":[{"type":"text","Text":"long"}]"#, r#""Audio":{"id":"x"}"#] {
+        let message = format!(r#"{{"model":"small","messages":[{{"role":"user",{member}}}]}}"#);
+        let said = check(world.post(message).await, bad, "invalid_value", "false").await;
+        assert!(said.contains("exactly so"), "{said}");
+    }
     check(world.post(chat("hello", r#","n":0"#)).await, bad, "invalid_value", "false").await;
     check(world.post(chat("hello", r#","service_tier":"priority""#)).await, bad, "unsupported_parameter", "false").await;
     check(world.post(chat(&"x".repeat(100_001), "")).await, StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", "false").await;
@@ -93,7 +98,7 @@ async fn an_upstream_that_is_away_costs_nothing(pool: PgPool) {
     world.ledger.system().set_provider_url("loopback", "http://127.0.0.1:1/v1").await.unwrap();
     // A proxy that starts now knows the new address.
     let secret = ledger::secrets::SecretKey::from_bytes([7; 32]);
-    let proxy = proxy::Proxy::start(world.ledger.clone(), secret, crate::world::settings()).await.unwrap();
+    let proxy = proxy::Proxy::start(world.ledger.clone(), &world.ledger, secret, crate::world::settings()).await.unwrap();
     let response = tower::Service::call(&mut proxy.router(), world.request(chat("hello", ""))).await.unwrap();
     let id = call_id(&response);
     check(response, StatusCode::BAD_GATEWAY, "upstream_unavailable", "true").await;

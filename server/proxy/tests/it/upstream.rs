@@ -102,6 +102,10 @@ fn events(shared: Arc<Shared>, script: &str, include_usage: bool, usage: &Value)
         events.push(format!("data: {}\n\n", json!({ "id": "x", "model": "vendor/real", "choices": [], "usage": usage })));
     }
     events.push("data: [DONE]\n\n".to_owned());
+    if script == "pictures" {
+        let picture = json!({ "type": "image_url", "image_url": { "url": "data:image/png;base64,AAAA" } });
+        events[0] = chunk(json!([{ "index": 0, "delta": { "images": [picture] } }]));
+    }
     if script == "stays open" {
         events.push("\n".to_owned());
     }
@@ -112,6 +116,7 @@ fn events(shared: Arc<Shared>, script: &str, include_usage: bool, usage: &Value)
     let waits_before = match script {
         "silent" => 0,
         "gate" | "break" => 3,
+        "pictures" => 1,
         "stays open" => events.len() - 1,
         _ => usize::MAX,
     };
@@ -131,5 +136,9 @@ fn events(shared: Arc<Shared>, script: &str, include_usage: bool, usage: &Value)
         }
     });
     let body = Body::from_stream(events);
-    if script == "unsaid" { body.into_response() } else { ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response() }
+    match script {
+        "unsaid" => body.into_response(),
+        "mislabelled" => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        _ => ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response(),
+    }
 }

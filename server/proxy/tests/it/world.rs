@@ -85,14 +85,14 @@ impl World {
         let secret = SecretKey::from_bytes([7; 32]);
         add_catalog(&ledger, &upstream.base_url, &secret, policy, rates, now).await;
         let (account, key, key_id) = add_customer(&ledger, credit, now).await;
-        let proxy = Proxy::start(ledger.clone(), secret, settings).await.unwrap();
+        let proxy = Proxy::start(ledger.clone(), &ledger, secret, settings).await.unwrap();
         Self { ledger, upstream, proxy, account, key, key_id, now }
     }
 
     /// Moves the provider to another address, for a proxy that is started anew.
     pub(crate) async fn move_provider(&mut self, base_url: &str) {
         self.ledger.system().set_provider_url("loopback", base_url).await.unwrap();
-        let proxy = Proxy::start(self.ledger.clone(), SecretKey::from_bytes([7; 32]), settings()).await.unwrap();
+        let proxy = Proxy::start(self.ledger.clone(), &self.ledger, SecretKey::from_bytes([7; 32]), settings()).await.unwrap();
         std::mem::replace(&mut self.proxy, proxy).stop().await;
     }
 

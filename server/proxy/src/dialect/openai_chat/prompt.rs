@@ -21,6 +21,26 @@ const MEDIA_TOKENS_GUESS: i64 = 765;
 /// Tokens that OpenAI documents around each message.
 const MESSAGE_TOKENS: i64 = 4;
 
+/// Every name in a message that its size is judged by.
+const NAMES: [&str; 16] = [
+    "audio",
+    "content",
+    "data",
+    "file",
+    "file_id",
+    "function_call",
+    "image_url",
+    "input_audio",
+    "name",
+    "reasoning_content",
+    "refusal",
+    "role",
+    "text",
+    "tool_calls",
+    "type",
+    "url",
+];
+
 /// What matters of a prompt for its size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Prompt {
@@ -147,5 +167,9 @@ impl Prompt {
 }
 
 fn parse<'a>(json: &'a RawValue) -> Result<Members<'a>, Unmeterable> {
-    Members::parse(json.get()).map_err(|error| Unmeterable(format!("in \"messages\": {error}")))
+    let members = Members::parse(json.get()).map_err(|error| Unmeterable(format!("in \"messages\": {error}")))?;
+    match members.misspelled(NAMES.into_iter()) {
+        Some(known) => Err(Unmeterable(format!("in \"messages\": write the name \"{known}\" exactly so"))),
+        None => Ok(members),
+    }
 }

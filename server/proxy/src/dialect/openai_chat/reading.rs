@@ -82,6 +82,7 @@ impl Reading {
     #[must_use]
     pub fn counted(&self, prompt: impl FnOnce() -> Tokens, completion_max: Tokens) -> Counted {
         match self.reported {
+            Some(reported) if self.has_usage() && self.is_gemini() => Counted::Reported(reported.with_thoughts().into_usage()),
             Some(reported) if self.has_usage() => Counted::Reported(reported.into_usage()),
             reported => {
                 let known = reported.unwrap_or_default();
@@ -90,6 +91,11 @@ impl Reading {
                 Counted::Estimated(CallUsage::of_totals(Some(prompt), Some(completion), None))
             }
         }
+    }
+
+    /// Whether the model that answered is one of Google's, which some name with their publisher.
+    fn is_gemini(&self) -> bool {
+        self.model.as_deref().and_then(|model| model.rsplit('/').next()).is_some_and(|model| model.starts_with("gemini-"))
     }
 }
 

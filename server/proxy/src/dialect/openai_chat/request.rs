@@ -9,7 +9,7 @@ use domain::{
 
 use super::prompt::{Prompt, Unmeterable};
 use crate::{
-    json::{Member, Members, Name, folded, place_of},
+    json::{Member, Members, Name, place_of},
     reply::Refusal,
     splice::Edit,
 };
@@ -240,16 +240,9 @@ impl Cap {
     }
 }
 
-/// Some upstreams read `"Model"` as `"model"`; whether this one does is not known here.
 fn spelled_exactly(members: &Members<'_>) -> Result<(), Refusal> {
-    for name in members.names() {
-        let folded = folded(name);
-        let known = METERED.into_iter().chain(UNMETERED.into_iter().map(|(known, ..)| known)).find(|known| *known == folded);
-        if let Some(known) = known.filter(|known| *known != name) {
-            return Err(Refusal::invalid(known, &format!("write the name \"{known}\" exactly so")));
-        }
-    }
-    Ok(())
+    let known = METERED.into_iter().chain(UNMETERED.into_iter().map(|(known, ..)| known));
+    members.misspelled(known).map_or(Ok(()), |known| Err(Refusal::invalid(known, &format!("write the name \"{known}\" exactly so"))))
 }
 
 /// A member that may be left out, but must be what it is meant to be.

@@ -93,6 +93,23 @@ impl Reported {
         self.get(Field::Completion)
     }
 
+    /// The same from a model whose thinking is output that only the total tells of.
+    ///
+    /// Gemini's OpenAI-compatible API reports 35 prompt, 12 completion and 109 total tokens: the other 62 are thoughts, which Google bills as
+    /// output (<https://ai.google.dev/gemini-api/docs/thinking>, "Pricing").
+    #[must_use]
+    pub fn with_thoughts(mut self) -> Self {
+        if let (Some(prompt), Some(completion), Some(total), None) =
+            (self.prompt(), self.completion(), self.get(Field::Total), self.get(Field::Reasoning))
+        {
+            let output = total.get() - prompt.get();
+            if output > completion.get() {
+                self.counts[Field::Completion as usize] = Some(Tokens::from_sum(output));
+            }
+        }
+        self
+    }
+
     /// The buckets. Where the numbers contradict each other the call is flagged, and only the two totals count.
     #[must_use]
     pub fn into_usage(self) -> CallUsage {
@@ -186,6 +203,17 @@ mod tests {
         assert_eq!((usage.counts.input, usage.counts.cache_read, usage.counts.cache_write_5m), (tokens(25), tokens(60), tokens(10)));
         assert_eq!((usage.counts.output, usage.counts.reasoning, usage.counts.audio_output), (tokens(30), tokens(20), tokens(0)));
         assert!(usage.adds_up() && !usage.flagged);
+    }
+
+    #[test]
+    fn thoughts_that_only_the_total_tells_of_are_output() {
+        let reported = |json: &str| Reported::parse(json.as_bytes()).unwrap();
+        let gemini = r#"{"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 109}"#;
+        let usage = reported(gemini).with_thoughts().into_usage();
+        assert_eq!((usage.completion_tokens, usage.counts.output, usage.flagged), (tokens(74), tokens(74), false));
+        assert!(reported(gemini).into_usage().flagged, "from any other model it is a contradiction");
+        let whole = r#"{"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 47}"#;
+        assert_eq!(reported(whole).with_thoughts(), reported(whole));
     }
 
     #[test]

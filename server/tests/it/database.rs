@@ -1,0 +1,64 @@
+//! A PostgreSQL that somebody else runs, shared by a proxy and a console on machines of their own.
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::{
+    commands::{add_customer, add_model},
+    farebox::{Place, Process},
+    http::{ask, browse},
+    upstream,
+};
+
+fn run(url: &str, statements: &[&str]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut connection = PgConnection::connect(url).await.expect("the address works");
+        for statement in statements {
+            connection.execute(sqlx::AssertSqlSafe((*statement).to_owned())).await.expect("the administrator may do this");
+        }
+    });
+}
+
+#[test]
+fn proxy_and_console_share_somebody_elses_postgresql() {
+    let elsewhere = Place::new();
+    let postgresql = Process::start(elsewhere.command(&["postgres"]));
+    let administrator = postgresql.wait_for_line(|line| line.starts_with("postgres://"));
+    // As the README has it for an owner that may create no role.
+    run(
+        &administrator,
+        &[
+            "create role metering login password 'hush'",
+            "create database metering owner metering",
+            "create role farebox_app nologin",
+            "grant farebox_app to metering",
+        ],
+    );
+    let address = administrator.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("an address").0;
+    let url = format!("postgres://metering:hush@{address}/metering?sslmode=disable");
+
+    let (proxy, console) = (Place::on(&url), Place::on(&url));
+    let (code, said) = proxy.refusal(&["account", "show", "Example"]);
+    assert!(code == Some(1) && said.contains("run `farebox migrate` first"), "only `migrate` and `serve` change it: {said}");
+    proxy.json(&["migrate"], "");
+    // The console's machine stores the credential; the proxy's can read it, since both have the same secret key.
+    add_model(&console, &upstream::start());
+    let key = add_customer(&console);
+
+    let (serving, showing) = (proxy.serve(&["--only", "proxy"]), console.serve(&["--only", "console"]));
+    let chat = json!({ "model": "small", "messages": [{ "role": "user", "content": "Hello" }] });
+    let answer = ask(serving.said("/proxy_url"), "/v1/chat/completions", key["key"].as_str().expect("a key"), Some(&chat));
+    assert_eq!(answer.expect("the proxy answers").status, 200);
+    let pricing = browse(showing.said("/console_url"), "/pricing", "", None).expect("the console answers").text();
+    assert!(pricing.contains("small"), "{pricing}");
+
+    assert_eq!(console.json(&["account", "show", "Example"], "")["balance"]["balance"], json!("10.49955"));
+    assert_eq!(proxy.verify(), Vec::<Value>::new());
+    for place in [&proxy, &console] {
+        assert!(!place.data().join("postgres").exists(), "no PostgreSQL of its own");
+    }
+    assert!(serving.process.stop(Signal::SIGTERM).success() && showing.process.stop(Signal::SIGTERM).success());
+    assert!(postgresql.stop(Signal::SIGTERM).success());
+}
