@@ -24,7 +24,7 @@ pub fn App() -> impl IntoView {
         <Title formatter=|title: String| if title.is_empty() { "Farebox".to_owned() } else { format!("{title} · Farebox") }/>
         <Router>
             {frame::header(&visit)}
-            <main id="content">
+            <main id="content" tabindex="-1">
                 <FlatRoutes fallback=|| page(Page::None)>
                     <Route path=path!("/usage") view=|| page(Page::Usage) ssr=Async/>
                     <Route path=path!("/calls") view=|| page(Page::Calls) ssr=Async/>

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Visit {
     /// Who is signed in.
     pub person: Option<Person>,
+    /// It could not be found out who is: neither signed in nor signed out.
+    pub is_unknown: bool,
     /// Their choice of colours.
     pub theme: Theme,
     /// Whether this gateway is a demonstration, which every page says.

@@ -78,6 +78,7 @@ test("going from page to page loads no page whole", { tag: "@script" }, async ({
   page.on("load", () => loads++);
   await main(page).getByRole("link", { name: "Calls" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Calls");
+  await expect(page.getByRole("main"), "the keyboard goes along").toBeFocused();
   await main(page).getByRole("link", { name: "Billing" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Billing");
   await page.goBack();

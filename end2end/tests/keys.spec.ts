@@ -16,14 +16,19 @@ test("the list is sound", async ({ page }) => {
   await expectSound(page);
 });
 
-test("the form of a new key is sound, and so is the page that shows it", async ({ page }) => {
+test("the form of a new key is sound, and so is the page that shows it", async ({ page, ready }) => {
   await signUp(page);
   await page.goto("/keys");
   await expect(page.getByText("There is no key yet")).toBeVisible();
+  await expect(page.getByText(`${ready.proxy_url}/v1`)).toBeVisible();
+  const credit = page.getByText("This account has no credit that is available");
+  await expect(credit).toBeVisible();
+  await expectSound(page);
   await page.getByRole("link", { name: "Create a key" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("New key");
   await expectSound(page);
   await createKey(page, "laptop");
+  await expect(credit, "a key alone opens nothing").toBeVisible();
   await expectSound(page);
   // Choosing colours would load the page again, without the key.
   const colours = page.getByRole("form", { name: "Colours" });

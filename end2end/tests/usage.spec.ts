@@ -54,6 +54,16 @@ test("the bars' cost is the card's, to six decimals", async ({ page }) => {
   expect(amount(cell(foot, "Total"))).toBe(micros * 1000n);
 });
 
+test("where nothing matches, it says so and leads back", async ({ page, ready }) => {
+  await call(ready, await signUpAndPay(page));
+  await page.goto("/usage?status=upstream_error");
+  await expect(page.getByText("There are no calls in this range under these filters.")).toBeVisible();
+  await expectSound(page);
+  await page.getByRole("link", { name: "Show the last 30 days" }).click();
+  await expect(page).toHaveURL("/usage");
+  expect(await headline(page, "Requests")).toBe("1");
+});
+
 test("a call made now is the same figure on every page", async ({ page, ready }) => {
   const key = await signUpAndPay(page);
   const ids = [await call(ready, key), await call(ready, key, "And what is a turnstile?", { stream: true })];

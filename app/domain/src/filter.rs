@@ -135,11 +135,14 @@ impl CallFilter {
     /// [`FilterError`] for a value that means nothing or a range that ends before it begins.
     pub fn from_query(query: &str) -> Result<Self, FilterError> {
         let mut filter = Self::default();
-        let (mut from, mut to, mut custom) = (None, None, false);
+        let (mut from, mut to, mut preset, mut custom) = (None, None, false, false);
         for (name, value) in pairs(query) {
             match name.as_ref() {
                 "range" if value == "custom" => custom = true,
-                "range" => filter.period = one_of("range", &value, &Period::PRESETS, Period::name)?,
+                "range" => {
+                    filter.period = one_of("range", &value, &Period::PRESETS, Period::name)?;
+                    preset = true;
+                }
                 "from" => from = Some(date("from", &value)?),
                 "to" => to = Some(date("to", &value)?),
                 "key" => filter.key = Some(value.parse().map_err(|_| problem("key", "is not the id of a key"))?),
@@ -149,7 +152,8 @@ impl CallFilter {
                 _ => {}
             }
         }
-        if custom {
+        // Days mean themselves, also where nobody wrote `range=custom` before them.
+        if custom || (!preset && (from.is_some() || to.is_some())) {
             filter.period = custom_period(from, to)?;
         }
         Ok(filter)
@@ -282,6 +286,7 @@ mod tests {
             ("range=yesterday", "range"),
             ("range=custom&from=2026-02-30&to=2026-03-01", "from"),
             ("range=custom&from=2026-03-02&to=2026-03-01", "to"),
+            ("from=2026-03-02&to=2026-03-01", "to"),
             ("range=custom&to=2026-03-01", "from"),
             ("range=custom&from=2020-01-01&to=2026-01-01&step=hour", "step"),
             ("key=mine", "key"),

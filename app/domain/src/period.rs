@@ -19,6 +19,12 @@ impl Range {
         Self { from: self.from - (self.to - self.from), to: self.from }
     }
 
+    /// The part of it that lies inside another one, with which it overlaps.
+    #[must_use]
+    pub fn within(self, other: Self) -> Self {
+        Self { from: self.from.max(other.from), to: self.to.min(other.to) }
+    }
+
     /// Whether `now` lies inside, so that its figures are "so far".
     #[must_use]
     pub fn is_running(self, now: DateTime<Utc>) -> bool {

@@ -1,5 +1,7 @@
 //! The filters of the usage page and the call log: presets are links, the rest is a GET form, so that the address says what is shown.
 
+use std::borrow::Cow;
+
 use domain::{call::Outcome, filter::CallFilter, id::KeyId, period::Period};
 use leptos::prelude::*;
 
@@ -46,6 +48,10 @@ impl FilterBar<'_> {
         .into_any()
     }
 
+    fn kept(&self, is_kept: impl Fn(&str) -> bool) -> Vec<(Cow<'static, str>, String)> {
+        self.kept.iter().filter(|(name, _)| is_kept(name)).map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect()
+    }
+
     fn presets(&self) -> AnyView {
         let is_bad = self.form.problem.is_some();
         let preset = |period: Period| Tab {
@@ -62,9 +68,9 @@ impl FilterBar<'_> {
             _ => (String::new(), String::new()),
         };
         // A step that fits the range in force can be too short for the one that is typed, which then finds its own.
-        let mut kept: Vec<_> = self.kept.iter().filter(|(name, _)| *name != "step").cloned().collect();
-        kept.push(("range", "custom".to_owned()));
-        kept.extend(filter_pairs(self.filter));
+        let mut kept = self.kept(|name| name != "step");
+        kept.push(("range".into(), "custom".to_owned()));
+        kept.extend(pairs(&CallFilter { period: CallFilter::default().period, ..self.filter.clone() }));
         view! {
             <form class="row-form" method="get" action=self.path>
                 {hiddens(kept)}
@@ -85,8 +91,8 @@ impl FilterBar<'_> {
         let streams = [("yes", "Streaming"), ("no", "Not streaming")].map(|(value, label)| (value.to_owned(), label.to_owned()));
         let key = filter.key.map(|key| key.to_string()).unwrap_or_default();
         let stream = filter.stream.map_or("", |stream| if stream { "yes" } else { "no" });
-        let mut kept = self.kept.clone();
-        kept.extend(period_pairs(filter.period));
+        let mut kept = self.kept(|_| true);
+        kept.extend(pairs(&CallFilter { period: filter.period, ..CallFilter::default() }));
         let clear = (self.href)(&CallFilter { period: filter.period, ..CallFilter::default() });
         view! {
             <form class="row-form" method="get" action=self.path>
@@ -103,25 +109,11 @@ impl FilterBar<'_> {
     }
 }
 
-fn hiddens(pairs: Vec<(&'static str, String)>) -> AnyView {
+fn hiddens(pairs: Vec<(Cow<'static, str>, String)>) -> AnyView {
     pairs.into_iter().map(|(name, value)| hidden(name, value)).collect_view().into_any()
 }
 
-fn period_pairs(period: Period) -> Vec<(&'static str, String)> {
-    let mut pairs = vec![("range", period.name().to_owned())];
-    if let Period::Custom { from, to } = period {
-        pairs.extend([("from", from.to_string()), ("to", to.to_string())]);
-    }
-    pairs
-}
-
-fn filter_pairs(filter: &CallFilter) -> Vec<(&'static str, String)> {
-    let stream = filter.stream.map(|stream| ("stream", if stream { "yes" } else { "no" }.to_owned()));
-    let pairs = [
-        filter.key.map(|key| ("key", key.to_string())),
-        filter.model.clone().map(|model| ("model", model)),
-        filter.outcome.map(|outcome| ("status", outcome.name().to_owned())),
-        stream,
-    ];
-    pairs.into_iter().flatten().collect()
+/// The parameters that say what this filter says.
+fn pairs(filter: &CallFilter) -> Vec<(Cow<'static, str>, String)> {
+    form_urlencoded::parse(filter.to_query().as_bytes()).map(|(name, value)| (name.into_owned().into(), value.into_owned())).collect()
 }

@@ -1,7 +1,7 @@
 //! Forms. Each is a plain POST to the address of its own page and works the same with and without JavaScript: the server answers with a
 //! redirect when it is done, or with the page again, what was typed still in its fields and what is wrong said at its place.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -197,8 +197,8 @@ pub(crate) fn choice(form: &Form, name: &'static str, label: &'static str, optio
 }
 
 /// A hidden field.
-pub(crate) fn hidden(name: &'static str, value: impl Into<String>) -> AnyView {
-    view! { <input type="hidden" name=name value=value.into()/> }.into_any()
+pub(crate) fn hidden(name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> AnyView {
+    view! { <input type="hidden" name=name.into() value=value.into()/> }.into_any()
 }
 
 #[cfg(test)]

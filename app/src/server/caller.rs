@@ -66,7 +66,10 @@ impl Caller {
 
     /// The right to run the gateway.
     pub(crate) async fn operator(&self) -> Result<Operator, ConsoleError> {
-        Ok(self.console.ledger.operator(self.user()?).await?)
+        self.console.ledger.operator(self.user()?).await.map_err(|error| match error {
+            ledger::Error::Forbidden => ConsoleError::Forbidden("This page belongs to those who run this gateway.".to_owned()),
+            other => other.into(),
+        })
     }
 
     /// The form of the page: as it was posted, or a new one.

@@ -20,7 +20,8 @@ use crate::{
     parts::form::{Form, ONCE, Problem},
 };
 
-/// What is said of a form that acts once when nobody can tell whether it has acted: the answer to a commit can be lost.
+/// What is said of a form when nobody can tell whether it has acted: the answer to a commit can be lost. Every form of the console may be sent again:
+/// it has an id that makes it act once, or does what can be done only once.
 const UNCERTAIN: &str = "It is not known whether this was done. Send the same form again: it acts only once.";
 
 /// What a page that answers a POST shows besides itself.
@@ -151,7 +152,7 @@ impl Posting {
                 let here = self.came_from();
                 see_other(&sign_in_address(&here))
             }
-            Err(Refusal::Failure(ConsoleError::Unavailable)) if !self.text(ONCE).is_empty() => self.uncertain().await,
+            Err(Refusal::Failure(ConsoleError::Unavailable)) => self.uncertain().await,
             Err(Refusal::Failure(error)) => {
                 let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 self.render(status, Posted { failure: Some(error), ..Posted::default() }).await
@@ -170,18 +171,18 @@ impl Posting {
     async fn uncertain(self) -> Response {
         let form = returned(&self.fields, self.text(ONCE).to_owned(), Problem::new("", UNCERTAIN));
         let mut page = self.page(Posted { form, ..Posted::default() }).await;
-        if page.status() == StatusCode::SERVICE_UNAVAILABLE {
-            return (StatusCode::SERVICE_UNAVAILABLE, format!("{UNCERTAIN} Loading this page again does so.\n")).into_response();
-        }
         if page.status().is_success() {
             *page.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        } else if !page.status().is_redirection() {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("{UNCERTAIN} Loading this page again does so.\n")).into_response();
         }
         page
     }
 
     async fn slow_down(self, wait: TimeDelta) -> Response {
         let seconds = wait.num_seconds().max(1);
-        let message = format!("Too many attempts. Try again in {} minutes.", (seconds + 59) / 60);
+        let minutes = (seconds + 59) / 60;
+        let message = format!("Too many attempts. Try again in {minutes} minute{}.", if minutes == 1 { "" } else { "s" });
         let mut response = self.refuse(StatusCode::TOO_MANY_REQUESTS, Problem::new("", message)).await;
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         response

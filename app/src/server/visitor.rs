@@ -93,6 +93,7 @@ pub(super) async fn identify(State(console): State<Console>, session: Session, m
     });
     let visit = Visit {
         person,
+        is_unknown: request.extensions().get::<ConsoleError>().is_some(),
         theme: theme(request.headers()),
         demo: console.settings.demo.is_some(),
         signup_open: console.settings.signup_open,

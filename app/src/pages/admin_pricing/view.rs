@@ -54,7 +54,8 @@ fn row(priced: &PricedModel) -> Row {
     let PricedModel { model, sale, cost, scheduled } = priced;
     let name = view! { <a href=fields::address(&model.name, PriceKind::Sale)><code>{model.name.clone()}</code></a> };
     let note = match (sale, scheduled.first()) {
-        (_, Some(next)) => format!("changes {} UTC", time::minute(next.effective_from)),
+        (Some(_), Some(next)) => format!("changes {} UTC", time::minute(next.effective_from)),
+        (None, Some(next)) => format!("no price until {} UTC: its calls are refused until then", time::minute(next.effective_from)),
         (None, None) => "no price: its calls are refused".to_owned(),
         (Some(_), None) => String::new(),
     };

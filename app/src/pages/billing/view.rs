@@ -17,7 +17,7 @@ pub(crate) fn billing(page: Billing) -> AnyView {
     let Billing { statement: Statement { balance, journal }, has_newer, done, payment, form } = page;
     let done = done.and_then(|(id, again)| receipt_of(&journal, id, again));
     stack(vec![
-        head("Billing", "Prepaid: a call is admitted while what it can cost at most is available. Times are UTC.", ()),
+        head("Billing", "Prepaid: a call starts only if the credit that is available covers the most it could cost. Times are UTC.", ()),
         done.into_any(),
         journal::balance(&balance),
         section("Top up", top_up(payment, &form)),

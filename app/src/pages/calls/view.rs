@@ -31,7 +31,7 @@ pub(crate) fn calls(data: Calls) -> AnyView {
         address("/calls", &format!("{query}{}before={next}", if query.is_empty() { "" } else { "&" }))
     });
     let body = if form.problem.is_some() {
-        notice(Tone::Plain, "Mend what is marked, or choose a range above, to see the calls.")
+        notice(Tone::Plain, "Correct what is marked, or choose a range above, to see the calls.")
     } else if page.calls.is_empty() {
         nothing(has_newer)
     } else {

@@ -1,4 +1,6 @@
-use domain::rates::Rates;
+use chrono::{DateTime, Utc};
+use domain::{money::Amount, rates::Rates};
+use ledger::AccountReader;
 
 use super::page::{Keys, NewKey};
 use crate::{
@@ -9,23 +11,30 @@ use crate::{
 /// The keys of the caller's account.
 pub(crate) async fn keys(caller: &Caller, query: &str) -> Result<Keys, ConsoleError> {
     let now = caller.visitor.now;
-    let keys = caller.reader().await?.keys(now).await?;
+    let reader = caller.reader().await?;
+    let keys = reader.keys(now).await?;
     let revoked = parameter(query, "revoked").and_then(|id| id.parse().ok());
     let can_manage = caller.visitor.visit.manages_keys();
-    Ok(Keys { keys, now, revoked, can_manage })
+    let base_url = caller.console.settings.base_url();
+    Ok(Keys { keys, now, revoked, can_manage, base_url, without_credit: is_spent(&reader, now).await? })
 }
 
 /// What the form of a new key needs, or the key that it just made.
 pub(crate) async fn new_key(caller: &Caller) -> Result<NewKey, ConsoleError> {
     let fresh_key = Posted::here().and_then(|posted| posted.fresh_key);
     let form = caller.form();
-    caller.member().await?;
+    let member = caller.member().await?;
     let now = caller.visitor.now;
     let prices = caller.console.ledger.price_list(now).await?;
     // Whoever tries their key should not pay more than it takes.
     let priced = prices.into_iter().filter_map(|priced| Some((weight(&priced.sale?.rates), priced.model.name)));
     let model = priced.min().map(|(_, name)| name);
-    Ok(NewKey { form, fresh_key, proxy_url: caller.console.settings.proxy_url.clone(), model, now })
+    let base_url = caller.console.settings.base_url();
+    Ok(NewKey { form, fresh_key, base_url, without_credit: is_spent(&member, now).await?, model, now })
+}
+
+async fn is_spent(account: &AccountReader, now: DateTime<Utc>) -> Result<bool, ConsoleError> {
+    Ok(account.balance(now).await?.available <= Amount::ZERO)
 }
 
 /// What a model's price is compared by: a call with 1,000 tokens each way, in nanos.

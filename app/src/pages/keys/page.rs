@@ -16,6 +16,10 @@ pub(crate) struct Keys {
     pub(crate) revoked: Option<KeyId>,
     /// Whether the visitor may make and revoke keys.
     pub(crate) can_manage: bool,
+    /// Where keys are used.
+    pub(crate) base_url: String,
+    /// Whether calls are refused for want of credit, whatever their key.
+    pub(crate) without_credit: bool,
 }
 
 /// Everything on the page of a new key.
@@ -26,7 +30,9 @@ pub(crate) struct NewKey {
     /// The key that it made.
     pub(crate) fresh_key: Option<FreshKey>,
     /// Where the key is used.
-    pub(crate) proxy_url: String,
+    pub(crate) base_url: String,
+    /// Whether its calls are refused for want of credit.
+    pub(crate) without_credit: bool,
     /// A model to try it with.
     pub(crate) model: Option<String>,
     /// When the page was made.

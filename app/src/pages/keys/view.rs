@@ -21,7 +21,7 @@ use crate::parts::{
 
 /// The keys.
 pub(crate) fn list(page: &Keys) -> AnyView {
-    let Keys { keys, now, revoked, can_manage } = page;
+    let Keys { keys, now, revoked, can_manage, base_url, without_credit } = page;
     let done = keys
         .iter()
         .find(|key| Some(key.id) == *revoked && key.revoked_at.is_some())
@@ -32,7 +32,9 @@ pub(crate) fn list(page: &Keys) -> AnyView {
         keys_table(keys, *now, *can_manage)
     };
     let create = can_manage.then(|| view! { <a class="button primary" href="/keys/new">"Create a key"</a> });
-    stack(vec![head("Keys", "A key opens the gateway for any OpenAI client. Times are UTC.", create), done.into_any(), body])
+    let about =
+        view! { "A key opens the gateway for any OpenAI client, at the base URL "<code>{base_url.clone()}</code>". Times are UTC." };
+    stack(vec![head("Keys", about, create), done.into_any(), credit(*without_credit), body])
 }
 
 fn keys_table(keys: &[Key], now: DateTime<Utc>, can_manage: bool) -> AnyView {
@@ -71,6 +73,12 @@ fn row(key: &Key, now: DateTime<Utc>, can_manage: bool) -> Row {
     Row { cells, faded: !works }
 }
 
+/// Why a good key may not help.
+fn credit(without: bool) -> AnyView {
+    let words = "This account has no credit that is available, so calls with any key are refused. ";
+    without.then(|| view! { <p class="notice" role="note">{words}<a href="/billing">"Top up"</a></p> }).into_any()
+}
+
 /// Asks once and names the key. Unfolds without a script.
 fn revoke(key: &Key) -> AnyView {
     view! {
@@ -88,9 +96,9 @@ fn revoke(key: &Key) -> AnyView {
 
 /// The form of a new key, or the key.
 pub(crate) fn new(page: NewKey) -> AnyView {
-    let NewKey { form, fresh_key, proxy_url, model, now } = page;
+    let NewKey { form, fresh_key, base_url, without_credit, model, now } = page;
     match fresh_key {
-        Some(key) => show_once(key, &proxy_url, model.as_deref().unwrap_or("MODEL")),
+        Some(key) => show_once(key, &base_url, without_credit, model.as_deref().unwrap_or("MODEL")),
         None => new_form(&form, now),
     }
 }
@@ -108,14 +116,15 @@ fn new_form(form: &Form, now: DateTime<Utc>) -> AnyView {
     stack(vec![head("New key", link("/keys".to_owned(), "All keys"), ()), form.into_any()])
 }
 
-fn show_once(key: FreshKey, proxy_url: &str, model: &str) -> AnyView {
+fn show_once(key: FreshKey, base_url: &str, without_credit: bool, model: &str) -> AnyView {
     let until = key.expires_at.map_or_else(|| "until it is revoked".to_owned(), |at| format!("until {} UTC", time::minute(at)));
-    let snippets = snippets(&key.secret, proxy_url, model).map(|(name, code)| snippet(name, code)).collect_view();
+    let snippets = snippets(&key.secret, base_url, model).map(|(name, code)| snippet(name, code)).collect_view();
     let secret = view! { <div class="secret"><code>{key.secret.clone()}</code>{copy_button(key.secret.clone(), "Copy the key")}</div> };
     stack(vec![
         head(format!("“{}” is ready", key.name), link("/keys".to_owned(), "All keys"), ()),
         notice(Tone::Good, format!("Copy the key now: it is shown only this once. It works {until}.")),
         secret.into_any(),
+        credit(without_credit),
         section("First call", snippets.into_any()),
     ])
 }
@@ -130,15 +139,15 @@ fn snippet(name: &'static str, code: String) -> AnyView {
     .into_any()
 }
 
-fn snippets(secret: &str, proxy_url: &str, model: &str) -> std::array::IntoIter<(&'static str, String), 3> {
+fn snippets(secret: &str, base_url: &str, model: &str) -> std::array::IntoIter<(&'static str, String), 3> {
     let curl = format!(
-        "curl {proxy_url}/v1/chat/completions \\\n  -H \"Authorization: Bearer {secret}\" \\\n  -H \"Content-Type: application/json\" \\\n  -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
+        "curl {base_url}/chat/completions \\\n  -H \"Authorization: Bearer {secret}\" \\\n  -H \"Content-Type: application/json\" \\\n  -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
     );
     let python = format!(
-        "from openai import OpenAI\n\nclient = OpenAI(base_url=\"{proxy_url}/v1\", api_key=\"{secret}\")\nanswer = client.chat.completions.create(\n    model=\"{model}\",\n    messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}],\n)\nprint(answer.choices[0].message.content)"
+        "from openai import OpenAI\n\nclient = OpenAI(base_url=\"{base_url}\", api_key=\"{secret}\")\nanswer = client.chat.completions.create(\n    model=\"{model}\",\n    messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}],\n)\nprint(answer.choices[0].message.content)"
     );
     let node = format!(
-        "import OpenAI from \"openai\";\n\nconst client = new OpenAI({{ baseURL: \"{proxy_url}/v1\", apiKey: \"{secret}\" }});\nconst answer = await client.chat.completions.create({{\n  model: \"{model}\",\n  messages: [{{ role: \"user\", content: \"Hello\" }}],\n}});\nconsole.log(answer.choices[0].message.content);"
+        "import OpenAI from \"openai\";\n\nconst client = new OpenAI({{ baseURL: \"{base_url}\", apiKey: \"{secret}\" }});\nconst answer = await client.chat.completions.create({{\n  model: \"{model}\",\n  messages: [{{ role: \"user\", content: \"Hello\" }}],\n}});\nconsole.log(answer.choices[0].message.content);"
     );
     [("curl", curl), ("Python", python), ("Node", node)].into_iter()
 }

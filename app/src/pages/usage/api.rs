@@ -17,7 +17,8 @@ pub(crate) async fn usage(caller: &Caller, query: &str) -> Result<Usage, Console
     let ((filter, measure), form) = filter_or_default(asked, query);
     let mut report = reader.usage(&filter, caller.visitor.now).await?;
     let series = drawn(std::mem::take(&mut report.series), measure);
-    Ok(Usage { filter, measure, form, report, series, can_create_keys: caller.visitor.visit.manages_keys() })
+    let (can_create_keys, base_url) = (caller.visitor.visit.manages_keys(), caller.console.settings.base_url());
+    Ok(Usage { filter, measure, form, report, series, can_create_keys, base_url })
 }
 
 fn measure(query: &str) -> Result<Measure, FilterError> {

@@ -18,6 +18,8 @@ pub(crate) struct Usage {
     pub(crate) series: Vec<Series>,
     /// Whether the visitor may make the key that a first call needs.
     pub(crate) can_create_keys: bool,
+    /// Where that call goes.
+    pub(crate) base_url: String,
 }
 
 /// What the bars measure.

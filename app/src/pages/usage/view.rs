@@ -37,9 +37,12 @@ pub(crate) fn usage(page: &Usage) -> AnyView {
         href: &href,
     };
     let body = if form.problem.is_some() {
-        notice(Tone::Plain, "Mend what is marked, or choose a range above, to see the figures.")
+        notice(Tone::Plain, "Correct what is marked, or choose a range above, to see the figures.")
     } else if report.models.is_empty() {
-        stack(vec![sums(report), nothing_yet(page.can_create_keys)])
+        stack(vec![sums(report), nothing_yet(page)])
+    } else if report.totals.requests == 0 {
+        let every = link("/usage".to_owned(), "Show the last 30 days");
+        stack(vec![sums(report), bars(page), empty("There are no calls in this range under these filters.", every)])
     } else {
         stack(vec![sums(report), bars(page), tables(page)])
     };
@@ -62,14 +65,15 @@ fn fits(step: Step, range: Range) -> bool {
     range.steps(step).nth(STEPS_MAX).is_none()
 }
 
-fn nothing_yet(can_create_keys: bool) -> AnyView {
-    if !can_create_keys {
+fn nothing_yet(page: &Usage) -> AnyView {
+    if !page.can_create_keys {
         return empty("No calls yet. Each call shows up here within a second.", ());
     }
-    empty(
-        "No calls yet. Create a key, point any OpenAI client at this gateway, and each call shows up here within a second.",
-        view! { <a class="button" href="/keys/new">"Create a key"</a> },
-    )
+    let words = format!(
+        "No calls yet. Create a key and point any OpenAI client at {}: each call shows up here within a second of its end.",
+        page.base_url
+    );
+    empty(words, view! { <a class="button" href="/keys/new">"Create a key"</a> })
 }
 
 fn sums(report: &UsageReport) -> AnyView {
@@ -153,10 +157,15 @@ fn chart(page: &Usage) -> Chart {
         Measure::Cost => (money::axis, |nanos| money::charge(domain::money::Amount::from_nanos(nanos))),
         Measure::Tokens | Measure::Requests => (money::compact, money::grouped),
     };
-    let columns = report.steps.iter().map(|start| chart::Column {
-        name: time::step(*start, report.step),
-        short: time::step_short(*start, report.step),
-        so_far: Range { from: *start, to: report.step.next(*start) }.is_running(report.now),
+    let columns = report.steps.iter().map(|start| {
+        let whole = Range { from: *start, to: report.step.next(*start) };
+        // A range may begin or end in the middle of a month: the bar is not named for days that it does not hold.
+        let held = whole.within(report.range);
+        chart::Column {
+            name: if held == whole { time::step(*start, report.step) } else { time::days(held) },
+            short: time::step_short(*start, report.step),
+            so_far: held.is_running(report.now),
+        }
     });
     let step = step_label(report.step);
     Chart {
@@ -289,6 +298,7 @@ mod tests {
             report: report(),
             series,
             can_create_keys: true,
+            base_url: "http://127.0.0.1:8080/v1".to_owned(),
         }
     }
 
@@ -306,6 +316,22 @@ mod tests {
         assert!(html.contains("+50.0 %") && html.contains("Changes are against the 7 days before, 10 Nov 2026 – 16 Nov 2026"));
         assert!(html.contains("1.2M") && html.matches("1,200,300").count() >= 5, "card, readout, chart table, row and sum");
         assert!(html.contains("so far"));
+    }
+
+    #[test]
+    fn a_bar_is_named_for_the_days_that_it_holds() {
+        let mut page = page();
+        let months = |page: &mut Usage, from: &str, to: &str| {
+            page.report.range = Range { from: from.parse().unwrap(), to: to.parse().unwrap() };
+            page.report.step = Step::Month;
+            page.report.steps = page.report.range.steps(Step::Month).collect();
+            page.series = vec![Series { label: "a".to_owned(), values: vec![1; page.report.steps.len()] }];
+            draw(page)
+        };
+        let html = months(&mut page, "2026-10-25T00:00:00Z", "2026-11-24T00:00:00Z");
+        assert!(html.contains("25 Oct 2026 – 31 Oct 2026") && html.contains("1 Nov 2026 – 23 Nov 2026, so far"), "{html}");
+        let html = months(&mut page, "2026-10-01T00:00:00Z", "2026-11-11T00:00:00Z");
+        assert!(html.contains("Oct 2026") && html.contains("1 Nov 2026 – 10 Nov 2026") && !html.contains("so far"), "{html}");
     }
 
     #[test]
@@ -342,7 +368,7 @@ mod tests {
     fn only_who_may_create_a_key_is_told_to() {
         let mut page = page();
         page.report.models.clear();
-        assert!(draw(&page).contains("/keys/new"));
+        assert!(draw(&page).contains("/keys/new") && draw(&page).contains("http://127.0.0.1:8080/v1"));
         page.can_create_keys = false;
         assert!(!draw(&page).contains("/keys/new"));
     }
