@@ -71,7 +71,9 @@ struct Claim {
 
 const JOURNAL_BALANCES: Claim = Claim {
     claim: "the entries of a posting sum to zero",
-    sql: "select 'journal ' || journal_id, '0', sum(amount)::text from journal left join entries using (account_id, journal_id) \
+    sql: "select 'journal ' || journal_id, '0', \
+          sum(amount)::text || ' = ' || string_agg('line ' || line || ' ' || book || ' ' || amount, ', ' order by line) \
+          from journal left join entries using (account_id, journal_id) \
           group by account_id, journal_id, unit having sum(amount) is distinct from 0",
 };
 
@@ -93,6 +95,13 @@ const GRANT_IS_ITS_ENTRIES: Claim = Claim {
     sql: "select 'grant ' || g.grant_id, coalesce(sum(e.amount), 0)::text, g.posted::text from grants g \
           left join entries e on e.account_id = g.account_id and e.grant_id = g.grant_id and e.book = 'grant' \
           group by g.account_id, g.grant_id having g.posted <> coalesce(sum(e.amount), 0)",
+};
+
+const WALLET_LASTS: Claim = Claim {
+    claim: "a wallet is there from its account's first moment on, and does not expire",
+    sql: "select 'grant ' || g.grant_id, 'from ' || a.created_at || ' on', 'from ' || g.starts_at || coalesce(' to ' || g.expires_at, ' on') \
+          from grants g join accounts a using (account_id) \
+          where g.kind = 'wallet' and (g.starts_at <> a.created_at or g.expires_at is not null)",
 };
 
 const GRANT_IS_ITS_LEASES: Claim = Claim {
@@ -153,11 +162,12 @@ const CALL_IS_AT_ITS_PRICE: Claim = Claim {
               and later.created_at <= c.started_at - interval '10 seconds')",
 };
 
-const CLAIMS: [Claim; 9] = [
+const CLAIMS: [Claim; 10] = [
     JOURNAL_BALANCES,
     ENTRIES_ARE_NUMBERED,
     ENTRIES_ARE_IN_THEIR_BOOKS,
     GRANT_IS_ITS_ENTRIES,
+    WALLET_LASTS,
     GRANT_IS_ITS_LEASES,
     HOLD_IS_ITS_LEASES,
     rollup_is_its_calls!("usage_hourly", "hour"),

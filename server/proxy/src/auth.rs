@@ -7,12 +7,15 @@ use domain::key::ApiKey;
 use http::{HeaderMap, header};
 use ledger::{KeyEntry, Meter, keys::digest};
 use moka::sync::Cache;
+use tokio::time::timeout;
 
 use crate::reply::Refusal;
 
 /// How long a key is taken to be what it was. Only a fast way to say no: the lease of a call that costs looks again.
 const REMEMBERED: Duration = Duration::from_secs(1);
 const KEYS_MAX: u64 = 100_000;
+/// How long the ledger may take to say.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Keys by digest, for a second. Unknown ones too, so that guessing does not reach the database at its own speed.
 #[derive(Debug)]
@@ -35,7 +38,8 @@ impl Keys {
         let entry = match self.cache.get(&digest) {
             Some(entry) => entry,
             None => {
-                let entry = self.meter.key(&digest).await.map_err(|error| unavailable(&error))?.map(Arc::new);
+                let looked_up = timeout(LOOKUP_TIMEOUT, self.meter.key(&digest)).await.map_err(|_| Refusal::unavailable())?;
+                let entry = looked_up.map_err(|error| unavailable(&error))?.map(Arc::new);
                 self.cache.insert(digest, entry.clone());
                 entry
             }

@@ -62,10 +62,11 @@ async fn identify(mut request: Request, next: Next) -> Response {
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    if !shared.catalog.load().is_current() {
+        let why = "the database has not answered for seconds, or this machine's clock is not the database's";
+        return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    }
     match shared.ledger.ready().await {
-        Ok(()) if !shared.catalog.load().is_current() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the catalog is old, or this machine's clock is not the database's").into_response()
-        }
         Ok(()) => "ok".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");

@@ -75,6 +75,19 @@ async fn an_entry_in_another_book_is_found(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_wallet_that_was_made_to_expire_is_found(pool: PgPool) {
+    let world = busy_world(pool).await;
+    for change in ["expires_at = starts_at + interval '1 day'", "starts_at = starts_at + interval '1 year'"] {
+        run(&world, format!("create table kept as select * from grants; update grants set {change}")).await;
+        let faults = world.ledger.verify().await.unwrap().faults;
+        assert!(!faults.is_empty() && faults.iter().all(|fault| fault.row.starts_with("grant ")), "{change}: {faults:?}");
+        let back = "update grants g set starts_at = k.starts_at, expires_at = k.expires_at from kept k where k.grant_id = g.grant_id; drop table kept";
+        run(&world, back.to_owned()).await;
+        world.assert_proven().await;
+    }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_price_that_was_not_in_force_is_noticed_by_the_calls_it_priced(pool: PgPool) {
     let world = busy_world(pool).await;
     run(&world, "update price_versions set effective_from = effective_from + interval '10 years'".to_owned()).await;
