@@ -23,7 +23,7 @@ test("a call that has just ended is in it, as the API has it", async ({ page, re
   await page.goto("/calls");
   const { body } = await readTable(tableOf(page, "Time"));
   expect(body).toHaveLength(1);
-  expect(body[0]).toMatchObject({ Key: "end to end", Model: "demo-mini", Answer: "Stream", Status: "OK" });
+  expect(body[0]).toMatchObject({ Key: "end to end", Model: "demo-mini", Streaming: "Yes", Status: "OK" });
   expect(count(cell(body[0], "Prompt"))).toBe(BigInt(usage.prompt_tokens));
   expect(count(cell(body[0], "Completion"))).toBe(BigInt(usage.completion_tokens));
   expect(count(cell(body[0], "Total tokens"))).toBe(BigInt(usage.total_tokens));
@@ -63,7 +63,7 @@ test("filters hold for every row, and live in the address", async ({ page }) => 
   const { body } = await readTable(tableOf(page, "Time"));
   expect(body.length).toBeGreaterThan(0);
   for (const row of body) {
-    expect(row).toMatchObject({ Key: "staging", Model: "demo-mini", Answer: "Stream", Status: "Client left" });
+    expect(row).toMatchObject({ Key: "staging", Model: "demo-mini", Streaming: "Yes", Status: "Client left" });
   }
   await page.getByRole("link", { name: "Clear" }).click();
   await expect(page).toHaveURL(LAST_MONTH);

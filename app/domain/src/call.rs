@@ -20,7 +20,7 @@ pub enum Outcome {
     Ok,
     /// The upstream refused or failed. Without output it costs nothing.
     UpstreamError,
-    /// The client left before the end; it pays for what the upstream counted.
+    /// The client left before the end; it pays for what the upstream counted, or else for what was delivered.
     ClientLeft,
     /// The proxy itself died in the middle.
     Interrupted,
@@ -74,7 +74,7 @@ impl UsageSource {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Upstream => "reported by the upstream",
-            Self::Estimated => "estimated: the upstream reported none",
+            Self::Estimated => "estimated: the upstream did not report all of it",
             Self::Interrupted => "estimated: the call was interrupted",
             Self::None => "none: the upstream failed before any output",
         }

@@ -118,7 +118,7 @@ impl AccountMember {
 }
 
 impl AccountReader {
-    /// Every key of the account: those that work first, newest first.
+    /// Every key of the account: those that were not revoked first, newest first.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

@@ -35,6 +35,11 @@ pub(crate) fn exact(amount: Amount) -> String {
     decimal(i128::from(amount.nanos()), NANOS, CENTS)
 }
 
+/// Every digit where [`total`] does not show them all, else nothing.
+pub(crate) fn hidden_digits(amount: Amount) -> String {
+    Some(exact(amount)).filter(|exact| *exact != total(amount)).unwrap_or_default()
+}
+
 /// Every digit of an amount before its rounding.
 pub(crate) fn exact_line(amount: ExactAmount) -> String {
     decimal(amount.parts(), NANOS + 7, CENTS)

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::TimeDelta;
+use domain::money::{Amount, AmountError};
 use leptos::prelude::use_context;
 use uuid::Uuid;
 
@@ -122,6 +123,11 @@ impl Posting {
     /// A field exactly as typed: passwords may begin with a space.
     pub(crate) fn raw(&self, field: &str) -> &str {
         self.fields.get(field).map_or("", String::as_str)
+    }
+
+    /// A field's amount of money, or of money per 1,000 tokens.
+    pub(crate) fn amount(&self, field: &'static str) -> Result<Amount, Refusal> {
+        self.text(field).parse().map_err(|error: AmountError| Refusal::field(field, sentence(&format!("this {error}"))))
     }
 
     /// The id that makes this form act once.

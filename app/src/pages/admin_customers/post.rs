@@ -1,14 +1,11 @@
 use axum::{extract::Path, response::Response};
-use domain::{
-    id::{AccountId, JournalId},
-    money::{Amount, AmountError},
-};
+use domain::id::{AccountId, JournalId};
 use ledger::MoneyIn;
 
 use crate::{
     error::ConsoleError,
     parts::money,
-    server::{Posting, Refusal, see_other, sentence},
+    server::{Posting, Refusal, see_other},
 };
 
 /// `POST /admin/customers/{id}`: gives credit, or takes back what is still available, with a reason.
@@ -21,8 +18,7 @@ async fn try_credit(id: &str, posting: &Posting) -> Result<Response, Refusal> {
     let caller = posting.caller();
     let operator = caller.operator().await?;
     let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
-    let amount: Amount =
-        posting.text("amount").parse().map_err(|error: AmountError| Refusal::field("amount", sentence(&format!("this {error}"))))?;
+    let amount = posting.amount("amount")?;
     let once = posting.once()?;
     let money = MoneyIn {
         journal_id: JournalId::from_uuid(once),

@@ -3,7 +3,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
 use domain::{
     catalog::PriceVersion,
     id::PriceId,
-    money::{Amount, AmountError},
+    money::Amount,
     rates::{BucketRates, Rates},
 };
 use ledger::NewPrice;
@@ -89,11 +89,10 @@ fn rates(posting: &Posting) -> Result<Rates, Refusal> {
 }
 
 fn rate(posting: &Posting, field: &'static str) -> Result<Option<Amount>, Refusal> {
-    let typed = posting.text(field);
-    if typed.is_empty() {
+    if posting.text(field).is_empty() {
         return Ok(None);
     }
-    let rate: Amount = typed.parse().map_err(|error: AmountError| Refusal::field(field, sentence(&format!("this {error}"))))?;
+    let rate = posting.amount(field)?;
     let lone = Rates::plain(rate, Amount::ZERO);
     lone.validate().map_err(|error| Refusal::field(field, sentence(&error.to_string())))?;
     Ok(Some(rate))

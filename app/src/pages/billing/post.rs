@@ -5,7 +5,7 @@ use ledger::MoneyIn;
 use super::page::Payment;
 use crate::{
     error::ConsoleError,
-    server::{Posting, Refusal, see_other, sentence},
+    server::{Posting, Refusal, see_other},
 };
 
 /// A test payment is for trying out; it does not need to be larger.
@@ -23,10 +23,7 @@ async fn pay(posting: &Posting) -> Result<Response, Refusal> {
     if Payment::of(&posting.visitor.visit) != Payment::Test {
         return Err(ConsoleError::Forbidden("This gateway takes no payments here. Ask its operator for credit.".to_owned()).into());
     }
-    let amount: Amount = posting
-        .text("amount")
-        .parse()
-        .map_err(|error: domain::money::AmountError| Refusal::field("amount", sentence(&format!("this {error}"))))?;
+    let amount = posting.amount("amount")?;
     if amount > TEST_PAYMENT_MAX {
         return Err(Refusal::field("amount", "A test payment is at most 10,000."));
     }

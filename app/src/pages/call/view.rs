@@ -126,7 +126,7 @@ fn particulars(call: &CallDetail) -> AnyView {
     let how = [pair("Status", status), pair("Key", row.key_name.clone()), pair("Provider", call.provider.clone())]
         .into_iter()
         .chain(answered_by)
-        .chain([pair("Answer", if row.stream { "Stream" } else { "Whole" }), pair("Latency", time::span(row.latency_ms))])
+        .chain([pair("Streaming", if row.stream { "Yes" } else { "No" }), pair("Latency", time::span(row.latency_ms))])
         .chain(first_byte);
     let counted = vec![
         pair("Source", row.source.label()),

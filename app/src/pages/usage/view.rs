@@ -17,7 +17,7 @@ use crate::parts::{
     table::{
         Column,
         Kind::{Figures, Words},
-        Row, link, table, text,
+        Row, link, table, text, with_note,
     },
     tabs::{Tab, address, tabs},
     time,
@@ -42,7 +42,7 @@ pub(crate) fn usage(page: &Usage) -> AnyView {
         stack(vec![sums(report), nothing_yet(page)])
     } else if report.totals.requests == 0 {
         let every = link("/usage".to_owned(), "Show the last 30 days");
-        stack(vec![sums(report), bars(page), empty("There are no calls in this range under these filters.", every)])
+        stack(vec![sums(report), empty("There are no calls in this range under these filters.", every), bars(page)])
     } else {
         stack(vec![sums(report), bars(page), tables(page)])
     };
@@ -70,7 +70,7 @@ fn nothing_yet(page: &Usage) -> AnyView {
         return empty("No calls yet. Each call shows up here within a second.", ());
     }
     let words = format!(
-        "No calls yet. Create a key and point any OpenAI client at {}: each call shows up here within a second of its end.",
+        "No calls yet: each shows up here within a second of its end. Create a key, and point any OpenAI client at the base URL {}",
         page.base_url
     );
     empty(words, view! { <a class="button" href="/keys/new">"Create a key"</a> })
@@ -103,15 +103,15 @@ fn sums(report: &UsageReport) -> AnyView {
 /// What the changes on the cards are measured against.
 fn basis(report: &UsageReport) -> String {
     let before = report.range.previous();
-    let length = match (before.to - before.from).num_days() {
-        1 => "the day before".to_owned(),
-        days => format!("the {days} days before"),
+    let (length, are) = match (before.to - before.from).num_days() {
+        1 => ("the day before".to_owned(), "is"),
+        days => (format!("the {days} days before"), "are"),
     };
     let days = time::days(before);
     if report.previous.requests == 0 {
         return format!("There were no calls in {length}, {days}, to compare with.");
     }
-    let running = if report.range.is_running(report.now) { ", which are over; this range is not" } else { "" };
+    let running = if report.range.is_running(report.now) { format!(", which {are} over; this range is not") } else { String::new() };
     format!("Changes are against {length}, {days}{running}.")
 }
 
@@ -229,7 +229,8 @@ fn cells(name: AnyView, totals: Totals, whole: Totals) -> Row {
         count(totals.prompt_tokens.get()),
         count(totals.completion_tokens.get()),
         count(totals.total_tokens.get()),
-        money::total_view(totals.amount),
+        // Rounded figures need not add up to their rounded sum; the exact ones below them do.
+        with_note(money::total_view(totals.amount), money::hidden_digits(totals.amount)),
         text(money::share(totals.amount.nanos(), whole.amount.nanos())),
     ]
     .into()

@@ -12,7 +12,10 @@ pub(super) struct Scale {
 impl Scale {
     /// A scale that holds `max`, with ticks at multiples of 1, 2 or 5 × 10ⁿ.
     pub(super) fn up_to(max: i64) -> Self {
-        let max = max.max(1);
+        if max <= 0 {
+            // Nothing but the ground: there is no figure to measure anything by.
+            return Self { step: 1, top: 0 };
+        }
         let enough = |step: &i64| step.saturating_mul(INTERVALS_MAX) >= max;
         let powers = std::iter::successors(Some(1_i64), |power| power.checked_mul(10));
         let step = powers.flat_map(|power| [1, 2, 5].map(|digit| power.saturating_mul(digit))).find(enough).unwrap_or(max);
@@ -36,7 +39,7 @@ impl Scale {
     }
 
     fn parts_of(&self, value: i64) -> i128 {
-        i128::from(value.clamp(0, self.top)) * 10_000 / i128::from(self.top)
+        i128::from(value.clamp(0, self.top)) * 10_000 / i128::from(self.top.max(1))
     }
 }
 
@@ -56,7 +59,7 @@ mod tests {
     #[test]
     fn ticks_are_round_and_reach_over_the_highest_bar() {
         for (max, ticks) in [
-            (0, vec![0, 1]),
+            (0, vec![0]),
             (3, vec![0, 1, 2, 3]),
             (10, vec![0, 5, 10]),
             (11, vec![0, 5, 10, 15]),
