@@ -8,5 +8,7 @@ fn main() {
     let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let site = manifest_dir.join("../target/site");
     fs::create_dir_all(&site).expect("the folder of the console's built files can be made");
+    // By a path of the package's own: memory-serve names an absolute one, which in a copied checkout is still the original's.
+    println!("cargo::rerun-if-changed=../target/site");
     memory_serve::load_directory(site);
 }
