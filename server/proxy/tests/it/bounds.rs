@@ -111,6 +111,24 @@ async fn whoever_waits_hears_that_it_failed_also_while_the_books_are_away(pool: 
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn while_the_books_are_shut_answers_end_and_their_holds_stay_until_they_are_posted(pool: PgPool) {
+    let world = World::bounded(&pool, Policy::default(), Settings { settle_timeout: SHORT, ..settings() }).await;
+    let mut shut = pool.begin().await.unwrap();
+    sqlx::query("lock table calls in access exclusive mode").execute(&mut *shut).await.unwrap();
+    let response = world.post(chat("hello", "")).await;
+    let id = call_id(&response);
+    timeout(DEADLINE, response.into_body().collect()).await.expect("it ends").expect("it is whole");
+    let meanwhile = world.ledger.meter().balance(world.account, world.now).await.unwrap();
+    assert!(meanwhile.reserved > Amount::ZERO && meanwhile.balance == amount("1"), "{meanwhile:?}");
+
+    shut.rollback().await.unwrap();
+    let call = settled(&world, id).await;
+    let after = world.ledger.meter().balance(world.account, world.now).await.unwrap();
+    assert_eq!((after.reserved, after.balance.checked_add(call.row.amount)), (Amount::ZERO, Some(amount("1"))));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn whoever_leaves_with_a_picture_pays_what_the_upstream_counts(pool: PgPool) {
     let policy = Policy { on_disconnect: DisconnectPolicy::Cancel, ..Policy::default() };
     let world = World::with(&pool, "1", policy).await;
