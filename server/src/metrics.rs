@@ -31,9 +31,10 @@ pub(crate) async fn serve(listener: TcpListener, recorded: PrometheusHandle, sto
             recorded.run_upkeep();
         }
     };
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
-        served = serving.into_future() => served.context("metrics"),
+        served = axum::serve(listener, router) => served.context("metrics"),
+        // Whoever is in the middle of asking will ask again: no scraper keeps the process from ending.
+        () = stop.cancelled() => Ok(()),
         () = upkeep => Ok(()),
     }
 }

@@ -64,10 +64,15 @@ impl Error {
         Self::Invalid { field, problem: problem.into() }
     }
 
-    /// Whether the database was never reached, so that it cannot have done anything: there was no connection to be had.
+    /// Whether the database cannot have done anything of what was asked: there was no connection to be had, or a lock that was waited for in vain
+    /// (SQLSTATE 55P03) undid the transaction.
     #[must_use]
-    pub const fn never_began(&self) -> bool {
-        matches!(self, Self::Unavailable(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed))
+    pub fn did_nothing(&self) -> bool {
+        match self {
+            Self::Unavailable(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
+            Self::Unavailable(sqlx::Error::Database(error)) => error.code().as_deref() == Some("55P03"),
+            _ => false,
+        }
     }
 
     /// Whether the row itself is at fault, so that repeating the statement cannot help: SQLSTATE classes 22 (data) and 23 (constraint).

@@ -34,6 +34,7 @@ use crate::{
     settle::{Answer, End},
     splice::splice,
     tap::{Form, Tap},
+    turns::Turn,
     upstream::{UpstreamBody, response_headers},
 };
 
@@ -74,19 +75,19 @@ struct NotHeld {
     refusal: Refusal,
     /// Nobody knows whether it is held after all: the ledger's answer did not arrive.
     perhaps: bool,
+    /// The account's turn, which lasts until that is known.
+    turn: Option<Turn>,
 }
 
 impl From<Refusal> for NotHeld {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, perhaps: false }
+        Self { refusal, perhaps: false, turn: None }
     }
 }
 
 /// Why there is no lease.
 enum Unleased {
     Refused(ledger::Error),
-    /// The ledger was not asked: the account has too many calls that are to be held for.
-    Crowded,
     /// The ledger took too long to say.
     Late,
 }
@@ -111,7 +112,7 @@ impl Call {
     pub(crate) async fn run(self, shared: Arc<Shared>, mut reply: Reply) {
         let bound = match self.hold(&shared).await {
             Ok(bound) => bound,
-            Err(NotHeld { refusal, perhaps }) => {
+            Err(NotHeld { refusal, perhaps, turn: _turn }) => {
                 let _ = reply.send(Err(refusal)); // whoever has left needs no refusal
                 if perhaps {
                     self.release(&shared).await;
@@ -146,19 +147,24 @@ impl Call {
         self.key.discount
     }
 
-    /// Holds the full bound; where credit is too short for it, a closer one, once.
+    /// Holds the full bound; where credit is too short for it, a closer one, once. A free call needs no credit and leaves no lease.
     async fn hold(&self, shared: &Shared) -> Result<Bound, NotHeld> {
         let terms = Terms { request: &self.request, model: &self.entry.model, rates: &self.price.rates, discount: self.discount() };
         let full = terms.full().map_err(|_| Refusal::invalid("max_tokens", "this call could cost more than any account can hold"))?;
+        if full.held.is_zero() {
+            return Ok(full); // without waiting for a turn
+        }
+        let turn = timeout(shared.settings.lease_timeout, shared.turns.of(self.key.account_id)).await;
+        let turn = turn.map_err(|_| Refusal::unavailable())?;
         let (needed, available) = match self.lease(shared, full).await {
+            Ok(()) => return Ok(full),
             Err(Unleased::Refused(ledger::Error::InsufficientCredit { needed, available })) => (needed, available),
-            leased => return leased.map(|()| full).map_err(|error| not_held(shared, error)),
+            Err(unleased) => return Err(not_held(shared, unleased, turn)),
         };
         let Some(closer) = terms.within(available) else { return Err(insufficient(shared, needed, available).into()) };
-        self.lease(shared, closer).await.map(|()| closer).map_err(|error| not_held(shared, error))
+        self.lease(shared, closer).await.map(|()| closer).map_err(|unleased| not_held(shared, unleased, turn))
     }
 
-    /// A free call needs no credit and leaves no lease.
     async fn lease(&self, shared: &Shared, bound: Bound) -> Result<(), Unleased> {
         if bound.held.is_zero() {
             return Ok(());
@@ -177,9 +183,7 @@ impl Call {
             proxy: shared.settings.instance,
             expires_at: self.at + TimeDelta::from_std(shared.settings.longest_call()).unwrap_or(TimeDelta::MAX),
         };
-        let by = Instant::now() + shared.settings.lease_timeout;
-        let Ok(_turn) = timeout_at(by, shared.turns.of(self.key.account_id)).await else { return Err(Unleased::Crowded) };
-        match timeout_at(by, shared.meter.lease(&intent, self.at)).await {
+        match timeout(shared.settings.lease_timeout, shared.meter.lease(&intent, self.at)).await {
             Ok(leased) => leased.map_err(Unleased::Refused),
             Err(_) => Err(Unleased::Late),
         }
@@ -403,14 +407,13 @@ impl Call {
     }
 }
 
-fn not_held(shared: &Shared, unleased: Unleased) -> NotHeld {
+fn not_held(shared: &Shared, unleased: Unleased, turn: Option<Turn>) -> NotHeld {
     match unleased {
         Unleased::Refused(ledger::Error::InsufficientCredit { needed, available }) => insufficient(shared, needed, available).into(),
         Unleased::Refused(ledger::Error::KeyRevoked) => Refusal::no_key("The API key was revoked or has expired.").into(),
         Unleased::Refused(ledger::Error::AccountSuspended) => Refusal::account_suspended().into(),
-        Unleased::Refused(error) => NotHeld { refusal: unavailable(&error), perhaps: !error.never_began() },
-        Unleased::Crowded => Refusal::unavailable().into(),
-        Unleased::Late => NotHeld { refusal: Refusal::unavailable(), perhaps: true },
+        Unleased::Refused(error) => NotHeld { refusal: unavailable(&error), perhaps: !error.did_nothing(), turn },
+        Unleased::Late => NotHeld { refusal: Refusal::unavailable(), perhaps: true, turn },
     }
 }
 

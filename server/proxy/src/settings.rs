@@ -70,7 +70,7 @@ impl Settings {
     #[must_use]
     pub fn longest_call(&self) -> Duration {
         const POSTING_MARGIN: Duration = Duration::from_secs(600);
-        let before_forwarding = self.body_timeout + 2 * self.lease_timeout;
+        let before_forwarding = self.body_timeout + 3 * self.lease_timeout;
         before_forwarding + self.upstream_first_byte_timeout + self.call_timeout + self.drain_timeout + POSTING_MARGIN
     }
 }

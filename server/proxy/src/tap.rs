@@ -90,6 +90,8 @@ impl Tap {
     pub fn push(&mut self, piece: Bytes, out: &mut Vec<Bytes>) {
         if let Form::Unsaid { without_usage } = self.form {
             let Some(form) = form_of(&piece, without_usage) else {
+                // Blank lines keep a connection alive while the model is queued: all but the last go on.
+                out.append(&mut self.held);
                 self.held.push(piece);
                 return;
             };

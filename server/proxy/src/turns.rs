@@ -12,6 +12,9 @@ const AT_ONCE: usize = 4;
 const REMEMBERED: Duration = Duration::from_secs(60);
 const ACCOUNTS_MAX: u64 = 100_000;
 
+/// One call's turn.
+pub(crate) type Turn = OwnedSemaphorePermit;
+
 /// Whose turn it is, by account.
 #[derive(Debug)]
 pub(crate) struct Turns(Cache<AccountId, Arc<Semaphore>>);
@@ -22,7 +25,7 @@ impl Turns {
     }
 
     /// Waits until it is the account's next call's turn, which lasts until the value is dropped. First come, first served.
-    pub(crate) async fn of(&self, account: AccountId) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn of(&self, account: AccountId) -> Option<Turn> {
         let turns = self.0.get_with(account, || Arc::new(Semaphore::new(AT_ONCE)));
         // It is never closed.
         turns.acquire_owned().await.ok()

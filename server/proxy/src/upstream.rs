@@ -97,7 +97,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// What says who the client is, or what this proxy decides by itself. The upstream knows only the gateway.
-const NOT_UPSTREAM: [HeaderName; 14] = [
+const NOT_UPSTREAM: [HeaderName; 18] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::EXPECT,
@@ -110,6 +110,10 @@ const NOT_UPSTREAM: [HeaderName; 14] = [
     HeaderName::from_static("api-key"),
     HeaderName::from_static("x-goog-api-key"),
     HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("cf-ray"),
+    HeaderName::from_static("cf-visitor"),
+    HeaderName::from_static("cf-worker"),
     HeaderName::from_static("openai-organization"),
     HeaderName::from_static("openai-project"),
 ];
@@ -143,8 +147,8 @@ pub(crate) fn response_headers(upstream: &HeaderMap) -> HeaderMap {
     passed_on(upstream, &NOT_DOWNSTREAM)
 }
 
-/// What a delivery network writes of the client.
-const NETWORKS: [&str; 5] = ["x-forwarded-", "cf-", "x-envoy-", "x-client-", "true-client-"];
+/// How the names begin of what a delivery network writes of the client.
+const NETWORKS: [&str; 6] = ["x-forwarded-", "x-envoy-", "true-client-", "cf-connecting-", "cf-pseudo-", "cf-ip"];
 
 fn passed_on(headers: &HeaderMap, dropped: &[HeaderName]) -> HeaderMap {
     let nominated: Vec<&str> =

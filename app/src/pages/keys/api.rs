@@ -16,7 +16,8 @@ pub(crate) async fn keys(caller: &Caller, query: &str) -> Result<Keys, ConsoleEr
     let revoked = parameter(query, "revoked").and_then(|id| id.parse().ok());
     let can_manage = caller.visitor.visit.manages_keys();
     let base_url = caller.console.settings.base_url();
-    Ok(Keys { keys, now, revoked, can_manage, base_url, without_credit: is_spent(&reader, now).await? })
+    let without_credit = is_spent(&reader, now).await?;
+    Ok(Keys { keys, now, revoked, can_manage, base_url, without_credit, form: caller.form() })
 }
 
 /// What the form of a new key needs, or the key that it just made.

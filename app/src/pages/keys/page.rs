@@ -20,6 +20,8 @@ pub(crate) struct Keys {
     pub(crate) base_url: String,
     /// Whether calls are refused for want of credit, whatever their key.
     pub(crate) without_credit: bool,
+    /// A revocation that comes back.
+    pub(crate) form: Form,
 }
 
 /// Everything on the page of a new key.

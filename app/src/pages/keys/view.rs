@@ -21,7 +21,7 @@ use crate::parts::{
 
 /// The keys.
 pub(crate) fn list(page: &Keys) -> AnyView {
-    let Keys { keys, now, revoked, can_manage, base_url, without_credit } = page;
+    let Keys { keys, now, revoked, can_manage, base_url, without_credit, form } = page;
     let done = keys
         .iter()
         .find(|key| Some(key.id) == *revoked && key.revoked_at.is_some())
@@ -34,7 +34,7 @@ pub(crate) fn list(page: &Keys) -> AnyView {
     let create = can_manage.then(|| view! { <a class="button primary" href="/keys/new">"Create a key"</a> });
     let about =
         view! { "A key opens the gateway for any OpenAI client, at the base URL "<code>{base_url.clone()}</code>". Times are UTC." };
-    stack(vec![head("Keys", about, create), done.into_any(), credit(*without_credit), body])
+    stack(vec![head("Keys", about, create), form.problem_view(), done.into_any(), credit(*without_credit), body])
 }
 
 fn keys_table(keys: &[Key], now: DateTime<Utc>, can_manage: bool) -> AnyView {
@@ -75,7 +75,7 @@ fn row(key: &Key, now: DateTime<Utc>, can_manage: bool) -> Row {
 
 /// Why a good key may not help.
 fn credit(without: bool) -> AnyView {
-    let words = "This account has no credit that is available, so calls with any key are refused. ";
+    let words = "This account has no credit that is available, so calls that cost anything are refused. ";
     without.then(|| view! { <p class="notice" role="note">{words}<a href="/billing">"Top up"</a></p> }).into_any()
 }
 

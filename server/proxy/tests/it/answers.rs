@@ -288,6 +288,15 @@ fn an_answer_that_does_not_say_what_it_is_is_read_as_what_it_is() {
     }
 }
 
+#[test]
+fn blank_lines_before_an_answer_are_not_kept() {
+    let (mut tap, mut out) = (Tap::new(Form::Unsaid { without_usage: false }), Vec::new());
+    for _ in 0..3 {
+        tap.push(Bytes::from_static(b"\n"), &mut out);
+    }
+    assert_eq!(out.concat(), b"\n\n", "all but the last");
+}
+
 fn relay_unsaid(answer: &Bytes, size: usize) -> (Vec<u8>, Reading) {
     let (mut tap, mut out) = (Tap::new(Form::Unsaid { without_usage: false }), Vec::new());
     pieces(answer, size).for_each(|piece| tap.push(piece, &mut out));
