@@ -45,7 +45,7 @@ pub(crate) fn poster(meter: Meter) -> (Poster, Posting) {
 
 impl Poster {
     /// Hands a call over and waits until it is in the books. Returns whether it is: only a process that ends in the middle of it leaves it out, and then
-    /// the call's lease is still there for the next run to settle.
+    /// the next run settles what has a lease, as interrupted; of a call that was free nothing is left.
     pub(crate) async fn post(&self, call: SettledCall) -> bool {
         let (posted, landed) = oneshot::channel();
         self.0.send(Queued { call, posted }).await.is_ok() && landed.await.is_ok()

@@ -23,7 +23,7 @@ pub struct Settings {
     pub lease_timeout: Duration,
     /// How long connecting to an upstream may take.
     pub connect_timeout: Duration,
-    /// How long an upstream may take to its first byte. Whole answers take as long as they are.
+    /// How long an upstream may take to its first byte, which is that of its headers: one that is to answer whole takes as long as the answer.
     pub upstream_first_byte_timeout: Duration,
     /// How long an upstream, or a client that reads a stream, may do nothing.
     pub idle_timeout: Duration,

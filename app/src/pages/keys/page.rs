@@ -18,7 +18,7 @@ pub(crate) struct Keys {
     pub(crate) can_manage: bool,
     /// Where keys are used.
     pub(crate) base_url: String,
-    /// Whether calls are refused for want of credit, whatever their key.
+    /// Whether calls that cost anything are refused for want of credit, whatever their key.
     pub(crate) without_credit: bool,
     /// A revocation that comes back.
     pub(crate) form: Form,
@@ -33,7 +33,7 @@ pub(crate) struct NewKey {
     pub(crate) fresh_key: Option<FreshKey>,
     /// Where the key is used.
     pub(crate) base_url: String,
-    /// Whether its calls are refused for want of credit.
+    /// Whether its calls are refused for want of credit, if they cost anything.
     pub(crate) without_credit: bool,
     /// A model to try it with.
     pub(crate) model: Option<String>,
