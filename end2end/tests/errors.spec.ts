@@ -129,7 +129,7 @@ test("a form from another site does nothing", async ({ page }) => {
     expect(answer.status(), `${header}: ${value}`).toBe(403);
   }
   await page.reload();
-  expect(await headline(page, "Balance")).toBe("$0.00");
+  await expect(headline(page, "Balance")).toHaveText("$0.00");
 });
 
 test("nothing is done by following a link", async ({ page }) => {
@@ -153,7 +153,7 @@ test("a form that is none is refused", async ({ page }) => {
   const large = await page.request.post("/billing", { form: { amount: "5".repeat(100_000) } });
   expect(large.status()).toBe(413);
   await page.goto("/billing");
-  expect(await headline(page, "Balance")).toBe("$0.00");
+  await expect(headline(page, "Balance")).toHaveText("$0.00");
 });
 
 test("what is no request of the console's own API is refused without a word of its insides", async ({ page }) => {

@@ -33,10 +33,14 @@ export function definition(scope: Page | Locator, term: string): Locator {
 }
 
 /** A headline figure in full: where the large digits are rounded, the exact ones stand below them. */
-export async function headline(page: Page, label: string): Promise<string> {
+export function headline(page: Page, label: string): Locator {
   const card = page.locator("dl.figures > div").filter({ has: exactTerm(page, label) });
-  const exact = card.locator(".figure-exact");
-  return ((await exact.count()) > 0 ? exact : card.locator(".figure-value")).innerText();
+  return card.locator(".figure-value, .figure-exact").last();
+}
+
+/** Its text as it stands now: for pages that are there whole. After a choice on a page, `toHaveText` waits for the next one's. */
+export async function headlineNow(page: Page, label: string): Promise<string> {
+  return headline(page, label).innerText();
 }
 
 function exactTerm(scope: Page | Locator, term: string): Locator {
