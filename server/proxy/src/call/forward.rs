@@ -1,0 +1,77 @@
+//! The way of a request to its upstream, up to the head of the answer.
+
+use http::{HeaderMap, Response, header};
+use tokio::time::timeout;
+
+use super::{Call, Reply};
+use crate::{Shared, bound::Bound, reply::Refusal, request_body::RequestBody, splice::splice, upstream::UpstreamBody};
+
+/// Why an upstream did not answer.
+pub(super) enum Unanswered {
+    /// It did nothing that costs. The client hears why.
+    Failed(Refusal),
+    /// It has the request and may be working on it, but the client has left and nobody waits any longer.
+    Abandoned,
+}
+
+impl Call {
+    /// Sends the request on.
+    pub(super) async fn forward(&self, shared: &Shared, bound: Bound, reply: &mut Reply) -> Result<Response<UpstreamBody>, Unanswered> {
+        let edits = self.request.edits(&self.entry.model, self.target.usage_mode, bound.cap);
+        let (body, taken) = RequestBody::new(splice(&self.body, edits));
+        let sending = shared.upstreams.chat(&self.target, &self.headers, body);
+        let give_up = |refusal| if taken.is_set() { Unanswered::Abandoned } else { Unanswered::Failed(refusal) };
+        let mut sending = std::pin::pin!(timeout(shared.settings.upstream_first_byte_timeout, sending));
+        let mut client_is_here = true;
+        loop {
+            let answered = tokio::select! {
+                answered = &mut sending => answered,
+                () = reply.closed(), if client_is_here => {
+                    client_is_here = false;
+                    if self.drains(false) { continue } else { return Err(give_up(Refusal::unreachable_upstream())) }
+                }
+                () = shared.stop.cancelled(), if client_is_here => return Err(Unanswered::Failed(Refusal::stopping(taken.is_set()))),
+                () = shared.stop.cancelled() => return Err(give_up(Refusal::stopping(false))),
+            };
+            return match answered {
+                Ok(Ok(response)) => Ok(response),
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %causes(&error), call = %self.id, provider = self.entry.model.provider, "the upstream could not be reached");
+                    let is_unseen = error.is_connect();
+                    let broke_off = "The model's upstream broke off before it answered.";
+                    Err(Unanswered::Failed(if is_unseen { Refusal::unreachable_upstream() } else { Refusal::bad_gateway(broke_off) }))
+                }
+                Err(_) if client_is_here => Err(Unanswered::Failed(Refusal::gateway_timeout())),
+                Err(_) => Err(give_up(Refusal::gateway_timeout())),
+            };
+        }
+    }
+}
+
+/// Why an answer can be neither read nor passed on.
+pub(super) fn unusable(response: &Response<UpstreamBody>) -> Option<Refusal> {
+    let problem = if response.status().is_redirection() {
+        "The model's upstream answered with a redirect, which is not followed."
+    } else if is_compressed(response.headers()) {
+        "The model's upstream compressed its answer, although it was asked not to, in a way that cannot be read here."
+    } else {
+        return None;
+    };
+    Some(Refusal::bad_gateway(problem))
+}
+
+fn is_compressed(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// An error with its causes: the outermost alone says "client error (Connect)".
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,123 @@
+//! Credit for a call: held before it is forwarded, given back when it is not.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use domain::money::Amount;
+use ledger::Intent;
+use tokio::time::timeout;
+
+use super::Call;
+use crate::{
+    Shared,
+    auth::unavailable,
+    bound::{Bound, Terms},
+    reply::Refusal,
+    turns::Turn,
+};
+
+/// Pauses between tries to give back a hold.
+const RELEASE_AGAIN_FIRST: Duration = Duration::from_millis(50);
+const RELEASE_AGAIN_LAST: Duration = Duration::from_secs(2);
+
+/// Why no credit is held for a call.
+pub(super) struct NotHeld {
+    pub(super) refusal: Refusal,
+    /// Nobody knows whether it is held after all: the ledger's answer did not arrive.
+    pub(super) perhaps: bool,
+    /// The account's turn, which lasts until that is known.
+    pub(super) turn: Option<Turn>,
+}
+
+impl From<Refusal> for NotHeld {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, perhaps: false, turn: None }
+    }
+}
+
+/// Why there is no lease.
+enum Unleased {
+    Refused(ledger::Error),
+    /// The ledger took too long to say.
+    Late,
+}
+
+impl Call {
+    /// Holds the full bound; where credit is too short for it, a closer one, once. A free call needs no credit and leaves no lease.
+    pub(super) async fn hold(&self, shared: &Shared) -> Result<Bound, NotHeld> {
+        let terms = Terms { request: &self.request, model: &self.entry.model, rates: &self.price.rates, discount: self.discount() };
+        let full = terms.full().map_err(|_| Refusal::invalid("max_tokens", "this call could cost more than any account can hold"))?;
+        if full.held.is_zero() {
+            return Ok(full); // without waiting for a turn
+        }
+        let turn = timeout(shared.settings.lease_timeout, shared.turns.of(self.key.account_id)).await;
+        let turn = turn.map_err(|_| Refusal::unavailable())?;
+        let (needed, available) = match self.lease(shared, full).await {
+            Ok(()) => return Ok(full),
+            Err(Unleased::Refused(ledger::Error::InsufficientCredit { needed, available })) => (needed, available),
+            Err(unleased) => return Err(not_held(shared, unleased, turn)),
+        };
+        let Some(closer) = terms.within(available) else { return Err(insufficient(shared, needed, available).into()) };
+        self.lease(shared, closer).await.map(|()| closer).map_err(|unleased| not_held(shared, unleased, turn))
+    }
+
+    async fn lease(&self, shared: &Shared, bound: Bound) -> Result<(), Unleased> {
+        if bound.held.is_zero() {
+            return Ok(());
+        }
+        let intent = Intent {
+            account_id: self.key.account_id,
+            call_id: self.id,
+            key_id: self.key.key_id,
+            model: self.entry.model.name.clone(),
+            provider: self.entry.model.provider.clone(),
+            price_id: self.price.id,
+            discount: self.discount(),
+            stream: self.request.stream,
+            input_estimate: self.request.prompt.tokens_estimated(self.entry.model.context_window),
+            held: bound.held,
+            proxy: shared.settings.instance,
+            expires_at: self.at + TimeDelta::from_std(shared.settings.longest_call()).unwrap_or(TimeDelta::MAX),
+        };
+        match timeout(shared.settings.lease_timeout, shared.meter.lease(&intent, self.at)).await {
+            Ok(leased) => leased.map_err(Unleased::Refused),
+            Err(_) => Err(Unleased::Late),
+        }
+    }
+
+    /// Gives back the hold of a call that was not forwarded, until that is known to be done: a hold that stayed would later be charged.
+    pub(super) async fn release(&self, shared: &Shared) {
+        let release = async {
+            let mut pause = RELEASE_AGAIN_FIRST;
+            while let Err(error) = shared.meter.release(self.key.account_id, self.id).await {
+                tracing::warn!(%error, call = %self.id, "a hold could not be given back; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RELEASE_AGAIN_LAST);
+            }
+        };
+        // While it runs, a stop ends it only if the ledger does not answer by then.
+        let stopping = async {
+            shared.stop.cancelled().await;
+            tokio::time::sleep(shared.settings.lease_timeout).await;
+        };
+        tokio::select! {
+            biased;
+            () = release => {}
+            () = stopping => tracing::error!(call = %self.id, "its hold was not given back; the next start will charge it as interrupted"),
+        }
+    }
+}
+
+fn not_held(shared: &Shared, unleased: Unleased, turn: Option<Turn>) -> NotHeld {
+    match unleased {
+        Unleased::Refused(ledger::Error::InsufficientCredit { needed, available }) => insufficient(shared, needed, available).into(),
+        Unleased::Refused(ledger::Error::KeyRevoked) => Refusal::no_key("The API key was revoked or has expired.").into(),
+        Unleased::Refused(ledger::Error::AccountSuspended) => Refusal::account_suspended().into(),
+        Unleased::Refused(error) => NotHeld { refusal: unavailable(&error), perhaps: !error.did_nothing(), turn },
+        Unleased::Late => NotHeld { refusal: Refusal::unavailable(), perhaps: true, turn },
+    }
+}
+
+fn insufficient(shared: &Shared, needed: Amount, available: Amount) -> Refusal {
+    Refusal::insufficient_quota(needed, available.max(Amount::ZERO), &shared.settings.currency, &shared.settings.console_url)
+}
