@@ -11,7 +11,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, builderstates::WantsSchemes};
 use hyper_util::{
     client::legacy::{
         Client, Error as ClientError,
@@ -73,7 +73,7 @@ fn pool(resolver: Resolver, connect_timeout: Duration) -> Pool {
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(connect_timeout));
-    let https = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http);
+    let https = trusting().https_or_http().enable_http1().wrap_connector(http);
     let client = Client::builder(TokioExecutor::new())
         // A request that may have reached the upstream may have been billed there: it is never sent again by itself.
         .retry_canceled_requests(false)
@@ -81,6 +81,15 @@ fn pool(resolver: Resolver, connect_timeout: Duration) -> Pool {
         .pool_idle_timeout(POOLED_IDLE)
         .build(https);
     Decompression::new(client)
+}
+
+/// Whom an upstream's certificate may come from: the authorities that the machine trusts, which may be a company's own, or that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name; where there are none, as in a bare container, Mozilla's.
+fn trusting() -> HttpsConnectorBuilder<WantsSchemes> {
+    HttpsConnectorBuilder::new().with_native_roots().unwrap_or_else(|error| {
+        tracing::warn!(%error, "upstreams over TLS are known by Mozilla's list of authorities, since this machine has none");
+        HttpsConnectorBuilder::new().with_webpki_roots()
+    })
 }
 
 /// What never passes a proxy (RFC 9110, section 7.6.1), or is set anew by each connection.

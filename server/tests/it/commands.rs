@@ -1,18 +1,21 @@
 //! What an operator does at the command line.
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{farebox::Place, http::ask, upstream};
 
-const MODEL: [&str; 9] = ["model", "add", "small", "--provider", "acme", "--context-window", "128000", "--default-output-hold", "1024"];
-const PRICE: [&str; 7] = ["price", "set", "small", "--input", "0.00015", "--output", "0.0006"];
-
 /// Adds a provider at this address, with a model that has a price.
 pub(crate) fn add_model(place: &Place, base_url: &str) {
-    place.json(&["provider", "add", "acme", "--base-url", base_url, "--allow-private", "--credential-env", "SECRET"], "sk-upstream");
-    place.json(&MODEL, "");
-    place.json(&PRICE, "");
+    add_model_of(place, "acme", base_url, "small");
+}
+
+fn add_model_of(place: &Place, provider: &str, base_url: &str, model: &str) {
+    place.json(&["provider", "add", provider, "--base-url", base_url, "--allow-private", "--credential-env", "SECRET"], "sk-upstream");
+    place.json(&["model", "add", model, "--provider", provider, "--context-window", "128000", "--default-output-hold", "1024"], "");
+    place.json(&["price", "set", model, "--input", "0.00015", "--output", "0.0006"], "");
 }
 
 /// Makes an account that has paid 10.50, and a key of it.
@@ -57,6 +60,29 @@ fn a_provider_is_served_without_the_console() {
     assert_ne!(account["keys"][0]["revoked_at"], json!(null));
     assert_eq!(place.verify(), Vec::<Value>::new());
     assert!(server.process.stop(Signal::SIGTERM).success());
+}
+
+#[test]
+fn an_upstream_over_tls_is_believed_only_if_the_machine_trusts_its_certificate_and_its_name_is_in_it() {
+    let (trusted, certificate) = upstream::start_tls();
+    let (stranger, _) = upstream::start_tls();
+    let mut place = Place::new();
+    let authorities = place.folder().join("authorities.pem");
+    fs::write(&authorities, certificate).expect("the folder is ours");
+    place.tell("SSL_CERT_FILE", authorities.display().to_string());
+    add_model_of(&place, "trusted", &format!("https://localhost:{trusted}/v1"), "trusted");
+    add_model_of(&place, "stranger", &format!("https://localhost:{stranger}/v1"), "stranger");
+    add_model_of(&place, "misnamed", &format!("https://127.0.0.1:{trusted}/v1"), "misnamed");
+    let key = add_customer(&place);
+    let server = place.serve(&["--only", "proxy"]);
+    let (url, secret) = (server.said("/proxy_url"), key["key"].as_str().expect("a key"));
+    let balance = || ask(url, "/v1/credits", secret, None).expect("the proxy answers").json()["data"]["balance"].clone();
+    for (model, status, left) in [("trusted", 200, "10.49955"), ("stranger", 502, "10.49955"), ("misnamed", 502, "10.49955")] {
+        let chat = json!({ "model": model, "messages": [{ "role": "user", "content": "Hello" }] });
+        let answer = ask(url, "/v1/chat/completions", secret, Some(&chat)).expect("the proxy answers");
+        let (found, said) = (answer.status, answer.text()); // to its end: then it is settled
+        assert_eq!((found, balance()), (status, json!(left)), "{model}: {said}");
+    }
 }
 
 #[test]

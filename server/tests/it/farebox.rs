@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// A folder that is gone when the test ends, with the cluster that a killed farebox may have left in it.
 pub(crate) struct Place {
     folder: PathBuf,
-    /// Somebody else's PostgreSQL.
-    database_url: Option<String>,
+    /// What every process here is told.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Place {
@@ -37,14 +37,20 @@ impl Place {
         let folder = std::env::temp_dir().join(name);
         fs::create_dir(&folder).expect("a temporary folder");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
-        Self { folder, database_url: None }
+        Self { folder, environment: Vec::new() }
     }
 
     /// The same, on a database that others use as well, with the secret key that they all have.
     pub(crate) fn on(database_url: &str) -> Self {
         let mut place = Self::new();
-        place.database_url = Some(database_url.to_owned());
+        place.tell("DATABASE_URL", database_url.to_owned());
+        place.tell("FAREBOX_SECRET_KEY", "0a".repeat(32));
         place
+    }
+
+    /// Sets an environment variable of every process that is started here from now on.
+    pub(crate) fn tell(&mut self, variable: &'static str, value: String) {
+        self.environment.push((variable, value));
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -59,9 +65,7 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.folder);
-        if let Some(url) = &self.database_url {
-            command.env("DATABASE_URL", url).env("FAREBOX_SECRET_KEY", "0a".repeat(32));
-        }
+        command.envs(self.environment.iter().map(|(variable, value)| (variable, value)));
         command.args(args).arg("--data-dir").arg(self.data()).stdin(Stdio::null());
         command
     }

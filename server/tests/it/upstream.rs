@@ -3,26 +3,48 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    sync::Arc,
     thread,
 };
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
 
 const ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1767225600,"model":"small","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}}"#;
 
 /// Starts it on a free port, for as long as the tests run. Returns the base URL for a provider.
 pub(crate) fn start() -> String {
+    format!("http://127.0.0.1:{}/v1", listen(answer_all))
+}
+
+/// Starts it over TLS, where it shows a certificate for `localhost`. Returns its port, and the certificate in PEM.
+pub(crate) fn start_tls() -> (u16, String) {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let key = PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certified.cert.der().clone()], key);
+    let config = Arc::new(config.expect("the key is the certificate's"));
+    let port = listen(move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
+        answer_all(StreamOwned::new(connection, stream))
+    });
+    (port, certified.cert.pem())
+}
+
+/// Serves each connection on a thread of its own. Returns the port.
+fn listen(serve: impl Fn(TcpStream) -> Option<()> + Clone + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("its address");
+    let port = listener.local_addr().expect("its address").port();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            thread::spawn(move || answer_all(stream));
+            let serve = serve.clone();
+            thread::spawn(move || serve(stream));
         }
     });
-    format!("http://{address}/v1")
+    port
 }
 
 /// Answers request after request, until the connection ends.
-fn answer_all(mut stream: TcpStream) -> Option<()> {
-    let mut requests = BufReader::new(stream.try_clone().ok()?);
+fn answer_all(stream: impl Read + Write) -> Option<()> {
+    let mut requests = BufReader::new(stream);
     loop {
         let mut length = 0;
         loop {
@@ -37,6 +59,8 @@ fn answer_all(mut stream: TcpStream) -> Option<()> {
         }
         requests.read_exact(&mut vec![0; length]).ok()?;
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", ANSWER.len());
+        let stream = requests.get_mut();
         stream.write_all(&[head.as_bytes(), ANSWER.as_bytes()].concat()).ok()?;
+        stream.flush().ok()?;
     }
 }
