@@ -1,4 +1,4 @@
-//! What must happen now and then: months of the call log made ahead, ended sessions forgotten, calls of dead proxies settled.
+//! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, calls of dead proxies settled.
 
 use std::{collections::HashSet, fmt::Display, future::Future, time::Duration};
 
@@ -19,12 +19,24 @@ const INTERRUPTED_EVERY: Duration = Duration::from_secs(60);
 /// Runs the jobs until they are stopped. Several processes may: each job does a thing once, however often it is done.
 pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
     let system = &ledger.system();
-    let partitions = every(PARTITIONS_EVERY, "making the call log's next months", || async { system.make_partitions(Utc::now()).await });
+    let partitions = every(PARTITIONS_EVERY, "making the call log's next months", || async {
+        system.make_partitions(Utc::now()).await?;
+        post_quarantined(ledger).await
+    });
     let sessions =
         every(SESSIONS_EVERY, "forgetting ended sessions", || async { system.delete_expired_sessions(Utc::now()).await.map(drop) });
     let seen = Mutex::new(HashSet::new());
     let interrupted = every(INTERRUPTED_EVERY, "settling the calls of dead proxies", || settle_dead(ledger, &seen));
     stop.run_until_cancelled(async { tokio::join!(partitions, sessions, interrupted) }).await;
+}
+
+/// What the ledger refused once, for want of a month or by a defect that an upgrade has mended, is posted as soon as it can be.
+async fn post_quarantined(ledger: &Ledger) -> ledger::Result<()> {
+    let posting = ledger.meter().post_quarantined().await?;
+    if posting.posted > 0 {
+        tracing::info!(calls = posting.posted, "calls that were in quarantine are posted");
+    }
+    Ok(())
 }
 
 /// A proxy that comes back settles its own calls; this is for those that never do. When the database was away for long, a living proxy has calls in

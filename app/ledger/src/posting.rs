@@ -30,7 +30,7 @@ pub struct Posting {
     pub replayed: usize,
     /// Calls that cost something but had no hold any more: recorded as debt, the one exception to "never below the floor".
     pub unleased: Vec<CallId>,
-    /// Calls that the ledger refuses; a person has to look at them.
+    /// Calls that the ledger refuses, for now: they are kept whole, tried again now and then, and named by [`crate::Ledger::verify`].
     pub quarantined: Vec<CallId>,
 }
 
@@ -60,6 +60,28 @@ impl Meter {
             }
         }
         Ok(posting)
+    }
+
+    /// Tries what is in quarantine once more: a month of the call log may have been missing when it was posted.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away; [`Error::Corrupt`] when a kept call cannot be read.
+    pub async fn post_quarantined(&self) -> Result<Posting> {
+        let kept = sqlx::query_scalar!(
+            r#"
+            select call from quarantine q
+            where not exists (
+                select from calls c
+                where c.account_id = q.account_id and c.started_at = uuid_v7_time(q.call_id) and c.call_id = q.call_id
+            )
+            order by at
+            "#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let calls: Vec<SettledCall> =
+            kept.iter().map(|call| serde_json::from_str(call).map_err(|error| Error::Corrupt(error.to_string()))).collect::<Result<_>>()?;
+        self.post_calls(&calls).await
     }
 
     async fn post_together(&self, batch: &[SettledCall]) -> Result<Posting> {

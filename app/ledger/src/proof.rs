@@ -162,7 +162,14 @@ const CALL_IS_AT_ITS_PRICE: Claim = Claim {
               and later.created_at <= c.started_at - interval '10 seconds')",
 };
 
-const CLAIMS: [Claim; 10] = [
+/// What was in quarantine stays there for the record.
+const SETTLED_IS_POSTED: Claim = Claim {
+    claim: "a settled call is in the books",
+    sql: "select 'call ' || q.call_id, 'posted', 'in quarantine since ' || q.at || ': ' || q.reason from quarantine q where not exists ( \
+          select from calls c where c.account_id = q.account_id and c.started_at = uuid_v7_time(q.call_id) and c.call_id = q.call_id)",
+};
+
+const CLAIMS: [Claim; 11] = [
     JOURNAL_BALANCES,
     ENTRIES_ARE_NUMBERED,
     ENTRIES_ARE_IN_THEIR_BOOKS,
@@ -173,6 +180,7 @@ const CLAIMS: [Claim; 10] = [
     rollup_is_its_calls!("usage_hourly", "hour"),
     rollup_is_its_calls!("usage_daily", "day"),
     CALL_IS_AT_ITS_PRICE,
+    SETTLED_IS_POSTED,
 ];
 
 const CALL_IS_SEALED: &str = "a call's row is the one that was posted";

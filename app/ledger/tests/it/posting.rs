@@ -166,12 +166,12 @@ async fn a_call_that_costs_nothing_is_logged_without_a_posting(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn a_row_at_fault_is_quarantined_and_keeps_nobody_back(pool: PgPool) {
+async fn a_row_at_fault_is_quarantined_keeps_nobody_back_and_is_posted_once_it_can_be(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let mut batch: Vec<_> = (0..9).map(|minute| world.call(ada, 1_000, 0, TimeDelta::minutes(minute))).collect();
-    // No partition was ever made for a call of ten years ago.
-    let stray = world.call(ada, 1_000, 0, TimeDelta::days(3_650));
+    // No partition was made for the month before the last.
+    let stray = world.call(ada, 1_000, 0, TimeDelta::days(50));
     batch.insert(4, stray.clone());
 
     let posting = world.ledger.meter().post_calls(&batch).await.unwrap();
@@ -180,7 +180,17 @@ async fn a_row_at_fault_is_quarantined_and_keeps_nobody_back(pool: PgPool) {
     let kept: String = sqlx::query_scalar("select call from quarantine").fetch_one(&world.pool).await.unwrap();
     assert_eq!(serde_json::from_str::<SettledCall>(&kept).unwrap(), stray);
     assert_eq!(world.balance(ada).await.balance, amount("9.991"));
-    world.assert_proven().await;
+    let faults = world.ledger.verify().await.unwrap().faults;
+    assert_eq!(faults.iter().map(|fault| fault.row.clone()).collect::<Vec<_>>(), [format!("call {}", stray.call_id)]);
+
+    let again = world.ledger.meter().post_quarantined().await.unwrap();
+    assert_eq!((again.posted, again.quarantined), (0, vec![stray.call_id]));
+    world.ledger.system().make_partitions_from(stray.call_id.started_at().unwrap().date_naive(), 1).await.unwrap();
+    for posted in [1, 0] {
+        assert_eq!(world.ledger.meter().post_quarantined().await.unwrap().posted, posted);
+        assert_eq!(world.balance(ada).await.balance, amount("9.99"));
+        world.assert_proven().await;
+    }
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
