@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Console, Visitor,
-    posting::{Posted, about, sentence, sign_in_address},
+    submission::{FormAnswer, about, sentence, sign_in_address},
 };
 use crate::{error::ConsoleError, parts::form::Form};
 
@@ -24,7 +24,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// The caller of the page or server function that is running. Fails when the page only says why a form failed.
     pub(crate) fn here() -> Result<Self, ConsoleError> {
-        if let Some(failure) = Posted::here().and_then(|posted| posted.failure) {
+        if let Some(failure) = FormAnswer::here().and_then(|answer| answer.failure) {
             return Err(failure);
         }
         let parts = use_context::<Parts>();
@@ -74,7 +74,7 @@ impl Caller {
 
     /// The form of the page: as it was posted, or a new one.
     pub(crate) fn form(&self) -> Form {
-        Posted::here().map(|posted| posted.form).unwrap_or_else(|| Form { once: self.new_id().to_string(), ..Form::default() })
+        FormAnswer::here().map(|answer| answer.form).unwrap_or_else(|| Form { once: self.new_id().to_string(), ..Form::default() })
     }
 
     /// Whoever is signed in already has no use for a page that signs in: they are led to where they wanted to go, or home. A form that

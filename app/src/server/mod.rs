@@ -3,8 +3,8 @@
 mod alone;
 mod caller;
 mod fresh;
-mod posting;
 mod query;
+mod submission;
 mod throttle;
 mod tidy;
 mod visitor;
@@ -27,7 +27,7 @@ use leptos_axum::{AxumRouteListing, LeptosRoutes};
 pub use self::visitor::SignedIn;
 pub(crate) use self::{
     caller::{Caller, answer, page_redirect, page_status},
-    posting::{Posted, Posting, Refusal, about, incomplete, is_local, see_other, sentence},
+    submission::{FormAnswer, Refusal, Submission, about, incomplete, is_local, see_other, sentence},
 };
 use self::{fresh::FreshKeys, throttle::Throttle};
 pub(crate) use self::{
@@ -158,7 +158,7 @@ async fn not_found(State(console): State<Console>, request: Request<Body>) -> Re
 /// An address that takes no form, or only forms: it was typed, or comes from elsewhere.
 async fn not_allowed(State(console): State<Console>, mut request: Request<Body>) -> Response {
     let failure = Some(ConsoleError::Invalid("There is no page to be had in this way. Start from one of the pages above.".to_owned()));
-    request.extensions_mut().insert(Posted { failure, ..Posted::default() });
+    request.extensions_mut().insert(FormAnswer { failure, ..FormAnswer::default() });
     let mut response = console.render(request).await;
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response

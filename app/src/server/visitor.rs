@@ -17,7 +17,7 @@ use domain::{account::Person, id::UserId};
 use serde::{Deserialize, Serialize};
 use tower_sessions::Session;
 
-use super::{Console, Posting, see_other};
+use super::{Console, Submission, see_other};
 use crate::{
     error::ConsoleError,
     visit::{Theme, Visit},
@@ -165,11 +165,11 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
 }
 
 /// Keeps a choice of colours, and leads back to where it was made.
-pub(super) async fn choose_theme(posting: Posting) -> Response {
-    let theme = Theme::named(posting.text("theme"));
-    let secure = if posting.console.settings.console_url.starts_with("https:") { "; Secure" } else { "" };
+pub(super) async fn choose_theme(submission: Submission) -> Response {
+    let theme = Theme::named(submission.text("theme"));
+    let secure = if submission.console.settings.console_url.starts_with("https:") { "; Secure" } else { "" };
     let cookie = format!("{THEME_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax{secure}", theme.name());
-    ([(header::SET_COOKIE, cookie)], see_other(&posting.came_from())).into_response()
+    ([(header::SET_COOKIE, cookie)], see_other(&submission.came_from())).into_response()
 }
 
 #[cfg(test)]

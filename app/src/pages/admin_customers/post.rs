@@ -5,28 +5,28 @@ use ledger::MoneyIn;
 use crate::{
     error::ConsoleError,
     parts::money,
-    server::{Posting, Refusal, see_other},
+    server::{Refusal, Submission, see_other},
 };
 
 /// `POST /admin/customers/{id}`: gives credit, or takes back what is still available, with a reason.
-pub(crate) async fn credit(Path(id): Path<String>, posting: Posting) -> Response {
-    let outcome = try_credit(&id, &posting).await;
-    posting.answer(outcome).await
+pub(crate) async fn credit(Path(id): Path<String>, submission: Submission) -> Response {
+    let outcome = try_credit(&id, &submission).await;
+    submission.answer(outcome).await
 }
 
-async fn try_credit(id: &str, posting: &Posting) -> Result<Response, Refusal> {
-    let caller = posting.caller();
+async fn try_credit(id: &str, submission: &Submission) -> Result<Response, Refusal> {
+    let caller = submission.caller();
     let operator = caller.operator().await?;
     let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
-    let amount = posting.amount("amount")?;
-    let once = posting.once()?;
+    let amount = submission.amount("amount")?;
+    let once = submission.once()?;
     let money = MoneyIn {
         journal_id: JournalId::from_uuid(once),
         amount,
         idempotency_key: &once.to_string(),
-        memo: posting.text("reason"),
+        memo: submission.text("reason"),
         actor: caller.actor()?,
-        now: posting.visitor.now,
+        now: submission.visitor.now,
     };
     let posted = operator.credit(account, money).await.map_err(refusal)?;
     let again = if posted.replayed { "&again=yes" } else { "" };

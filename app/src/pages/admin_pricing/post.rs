@@ -12,31 +12,31 @@ use super::fields;
 use crate::{
     error::ConsoleError,
     parts::form::Problem,
-    server::{Posting, Refusal, incomplete, see_other, sentence},
+    server::{Refusal, Submission, incomplete, see_other, sentence},
 };
 
 /// When a price takes effect that names no instant.
 const DEFAULT_LEAD: TimeDelta = TimeDelta::minutes(1);
 
 /// `POST /admin/pricing`: publishes a new version of a model's price.
-pub(crate) async fn publish(posting: Posting) -> Response {
-    let outcome = try_publish(&posting).await;
-    posting.answer(outcome).await
+pub(crate) async fn publish(submission: Submission) -> Response {
+    let outcome = try_publish(&submission).await;
+    submission.answer(outcome).await
 }
 
-async fn try_publish(posting: &Posting) -> Result<Response, Refusal> {
-    let caller = posting.caller();
+async fn try_publish(submission: &Submission) -> Result<Response, Refusal> {
+    let caller = submission.caller();
     let operator = caller.operator().await?;
-    let model = posting.text("model");
-    let kind = fields::side(posting.text("kind")).ok_or_else(incomplete)?;
-    let typed_instant = instant(posting.text("effective"))?;
+    let model = submission.text("model");
+    let kind = fields::side(submission.text("kind")).ok_or_else(incomplete)?;
+    let typed_instant = instant(submission.text("effective"))?;
     // By either clock: proxies go by the database's.
-    let now = posting.console.ledger.clock().await.map_err(ConsoleError::from)?.max(posting.visitor.now);
+    let now = submission.console.ledger.clock().await.map_err(ConsoleError::from)?.max(submission.visitor.now);
     let new = NewPrice {
-        id: PriceId::from_uuid(posting.once()?),
+        id: PriceId::from_uuid(submission.once()?),
         model,
         kind,
-        rates: rates(posting)?,
+        rates: rates(submission)?,
         effective_from: typed_instant.unwrap_or(now + DEFAULT_LEAD),
         actor: caller.actor()?,
         now,
@@ -73,26 +73,26 @@ fn refusal(error: ledger::Error) -> Refusal {
     Refusal::field("effective", message)
 }
 
-fn rates(posting: &Posting) -> Result<Rates, Refusal> {
-    let required = |field: &'static str| rate(posting, field)?.ok_or_else(|| Refusal::field(field, "Write a price; zero means free."));
+fn rates(submission: &Submission) -> Result<Rates, Refusal> {
+    let required = |field: &'static str| rate(submission, field)?.ok_or_else(|| Refusal::field(field, "Write a price; zero means free."));
     let base = BucketRates {
         input: required(fields::PROMPT)?,
         output: required(fields::COMPLETION)?,
-        cache_read: rate(posting, "cache_read")?,
-        cache_write_5m: rate(posting, "cache_write_5m")?,
-        cache_write_1h: rate(posting, "cache_write_1h")?,
-        reasoning: rate(posting, "reasoning")?,
-        audio_input: rate(posting, "audio_input")?,
-        audio_output: rate(posting, "audio_output")?,
+        cache_read: rate(submission, "cache_read")?,
+        cache_write_5m: rate(submission, "cache_write_5m")?,
+        cache_write_1h: rate(submission, "cache_write_1h")?,
+        reasoning: rate(submission, "reasoning")?,
+        audio_input: rate(submission, "audio_input")?,
+        audio_output: rate(submission, "audio_output")?,
     };
-    Ok(Rates { base, per_call: rate(posting, "per_call")?.unwrap_or_default(), tiers: Vec::new() })
+    Ok(Rates { base, per_call: rate(submission, "per_call")?.unwrap_or_default(), tiers: Vec::new() })
 }
 
-fn rate(posting: &Posting, field: &'static str) -> Result<Option<Amount>, Refusal> {
-    if posting.text(field).is_empty() {
+fn rate(submission: &Submission, field: &'static str) -> Result<Option<Amount>, Refusal> {
+    if submission.text(field).is_empty() {
         return Ok(None);
     }
-    let rate = posting.amount(field)?;
+    let rate = submission.amount(field)?;
     let lone = Rates::plain(rate, Amount::ZERO);
     lone.validate().map_err(|error| Refusal::field(field, sentence(&error.to_string())))?;
     Ok(Some(rate))

@@ -5,7 +5,7 @@ use ledger::AccountReader;
 use super::page::{Keys, NewKey};
 use crate::{
     error::ConsoleError,
-    server::{Caller, Posted, parameter},
+    server::{Caller, FormAnswer, parameter},
 };
 
 /// The keys of the caller's account.
@@ -22,7 +22,7 @@ pub(crate) async fn keys(caller: &Caller, query: &str) -> Result<Keys, ConsoleEr
 
 /// What the form of a new key needs, or the key that it just made.
 pub(crate) async fn new_key(caller: &Caller) -> Result<NewKey, ConsoleError> {
-    let fresh_key = Posted::here().and_then(|posted| posted.fresh_key);
+    let fresh_key = FormAnswer::here().and_then(|answer| answer.fresh_key);
     let form = caller.form();
     let member = caller.member().await?;
     let now = caller.visitor.now;

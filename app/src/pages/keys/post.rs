@@ -6,29 +6,29 @@ use ledger::NewKey;
 use super::FreshKey;
 use crate::{
     error::ConsoleError,
-    server::{Posted, Posting, Refusal, see_other},
+    server::{FormAnswer, Refusal, Submission, see_other},
 };
 
 /// `POST /keys/new`: makes a key and shows it, once. A second click shows the same key.
-pub(crate) async fn create(posting: Posting) -> Response {
-    match make(&posting).await {
-        Ok(key) => posting.render(StatusCode::OK, Posted { fresh_key: Some(key), ..Posted::default() }).await,
-        Err(refusal) => posting.answer(Err(refusal)).await,
+pub(crate) async fn create(submission: Submission) -> Response {
+    match make(&submission).await {
+        Ok(key) => submission.render(StatusCode::OK, FormAnswer { fresh_key: Some(key), ..FormAnswer::default() }).await,
+        Err(refusal) => submission.answer(Err(refusal)).await,
     }
 }
 
-async fn make(posting: &Posting) -> Result<FreshKey, Refusal> {
-    let caller = posting.caller();
+async fn make(submission: &Submission) -> Result<FreshKey, Refusal> {
+    let caller = submission.caller();
     let (user, member) = (caller.user()?, caller.member().await?);
-    let id = KeyId::from_uuid(posting.once()?);
-    let name = posting.text("name").to_owned();
-    let expires_at = expiry(posting.text("expires"))?;
+    let id = KeyId::from_uuid(submission.once()?);
+    let name = submission.text("name").to_owned();
+    let expires_at = expiry(submission.text("expires"))?;
     let make = async {
         let secret = ApiKey::from_random(rand::random());
-        member.create_key(NewKey { id, secret: &secret, name: &name, expires_at, now: posting.visitor.now }).await?;
+        member.create_key(NewKey { id, secret: &secret, name: &name, expires_at, now: submission.visitor.now }).await?;
         Ok(FreshKey { name: name.clone(), secret: secret.expose().to_owned(), expires_at })
     };
-    posting.console.fresh_keys.once(user, id, make).await.map_err(|error| refusal(&error))
+    submission.console.fresh_keys.once(user, id, make).await.map_err(|error| refusal(&error))
 }
 
 fn refusal(error: &ledger::Error) -> Refusal {
@@ -58,14 +58,14 @@ fn expiry(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
 }
 
 /// `POST /keys`: revokes the key that the form names.
-pub(crate) async fn revoke(posting: Posting) -> Response {
-    let outcome = end(&posting).await;
-    posting.answer(outcome).await
+pub(crate) async fn revoke(submission: Submission) -> Response {
+    let outcome = end(&submission).await;
+    submission.answer(outcome).await
 }
 
-async fn end(posting: &Posting) -> Result<Response, Refusal> {
-    let member = posting.caller().member().await?;
-    let key: KeyId = posting.text("revoke").parse().map_err(|_| ConsoleError::NotFound)?;
-    member.revoke_key(key, posting.visitor.now).await?;
+async fn end(submission: &Submission) -> Result<Response, Refusal> {
+    let member = submission.caller().member().await?;
+    let key: KeyId = submission.text("revoke").parse().map_err(|_| ConsoleError::NotFound)?;
+    member.revoke_key(key, submission.visitor.now).await?;
     Ok(see_other(&format!("/keys?revoked={key}")))
 }

@@ -4,23 +4,23 @@ use ledger::NewCustomer;
 
 use crate::{
     error::ConsoleError,
-    server::{Posting, Refusal, see_other},
+    server::{Refusal, Submission, see_other},
 };
 
 /// `POST /signup`: makes an account with its owner, and signs them in.
-pub(crate) async fn sign_up(posting: Posting) -> Response {
-    let outcome = try_sign_up(&posting).await;
-    posting.answer(outcome).await
+pub(crate) async fn sign_up(submission: Submission) -> Response {
+    let outcome = try_sign_up(&submission).await;
+    submission.answer(outcome).await
 }
 
-async fn try_sign_up(posting: &Posting) -> Result<Response, Refusal> {
-    let (console, visitor) = (&posting.console, &posting.visitor);
+async fn try_sign_up(submission: &Submission) -> Result<Response, Refusal> {
+    let (console, visitor) = (&submission.console, &submission.visitor);
     if !console.settings.signup_open {
         return Err(ConsoleError::Forbidden("This gateway opens accounts itself. Ask its operator for one.".to_owned()).into());
     }
-    let (email, password, now) = (posting.text("email"), posting.raw("password"), visitor.now);
+    let (email, password, now) = (submission.text("email"), submission.raw("password"), visitor.now);
     let opening = console.throttle.sign_up(visitor.address, now)?;
-    let name = Some(posting.text("name")).filter(|name| !name.is_empty()).unwrap_or(email);
+    let name = Some(submission.text("name")).filter(|name| !name.is_empty()).unwrap_or(email);
     let user_id = UserId::new(now, rand::random());
     let new = NewCustomer {
         account_id: AccountId::new(now, rand::random()),
@@ -36,7 +36,7 @@ async fn try_sign_up(posting: &Posting) -> Result<Response, Refusal> {
         Ok(()) => user_id,
         // A second click, or somebody who forgot that they have an account: with the right password it is a sign-in.
         Err(ledger::Error::EmailTaken) => {
-            let user = sign_in(posting, email, password).await?;
+            let user = sign_in(submission, email, password).await?;
             opening.forget();
             user
         }
@@ -46,8 +46,8 @@ async fn try_sign_up(posting: &Posting) -> Result<Response, Refusal> {
     Ok(see_other("/"))
 }
 
-async fn sign_in(posting: &Posting, email: &str, password: &str) -> Result<UserId, Refusal> {
-    let (console, visitor) = (&posting.console, &posting.visitor);
+async fn sign_in(submission: &Submission, email: &str, password: &str) -> Result<UserId, Refusal> {
+    let (console, visitor) = (&submission.console, &submission.visitor);
     let attempt = console.throttle.sign_in(visitor.address, email, visitor.now)?;
     let user = console.ledger.authenticate(email, password).await.map_err(taken)?;
     attempt.forget();

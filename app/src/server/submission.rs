@@ -27,7 +27,7 @@ const UNCERTAIN: &str = "It is not known whether this was done. Send the same fo
 
 /// What a page that answers a POST shows besides itself.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Posted {
+pub(crate) struct FormAnswer {
     /// Its form, as it came back.
     pub(crate) form: Form,
     /// A key that was just made.
@@ -36,15 +36,15 @@ pub(crate) struct Posted {
     pub(crate) failure: Option<ConsoleError>,
 }
 
-impl Posted {
-    /// What the request that is being answered has posted. It travels with the request itself, since it may hold a key.
+impl FormAnswer {
+    /// What is answered to the form that this request has brought. It travels with the request itself, since it may hold a key.
     pub(crate) fn here() -> Option<Self> {
         use_context::<Parts>().and_then(|parts| parts.extensions.get().cloned())
     }
 }
 
 /// A posted form, its sender, and the page it came from.
-pub(crate) struct Posting {
+pub(crate) struct Submission {
     pub(crate) console: Console,
     pub(crate) visitor: Visitor,
     fields: BTreeMap<String, String>,
@@ -114,7 +114,7 @@ pub(crate) fn incomplete() -> Refusal {
     ConsoleError::Invalid("The form is incomplete. Load the page again and send it from there.".to_owned()).into()
 }
 
-impl Posting {
+impl Submission {
     /// A field's text without the space around it; empty when there is no such field.
     pub(crate) fn text(&self, field: &str) -> &str {
         self.raw(field).trim()
@@ -161,7 +161,7 @@ impl Posting {
             Err(Refusal::Failure(ConsoleError::Unavailable)) => self.uncertain().await,
             Err(Refusal::Failure(error)) => {
                 let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                self.render(status, Posted { failure: Some(error), ..Posted::default() }).await
+                self.render(status, FormAnswer { failure: Some(error), ..FormAnswer::default() }).await
             }
         }
     }
@@ -170,13 +170,13 @@ impl Posting {
         // A form that was already used for something else needs a new id; one that did nothing keeps its own.
         let once = if status == StatusCode::CONFLICT { self.caller().new_id().to_string() } else { self.text(ONCE).to_owned() };
         let form = returned(&self.fields, once, problem);
-        self.render(status, Posted { form, ..Posted::default() }).await
+        self.render(status, FormAnswer { form, ..FormAnswer::default() }).await
     }
 
     /// The form again, whole, to be sent again. Where its page cannot be read either, the browser still has it.
     async fn uncertain(self) -> Response {
         let form = returned(&self.fields, self.text(ONCE).to_owned(), Problem::new("", UNCERTAIN));
-        let mut page = self.page(Posted { form, ..Posted::default() }).await;
+        let mut page = self.page(FormAnswer { form, ..FormAnswer::default() }).await;
         if page.status().is_success() {
             *page.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         } else if !page.status().is_redirection() {
@@ -195,8 +195,8 @@ impl Posting {
     }
 
     /// Its own page, in answer to it.
-    pub(crate) async fn render(self, status: StatusCode, posted: Posted) -> Response {
-        let mut response = self.page(posted).await;
+    pub(crate) async fn render(self, status: StatusCode, answer: FormAnswer) -> Response {
+        let mut response = self.page(answer).await;
         // A redirect to the sign-in stays one.
         if !response.status().is_redirection() {
             *response.status_mut() = status;
@@ -204,9 +204,9 @@ impl Posting {
         response
     }
 
-    async fn page(self, posted: Posted) -> Response {
+    async fn page(self, answer: FormAnswer) -> Response {
         let mut request = Request::from_parts(self.parts, HttpBody::empty());
-        request.extensions_mut().insert(posted);
+        request.extensions_mut().insert(answer);
         self.console.render(request).await
     }
 }
@@ -219,7 +219,7 @@ fn returned(fields: &BTreeMap<String, String>, once: String, problem: Problem) -
     Form { once, typed, problem: Some(problem) }
 }
 
-impl FromRequest<Console> for Posting {
+impl FromRequest<Console> for Submission {
     type Rejection = Response;
 
     async fn from_request(request: Request, console: &Console) -> Result<Self, Response> {
