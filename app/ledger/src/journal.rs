@@ -14,7 +14,7 @@ use crate::{AccountOwner, AccountReader, Error, Operator, Result, grants, leases
 /// A movement of money that somebody asked for.
 #[derive(Debug, Clone)]
 pub struct MoneyIn<'a> {
-    /// The posting's id.
+    /// The posting's id, which the caller makes and nobody else chooses: one that is a call's would keep that call from being posted.
     pub journal_id: JournalId,
     /// How much. Above zero, except that an operator's adjustment may take back.
     pub amount: Amount,
@@ -228,7 +228,8 @@ pub(crate) async fn statement(
     Ok(Statement { balance, journal })
 }
 
-/// The balance after a posting is today's balance less everything posted since.
+/// The balance after a posting is today's balance less everything posted since. The entries are looked up posting by posting: joined, they would be
+/// read whole, those of every account.
 async fn page(connection: &mut PgConnection, account: AccountId, before: Option<JournalId>, limit: i64) -> Result<JournalPage> {
     let rows = sqlx::query!(
         r#"
@@ -243,13 +244,19 @@ async fn page(connection: &mut PgConnection, account: AccountId, before: Option<
         ), sums as (
             select p.journal_id, sum(e.amount) as amount
             from page p
-            join entries e on e.account_id = p.account_id and e.journal_id = p.journal_id and e.book = 'grant'
+            cross join lateral (
+                select amount from entries e
+                where e.account_id = p.account_id and e.journal_id = p.journal_id and e.book = 'grant' offset 0
+            ) e
             group by p.journal_id
         ), after as (
             select coalesce(sum(e.amount), 0) as amount
             from journal j
-            join entries e using (account_id, journal_id)
-            where $2::uuid is not null and e.book = 'grant' and j.account_id = $1
+            cross join lateral (
+                select amount from entries e
+                where e.account_id = j.account_id and e.journal_id = j.journal_id and e.book = 'grant' offset 0
+            ) e
+            where $2::uuid is not null and j.account_id = $1
                 and (j.posted_at, j.journal_id) >= (select posted_at, journal_id from start)
         ), today as (
             select coalesce(sum(posted), 0) as amount from grants where account_id = $1 and unit = 'money'

@@ -152,12 +152,17 @@ impl System {
     /// The account that a key belongs to.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`]; [`Error::Invalid`] when several accounts have a key of this id, which is one account's own choice.
     pub async fn account_of_key(&self, key: KeyId) -> Result<AccountId> {
-        sqlx::query_scalar!(r#"select account_id as "account_id: AccountId" from api_keys where key_id = $1"#, key.uuid())
-            .fetch_optional(&self.pool)
-            .await?
-            .ok_or(Error::NotFound)
+        let accounts =
+            sqlx::query_scalar!(r#"select account_id as "account_id: AccountId" from api_keys where key_id = $1 limit 2"#, key.uuid())
+                .fetch_all(&self.pool)
+                .await?;
+        match accounts[..] {
+            [account] => Ok(account),
+            [] => Err(Error::NotFound),
+            _ => Err(Error::invalid("key", "several accounts have a key of this id; its owner can revoke it in the console")),
+        }
     }
 }
 

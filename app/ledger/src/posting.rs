@@ -1,6 +1,6 @@
 //! Posting: the only way in which usage reaches the books.
 //!
-//! A batch is one transaction. Every account in it has its grants locked first, and whoever posts, leases or moves money locks the same rows in
+//! A batch is one transaction, or several if it is large. Every account in it has its grants locked first, and whoever posts, leases or moves money locks the same rows in
 //! the same order: within an account everything happens one after the other, and two posters cannot deadlock. Under those locks it is known
 //! which calls are already there, so replaying a batch changes nothing.
 
@@ -13,6 +13,7 @@ use domain::{
 };
 use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
 
 use crate::{
     Error, Meter, Result, SettledCall, Share,
@@ -20,6 +21,9 @@ use crate::{
     rollups,
     settled::{CallRecord, PaidShare},
 };
+
+/// The most calls of one transaction: it holds the grants of all their accounts.
+const TOGETHER_MAX: usize = 500;
 
 /// What became of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,14 +41,14 @@ pub struct Posting {
 impl Meter {
     /// Posts settled calls, each exactly once however often it is handed over.
     ///
-    /// A row at fault does not keep the others back: a batch that is refused is halved until the row stands alone, and that one is put into
+    /// A row at fault does not keep the others back: a transaction that is refused is halved until the row stands alone, and that one is put into
     /// quarantine whole.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database is away: nothing of the failed part is posted, repeat the batch.
     pub async fn post_calls(&self, batch: &[SettledCall]) -> Result<Posting> {
         let mut posting = Posting::default();
-        let mut parts = vec![batch];
+        let mut parts: Vec<_> = batch.chunks(TOGETHER_MAX).rev().collect();
         while let Some(part) = parts.pop() {
             match (self.post_together(part).await, part) {
                 (Ok(done), _) => posting.add(done),
@@ -65,11 +69,11 @@ impl Meter {
     /// Tries what is in quarantine once more: a month of the call log may have been missing when it was posted.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database is away; [`Error::Corrupt`] when a kept call cannot be read.
+    /// [`Error::Unavailable`] when the database is away.
     pub async fn post_quarantined(&self) -> Result<Posting> {
-        let kept = sqlx::query_scalar!(
+        let kept = sqlx::query!(
             r#"
-            select call from quarantine q
+            select call_id, call from quarantine q
             where not exists (
                 select from calls c
                 where c.account_id = q.account_id and c.started_at = uuid_v7_time(q.call_id) and c.call_id = q.call_id
@@ -79,8 +83,10 @@ impl Meter {
         )
         .fetch_all(&self.pool)
         .await?;
-        let calls: Vec<SettledCall> =
-            kept.iter().map(|call| serde_json::from_str(call).map_err(|error| Error::Corrupt(error.to_string()))).collect::<Result<_>>()?;
+        let readable = |call: Uuid, whole: &str| {
+            serde_json::from_str(whole).inspect_err(|error| tracing::error!(%error, %call, "a call in quarantine cannot be read")).ok()
+        };
+        let calls: Vec<SettledCall> = kept.iter().filter_map(|row| readable(row.call_id, &row.call)).collect();
         self.post_calls(&calls).await
     }
 

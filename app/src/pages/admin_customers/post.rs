@@ -19,11 +19,10 @@ async fn try_credit(id: &str, submission: &Submission) -> Result<Response, Refus
     let operator = caller.operator().await?;
     let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
     let amount = submission.amount("amount")?;
-    let once = submission.once()?;
     let money = MoneyIn {
-        journal_id: JournalId::from_uuid(once),
+        journal_id: JournalId::from_uuid(caller.new_id()),
         amount,
-        idempotency_key: &once.to_string(),
+        idempotency_key: &submission.once()?.to_string(),
         memo: submission.text("reason"),
         actor: caller.actor()?,
         now: submission.visitor.now,

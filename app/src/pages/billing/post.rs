@@ -27,11 +27,10 @@ async fn pay(submission: &Submission) -> Result<Response, Refusal> {
     if amount > TEST_PAYMENT_MAX {
         return Err(Refusal::field("amount", "A test payment is at most 10,000."));
     }
-    let once = submission.once()?;
     let money = MoneyIn {
-        journal_id: JournalId::from_uuid(once),
+        journal_id: JournalId::from_uuid(caller.new_id()),
         amount,
-        idempotency_key: &once.to_string(),
+        idempotency_key: &submission.once()?.to_string(),
         memo: "Test payment",
         actor: caller.actor()?,
         now: submission.visitor.now,
