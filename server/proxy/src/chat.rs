@@ -46,6 +46,9 @@ pub(crate) async fn completions(
             return Err(refusal);
         }
     };
+    if !shared.poster.is_open() {
+        return Err(Refusal::unavailable());
+    }
     let text = std::str::from_utf8(&body).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
     let request = ChatRequest::parse(text)?;
     let (entry, target, price) = find(&shared.catalog.load(), &request.model, at)?;

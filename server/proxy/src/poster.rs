@@ -44,6 +44,11 @@ pub(crate) fn poster(meter: Meter) -> (Poster, Posting) {
 }
 
 impl Poster {
+    /// Whether what is handed over will be posted: a poster that has died takes nothing any more, and no call may start that could not be paid.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.0.is_closed()
+    }
+
     /// Hands a call over and waits until it is in the books. Returns whether it is: only a process that ends in the middle of it leaves it out, and then
     /// the next run settles what has a lease, as interrupted; of a call that was free nothing is left.
     pub(crate) async fn post(&self, call: SettledCall) -> bool {

@@ -66,6 +66,9 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
         let why = "the database has not answered for seconds, or this machine's clock is not the database's";
         return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     }
+    if !shared.poster.is_open() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "calls are no longer posted: restart this proxy").into_response();
+    }
     match shared.ledger.ready().await {
         Ok(()) => "ok".into_response(),
         Err(error) => {

@@ -37,7 +37,7 @@ impl Call {
                 Ok(Ok(response)) => Ok(response),
                 Ok(Err(error)) => {
                     tracing::warn!(error = %causes(&error), call = %self.id, provider = self.entry.model.provider, "the upstream could not be reached");
-                    let is_unseen = error.is_connect();
+                    let is_unseen = error.is_connect() || !taken.is_set();
                     let broke_off = "The model's upstream broke off before it answered.";
                     Err(Unanswered::Failed(if is_unseen { Refusal::unreachable_upstream() } else { Refusal::bad_gateway(broke_off) }))
                 }

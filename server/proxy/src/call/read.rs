@@ -39,6 +39,7 @@ impl Call {
     ) -> Read {
         let settings = &shared.settings;
         let mut deadline = Instant::now() + settings.call_timeout;
+        let mut ended = None;
         let mut drained = 0;
         let mut client_left = false;
         let mut first_byte = None;
@@ -55,7 +56,7 @@ impl Call {
             }
             // Whoever leaves and is not waited for any longer has not been let down by the upstream.
             let given_up = if client_left { End::Cancelled } else { End::Broken };
-            let idle = if tap.is_at_end() { END_GRACE } else { settings.idle_timeout };
+            let read_until = ended.map_or(deadline, |ended| deadline.min(ended + END_GRACE));
             let frame = tokio::select! {
                 biased;
                 () = shared.stop.cancelled() => break End::Stopped,
@@ -64,8 +65,8 @@ impl Call {
                     continue;
                 }
                 // Before the next frame: an upstream that always has one must not keep the call alive.
-                () = sleep_until(deadline) => break if tap.is_at_end() { End::Complete } else { given_up },
-                frame = timeout(idle, upstream.frame()) => frame,
+                () = sleep_until(read_until) => break if tap.is_at_end() { End::Complete } else { given_up },
+                frame = timeout(settings.idle_timeout, upstream.frame()) => frame,
             };
             match frame {
                 Ok(Some(Ok(frame))) => {
@@ -73,6 +74,7 @@ impl Call {
                     first_byte.get_or_insert_with(|| self.started.elapsed());
                     drained += if client_left { piece.len() } else { 0 };
                     tap.push(piece, &mut out);
+                    ended = tap.is_at_end().then(|| ended.unwrap_or_else(Instant::now));
                     if timeout_at(deadline, client.send(out.drain(..))).await.is_err() {
                         client.forget();
                     }

@@ -32,11 +32,13 @@ impl Call {
         metrics::counter!("farebox_calls_total", "outcome" => settled.outcome.name()).increment(1);
         metrics::histogram!("gen_ai.client.operation.duration").record(self.started.elapsed());
         let mut posting = std::pin::pin!(shared.poster.post(settled));
-        let posted = timeout(shared.settings.settle_timeout, &mut posting).await;
-        then.await;
-        let posted = match posted {
-            Ok(posted) => posted,
-            Err(_) => posting.await,
+        let in_time = timeout(shared.settings.settle_timeout, &mut posting).await;
+        let posted = match in_time {
+            Ok(posted) => {
+                then.await;
+                posted
+            }
+            Err(_) => tokio::join!(posting, then).0,
         };
         if !posted {
             tracing::error!(call = %self.id, "the call was not posted before the process ended");

@@ -18,11 +18,12 @@ use crate::{
 const CHOICES_MAX: i64 = 128;
 
 /// What cannot be bounded or metered, and why. Each is refused unless it is `null` or one of the harmless values.
-const UNMETERED: [(&str, &[&str], &str); 27] = [
+const UNMETERED: [(&str, &[&str], &str); 32] = [
     ("best_of", &["1"], "its discarded answers are not reported"),
     ("background", &["false"], "its usage is not reported here"),
     ("chat_template", &[], "it can write a prompt of any length"),
     ("conversation", &[], "its length is not known here"),
+    ("data_sources", &["[]"], "what they put into the prompt is of a length not known here"),
     ("deferred", &["false"], "its usage is not reported here"),
     ("enable_search", &["false"], "the upstream's searches are not reported as tokens"),
     ("enable_thinking", &["false"], "its reasoning is not bounded by the cap on the output"),
@@ -30,6 +31,7 @@ const UNMETERED: [(&str, &[&str], &str); 27] = [
     ("fallbacks", &["[]"], "another model has another price"),
     ("max_new_tokens", &[], "cap the output with max_tokens"),
     ("max_output_tokens", &[], "cap the output with max_tokens"),
+    ("mm_processor_kwargs", &["{}"], "it decides how many tokens a picture is"),
     ("models", &["[]"], "another model has another price"),
     ("n_cmpl", &["1"], "ask for several answers with n"),
     ("n_predict", &[], "cap the output with max_tokens"),
@@ -37,10 +39,13 @@ const UNMETERED: [(&str, &[&str], &str); 27] = [
     ("prediction", &[], "rejected predictions are charged outside of the answer"),
     ("preset", &[], "it may choose another model"),
     ("previous_response_id", &[], "its length is not known here"),
+    ("prompt_mode", &[], "it puts a text of its own into the prompt"),
     ("prompt", &[], "a stored prompt's length is not known here"),
     ("provider", &[], "the choice of the provider is the gateway's"),
     ("route", &[], "another model has another price"),
+    ("safe_prompt", &["false"], "it puts a text of its own into the prompt"),
     ("search_parameters", &[], "the upstream's searches are not reported as tokens"),
+    ("search_settings", &[], "the upstream's searches are not reported as tokens"),
     ("service_tier", &["\"default\"", "\"standard\""], "other tiers have other prices"),
     ("speed", &["\"standard\""], "other speeds have other prices"),
     ("thinking_budget", &[], "its reasoning is not bounded by the cap on the output"),

@@ -10,6 +10,8 @@ use serde_json::Value;
 /// | `prompt_tokens_details.*`, `completion_tokens_details.*` | OpenAI, Azure, OpenRouter, xAI, Qwen, vLLM, Hugging Face |
 /// | `prompt_cache_hit_tokens` | DeepSeek |
 /// | `cached_tokens` | Together |
+/// | `prompt_tokens_details.cache_creation_input_tokens` | Qwen |
+/// | `reasoning_tokens` | Perplexity, beside a completion that does not hold them: such a call is flagged |
 /// | `cache_read_input_tokens`, `cache_creation_input_tokens` | Databricks, for Anthropic's models |
 ///
 /// Everything else that stands in a `usage` (times, costs, texts, video and image parts of the totals) is left alone.
@@ -18,9 +20,16 @@ const NAMES: [(Field, &[&str]); 8] = [
     (Field::Completion, &["/completion_tokens"]),
     (Field::Total, &["/total_tokens"]),
     (Field::CacheRead, &["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cached_tokens", "/cache_read_input_tokens"]),
-    (Field::CacheWrite, &["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"]),
+    (
+        Field::CacheWrite,
+        &[
+            "/prompt_tokens_details/cache_write_tokens",
+            "/prompt_tokens_details/cache_creation_input_tokens",
+            "/cache_creation_input_tokens",
+        ],
+    ),
     (Field::AudioInput, &["/prompt_tokens_details/audio_tokens"]),
-    (Field::Reasoning, &["/completion_tokens_details/reasoning_tokens"]),
+    (Field::Reasoning, &["/completion_tokens_details/reasoning_tokens", "/reasoning_tokens"]),
     (Field::AudioOutput, &["/completion_tokens_details/audio_tokens"]),
 ];
 
