@@ -86,11 +86,20 @@ test("a double click makes one key, and shows it", async ({ page, ready }) => {
   await topUp(page);
   await page.goto("/keys/new");
   await page.getByLabel("Name", { exact: true }).fill("twice");
+  const once = await page.locator("input[name=once]").inputValue();
   await create(page).dblclick();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("“twice” is ready");
   await call(ready, await shownKey(page));
   await page.goto("/keys");
   expect((await readTable(tableOf(page, "Name"))).body).toHaveLength(1);
+
+  // Once it is revoked, its form no longer says that it works.
+  await page.locator("summary", { hasText: "Revoke" }).click();
+  await page.getByRole("button", { name: "Revoke twice for good" }).click();
+  await expect(page.getByRole("status")).toContainText("“twice” is revoked");
+  const again = await page.request.post("/keys/new", { form: { once, name: "twice" } });
+  expect(again.status()).toBe(409);
+  expect(await again.text()).toContain("This form already made its key");
 });
 
 test("a key with a last day says until when it works", async ({ page }) => {

@@ -4,7 +4,11 @@ use anyhow::{Context, anyhow, bail};
 use chrono::Utc;
 use ledger::{Ledger, Schema};
 
-use crate::{config::Config, postgres::Cluster, shutdown::Signals};
+use crate::{
+    config::Config,
+    postgres::{Cluster, Watch},
+    shutdown::Signals,
+};
 
 /// Connections of a command that does one thing after another.
 const COMMAND_CONNECTIONS: u32 = 2;
@@ -29,6 +33,11 @@ impl Database {
     /// Its address, as the role that owns the schema.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Keeps an embedded cluster running; one that somebody else runs is theirs to keep.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::over(self.cluster.as_ref())
     }
 
     /// What it holds.

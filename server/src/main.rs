@@ -48,7 +48,11 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
     }
     // What only root may read or make comes before root is given up; the runtime's threads and every port come after.
     let config = Config::load(&cli.place, cli.command.is_demo())?;
-    let ready_file = cli.command.ready_file().map(ready::ReadyFile::claim).transpose()?;
+    let ready_file = match cli.command.ready_file() {
+        // The ready file of a server that runs stays its own.
+        Some(path) => startup::expect_alone(&config.data_dir).and_then(|()| ready::ReadyFile::claim(path)).map(Some)?,
+        None => None,
+    };
     privileges::give_up_root(cli.place.run_as.as_deref(), &config.data_dir, ready_file.as_ref())?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(commands::dispatch(cli.command, &config, ready_file))
 }

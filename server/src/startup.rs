@@ -27,6 +27,7 @@ use crate::{
     database::Database,
     demo::{self, SignIns},
     files, jobs, metrics,
+    postgres::Watch,
     ready::{Ready, ReadyFile},
     shutdown::Signals,
 };
@@ -91,16 +92,32 @@ async fn serve_on(
     site?.run_until_stopped(ready_file, stop).await
 }
 
+const LOCK: &str = "serve.lock";
+
 /// Keeps a second `serve` off this data folder.
 fn lock(data_dir: &Path) -> anyhow::Result<File> {
-    let path = data_dir.join("serve.lock");
+    let path = data_dir.join(LOCK);
     let file = files::open_lock(&path).with_context(|| path.display().to_string())?;
+    try_lock(&file, data_dir)?;
+    Ok(file)
+}
+
+/// Ends a second `serve` on this data folder before it has touched anything.
+pub(crate) fn expect_alone(data_dir: &Path) -> anyhow::Result<()> {
+    match File::open(data_dir.join(LOCK)) {
+        Ok(file) => try_lock(&file, data_dir),
+        // There was none yet, or what is wrong with it is said when it is taken.
+        Err(_) => Ok(()),
+    }
+}
+
+fn try_lock(file: &File, data_dir: &Path) -> anyhow::Result<()> {
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
             bail!("another farebox serves the data folder {}: stop it, or choose another --data-dir", data_dir.display())
         }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| data_dir.join(LOCK).display().to_string()),
     }
 }
 
@@ -112,6 +129,7 @@ struct Site {
     upstream: Option<demo::Upstream>,
     /// The console's, the proxy's and the background's.
     ledgers: [Ledger; 3],
+    watch: Watch,
     ready: Ready,
     data_dir: PathBuf,
 }
@@ -180,12 +198,12 @@ impl Site {
             database_url: database.url().to_owned(),
             demo: sign_ins,
         };
-        Ok(Self { console, proxy, metrics, upstream, ledgers, ready, data_dir: config.data_dir.clone() })
+        Ok(Self { console, proxy, metrics, upstream, ledgers, watch: database.watch(), ready, data_dir: config.data_dir.clone() })
     }
 
     /// Serves until it is told to stop, or until one part fails, which stops the others; then: listeners, running calls, posting, sessions.
     async fn run_until_stopped(self, ready_file: Option<&ReadyFile>, stop: &CancellationToken) -> anyhow::Result<()> {
-        let Self { console, proxy, metrics, upstream, ledgers, ready, data_dir } = self;
+        let Self { console, proxy, metrics, upstream, ledgers, watch, ready, data_dir } = self;
         let bound = [console.as_ref().map(|(listener, _)| listener), proxy.as_ref().map(|(listener, _)| listener)];
         let bound = bound.into_iter().flatten().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
         let console = async {
@@ -213,8 +231,9 @@ impl Site {
         };
         let [_, _, background_ledger] = &ledgers;
         let jobs = jobs::run(background_ledger, stop);
-        let (console, (), metrics, announced, ()) =
-            tokio::join!(or_stop(console, stop), proxy, or_stop(metrics, stop), or_stop(announced, stop), jobs);
+        let watch = or_stop(watch.keep_running(stop), stop);
+        let (console, (), metrics, announced, watched, ()) =
+            tokio::join!(or_stop(console, stop), proxy, or_stop(metrics, stop), or_stop(announced, stop), watch, jobs);
 
         // Nothing calls or posts any more.
         let upstream = match upstream {
@@ -224,7 +243,7 @@ impl Site {
         for ledger in &ledgers {
             ledger.close().await;
         }
-        console.and(metrics).and(announced).and(upstream)
+        console.and(metrics).and(announced).and(watched).and(upstream)
     }
 }
 

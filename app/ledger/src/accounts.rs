@@ -110,7 +110,10 @@ impl System {
         match <[AccountSummary; 1]>::try_from(rows) {
             Ok([account]) => Ok(account),
             Err(rows) if rows.is_empty() => Err(Error::NotFound),
-            Err(_) => Err(Error::invalid("account", "several accounts bear this name or belong to this address: use the id")),
+            Err(_) => Err(Error::invalid(
+                "account",
+                "several accounts bear this name or belong to this address: use the id, which is in the address of the customer's page",
+            )),
         }
     }
 
@@ -139,7 +142,7 @@ async fn create(pool: &PgPool, new: NewCustomer) -> Result<()> {
     sqlx::query!(
         "insert into accounts (account_id, name, is_demo, created_at) values ($1, $2, $3, $4)",
         new.account_id.uuid(),
-        new.account_name.trim(),
+        Error::one_line("name", &new.account_name)?,
         new.is_demo,
         new.now
     )

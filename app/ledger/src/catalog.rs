@@ -102,7 +102,7 @@ impl System {
             values ($1, $2, $3, $4, $5, $6, $7, $8)
             "#,
             new.id.uuid(),
-            new.name,
+            Error::one_line("name", new.name)?,
             new.base_url,
             new.credential,
             new.usage_mode as UsageMode,
@@ -143,7 +143,7 @@ impl System {
             select $1, $2, provider_id, $4, $5, $6, $7, $8 from providers where name = $3
             "#,
             new.id.uuid(),
-            new.name,
+            Error::one_line("name", new.name)?,
             new.provider,
             new.upstream_name,
             new.context_window.get(),

@@ -64,6 +64,15 @@ impl Error {
         Self::Invalid { field, problem: problem.into() }
     }
 
+    /// A name or a reason without the space around it. One line: in a table on a terminal, a second one could pass for a row of somebody else's.
+    pub(crate) fn one_line<'a>(field: &'static str, text: &'a str) -> Result<&'a str> {
+        let text = text.trim();
+        if text.chars().any(char::is_control) {
+            return Err(Self::invalid(field, "write it on one line, without tabs or control characters"));
+        }
+        Ok(text)
+    }
+
     /// Whether the database cannot have done anything of what was asked: there was no connection to be had, or a lock that was waited for in vain
     /// (SQLSTATE 55P03) undid the transaction.
     #[must_use]

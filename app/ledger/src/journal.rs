@@ -176,7 +176,7 @@ async fn insert(
         account.uuid(),
         money.journal_id.uuid(),
         kind as JournalKind,
-        money.memo.trim(),
+        Error::one_line("reason", money.memo)?,
         money.actor,
         money.idempotency_key,
         &digest[..],

@@ -78,7 +78,7 @@ impl AccountMember {
             "insert into api_keys (account_id, key_id, name, last_four, created_at, expires_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
             self.account.uuid(),
             new.id.uuid(),
-            new.name.trim(),
+            Error::one_line("name", new.name)?,
             new.secret.last_four(),
             new.now,
             new.expires_at

@@ -32,6 +32,11 @@ impl fmt::Debug for FreshKeys {
 }
 
 impl FreshKeys {
+    /// Forgets a key that was revoked: its form shows it no longer.
+    pub(crate) async fn forget(&self, user: UserId, id: KeyId) {
+        self.0.invalidate(&(user, id)).await;
+    }
+
     /// The key of this form: made now, or the one that was made when the form came first, even if that is still under way.
     pub(crate) async fn once<E: Send + Sync + 'static>(
         &self,

@@ -200,7 +200,24 @@ impl Service<Name> for Resolver {
 
 /// Whether a URL's host is itself an address, and a private one: the resolver never sees those.
 pub(crate) fn is_private_literal(host: &str) -> bool {
-    host.trim_start_matches('[').trim_end_matches(']').parse().is_ok_and(|address| !is_public(address))
+    match host.trim_start_matches('[').trim_end_matches(']').parse() {
+        Ok(address) => !is_public(address),
+        Err(_) => is_localhost(host) || is_number(host),
+    }
+}
+
+/// By RFC 6761, section 6.3.
+fn is_localhost(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    last.eq_ignore_ascii_case("localhost")
+}
+
+/// An address in one of the short spellings that resolvers understand, such as 127.1 or 0x7f000001 (<https://url.spec.whatwg.org/#ends-in-a-number-checker>).
+fn is_number(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    !last.is_empty()
+        && (last.bytes().all(|byte| byte.is_ascii_digit()) || hex.is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit())))
 }
 
 /// By the special-purpose registries of IANA (RFC 6890).
@@ -264,7 +281,12 @@ mod tests {
         for public in ["1.1.1.1", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
-        assert!(!is_private_literal("api.openai.com"));
+        for name in ["localhost", "api.LOCALHOST.", "127.1", "2130706433", "0x7f.1", "0x7f000001"] {
+            assert!(is_private_literal(name), "{name}");
+        }
+        for name in ["api.openai.com", "localhost.example.com", "1.example.com", "0xg"] {
+            assert!(!is_private_literal(name), "{name}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ enum Action {
     /// Revoke a key for good
     Revoke {
         /// Its id, as `account show` lists it
+        #[arg(value_parser = parse_key_id)]
         key: KeyId,
     },
 }
@@ -66,6 +67,10 @@ async fn create(args: Create, output: Output, config: &Config) -> anyhow::Result
     let value = json!({ "id": id, "account": account.id, "name": args.name, "key": secret.expose(), "expires_at": args.expires });
     // The key alone, so that a script can take it: KEY=$(farebox key create …)
     output.print(&value, || secret.expose().to_owned())
+}
+
+fn parse_key_id(text: &str) -> Result<KeyId, String> {
+    text.parse().map_err(|_| "write the key's id, as `farebox account show` lists it".to_owned())
 }
 
 async fn revoke(key: KeyId, output: Output, config: &Config) -> anyhow::Result<()> {

@@ -82,7 +82,7 @@ impl std::str::FromStr for BaseUrl {
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim().trim_end_matches('/');
         let uri: axum::http::Uri = text.parse().map_err(|error| format!("{error}"))?;
-        let is_web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none();
+        let is_web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none() && !text.contains('#');
         if is_web && uri.authority().is_some_and(|authority| !authority.as_str().contains('@')) {
             Ok(Self(text.to_owned()))
         } else {

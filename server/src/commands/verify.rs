@@ -2,13 +2,17 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use ledger::Proof;
 
 use super::table;
-use crate::{cli::Output, config::Config, database::with_ledger};
+use crate::{cli::Output, config::Config, database::with_ledger, postgres::Cluster};
 
 /// Recomputes everything; exits with 1 when a figure disagrees.
 pub(super) async fn run(output: Output, config: &Config) -> anyhow::Result<ExitCode> {
+    if config.database_url.is_none() && !Cluster::exists(&config.data_dir) {
+        bail!("there is no database in {}: name the --data-dir or the DATABASE_URL that the server has", config.data_dir.display());
+    }
     let proof = with_ledger(config, async |ledger| Ok(ledger.verify().await?)).await?;
     output.print(&proof, || explain(&proof))?;
     Ok(if proof.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -23,6 +23,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use self::{installation::Installation, postmaster::Postmaster};
 use crate::{config::hex, files};
@@ -36,6 +38,8 @@ const DATABASE: &str = "postgres";
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often to look while waiting.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often to see whether a cluster in use is still there.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How often to try to start: another program may take the port, killed backends may hold on to their memory for a moment.
 const START_ATTEMPTS_MAX: u32 = 5;
 
@@ -69,6 +73,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Whether a cluster was ever made in this data folder.
+    pub(crate) fn exists(data_dir: &Path) -> bool {
+        data_dir.join("postgres/data").exists()
+    }
+
     /// Its address, as the role that owns everything.
     pub(crate) fn url(&self) -> &str {
         &self.url
@@ -77,6 +86,41 @@ impl Cluster {
     /// Leaves the cluster, which ends it if nobody else uses it.
     pub(crate) async fn leave(self) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(move || leave(&self.folder, &self.users)).await?.context("the embedded PostgreSQL")
+    }
+}
+
+/// Looks after a cluster while this process serves: PostgreSQL restarts what fails inside of it, but nobody restarts PostgreSQL.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    cluster: Option<(PathBuf, String)>,
+}
+
+impl Watch {
+    pub(crate) fn over(cluster: Option<&Cluster>) -> Self {
+        Self { cluster: cluster.map(|cluster| (cluster.folder.clone(), cluster.url.clone())) }
+    }
+
+    /// Starts the cluster again whenever it is gone, until `stop`.
+    ///
+    /// # Errors
+    /// It does not start, or only under another address than the one that is in use.
+    pub(crate) async fn keep_running(self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let Some((folder, url)) = self.cluster else { return Ok(()) };
+        let mut looks = tokio::time::interval(WATCH_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(looks.tick()).await.is_some() {
+            if Postmaster::read(&folder.join("data"))?.is_some_and(|postmaster| postmaster.is_alive(&folder.join("data"))) {
+                continue;
+            }
+            tracing::error!("the embedded PostgreSQL is gone; starting it again");
+            let folder = folder.clone();
+            // Its lock among the users is held all the while by the cluster that is watched.
+            let again = tokio::task::spawn_blocking(move || join(folder)).await?.context("the embedded PostgreSQL")?;
+            if again.url != url {
+                bail!("the embedded PostgreSQL came back on another port: start farebox again");
+            }
+        }
+        Ok(())
     }
 }
 

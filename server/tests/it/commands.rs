@@ -96,7 +96,11 @@ fn what_cannot_be_is_refused_with_a_reason_and_changes_nothing() {
     let provider = ["provider", "add", "other", "--credential-env", "NOWHERE", "--base-url"];
     check(&[&provider[..], &["https://api.example.com/v1"]].concat(), 1, "environment variable NOWHERE");
     check(&[&provider[..], &["api.example.com"]].concat(), 2, "write it like https://");
-    check(&["provider", "add", "other", "--base-url", "http://127.0.0.1:9/v1"], 1, "its address is private");
+    check(&[&provider[..], &["https://api.example.com/v1#models"]].concat(), 2, "write it like https://");
+    for private in ["http://127.0.0.1:9/v1", "http://127.1:9/v1", "http://0x7f000001/v1", "http://localhost:9/v1"] {
+        check(&["provider", "add", "other", "--base-url", private], 1, "its address is private");
+    }
+    check(&["provider", "add", "ev\nil", "--base-url", "https://api.example.com/v1"], 1, "on one line");
     check(
         &["model", "add", "other", "--provider", "nobody", "--context-window", "10", "--default-output-hold", "1"],
         1,
@@ -111,11 +115,18 @@ fn what_cannot_be_is_refused_with_a_reason_and_changes_nothing() {
     check(&["price", "set", "large", "--input", "1", "--output", "1"], 1, "model large: not found");
     check(&["account", "credit", "nobody", "1", "--reason", "why"], 1, "account nobody: not found");
     check(&["key", "revoke", "0193a5b0-0000-7000-8000-000000000000"], 1, "not found");
-    check(&["key", "revoke", "first"], 2, "invalid value");
+    check(&["key", "revoke", "first"], 2, "as `farebox account show` lists it");
     check(&["serve", "--only", "half"], 2, "possible values");
     check(&["serve", "--console-addr", "somewhere"], 2, "invalid");
     assert_eq!(place.json(&["model", "list"], "").as_array().map(Vec::len), Some(1));
     assert_eq!(place.json(&["provider", "list"], "").as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn nothing_is_proven_where_there_is_nothing() {
+    let (code, said) = Place::new().refusal(&["verify"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("there is no database in"), "{said}");
 }
 
 #[test]

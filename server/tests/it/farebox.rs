@@ -20,7 +20,7 @@ use nix::{
 use serde_json::Value;
 
 /// Long enough for a slow machine; a test that gets there has failed.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A folder that is gone when the test ends, with the cluster that a killed farebox may have left in it.
 pub(crate) struct Place {
@@ -97,7 +97,12 @@ impl Place {
 
     /// Whether the place's PostgreSQL has ended in order.
     pub(crate) fn is_quiet(&self) -> bool {
-        !self.data().join("postgres/data/postmaster.pid").exists()
+        !self.postmaster_pid().exists()
+    }
+
+    /// Where a PostgreSQL that runs says so.
+    pub(crate) fn postmaster_pid(&self) -> PathBuf {
+        self.data().join("postgres/data/postmaster.pid")
     }
 
     /// Starts `farebox serve` on free ports, unless `args` name others, and waits until everything answers.

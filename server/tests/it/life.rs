@@ -1,12 +1,21 @@
 //! Starting, being killed, starting again, stopping.
 
-use std::{net::TcpListener, sync::mpsc::channel, thread};
+use std::{
+    fs,
+    net::TcpListener,
+    sync::mpsc::channel,
+    thread,
+    time::{Duration, Instant},
+};
 
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 
 use crate::{
-    farebox::{Place, Process},
+    farebox::{PATIENCE, Place, Process},
     http::{Answer, ask},
 };
 
@@ -42,7 +51,7 @@ fn killed_under_load_it_comes_up_by_itself_and_every_figure_holds() {
         for _ in 0..8 {
             begun.recv().expect("every stream begins");
         }
-        nix::sys::signal::kill(server.process.pid(), Signal::SIGKILL).expect("it runs");
+        kill(server.process.pid(), Signal::SIGKILL).expect("it runs");
     });
     let before = server.ready.clone();
     server.process.kill();
@@ -56,14 +65,16 @@ fn killed_under_load_it_comes_up_by_itself_and_every_figure_holds() {
     assert_eq!(account["balance"]["reserved"], "0", "the calls that were cut off are settled");
     assert_eq!(chat(&server.ready, "demo-mini", true).expect("the proxy answers").status, 200);
 
-    let (code, said) = place.refusal(&["serve", "--demo"]);
+    let ready_file = place.folder().join("ready.json");
+    let (code, said) = place.refusal(&["serve", "--demo", "--ready-file", &ready_file.to_string_lossy()]);
     assert_eq!(code, Some(1));
     assert!(said.contains("another farebox serves the data folder"), "{said}");
+    let still: Value = serde_json::from_slice(&fs::read(&ready_file).expect("it is still there")).expect("and whole");
+    assert_eq!(still, server.ready, "the ready file of the server that runs is left alone");
 
     assert!(server.process.stop(Signal::SIGTERM).success());
     assert!(place.is_quiet(), "stopped in order, it leaves no PostgreSQL behind");
-    let ready_file = std::fs::read(place.folder().join("ready.json")).unwrap_or_default();
-    assert!(ready_file.is_empty(), "it does not say any more that it answers");
+    assert!(fs::read(ready_file).unwrap_or_default().is_empty(), "it does not say any more that it answers");
 
     // Its customers' made-up credit is not to be spent at a real provider.
     let (code, said) = place.refusal(&["serve"]);
@@ -75,17 +86,42 @@ fn killed_under_load_it_comes_up_by_itself_and_every_figure_holds() {
 fn a_machine_that_lost_its_power_comes_up_by_itself() {
     let place = Place::new();
     let server = place.serve(&["--only", "proxy"]);
-    let lock = place.data().join("postgres/data/postmaster.pid");
-    let postmaster: i32 = std::fs::read_to_string(&lock).ok().and_then(|lock| lock.lines().next()?.parse().ok()).expect("its process id");
+    let postmaster = postmaster(&place);
     server.process.kill();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(postmaster), Signal::SIGKILL).expect("it runs");
-    assert!(lock.exists(), "what it left behind says that it runs");
+    kill(postmaster, Signal::SIGKILL).expect("it runs");
+    assert!(!place.is_quiet(), "what it left behind says that it runs");
 
     let server = place.serve(&["--only", "proxy"]);
     assert_eq!(ask(server.said("/proxy_url"), "/readyz", "", None).expect("the proxy answers").status, 200);
     assert_eq!(place.verify(), Vec::<Value>::new());
     assert!(server.process.stop(Signal::SIGTERM).success());
     assert!(place.is_quiet());
+}
+
+#[test]
+fn a_postgresql_that_dies_under_a_server_is_started_again() {
+    let place = Place::new();
+    let server = place.serve(&["--only", "proxy"]);
+    let before = postmaster(&place);
+    kill(before, Signal::SIGKILL).expect("it runs");
+    wait_until(|| fs::read_to_string(place.postmaster_pid()).is_ok_and(|text| !text.starts_with(&before.to_string())));
+    wait_until(|| ask(server.said("/proxy_url"), "/readyz", "", None).is_ok_and(|answer| answer.status == 200));
+    assert!(server.process.stop(Signal::SIGTERM).success());
+    assert!(place.is_quiet());
+}
+
+/// The server process of a place's cluster.
+fn postmaster(place: &Place) -> Pid {
+    let text = fs::read_to_string(place.postmaster_pid()).expect("the cluster runs");
+    Pid::from_raw(text.lines().next().and_then(|line| line.parse().ok()).expect("its process id"))
+}
+
+fn wait_until(it_is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !it_is_so() {
+        assert!(Instant::now() < deadline, "it takes too long");
+        thread::park_timeout(Duration::from_millis(100));
+    }
 }
 
 #[test]

@@ -64,8 +64,10 @@ pub(crate) async fn revoke(submission: Submission) -> Response {
 }
 
 async fn end(submission: &Submission) -> Result<Response, Refusal> {
-    let member = submission.caller().member().await?;
+    let caller = submission.caller();
+    let (user, member) = (caller.user()?, caller.member().await?);
     let key: KeyId = submission.text("revoke").parse().map_err(|_| ConsoleError::NotFound)?;
     member.revoke_key(key, submission.visitor.now).await?;
+    submission.console.fresh_keys.forget(user, key).await;
     Ok(see_other(&format!("/keys?revoked={key}")))
 }

@@ -50,7 +50,9 @@ impl Call {
 
 /// Why an answer can be neither read nor passed on.
 pub(super) fn unusable(response: &Response<UpstreamBody>) -> Option<Refusal> {
-    let problem = if response.status().is_redirection() {
+    let problem = if response.status().is_informational() {
+        "The model's upstream wants to speak another protocol."
+    } else if response.status().is_redirection() {
         "The model's upstream answered with a redirect, which is not followed."
     } else if is_compressed(response.headers()) {
         "The model's upstream compressed its answer, although it was asked not to, in a way that cannot be read here."
