@@ -86,6 +86,8 @@ pub struct Catalog {
     pub clock: DateTime<Utc>,
     /// By id.
     pub providers: HashMap<ProviderId, Upstream>,
+    /// The names of those whose credential does not open with this secret key.
+    pub unopened: Vec<String>,
     /// By public name.
     pub models: HashMap<String, CatalogModel>,
 }
@@ -160,19 +162,19 @@ impl System {
 impl Meter {
     /// Providers, models and sale prices, as of `now`.
     ///
-    /// A provider whose credential does not open is left out, loudly: the others keep working.
+    /// A provider whose credential does not open is left out and named apart: the others keep working.
     ///
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Corrupt`] when a stored price means nothing.
     pub async fn catalog(&self, key: &SecretKey, now: DateTime<Utc>) -> Result<Catalog> {
         let clock = crate::clock(&self.pool).await?;
-        let providers = stored_providers(&self.pool).await?.into_iter().filter_map(|(provider, sealed)| {
-            let opened = sealed.map(|sealed| key.open(&sealed, &provider.name)).transpose();
-            let credential = opened
-                .inspect_err(|error| tracing::error!(provider = provider.name, %error, "this provider cannot be called: its credential"))
-                .ok()?;
-            Some((provider.id, Upstream { provider, credential }))
-        });
+        let (mut providers, mut unopened) = (HashMap::new(), Vec::new());
+        for (provider, sealed) in stored_providers(&self.pool).await? {
+            match sealed.map(|sealed| key.open(&sealed, &provider.name)).transpose() {
+                Ok(credential) => drop(providers.insert(provider.id, Upstream { provider, credential })),
+                Err(_) => unopened.push(provider.name),
+            }
+        }
         let mut sale: HashMap<ModelId, Vec<PriceVersion>> = HashMap::new();
         for version in current_and_scheduled(&self.pool, PriceKind::Sale, now).await? {
             sale.entry(version.model_id).or_default().push(version);
@@ -181,7 +183,7 @@ impl Meter {
             let sale = sale.remove(&model.id).unwrap_or_default();
             (model.name.clone(), CatalogModel { model, sale })
         });
-        Ok(Catalog { clock, providers: providers.collect(), models: models.collect() })
+        Ok(Catalog { clock, providers, unopened, models: models.collect() })
     }
 }
 

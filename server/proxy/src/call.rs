@@ -10,7 +10,6 @@ mod settlement;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{
     catalog::{DisconnectPolicy, PriceVersion},
@@ -32,6 +31,7 @@ use crate::{
     client::{RelayedBody, relayed_body},
     dialect::openai_chat::request::ChatRequest,
     reply::Refusal,
+    request_body::Received,
     settle::{Answer, End},
     tap::{Form, Tap},
     upstream::{UpstreamBody, response_headers},
@@ -50,7 +50,6 @@ pub(crate) struct Call {
     pub(crate) price: Arc<PriceVersion>,
     pub(crate) request: ChatRequest,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
 }
 
 /// The beginning of an answer, for the client's connection.
@@ -65,7 +64,7 @@ pub(crate) type Reply = oneshot::Sender<Result<Head, Refusal>>;
 
 impl Call {
     /// Runs the call to its end, whatever the client does meanwhile.
-    pub(crate) async fn run(self, shared: Arc<Shared>, mut reply: Reply) {
+    pub(crate) async fn run(self, body: Received, shared: Arc<Shared>, mut reply: Reply) {
         let bound = match self.hold(&shared).await {
             Ok(bound) => bound,
             Err(NotHeld { refusal, perhaps, turn: _turn }) => {
@@ -83,7 +82,7 @@ impl Call {
             }
             return;
         }
-        match self.forward(&shared, bound, &mut reply).await {
+        match self.forward(&shared, bound, body, &mut reply).await {
             Ok(response) => match unusable(&response) {
                 Some(refusal) => self.fail(&shared, bound, Some(response.status()), reply, refusal).await,
                 None => self.relay(&shared, bound, response, reply).await,

@@ -1,6 +1,10 @@
 //! What can be called: a snapshot of the ledger's catalog, made anew every second and read without a lock.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,7 +13,7 @@ use domain::{
     id::ProviderId,
 };
 use http::{HeaderValue, Uri};
-use ledger::{Meter, NewPrice, secrets::SecretKey};
+use ledger::{Meter, NewPrice, Upstream, secrets::SecretKey};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +27,8 @@ const AGE_MAX: Duration = Duration::from_secs(NewPrice::LEAD_MIN.num_seconds().u
 /// How far this machine's clock may be off PostgreSQL's. Prices take effect, and holds end, by either.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
 
+const UNOPENED: &str = "its credential does not open with this secret key: it was added with another";
+
 /// The snapshot.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -30,6 +36,8 @@ pub(crate) struct Snapshot {
     read: Instant,
     /// How far this machine's clock was off at least.
     skew: TimeDelta,
+    /// Providers that cannot be called, and why.
+    unusable: BTreeMap<String, &'static str>,
 }
 
 /// A model, where it is answered and what it costs.
@@ -73,14 +81,29 @@ impl Snapshot {
         let since = asked - TimeDelta::from_std(arrivals).unwrap_or_default();
         let catalog = meter.catalog(secret, since).await?;
         let skew = skew(asked, catalog.clock, Utc::now());
-        let targets: HashMap<ProviderId, Option<Arc<Target>>> =
-            catalog.providers.into_iter().map(|(id, upstream)| (id, usable(&upstream.provider, upstream.credential.as_deref()))).collect();
+        let mut unusable: BTreeMap<_, _> = catalog.unopened.into_iter().map(|name| (name, UNOPENED)).collect();
+        let mut targets: HashMap<ProviderId, Arc<Target>> = HashMap::new();
+        for (id, Upstream { provider, credential }) in catalog.providers {
+            match target(&provider, credential.as_deref()) {
+                Ok(target) => drop(targets.insert(id, Arc::new(target))),
+                Err(why) => drop(unusable.insert(provider.name, why)),
+            }
+        }
         let models = catalog.models.into_iter().map(|(name, found)| {
-            let target = targets.get(&found.model.provider_id).cloned().flatten();
+            let target = targets.get(&found.model.provider_id).cloned();
             let sale = found.sale.into_iter().map(Arc::new).collect();
             (name, Arc::new(Entry { model: found.model, target, sale }))
         });
-        Ok(Self { models: models.collect(), read, skew })
+        Ok(Self { models: models.collect(), read, skew, unusable })
+    }
+
+    /// Says which providers cannot be called, unless that was said of the snapshot before.
+    pub(crate) fn say_what_is_unusable(&self, before: Option<&Self>) {
+        for (provider, why) in
+            self.unusable.iter().filter(|(name, why)| before.is_none_or(|before| before.unusable.get(*name) != Some(why)))
+        {
+            tracing::error!(provider, why, "this provider cannot be called");
+        }
     }
 
     /// Whether calls can be priced by it: not when it may lack a price that is in force, nor when that depends on whose clock is asked.
@@ -117,6 +140,7 @@ pub(crate) async fn refresh(
                 if loaded.skew > SKEW_MAX {
                     tracing::error!(skew = %loaded.skew, "this machine's clock is not PostgreSQL's; calls are refused until it is");
                 }
+                loaded.say_what_is_unusable(Some(&snapshot.load()));
                 snapshot.store(Arc::new(loaded));
                 away = false;
                 continue;
@@ -129,11 +153,6 @@ pub(crate) async fn refresh(
             away = true;
         }
     }
-}
-
-fn usable(provider: &Provider, credential: Option<&str>) -> Option<Arc<Target>> {
-    let target = target(provider, credential);
-    target.inspect_err(|why| tracing::error!(provider = provider.name, why, "this provider cannot be called")).ok().map(Arc::new)
 }
 
 /// Whether calls to a provider can be made, and what stands in their way.

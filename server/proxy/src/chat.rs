@@ -15,7 +15,7 @@ use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
 use ledger::KeyEntry;
 use tokio::{
-    sync::oneshot,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::{Instant, timeout},
 };
 
@@ -25,6 +25,8 @@ use crate::{
     catalog::{Entry, Snapshot, Target},
     dialect::openai_chat::request::ChatRequest,
     reply::Refusal,
+    request_body::Received,
+    settings::Settings,
 };
 
 /// How long a refused request is read on.
@@ -49,19 +51,19 @@ pub(crate) async fn completions(
     if !shared.poster.is_open() {
         return Err(Refusal::unavailable());
     }
-    let text = std::str::from_utf8(&body).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
+    let text = std::str::from_utf8(&body.bytes).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
     let request = ChatRequest::parse(text)?;
     let (entry, target, price) = find(&shared.catalog.load(), &request.model, at)?;
-    let call = Call { id, at, started, key, entry, target, price, request, headers: head.headers, body };
+    let call = Call { id, at, started, key, entry, target, price, request, headers: head.headers };
 
     let (reply, answered) = oneshot::channel();
-    shared.calls.spawn(call.run(Arc::clone(&shared), reply));
+    shared.calls.spawn(call.run(body, Arc::clone(&shared), reply));
     let Head { status, headers, body } = answered.await.unwrap_or_else(|_| Err(Refusal::unavailable()))?;
     Ok((status, headers, Body::new(body)).into_response())
 }
 
 /// Who calls, and the whole body.
-async fn receive(shared: &Shared, headers: &HeaderMap, body: &mut Body, at: DateTime<Utc>) -> Result<(Arc<KeyEntry>, Bytes), Refusal> {
+async fn receive(shared: &Shared, headers: &HeaderMap, body: &mut Body, at: DateTime<Utc>) -> Result<(Arc<KeyEntry>, Received), Refusal> {
     let key = shared.keys.authenticate(headers, at).await?;
     expect_json(headers)?;
     Ok((key, collect(shared, headers, body).await?))
@@ -91,31 +93,41 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
     if is_json && is_utf8 && !headers.contains_key(header::CONTENT_ENCODING) { Ok(()) } else { Err(Refusal::wrong_content_type()) }
 }
 
-/// The whole body, within the bounds on its size and its time.
-async fn collect(shared: &Shared, headers: &HeaderMap, body: &mut Body) -> Result<Bytes, Refusal> {
+/// The whole body, within the bounds on its size, its time, and on what all bodies take together.
+async fn collect(shared: &Shared, headers: &HeaderMap, body: &mut Body) -> Result<Received, Refusal> {
     let settings = &shared.settings;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<usize>().ok());
     if declared.is_some_and(|length| length > settings.body_bytes_max) {
         return Err(Refusal::too_large(settings.body_bytes_max));
     }
-    timeout(settings.body_timeout, collect_pieces(body, settings.body_bytes_max, settings.client_timeout))
-        .await
-        .unwrap_or_else(|_| Err(Refusal::too_slow()))
+    timeout(settings.body_timeout, collect_pieces(body, settings, &shared.room)).await.unwrap_or_else(|_| Err(Refusal::too_slow()))
 }
 
-async fn collect_pieces(body: &mut Body, bytes_max: usize, piece_timeout: Duration) -> Result<Bytes, Refusal> {
+async fn collect_pieces(body: &mut Body, settings: &Settings, all_room: &Arc<Semaphore>) -> Result<Received, Refusal> {
+    let mut room = take(all_room, 0, settings.room_timeout).await?;
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut length = 0;
-    while let Some(frame) = timeout(piece_timeout, body.frame()).await.map_err(|_| Refusal::too_slow())? {
+    while let Some(frame) = timeout(settings.client_timeout, body.frame()).await.map_err(|_| Refusal::too_slow())? {
         let Ok(piece) = frame.map_err(|_| Refusal::malformed("it broke off"))?.into_data() else { continue };
         length += piece.len();
-        if length > bytes_max {
-            return Err(Refusal::too_large(bytes_max));
+        if length > settings.body_bytes_max {
+            return Err(Refusal::too_large(settings.body_bytes_max));
         }
+        room.merge(take(all_room, piece.len(), settings.room_timeout).await?);
         pieces.push(piece);
     }
     // Most bodies are one piece, and need no copy.
-    Ok(if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat().into() })
+    let bytes = if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat().into() };
+    Ok(Received { bytes, room })
+}
+
+/// Room for so many bytes, once there is some. Whoever waits in vain gives back what they have.
+async fn take(room: &Arc<Semaphore>, bytes: usize, patience: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
+    let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+    match timeout(patience, Arc::clone(room).acquire_many_owned(permits)).await {
+        Ok(Ok(room)) => Ok(room),
+        Ok(Err(_)) | Err(_) => Err(Refusal::unavailable()),
+    }
 }
 
 /// Reads on for a while after a refusal: a connection that is closed while its client still sends is reset, and the refusal with it (RFC 9112,

@@ -48,6 +48,12 @@ impl DeliveredText {
         self.beyond += beyond.len();
     }
 
+    /// How many bytes it is.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.kept.len() + self.beyond
+    }
+
     /// Whether nothing was delivered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -58,7 +64,7 @@ impl DeliveredText {
     #[must_use]
     pub fn tokens(&self) -> Tokens {
         let counted = o200k_base().count(&*String::from_utf8_lossy(&self.kept));
-        tokens(scaled(counted, self.kept.len(), self.kept.len() + self.beyond))
+        tokens(scaled(counted, self.kept.len(), self.len()))
     }
 }
 

@@ -36,6 +36,7 @@ use chrono::Utc;
 use ledger::{Intent, Ledger, Meter, secrets::SecretKey};
 use tokio::{
     net::TcpListener,
+    sync::Semaphore,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     pub(crate) upstreams: Upstreams,
     pub(crate) poster: Poster,
+    /// Bytes that request bodies may still take.
+    pub(crate) room: Arc<Semaphore>,
     /// Running calls.
     pub(crate) calls: TaskTracker,
     /// Running calls must come to an end now.
@@ -87,6 +90,7 @@ impl Proxy {
         let _ = tokio::task::spawn_blocking(|| estimate::count("warm")).await;
         settle_interrupted(background_ledger, meter.interrupted_of(settings.instance).await?).await?;
         let snapshot = Snapshot::load(&meter, &secret, settings.body_timeout).await?;
+        snapshot.say_what_is_unusable(None);
         let catalog = Arc::new(ArcSwap::from_pointee(snapshot));
         let (background, quit, give_up) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let (poster, posting) = poster::poster(meter.clone());
@@ -97,6 +101,7 @@ impl Proxy {
             keys: Keys::new(meter.clone()),
             turns: Turns::new(),
             upstreams: Upstreams::new(settings.connect_timeout),
+            room: Arc::new(Semaphore::new(settings.bodies_bytes_max)),
             calls: TaskTracker::new(),
             stop: CancellationToken::new(),
             ledger,

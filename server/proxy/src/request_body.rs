@@ -1,4 +1,4 @@
-//! What is sent to an upstream, and whether it was.
+//! A request's body: received within what there is room for, sent on, and known to be sent.
 
 use std::{
     convert::Infallible,
@@ -13,12 +13,25 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::splice::{Edit, splice};
+
+/// A body that has arrived whole.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) bytes: Bytes,
+    /// Its part of what all bodies may take, given back when it is dropped.
+    pub(crate) room: OwnedSemaphorePermit,
+}
 
 /// A request's body, with a mark that is set once a connection takes it: from then on the upstream may have seen the request.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     whole: Full<Bytes>,
     taken: Taken,
+    /// Given back with the body, when the upstream has it.
+    _room: OwnedSemaphorePermit,
 }
 
 /// Whether a [`RequestBody`] was taken.
@@ -31,10 +44,12 @@ impl Taken {
     }
 }
 
-impl RequestBody {
-    pub(crate) fn new(bytes: Bytes) -> (Self, Taken) {
+impl Received {
+    /// What is sent on in its place.
+    pub(crate) fn edited(self, edits: Vec<Edit>) -> (RequestBody, Taken) {
         let taken = Taken::default();
-        (Self { whole: Full::new(bytes), taken: taken.clone() }, taken)
+        let whole = Full::new(splice(&self.bytes, edits));
+        (RequestBody { whole, taken: taken.clone(), _room: self.room }, taken)
     }
 }
 

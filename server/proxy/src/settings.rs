@@ -15,6 +15,10 @@ pub struct Settings {
     pub instance: Uuid,
     /// The largest request body.
     pub body_bytes_max: usize,
+    /// What request bodies may take of the memory together, while they are received and until their upstream has them.
+    pub bodies_bytes_max: usize,
+    /// How long a piece of a body waits until there is room for it.
+    pub room_timeout: Duration,
     /// How long a client may take to send its headers, and then its body from one piece to the next.
     pub client_timeout: Duration,
     /// How long a client may take to send its whole body.
@@ -48,6 +52,8 @@ impl Default for Settings {
             console_url: "http://127.0.0.1:3000".to_owned(),
             instance: Uuid::nil(),
             body_bytes_max: 32 * 1024 * 1024,
+            bodies_bytes_max: 1024 * 1024 * 1024,
+            room_timeout: Duration::from_secs(5),
             client_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
             lease_timeout: Duration::from_secs(10),

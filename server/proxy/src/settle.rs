@@ -149,6 +149,21 @@ mod tests {
     }
 
     #[test]
+    fn a_report_that_the_text_has_outrun_is_not_the_last_word() {
+        let early = r#"{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}"#;
+        let outrun = |end, client_left, finished| {
+            let mut answer = answer(200, end, client_left, Some(early), "Hello", false);
+            answer.reading.text.push(b", world! How are you?");
+            answer.reading.absorb(Document { finished, has_choices: Some(true), ..Document::default() });
+            answer
+        };
+        check(&outrun(End::Cancelled, true, false), Outcome::ClientLeft, UsageSource::Estimated, Some(3), Some(8));
+        check(&outrun(End::Broken, false, false), Outcome::UpstreamError, UsageSource::Estimated, Some(3), Some(8));
+        // What has come to its end is what the upstream says that it is.
+        check(&outrun(End::Complete, false, true), Outcome::Ok, UsageSource::Upstream, Some(3), Some(1));
+    }
+
+    #[test]
     fn half_a_report_is_completed_by_an_estimate() {
         let usage = Some(r#"{"prompt_tokens":193,"completion_tokens":null,"total_tokens":null}"#);
         check(&answer(200, End::Cancelled, true, usage, "hello", false), Outcome::ClientLeft, UsageSource::Estimated, Some(193), Some(1));
@@ -160,6 +175,8 @@ mod tests {
         check(&answer(200, End::Complete, false, None, "", true), Outcome::UpstreamError, UsageSource::None, None, None);
         check(&answer(200, End::Broken, false, None, "", false), Outcome::UpstreamError, UsageSource::None, None, None);
         check(&Answer::none(End::Broken, false), Outcome::UpstreamError, UsageSource::None, None, None);
+        let zeros = Some(r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#);
+        check(&answer(200, End::Complete, false, zeros, "", true), Outcome::UpstreamError, UsageSource::None, None, None);
         // A page of HTML with status 200 is no answer.
         check(&answer(200, End::Complete, false, None, "", false), Outcome::UpstreamError, UsageSource::None, None, None);
     }

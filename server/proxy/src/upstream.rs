@@ -105,27 +105,17 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// What says who the client is, or what this proxy decides by itself. The upstream knows only the gateway.
-const NOT_UPSTREAM: [HeaderName; 18] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::ACCEPT_ENCODING,
-    header::AUTHORIZATION,
-    header::COOKIE,
-    header::FORWARDED,
-    header::VIA,
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-client-ip"),
-    HeaderName::from_static("cf-ray"),
-    HeaderName::from_static("cf-visitor"),
-    HeaderName::from_static("cf-worker"),
-    HeaderName::from_static("openai-organization"),
-    HeaderName::from_static("openai-project"),
+/// What of a client's headers goes upstream: what the body is, by what software it was sent, and where it stands in a trace. Any other may choose a
+/// tier, a route or a shared cache there (`x-vertex-ai-llm-shared-request-type`, `cf-aig-cache-key`, `x-portkey-config`), in the operator's name.
+const UPSTREAM: [HeaderName; 5] = [
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    header::USER_AGENT,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
 ];
+/// How the names begin of what OpenAI's and Anthropic's clients say about themselves.
+const CLIENT_LIBRARY: &str = "x-stainless-";
 
 /// What is the operator's own with the upstream, or this proxy's to say.
 const NOT_DOWNSTREAM: [HeaderName; 5] = [
@@ -137,12 +127,7 @@ const NOT_DOWNSTREAM: [HeaderName; 5] = [
 ];
 
 fn request_headers(client: &HeaderMap, authorization: Option<&HeaderValue>) -> HeaderMap {
-    let mut headers = passed_on(client, &NOT_UPSTREAM);
-    let of_networks: Vec<_> =
-        headers.keys().filter(|name| NETWORKS.iter().any(|prefix| name.as_str().starts_with(prefix))).cloned().collect();
-    for name in of_networks {
-        headers.remove(name);
-    }
+    let mut headers = passed_on(client, |name| UPSTREAM.contains(name) || name.as_str().starts_with(CLIENT_LIBRARY));
     // What an upstream compresses all the same has to be unpacked to be metered, and costs both sides time.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if let Some(authorization) = authorization {
@@ -153,17 +138,14 @@ fn request_headers(client: &HeaderMap, authorization: Option<&HeaderValue>) -> H
 
 /// The headers of the upstream's answer that are the client's.
 pub(crate) fn response_headers(upstream: &HeaderMap) -> HeaderMap {
-    passed_on(upstream, &NOT_DOWNSTREAM)
+    passed_on(upstream, |name| !NOT_DOWNSTREAM.contains(name))
 }
 
-/// How the names begin of what a delivery network writes of the client.
-const NETWORKS: [&str; 6] = ["x-forwarded-", "x-envoy-", "true-client-", "cf-connecting-", "cf-pseudo-", "cf-ip"];
-
-fn passed_on(headers: &HeaderMap, dropped: &[HeaderName]) -> HeaderMap {
+fn passed_on(headers: &HeaderMap, is_wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let nominated: Vec<&str> =
         headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).collect();
     let is_nominated = |name: &HeaderName| nominated.iter().any(|nominee| nominee.trim().eq_ignore_ascii_case(name.as_str()));
-    let passes = |name: &HeaderName| !HOP_BY_HOP.contains(name) && !dropped.contains(name) && !is_nominated(name);
+    let passes = |name: &HeaderName| is_wanted(name) && !HOP_BY_HOP.contains(name) && !is_nominated(name);
     headers.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -290,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_upstream_learns_nothing_of_the_client() {
+    fn the_upstream_learns_nothing_of_the_client_and_is_told_nothing_beside_the_request() {
         let mut client = HeaderMap::new();
         for (name, value) in [
             ("authorization", "Bearer sk-fb_secret"),
@@ -307,6 +289,8 @@ mod tests {
             ("accept-encoding", "gzip"),
             ("content-type", "application/json"),
             ("x-stainless-lang", "python"),
+            ("idempotency-key", "shared"),
+            ("x-vertex-ai-llm-shared-request-type", "priority"),
         ] {
             client.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }

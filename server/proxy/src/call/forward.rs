@@ -4,7 +4,7 @@ use http::{HeaderMap, Response, header};
 use tokio::time::timeout;
 
 use super::{Call, Reply};
-use crate::{Shared, bound::Bound, reply::Refusal, request_body::RequestBody, splice::splice, upstream::UpstreamBody};
+use crate::{Shared, bound::Bound, reply::Refusal, request_body::Received, upstream::UpstreamBody};
 
 /// Why an upstream did not answer.
 pub(super) enum Unanswered {
@@ -16,9 +16,15 @@ pub(super) enum Unanswered {
 
 impl Call {
     /// Sends the request on.
-    pub(super) async fn forward(&self, shared: &Shared, bound: Bound, reply: &mut Reply) -> Result<Response<UpstreamBody>, Unanswered> {
+    pub(super) async fn forward(
+        &self,
+        shared: &Shared,
+        bound: Bound,
+        body: Received,
+        reply: &mut Reply,
+    ) -> Result<Response<UpstreamBody>, Unanswered> {
         let edits = self.request.edits(&self.entry.model, self.target.usage_mode, bound.cap);
-        let (body, taken) = RequestBody::new(splice(&self.body, edits));
+        let (body, taken) = body.edited(edits);
         let sending = shared.upstreams.chat(&self.target, &self.headers, body);
         let give_up = |refusal| if taken.is_set() { Unanswered::Abandoned } else { Unanswered::Failed(refusal) };
         let mut sending = std::pin::pin!(timeout(shared.settings.upstream_first_byte_timeout, sending));

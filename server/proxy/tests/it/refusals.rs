@@ -1,11 +1,14 @@
 //! What is not forwarded, and what the client is told.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use domain::key::ApiKey;
 use http::{Request, Response, StatusCode, header};
+use proxy::Settings;
 use sqlx::PgPool;
 
-use crate::world::{World, call_id, chat, json, text};
+use crate::world::{Policy, World, call_id, chat, json, settings, text};
 
 async fn check(response: Response<Body>, status: StatusCode, code: &str, should_retry: &str) -> String {
     assert_eq!(response.headers()["x-should-retry"], should_retry, "{code}");
@@ -68,6 +71,18 @@ async fn what_cannot_be_called_is_refused_before_it_is_forwarded(pool: PgPool) {
     check(world.get("/v1/embeddings").await, not_found, "unknown_url", "false").await;
     check(world.get("/v1/chat/completions").await, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "false").await;
     assert!(world.upstream.received().is_empty());
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn bodies_take_no_more_memory_together_than_they_may(pool: PgPool) {
+    let (fits, larger) = (chat("hello", ""), chat("hello, hello", ""));
+    let bounds = Settings { bodies_bytes_max: fits.len(), room_timeout: Duration::from_millis(10), ..settings() };
+    let world = World::bounded(&pool, Policy::default(), bounds).await;
+    for _ in 0..2 {
+        assert_eq!(world.post(fits.clone()).await.status(), StatusCode::OK, "the room of the one before is free again");
+    }
+    check(world.post(larger).await, StatusCode::SERVICE_UNAVAILABLE, "gateway_unavailable", "true").await;
     world.stop().await;
 }
 

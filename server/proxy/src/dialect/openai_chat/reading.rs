@@ -12,6 +12,8 @@ const MODEL_BYTES_MAX: usize = 200;
 #[derive(Debug, Default)]
 pub struct Reading {
     reported: Option<Reported>,
+    /// The bytes that had been delivered when the upstream last reported.
+    reported_at: usize,
     /// The last `usage` object, as it was written.
     pub raw_usage: Option<String>,
     /// The model that says it has answered.
@@ -55,6 +57,7 @@ impl Reading {
         match Reported::parse(&raw) {
             Some(reported) => {
                 self.reported.get_or_insert_default().merge(reported);
+                self.reported_at = self.text.len();
                 self.raw_usage = storable(raw);
             }
             None if raw.iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b'{' | b'}')) => {}
@@ -71,26 +74,33 @@ impl Reading {
         self.reported.is_some_and(|reported| reported.prompt().is_some() && reported.completion().is_some())
     }
 
-    /// Whether there is nothing to bill by: no report, no text, no sound and no picture.
+    /// Whether there is nothing to bill by: no report of any token, no text, no sound and no picture.
     #[must_use]
     pub fn says_nothing(&self) -> bool {
-        self.reported.is_none() && self.text.is_empty() && !self.has_media
+        self.reported.is_none_or(Reported::is_zero) && self.text.is_empty() && !self.has_media
     }
 
-    /// The call's usage: the upstream's, and where it reported none, a tokenizer's count of what was delivered, at most `completion_max`, beside
-    /// `prompt`, the same of the prompt.
+    /// Whether more was delivered than the upstream has reported so far: it broke off, or nobody waited for its last word.
+    fn is_outrun(&self) -> bool {
+        !self.finished && self.text.len() > self.reported_at
+    }
+
+    /// The call's usage: the upstream's, and where it reported none, or stopped in the middle of counting, a tokenizer's count of what was delivered,
+    /// at most `completion_max`, beside `prompt`, the same of the prompt.
     #[must_use]
     pub fn counted(&self, prompt: impl FnOnce() -> Tokens, completion_max: Tokens) -> Counted {
-        match self.reported {
-            Some(reported) if self.has_usage() && self.is_gemini() => Counted::Reported(reported.with_thoughts().into_usage()),
-            Some(reported) if self.has_usage() => Counted::Reported(reported.into_usage()),
-            reported => {
-                let known = reported.unwrap_or_default();
-                let prompt = known.prompt().unwrap_or_else(prompt);
-                let completion = known.completion().unwrap_or_else(|| self.text.tokens().min(completion_max));
-                Counted::Estimated(CallUsage::of_totals(Some(prompt), Some(completion), None))
-            }
+        let known = self.reported.unwrap_or_default();
+        let delivered = || self.text.tokens().min(completion_max);
+        let completion = match known.completion() {
+            Some(reported) if self.is_outrun() => reported.max(delivered()),
+            Some(reported) => reported,
+            None => delivered(),
+        };
+        if !self.has_usage() || known.completion() != Some(completion) {
+            let prompt = known.prompt().unwrap_or_else(prompt);
+            return Counted::Estimated(CallUsage::of_totals(Some(prompt), Some(completion), None));
         }
+        Counted::Reported(if self.is_gemini() { known.with_thoughts() } else { known }.into_usage())
     }
 
     /// Whether the model that answered is one of Google's, which some name with their publisher.

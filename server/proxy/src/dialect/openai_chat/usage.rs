@@ -90,6 +90,12 @@ impl Reported {
         self.contradicts |= later.contradicts;
     }
 
+    /// Whether every number in it is 0: some upstreams send such a report with an error.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.counts.iter().flatten().all(|count| *count == Tokens::ZERO)
+    }
+
     /// The number of all prompt-side tokens, as reported.
     #[must_use]
     pub fn prompt(&self) -> Option<Tokens> {
