@@ -81,10 +81,11 @@ async fn move_money(pool: &PgPool, account: AccountId, kind: JournalKind, money:
     if money.idempotency_key.is_empty() {
         return Err(Error::invalid("idempotency key", "send one"));
     }
+    let money = &MoneyIn { memo: Error::one_line("reason", money.memo)?, ..money.clone() };
     let mut tx = pool.begin().await?;
     let grants = leases::lock_grants(&mut tx, &[account]).await?;
     let wallet = grants.iter().find(|(_, _, is_wallet)| *is_wallet).map(|(_, grant, _)| *grant).ok_or(Error::NotFound)?;
-    let digest = request_digest(kind, money);
+    let digest = request_digest(kind, money.amount, money.memo, money.actor);
     if let Some(posted) = posted_before(&mut tx, account, money.idempotency_key, &digest).await? {
         return Ok(posted);
     }
@@ -98,9 +99,9 @@ async fn move_money(pool: &PgPool, account: AccountId, kind: JournalKind, money:
 }
 
 /// What was asked under an idempotency key; time and ids are the server's own and differ when a request is repeated.
-fn request_digest(kind: JournalKind, money: &MoneyIn<'_>) -> [u8; 32] {
+pub(crate) fn request_digest(kind: JournalKind, amount: Amount, memo: &str, actor: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for part in [kind.name(), &money.amount.to_string(), money.memo, money.actor] {
+    for part in [kind.name(), &amount.to_string(), memo, actor] {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
@@ -176,7 +177,7 @@ async fn insert(
         account.uuid(),
         money.journal_id.uuid(),
         kind as JournalKind,
-        Error::one_line("reason", money.memo)?,
+        money.memo,
         money.actor,
         money.idempotency_key,
         &digest[..],

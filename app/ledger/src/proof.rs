@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::{
+    billing::JournalKind,
     id::{GrantId, JournalId, PriceId},
+    money::Amount,
     pricing::{self, Discount},
     rates::Rates,
 };
@@ -12,7 +14,7 @@ use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, types::Json};
 
 use crate::{
-    Error, Ledger, Result,
+    Error, Ledger, Result, journal,
     settled::{self, CallRecord},
 };
 
@@ -88,6 +90,14 @@ const ENTRIES_ARE_IN_THEIR_BOOKS: Claim = Claim {
     sql: "select 'journal ' || journal_id || ' line ' || line, b.book, e.book from entries e join journal j using (account_id, journal_id) \
           cross join lateral (select case j.kind when 'usage' then 'revenue' when 'top_up' then 'cash' else j.kind end as book) b \
           where e.book not in ('grant', b.book)",
+};
+
+/// A statement is in the order of its dates. A posting's id is that of the first of its calls.
+const USAGE_IS_DATED_BY_ITS_CALLS: Claim = Claim {
+    claim: "a usage posting bears the dates of its calls",
+    sql: "select 'journal ' || j.journal_id, uuid_v7_time(j.journal_id) || ', posted ' || min(c.posted_at), j.event_at || ', posted ' || j.posted_at \
+          from journal j join calls c using (account_id, journal_id) where j.kind = 'usage' group by j.account_id, j.journal_id \
+          having uuid_v7_time(j.journal_id) <> j.event_at or min(c.posted_at) <> j.posted_at or max(c.posted_at) <> j.posted_at",
 };
 
 const GRANT_IS_ITS_ENTRIES: Claim = Claim {
@@ -169,10 +179,11 @@ const SETTLED_IS_POSTED: Claim = Claim {
           select from calls c where c.account_id = q.account_id and c.started_at = uuid_v7_time(q.call_id) and c.call_id = q.call_id)",
 };
 
-const CLAIMS: [Claim; 11] = [
+const CLAIMS: [Claim; 12] = [
     JOURNAL_BALANCES,
     ENTRIES_ARE_NUMBERED,
     ENTRIES_ARE_IN_THEIR_BOOKS,
+    USAGE_IS_DATED_BY_ITS_CALLS,
     GRANT_IS_ITS_ENTRIES,
     WALLET_LASTS,
     GRANT_IS_ITS_LEASES,
@@ -187,6 +198,7 @@ const CALL_IS_SEALED: &str = "a call's row is the one that was posted";
 const CALL_IS_ITS_RECEIPT: &str = "a call's amount is its receipt recomputed";
 const CALL_ADDS_UP: &str = "a call's buckets add up to its totals, or it is flagged";
 const CALL_IS_PAID: &str = "a call's shares sum to its amount";
+const MOVEMENT_IS_ITS_REQUEST: &str = "money moved by hand is what was asked for, by whom and why";
 const JOURNAL_IS_ITS_CALLS: &str = "a usage posting takes from each grant what its calls cost";
 
 impl Ledger {
@@ -202,6 +214,7 @@ impl Ledger {
             let faults = disagreeing(&mut tx, &claim).await?;
             proof.add(claim.claim, faults);
         }
+        proof.add(MOVEMENT_IS_ITS_REQUEST, movements(&mut tx).await?);
         check_calls(&mut tx, &mut proof).await?;
         tx.rollback().await?;
         Ok(proof)
@@ -217,6 +230,28 @@ async fn disagreeing(connection: &mut PgConnection, claim: &Claim) -> Result<Vec
             Ok(Fault { claim: claim.claim.to_owned(), row: text(0)?, expected: text(1)?, found: text(2)? })
         })
         .collect()
+}
+
+/// What was asked for is known by its digest, which keeps repeated requests from acting twice.
+async fn movements(connection: &mut PgConnection) -> Result<Vec<Fault>> {
+    let rows = sqlx::query!(
+        r#"
+        select j.journal_id, j.kind as "kind: JournalKind", j.memo, j.actor, j.request_digest as "digest!", e.amount as "amount: Amount"
+        from journal j
+        join entries e on e.account_id = j.account_id and e.journal_id = j.journal_id and e.book = 'grant'
+        where j.request_digest is not null
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut faults = Vec::new();
+    for row in rows {
+        if journal::request_digest(row.kind, row.amount, &row.memo, &row.actor)[..] != row.digest {
+            let found = format!("{} of {} by {}: {}", row.kind.name(), row.amount, row.actor, row.memo);
+            note(&mut faults, MOVEMENT_IS_ITS_REQUEST, format!("journal {}", row.journal_id), "what its digest says", &found);
+        }
+    }
+    Ok(faults)
 }
 
 /// What is found in the calls themselves, row by row.
@@ -282,7 +317,7 @@ impl CallFaults {
     }
 }
 
-fn recompute(record: &CallRecord, prices: &HashMap<PriceId, Rates>) -> std::result::Result<domain::money::Amount, String> {
+fn recompute(record: &CallRecord, prices: &HashMap<PriceId, Rates>) -> std::result::Result<Amount, String> {
     let rates = prices.get(&record.price_id).ok_or("a price version that exists")?;
     let discount = Discount::from_bps(record.discount_bps).map_err(|error| error.to_string())?;
     pricing::price(&record.usage(), rates, discount).map(|receipt| receipt.amount).map_err(|error| error.to_string())

@@ -75,6 +75,30 @@ async fn an_entry_in_another_book_is_found(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_posting_that_was_dated_or_worded_anew_is_found(pool: PgPool) {
+    let world = busy_world(pool).await;
+    for (kind, change) in [
+        ("usage", "posted_at = posted_at - interval '1 day'"),
+        ("usage", "event_at = event_at + interval '1 hour'"),
+        ("top_up", "memo = 'a gift'"),
+        ("top_up", "actor = 'somebody else'"),
+        ("top_up", "kind = 'adjustment'"),
+    ] {
+        run(
+            &world,
+            format!("create table kept as select * from journal where kind = '{kind}'; update journal set {change} where kind = '{kind}'"),
+        )
+        .await;
+        let faults = world.ledger.verify().await.unwrap().faults;
+        assert!(!faults.is_empty() && faults.iter().all(|fault| fault.row.starts_with("journal ")), "{change}: {faults:?}");
+        let back = "update journal j set (posted_at, event_at, memo, actor, kind) = (k.posted_at, k.event_at, k.memo, k.actor, k.kind) \
+                    from kept k where k.journal_id = j.journal_id; drop table kept";
+        run(&world, back.to_owned()).await;
+        world.assert_proven().await;
+    }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_wallet_that_was_made_to_expire_is_found(pool: PgPool) {
     let world = busy_world(pool).await;
     for change in ["expires_at = starts_at + interval '1 day'", "starts_at = starts_at + interval '1 year'"] {
