@@ -35,7 +35,7 @@ use crate::{
 /// Pools of their own, so that no page keeps a call waiting for its connection and no call the books. Together well below the embedded database's 100.
 const CONSOLE_CONNECTIONS: u32 = 12;
 const PROXY_CONNECTIONS: u32 = 24;
-const BACKGROUND_CONNECTIONS: u32 = 4;
+const BACKGROUND_CONNECTIONS: u32 = 8;
 
 /// How long the console's running requests may go on after it was asked to stop.
 const CONSOLE_STOP_TIMEOUT: Duration = Duration::from_secs(10);
