@@ -98,27 +98,24 @@ const LOCK: &str = "serve.lock";
 fn lock(data_dir: &Path) -> anyhow::Result<File> {
     let path = data_dir.join(LOCK);
     let file = files::open_lock(&path).with_context(|| path.display().to_string())?;
-    try_lock(&file, data_dir)?;
-    Ok(file)
-}
-
-/// Ends a second `serve` on this data folder before it has touched anything.
-pub(crate) fn expect_alone(data_dir: &Path) -> anyhow::Result<()> {
-    match File::open(data_dir.join(LOCK)) {
-        Ok(file) => try_lock(&file, data_dir),
-        // There was none yet, or what is wrong with it is said when it is taken.
-        Err(_) => Ok(()),
-    }
-}
-
-fn try_lock(file: &File, data_dir: &Path) -> anyhow::Result<()> {
     match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            bail!("another farebox serves the data folder {}: stop it, or choose another --data-dir", data_dir.display())
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| data_dir.join(LOCK).display().to_string()),
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(another_serves(data_dir)),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| path.display().to_string()),
     }
+}
+
+/// Ends a second `serve` on this data folder before it takes the first one's ready file.
+pub(crate) fn expect_alone(data_dir: &Path) -> anyhow::Result<()> {
+    match File::open(data_dir.join(LOCK)).map(|file| file.try_lock()) {
+        Ok(Err(TryLockError::WouldBlock)) => Err(another_serves(data_dir)),
+        // There was none yet, or what is wrong with it is said when it is taken.
+        _ => Ok(()),
+    }
+}
+
+fn another_serves(data_dir: &Path) -> anyhow::Error {
+    anyhow!("another farebox serves the data folder {}: stop it, or choose another --data-dir", data_dir.display())
 }
 
 /// Everything that serves, bound but not yet accepting.

@@ -92,7 +92,7 @@ impl Meter {
         self.interrupted(None, Some(now)).await
     }
 
-    /// What is in quarantine was settled, and keeps its hold until a person has looked at it.
+    /// What is in quarantine was settled, and keeps its hold until it is posted.
     async fn interrupted(&self, of: Option<Uuid>, expired_at: Option<DateTime<Utc>>) -> Result<Vec<Intent>> {
         let rows = sqlx::query_as!(
             IntentRow,

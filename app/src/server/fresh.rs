@@ -32,7 +32,7 @@ impl fmt::Debug for FreshKeys {
 }
 
 impl FreshKeys {
-    /// Forgets a key that was revoked: its form shows it no longer.
+    /// Forgets a key that its maker has revoked: its form shows it no longer.
     pub(crate) async fn forget(&self, user: UserId, id: KeyId) {
         self.0.invalidate(&(user, id)).await;
     }

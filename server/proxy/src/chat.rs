@@ -10,12 +10,12 @@ use axum::{
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use domain::id::CallId;
+use domain::id::{AccountId, CallId};
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
 use ledger::KeyEntry;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::oneshot,
     time::{Instant, timeout},
 };
 
@@ -26,7 +26,7 @@ use crate::{
     dialect::openai_chat::request::ChatRequest,
     reply::Refusal,
     request_body::Received,
-    settings::Settings,
+    room::Place,
 };
 
 /// How long a refused request is read on.
@@ -66,7 +66,8 @@ pub(crate) async fn completions(
 async fn receive(shared: &Shared, headers: &HeaderMap, body: &mut Body, at: DateTime<Utc>) -> Result<(Arc<KeyEntry>, Received), Refusal> {
     let key = shared.keys.authenticate(headers, at).await?;
     expect_json(headers)?;
-    Ok((key, collect(shared, headers, body).await?))
+    let body = collect(shared, key.account_id, headers, body).await?;
+    Ok((key, body))
 }
 
 type Found = (Arc<Entry>, Arc<Target>, Arc<domain::catalog::PriceVersion>);
@@ -94,17 +95,18 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// The whole body, within the bounds on its size, its time, and on what all bodies take together.
-async fn collect(shared: &Shared, headers: &HeaderMap, body: &mut Body) -> Result<Received, Refusal> {
+async fn collect(shared: &Shared, account: AccountId, headers: &HeaderMap, body: &mut Body) -> Result<Received, Refusal> {
     let settings = &shared.settings;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<usize>().ok());
     if declared.is_some_and(|length| length > settings.body_bytes_max) {
         return Err(Refusal::too_large(settings.body_bytes_max));
     }
-    timeout(settings.body_timeout, collect_pieces(body, settings, &shared.room)).await.unwrap_or_else(|_| Err(Refusal::too_slow()))
+    timeout(settings.body_timeout, collect_pieces(shared, account, body)).await.unwrap_or_else(|_| Err(Refusal::too_slow()))
 }
 
-async fn collect_pieces(body: &mut Body, settings: &Settings, all_room: &Arc<Semaphore>) -> Result<Received, Refusal> {
-    let mut room = take(all_room, 0, settings.room_timeout).await?;
+async fn collect_pieces(shared: &Shared, account: AccountId, body: &mut Body) -> Result<Received, Refusal> {
+    let settings = &shared.settings;
+    let mut room: Option<Place> = None;
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut length = 0;
     while let Some(frame) = timeout(settings.client_timeout, body.frame()).await.map_err(|_| Refusal::too_slow())? {
@@ -113,21 +115,16 @@ async fn collect_pieces(body: &mut Body, settings: &Settings, all_room: &Arc<Sem
         if length > settings.body_bytes_max {
             return Err(Refusal::too_large(settings.body_bytes_max));
         }
-        room.merge(take(all_room, piece.len(), settings.room_timeout).await?);
+        let more = shared.room.take(account, &piece).await.ok_or_else(Refusal::unavailable)?;
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
         pieces.push(piece);
     }
     // Most bodies are one piece, and need no copy.
     let bytes = if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat().into() };
     Ok(Received { bytes, room })
-}
-
-/// Room for so many bytes, once there is some. Whoever waits in vain gives back what they have.
-async fn take(room: &Arc<Semaphore>, bytes: usize, patience: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
-    let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-    match timeout(patience, Arc::clone(room).acquire_many_owned(permits)).await {
-        Ok(Ok(room)) => Ok(room),
-        Ok(Err(_)) | Err(_) => Err(Refusal::unavailable()),
-    }
 }
 
 /// Reads on for a while after a refusal: a connection that is closed while its client still sends is reset, and the refusal with it (RFC 9112,

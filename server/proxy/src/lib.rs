@@ -18,6 +18,7 @@ mod json;
 mod poster;
 mod reply;
 mod request_body;
+mod room;
 pub mod scan;
 mod serve;
 mod settings;
@@ -36,12 +37,11 @@ use chrono::Utc;
 use ledger::{Intent, Ledger, Meter, secrets::SecretKey};
 use tokio::{
     net::TcpListener,
-    sync::Semaphore,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{auth::Keys, catalog::Snapshot, poster::Poster, turns::Turns, upstream::Upstreams};
+use crate::{auth::Keys, catalog::Snapshot, poster::Poster, room::Room, turns::Turns, upstream::Upstreams};
 pub use crate::{
     catalog::check_provider,
     error::{Error, Result},
@@ -61,8 +61,7 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     pub(crate) upstreams: Upstreams,
     pub(crate) poster: Poster,
-    /// Bytes that request bodies may still take.
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) room: Room,
     /// Running calls.
     pub(crate) calls: TaskTracker,
     /// Running calls must come to an end now.
@@ -101,7 +100,7 @@ impl Proxy {
             keys: Keys::new(meter.clone()),
             turns: Turns::new(),
             upstreams: Upstreams::new(settings.connect_timeout),
-            room: Arc::new(Semaphore::new(settings.bodies_bytes_max)),
+            room: Room::new(&settings),
             calls: TaskTracker::new(),
             stop: CancellationToken::new(),
             ledger,

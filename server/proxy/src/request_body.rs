@@ -13,16 +13,30 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use tokio::sync::OwnedSemaphorePermit;
 
-use crate::splice::{Edit, splice};
+use crate::{
+    room::Place,
+    splice::{Edit, splice},
+};
 
 /// A body that has arrived whole.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) bytes: Bytes,
-    /// Its part of what all bodies may take, given back when it is dropped.
-    pub(crate) room: OwnedSemaphorePermit,
+    /// What it takes of the room for bodies.
+    pub(crate) room: Option<Place>,
+}
+
+/// Bytes on their way to an upstream, with the room that they take until the last of them is written.
+struct Placed {
+    bytes: Bytes,
+    _room: Option<Place>,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// A request's body, with a mark that is set once a connection takes it: from then on the upstream may have seen the request.
@@ -30,8 +44,6 @@ pub(crate) struct Received {
 pub(crate) struct RequestBody {
     whole: Full<Bytes>,
     taken: Taken,
-    /// Given back with the body, when the upstream has it.
-    _room: OwnedSemaphorePermit,
 }
 
 /// Whether a [`RequestBody`] was taken.
@@ -48,8 +60,8 @@ impl Received {
     /// What is sent on in its place.
     pub(crate) fn edited(self, edits: Vec<Edit>) -> (RequestBody, Taken) {
         let taken = Taken::default();
-        let whole = Full::new(splice(&self.bytes, edits));
-        (RequestBody { whole, taken: taken.clone(), _room: self.room }, taken)
+        let placed = Placed { bytes: splice(&self.bytes, edits), _room: self.room };
+        (RequestBody { whole: Full::new(Bytes::from_owner(placed)), taken: taken.clone() }, taken)
     }
 }
 

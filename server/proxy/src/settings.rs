@@ -15,7 +15,7 @@ pub struct Settings {
     pub instance: Uuid,
     /// The largest request body.
     pub body_bytes_max: usize,
-    /// What request bodies may take of the memory together, while they are received and until their upstream has them.
+    /// What request bodies may take of the memory together, while they are received and until they are written to their upstream.
     pub bodies_bytes_max: usize,
     /// How long a piece of a body waits until there is room for it.
     pub room_timeout: Duration,

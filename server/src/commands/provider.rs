@@ -99,7 +99,9 @@ pub(super) async fn run(args: ProviderArgs, config: &Config) -> anyhow::Result<(
     }
 }
 
-async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
+async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
+    // The credential is sealed under the name as it is stored.
+    args.name = args.name.trim().to_owned();
     let credential = secret::read(args.credential_env.as_deref(), &format!("Credential of {} (empty for none)", args.name))?;
     let credential = Some(credential.expose()).filter(|credential| !credential.is_empty());
     let vouch = if args.allow_private { "" } else { " (--allow-private vouches for a private address)" };

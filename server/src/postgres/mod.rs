@@ -40,8 +40,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often to see whether a cluster in use is still there.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// How often to try to start: another program may take the port, killed backends may hold on to their memory for a moment.
-const START_ATTEMPTS_MAX: u32 = 5;
+/// How often a cluster that is gone may fail to start, one look after the other, before its server gives up.
+const RESTART_FAILURES_MAX: u32 = 30;
+/// What PostgreSQL says while backends outlive their killed postmaster, which on a busy machine they notice only in time.
+const MEMORY_TAKEN: &str = "pre-existing shared memory block";
+
+/// What PostgreSQL says when somebody else has its port.
+const PORT_TAKEN: &str = "Address already in use";
 
 /// Said on every start. Durability is the default; it is said because nothing here may depend on a default.
 const SETTINGS: [&str; 7] = [
@@ -106,18 +111,31 @@ impl Watch {
     /// It does not start, or only under another address than the one that is in use.
     pub(crate) async fn keep_running(self, stop: &CancellationToken) -> anyhow::Result<()> {
         let Some((folder, url)) = self.cluster else { return Ok(()) };
+        let data = folder.join("data");
+        let mut failures = 0;
         let mut looks = tokio::time::interval(WATCH_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
-            if Postmaster::read(&folder.join("data"))?.is_some_and(|postmaster| postmaster.is_alive(&folder.join("data"))) {
+            // Where even looking fails, as for want of file descriptors, nothing is known.
+            let Ok(postmaster) = Postmaster::read(&data) else { continue };
+            if postmaster.is_some_and(|postmaster| postmaster.is_alive(&data)) {
+                failures = 0;
                 continue;
+            }
+            if !data.join("PG_VERSION").exists() {
+                bail!("the embedded PostgreSQL has lost its folder {}", data.display());
             }
             tracing::error!("the embedded PostgreSQL is gone; starting it again");
             let folder = folder.clone();
             // Its lock among the users is held all the while by the cluster that is watched.
-            let again = tokio::task::spawn_blocking(move || join(folder)).await?.context("the embedded PostgreSQL")?;
-            if again.url != url {
-                bail!("the embedded PostgreSQL came back on another port: start farebox again");
+            match tokio::task::spawn_blocking(move || join(folder)).await? {
+                Ok(again) if again.url != url => bail!("the embedded PostgreSQL came back on another port: start farebox again"),
+                Ok(_) => {}
+                Err(error) if failures < RESTART_FAILURES_MAX => {
+                    failures += 1;
+                    tracing::error!("the embedded PostgreSQL: {error:#}");
+                }
+                Err(error) => return Err(error).context("the embedded PostgreSQL"),
             }
         }
         Ok(())
@@ -178,18 +196,20 @@ fn start(folder: &Path, data: &Path) -> anyhow::Result<u16> {
     }
     let log = folder.join("server.log");
     let mut failure = String::new();
-    for attempt in 0..START_ATTEMPTS_MAX {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
         // Only what this attempt writes says why it failed.
         if log.exists() {
             fs::rename(&log, folder.join("server.log.old"))?;
         }
-        let port = choose_port(&folder.join("port"), attempt > 0)?;
+        let port = choose_port(&folder.join("port"), failure.contains(PORT_TAKEN))?;
         if run_server(&installation, data, &log, port)? {
             return Ok(port);
         }
         failure = fs::read_to_string(&log).unwrap_or_default();
-        // Both go away: another port, and the killed postmaster's backends, which notice within moments.
-        if !["Address already in use", "pre-existing shared memory block"].iter().any(|passing| failure.contains(passing)) {
+        // Both go away: there is another port, and the backends end.
+        let passes = [PORT_TAKEN, MEMORY_TAKEN].iter().any(|passing| failure.contains(passing));
+        if !passes || Instant::now() > deadline {
             break;
         }
         std::thread::park_timeout(Duration::from_secs(1));

@@ -74,10 +74,10 @@ impl Call {
                     first_byte.get_or_insert_with(|| self.started.elapsed());
                     drained += if client_left { piece.len() } else { 0 };
                     tap.push(piece, &mut out);
-                    ended = tap.is_at_end().then(|| ended.unwrap_or_else(Instant::now));
                     if timeout_at(deadline, client.send(out.drain(..))).await.is_err() {
                         client.forget();
                     }
+                    ended = tap.is_at_end().then(|| ended.unwrap_or_else(Instant::now));
                 }
                 Ok(None) => break End::Complete,
                 Ok(Some(Err(_))) | Err(_) if tap.is_at_end() => break End::Complete,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use domain::key::ApiKey;
 use http::{Request, Response, StatusCode, header};
 use proxy::Settings;
@@ -77,7 +77,7 @@ async fn what_cannot_be_called_is_refused_before_it_is_forwarded(pool: PgPool) {
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn bodies_take_no_more_memory_together_than_they_may(pool: PgPool) {
     let (fits, larger) = (chat("hello", ""), chat("hello, hello", ""));
-    let bounds = Settings { bodies_bytes_max: fits.len(), room_timeout: Duration::from_millis(10), ..settings() };
+    let bounds = Settings { bodies_bytes_max: fits.len() + size_of::<Bytes>(), room_timeout: Duration::from_millis(10), ..settings() };
     let world = World::bounded(&pool, Policy::default(), bounds).await;
     for _ in 0..2 {
         assert_eq!(world.post(fits.clone()).await.status(), StatusCode::OK, "the room of the one before is free again");

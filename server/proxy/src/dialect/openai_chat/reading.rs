@@ -89,18 +89,19 @@ impl Reading {
     /// at most `completion_max`, beside `prompt`, the same of the prompt.
     #[must_use]
     pub fn counted(&self, prompt: impl FnOnce() -> Tokens, completion_max: Tokens) -> Counted {
-        let known = self.reported.unwrap_or_default();
         let delivered = || self.text.tokens().min(completion_max);
-        let completion = match known.completion() {
-            Some(reported) if self.is_outrun() => reported.max(delivered()),
-            Some(reported) => reported,
-            None => delivered(),
-        };
-        if !self.has_usage() || known.completion() != Some(completion) {
+        let known = self.reported.unwrap_or_default();
+        if !self.has_usage() {
             let prompt = known.prompt().unwrap_or_else(prompt);
+            let completion = known.completion().unwrap_or_else(delivered);
             return Counted::Estimated(CallUsage::of_totals(Some(prompt), Some(completion), None));
         }
-        Counted::Reported(if self.is_gemini() { known.with_thoughts() } else { known }.into_usage())
+        let known = if self.is_gemini() { known.with_thoughts() } else { known };
+        let more = self.is_outrun().then(delivered).filter(|delivered| Some(*delivered) > known.completion());
+        match more {
+            Some(delivered) => Counted::Estimated(known.with_completion(delivered).into_usage()),
+            None => Counted::Reported(known.into_usage()),
+        }
     }
 
     /// Whether the model that answered is one of Google's, which some name with their publisher.

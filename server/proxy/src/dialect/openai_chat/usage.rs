@@ -125,6 +125,17 @@ impl Reported {
         self
     }
 
+    /// The same with another completion, which the total then holds too.
+    #[must_use]
+    pub fn with_completion(mut self, completion: Tokens) -> Self {
+        let more = completion.get() - self.count(Field::Completion);
+        self.counts[Field::Completion as usize] = Some(completion);
+        if let Some(total) = &mut self.counts[Field::Total as usize] {
+            *total = Tokens::from_sum(total.get() + more);
+        }
+        self
+    }
+
     /// The buckets. Where the numbers contradict each other the call is flagged, and only the two totals count.
     #[must_use]
     pub fn into_usage(self) -> CallUsage {
@@ -229,6 +240,20 @@ mod tests {
         assert!(reported(gemini).into_usage().flagged, "from any other model it is a contradiction");
         let whole = r#"{"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 47}"#;
         assert_eq!(reported(whole).with_thoughts(), reported(whole));
+    }
+
+    #[test]
+    fn another_completion_leaves_the_parts_of_the_prompt_and_what_lies_beside_it() {
+        let reported = |json: &str| Reported::parse(json.as_bytes()).unwrap().with_completion(Tokens::from_sum(9)).into_usage();
+        let cached = reported(
+            r#"{"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101, "prompt_tokens_details": {"cached_tokens": 60}}"#,
+        );
+        assert_eq!((cached.counts.input, cached.counts.cache_read, cached.counts.output), (tokens(40), tokens(60), tokens(9)));
+        assert!(cached.adds_up() && !cached.flagged);
+        let beside = reported(
+            r#"{"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 303, "completion_tokens_details": {"reasoning_tokens": 290}}"#,
+        );
+        assert_eq!((beside.counts.reasoning, beside.counts.output, beside.flagged), (tokens(290), tokens(9), false));
     }
 
     #[test]

@@ -1,0 +1,90 @@
+//! What request bodies take of the memory: so much together, and of that no account more than its share. Without the first, whoever has a key could
+//! end the process for everybody; without the second, keep everybody waiting.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use domain::id::AccountId;
+use moka::sync::Cache;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::settings::Settings;
+
+/// One account may have this part of it all, and at least one body.
+const SHARE: usize = 4;
+/// An account without bodies is forgotten after this.
+const REMEMBERED: Duration = Duration::from_secs(60);
+const ACCOUNTS_MAX: u64 = 100_000;
+
+/// The room for bodies.
+#[derive(Debug)]
+pub(crate) struct Room {
+    all: Arc<Semaphore>,
+    shares: Cache<AccountId, Arc<Semaphore>>,
+    share_bytes: usize,
+    patience: Duration,
+}
+
+/// A part of it, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    of_all: OwnedSemaphorePermit,
+    of_share: OwnedSemaphorePermit,
+}
+
+impl Room {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(settings.bodies_bytes_max)),
+            shares: Cache::builder().max_capacity(ACCOUNTS_MAX).time_to_idle(REMEMBERED).build(),
+            share_bytes: (settings.bodies_bytes_max / SHARE).max(settings.body_bytes_max),
+            patience: settings.room_timeout,
+        }
+    }
+
+    /// Room for another piece of an account's body, once there is some; `None` if there is none for too long.
+    pub(crate) async fn take(&self, account: AccountId, piece: &[u8]) -> Option<Place> {
+        // A piece is kept by a handle, which is larger than a very small piece.
+        let permits = u32::try_from(piece.len() + size_of::<Bytes>()).ok()?;
+        let share = self.shares.get_with(account, || Arc::new(Semaphore::new(self.share_bytes)));
+        let taking = async {
+            let of_share = share.acquire_many_owned(permits).await.ok()?;
+            let of_all = Arc::clone(&self.all).acquire_many_owned(permits).await.ok()?;
+            Some(Place { of_all, of_share })
+        };
+        timeout(self.patience, taking).await.ok().flatten()
+    }
+}
+
+impl Place {
+    /// Adds a place for more of the same body.
+    pub(crate) fn merge(&mut self, more: Self) {
+        self.of_all.merge(more.of_all);
+        self.of_share.merge(more.of_share);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_account_leaves_room_for_another() {
+        let bounds =
+            Settings { bodies_bytes_max: 4_000, body_bytes_max: 900, room_timeout: Duration::from_millis(10), ..Settings::default() };
+        let room = Room::new(&bounds);
+        let account = |seed| AccountId::new(chrono::DateTime::UNIX_EPOCH, [seed; 10]);
+        let body = [0; 900];
+        let first = room.take(account(1), &body).await;
+        assert!(first.is_some());
+        assert!(room.take(account(1), &body).await.is_none(), "its share is taken");
+        let others = [room.take(account(2), &body).await, room.take(account(3), &body).await, room.take(account(4), &body).await];
+        assert!(others.iter().all(Option::is_some));
+        assert!(room.take(account(5), &body).await.is_none(), "all is taken");
+        drop(first);
+        assert!(room.take(account(5), &body).await.is_some(), "what was given back is there for the next");
+    }
+}
