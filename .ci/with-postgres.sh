@@ -17,13 +17,14 @@ if [ ! -x "$farebox" ]; then
     exit 1
 fi
 
+patience_s=130 # farebox gives PostgreSQL 120
 folder=$(mktemp -d "${TMPDIR:-/tmp}/farebox-postgres.XXXXXX")
 cleanup() { rm -rf "$folder"; }
 chmod 755 "$folder" # started as root, farebox becomes another user, who must be able to enter here
 
 start "$farebox" postgres --data-dir "$folder/data" >"$folder/url" 2>"$folder/log"
 # Its first line is the URL; a line counts once it is whole.
-deadline=$((SECONDS + 120))
+deadline=$((SECONDS + 300))
 until read -r DATABASE_URL <"$folder/url"; do
     if ! kill -0 "$!" 2>/dev/null || ((SECONDS > deadline)); then
         echo "with-postgres: PostgreSQL did not start:" >&2

@@ -9,8 +9,8 @@ import { fareboxPath, readReady } from "./ready.ts";
 
 // The first start makes a database cluster and 90 days of history.
 const START_MS_MAX = 180_000;
-// Longer than the 30 s that farebox gives running calls.
-const STOP_MS_MAX = 60_000;
+// Longer than what farebox gives running calls, posting and PostgreSQL.
+const STOP_MS_MAX = 200_000;
 
 /** Starts farebox and returns what stops it. With `FAREBOX_READY` set, uses the farebox that wrote that file. */
 export default async function start(): Promise<(() => Promise<void>) | undefined> {

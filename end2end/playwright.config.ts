@@ -20,6 +20,7 @@ export default defineConfig({
   workers: 2,
   // Looking at a long page with axe takes tens of seconds on a busy machine.
   timeout: 120_000,
+  expect: { timeout: 30_000 },
   reporter: [["list"], ["./summary.ts"]],
   use: {
     ...devices["Desktop Chrome"],

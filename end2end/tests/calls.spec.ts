@@ -128,6 +128,7 @@ test.describe("what cannot be found", () => {
 
 /** The ids of the calls on the page, top to bottom. */
 async function ids(page: Page): Promise<string[]> {
+  await page.waitForLoadState();
   const links = tableOf(page, "Time").getByRole("rowheader").getByRole("link");
   await expect(links.first()).toBeVisible();
   return links.evaluateAll((all) => all.map((link) => link.getAttribute("href")?.split("/").at(-1) ?? ""));

@@ -40,6 +40,7 @@ export function headline(page: Page, label: string): Locator {
 
 /** Its text as it stands now: for pages that are there whole. After a choice on a page, `toHaveText` waits for the next one's. */
 export async function headlineNow(page: Page, label: string): Promise<string> {
+  await page.waitForLoadState();
   return headline(page, label).innerText();
 }
 
@@ -65,6 +66,8 @@ export function tableOf(scope: Page | Locator, firstColumn: string): Locator {
 
 /** The rows of one table, with its line of totals if it has one. */
 export async function readTable(table: Locator): Promise<{ body: Row[]; foot: Row | undefined }> {
+  // A document that is still arriving has half a table.
+  await table.page().waitForLoadState();
   await expect(table).toHaveCount(1);
   return table.evaluate((element) => {
     const heads = [...element.querySelectorAll("thead th")].map((head) => head.textContent?.trim() ?? "");

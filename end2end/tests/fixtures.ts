@@ -62,7 +62,7 @@ async function watchHydration(page: Page): Promise<void> {
 /** Waits until the page's script has taken over, if it has one. For claims about what only a script does. */
 export async function hydrated(page: Page): Promise<void> {
   const isDone = () => window.fareboxHydrated || !document.querySelector("script[type=module]");
-  await page.waitForFunction(isDone, undefined, { timeout: 10_000 });
+  await page.waitForFunction(isDone);
 }
 
 /** The people whom demo mode knows. */
@@ -79,6 +79,7 @@ export async function signInWithForm(page: Page, who: Who): Promise<void> {
   await page.locator('input[name="password"]').fill(password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await expect(page).not.toHaveURL(/\/login/);
+  await page.waitForLoadState();
 }
 
 /** Signs in once per worker and shares that session, since password hashing is slow and sign-in is throttled.
@@ -103,6 +104,7 @@ const SMALL_DESKTOPS = [800, 1024];
 /** What every page owes its reader: it says that this is a demo, what it is, nothing on it is in anybody's way, and whatever the screen, it
  *  scrolls in one direction only. */
 export async function expectSound(page: Page): Promise<void> {
+  await page.waitForLoadState();
   await expect(page).toHaveTitle(/^\S.* · Farebox$/);
   await expect(page.getByRole("complementary", { name: "Demo" })).toBeVisible();
   await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
@@ -122,6 +124,7 @@ export async function expectSound(page: Page): Promise<void> {
 
 /** Nothing reaches beyond the right edge. What does is named, since a screenshot rarely shows it. */
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  await page.waitForLoadState();
   const overhang = await page.evaluate(() => {
     const root = document.documentElement;
     if (root.scrollWidth <= window.innerWidth) return [];

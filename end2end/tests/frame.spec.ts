@@ -142,6 +142,7 @@ test("choosing colours leads back to the same page", async ({ page }) => {
 
 /** The page's background, as its red, green and blue. */
 async function ground(page: Page): Promise<string> {
+  await page.waitForLoadState();
   const colour = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   expect(colour).toMatch(/^rgb\(/);
   return colour;

@@ -297,6 +297,7 @@ function chosen(tabs: Locator): Locator {
 
 async function everything(page: Page) {
   await expect(page.getByRole("figure")).toBeVisible();
+  await page.waitForLoadState();
   const cards = await page.locator("dl.figures").innerText();
   const tables = await Promise.all(["Model", "Key"].map((noun) => readTable(tableOf(page, noun))));
   return { cards, tables, current: await page.locator("main [aria-current]").allInnerTexts() };

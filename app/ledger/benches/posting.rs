@@ -4,6 +4,8 @@
 //! journal, entries, grants and both rollups. A database of its own is made and dropped. `thrpt` in the output is calls a second.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use domain::{
@@ -33,7 +35,7 @@ async fn prepare(url: &str, now: DateTime<Utc>) -> (Ledger, AccountId) {
     let options = url.parse::<PgConnectOptions>().unwrap().database(DATABASE);
     let mut owner = PgConnection::connect_with(&options).await.unwrap();
     ledger::MIGRATOR.run(&mut owner).await.unwrap();
-    let ledger = Ledger::with_options(options, 2);
+    let ledger = Ledger::with_options(options, 2, Duration::from_secs(5));
     ledger.system().make_partitions(now).await.unwrap();
     let account_id = AccountId::new(now, random(1));
     let customer = NewCustomer {

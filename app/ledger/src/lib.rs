@@ -82,15 +82,15 @@ impl Ledger {
     /// [`Error::Invalid`] when the address is none.
     pub fn connect(url: &str, connections: u32) -> Result<Self> {
         let options = url.parse::<PgConnectOptions>().map_err(|error| Error::invalid("database URL", error.to_string()))?;
-        Ok(Self::with_options(options, connections))
+        Ok(Self::with_options(options, connections, ACQUIRE_TIMEOUT))
     }
 
-    /// [`Self::connect`] with options that were parsed before.
+    /// [`Self::connect`] with options that were parsed before, and how long whoever needs a connection waits for one.
     #[must_use]
-    pub fn with_options(options: PgConnectOptions, connections: u32) -> Self {
+    pub fn with_options(options: PgConnectOptions, connections: u32, acquire_timeout: Duration) -> Self {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(acquire_timeout)
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     connection.execute("set role farebox_app").await?;

@@ -14,7 +14,10 @@ use domain::{
 };
 use http::{HeaderValue, Uri};
 use ledger::{Meter, NewPrice, Upstream, secrets::SecretKey};
-use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::upstream::is_private_literal;
@@ -24,6 +27,8 @@ const REFRESH_EVERY: Duration = Duration::from_secs(1);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(3);
 /// A catalog that is older admits nothing. Half of a price's lead: the other half is for clocks that differ and for a price whose commit takes its time.
 const AGE_MAX: Duration = Duration::from_secs(NewPrice::LEAD_MIN.num_seconds().unsigned_abs() / 2);
+/// How long a call waits for one that is not.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How far this machine's clock may be off PostgreSQL's. Prices take effect, and holds end, by either.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
 
@@ -117,9 +122,26 @@ fn skew(asked: DateTime<Utc>, theirs: DateTime<Utc>, answered: DateTime<Utc>) ->
     (asked - theirs).max(theirs - answered).max(TimeDelta::zero())
 }
 
+/// A snapshot by which calls can be priced; `None` if there is none for too long. Where this process stood still, the next one is moments away.
+pub(crate) async fn current(snapshot: &ArcSwap<Snapshot>, renewed: &Notify) -> Option<Arc<Snapshot>> {
+    let waiting = async {
+        loop {
+            // Before it is looked at: what is renewed in between is not missed.
+            let next = renewed.notified();
+            let found = snapshot.load_full();
+            if found.is_current() {
+                return found;
+            }
+            next.await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.ok()
+}
+
 /// Keeps the snapshot new until it is told to stop. While the ledger is away the last one stays, until it is stale.
 pub(crate) async fn refresh(
     snapshot: Arc<ArcSwap<Snapshot>>,
+    renewed: Arc<Notify>,
     meter: Meter,
     secret: SecretKey,
     arrivals: Duration,
@@ -142,6 +164,7 @@ pub(crate) async fn refresh(
                 }
                 loaded.say_what_is_unusable(Some(&snapshot.load()));
                 snapshot.store(Arc::new(loaded));
+                renewed.notify_waiters();
                 away = false;
                 continue;
             }

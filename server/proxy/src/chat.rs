@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     Shared,
     call::{Call, Head},
-    catalog::{Entry, Snapshot, Target},
+    catalog::{self, Entry, Snapshot, Target},
     dialect::openai_chat::request::ChatRequest,
     reply::Refusal,
     request_body::Received,
@@ -53,7 +53,9 @@ pub(crate) async fn completions(
     }
     let text = std::str::from_utf8(&body.bytes).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
     let request = ChatRequest::parse(text)?;
-    let (entry, target, price) = find(&shared.catalog.load(), &request.model, at)?;
+    // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
+    let catalog = catalog::current(&shared.catalog, &shared.renewed).await.ok_or_else(Refusal::unavailable)?;
+    let (entry, target, price) = find(&catalog, &request.model, at)?;
     let call = Call { id, at, started, key, entry, target, price, request, headers: head.headers };
 
     let (reply, answered) = oneshot::channel();
@@ -73,10 +75,6 @@ async fn receive(shared: &Shared, headers: &HeaderMap, body: &mut Body, at: Date
 type Found = (Arc<Entry>, Arc<Target>, Arc<domain::catalog::PriceVersion>);
 
 fn find(catalog: &Snapshot, model: &str, at: DateTime<Utc>) -> Result<Found, Refusal> {
-    // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
-    if !catalog.is_current() {
-        return Err(Refusal::unavailable());
-    }
     let entry = catalog.models.get(model).ok_or_else(|| Refusal::model_not_found(model))?;
     let price = entry.price_at(at).ok_or_else(|| Refusal::model_not_priced(model))?;
     let target =

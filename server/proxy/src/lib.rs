@@ -37,6 +37,7 @@ use chrono::Utc;
 use ledger::{Intent, Ledger, Meter, secrets::SecretKey};
 use tokio::{
     net::TcpListener,
+    sync::Notify,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) meter: Meter,
     pub(crate) settings: Settings,
     pub(crate) catalog: Arc<ArcSwap<Snapshot>>,
+    /// Whenever the catalog was read anew.
+    pub(crate) renewed: Arc<Notify>,
     pub(crate) keys: Keys,
     pub(crate) turns: Turns,
     pub(crate) upstreams: Upstreams,
@@ -90,11 +93,11 @@ impl Proxy {
         settle_interrupted(background_ledger, meter.interrupted_of(settings.instance).await?).await?;
         let snapshot = Snapshot::load(&meter, &secret, settings.body_timeout).await?;
         snapshot.say_what_is_unusable(None);
-        let catalog = Arc::new(ArcSwap::from_pointee(snapshot));
+        let (catalog, renewed) = (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Notify::new()));
         let (background, quit, give_up) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let (poster, posting) = poster::poster(meter.clone());
         background.spawn(posting.run(quit.clone(), give_up.clone()));
-        background.spawn(catalog::refresh(Arc::clone(&catalog), meter, secret, settings.body_timeout, quit.clone()));
+        background.spawn(catalog::refresh(Arc::clone(&catalog), Arc::clone(&renewed), meter, secret, settings.body_timeout, quit.clone()));
         let meter = ledger.meter();
         let shared = Shared {
             keys: Keys::new(meter.clone()),
@@ -107,6 +110,7 @@ impl Proxy {
             meter,
             settings,
             catalog,
+            renewed,
             poster,
         };
         Ok(Self { shared: Arc::new(shared), background, quit, give_up })

@@ -45,6 +45,8 @@ const RESTART_FAILURES_MAX: u32 = 30;
 /// What PostgreSQL says while backends outlive their killed postmaster, which on a busy machine they notice only in time.
 const MEMORY_TAKEN: &str = "pre-existing shared memory block";
 
+/// The file that remembers a cluster's port.
+const PORT: &str = "port";
 /// What PostgreSQL says when somebody else has its port.
 const PORT_TAKEN: &str = "Address already in use";
 
@@ -74,7 +76,7 @@ impl Cluster {
     pub(crate) async fn join(data_dir: &Path) -> anyhow::Result<Self> {
         let folder = data_dir.join("postgres");
         // Files, locks and programs: nothing here is worth being asynchronous.
-        let cluster = tokio::task::spawn_blocking(move || join(folder)).await?.context("the embedded PostgreSQL")?;
+        let cluster = tokio::task::spawn_blocking(move || join(folder, false)).await?.context("the embedded PostgreSQL")?;
         Ok(cluster)
     }
 
@@ -128,7 +130,7 @@ impl Watch {
             tracing::error!("the embedded PostgreSQL is gone; starting it again");
             let folder = folder.clone();
             // Its lock among the users is held all the while by the cluster that is watched.
-            match tokio::task::spawn_blocking(move || join(folder)).await? {
+            match tokio::task::spawn_blocking(move || join(folder, true)).await? {
                 Ok(again) if again.url != url => bail!("the embedded PostgreSQL came back on another port: start farebox again"),
                 Ok(_) => {}
                 Err(error) if failures < RESTART_FAILURES_MAX => {
@@ -142,7 +144,8 @@ impl Watch {
     }
 }
 
-fn join(folder: PathBuf) -> anyhow::Result<Cluster> {
+/// `is_in_use` says that somebody has its address: then it is started on no other port.
+fn join(folder: PathBuf, is_in_use: bool) -> anyhow::Result<Cluster> {
     files::make_private_dir(&folder)?;
     let starting = files::open_lock(&folder.join("start.lock"))?;
     starting.lock()?;
@@ -153,7 +156,7 @@ fn join(folder: PathBuf) -> anyhow::Result<Cluster> {
     let data = folder.join("data");
     let port = match running(&data)? {
         Some(port) => port,
-        None => start(&folder, &data)?,
+        None => start(&folder, &data, is_in_use)?,
     };
     let url = format!("postgres://{ROLE}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode=disable");
     Ok(Cluster { folder, users, url })
@@ -189,7 +192,7 @@ fn running(data: &Path) -> anyhow::Result<Option<u16>> {
 }
 
 /// Starts the cluster, after making it if there is none. Returns its port.
-fn start(folder: &Path, data: &Path) -> anyhow::Result<u16> {
+fn start(folder: &Path, data: &Path, keep_port: bool) -> anyhow::Result<u16> {
     let installation = Installation::find(folder, installation::major_of(data)?)?;
     if !data.exists() {
         initialise(&installation, folder, data)?;
@@ -202,7 +205,10 @@ fn start(folder: &Path, data: &Path) -> anyhow::Result<u16> {
         if log.exists() {
             fs::rename(&log, folder.join("server.log.old"))?;
         }
-        let port = choose_port(&folder.join("port"), failure.contains(PORT_TAKEN))?;
+        let port = match remembered_port(folder).filter(|_| keep_port) {
+            Some(port) => port,
+            None => choose_port(folder, failure.contains(PORT_TAKEN))?,
+        };
         if run_server(&installation, data, &log, port)? {
             return Ok(port);
         }
@@ -273,14 +279,17 @@ fn stop(data: &Path) -> anyhow::Result<()> {
 }
 
 /// The cluster's port: the one it had before, else a free one, so that its address outlives a restart.
-fn choose_port(remembered: &Path, anew: bool) -> anyhow::Result<u16> {
-    let before = fs::read_to_string(remembered).ok().and_then(|text| text.trim().parse::<u16>().ok());
-    if let Some(port) = before.filter(|port| !anew && TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
+fn choose_port(folder: &Path, anew: bool) -> anyhow::Result<u16> {
+    if let Some(port) = remembered_port(folder).filter(|port| !anew && TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
         return Ok(port);
     }
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-    files::replace(remembered, port.to_string().as_bytes())?;
+    files::replace(&folder.join(PORT), port.to_string().as_bytes())?;
     Ok(port)
+}
+
+fn remembered_port(folder: &Path) -> Option<u16> {
+    fs::read_to_string(folder.join(PORT)).ok()?.trim().parse().ok()
 }
 
 /// On a thread that may block.

@@ -7,6 +7,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::farebox::PATIENCE;
+
 /// An answer whose head has arrived.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -57,6 +59,7 @@ pub(crate) fn browse(url: &str, path: &str, cookie: &str, form: Option<&str>) ->
 fn send(url: &str, path: &str, headers: &str, body: Option<String>) -> std::io::Result<Answer> {
     let host = url.strip_prefix("http://").unwrap_or(url);
     let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let method = if body.is_some() { "POST" } else { "GET" };
     let body = body.unwrap_or_default();
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())?;

@@ -48,6 +48,7 @@ fn killed_under_load_it_comes_up_by_itself_and_every_figure_holds() {
                 drop(answer.text());
             });
         }
+        drop(sender);
         for _ in 0..8 {
             begun.recv().expect("every stream begins");
         }

@@ -1,5 +1,7 @@
 //! A small deployment to test in: one provider, one priced model, and as many customers as a test asks for.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     call::{Outcome, UsageSource},
@@ -18,6 +20,8 @@ use uuid::Uuid;
 pub(crate) const MODEL: &str = "small";
 pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) const PROXY: Uuid = Uuid::from_u128(7);
+/// How long a connection may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) ledger: Ledger,
@@ -42,7 +46,7 @@ pub(crate) fn amount(text: &str) -> Amount {
 
 impl World {
     pub(crate) async fn new(pool: PgPool) -> Self {
-        let ledger = Ledger::with_options((*pool.connect_options()).clone(), 20);
+        let ledger = Ledger::with_options((*pool.connect_options()).clone(), 20, PATIENCE);
         let now = "2026-06-15T12:30:00Z".parse().unwrap();
         ledger.system().make_partitions(now).await.unwrap();
         let rates = Rates::plain(amount("0.001"), amount("0.002"));

@@ -23,10 +23,11 @@ async fn make(submission: &Submission) -> Result<FreshKey, Refusal> {
     let id = KeyId::from_uuid(submission.once()?);
     let name = submission.text("name").to_owned();
     let expires_at = expiry(submission.text("expires"))?;
-    let make = async {
+    let now = submission.visitor.now;
+    let make = async move {
         let secret = ApiKey::from_random(rand::random());
-        member.create_key(NewKey { id, secret: &secret, name: &name, expires_at, now: submission.visitor.now }).await?;
-        Ok(FreshKey { name: name.clone(), secret: secret.expose().to_owned(), expires_at })
+        member.create_key(NewKey { id, secret: &secret, name: &name, expires_at, now }).await?;
+        Ok(FreshKey { name, secret: secret.expose().to_owned(), expires_at })
     };
     submission.console.fresh_keys.once(user, id, make).await.map_err(|error| refusal(&error))
 }

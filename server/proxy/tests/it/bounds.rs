@@ -25,8 +25,10 @@ use crate::{
 
 /// A bound that a test waits for.
 const SHORT: Duration = Duration::from_millis(200);
+/// One in which something else must happen first.
+const ENOUGH: Duration = Duration::from_secs(2);
 /// What must have happened by then has not.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Asks until there is an answer.
 async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
@@ -52,7 +54,7 @@ fn tokens(count: i64) -> Option<Tokens> {
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn an_upstream_that_always_has_more_does_not_keep_a_call_alive(pool: PgPool) {
-    let bounds = Settings { call_timeout: SHORT, drain_timeout: SHORT, ..settings() };
+    let bounds = Settings { call_timeout: ENOUGH, drain_timeout: SHORT, ..settings() };
     let world = World::bounded(&pool, Policy::default(), bounds).await;
     let response = world.post(chat("endless", r#","stream":true"#)).await;
     let id = call_id(&response);
@@ -73,7 +75,7 @@ async fn an_upstream_that_always_has_more_does_not_keep_a_call_alive(pool: PgPoo
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_reader_that_outlives_its_call_pays_for_what_the_upstream_counted(pool: PgPool) {
-    let world = World::bounded(&pool, Policy::default(), Settings { call_timeout: SHORT, ..settings() }).await;
+    let world = World::bounded(&pool, Policy::default(), Settings { call_timeout: ENOUGH, ..settings() }).await;
     let response = world.post(chat("long", r#","stream":true"#)).await;
     let id = call_id(&response);
     let unread = response.into_body(); // held, and not read
@@ -99,7 +101,7 @@ async fn whoever_leaves_before_the_first_word_pays_for_the_prompt(pool: PgPool) 
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn whoever_waits_hears_that_it_failed_also_while_the_books_are_away(pool: PgPool) {
-    let bounds = Settings { upstream_first_byte_timeout: SHORT, settle_timeout: SHORT, ..settings() };
+    let bounds = Settings { upstream_first_byte_timeout: ENOUGH, settle_timeout: SHORT, ..settings() };
     let world = World::bounded(&pool, Policy::default(), bounds).await;
     let forwarded = eventually(async || (!world.upstream.received().is_empty()).then_some(()));
     let away = async {
@@ -146,12 +148,13 @@ async fn whoever_leaves_with_a_picture_pays_what_the_upstream_counts(pool: PgPoo
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn an_upstream_that_never_answers_costs_only_whoever_did_not_wait(pool: PgPool) {
-    let bounds = Settings { upstream_first_byte_timeout: Duration::from_secs(1), ..settings() };
+    let bounds = Settings { upstream_first_byte_timeout: 2 * ENOUGH, ..settings() };
     let world = World::bounded(&pool, Policy::default(), bounds).await;
     assert_eq!(world.post(chat("hold", "")).await.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(world.balance().await, amount("1"));
 
-    let forwarded = eventually(async || (world.upstream.received().len() == 2).then_some(()));
+    let before = world.upstream.received().len();
+    let forwarded = eventually(async || (world.upstream.received().len() > before).then_some(()));
     tokio::select! {
         _ = world.post(chat("hold", "")) => panic!("nothing is answered"),
         () = forwarded => {} // and the client leaves

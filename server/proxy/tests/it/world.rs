@@ -1,5 +1,7 @@
 //! A proxy with a database of its own, an upstream, one priced model and one customer.
 
+use std::time::Duration;
+
 use axum::{Router, body::Body};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -25,6 +27,8 @@ use crate::upstream::Upstream;
 pub(crate) const MODEL: &str = "small";
 pub(crate) const CREDENTIAL: &str = "sk-upstream";
 pub(crate) const INSTANCE: Uuid = Uuid::from_u128(7);
+/// A busy machine is no reason to refuse a call.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) ledger: Ledger,
@@ -78,7 +82,7 @@ impl World {
     }
 
     async fn build(pool: &PgPool, credit: &str, policy: Policy, rates: Rates, settings: Settings) -> Self {
-        let ledger = Ledger::with_options((*pool.connect_options()).clone(), 20);
+        let ledger = Ledger::with_options((*pool.connect_options()).clone(), 20, PATIENCE);
         let now = Utc::now();
         ledger.system().make_partitions(now).await.unwrap();
         let upstream = Upstream::start().await;
@@ -142,7 +146,15 @@ impl World {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings { instance: INSTANCE, console_url: "https://console.example.com/".to_owned(), body_bytes_max: 100_000, ..Settings::default() }
+    Settings {
+        instance: INSTANCE,
+        console_url: "https://console.example.com/".to_owned(),
+        body_bytes_max: 100_000,
+        connect_timeout: PATIENCE,
+        lease_timeout: PATIENCE,
+        settle_timeout: PATIENCE,
+        ..Settings::default()
+    }
 }
 
 /// A chat request whose only message is `script`; `rest` are further members, each with a comma before it.
