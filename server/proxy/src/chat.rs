@@ -54,8 +54,8 @@ pub(crate) async fn completions(
     let text = std::str::from_utf8(&body.bytes).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
     let request = ChatRequest::parse(text)?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
-    let catalog = catalog::current(&shared.catalog, &shared.renewed).await.ok_or_else(Refusal::unavailable)?;
-    let (entry, target, price) = find(&catalog, &request.model, at)?;
+    let current = catalog::current(&shared.catalog, &shared.renewed);
+    let (entry, target, price) = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at)?;
     let call = Call { id, at, started, key, entry, target, price, request, headers: head.headers };
 
     let (reply, answered) = oneshot::channel();
