@@ -1,4 +1,5 @@
-//! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, calls of dead proxies settled.
+//! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, calls of dead
+//! proxies settled.
 
 use std::{collections::HashSet, fmt::Display, future::Future, time::Duration};
 

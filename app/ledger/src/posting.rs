@@ -1,8 +1,8 @@
 //! Posting: the only way in which usage reaches the books.
 //!
-//! A batch is one transaction, or several if it is large. Every account in it has its grants locked first, and whoever posts, leases or moves money locks the same rows in
-//! the same order: within an account everything happens one after the other, and two posters cannot deadlock. Under those locks it is known
-//! which calls are already there, so replaying a batch changes nothing.
+//! A batch is one transaction, or several if it is large. Every account in it has its grants locked first, and whoever posts, leases or moves
+//! money locks the same rows in the same order: within an account everything happens one after the other, and two posters cannot deadlock. Under
+//! those locks it is known which calls are already there, so replaying a batch changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -34,7 +34,7 @@ pub struct Posting {
     pub replayed: usize,
     /// Calls that cost something but had no hold any more: recorded as debt, the one exception to "never below the floor".
     pub unleased: Vec<CallId>,
-    /// Calls that the ledger refuses, for now: they are kept whole, tried again now and then, and named by [`crate::Ledger::verify`].
+    /// Calls that the ledger refused: they are kept whole, tried again every few hours, and until then named by [`crate::Ledger::verify`].
     pub quarantined: Vec<CallId>,
 }
 

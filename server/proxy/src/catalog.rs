@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How far this machine's clock may be off PostgreSQL's. Prices take effect, and holds end, by either.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
 
+/// Why a provider cannot be called that was added with another secret key.
 const UNOPENED: &str = "its credential does not open with this secret key: it was added with another";
 
 /// The snapshot.
