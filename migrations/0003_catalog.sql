@@ -20,6 +20,14 @@ create table models (
     context_window      bigint not null constraint models_context_window_is_positive check (context_window > 0),
     default_output_hold bigint not null constraint models_output_hold_fits check (default_output_hold between 1 and context_window),
     output_cap_field    text not null constraint models_output_cap_field_is_known check (output_cap_field in ('max_tokens', 'max_completion_tokens')),
+    -- What a call can come to beyond what its request shows: domain::catalog::Bounds, in tokens.
+    prompt_overhead     bigint not null,
+    tools_overhead      bigint not null,
+    picture_max         bigint not null,
+    sound_max           bigint not null,
+    output_min          bigint not null constraint models_output_min_fits check (output_min between 1 and context_window),
+    reasoning_max       bigint not null,
+    constraint models_bounds_are_counts check (least(prompt_overhead, tools_overhead, picture_max, sound_max, reasoning_max) >= 0),
     created_at          timestamptz not null
 );
 

@@ -29,12 +29,14 @@ create table calls (
     output_tokens         bigint,
     reasoning_tokens      bigint,
     audio_output_tokens   bigint,
-    -- The upstream's numbers contradict each other; only its two totals are priced.
-    flagged               boolean not null,
+    -- What is wrong with the upstream's numbers: they contradict each other, or are more than the call can have used.
+    flag                  text constraint calls_flag_is_known check (flag in ('contradictory', 'excessive')),
     price_id              uuid not null,
     discount_bps          integer not null,
     amount                bigint not null constraint calls_amount_is_not_negative check (amount >= 0),
-    held                  bigint not null constraint calls_held_is_not_negative check (held >= 0),
+    held                  bigint not null,
+    -- What of its price exceeds the hold: nobody pays it.
+    written_off           bigint not null constraint calls_written_off_is_not_negative check (written_off >= 0),
     -- [{"grant_id": …, "amount": nanos}]: who paid; sums to amount.
     paid_by               jsonb not null,
     journal_id            uuid,
@@ -48,6 +50,8 @@ create table calls (
     seal                  bytea not null,
     primary key (account_id, started_at, call_id),
     constraint calls_start_is_in_the_id check (started_at = uuid_v7_time(call_id)),
+    constraint calls_charge_is_within_its_hold check (amount <= held),
+    constraint calls_write_off_begins_at_the_hold check (written_off = 0 or amount = held),
     constraint calls_charge_is_posted check ((amount = 0) = (journal_id is null))
 ) partition by range (started_at);
 
@@ -81,6 +85,7 @@ create table usage_hourly (
     completion_tokens bigint not null,
     total_tokens      bigint not null,
     amount            bigint not null,
+    written_off       bigint not null,
     primary key (account_id, hour, key_id, model, stream, outcome)
 );
 
@@ -96,6 +101,7 @@ create table usage_daily (
     completion_tokens bigint not null,
     total_tokens      bigint not null,
     amount            bigint not null,
+    written_off       bigint not null,
     primary key (account_id, day, key_id, model, stream, outcome)
 );
 

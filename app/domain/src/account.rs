@@ -93,4 +93,6 @@ pub struct Customer {
     pub reserved: Amount,
     /// What its calls cost in the last 30 days.
     pub spent_30_days: Amount,
+    /// What its calls of the last 30 days would have cost beyond their holds: the operator's loss.
+    pub written_off_30_days: Amount,
 }

@@ -149,6 +149,8 @@ pub struct CallDetail {
     pub price_effective_from: DateTime<Utc>,
     /// What was reserved while the call ran.
     pub held: Amount,
+    /// What of its price exceeds that: not charged. See [`crate::pricing::charge`].
+    pub written_off: Amount,
     /// Who paid. Empty when the charge is zero.
     pub paid_by: Vec<PaidBy>,
     /// The posting that holds the charge, if it is not zero.

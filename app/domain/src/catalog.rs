@@ -73,6 +73,41 @@ pub struct Provider {
     pub has_credential: bool,
 }
 
+/// What a call to a model can come to beyond what its request shows. Together with the request it decides what is held, and a call never costs more
+/// than that: what is too low here is the operator's loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Prompt tokens that the provider wraps around any request.
+    pub prompt_overhead: Tokens,
+    /// Prompt tokens that it adds when there are tools.
+    pub tools_overhead: Tokens,
+    /// The most prompt tokens of one picture whose bytes are in the request.
+    pub picture_max: Tokens,
+    /// The most prompt tokens of one recording whose bytes are in the request.
+    pub sound_max: Tokens,
+    /// The fewest output tokens that are an answer: with credit for less, a call is refused rather than cut so short.
+    pub output_min: Tokens,
+    /// The most tokens that the model reasons with beside the cap on each answer's output: 0 where the cap holds them, as it does at most providers.
+    pub reasoning_max: Tokens,
+}
+
+/// What holds for the models that most people call.
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            // "hi" is two bytes and about eight tokens.
+            prompt_overhead: Tokens::from_sum(64),
+            // Anthropic documents up to 530 tokens.
+            tools_overhead: Tokens::from_sum(640),
+            // OpenAI documents 48,169 for a large picture to gpt-4o-mini.
+            picture_max: Tokens::from_sum(50_000),
+            sound_max: Tokens::from_sum(50_000),
+            output_min: Tokens::from_sum(16),
+            reasoning_max: Tokens::ZERO,
+        }
+    }
+}
+
 /// A model that customers can call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
@@ -92,6 +127,8 @@ pub struct Model {
     pub default_output_hold: Tokens,
     /// See [`OutputCapField`].
     pub output_cap_field: OutputCapField,
+    /// See [`Bounds`].
+    pub bounds: Bounds,
 }
 
 /// Which side of a price.

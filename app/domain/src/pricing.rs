@@ -132,6 +132,24 @@ pub fn upper_bound(prompt: Tokens, completion: Tokens, rates: &Rates, discount: 
     ExactAmount::from_parts(discounted(sum, discount)).round_up().ok_or(ChargeOverflow)
 }
 
+/// What a call costs its customer, and what the operator bears of it. Together they are its price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    /// What the customer pays: never more than was held.
+    pub amount: Amount,
+    /// The rest of the price: an upstream reported more than a call can use, and its customer never agreed to that.
+    pub written_off: Amount,
+}
+
+/// Charges a call for which so much was held. A price that is too large to be an amount counts as the largest one.
+#[must_use]
+pub fn charge(usage: &CallUsage, rates: &Rates, discount: Discount, held: Amount) -> Charge {
+    let price = price(usage, rates, discount).map_or(Amount::MAX, |receipt| receipt.amount);
+    let amount = price.min(held).max(Amount::ZERO);
+    // Both are between nothing and the price: their difference is an amount.
+    Charge { amount, written_off: price.checked_sub(amount).unwrap_or(Amount::ZERO) }
+}
+
 fn line(bucket: Bucket, tokens: Tokens, per_1k: Amount) -> Option<Line> {
     exact_product(tokens, per_1k).map(|parts| Line { bucket, tokens, per_1k, amount: ExactAmount::from_parts(parts) })
 }
@@ -207,6 +225,22 @@ mod tests {
     }
 
     #[test]
+    fn a_call_never_costs_more_than_was_held_for_it() {
+        let rates = Rates::plain(amount("1"), amount("2"));
+        let charged = |prompt: i64, held: &str| {
+            let charge = charge(&usage(prompt, 50_000), &rates, Discount::NONE, amount(held));
+            (charge.amount, charge.written_off)
+        };
+        assert_eq!(charged(7, "8.34"), (amount("8.34"), amount("91.667")));
+        assert_eq!(charged(1_000_000_000, "8.34"), (amount("8.34"), amount("1000091.66")));
+        assert_eq!(charged(7, "100.007"), (amount("100.007"), Amount::ZERO));
+        assert_eq!(charged(7, "0"), (Amount::ZERO, amount("100.007")));
+        let dearest = Rates::plain(Rates::MAX_PER_1K, Rates::MAX_PER_1K);
+        let no_amount = charge(&usage(Tokens::MAX_PER_CALL, 0), &dearest, Discount::NONE, amount("1"));
+        assert_eq!(no_amount.amount.checked_add(no_amount.written_off), Some(Amount::MAX));
+    }
+
+    #[test]
     fn an_unreported_bucket_has_no_line() {
         let rates = Rates::plain(amount("1"), amount("1"));
         let only_input = CallUsage::of_totals(Some(Tokens::ZERO), None, None);
@@ -232,7 +266,7 @@ mod tests {
                 input: at(0), cache_read: at(1), cache_write_5m: at(2), cache_write_1h: at(3), audio_input: at(4), output: at(5), reasoning: at(6),
                 audio_output: at(7),
             };
-            CallUsage { prompt_tokens: counts.side(true), completion_tokens: counts.side(false), total_tokens: None, counts, flagged: false }
+            CallUsage { prompt_tokens: counts.side(true), completion_tokens: counts.side(false), total_tokens: None, counts, flag: None }
         }
     }
 

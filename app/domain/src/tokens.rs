@@ -162,6 +162,17 @@ impl TokenCounts {
     }
 }
 
+/// Why an upstream's numbers are not taken as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum Flag {
+    /// They contradict each other: parts do not fit into their total, or the total holds tokens that nothing explains.
+    Contradictory,
+    /// They add up, and are more than the model can do, or than it was asked for.
+    Excessive,
+}
+
 /// What one call used: the upstream's own totals, and the buckets that are priced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CallUsage {
@@ -171,10 +182,10 @@ pub struct CallUsage {
     pub completion_tokens: Option<Tokens>,
     /// `total_tokens` as reported; never computed.
     pub total_tokens: Option<Tokens>,
-    /// The disjoint buckets. For a flagged call only `input` and `output`, equal to the two totals.
+    /// The disjoint buckets. Where the numbers contradict each other, only `input` and `output`, equal to the two totals.
     pub counts: TokenCounts,
-    /// The upstream's numbers contradict each other: its parts do not fit into its totals, or its total holds tokens it does not explain.
-    pub flagged: bool,
+    /// What is wrong with the upstream's numbers, if anything is.
+    pub flag: Option<Flag>,
 }
 
 impl CallUsage {
@@ -182,12 +193,37 @@ impl CallUsage {
     #[must_use]
     pub fn of_totals(prompt: Option<Tokens>, completion: Option<Tokens>, total: Option<Tokens>) -> Self {
         let counts = TokenCounts { input: prompt, output: completion, ..TokenCounts::default() };
-        Self { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total, counts, flagged: false }
+        Self { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total, counts, flag: None }
+    }
+
+    /// The same, flagged if it is more than the call can have used: its prompt more than the model takes, its completion more than was asked for.
+    #[must_use]
+    pub fn within(self, prompt_max: Tokens, completion_max: Tokens) -> Self {
+        let exceeds = self.prompt_tokens > Some(prompt_max) || self.completion_tokens > Some(completion_max);
+        Self { flag: self.flag.or(exceeds.then_some(Flag::Excessive)), ..self }
     }
 
     /// Whether the buckets add up to the totals that they stand beside.
     #[must_use]
     pub fn adds_up(&self) -> bool {
         self.counts.side(true) == self.prompt_tokens && self.counts.side(false) == self.completion_tokens
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_call_can_have_used_is_flagged_unless_its_numbers_contradict_each_other_anyway() {
+        let usage = |prompt, completion| CallUsage::of_totals(Some(Tokens(prompt)), Some(Tokens(completion)), None);
+        let flag = |usage: CallUsage| usage.within(Tokens(100), Tokens(10)).flag;
+        assert_eq!([(100, 10), (101, 10), (100, 11)].map(|(prompt, completion)| flag(usage(prompt, completion))), [
+            None,
+            Some(Flag::Excessive),
+            Some(Flag::Excessive)
+        ]);
+        assert_eq!(flag(CallUsage::default()), None, "what was not reported is not too much");
+        assert_eq!(flag(CallUsage { flag: Some(Flag::Contradictory), ..usage(101, 11) }), Some(Flag::Contradictory));
     }
 }

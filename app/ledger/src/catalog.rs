@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    catalog::{DisconnectPolicy, Model, OutputCapField, PriceKind, PriceVersion, Provider, UsageMode},
+    catalog::{Bounds, DisconnectPolicy, Model, OutputCapField, PriceKind, PriceVersion, Provider, UsageMode},
     id::{ModelId, PriceId, ProviderId},
     rates::Rates,
     tokens::Tokens,
@@ -51,6 +51,8 @@ pub struct NewModel<'a> {
     pub default_output_hold: Tokens,
     /// See [`OutputCapField`].
     pub output_cap_field: OutputCapField,
+    /// See [`Bounds`].
+    pub bounds: Bounds,
     /// When.
     pub now: DateTime<Utc>,
 }
@@ -141,8 +143,11 @@ impl System {
     pub async fn add_model(&self, new: NewModel<'_>) -> Result<()> {
         let inserted = sqlx::query!(
             r#"
-            insert into models (model_id, name, provider_id, upstream_name, context_window, default_output_hold, output_cap_field, created_at)
-            select $1, $2, provider_id, $4, $5, $6, $7, $8 from providers where name = $3
+            insert into models (
+                model_id, name, provider_id, upstream_name, context_window, default_output_hold, output_cap_field, created_at,
+                prompt_overhead, tools_overhead, picture_max, sound_max, output_min, reasoning_max
+            )
+            select $1, $2, provider_id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 from providers where name = $3
             "#,
             new.id.uuid(),
             Error::one_line("name", new.name)?,
@@ -151,7 +156,13 @@ impl System {
             new.context_window.get(),
             new.default_output_hold.get(),
             new.output_cap_field as OutputCapField,
-            new.now
+            new.now,
+            new.bounds.prompt_overhead.get(),
+            new.bounds.tools_overhead.get(),
+            new.bounds.picture_max.get(),
+            new.bounds.sound_max.get(),
+            new.bounds.output_min.get(),
+            new.bounds.reasoning_max.get()
         )
         .execute(&self.pool)
         .await?;
@@ -215,13 +226,14 @@ async fn stored_providers(pool: &PgPool) -> Result<Vec<(Provider, Option<Vec<u8>
 }
 
 pub(crate) async fn models(pool: &PgPool) -> Result<Vec<Model>> {
-    let models = sqlx::query_as!(
-        Model,
+    let rows = sqlx::query!(
         r#"
         select
             m.model_id as "id: ModelId", m.name, m.provider_id as "provider_id: ProviderId", p.name as provider, m.upstream_name,
             m.context_window as "context_window: Tokens", m.default_output_hold as "default_output_hold: Tokens",
-            m.output_cap_field as "output_cap_field: OutputCapField"
+            m.output_cap_field as "output_cap_field: OutputCapField", m.prompt_overhead as "prompt_overhead: Tokens",
+            m.tools_overhead as "tools_overhead: Tokens", m.picture_max as "picture_max: Tokens", m.sound_max as "sound_max: Tokens",
+            m.output_min as "output_min: Tokens", m.reasoning_max as "reasoning_max: Tokens"
         from models m
         join providers p using (provider_id)
         order by m.name
@@ -229,7 +241,25 @@ pub(crate) async fn models(pool: &PgPool) -> Result<Vec<Model>> {
     )
     .fetch_all(pool)
     .await?;
-    Ok(models)
+    let models = rows.into_iter().map(|row| Model {
+        id: row.id,
+        name: row.name,
+        provider_id: row.provider_id,
+        provider: row.provider,
+        upstream_name: row.upstream_name,
+        context_window: row.context_window,
+        default_output_hold: row.default_output_hold,
+        output_cap_field: row.output_cap_field,
+        bounds: Bounds {
+            prompt_overhead: row.prompt_overhead,
+            tools_overhead: row.tools_overhead,
+            picture_max: row.picture_max,
+            sound_max: row.sound_max,
+            output_min: row.output_min,
+            reasoning_max: row.reasoning_max,
+        },
+    });
+    Ok(models.collect())
 }
 
 /// Per model the version in force at `now`, if any, and those that follow, oldest first.

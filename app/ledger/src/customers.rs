@@ -52,7 +52,8 @@ impl Operator {
                 owner.email as "owner_email?",
                 coalesce(credit.posted, 0)::bigint as "balance!: Amount",
                 coalesce(credit.leased, 0)::bigint as "reserved!: Amount",
-                coalesce(spent.amount, 0)::bigint as "spent_30_days!: Amount"
+                coalesce(spent.amount, 0)::bigint as "spent_30_days!: Amount",
+                coalesce(spent.written_off, 0)::bigint as "written_off_30_days!: Amount"
             from accounts a
             left join lateral (
                 select u.email from memberships m join users u using (user_id)
@@ -64,7 +65,7 @@ impl Operator {
                 where g.account_id = a.account_id and g.unit = 'money' and g.starts_at <= $3 and (g.expires_at is null or g.expires_at > $3)
             ) credit on true
             left join lateral (
-                select sum(amount) as amount from usage_daily d where d.account_id = a.account_id and d.day >= $4
+                select sum(amount) as amount, sum(written_off) as written_off from usage_daily d where d.account_id = a.account_id and d.day >= $4
             ) spent on true
             where ($1::uuid is null or a.account_id = $1)
                 and ($2::text is null or a.name ilike $2 or owner.email ilike $2 or a.account_id::text ilike $2)

@@ -112,6 +112,8 @@ impl From<sqlx::Error> for Error {
             Some("models_name_is_short") => Self::invalid("name", "write 1 to 200 characters"),
             Some("models_context_window_is_positive") => Self::invalid("context window", "write a number above 0"),
             Some("models_output_hold_fits") => Self::invalid("default output hold", "write a number from 1 to the context window"),
+            Some("models_output_min_fits") => Self::invalid("smallest output", "write a number from 1 to the context window"),
+            Some("models_bounds_are_counts") => Self::invalid("bounds", "write numbers from 0 on"),
             Some("price_versions_are_unique") => Self::Taken("a price of this model from this instant on"),
             _ => match error {
                 sqlx::Error::RowNotFound => Self::NotFound,

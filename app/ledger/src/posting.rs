@@ -196,9 +196,6 @@ impl Plan {
     }
 
     fn charge(&mut self, call: &SettledCall, held: &[Share], wallet: GrantId, posted_at: DateTime<Utc>) -> Result<()> {
-        if call.amount.is_negative() {
-            return Err(Error::Corrupt(format!("call {} has a negative charge", call.call_id)));
-        }
         if held.is_empty() && !call.amount.is_zero() {
             self.unleased.push(call.call_id);
         }

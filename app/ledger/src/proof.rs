@@ -6,8 +6,9 @@ use domain::{
     billing::JournalKind,
     id::{GrantId, JournalId, PriceId},
     money::Amount,
-    pricing::{self, Discount},
+    pricing::{self, Charge, Discount},
     rates::Rates,
+    tokens::Flag,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -140,22 +141,22 @@ macro_rules! rollup_is_its_calls {
                 $step,
                 ", key_id, model, stream, outcome, \
                  count(*) as requests, coalesce(sum(prompt_tokens), 0) as prompt, coalesce(sum(completion_tokens), 0) as completion, \
-                 coalesce(sum(total_tokens), 0) as total, sum(amount) as amount from calls group by 1, 2, 3, 4, 5, 6) \
+                 coalesce(sum(total_tokens), 0) as total, sum(amount) as amount, sum(written_off) as written_off from calls group by 1, 2, 3, 4, 5, 6) \
                  select '",
                 $table,
                 " ' || \
                  concat_ws(' ', account_id, ",
                 $step,
                 ", key_id, model, case when stream then 'stream' else 'plain' end, outcome), \
-                 (s.requests, s.prompt, s.completion, s.total, s.amount)::text, \
-                 (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)::text \
+                 (s.requests, s.prompt, s.completion, s.total, s.amount, s.written_off)::text, \
+                 (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount, u.written_off)::text \
                  from sums s full join ",
                 $table,
                 " u using (account_id, ",
                 $step,
                 ", key_id, model, stream, outcome) \
-                 where (s.requests, s.prompt, s.completion, s.total, s.amount) \
-                 is distinct from (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount)"
+                 where (s.requests, s.prompt, s.completion, s.total, s.amount, s.written_off) \
+                 is distinct from (u.requests, u.prompt_tokens, u.completion_tokens, u.total_tokens, u.amount, u.written_off)"
             ),
         }
     };
@@ -195,7 +196,7 @@ const CLAIMS: [Claim; 12] = [
 ];
 
 const CALL_IS_SEALED: &str = "a call's row is the one that was posted";
-const CALL_IS_ITS_RECEIPT: &str = "a call's amount is its receipt recomputed";
+const CALL_IS_ITS_RECEIPT: &str = "a call's amount is its receipt recomputed, at most what was held";
 const CALL_ADDS_UP: &str = "a call's buckets add up to its totals, or it is flagged";
 const CALL_IS_PAID: &str = "a call's shares sum to its amount";
 const MOVEMENT_IS_ITS_REQUEST: &str = "money moved by hand is what was asked for, by whom and why";
@@ -296,11 +297,11 @@ impl CallFaults {
         }
         let recomputed = recompute(record, prices);
         if recomputed != Ok(record.charge()) {
-            let expected = recomputed.map_or_else(|problem| problem, |amount| amount.to_string());
-            note(&mut self.receipt, CALL_IS_ITS_RECEIPT, row(), &expected, &record.charge().to_string());
+            let expected = recomputed.map_or_else(|problem| problem, in_words);
+            note(&mut self.receipt, CALL_IS_ITS_RECEIPT, row(), &expected, &in_words(record.charge()));
         }
         let usage = record.usage();
-        if !usage.flagged && !usage.adds_up() {
+        if usage.flag != Some(Flag::Contradictory) && !usage.adds_up() {
             let totals = format!("{:?} prompt, {:?} completion", usage.prompt_tokens, usage.completion_tokens);
             note(&mut self.adds_up, CALL_ADDS_UP, row(), &totals, &format!("{:?}", usage.counts));
         }
@@ -317,10 +318,14 @@ impl CallFaults {
     }
 }
 
-fn recompute(record: &CallRecord, prices: &HashMap<PriceId, Rates>) -> std::result::Result<Amount, String> {
+fn recompute(record: &CallRecord, prices: &HashMap<PriceId, Rates>) -> std::result::Result<Charge, String> {
     let rates = prices.get(&record.price_id).ok_or("a price version that exists")?;
     let discount = Discount::from_bps(record.discount_bps).map_err(|error| error.to_string())?;
-    pricing::price(&record.usage(), rates, discount).map(|receipt| receipt.amount).map_err(|error| error.to_string())
+    Ok(pricing::charge(&record.usage(), rates, discount, Amount::from_nanos(record.held)))
+}
+
+fn in_words(charge: Charge) -> String {
+    format!("{} charged, {} written off", charge.amount, charge.written_off)
 }
 
 /// Both ways: a posting without calls is as wrong as calls without a posting.

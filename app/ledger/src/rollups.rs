@@ -19,6 +19,7 @@ struct Sums {
     completion_tokens: i64,
     total_tokens: i64,
     amount: i64,
+    written_off: i64,
 }
 
 impl Sums {
@@ -29,6 +30,7 @@ impl Sums {
         self.completion_tokens = self.completion_tokens.checked_add(tokens(record.completion_tokens))?;
         self.total_tokens = self.total_tokens.checked_add(tokens(record.total_tokens))?;
         self.amount = self.amount.checked_add(record.amount)?;
+        self.written_off = self.written_off.checked_add(record.written_off)?;
         Some(())
     }
 }
@@ -43,7 +45,7 @@ pub(crate) async fn add(connection: &mut PgConnection, records: &[CallRecord]) -
 
 /// Adds sums to the rows of a table, whose column of starts has the name of its step.
 fn upsert(table: &'static str, step: Step, columns: Columns) -> QueryBuilder<Postgres> {
-    const SUMS: [&str; 5] = ["requests", "prompt_tokens", "completion_tokens", "total_tokens", "amount"];
+    const SUMS: [&str; 6] = ["requests", "prompt_tokens", "completion_tokens", "total_tokens", "amount", "written_off"];
     let key = |query: &mut QueryBuilder<Postgres>| {
         query.push("account_id, ").push(step.name()).push(", key_id, model, stream, outcome");
     };
@@ -56,7 +58,8 @@ fn upsert(table: &'static str, step: Step, columns: Columns) -> QueryBuilder<Pos
     query.push(") select * from unnest(");
     query.push_bind(columns.accounts).push(", ").push_bind(columns.starts).push(", ").push_bind(columns.keys).push(", ");
     query.push_bind(columns.models).push(", ").push_bind(columns.streams).push(", ").push_bind(columns.outcomes);
-    for sums in [columns.requests, columns.prompt_tokens, columns.completion_tokens, columns.total_tokens, columns.amounts] {
+    let Columns { requests, prompt_tokens, completion_tokens, total_tokens, amounts, written_off, .. } = columns;
+    for sums in [requests, prompt_tokens, completion_tokens, total_tokens, amounts, written_off] {
         query.push(", ").push_bind(sums);
     }
     query.push(") on conflict (");
@@ -93,6 +96,7 @@ struct Columns {
     completion_tokens: Vec<i64>,
     total_tokens: Vec<i64>,
     amounts: Vec<i64>,
+    written_off: Vec<i64>,
 }
 
 impl Columns {
@@ -110,6 +114,7 @@ impl Columns {
             columns.completion_tokens.push(sum.completion_tokens);
             columns.total_tokens.push(sum.total_tokens);
             columns.amounts.push(sum.amount);
+            columns.written_off.push(sum.written_off);
         }
         columns
     }

@@ -5,8 +5,8 @@ use domain::{
     call::{Outcome, UsageSource},
     id::{AccountId, CallId, GrantId, JournalId, KeyId, PriceId},
     money::Amount,
-    pricing::Discount,
-    tokens::{CallUsage, TokenCounts, Tokens},
+    pricing::{Charge, Discount},
+    tokens::{CallUsage, Flag, TokenCounts, Tokens},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -40,10 +40,12 @@ pub struct SettledCall {
     pub price_id: PriceId,
     /// The discount in force then.
     pub discount: Discount,
-    /// [`domain::pricing::price`] of usage, price and discount.
+    /// What the customer pays: [`domain::pricing::charge`] of usage, price, discount and hold.
     pub amount: Amount,
     /// What was held while it ran.
     pub held: Amount,
+    /// What of its price exceeds the hold: the operator's loss.
+    pub written_off: Amount,
     /// The upstream's status.
     pub http_status: Option<i32>,
     /// From admission to the last byte.
@@ -87,13 +89,15 @@ pub(crate) struct CallRecord {
     pub(crate) output_tokens: Option<Tokens>,
     pub(crate) reasoning_tokens: Option<Tokens>,
     pub(crate) audio_output_tokens: Option<Tokens>,
-    pub(crate) flagged: bool,
+    pub(crate) flag: Option<Flag>,
     pub(crate) price_id: PriceId,
     pub(crate) discount_bps: i32,
     /// Nanos.
     pub(crate) amount: i64,
     /// Nanos.
     pub(crate) held: i64,
+    /// Nanos.
+    pub(crate) written_off: i64,
     pub(crate) paid_by: Vec<PaidShare>,
     pub(crate) journal_id: Option<JournalId>,
     pub(crate) http_status: Option<i32>,
@@ -143,11 +147,12 @@ impl SettledCall {
             output_tokens: output,
             reasoning_tokens: reasoning,
             audio_output_tokens: audio_output,
-            flagged: self.usage.flagged,
+            flag: self.usage.flag,
             price_id: self.price_id,
             discount_bps: self.discount.bps(),
             amount: self.amount.nanos(),
             held: self.held.nanos(),
+            written_off: self.written_off.nanos(),
             paid_by,
             journal_id,
             http_status: self.http_status,
@@ -183,13 +188,13 @@ impl CallRecord {
                 reasoning: self.reasoning_tokens,
                 audio_output: self.audio_output_tokens,
             },
-            flagged: self.flagged,
+            flag: self.flag,
         }
     }
 
     /// Its charge.
-    pub(crate) const fn charge(&self) -> Amount {
-        Amount::from_nanos(self.amount)
+    pub(crate) const fn charge(&self) -> Charge {
+        Charge { amount: Amount::from_nanos(self.amount), written_off: Amount::from_nanos(self.written_off) }
     }
 }
 

@@ -133,10 +133,10 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         "first_byte_ms": row.first_byte_ms,
         "usage": {
             "prompt_tokens": row.usage.prompt_tokens, "completion_tokens": row.usage.completion_tokens, "total_tokens": row.usage.total_tokens,
-            "buckets": buckets, "flagged": row.usage.flagged,
+            "buckets": buckets, "flag": row.usage.flag,
         },
         "lines": lines, "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": row.amount,
-        "currency": currency, "held": call.held, "price_version": call.price_id, "paid_by": paid_by,
+        "written_off": call.written_off, "currency": currency, "held": call.held, "price_version": call.price_id, "paid_by": paid_by,
     })
 }
 

@@ -10,9 +10,6 @@ use domain::{
 
 use crate::dialect::openai_chat::request::ChatRequest;
 
-/// Fewer output tokens than this are no answer; then the call is refused rather than cut so short.
-const OUTPUT_TOKENS_MIN: i64 = 16;
-
 /// A hold, and the cap on each answer's output that it rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bound {
@@ -33,7 +30,7 @@ impl Terms<'_> {
     /// The full bound: whatever the upstream does within what it was asked, it does not cost more.
     pub(crate) fn full(&self) -> Result<Bound, ChargeOverflow> {
         let cap = self.request.output_cap().unwrap_or(self.model.default_output_hold);
-        self.bound(self.request.prompt.tokens_max(self.model.context_window), cap)
+        self.bound(self.request.prompt.tokens_max(self.model), cap)
     }
 
     /// A bound that fits into credit too short for the full one: where the client named no cap on the output, a lower one than the model's.
@@ -41,10 +38,10 @@ impl Terms<'_> {
         if self.request.output_cap().is_some() {
             return None;
         }
-        let prompt = self.request.prompt.tokens_max(self.model.context_window);
+        let prompt = self.request.prompt.tokens_max(self.model);
         let fits = |cap: i64| self.bound(prompt, Tokens::from_sum(cap)).ok().filter(|bound| bound.held <= available);
         let most = self.model.default_output_hold.get();
-        let mut least = fits(OUTPUT_TOKENS_MIN.min(most))?;
+        let mut least = fits(self.model.bounds.output_min.get().min(most))?;
         // The bound grows with the cap: the largest that fits lies between one that does and one that does not.
         let (mut low, mut high) = (least.cap.get(), most + 1);
         while high - low > 1 {
@@ -57,9 +54,8 @@ impl Terms<'_> {
         Some(least)
     }
 
-    /// No answer is longer than the model's window, whatever cap the client names.
     fn bound(&self, prompt: Tokens, cap: Tokens) -> Result<Bound, ChargeOverflow> {
-        let completion = self.request.output_tokens_max(cap.min(self.model.context_window));
+        let completion = self.request.completion_max(self.model, cap);
         Ok(Bound { held: upper_bound(prompt, completion, self.rates, self.discount)?, cap })
     }
 }
@@ -69,7 +65,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use chrono::DateTime;
     use domain::{
-        catalog::OutputCapField,
+        catalog::{Bounds, OutputCapField},
         id::{ModelId, ProviderId},
     };
     use proptest::prelude::*;
@@ -86,6 +82,7 @@ mod tests {
             context_window: Tokens::from_sum(8_000),
             default_output_hold: Tokens::from_sum(1_000),
             output_cap_field: OutputCapField::MaxTokens,
+            bounds: Bounds::default(),
         }
     }
 
@@ -101,7 +98,7 @@ mod tests {
     fn check(members: &str, output_tokens: i64) {
         let (request, model, rates) = (request(members), model(), rates());
         let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
-        let prompt = request.prompt.tokens_max(model.context_window);
+        let prompt = request.prompt.tokens_max(&model);
         let expected = upper_bound(prompt, Tokens::from_sum(output_tokens), &rates, Discount::NONE).unwrap();
         assert_eq!(terms.full().unwrap().held, expected, "{members}");
     }
@@ -114,6 +111,15 @@ mod tests {
         check(r#","max_tokens":10,"n":3"#, 30);
         check(r#","n":3"#, 3_000);
         check(r#","max_tokens":1000000"#, 8_000);
+    }
+
+    #[test]
+    fn reasoning_beside_the_cap_is_held_for_in_every_answer() {
+        let beside = Bounds { reasoning_max: Tokens::from_sum(500), ..Bounds::default() };
+        let (request, model, rates) = (request(r#","max_tokens":10,"n":2"#), Model { bounds: beside, ..model() }, rates());
+        let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+        let prompt = request.prompt.tokens_max(&model);
+        assert_eq!(terms.full().unwrap().held, upper_bound(prompt, Tokens::from_sum(1_020), &rates, Discount::NONE).unwrap());
     }
 
     #[test]
@@ -130,9 +136,9 @@ mod tests {
             let (request, model, rates, available) = (request(""), model(), rates(), Amount::from_nanos(nanos));
             let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
             match terms.within(available) {
-                None => prop_assert!(terms.bound(request.prompt.tokens_max(model.context_window), Tokens::from_sum(OUTPUT_TOKENS_MIN)).unwrap().held > available),
+                None => prop_assert!(terms.bound(request.prompt.tokens_max(&model), model.bounds.output_min).unwrap().held > available),
                 Some(bound) => {
-                    prop_assert!(bound.held <= available && bound.cap.get() >= OUTPUT_TOKENS_MIN);
+                    prop_assert!(bound.held <= available && bound.cap >= model.bounds.output_min);
                     // One token more costs 0.002.
                     prop_assert!(bound.cap == model.default_output_hold || bound.held.nanos() + 2_000_000 > nanos);
                 }

@@ -56,6 +56,9 @@ pub(crate) async fn completions(
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
     let (entry, target, price) = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at)?;
+    if let Some(prompt) = request.prompt.too_long(entry.model.context_window) {
+        return Err(Refusal::context_length_exceeded(&request.model, entry.model.context_window, prompt));
+    }
     let call = Call { id, at, started, key, entry, target, price, request, headers: head.headers };
 
     let (reply, answered) = oneshot::channel();

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use domain::money::Amount;
+use domain::{money::Amount, tokens::Tokens};
 use http::{HeaderValue, StatusCode, header};
 
 /// A request that is not forwarded, and why.
@@ -59,6 +59,17 @@ impl Refusal {
     #[must_use]
     pub(crate) fn invalid(param: &'static str, problem: &str) -> Self {
         Self { param: Some(param), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", format!("Invalid request: {problem}.")) }
+    }
+
+    /// The prompt cannot fit into the model's window.
+    #[must_use]
+    pub(crate) fn context_length_exceeded(model: &str, window: Tokens, prompt: Tokens) -> Self {
+        let message = format!(
+            "The messages are about {prompt} tokens long, and the context window of \"{}\" is {window} tokens. Shorten the messages. \
+             Nothing was forwarded and nothing was charged.",
+            shown(model)
+        );
+        Self { param: Some("messages"), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "context_length_exceeded", message) }
     }
 
     /// A member of the request asks for what this gateway cannot bound or meter.

@@ -73,12 +73,11 @@ impl Answer {
     }
 }
 
-/// The settlement of a call whose proxy died in the middle of it: its prompt, as it was counted before. What was delivered nobody knows any more. A
-/// price that is no amount is charged as what was held.
+/// The settlement of a call whose proxy died in the middle of it: its prompt, as it was counted before. What was delivered nobody knows any more.
 #[must_use]
 pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> SettledCall {
     let usage = CallUsage::of_totals(Some(intent.input_estimate), None, None);
-    let amount = pricing::price(&usage, rates, intent.discount).map_or(intent.held, |receipt| receipt.amount);
+    let charge = pricing::charge(&usage, rates, intent.discount, intent.held);
     SettledCall {
         account_id: intent.account_id,
         call_id: intent.call_id,
@@ -92,8 +91,9 @@ pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> Set
         usage,
         price_id: intent.price_id,
         discount: intent.discount,
-        amount,
+        amount: charge.amount,
         held: intent.held,
+        written_off: charge.written_off,
         http_status: None,
         latency_ms,
         first_byte_ms: None,

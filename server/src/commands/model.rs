@@ -2,8 +2,12 @@
 
 use anyhow::Context;
 use chrono::Utc;
-use clap::{Args, Subcommand, ValueEnum};
-use domain::{catalog::OutputCapField, id::ModelId, tokens::Tokens};
+use clap::{Args, Subcommand, ValueEnum, builder::RangedI64ValueParser, value_parser};
+use domain::{
+    catalog::{Bounds, OutputCapField},
+    id::ModelId,
+    tokens::{AbsurdTokens, Tokens},
+};
 use ledger::NewModel;
 use serde_json::json;
 
@@ -41,16 +45,67 @@ struct Add {
     upstream_name: Option<String>,
 
     /// The most tokens that a prompt and its completion can have together
-    #[arg(long, env = "FAREBOX_MODEL_CONTEXT_WINDOW", value_name = "TOKENS", value_parser = clap::value_parser!(i64).range(1..=Tokens::MAX_PER_CALL))]
+    #[arg(long, env = "FAREBOX_MODEL_CONTEXT_WINDOW", value_name = "TOKENS", value_parser = value_parser!(i64).range(1..=Tokens::MAX_PER_CALL))]
     context_window: i64,
 
     /// Output tokens to hold, and to cap the request at, when the client names no cap
-    #[arg(long, env = "FAREBOX_MODEL_DEFAULT_OUTPUT_HOLD", value_name = "TOKENS", value_parser = clap::value_parser!(i64).range(1..=Tokens::MAX_PER_CALL))]
+    #[arg(long, env = "FAREBOX_MODEL_DEFAULT_OUTPUT_HOLD", value_name = "TOKENS", value_parser = value_parser!(i64).range(1..=Tokens::MAX_PER_CALL))]
     default_output_hold: i64,
 
     /// The request field by which the model accepts a cap
     #[arg(long, env = "FAREBOX_MODEL_OUTPUT_CAP_FIELD", value_name = "FIELD", default_value = "max_tokens")]
     output_cap_field: CapField,
+
+    #[command(flatten)]
+    bounds: BoundsArgs,
+}
+
+/// What a call can come to beyond what its request shows. Holds rest on it, and a call never costs more than was held: what is too low here is the
+/// operator's loss, and is written off.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Bounds of a call, in tokens")]
+struct BoundsArgs {
+    /// What the provider wraps around any prompt
+    #[arg(long, env = "FAREBOX_MODEL_PROMPT_OVERHEAD", value_name = "TOKENS", default_value_t = Bounds::default().prompt_overhead.get(), value_parser = count())]
+    prompt_overhead: i64,
+
+    /// What it adds to the prompt when there are tools
+    #[arg(long, env = "FAREBOX_MODEL_TOOLS_OVERHEAD", value_name = "TOKENS", default_value_t = Bounds::default().tools_overhead.get(), value_parser = count())]
+    tools_overhead: i64,
+
+    /// The most that one picture is
+    #[arg(long, env = "FAREBOX_MODEL_PICTURE_MAX", value_name = "TOKENS", default_value_t = Bounds::default().picture_max.get(), value_parser = count())]
+    picture_max: i64,
+
+    /// The most that one recording is
+    #[arg(long, env = "FAREBOX_MODEL_SOUND_MAX", value_name = "TOKENS", default_value_t = Bounds::default().sound_max.get(), value_parser = count())]
+    sound_max: i64,
+
+    /// The smallest cap that an answer is cut down to when credit is short
+    #[arg(long, env = "FAREBOX_MODEL_OUTPUT_MIN", value_name = "TOKENS", default_value_t = Bounds::default().output_min.get(), value_parser = count())]
+    output_min: i64,
+
+    /// The most that the model reasons with beside the cap on its output
+    #[arg(long, env = "FAREBOX_MODEL_REASONING_MAX", value_name = "TOKENS", default_value_t = Bounds::default().reasoning_max.get(), value_parser = count())]
+    reasoning_max: i64,
+}
+
+/// A number of tokens that one call can have.
+fn count() -> RangedI64ValueParser<i64> {
+    value_parser!(i64).range(0..=Tokens::MAX_PER_CALL)
+}
+
+impl BoundsArgs {
+    fn into_bounds(self) -> Result<Bounds, AbsurdTokens> {
+        Ok(Bounds {
+            prompt_overhead: Tokens::of_call(self.prompt_overhead)?,
+            tools_overhead: Tokens::of_call(self.tools_overhead)?,
+            picture_max: Tokens::of_call(self.picture_max)?,
+            sound_max: Tokens::of_call(self.sound_max)?,
+            output_min: Tokens::of_call(self.output_min)?,
+            reasoning_max: Tokens::of_call(self.reasoning_max)?,
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -83,6 +138,7 @@ async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
             CapField::MaxTokens => OutputCapField::MaxTokens,
             CapField::MaxCompletionTokens => OutputCapField::MaxCompletionTokens,
         },
+        bounds: args.bounds.into_bounds()?,
         now,
     };
     let (id, upstream_name) = (new.id, new.upstream_name);

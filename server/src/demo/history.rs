@@ -140,6 +140,7 @@ fn call(start: DateTime<Utc>, customer: &DemoCustomer, models: &[DemoModel], dic
         price_id,
         discount: Discount::NONE,
         held: hold,
+        written_off: Amount::ZERO,
         http_status: Some(if outcome == Outcome::UpstreamError { 500 } else { 200 }),
         latency_ms: first_byte_ms + answer_ms,
         first_byte_ms: Some(if stream { first_byte_ms } else { first_byte_ms + answer_ms }),
@@ -172,7 +173,7 @@ fn usage(dice: &mut Dice) -> (CallUsage, Option<String>) {
         completion_tokens: tokens(completion),
         total_tokens: tokens(prompt + completion),
         counts,
-        flagged: false,
+        flag: None,
     };
     (usage, Some(raw.to_string()))
 }

@@ -100,6 +100,34 @@ async fn a_settlement_releases_its_hold_and_takes_only_its_cost(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_never_costs_more_than_its_hold_and_what_it_came_to_besides_is_the_operators_loss(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let (first, second) = (world.intent(ada, "0.4"), world.intent(ada, "0.5"));
+    let meter = world.ledger.meter();
+    meter.lease(&first, world.now).await.unwrap();
+    meter.lease(&second, world.now).await.unwrap();
+
+    meter.post_calls(&[world.settle(&first, ada, 1_000_000_000, 0)]).await.unwrap();
+
+    let balance = world.balance(ada).await;
+    assert_eq!((balance.balance, balance.reserved, balance.available), (amount("0.6"), amount("0.5"), amount("0.1")));
+    let detail = world.ledger.reader(ada.user).await.unwrap().call(first.call_id).await.unwrap();
+    assert_eq!((detail.row.amount, detail.written_off, detail.receipt.amount), (amount("0.4"), amount("999.6"), amount("1000")));
+    let customer = world.ledger.system().operator().customer(ada.account, world.now).await.unwrap();
+    assert_eq!((customer.spent_30_days, customer.written_off_30_days), (amount("0.4"), amount("999.6")));
+    world.assert_proven().await;
+
+    // The books themselves refuse a charge above its hold, and a write-off of what was held.
+    let above = SettledCall { amount: amount("0.6"), written_off: Amount::ZERO, ..world.settle(&second, ada, 600_000, 0) };
+    let below = SettledCall { amount: amount("0.1"), written_off: amount("0.1"), ..world.settle(&second, ada, 200_000, 0) };
+    for wrong in [above, below] {
+        assert_eq!(meter.post_calls(&[wrong]).await.unwrap().quarantined, [second.call_id]);
+        assert_eq!(world.balance(ada).await, balance);
+    }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_hold_may_span_grants_and_the_one_that_expires_first_pays_first(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "1").await;

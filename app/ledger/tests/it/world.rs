@@ -5,11 +5,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     call::{Outcome, UsageSource},
-    catalog::{DisconnectPolicy, OutputCapField, PriceKind, UsageMode},
+    catalog::{Bounds, DisconnectPolicy, OutputCapField, PriceKind, UsageMode},
     id::{AccountId, CallId, GrantId, JournalId, KeyId, ModelId, PriceId, ProviderId, UserId},
     key::ApiKey,
     money::Amount,
-    pricing::{self, Discount},
+    pricing::{self, Charge, Discount},
     rates::Rates,
     tokens::{CallUsage, Tokens},
 };
@@ -76,6 +76,7 @@ impl World {
             context_window: Tokens::from_sum(8_192),
             default_output_hold: Tokens::from_sum(1_024),
             output_cap_field: OutputCapField::MaxTokens,
+            bounds: Bounds::default(),
             now: self.now,
         };
         system.add_model(model).await.unwrap();
@@ -156,6 +157,7 @@ impl World {
         let call_id = CallId::new(self.now - ago, self.random());
         let tokens = |count| Some(Tokens::from_sum(count));
         let usage = CallUsage::of_totals(tokens(prompt), tokens(completion), tokens(prompt + completion));
+        let amount = pricing::price(&usage, &self.rates, Discount::NONE).unwrap().amount;
         SettledCall {
             account_id: customer.account,
             call_id,
@@ -169,8 +171,9 @@ impl World {
             usage,
             price_id: self.price,
             discount: Discount::NONE,
-            amount: pricing::price(&usage, &self.rates, Discount::NONE).unwrap().amount,
-            held: Amount::ZERO,
+            amount,
+            held: amount,
+            written_off: Amount::ZERO,
             http_status: Some(200),
             latency_ms: 840,
             first_byte_ms: Some(120),
@@ -181,7 +184,8 @@ impl World {
     /// The settlement of a call that was held.
     pub(crate) fn settle(&mut self, intent: &Intent, customer: Customer, prompt: i64, completion: i64) -> SettledCall {
         let call = self.call(customer, prompt, completion, TimeDelta::zero());
-        SettledCall { call_id: intent.call_id, held: intent.held, ..call }
+        let Charge { amount, written_off } = pricing::charge(&call.usage, &self.rates, intent.discount, intent.held);
+        SettledCall { call_id: intent.call_id, amount, held: intent.held, written_off, ..call }
     }
 
     pub(crate) async fn balance(&self, customer: Customer) -> domain::billing::Balance {

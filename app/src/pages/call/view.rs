@@ -2,6 +2,7 @@ use domain::{
     call::{CallDetail, Outcome, UsageSource},
     money::{Amount, ExactAmount},
     pricing::Receipt,
+    tokens::Flag,
 };
 use leptos::prelude::*;
 
@@ -21,7 +22,7 @@ use crate::parts::{
 pub(crate) fn receipt(call: &CallDetail) -> AnyView {
     let sheet = view! {
         <div class="receipt-page">
-            <article class="receipt" aria-label="Receipt">{stack(vec![heading(call), lines(&call.receipt), sum(&call.receipt), paid(call)])}</article>
+            <article class="receipt" aria-label="Receipt">{stack(vec![heading(call), lines(&call.receipt), sum(call), paid(call)])}</article>
             {particulars(call)}
         </div>
     };
@@ -42,17 +43,25 @@ fn remarks(call: &CallDetail) -> AnyView {
     };
     let left = (call.row.outcome == Outcome::ClientLeft && call.row.source == UsageSource::Upstream)
         .then_some("The client left before the end. The gateway read on to the upstream's own count, which is what is charged.");
-    let flagged = call.row.usage.flagged.then_some(
-        "The upstream's numbers contradict each other. So only the two totals that it reported are charged, prompt tokens at the prompt price \
-         and completion tokens at the completion price. What it sent is below, unchanged.",
-    );
+    let flagged = call.row.usage.flag.map(|flag| match flag {
+        Flag::Contradictory => {
+            "The upstream's numbers contradict each other. So only the two totals that it reported are charged, prompt tokens at the prompt \
+             price and completion tokens at the completion price. What it sent is below, unchanged."
+        }
+        Flag::Excessive => {
+            "The upstream reported more tokens than this call can have used. A call never costs more than what was held for it. What the \
+             upstream sent is below, unchanged."
+        }
+    });
+    let capped = (!call.written_off.is_zero() && call.row.usage.flag != Some(Flag::Excessive))
+        .then_some("What was counted comes to more than what was held for this call. A call never costs more than that.");
     let unexplained = call.unexplained_tokens().map(|tokens| {
         let tokens = money::grouped(tokens.get());
         format!(
             "The upstream's total holds {tokens} tokens that neither its prompt nor its completion explains. They are shown, not charged."
         )
     });
-    let remarks = [source, left, flagged].into_iter().flatten().map(str::to_owned).chain(unexplained);
+    let remarks = [source, left, flagged, capped].into_iter().flatten().map(str::to_owned).chain(unexplained);
     stack(remarks.map(|words| notice(Tone::Plain, words)).collect())
 }
 
@@ -89,7 +98,8 @@ fn lines(receipt: &Receipt) -> AnyView {
     table("receipt-lines", &COLUMNS, lines.chain(fee).collect(), None)
 }
 
-fn sum(receipt: &Receipt) -> AnyView {
+fn sum(call: &CallDetail) -> AnyView {
+    let receipt = &call.receipt;
     let mut steps = Vec::new();
     if receipt.discount.bps() > 0 {
         let off = ExactAmount::from_parts(receipt.exact.parts() - receipt.subtotal.parts());
@@ -100,11 +110,15 @@ fn sum(receipt: &Receipt) -> AnyView {
     if rounding != 0 {
         steps.push(pair("Rounding to nine decimals", money::exact_line(ExactAmount::from_parts(rounding))));
     }
-    stack(vec![pairs("receipt-sum", steps), pairs("receipt-sum receipt-total", vec![pair("Total", money::exact(receipt.amount))])])
+    if !call.written_off.is_zero() {
+        steps.push(pair("Price", money::exact(receipt.amount)));
+        steps.push(pair("More than was held, not charged", format!("−{}", money::exact(call.written_off))));
+    }
+    stack(vec![pairs("receipt-sum", steps), pairs("receipt-sum receipt-total", vec![pair("Total", money::exact(call.row.amount))])])
 }
 
 fn paid(call: &CallDetail) -> AnyView {
-    let given_back = call.held.checked_sub(call.receipt.amount).filter(|rest| *rest > Amount::ZERO);
+    let given_back = call.held.checked_sub(call.row.amount).filter(|rest| *rest > Amount::ZERO);
     let paid = call.paid_by.iter().map(|share| (format!("Paid from: {}", share.kind.label()), money::exact(share.amount)));
     let held = std::iter::once(pair("Held while it ran", money::exact(call.held)));
     let given_back = given_back.map(|rest| pair("Given back at its end", money::exact(rest)));
@@ -209,6 +223,7 @@ mod tests {
             price_id: PriceId::new(started_at, [3; 10]),
             price_effective_from: started_at,
             held: "0.0014".parse().unwrap(),
+            written_off: Amount::ZERO,
             journal_id: Some(JournalId::new(started_at, [4; 10])),
             posted_at: started_at,
             raw_usage: Some(r#"{"prompt_tokens": 12}"#.to_owned()),
@@ -249,8 +264,19 @@ mod tests {
 
     #[test]
     fn numbers_that_disagree_are_explained_in_words() {
-        let flagged = html(&call(CallUsage { flagged: true, ..usage(7, 3, 20) }, 0));
+        let flagged = html(&call(CallUsage { flag: Some(Flag::Contradictory), ..usage(7, 3, 20) }, 0));
         assert!(flagged.contains("contradict each other") && flagged.contains("holds 10 tokens"));
+    }
+
+    #[test]
+    fn what_exceeds_the_hold_is_shown_and_not_charged() {
+        let mut call = call(usage(12_000, 34, 12_034).within(Tokens::from_sum(8_000), Tokens::from_sum(34)), 0);
+        (call.row.amount, call.written_off) = (call.held, call.receipt.amount.checked_sub(call.held).unwrap());
+        let html = html(&call);
+        for figure in ["more tokens than this call can have used", "$0.0018204", "−$0.0004204", "$0.0014"] {
+            assert!(html.contains(figure), "{figure} is missing");
+        }
+        assert!(!html.contains("Given back"));
     }
 
     #[test]

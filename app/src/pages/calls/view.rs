@@ -1,6 +1,7 @@
 use domain::{
     call::{CallRow, Outcome, UsageSource},
     filter::CallFilter,
+    tokens::Flag,
 };
 use leptos::prelude::*;
 
@@ -84,7 +85,7 @@ fn row(call: CallRow) -> Row {
         text(call.key_name),
         text(call.model),
         text(if call.stream { "Yes" } else { "No" }),
-        stack(vec![status(call.outcome), marks(call.source, usage.flagged)]),
+        stack(vec![status(call.outcome), marks(call.source, usage.flag)]),
         text(money::reported(usage.prompt_tokens)),
         text(money::reported(usage.completion_tokens)),
         text(money::reported(usage.total_tokens)),
@@ -101,9 +102,12 @@ fn status(outcome: Outcome) -> AnyView {
 }
 
 /// What keeps a figure from being the upstream's own word, said wherever the figure stands.
-fn marks(source: UsageSource, flagged: bool) -> AnyView {
+fn marks(source: UsageSource, flag: Option<Flag>) -> AnyView {
     let estimated = matches!(source, UsageSource::Estimated | UsageSource::Interrupted).then_some("estimated");
-    let flagged = flagged.then_some("numbers disagree");
+    let flagged = flag.map(|flag| match flag {
+        Flag::Contradictory => "numbers disagree",
+        Flag::Excessive => "numbers too high",
+    });
     let marks = [estimated, flagged].into_iter().flatten().map(|words| view! { <span class="mark">{words}</span> });
     marks.collect_view().into_any()
 }

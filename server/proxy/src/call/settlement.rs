@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use domain::{call::UsageSource, pricing};
+use domain::{
+    call::UsageSource,
+    catalog::Model,
+    pricing::{self, Charge},
+    tokens::CallUsage,
+};
 use ledger::SettledCall;
 use tokio::time::timeout;
 
@@ -47,21 +52,14 @@ impl Call {
 
     fn settlement(&self, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {
         let model = &self.entry.model;
-        let completion_max = self.request.output_tokens_max(bound.cap.min(model.context_window));
+        let completion_max = self.request.completion_max(model, bound.cap);
         let (outcome, source, usage) = answer.judge(|| self.request.prompt.tokens_estimated(model.context_window), completion_max);
         if answer.reading.unreadable {
             tracing::warn!(call = %self.id, provider = model.provider, "part of the answer could not be read by the meter");
         }
-        let amount = pricing::price(&usage, &self.price.rates, self.discount()).map_or_else(
-            |overflow| {
-                tracing::error!(%overflow, call = %self.id, ?usage, "charged what was held instead");
-                bound.held
-            },
-            |receipt| receipt.amount,
-        );
-        if amount > bound.held {
-            tracing::error!(call = %self.id, %amount, held = %bound.held, provider = model.provider, "a call cost more than the most it could");
-        }
+        let usage = usage.within(model.context_window, completion_max);
+        let charge = pricing::charge(&usage, &self.price.rates, self.discount(), bound.held);
+        self.alarm_of_loss(charge, &usage);
         if source == UsageSource::None && answer.end == End::Complete && answer.status.is_some_and(|status| status.is_success()) {
             tracing::warn!(call = %self.id, provider = model.provider, "an answer was no answer that can be charged");
         }
@@ -78,13 +76,30 @@ impl Call {
             usage,
             price_id: self.price.id,
             discount: self.discount(),
-            amount,
+            amount: charge.amount,
             held: bound.held,
+            written_off: charge.written_off,
             http_status: answer.status.map(|status| i32::from(status.as_u16())),
             latency_ms: millis(self.started.elapsed()),
             first_byte_ms: first_byte.map(millis),
             raw_usage: answer.reading.raw_usage,
         }
+    }
+
+    /// The operator bears what exceeds a hold, and can mend its cause: a model's bounds, or an upstream that cannot count.
+    fn alarm_of_loss(&self, charge: Charge, usage: &CallUsage) {
+        let Charge { amount, written_off } = charge;
+        if written_off.is_zero() {
+            return;
+        }
+        let Model { name, provider, .. } = &self.entry.model;
+        tracing::error!(
+            call = %self.id, model = name, provider, %amount, %written_off, flag = ?usage.flag, prompt_tokens = ?usage.prompt_tokens,
+            completion_tokens = ?usage.completion_tokens, "a call came to more than was held for it: the rest is written off"
+        );
+        metrics::counter!("farebox_calls_written_off_total", "provider" => provider.clone()).increment(1);
+        metrics::counter!("farebox_written_off_nanos_total", "provider" => provider.clone())
+            .increment(u64::try_from(written_off.nanos()).unwrap_or_default());
     }
 }
 

@@ -139,8 +139,8 @@ fn check_usage(answer: &Answer, usage: &CallUsage, name: &str) {
     let totals = [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens].map(|tokens| tokens.map(Tokens::get));
     assert_eq!(totals, [expected.input_tokens_total, expected.output_tokens_total, expected.total], "{name}");
     assert!(usage.adds_up(), "{name}");
-    assert_eq!(usage.flagged, answer.anomaly.is_some(), "{name}");
-    if !usage.flagged {
+    assert_eq!(usage.flag.is_some(), answer.anomaly.is_some(), "{name}");
+    if usage.flag.is_none() {
         let parts = [counts.cache_read, counts.cache_write_5m, counts.reasoning, counts.audio_input, counts.audio_output];
         let said = [expected.cached_read, expected.cache_write_total, expected.reasoning, expected.audio_in, expected.audio_out];
         assert_eq!(parts.map(|tokens| tokens.map(Tokens::get)), said, "{name}");

@@ -10,7 +10,7 @@ use domain::{
     catalog::{DisconnectPolicy, UsageMode},
     id::CallId,
     money::Amount,
-    tokens::Tokens,
+    tokens::{Flag, Tokens},
 };
 use futures_util::{
     future::{join_all, select_all},
@@ -50,6 +50,27 @@ async fn a_call_is_metered_priced_and_paid_before_its_end_is_seen(pool: PgPool) 
     assert_eq!((call.row.amount, call.receipt.amount), (amount(CHARGE), amount(CHARGE)));
     assert_eq!((call.upstream_model.as_deref(), call.http_status), (Some("vendor/real"), Some(200)));
     assert_eq!(world.balance().await, amount("0.999981"));
+    world.stop().await;
+}
+
+/// In streams and whole answers: more prompt than the window, more output than the cap, and more of both than anything can be.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_upstream_that_reports_too_much_is_paid_what_was_held_and_the_rest_is_written_off(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    for (reported, stream) in [("8193 5", false), ("9 51", false), ("1000000000 1000000000", false), ("1000000000 50", true)] {
+        let before = world.balance().await;
+        let rest = format!(r#","max_tokens":50,"stream":{stream}"#);
+        let response = world.post(chat(&format!("reports {reported}"), &rest)).await;
+        let id = call_id(&response);
+        text(response).await;
+        let call = world.detail(id).await;
+        let (prompt, completion) = reported.split_once(' ').map(|(p, c)| (p.parse::<i64>().unwrap(), c.parse::<i64>().unwrap())).unwrap();
+        assert_eq!(call.row.usage.flag, Some(Flag::Excessive), "{reported}");
+        assert_eq!(call.receipt.amount, Amount::from_nanos(prompt * 1_000 + completion * 2_000), "the whole price is on the receipt");
+        let charged = call.receipt.amount.min(call.held);
+        assert_eq!((call.row.amount, call.written_off), (charged, call.receipt.amount.checked_sub(charged).unwrap()), "{reported}");
+        assert_eq!(world.balance().await, before.checked_sub(charged).unwrap(), "{reported}");
+    }
     world.stop().await;
 }
 

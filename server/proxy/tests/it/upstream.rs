@@ -68,7 +68,8 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         "hold" => shared.gate.acquire().await.unwrap().forget(),
         _ => {}
     }
-    let usage = json!({ "prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS, "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS });
+    let (prompt, completion) = reported(&script).unwrap_or((PROMPT_TOKENS, COMPLETION_TOKENS));
+    let usage = json!({ "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion });
     if request["stream"] == true {
         return events(shared, &script, request["stream_options"]["include_usage"] == true, &usage);
     }
@@ -80,6 +81,12 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         return compressed(&answer);
     }
     Json(answer).into_response()
+}
+
+/// `reports 7 5` makes it report those two counts.
+fn reported(script: &str) -> Option<(i64, i64)> {
+    let (prompt, completion) = script.strip_prefix("reports ")?.split_once(' ')?;
+    Some((prompt.parse().ok()?, completion.parse().ok()?))
 }
 
 fn compressed(answer: &Value) -> Response {

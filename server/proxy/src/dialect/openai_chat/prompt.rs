@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::tokens::Tokens;
+use domain::{catalog::Model, tokens::Tokens};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -10,16 +10,12 @@ use crate::{
     json::{Member, Members, Name},
 };
 
-/// What a provider wraps around any prompt: "hi" is two bytes and about eight tokens.
-const OVERHEAD_TOKENS: i64 = 64;
-/// What a provider writes into the prompt when there are tools: Anthropic documents up to 530 tokens.
-const TOOLS_TOKENS: i64 = 640;
-/// The most tokens of one image or recording whose bytes are in the request: OpenAI documents 48,169 for a large image to gpt-4o-mini.
-const MEDIA_TOKENS_MAX: i64 = 50_000;
 /// What an image or a recording is taken for where it must be guessed: OpenAI documents 765 tokens for a square image in detail.
 const MEDIA_TOKENS_GUESS: i64 = 765;
 /// Tokens that OpenAI documents around each message.
 const MESSAGE_TOKENS: i64 = 4;
+/// How far the count of another model's tokenizer may lie below the one that estimates here: most need more tokens for a text, none half as many.
+const TOKENIZERS_APART: i64 = 2;
 
 /// Every name in a message that its size is judged by.
 const NAMES: [&str; 16] = [
@@ -49,8 +45,10 @@ pub(crate) struct Prompt {
     /// The length of all its text.
     text_bytes: usize,
     messages: i64,
-    /// Images and recordings whose bytes are in the request.
-    media: i64,
+    /// Pictures whose bytes are in the request.
+    pictures: i64,
+    /// Recordings whose bytes are in the request.
+    sounds: i64,
     /// It points to something that is not in the request, or that nobody here can measure.
     points_outside: bool,
     has_tools: bool,
@@ -85,27 +83,43 @@ impl Prompt {
 
     /// No prompt of this request has more tokens: a token stands for at least one byte of the request, and what is not in it is at most the window.
     #[must_use]
-    pub(crate) fn tokens_max(&self, context_window: Tokens) -> Tokens {
+    pub(crate) fn tokens_max(&self, model: &Model) -> Tokens {
         if self.points_outside {
-            return context_window;
+            return model.context_window;
         }
         let bytes = i64::try_from(self.body_bytes).unwrap_or(Tokens::MAX_PER_CALL);
-        Tokens::from_sum(bytes.saturating_add(self.beside_text_max())).min(context_window)
+        Tokens::from_sum(bytes.saturating_add(self.beside_text_max(model))).min(model.context_window)
+    }
+
+    /// What the prompt probably is, if that cannot fit into the window by any tokenizer.
+    #[must_use]
+    pub(crate) fn too_long(&self, context_window: Tokens) -> Option<Tokens> {
+        // No token is less than a byte: most prompts need no tokenizer to be found short enough.
+        let may_be = i64::try_from(self.text_bytes).unwrap_or(i64::MAX) / TOKENIZERS_APART > context_window.get();
+        let estimated = may_be.then(|| self.tokens_of_text())?;
+        (estimated.get() / TOKENIZERS_APART > context_window.get()).then_some(estimated)
     }
 
     /// What the prompt probably is, for a call of which nobody ever says.
     #[must_use]
     pub(crate) fn tokens_estimated(&self, context_window: Tokens) -> Tokens {
-        let sample = i128::from(estimate::count(&self.sample).get());
-        let (whole, part) = (i128::try_from(self.text_bytes).unwrap_or(i128::MAX), i128::try_from(self.sample.len().max(1)).unwrap_or(1));
-        let text = i64::try_from(sample.saturating_mul(whole) / part).unwrap_or(i64::MAX).max(1);
-        let beside = self.messages.saturating_mul(MESSAGE_TOKENS).saturating_add(self.media.saturating_mul(MEDIA_TOKENS_GUESS));
-        Tokens::from_sum(text.saturating_add(beside)).min(context_window)
+        let media = self.pictures.saturating_add(self.sounds).saturating_mul(MEDIA_TOKENS_GUESS);
+        let beside = self.messages.saturating_mul(MESSAGE_TOKENS).saturating_add(media);
+        self.tokens_of_text().saturating_add(Tokens::from_sum(beside)).min(context_window)
     }
 
-    fn beside_text_max(&self) -> i64 {
-        let tools = if self.has_tools { TOOLS_TOKENS } else { 0 };
-        self.media.saturating_mul(MEDIA_TOKENS_MAX).saturating_add(OVERHEAD_TOKENS + tools)
+    fn tokens_of_text(&self) -> Tokens {
+        let sample = i128::from(estimate::count(&self.sample).get());
+        let (whole, part) = (i128::try_from(self.text_bytes).unwrap_or(i128::MAX), i128::try_from(self.sample.len().max(1)).unwrap_or(1));
+        Tokens::from_sum(i64::try_from(sample.saturating_mul(whole) / part).unwrap_or(i64::MAX).max(1))
+    }
+
+    fn beside_text_max(&self, model: &Model) -> i64 {
+        let bounds = &model.bounds;
+        let tools = if self.has_tools { bounds.tools_overhead.get() } else { 0 };
+        let pictures = self.pictures.saturating_mul(bounds.picture_max.get());
+        let sounds = self.sounds.saturating_mul(bounds.sound_max.get());
+        [pictures, sounds, tools].into_iter().fold(bounds.prompt_overhead.get(), i64::saturating_add)
     }
 
     fn message(&mut self, message: &Members<'_>) -> Result<(), Unmeterable> {
@@ -134,8 +148,14 @@ impl Prompt {
                 Some(Name(text)) => self.text(&text),
                 None => self.points_outside = true,
             },
-            ("image_url", Some(image)) => self.medium(image, "url", |url| url.starts_with("data:"))?,
-            ("input_audio", Some(audio)) => self.medium(audio, "data", |data| !data.contains(':'))?,
+            ("image_url", Some(image)) => {
+                self.pictures += 1;
+                self.points_outside |= !is_inside(image, "url", |url| url.starts_with("data:"))?;
+            }
+            ("input_audio", Some(audio)) => {
+                self.sounds += 1;
+                self.points_outside |= !is_inside(audio, "data", |data| !data.contains(':'))?;
+            }
             ("file", Some(file)) => {
                 let file = parse(file.value)?;
                 if file.get("file_id").is_some() {
@@ -148,22 +168,19 @@ impl Prompt {
         Ok(())
     }
 
-    /// An image or a recording: by itself, or as a member of an object.
-    fn medium(&mut self, medium: &Member<'_>, name: &str, is_inside: impl Fn(&str) -> bool) -> Result<(), Unmeterable> {
-        let inside = match medium.read::<Name<'_>>() {
-            Some(Name(text)) => is_inside(&text),
-            None => parse(medium.value)?.get(name).and_then(Member::read::<Name<'_>>).is_some_and(|Name(text)| is_inside(&text)),
-        };
-        self.media += 1;
-        self.points_outside |= !inside;
-        Ok(())
-    }
-
     fn text(&mut self, text: &str) {
         self.text_bytes += text.len();
         let room = SAMPLE_BYTES - self.sample.len();
         self.sample.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
     }
+}
+
+/// Whether a picture or a recording is in the request: given by itself, or as a member of an object.
+fn is_inside(medium: &Member<'_>, name: &str, is_bytes: impl Fn(&str) -> bool) -> Result<bool, Unmeterable> {
+    Ok(match medium.read::<Name<'_>>() {
+        Some(Name(text)) => is_bytes(&text),
+        None => parse(medium.value)?.get(name).and_then(Member::read::<Name<'_>>).is_some_and(|Name(text)| is_bytes(&text)),
+    })
 }
 
 fn parse<'a>(json: &'a RawValue) -> Result<Members<'a>, Unmeterable> {

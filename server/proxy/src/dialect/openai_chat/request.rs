@@ -149,10 +149,12 @@ impl ChatRequest {
         self.caps.iter().filter_map(|cap| cap.tokens).min().map(Tokens::from_sum)
     }
 
-    /// All output tokens of a call whose answers are capped at so many each.
+    /// No call has more completion tokens whose answers are capped at so many each: what the model reasons with may lie beside the cap, and no answer
+    /// is longer than the model's window.
     #[must_use]
-    pub(crate) fn output_tokens_max(&self, cap: Tokens) -> Tokens {
-        Tokens::from_sum(cap.get().saturating_mul(self.choices))
+    pub(crate) fn completion_max(&self, model: &Model, cap: Tokens) -> Tokens {
+        let answer = cap.saturating_add(model.bounds.reasoning_max).min(model.context_window);
+        Tokens::from_sum(answer.get().saturating_mul(self.choices))
     }
 
     /// Whether the stream must be made to report its usage although the client did not ask: then its traces are taken out again.
@@ -275,7 +277,10 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use bytes::Bytes;
     use chrono::DateTime;
-    use domain::id::{ModelId, ProviderId};
+    use domain::{
+        catalog::Bounds,
+        id::{ModelId, ProviderId},
+    };
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -294,6 +299,7 @@ mod tests {
             context_window: Tokens::from_sum(128_000),
             default_output_hold: Tokens::from_sum(4_096),
             output_cap_field: field,
+            bounds: Bounds::default(),
         }
     }
 
@@ -387,10 +393,10 @@ mod tests {
 
     #[test]
     fn a_prompt_that_points_outside_is_bounded_by_the_window() {
-        let window = Tokens::from_sum(1_000_000);
+        let model = Model { context_window: Tokens::from_sum(1_000_000), ..model(OutputCapField::MaxTokens) };
         let bound = |content: &str| {
             let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#);
-            ChatRequest::parse(&body).unwrap().prompt.tokens_max(window).get()
+            ChatRequest::parse(&body).unwrap().prompt.tokens_max(&model).get()
         };
         assert!(bound(r#""hi""#) < 200);
         assert!((50_000..51_000).contains(&bound(r#"[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]"#)));

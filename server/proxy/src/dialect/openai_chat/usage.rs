@@ -1,6 +1,6 @@
 //! From a provider's `usage` object to disjoint buckets.
 
-use domain::tokens::{CallUsage, TokenCounts, Tokens};
+use domain::tokens::{CallUsage, Flag, TokenCounts, Tokens};
 use serde_json::Value;
 
 /// The numbers that providers report, each under the first of its names that is there.
@@ -136,18 +136,18 @@ impl Reported {
         self
     }
 
-    /// The buckets. Where the numbers contradict each other the call is flagged, and only the two totals count.
+    /// The buckets. Where the numbers contradict each other, only the two totals count.
     #[must_use]
     pub fn into_usage(self) -> CallUsage {
         if self.contradicts {
-            return self.flagged();
+            return self.contradictory();
         }
-        let Some(outside) = OUTSIDE.into_iter().find(|outside| self.explains_total(outside)) else { return self.flagged() };
+        let Some(outside) = OUTSIDE.into_iter().find(|outside| self.explains_total(outside)) else { return self.contradictory() };
         let prompt = self.with(Field::Prompt, Field::AudioInput, outside);
         let completion = self.with(Field::Completion, Field::Reasoning, outside);
         let parts = [Field::CacheRead, Field::CacheWrite, Field::AudioInput];
-        let Some(input) = self.rest(prompt, &parts) else { return self.flagged() };
-        let Some(output) = self.rest(completion, &[Field::Reasoning, Field::AudioOutput]) else { return self.flagged() };
+        let Some(input) = self.rest(prompt, &parts) else { return self.contradictory() };
+        let Some(output) = self.rest(completion, &[Field::Reasoning, Field::AudioOutput]) else { return self.contradictory() };
         CallUsage {
             prompt_tokens: prompt,
             completion_tokens: completion,
@@ -163,7 +163,7 @@ impl Reported {
                 reasoning: self.get(Field::Reasoning),
                 audio_output: self.get(Field::AudioOutput),
             },
-            flagged: false,
+            flag: None,
         }
     }
 
@@ -198,9 +198,9 @@ impl Reported {
         }
     }
 
-    fn flagged(&self) -> CallUsage {
+    fn contradictory(&self) -> CallUsage {
         let totals = CallUsage::of_totals(self.get(Field::Prompt), self.get(Field::Completion), self.get(Field::Total));
-        CallUsage { flagged: true, ..totals }
+        CallUsage { flag: Some(Flag::Contradictory), ..totals }
     }
 }
 
@@ -228,7 +228,7 @@ mod tests {
         );
         assert_eq!((usage.counts.input, usage.counts.cache_read, usage.counts.cache_write_5m), (tokens(25), tokens(60), tokens(10)));
         assert_eq!((usage.counts.output, usage.counts.reasoning, usage.counts.audio_output), (tokens(30), tokens(20), tokens(0)));
-        assert!(usage.adds_up() && !usage.flagged);
+        assert!(usage.adds_up() && usage.flag.is_none());
     }
 
     #[test]
@@ -236,8 +236,8 @@ mod tests {
         let reported = |json: &str| Reported::parse(json.as_bytes()).unwrap();
         let gemini = r#"{"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 109}"#;
         let usage = reported(gemini).with_thoughts().into_usage();
-        assert_eq!((usage.completion_tokens, usage.counts.output, usage.flagged), (tokens(74), tokens(74), false));
-        assert!(reported(gemini).into_usage().flagged, "from any other model it is a contradiction");
+        assert_eq!((usage.completion_tokens, usage.counts.output, usage.flag), (tokens(74), tokens(74), None));
+        assert!(reported(gemini).into_usage().flag.is_some(), "from any other model it is a contradiction");
         let whole = r#"{"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 47}"#;
         assert_eq!(reported(whole).with_thoughts(), reported(whole));
     }
@@ -249,11 +249,11 @@ mod tests {
             r#"{"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101, "prompt_tokens_details": {"cached_tokens": 60}}"#,
         );
         assert_eq!((cached.counts.input, cached.counts.cache_read, cached.counts.output), (tokens(40), tokens(60), tokens(9)));
-        assert!(cached.adds_up() && !cached.flagged);
+        assert!(cached.adds_up() && cached.flag.is_none());
         let beside = reported(
             r#"{"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 303, "completion_tokens_details": {"reasoning_tokens": 290}}"#,
         );
-        assert_eq!((beside.counts.reasoning, beside.counts.output, beside.flagged), (tokens(290), tokens(9), false));
+        assert_eq!((beside.counts.reasoning, beside.counts.output, beside.flag), (tokens(290), tokens(9), None));
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
             r#"{"prompt_tokens": 7, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": "0"}}"#,
         ] {
             let usage = usage(json);
-            assert!(usage.flagged, "{json}");
+            assert_eq!(usage.flag, Some(Flag::Contradictory), "{json}");
             assert_eq!(usage.counts, TokenCounts { input: tokens(7), output: tokens(8), ..TokenCounts::default() }, "{json}");
         }
     }
@@ -294,7 +294,7 @@ mod tests {
             }
             let usage = reported.into_usage();
             prop_assert!(usage.adds_up());
-            if usage.flagged {
+            if usage.flag.is_some() {
                 prop_assert_eq!(usage.counts, CallUsage::of_totals(usage.prompt_tokens, usage.completion_tokens, None).counts);
             }
         }
