@@ -114,6 +114,20 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
+pgbouncer_is_there() { have pgbouncer; }
+# Tests start one of their own: keep Debian from starting one that nobody asked for, now and at every boot.
+install_pgbouncer() {
+    local policy=/usr/sbin/policy-rc.d made='' status=0
+    if [ ! -e "$policy" ]; then
+        made=yes
+        as_root sh -c "printf '#!/bin/sh\nexit 101\n' >'$policy' && chmod 755 '$policy'"
+    fi
+    apt_install "$@" || status=$?
+    if [ "$made" ]; then as_root rm -f "$policy"; fi
+    if have systemctl; then as_root systemctl disable pgbouncer >/dev/null 2>&1 || true; fi
+    return "$status"
+}
+
 compiler_is_there() { have cc && have make && have perl; }
 venv_is_there() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 
@@ -244,6 +258,8 @@ package 'PostgreSQL server' postgres_is_there 'brew install postgresql@17' postg
 if [ "$for_tests" ]; then
     package 'Python venv' venv_is_there 'brew install python' python3-venv
     if is_debian; then package 'Chromium' chromium_is_there '' chromium-headless-shell; fi
+    # Elsewhere the one test that needs it says that it was skipped.
+    if have apt-get; then package 'PgBouncer' pgbouncer_is_there '' pgbouncer install_pgbouncer; fi
 fi
 install_packages
 

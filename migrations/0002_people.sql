@@ -60,7 +60,3 @@ create table key_digests (
     key_id     uuid not null,
     foreign key (account_id, key_id) references api_keys
 );
-
-grant select, insert, update on accounts, users, memberships, api_keys to farebox_app;
-grant select, insert on key_digests to farebox_app;
-grant select, insert, update, delete on sessions to farebox_app;

@@ -43,6 +43,3 @@ create table price_versions (
     created_by     text not null,
     constraint price_versions_are_unique unique (model_id, kind, effective_from)
 );
-
-grant select, insert, update on providers, models to farebox_app;
-grant select, insert on price_versions to farebox_app;

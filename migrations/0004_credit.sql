@@ -11,7 +11,8 @@ create table grants (
     leased     bigint not null default 0 constraint grants_leased_is_not_negative check (leased >= 0),
     -- How far below zero the grant may go. Prepaid credit only: nothing can be borrowed.
     floor      bigint not null default 0 constraint grants_floor_is_zero check (floor = 0),
-    priority   integer not null default 0,
+    -- What expires first pays first; until there is a second kind of order, another number would say nothing true.
+    priority   integer not null default 0 constraint grants_priority_is_zero check (priority = 0),
     starts_at  timestamptz not null,
     expires_at timestamptz,
     primary key (account_id, grant_id)
@@ -85,8 +86,3 @@ create table entries (
     foreign key (account_id, grant_id) references grants,
     constraint entries_grant_is_named check ((book = 'grant') = (grant_id is not null))
 );
-
-grant select, insert, update on grants to farebox_app;
-grant select, insert, delete on intents, leases to farebox_app;
--- The books are append-only.
-grant select, insert on journal, entries to farebox_app;

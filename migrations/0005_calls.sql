@@ -46,7 +46,7 @@ create table calls (
     -- The upstream's usage object, byte for byte.
     raw_usage             text,
     posted_at             timestamptz not null,
-    -- SHA-256 over all of the above, so that a changed row is found whichever column was changed.
+    -- The version of an encoding and the SHA-256 of all of the above in it, so that a changed row is found whichever column was changed.
     seal                  bytea not null,
     primary key (account_id, started_at, call_id),
     constraint calls_start_is_in_the_id check (started_at = uuid_v7_time(call_id)),
@@ -105,6 +105,11 @@ create table usage_daily (
     primary key (account_id, day, key_id, model, stream, outcome)
 );
 
+-- The keys page and GET /v1/key ask what one key spent, and when it was last used. In the primary keys the key comes after the time, so that each such
+-- question would read every hour of the account.
+create index usage_hourly_by_key on usage_hourly (account_id, key_id, hour);
+create index usage_daily_by_key on usage_daily (account_id, key_id, day);
+
 -- A settled call that the ledger refused, whole, until a person has looked at it. Its hold stays.
 create table quarantine (
     account_id uuid not null,
@@ -114,8 +119,5 @@ create table quarantine (
     at         timestamptz not null,
     primary key (account_id, call_id)
 );
-
-grant select, insert on calls, quarantine to farebox_app;
-grant select, insert, update on usage_hourly, usage_daily to farebox_app;
+-- Only the application may make months, and only so.
 revoke execute on function make_calls_partition from public;
-grant execute on function make_calls_partition, uuid_v7_time to farebox_app;

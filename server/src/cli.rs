@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Run the console and the metering proxy
     Serve(ServeArgs),
     /// Bring the database to this version's schema
-    Migrate(Output),
+    Migrate(MigrateArgs),
     /// Recompute every figure from the raw rows; exits with 1 and names the rows when any disagrees
     Verify(Output),
     /// Print every option, its value and where it comes from; takes the same options as serve
@@ -65,6 +65,17 @@ impl Command {
     }
 }
 
+/// How the database is brought to this version's schema.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) output: Output,
+
+    /// Give the application's role the password that follows from the secret key of today: after that key was changed
+    #[arg(long, env = "FAREBOX_RENEW_LOGIN")]
+    pub(crate) renew_login: bool,
+}
+
 /// Where things are: the same for every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where things are")]
@@ -81,6 +92,14 @@ pub(crate) struct PlaceArgs {
     /// File that holds the database's URL
     #[arg(long, env = "DATABASE_URL_FILE", global = true, value_name = "FILE", conflicts_with = "database_url")]
     pub(crate) database_url_file: Option<PathBuf>,
+
+    /// The same database as the role that the application works as, where an administrator made that role; without it farebox makes one itself
+    #[arg(long, env = "FAREBOX_APP_DATABASE_URL", global = true, value_name = "URL", hide_env_values = true)]
+    pub(crate) app_database_url: Option<SecretText>,
+
+    /// File that holds that URL
+    #[arg(long, env = "FAREBOX_APP_DATABASE_URL_FILE", global = true, value_name = "FILE", conflicts_with = "app_database_url")]
+    pub(crate) app_database_url_file: Option<PathBuf>,
 
     /// Key that encrypts providers' credentials, 64 hexadecimal digits; better given as a variable or a file, since others can see a
     /// command line. Without it one is made once, as secret.key in the data folder

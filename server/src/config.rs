@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// Somebody else's database; `None` for the embedded one.
     pub(crate) database_url: Option<SecretText>,
+    /// How the application logs in there, where an administrator made its role.
+    pub(crate) app_database_url: Option<SecretText>,
     secret_key: Option<SecretKey>,
 }
 
@@ -31,6 +33,7 @@ impl Config {
         Ok(Self {
             data_dir: std::path::absolute(args.data_dir.clone().unwrap_or_else(|| default_data_dir(is_demo)))?,
             database_url: secret(args.database_url.as_ref(), args.database_url_file.as_deref())?,
+            app_database_url: secret(args.app_database_url.as_ref(), args.app_database_url_file.as_deref())?,
             secret_key: secret_key.map(|text| SecretKey::from_hex(text.expose())).transpose()?,
         })
     }

@@ -95,6 +95,9 @@ fn plain(status: StatusCode, words: &'static str) -> Response<Body> {
 async fn ready(State(ledger): State<Ledger>) -> (StatusCode, &'static str) {
     match ledger.ready().await {
         Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not available\n"),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database is not available, or takes no writes\n")
+        }
     }
 }

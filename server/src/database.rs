@@ -2,9 +2,10 @@
 
 use anyhow::{Context, anyhow, bail};
 use chrono::Utc;
-use ledger::{Ledger, Schema};
+use ledger::{Address, Ledger, Schema};
 
 use crate::{
+    cli::SecretText,
     config::Config,
     postgres::{Cluster, Watch},
     shutdown::Signals,
@@ -17,17 +18,22 @@ const COMMAND_CONNECTIONS: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Database {
     url: String,
+    address: Address,
     cluster: Option<Cluster>,
 }
 
 impl Database {
     /// The database that the configuration names, else the data folder's own cluster, which is started if it does not run.
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
-        if let Some(url) = &config.database_url {
-            return Ok(Self { url: url.expose().to_owned(), cluster: None });
-        }
-        let cluster = Cluster::join(&config.data_dir).await?;
-        Ok(Self { url: cluster.url().to_owned(), cluster: Some(cluster) })
+        let cluster = match &config.database_url {
+            Some(_) => None,
+            None => Some(Cluster::join(&config.data_dir).await?),
+        };
+        let url =
+            config.database_url.as_ref().map(SecretText::expose).or(cluster.as_ref().map(Cluster::url)).unwrap_or_default().to_owned();
+        let application = config.app_database_url.as_ref().filter(|_| cluster.is_none());
+        let address = Address::parse(&url, application.map(SecretText::expose), &config.secret_key()?)?;
+        Ok(Self { url, address, cluster })
     }
 
     /// Its address, as the role that owns the schema.
@@ -42,17 +48,27 @@ impl Database {
 
     /// What it holds.
     pub(crate) async fn schema(&self) -> anyhow::Result<Schema> {
-        Ledger::schema(&self.url).await.context("cannot look into the database")
+        Ok(Ledger::schema(&self.address).await?)
     }
 
     /// Brings it to this version's schema.
     pub(crate) async fn migrate(&self) -> anyhow::Result<()> {
-        Ledger::migrate(&self.url, Utc::now()).await.context("cannot bring the database to this version's schema")
+        Ledger::migrate(&self.address, Utc::now()).await.context("cannot bring the database to this version's schema")
+    }
+
+    /// Gives the application's role another password, after the secret key was changed.
+    pub(crate) async fn renew_login(&self) -> anyhow::Result<()> {
+        Ledger::renew_login(&self.address).await.context("cannot renew the application's login")
     }
 
     /// A ledger on it, with a pool of its own.
-    pub(crate) fn ledger(&self, connections: u32) -> anyhow::Result<Ledger> {
-        Ok(Ledger::connect(&self.url, connections)?)
+    pub(crate) fn ledger(&self, connections: u32) -> Ledger {
+        Ledger::connect(&self.address, connections)
+    }
+
+    /// A ledger to look by, before the database is brought to this version's schema.
+    pub(crate) fn ledger_as_owner(&self) -> Ledger {
+        Ledger::connect_as_owner(&self.address)
     }
 
     /// Leaves it. An embedded cluster that nobody else uses is stopped.
@@ -72,10 +88,14 @@ pub(crate) async fn with_ledger<T>(config: &Config, work: impl AsyncFnOnce(&Ledg
     with_database(config, async |database| {
         if database.cluster.is_some() {
             database.migrate().await?;
-        } else if database.schema().await? != Schema::Current {
-            bail!("the database does not have this version's schema: run `farebox migrate` first");
+        } else {
+            match database.schema().await? {
+                Schema::Current | Schema::Later => {}
+                Schema::Absent | Schema::Older => bail!("the database does not have this version's schema: run `farebox migrate` first"),
+                Schema::TooNew => return Err(ledger::Error::Outdated.into()),
+            }
         }
-        let ledger = database.ledger(COMMAND_CONNECTIONS)?;
+        let ledger = database.ledger(COMMAND_CONNECTIONS);
         let done = work(&ledger).await;
         ledger.close().await;
         done

@@ -69,6 +69,17 @@ pub enum UsageSource {
 }
 
 impl UsageSource {
+    /// Its name in JSON and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Estimated => "estimated",
+            Self::Interrupted => "interrupted",
+            Self::None => "none",
+        }
+    }
+
     /// Its name on a page.
     #[must_use]
     pub const fn label(self) -> &'static str {

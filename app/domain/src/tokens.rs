@@ -173,6 +173,17 @@ pub enum Flag {
     Excessive,
 }
 
+impl Flag {
+    /// Its name in JSON and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Contradictory => "contradictory",
+            Self::Excessive => "excessive",
+        }
+    }
+}
+
 /// What one call used: the upstream's own totals, and the buckets that are priced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CallUsage {
@@ -218,11 +229,10 @@ mod tests {
     fn more_than_a_call_can_have_used_is_flagged_unless_its_numbers_contradict_each_other_anyway() {
         let usage = |prompt, completion| CallUsage::of_totals(Some(Tokens(prompt)), Some(Tokens(completion)), None);
         let flag = |usage: CallUsage| usage.within(Tokens(100), Tokens(10)).flag;
-        assert_eq!([(100, 10), (101, 10), (100, 11)].map(|(prompt, completion)| flag(usage(prompt, completion))), [
-            None,
-            Some(Flag::Excessive),
-            Some(Flag::Excessive)
-        ]);
+        assert_eq!(
+            [(100, 10), (101, 10), (100, 11)].map(|(prompt, completion)| flag(usage(prompt, completion))),
+            [None, Some(Flag::Excessive), Some(Flag::Excessive)]
+        );
         assert_eq!(flag(CallUsage::default()), None, "what was not reported is not too much");
         assert_eq!(flag(CallUsage { flag: Some(Flag::Contradictory), ..usage(101, 11) }), Some(Flag::Contradictory));
     }

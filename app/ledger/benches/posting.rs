@@ -4,8 +4,6 @@
 //! journal, entries, grants and both rollups. A database of its own is made and dropped. `thrpt` in the output is calls a second.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use domain::{
@@ -15,7 +13,7 @@ use domain::{
     pricing::Discount,
     tokens::{CallUsage, Tokens},
 };
-use ledger::{Ledger, MoneyIn, NewCustomer, SettledCall};
+use ledger::{Address, Ledger, MoneyIn, NewCustomer, SettledCall, secrets::SecretKey};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
@@ -33,10 +31,9 @@ async fn prepare(url: &str, now: DateTime<Utc>) -> (Ledger, AccountId) {
     sqlx::query(AssertSqlSafe(format!("drop database if exists {DATABASE}"))).execute(&mut admin).await.unwrap();
     sqlx::query(AssertSqlSafe(format!("create database {DATABASE}"))).execute(&mut admin).await.unwrap();
     let options = url.parse::<PgConnectOptions>().unwrap().database(DATABASE);
-    let mut owner = PgConnection::connect_with(&options).await.unwrap();
-    ledger::MIGRATOR.run(&mut owner).await.unwrap();
-    let ledger = Ledger::with_options(options, 2, Duration::from_secs(5));
-    ledger.system().make_partitions(now).await.unwrap();
+    let address = Address::derived(options, &SecretKey::from_bytes([7; 32]));
+    Ledger::migrate(&address, now).await.unwrap();
+    let ledger = Ledger::connect(&address, 2);
     let account_id = AccountId::new(now, random(1));
     let customer = NewCustomer {
         account_id,

@@ -5,9 +5,9 @@ use domain::{
     account::Role,
     id::{AccountId, GrantId, UserId},
 };
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
-use crate::{Error, Ledger, Result, System, password, users};
+use crate::{Error, Ledger, Result, System, database::Database, password, users};
 
 /// A new account with its wallet and its owner.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::EmailTaken`]; [`Error::Invalid`] for an address, a name or a password that cannot be.
     pub async fn sign_up(&self, new: NewCustomer) -> Result<()> {
-        create(&self.pool, new).await
+        create(&self.database, new).await
     }
 }
 
@@ -70,7 +70,7 @@ impl System {
     /// # Errors
     /// As [`Ledger::sign_up`].
     pub async fn create_account(&self, new: NewCustomer) -> Result<()> {
-        create(&self.pool, new).await
+        create(&self.database, new).await
     }
 
     /// The account of this id, else of this owner's address, else of this name. Names are chosen freely: one that looks like another account's id or
@@ -105,7 +105,7 @@ impl System {
             text,
             text.parse::<AccountId>().ok().map(AccountId::uuid)
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.database.read().await?)
         .await?;
         match <[AccountSummary; 1]>::try_from(rows) {
             Ok([account]) => Ok(account),
@@ -131,14 +131,14 @@ impl System {
                 (select count(*) from accounts where is_demo) as "demo_accounts!"
             "#
         );
-        Ok(counts.fetch_one(&self.pool).await?)
+        Ok(counts.fetch_one(&mut *self.database.read().await?).await?)
     }
 }
 
-async fn create(pool: &PgPool, new: NewCustomer) -> Result<()> {
+async fn create(database: &Database, new: NewCustomer) -> Result<()> {
     let email = users::parse_email(&new.email)?;
     let password_hash = password::hash(new.password).await?;
-    let mut tx = pool.begin().await?;
+    let mut tx = database.write().await?;
     sqlx::query!(
         "insert into accounts (account_id, name, is_demo, created_at) values ($1, $2, $3, $4)",
         new.account_id.uuid(),

@@ -9,10 +9,11 @@ use domain::{
     pricing::{self, Discount},
     rates::Rates,
 };
-use sqlx::{PgPool, Postgres, QueryBuilder, Row, types::Json};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row, types::Json};
 
 use crate::{
     AccountReader, Error, Meter, Result,
+    database::Database,
     settled::{self, CallRecord},
 };
 
@@ -22,7 +23,7 @@ impl AccountReader {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn calls(&self, filter: &CallFilter, before: Option<CallId>, limit: i64, now: DateTime<Utc>) -> Result<CallPage> {
-        let mut calls = self.calls_query(filter, before, limit + 1, now).build().fetch_all(&self.pool).await?;
+        let mut calls = self.calls_query(filter, before, limit + 1, now).build().fetch_all(&mut *self.database.read().await?).await?;
         let more = calls.len() > usize::try_from(limit).unwrap_or(usize::MAX);
         calls.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let calls = calls
@@ -38,7 +39,7 @@ impl AccountReader {
     /// # Errors
     /// [`Error::NotFound`], also for another account's call.
     pub async fn call(&self, call: CallId) -> Result<CallDetail> {
-        detail(&self.pool, self.account, call).await
+        detail(&self.database, self.account, call).await
     }
 
     fn calls_query(&self, filter: &CallFilter, before: Option<CallId>, limit: i64, now: DateTime<Utc>) -> QueryBuilder<Postgres> {
@@ -80,12 +81,13 @@ impl Meter {
     /// # Errors
     /// As [`AccountReader::call`].
     pub async fn generation(&self, account: AccountId, call: CallId) -> Result<CallDetail> {
-        detail(&self.pool, account, call).await
+        detail(&self.database, account, call).await
     }
 }
 
-async fn detail(pool: &PgPool, account: AccountId, call: CallId) -> Result<CallDetail> {
+async fn detail(database: &Database, account: AccountId, call: CallId) -> Result<CallDetail> {
     let started_at = call.started_at().ok_or(Error::NotFound)?;
+    let mut connection = database.read().await?;
     let row = sqlx::query!(
         r#"
         select
@@ -99,13 +101,13 @@ async fn detail(pool: &PgPool, account: AccountId, call: CallId) -> Result<CallD
         started_at,
         call.uuid()
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut *connection)
     .await?
     .ok_or(Error::NotFound)?;
     let record = settled::from_json(row.record)?;
     let discount = Discount::from_bps(record.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?;
     let receipt = pricing::price(&record.usage(), &row.rates, discount).map_err(|error| Error::Corrupt(error.to_string()))?;
-    let paid_by = paid_by(pool, account, &record).await?;
+    let paid_by = paid_by(&mut connection, account, &record).await?;
     Ok(CallDetail {
         provider: record.provider.clone(),
         upstream_model: record.upstream_model.clone(),
@@ -123,7 +125,7 @@ async fn detail(pool: &PgPool, account: AccountId, call: CallId) -> Result<CallD
     })
 }
 
-async fn paid_by(pool: &PgPool, account: AccountId, record: &CallRecord) -> Result<Vec<PaidBy>> {
+async fn paid_by(connection: &mut PgConnection, account: AccountId, record: &CallRecord) -> Result<Vec<PaidBy>> {
     let grants: Vec<_> = record.paid_by.iter().map(|share| share.grant_id.uuid()).collect();
     let kinds = sqlx::query!(
         r#"
@@ -132,7 +134,7 @@ async fn paid_by(pool: &PgPool, account: AccountId, record: &CallRecord) -> Resu
         account.uuid(),
         &grants
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let shares = record.paid_by.iter().filter_map(|share| {
         let kind = kinds.iter().find(|row| row.grant == share.grant_id)?.kind;

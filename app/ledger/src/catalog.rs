@@ -9,7 +9,7 @@ use domain::{
     rates::Rates,
     tokens::Tokens,
 };
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, types::Json};
 
 use crate::{Error, Meter, Result, System, secrets::SecretKey};
 
@@ -100,7 +100,7 @@ impl System {
     /// # Errors
     /// [`Error::Taken`] for a name in use.
     pub async fn add_provider(&self, new: NewProvider<'_>) -> Result<()> {
-        sqlx::query!(
+        let insert = sqlx::query!(
             r#"
             insert into providers (provider_id, name, base_url, credential, usage_mode, on_disconnect, allow_private, created_at)
             values ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -113,10 +113,8 @@ impl System {
             new.on_disconnect as DisconnectPolicy,
             new.allow_private,
             new.now
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        );
+        self.database.execute(insert).await.map(drop)
     }
 
     /// Moves a provider to another address.
@@ -124,8 +122,8 @@ impl System {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn set_provider_url(&self, name: &str, base_url: &str) -> Result<()> {
-        let updated = sqlx::query!("update providers set base_url = $2 where name = $1", name, base_url).execute(&self.pool).await?;
-        if updated.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+        let update = sqlx::query!("update providers set base_url = $2 where name = $1", name, base_url);
+        if self.database.execute(update).await? == 1 { Ok(()) } else { Err(Error::NotFound) }
     }
 
     /// Every provider, by name.
@@ -133,7 +131,7 @@ impl System {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn providers(&self) -> Result<Vec<Provider>> {
-        Ok(stored_providers(&self.pool).await?.into_iter().map(|(provider, _)| provider).collect())
+        Ok(stored_providers(&mut *self.database.read().await?).await?.into_iter().map(|(provider, _)| provider).collect())
     }
 
     /// Adds a model. It is refused to customers until it has a price.
@@ -141,7 +139,7 @@ impl System {
     /// # Errors
     /// [`Error::NotFound`] for an unknown provider, [`Error::Taken`] for a name in use, [`Error::Invalid`] for numbers that cannot be.
     pub async fn add_model(&self, new: NewModel<'_>) -> Result<()> {
-        let inserted = sqlx::query!(
+        let insert = sqlx::query!(
             r#"
             insert into models (
                 model_id, name, provider_id, upstream_name, context_window, default_output_hold, output_cap_field, created_at,
@@ -163,10 +161,8 @@ impl System {
             new.bounds.sound_max.get(),
             new.bounds.output_min.get(),
             new.bounds.reasoning_max.get()
-        )
-        .execute(&self.pool)
-        .await?;
-        if inserted.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+        );
+        if self.database.execute(insert).await? == 1 { Ok(()) } else { Err(Error::NotFound) }
     }
 }
 
@@ -178,19 +174,20 @@ impl Meter {
     /// # Errors
     /// [`Error::Unavailable`]; [`Error::Corrupt`] when a stored price means nothing.
     pub async fn catalog(&self, key: &SecretKey, now: DateTime<Utc>) -> Result<Catalog> {
-        let clock = crate::clock(&self.pool).await?;
+        let connection = &mut *self.database.read().await?;
+        let clock = crate::clock(connection).await?;
         let (mut providers, mut unopened) = (HashMap::new(), Vec::new());
-        for (provider, sealed) in stored_providers(&self.pool).await? {
+        for (provider, sealed) in stored_providers(connection).await? {
             match sealed.map(|sealed| key.open(&sealed, &provider.name)).transpose() {
                 Ok(credential) => drop(providers.insert(provider.id, Upstream { provider, credential })),
                 Err(_) => unopened.push(provider.name),
             }
         }
         let mut sale: HashMap<ModelId, Vec<PriceVersion>> = HashMap::new();
-        for version in current_and_scheduled(&self.pool, PriceKind::Sale, now).await? {
+        for version in current_and_scheduled(connection, PriceKind::Sale, now).await? {
             sale.entry(version.model_id).or_default().push(version);
         }
-        let models = models(&self.pool).await?.into_iter().map(|model| {
+        let models = models(connection).await?.into_iter().map(|model| {
             let sale = sale.remove(&model.id).unwrap_or_default();
             (model.name.clone(), CatalogModel { model, sale })
         });
@@ -198,7 +195,7 @@ impl Meter {
     }
 }
 
-async fn stored_providers(pool: &PgPool) -> Result<Vec<(Provider, Option<Vec<u8>>)>> {
+async fn stored_providers(connection: &mut PgConnection) -> Result<Vec<(Provider, Option<Vec<u8>>)>> {
     let rows = sqlx::query!(
         r#"
         select
@@ -208,7 +205,7 @@ async fn stored_providers(pool: &PgPool) -> Result<Vec<(Provider, Option<Vec<u8>
         order by name
         "#
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let providers = rows.into_iter().map(|row| {
         let provider = Provider {
@@ -225,7 +222,7 @@ async fn stored_providers(pool: &PgPool) -> Result<Vec<(Provider, Option<Vec<u8>
     Ok(providers.collect())
 }
 
-pub(crate) async fn models(pool: &PgPool) -> Result<Vec<Model>> {
+pub(crate) async fn models(connection: &mut PgConnection) -> Result<Vec<Model>> {
     let rows = sqlx::query!(
         r#"
         select
@@ -239,7 +236,7 @@ pub(crate) async fn models(pool: &PgPool) -> Result<Vec<Model>> {
         order by m.name
         "#
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     let models = rows.into_iter().map(|row| Model {
         id: row.id,
@@ -263,7 +260,7 @@ pub(crate) async fn models(pool: &PgPool) -> Result<Vec<Model>> {
 }
 
 /// Per model the version in force at `now`, if any, and those that follow, oldest first.
-pub(crate) async fn current_and_scheduled(pool: &PgPool, kind: PriceKind, now: DateTime<Utc>) -> Result<Vec<PriceVersion>> {
+pub(crate) async fn current_and_scheduled(connection: &mut PgConnection, kind: PriceKind, now: DateTime<Utc>) -> Result<Vec<PriceVersion>> {
     let rows = sqlx::query_as!(
         PriceRow,
         r#"
@@ -283,7 +280,7 @@ pub(crate) async fn current_and_scheduled(pool: &PgPool, kind: PriceKind, now: D
         kind as PriceKind,
         now
     )
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(PriceVersion::from).collect())
 }

@@ -40,7 +40,7 @@ impl Operator {
         limit: i64,
         now: DateTime<Utc>,
     ) -> Result<Statement> {
-        journal::statement(&self.pool, account, before, limit, now).await
+        journal::statement(&self.database, account, before, limit, now).await
     }
 
     async fn select(&self, account: Option<AccountId>, pattern: Option<&str>, limit: i64, now: DateTime<Utc>) -> Result<Vec<Customer>> {
@@ -78,7 +78,7 @@ impl Operator {
             Period::Last30Days.range(now).from,
             limit
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.database.read().await?)
         .await?;
         Ok(customers)
     }

@@ -54,6 +54,15 @@ pub enum Error {
     /// The database is away or refused the statement.
     #[error("the database is not available: {0}")]
     Unavailable(sqlx::Error),
+    /// The database answers, and takes no writes: it is a standby, or somebody froze it.
+    #[error("the database takes no writes right now: it is a standby, or was set read-only")]
+    ReadOnly,
+    /// The database has the schema of a later version, which this one must not write to.
+    #[error(
+        "the database has the schema of a later version of Farebox, which this one must not write to: run that version, or restore a backup \
+         from before it was migrated"
+    )]
+    Outdated,
     /// A stored value means nothing: the database was changed by hand, or a secret key is not the one it was written with.
     #[error("the database holds something unexpected: {0}")]
     Corrupt(String),
@@ -73,12 +82,12 @@ impl Error {
         Ok(text)
     }
 
-    /// Whether the database cannot have done anything of what was asked: there was no connection to be had, or a lock that was waited for in vain
-    /// (SQLSTATE 55P03) undid the transaction.
+    /// Whether the database cannot have done anything of what was asked: there was no connection to be had, it takes no writes, or a lock that was
+    /// waited for in vain (SQLSTATE 55P03) undid the transaction.
     #[must_use]
     pub fn did_nothing(&self) -> bool {
         match self {
-            Self::Unavailable(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
+            Self::ReadOnly | Self::Outdated | Self::Unavailable(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
             Self::Unavailable(sqlx::Error::Database(error)) => error.code().as_deref() == Some("55P03"),
             _ => false,
         }

@@ -68,7 +68,7 @@ impl AccountReader {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn balance(&self, now: DateTime<Utc>) -> Result<Balance> {
-        balance(&self.pool, self.account, now).await
+        balance(&mut *self.database.read().await?, self.account, now).await
     }
 }
 
@@ -78,7 +78,7 @@ impl Meter {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn balance(&self, account: AccountId, now: DateTime<Utc>) -> Result<Balance> {
-        balance(&self.pool, account, now).await
+        balance(&mut *self.database.read().await?, account, now).await
     }
 
     /// What a key has spent.
@@ -101,7 +101,7 @@ impl Meter {
             Period::Today.range(now).from,
             Period::ThisMonth.range(now).from
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *self.database.read().await?)
         .await?;
         Ok(usage)
     }

@@ -7,9 +7,9 @@ use domain::{
     money::Amount,
 };
 use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
-use crate::{AccountOwner, AccountReader, Error, Operator, Result, grants, leases, posting};
+use crate::{AccountOwner, AccountReader, Error, Operator, Result, database::Database, grants, leases, posting};
 
 /// A movement of money that somebody asked for.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl AccountOwner {
         if money.amount <= Amount::ZERO {
             return Err(Error::invalid("amount", "write an amount above zero"));
         }
-        move_money(&self.pool, self.account, JournalKind::TopUp, &money).await
+        move_money(&self.database, self.account, JournalKind::TopUp, &money).await
     }
 }
 
@@ -63,7 +63,7 @@ impl Operator {
         if money.memo.trim().is_empty() {
             return Err(Error::invalid("reason", "say why: the customer reads it in the journal"));
         }
-        move_money(&self.pool, account, JournalKind::Adjustment, &money).await
+        move_money(&self.database, account, JournalKind::Adjustment, &money).await
     }
 }
 
@@ -73,16 +73,16 @@ impl AccountReader {
     /// # Errors
     /// [`Error::NotFound`] when `before` is no posting of the account.
     pub async fn statement(&self, before: Option<JournalId>, limit: i64, now: DateTime<Utc>) -> Result<Statement> {
-        statement(&self.pool, self.account, before, limit, now).await
+        statement(&self.database, self.account, before, limit, now).await
     }
 }
 
-async fn move_money(pool: &PgPool, account: AccountId, kind: JournalKind, money: &MoneyIn<'_>) -> Result<Posted> {
+async fn move_money(database: &Database, account: AccountId, kind: JournalKind, money: &MoneyIn<'_>) -> Result<Posted> {
     if money.idempotency_key.is_empty() {
         return Err(Error::invalid("idempotency key", "send one"));
     }
     let money = &MoneyIn { memo: Error::one_line("reason", money.memo)?, ..money.clone() };
-    let mut tx = pool.begin().await?;
+    let mut tx = database.write().await?;
     let grants = leases::lock_grants(&mut tx, &[account]).await?;
     let wallet = grants.iter().find(|(_, _, is_wallet)| *is_wallet).map(|(_, grant, _)| *grant).ok_or(Error::NotFound)?;
     let digest = request_digest(kind, money.amount, money.memo, money.actor);
@@ -216,13 +216,13 @@ async fn insert_entries(
 
 /// Credit and books in one snapshot: the balance and the statement below it cannot disagree.
 pub(crate) async fn statement(
-    pool: &PgPool,
+    database: &Database,
     account: AccountId,
     before: Option<JournalId>,
     limit: i64,
     now: DateTime<Utc>,
 ) -> Result<Statement> {
-    let mut tx = pool.begin_with("begin isolation level repeatable read, read only").await?;
+    let mut tx = database.snapshot().await?;
     let balance = grants::balance(&mut *tx, account, now).await?;
     let journal = page(&mut tx, account, before, limit).await?;
     tx.rollback().await?;

@@ -73,7 +73,7 @@ impl AccountMember {
         if new.expires_at.is_some_and(|expiry| expiry <= new.now) {
             return Err(Error::invalid("expires", "choose a day that is still to come"));
         }
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.database.write().await?;
         let inserted = sqlx::query!(
             "insert into api_keys (account_id, key_id, name, last_four, created_at, expires_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
             self.account.uuid(),
@@ -105,15 +105,13 @@ impl AccountMember {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn revoke_key(&self, key: KeyId, now: DateTime<Utc>) -> Result<()> {
-        let updated = sqlx::query!(
+        let revoke = sqlx::query!(
             "update api_keys set revoked_at = coalesce(revoked_at, $3) where account_id = $1 and key_id = $2",
             self.account.uuid(),
             key.uuid(),
             now
-        )
-        .execute(&self.pool)
-        .await?;
-        if updated.rows_affected() == 1 { Ok(()) } else { Err(Error::NotFound) }
+        );
+        if self.database.execute(revoke).await? == 1 { Ok(()) } else { Err(Error::NotFound) }
     }
 }
 
@@ -142,7 +140,7 @@ impl AccountReader {
             month.from,
             month.to
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.database.read().await?)
         .await?;
         Ok(keys)
     }
@@ -156,7 +154,7 @@ impl System {
     pub async fn account_of_key(&self, key: KeyId) -> Result<AccountId> {
         let accounts =
             sqlx::query_scalar!(r#"select account_id as "account_id: AccountId" from api_keys where key_id = $1 limit 2"#, key.uuid())
-                .fetch_all(&self.pool)
+                .fetch_all(&mut *self.database.read().await?)
                 .await?;
         match accounts[..] {
             [account] => Ok(account),
@@ -184,7 +182,7 @@ impl Meter {
             "#,
             &digest[..]
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.database.read().await?)
         .await?;
         row.map(|row| {
             Ok(KeyEntry {

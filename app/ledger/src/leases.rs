@@ -52,7 +52,7 @@ impl Meter {
     /// # Errors
     /// [`Error::InsufficientCredit`] with what is available, [`Error::KeyRevoked`], [`Error::AccountSuspended`], [`Error::Unavailable`].
     pub async fn lease(&self, intent: &Intent, now: DateTime<Utc>) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.database.write().await?;
         let available = grants::lock_available(&mut tx, intent.account_id, now).await?;
         check_caller(&mut tx, intent, now).await?;
         let shares = grants::split(intent.held, &available)?;
@@ -67,7 +67,7 @@ impl Meter {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn release(&self, account: AccountId, call: CallId) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.database.write().await?;
         lock_grants(&mut tx, &[account]).await?;
         let leases = leases_of(&mut tx, &[account], &[call]).await?;
         take_back(&mut tx, account, &leases.iter().map(|lease| lease.share).collect::<Vec<_>>()).await?;
@@ -109,7 +109,7 @@ impl Meter {
             of,
             expired_at
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.database.read().await?)
         .await?;
         rows.into_iter().map(Intent::try_from).collect()
     }
@@ -131,6 +131,30 @@ pub(crate) async fn lock_grants(connection: &mut PgConnection, accounts: &[Accou
         where account_id = any($1)
         order by account_id, grant_id
         for no key update
+        "#,
+        &uuids(accounts)
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.account_id, row.grant_id, row.is_wallet)).collect())
+}
+
+/// Locks the grants of those of these accounts of which nobody else holds any, without waiting.
+pub(crate) async fn lock_free_grants(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<(AccountId, GrantId, bool)>> {
+    let rows = sqlx::query!(
+        r#"
+        with free as (
+            select account_id, grant_id, kind = 'wallet' as is_wallet
+            from grants
+            where account_id = any($1)
+            order by account_id, grant_id
+            for no key update skip locked
+        )
+        select account_id as "account_id!: AccountId", grant_id as "grant_id!: GrantId", is_wallet as "is_wallet!"
+        from free
+        where account_id not in (
+            select g.account_id from grants g left join free f using (account_id, grant_id) where g.account_id = any($1) and f.grant_id is null
+        )
         "#,
         &uuids(accounts)
     )

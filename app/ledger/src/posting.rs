@@ -11,23 +11,29 @@ use domain::{
     id::{AccountId, CallId, GrantId, JournalId},
     money::Amount,
 };
-use serde::Serialize;
-use sqlx::{PgConnection, types::Json};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
     Error, Meter, Result, SettledCall, Share,
     leases::{self, Lease},
     rollups,
-    settled::{CallRecord, PaidShare},
+    settled::{self, CallRecord, PaidShare},
 };
 
 /// The most calls of one transaction: it holds the grants of all their accounts.
 const TOGETHER_MAX: usize = 500;
 
+/// The most transactions of one round that may be refused. What is left then waits for the next one: a batch of nothing but bad rows must not keep good
+/// ones waiting for a thousand of them.
+const REFUSED_MAX: usize = 32;
+
+/// Who locks an account and forgets it keeps its own calls waiting for so long, and nobody else's.
+const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '2s'";
+
 /// What became of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Posting {
+pub struct PostedCalls {
     /// Calls that were posted now.
     pub posted: usize,
     /// Calls that were there before.
@@ -36,6 +42,17 @@ pub struct Posting {
     pub unleased: Vec<CallId>,
     /// Calls that the ledger refused: they are kept whole, tried again every few hours, and until then named by [`crate::Ledger::verify`].
     pub quarantined: Vec<CallId>,
+    /// Calls of which nothing was done: their account is locked, or too many others of the batch were refused. Hand them over again.
+    pub deferred: Vec<CallId>,
+}
+
+/// What happens to calls whose account is locked by somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Locked {
+    /// They wait, and the batch with them.
+    Wait,
+    /// They are deferred, and the batch goes on without them.
+    Defer,
 }
 
 impl Meter {
@@ -45,32 +62,51 @@ impl Meter {
     /// quarantine whole.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database is away: nothing of the failed part is posted, repeat the batch.
-    pub async fn post_calls(&self, batch: &[SettledCall]) -> Result<Posting> {
-        let mut posting = Posting::default();
+    /// [`Error::Unavailable`] when the database is away, or an account stays locked: nothing of the failed part is posted, repeat the batch.
+    pub async fn post_calls(&self, batch: &[SettledCall]) -> Result<PostedCalls> {
+        self.post(batch, Locked::Wait).await
+    }
+
+    /// [`Self::post_calls`], but for calls whose account is locked right now, which are deferred: they keep nobody waiting.
+    ///
+    /// # Errors
+    /// As [`Self::post_calls`].
+    pub async fn post_free_calls(&self, batch: &[SettledCall]) -> Result<PostedCalls> {
+        self.post(batch, Locked::Defer).await
+    }
+
+    async fn post(&self, batch: &[SettledCall], locked: Locked) -> Result<PostedCalls> {
+        let mut done = PostedCalls::default();
         let mut parts: Vec<_> = batch.chunks(TOGETHER_MAX).rev().collect();
+        let mut refused = 0;
         while let Some(part) = parts.pop() {
-            match (self.post_together(part).await, part) {
-                (Ok(done), _) => posting.add(done),
+            if refused >= REFUSED_MAX {
+                done.deferred.extend(part.iter().map(|call| call.call_id));
+                continue;
+            }
+            match (self.post_together(part, locked).await, part) {
+                (Ok(posted), _) => done.add(posted),
                 (Err(error), [call]) if error.is_of_the_data() => {
                     self.quarantine(call, &error).await?;
-                    posting.quarantined.push(call.call_id);
+                    done.quarantined.push(call.call_id);
+                    refused += 1;
                 }
                 (Err(error), many) if error.is_of_the_data() => {
                     let (left, right) = many.split_at(many.len() / 2);
                     parts.extend([right, left]);
+                    refused += 1;
                 }
                 (Err(error), _) => return Err(error),
             }
         }
-        Ok(posting)
+        Ok(done)
     }
 
     /// Tries what is in quarantine once more: a month of the call log may have been missing when it was posted.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database is away.
-    pub async fn post_quarantined(&self) -> Result<Posting> {
+    pub async fn post_quarantined(&self) -> Result<PostedCalls> {
         let kept = sqlx::query!(
             r#"
             select call_id, call from quarantine q
@@ -81,7 +117,7 @@ impl Meter {
             order by at
             "#
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.database.read().await?)
         .await?;
         let readable = |call: Uuid, whole: &str| {
             serde_json::from_str(whole).inspect_err(|error| tracing::error!(%error, %call, "a call in quarantine cannot be read")).ok()
@@ -90,51 +126,53 @@ impl Meter {
         self.post_calls(&calls).await
     }
 
-    async fn post_together(&self, batch: &[SettledCall]) -> Result<Posting> {
+    async fn post_together(&self, batch: &[SettledCall], locked: Locked) -> Result<PostedCalls> {
+        let mut tx = self.database.write_with(BEGIN).await?;
+        let wallets = lock_wallets(&mut tx, batch, locked).await?;
+        let (batch, deferred): (Vec<_>, Vec<_>) = batch.iter().partition(|call| wallets.contains_key(&call.account_id));
+        let deferred = deferred.into_iter().map(|call| call.call_id).collect();
         if batch.is_empty() {
-            return Ok(Posting::default());
+            tx.rollback().await?;
+            return Ok(PostedCalls { deferred, ..PostedCalls::default() });
         }
-        let mut tx = self.pool.begin().await?;
-        let (accounts, calls): (Vec<_>, Vec<_>) = batch.iter().map(|call| (call.account_id, call.call_id)).unzip();
-        let wallets = lock_wallets(&mut tx, &accounts).await?;
         // Read under the locks: postings of one account never run backwards.
         let posted_at = now_in_postgres(&mut tx).await?;
-        let known = known_calls(&mut tx, batch).await?;
-        warn_of_other_charges(batch, &known);
+        let (accounts, calls): (Vec<_>, Vec<_>) = batch.iter().map(|call| (call.account_id, call.call_id)).unzip();
+        let known = known_calls(&mut tx, &batch).await?;
+        warn_of_other_charges(&batch, &known);
         let leases = leases_by_call(leases::leases_of(&mut tx, &accounts, &calls).await?);
-        let plan = Plan::of(batch, &wallets, &known, &leases, posted_at)?;
+        let plan = Plan::of(&batch, &wallets, &known, &leases, posted_at)?;
 
         insert_journal(&mut tx, &plan, posted_at).await?;
-        insert_calls(&mut tx, &plan.records).await?;
+        settled::insert(&mut tx, &plan.records).await?;
         update_grants(&mut tx, &plan.grants).await?;
         leases::delete_intents(&mut tx, &accounts, &calls).await?;
         rollups::add(&mut tx, &plan.records).await?;
         tx.commit().await?;
-        Ok(Posting { posted: plan.records.len(), replayed: plan.replayed, unleased: plan.unleased, quarantined: Vec::new() })
+        Ok(PostedCalls { posted: plan.records.len(), replayed: plan.replayed, unleased: plan.unleased, quarantined: Vec::new(), deferred })
     }
 
     async fn quarantine(&self, call: &SettledCall, reason: &Error) -> Result<()> {
         tracing::error!(call = %call.call_id, %reason, "a settled call was put into quarantine");
         let whole = serde_json::to_string(call).map_err(|error| Error::Corrupt(error.to_string()))?;
-        sqlx::query!(
+        let insert = sqlx::query!(
             "insert into quarantine (account_id, call_id, call, reason, at) values ($1, $2, $3, $4, now()) on conflict do nothing",
             call.account_id.uuid(),
             call.call_id.uuid(),
             whole,
             reason.to_string()
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        );
+        self.database.execute(insert).await.map(drop)
     }
 }
 
-impl Posting {
+impl PostedCalls {
     fn add(&mut self, other: Self) {
         self.posted += other.posted;
         self.replayed += other.replayed;
         self.unleased.extend(other.unleased);
         self.quarantined.extend(other.quarantined);
+        self.deferred.extend(other.deferred);
     }
 }
 
@@ -165,7 +203,7 @@ struct GrantChange {
 
 impl Plan {
     fn of(
-        batch: &[SettledCall],
+        batch: &[&SettledCall],
         wallets: &HashMap<AccountId, GrantId>,
         known: &BTreeMap<CallId, Amount>,
         leases: &HashMap<CallId, Vec<Share>>,
@@ -254,10 +292,19 @@ fn overflow() -> Error {
     Error::Corrupt("the charges of a batch overflow".to_owned())
 }
 
-async fn lock_wallets(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<HashMap<AccountId, GrantId>> {
-    let distinct: Vec<_> = accounts.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-    let grants = leases::lock_grants(connection, &distinct).await?;
-    Ok(grants.into_iter().filter(|(_, _, is_wallet)| *is_wallet).map(|(account, grant, _)| (account, grant)).collect())
+/// The wallets of the batch's accounts that are locked now, with all their other grants. Where locked ones are deferred, those are missing.
+async fn lock_wallets(connection: &mut PgConnection, batch: &[SettledCall], locked: Locked) -> Result<HashMap<AccountId, GrantId>> {
+    let accounts: Vec<_> = batch.iter().map(|call| call.account_id).collect::<BTreeSet<_>>().into_iter().collect();
+    let grants = match locked {
+        Locked::Wait => leases::lock_grants(connection, &accounts).await?,
+        Locked::Defer => leases::lock_free_grants(connection, &accounts).await?,
+    };
+    let wallets: HashMap<_, _> =
+        grants.into_iter().filter(|(_, _, is_wallet)| *is_wallet).map(|(account, grant, _)| (account, grant)).collect();
+    match accounts.iter().find(|account| locked == Locked::Wait && !wallets.contains_key(account)) {
+        Some(account) => Err(Error::Corrupt(format!("account {account} has no wallet"))),
+        None => Ok(wallets),
+    }
 }
 
 pub(crate) async fn now_in_postgres(connection: &mut PgConnection) -> Result<DateTime<Utc>> {
@@ -265,7 +312,7 @@ pub(crate) async fn now_in_postgres(connection: &mut PgConnection) -> Result<Dat
 }
 
 /// A proxy that was away for so long that its calls were settled as interrupted learns here that they were.
-fn warn_of_other_charges(batch: &[SettledCall], known: &BTreeMap<CallId, Amount>) {
+fn warn_of_other_charges(batch: &[&SettledCall], known: &BTreeMap<CallId, Amount>) {
     for call in batch {
         if let Some(posted) = known.get(&call.call_id).filter(|posted| **posted != call.amount) {
             tracing::error!(call = %call.call_id, %posted, settled = %call.amount, "a call was posted before with another charge, which stays");
@@ -274,9 +321,9 @@ fn warn_of_other_charges(batch: &[SettledCall], known: &BTreeMap<CallId, Amount>
 }
 
 /// What calls of this batch that are in the books were charged.
-async fn known_calls(connection: &mut PgConnection, batch: &[SettledCall]) -> Result<BTreeMap<CallId, Amount>> {
+async fn known_calls(connection: &mut PgConnection, batch: &[&SettledCall]) -> Result<BTreeMap<CallId, Amount>> {
     let accounts: Vec<_> = batch.iter().map(|call| call.account_id.uuid()).collect();
-    let starts = batch.iter().map(SettledCall::started_at).collect::<Result<Vec<_>>>()?;
+    let starts = batch.iter().map(|call| call.started_at()).collect::<Result<Vec<_>>>()?;
     let calls: Vec<_> = batch.iter().map(|call| call.call_id.uuid()).collect();
     let known = sqlx::query!(
         r#"
@@ -299,26 +346,6 @@ fn leases_by_call(leases: Vec<Lease>) -> HashMap<CallId, Vec<Share>> {
         by_call.entry(lease.call).or_default().push(lease.share);
     }
     by_call
-}
-
-/// A record and its seal: all columns of `calls`.
-#[derive(Serialize)]
-struct SealedRecord<'a> {
-    #[serde(flatten)]
-    record: &'a CallRecord,
-    /// As Postgres reads a bytea.
-    seal: String,
-}
-
-async fn insert_calls(connection: &mut PgConnection, records: &[CallRecord]) -> Result<()> {
-    let sealed = records
-        .iter()
-        .map(|record| Ok(SealedRecord { record, seal: format!("\\x{}", hex(&record.seal()?)) }))
-        .collect::<Result<Vec<_>>>()?;
-    sqlx::query!("insert into calls select * from jsonb_populate_recordset(null::calls, $1)", Json(sealed) as _)
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 async fn insert_journal(connection: &mut PgConnection, plan: &Plan, posted_at: DateTime<Utc>) -> Result<()> {
@@ -394,13 +421,4 @@ async fn update_grants(connection: &mut PgConnection, grants: &BTreeMap<(Account
 
 fn calls_in_words(calls: usize) -> String {
     if calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -8,11 +8,12 @@ use domain::{
     id::{ModelId, PriceId},
     rates::Rates,
 };
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, types::Json};
 
 use crate::{
     Error, Ledger, Meter, Operator, Result, System,
     catalog::{PriceRow, current_and_scheduled, models},
+    database::Database,
 };
 
 /// A price to be written.
@@ -46,7 +47,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn price_list(&self, now: DateTime<Utc>) -> Result<Vec<PricedModel>> {
-        let models = priced_models(&self.pool, now).await?;
+        let models = priced_models(&mut *self.database.read().await?, now).await?;
         let public = models.into_iter().filter(|model| model.sale.is_some() || !model.scheduled.is_empty());
         Ok(public.map(|model| PricedModel { cost: None, ..model }).collect())
     }
@@ -58,7 +59,7 @@ impl Operator {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn priced_models(&self, now: DateTime<Utc>) -> Result<Vec<PricedModel>> {
-        priced_models(&self.pool, now).await
+        priced_models(&mut *self.database.read().await?, now).await
     }
 
     /// Every price a model ever had or will have, newest first.
@@ -66,7 +67,8 @@ impl Operator {
     /// # Errors
     /// [`Error::NotFound`] for an unknown model.
     pub async fn price_history(&self, model: &str) -> Result<Vec<PriceVersion>> {
-        let model = model_id(&self.pool, model).await?;
+        let connection = &mut *self.database.read().await?;
+        let model = model_id(connection, model).await?;
         let rows = sqlx::query_as!(
             PriceRow,
             r#"
@@ -79,7 +81,7 @@ impl Operator {
             "#,
             model.uuid()
         )
-        .fetch_all(&self.pool)
+        .fetch_all(connection)
         .await?;
         Ok(rows.into_iter().map(PriceVersion::from).collect())
     }
@@ -92,7 +94,7 @@ impl Operator {
         if new.effective_from < new.now + NewPrice::LEAD_MIN {
             return Err(Error::PriceTooSoon);
         }
-        insert(&self.pool, new).await
+        insert(&self.database, new).await
     }
 }
 
@@ -113,7 +115,7 @@ impl Meter {
             "#,
             id.uuid()
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.database.read().await?)
         .await?;
         row.map(PriceVersion::from).ok_or(Error::NotFound)
     }
@@ -127,13 +129,14 @@ impl System {
     /// [`Error::NotFound`] for an unknown model, [`Error::Invalid`] for rates that cannot be, [`Error::Taken`] when a version begins at that
     /// very instant.
     pub async fn import_price(&self, new: NewPrice<'_>) -> Result<()> {
-        insert(&self.pool, new).await
+        insert(&self.database, new).await
     }
 }
 
-async fn insert(pool: &PgPool, new: NewPrice<'_>) -> Result<()> {
+async fn insert(database: &Database, new: NewPrice<'_>) -> Result<()> {
     new.rates.validate().map_err(|error| Error::invalid("price", error.to_string()))?;
-    let model = model_id(pool, new.model).await?;
+    let mut tx = database.write().await?;
+    let model = model_id(&mut tx, new.model).await?;
     sqlx::query!(
         r#"
         insert into price_versions (price_id, model_id, kind, effective_from, rates, created_at, created_by)
@@ -148,28 +151,31 @@ async fn insert(pool: &PgPool, new: NewPrice<'_>) -> Result<()> {
         new.now,
         new.actor
     )
-    .execute(pool)
+    .execute(&mut *tx)
     .await?;
+    tx.commit().await?;
     Ok(())
 }
 
-async fn model_id(pool: &PgPool, name: &str) -> Result<ModelId> {
+async fn model_id(connection: &mut PgConnection, name: &str) -> Result<ModelId> {
     sqlx::query_scalar!(r#"select model_id as "model_id: ModelId" from models where name = $1"#, name)
-        .fetch_optional(pool)
+        .fetch_optional(connection)
         .await?
         .ok_or(Error::NotFound)
 }
 
-async fn priced_models(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<PricedModel>> {
+async fn priced_models(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<PricedModel>> {
     let mut sale: HashMap<ModelId, Vec<PriceVersion>> = HashMap::new();
-    for version in current_and_scheduled(pool, PriceKind::Sale, now).await? {
+    for version in current_and_scheduled(connection, PriceKind::Sale, now).await? {
         sale.entry(version.model_id).or_default().push(version);
     }
     let mut cost = HashMap::new();
-    for version in current_and_scheduled(pool, PriceKind::Cost, now).await?.into_iter().filter(|version| version.effective_from <= now) {
+    for version in
+        current_and_scheduled(connection, PriceKind::Cost, now).await?.into_iter().filter(|version| version.effective_from <= now)
+    {
         cost.insert(version.model_id, version);
     }
-    let priced = models(pool).await?.into_iter().map(|model| {
+    let priced = models(connection).await?.into_iter().map(|model| {
         let (in_force, scheduled): (Vec<_>, Vec<_>) =
             sale.remove(&model.id).unwrap_or_default().into_iter().partition(|version| version.effective_from <= now);
         PricedModel { sale: in_force.into_iter().next_back(), cost: cost.remove(&model.id), scheduled, model }

@@ -9,14 +9,13 @@ use domain::{
     account::Role,
     id::{AccountId, UserId},
 };
-use sqlx::PgPool;
 
-use crate::{Error, Ledger, Result};
+use crate::{Error, Ledger, Result, database::Database};
 
 /// May see everything of one account.
 #[derive(Debug, Clone)]
 pub struct AccountReader {
-    pub(crate) pool: PgPool,
+    pub(crate) database: Database,
     pub(crate) account: AccountId,
 }
 
@@ -31,19 +30,19 @@ pub struct AccountOwner(AccountMember);
 /// Runs the gateway: sees every account, edits prices and credit.
 #[derive(Debug, Clone)]
 pub struct Operator {
-    pub(crate) pool: PgPool,
+    pub(crate) database: Database,
 }
 
 /// The proxy: finds keys, holds and posts.
 #[derive(Debug, Clone)]
 pub struct Meter {
-    pub(crate) pool: PgPool,
+    pub(crate) database: Database,
 }
 
 /// The machine's own administrator: jobs and the command line.
 #[derive(Debug, Clone)]
 pub struct System {
-    pub(crate) pool: PgPool,
+    pub(crate) database: Database,
 }
 
 impl Deref for AccountMember {
@@ -66,13 +65,13 @@ impl System {
     /// Acts for an account, as its owner could.
     #[must_use]
     pub fn account(&self, account: AccountId) -> AccountOwner {
-        AccountOwner(AccountMember(AccountReader { pool: self.pool.clone(), account }))
+        AccountOwner(AccountMember(AccountReader { database: self.database.clone(), account }))
     }
 
     /// Acts as an operator could.
     #[must_use]
     pub fn operator(&self) -> Operator {
-        Operator { pool: self.pool.clone() }
+        Operator { database: self.database.clone() }
     }
 }
 
@@ -112,21 +111,22 @@ impl Ledger {
     /// # Errors
     /// [`Error::Forbidden`] for anyone who is no operator.
     pub async fn operator(&self, user: UserId) -> Result<Operator> {
-        let is_operator =
-            sqlx::query_scalar!("select is_operator from users where user_id = $1", user.uuid()).fetch_optional(&self.pool).await?;
-        if is_operator == Some(true) { Ok(Operator { pool: self.pool.clone() }) } else { Err(Error::Forbidden) }
+        let is_operator = sqlx::query_scalar!("select is_operator from users where user_id = $1", user.uuid())
+            .fetch_optional(&mut *self.database.read().await?)
+            .await?;
+        if is_operator == Some(true) { Ok(Operator { database: self.database.clone() }) } else { Err(Error::Forbidden) }
     }
 
     /// The proxy's right. Only the process that is the proxy asks for it.
     #[must_use]
     pub fn meter(&self) -> Meter {
-        Meter { pool: self.pool.clone() }
+        Meter { database: self.database.clone() }
     }
 
     /// The right of whoever can start the binary with the database's address.
     #[must_use]
     pub fn system(&self) -> System {
-        System { pool: self.pool.clone() }
+        System { database: self.database.clone() }
     }
 
     async fn member_of(&self, user: UserId) -> Result<(AccountReader, Role)> {
@@ -140,9 +140,9 @@ impl Ledger {
             "#,
             user.uuid()
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.database.read().await?)
         .await?
         .ok_or(Error::NotFound)?;
-        Ok((AccountReader { pool: self.pool.clone(), account: row.account_id }, row.role))
+        Ok((AccountReader { database: self.database.clone(), account: row.account_id }, row.role))
     }
 }

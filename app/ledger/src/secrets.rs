@@ -7,7 +7,7 @@ use chacha20poly1305::{
     aead::{Aead, Payload},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, scram};
 
 /// Length of a secret key, in bytes.
 pub const KEY_BYTES: usize = 32;
@@ -16,13 +16,16 @@ const NONCE_BYTES: usize = 24;
 
 /// The deployment's secret key. Never printed.
 #[derive(Clone)]
-pub struct SecretKey(XChaCha20Poly1305);
+pub struct SecretKey {
+    bytes: [u8; KEY_BYTES],
+    cipher: XChaCha20Poly1305,
+}
 
 impl SecretKey {
     /// The key of these bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
-        Self(XChaCha20Poly1305::new(&bytes.into()))
+        Self { bytes, cipher: XChaCha20Poly1305::new(&bytes.into()) }
     }
 
     /// The key as it is written in a file or variable: 64 hexadecimal digits.
@@ -42,6 +45,12 @@ impl SecretKey {
         Ok(Self::from_bytes(bytes))
     }
 
+    /// Another secret that follows from this one, for one `purpose` and one `subject` alone: 64 hexadecimal digits.
+    pub(crate) fn derive(&self, purpose: &str, subject: &str) -> String {
+        let purpose = scram::hmac(&self.bytes, purpose.as_bytes());
+        scram::hmac(&purpose, subject.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Encrypts a secret. `context` says whose it is: it opens only under the same.
     ///
     /// # Errors
@@ -49,7 +58,7 @@ impl SecretKey {
     pub fn seal(&self, secret: &str, context: &str, nonce: [u8; NONCE_BYTES]) -> Result<Vec<u8>> {
         let payload = Payload { msg: secret.as_bytes(), aad: context.as_bytes() };
         let sealed =
-            self.0.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::Corrupt("a secret could not be encrypted".to_owned()))?;
+            self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::Corrupt("a secret could not be encrypted".to_owned()))?;
         Ok([&nonce[..], &sealed].concat())
     }
 
@@ -61,7 +70,7 @@ impl SecretKey {
         let wrong = || Error::Corrupt(format!("the credential of {context} does not open with this secret key"));
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(wrong)?;
         let payload = Payload { msg: sealed, aad: context.as_bytes() };
-        let secret = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| wrong())?;
+        let secret = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| wrong())?;
         String::from_utf8(secret).map_err(|_| wrong())
     }
 }

@@ -11,16 +11,14 @@ impl Ledger {
     /// # Errors
     /// [`crate::Error::Unavailable`].
     pub async fn create_session(&self, id: &str, user: Option<UserId>, data: &[u8], expires_at: DateTime<Utc>) -> Result<bool> {
-        let inserted = sqlx::query!(
+        let insert = sqlx::query!(
             "insert into sessions (session_id, user_id, data, expires_at) values ($1, $2, $3, $4) on conflict do nothing",
             id,
             user.map(UserId::uuid),
             data,
             expires_at
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(inserted.rows_affected() == 1)
+        );
+        Ok(self.database.execute(insert).await? == 1)
     }
 
     /// Stores a session under the id that it has.
@@ -30,16 +28,14 @@ impl Ledger {
     /// # Errors
     /// [`crate::Error::Unavailable`].
     pub async fn save_session(&self, id: &str, user: Option<UserId>, data: &[u8], expires_at: DateTime<Utc>) -> Result<()> {
-        sqlx::query!(
+        let update = sqlx::query!(
             "update sessions set user_id = $2, data = $3, expires_at = $4 where session_id = $1",
             id,
             user.map(UserId::uuid),
             data,
             expires_at
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        );
+        self.database.execute(update).await.map(drop)
     }
 
     /// A session's data, unless it has expired.
@@ -48,7 +44,7 @@ impl Ledger {
     /// [`crate::Error::Unavailable`].
     pub async fn load_session(&self, id: &str, now: DateTime<Utc>) -> Result<Option<(Vec<u8>, DateTime<Utc>)>> {
         let row = sqlx::query!("select data, expires_at from sessions where session_id = $1 and expires_at > $2", id, now)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *self.database.read().await?)
             .await?;
         Ok(row.map(|row| (row.data, row.expires_at)))
     }
@@ -58,8 +54,7 @@ impl Ledger {
     /// # Errors
     /// [`crate::Error::Unavailable`].
     pub async fn delete_session(&self, id: &str) -> Result<()> {
-        sqlx::query!("delete from sessions where session_id = $1", id).execute(&self.pool).await?;
-        Ok(())
+        self.database.execute(sqlx::query!("delete from sessions where session_id = $1", id)).await.map(drop)
     }
 }
 
@@ -69,6 +64,6 @@ impl System {
     /// # Errors
     /// [`crate::Error::Unavailable`].
     pub async fn delete_expired_sessions(&self, now: DateTime<Utc>) -> Result<u64> {
-        Ok(sqlx::query!("delete from sessions where expires_at <= $1", now).execute(&self.pool).await?.rows_affected())
+        self.database.execute(sqlx::query!("delete from sessions where expires_at <= $1", now)).await
     }
 }

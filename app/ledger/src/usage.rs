@@ -49,9 +49,13 @@ impl AccountReader {
         let range = filter.calls.period.range(now);
         let step = filter.step_for(range);
         let steps: Vec<_> = range.steps(step).collect();
-        let cells: Vec<Cell> = self.cells_query(&filter.calls, range, step).build_query_as().fetch_all(&self.pool).await?;
-        let previous: Vec<Cell> =
-            self.cells_query(&filter.calls, range.previous(), Step::Month).build_query_as().fetch_all(&self.pool).await?;
+        let cells: Vec<Cell> =
+            self.cells_query(&filter.calls, range, step).build_query_as().fetch_all(&mut *self.database.read().await?).await?;
+        let previous: Vec<Cell> = self
+            .cells_query(&filter.calls, range.previous(), Step::Month)
+            .build_query_as()
+            .fetch_all(&mut *self.database.read().await?)
+            .await?;
         let keys = self.key_names().await?;
         let key_name = |cell: &Cell| {
             let name = keys.iter().find(|(id, _)| *id == cell.key_id).map_or_else(String::new, |(_, name)| name.clone());
@@ -107,7 +111,7 @@ impl AccountReader {
             r#"select key_id as "key_id: KeyId", name from api_keys where account_id = $1 order by name, key_id"#,
             self.account.uuid()
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&mut *self.database.read().await?)
         .await?;
         Ok(rows.into_iter().map(|row| (row.key_id, row.name)).collect())
     }
@@ -118,7 +122,7 @@ impl AccountReader {
     /// [`Error::Unavailable`].
     pub async fn called_models(&self) -> Result<Vec<String>> {
         Ok(sqlx::query_scalar!("select distinct model from usage_daily where account_id = $1 order by model", self.account.uuid())
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *self.database.read().await?)
             .await?)
     }
 }

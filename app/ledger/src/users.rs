@@ -30,7 +30,7 @@ impl Ledger {
     pub async fn authenticate(&self, email: &str, password: &str) -> Result<UserId> {
         let row =
             sqlx::query!(r#"select user_id as "user_id: UserId", password_hash from users where lower(email) = lower($1)"#, email.trim())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&mut *self.database.read().await?)
                 .await?;
         let (user, stored) = row.map_or((None, None), |row| (Some(row.user_id), Some(row.password_hash)));
         let fits = password::verify(password.to_owned(), stored).await?;
@@ -56,7 +56,7 @@ impl Ledger {
             "#,
             user.uuid()
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *self.database.read().await?)
         .await?
         .ok_or(Error::NotFound)?;
         let account = match (row.account_id, row.account_name, row.role) {
@@ -75,8 +75,10 @@ impl System {
     pub async fn create_operator(&self, new: NewOperator) -> Result<()> {
         let email = parse_email(&new.email)?;
         let password_hash = password::hash(new.password).await?;
-        let mut connection = self.pool.acquire().await?;
-        insert(&mut connection, new.user_id, email, &password_hash, true, new.now).await
+        let mut tx = self.database.write().await?;
+        insert(&mut tx, new.user_id, email, &password_hash, true, new.now).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Gives a person a new password and ends their sessions.
@@ -85,7 +87,7 @@ impl System {
     /// [`Error::NotFound`] for an unknown address; [`Error::Invalid`] for a password that cannot be.
     pub async fn set_password(&self, email: &str, password: String) -> Result<()> {
         let password_hash = password::hash(password).await?;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.database.write().await?;
         let user = sqlx::query_scalar!(
             "update users set password_hash = $2 where lower(email) = lower($1) returning user_id",
             email.trim(),
@@ -108,8 +110,9 @@ pub(crate) async fn insert(
     is_operator: bool,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    sqlx::query!(
-        "insert into users (user_id, email, password_hash, is_operator, created_at) values ($1, $2, $3, $4, $5)",
+    // A violated constraint would write the address into PostgreSQL's log.
+    let inserted = sqlx::query!(
+        "insert into users (user_id, email, password_hash, is_operator, created_at) values ($1, $2, $3, $4, $5) on conflict do nothing",
         user.uuid(),
         email,
         password_hash,
@@ -118,7 +121,7 @@ pub(crate) async fn insert(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    if inserted.rows_affected() == 1 { Ok(()) } else { Err(Error::EmailTaken) }
 }
 
 /// An address has a name, an `@` and a domain; whether mail arrives there, only mail can tell.

@@ -73,8 +73,17 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
         Ok(()) => "ok".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").into_response()
+            (StatusCode::SERVICE_UNAVAILABLE, why_not_ready(&error)).into_response()
         }
+    }
+}
+
+/// For whoever watches; the details are in the log.
+fn why_not_ready(error: &ledger::Error) -> &'static str {
+    match error {
+        ledger::Error::ReadOnly => "the database takes no writes",
+        ledger::Error::Outdated => "the database has the schema of a later version, which this one must not write to",
+        _ => "the database does not answer",
     }
 }
 

@@ -72,7 +72,7 @@ fn setting(option: &Arg, matches: &ArgMatches) -> Option<Setting> {
 /// A value as it may be seen. Of a database's address only the password is secret.
 fn shown(id: &str, value: String) -> String {
     match id {
-        "database_url" => without_password(&value),
+        "database_url" | "app_database_url" => without_password(&value),
         "secret_key" => format!("{:?}", SecretText::new(&value)),
         _ => value,
     }

@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cli::{Command, Output},
+    cli::{Command, MigrateArgs, Output},
     config::Config,
     database::with_database,
     ready::ReadyFile,
@@ -35,7 +35,7 @@ const ACTOR: &str = "command line";
 pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Option<ReadyFile>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(args) => startup::serve(&args, config, ready_file.as_ref()).await?,
-        Command::Migrate(output) => migrate(output, config).await?,
+        Command::Migrate(args) => migrate(&args, config).await?,
         Command::Verify(output) => return verify::run(output, config).await,
         Command::Config(_) => unreachable!("printed before root is given up"),
         Command::Postgres => startup::postgres_alone(config).await?,
@@ -50,9 +50,15 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
     Ok(ExitCode::SUCCESS)
 }
 
-async fn migrate(output: Output, config: &Config) -> anyhow::Result<()> {
-    with_database(config, async |database| database.migrate().await).await?;
-    output.print(&json!({ "migrated": true }), || "The database has this version's schema.".to_owned())
+async fn migrate(args: &MigrateArgs, config: &Config) -> anyhow::Result<()> {
+    with_database(config, async |database| {
+        if args.renew_login {
+            database.renew_login().await?;
+        }
+        database.migrate().await
+    })
+    .await?;
+    args.output.print(&json!({ "migrated": true }), || "The database has this version's schema.".to_owned())
 }
 
 impl Output {

@@ -240,7 +240,7 @@ fn initialise(installation: &Installation, folder: &Path, data: &Path) -> anyhow
         .arg("--pwfile")
         .arg(folder.join("password"))
         // C: the same order and the same answers on every machine, whatever its locales.
-        .args(["--username", ROLE, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C"])
+        .args(["--username", ROLE, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--data-checksums"])
         .stdin(Stdio::null())
         .output()
         .context("initdb")?;

@@ -117,7 +117,7 @@ fn postmaster(place: &Place) -> Pid {
     Pid::from_raw(text.lines().next().and_then(|line| line.parse().ok()).expect("its process id"))
 }
 
-fn wait_until(it_is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(it_is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !it_is_so() {
         assert!(Instant::now() < deadline, "it takes too long");

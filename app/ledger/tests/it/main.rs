@@ -1,9 +1,11 @@
 //! The ledger against a real Postgres, a fresh database per test.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod database;
 mod leases;
 mod money;
 mod people;
+mod pooler;
 mod posting;
 mod prices;
 mod proof;

@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 use domain::{call::Outcome, money::Amount, pricing::Discount, rates::Rates, tokens::CallUsage};
 use futures_util::future::join_all;
-use ledger::{Posting, SettledCall};
+use ledger::{PostedCalls, SettledCall};
 use sqlx::PgPool;
 
 use crate::world::{World, amount};
@@ -91,7 +91,7 @@ async fn a_settlement_releases_its_hold_and_takes_only_its_cost(pool: PgPool) {
 
     let posting = meter.post_calls(&[world.settle(&intent, ada, 1_000, 0)]).await.unwrap();
 
-    assert_eq!(posting, Posting { posted: 1, ..Posting::default() });
+    assert_eq!(posting, PostedCalls { posted: 1, ..PostedCalls::default() });
     let settled = world.balance(ada).await;
     assert_eq!((settled.balance, settled.reserved, settled.available), (amount("0.999"), Amount::ZERO, amount("0.999")));
     let detail = world.ledger.reader(ada.user).await.unwrap().call(intent.call_id).await.unwrap();
@@ -258,4 +258,51 @@ async fn a_receipt_shows_the_price_of_its_own_time(pool: PgPool) {
     let detail = world.ledger.reader(ada.user).await.unwrap().call(call.call_id).await.unwrap();
 
     assert_eq!((detail.price_id, detail.receipt.amount, detail.receipt.discount), (world.price, amount("0.003"), Discount::NONE));
+}
+
+/// Somebody at a terminal, say.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_account_that_is_locked_keeps_its_own_calls_waiting_and_nobody_elses(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (ada, bob) = (world.customer("ada", "10").await, world.customer("bob", "10").await);
+    let calls: Vec<_> = (0..6).map(|n| world.call(if n % 2 == 0 { ada } else { bob }, 1_000, 0, TimeDelta::minutes(n))).collect();
+    let adas: Vec<_> = calls.iter().filter(|call| call.account_id == ada.account).map(|call| call.call_id).collect();
+    let mut lock = world.pool.begin().await.unwrap();
+    sqlx::query("select from grants where account_id = $1 for update").bind(ada.account.uuid()).execute(&mut *lock).await.unwrap();
+    let meter = world.ledger.meter();
+
+    let done = meter.post_free_calls(&calls).await.unwrap();
+
+    assert_eq!((done.posted, &done.deferred), (3, &adas));
+    assert_eq!(world.balance(bob).await.balance, amount("9.997"));
+    let waited = meter.post_calls(&calls).await.unwrap_err();
+    assert!(waited.did_nothing(), "{waited}");
+    lock.rollback().await.unwrap();
+    let done = meter.post_free_calls(&calls).await.unwrap();
+    assert_eq!((done.posted, done.replayed, done.deferred), (3, 3, vec![]));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_batch_of_bad_rows_ends_the_round_before_it_keeps_good_ones_waiting(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let bad: Vec<_> = (0..100)
+        .map(|minute| SettledCall { upstream_model: Some("nul\0".to_owned()), ..world.call(ada, 1_000, 0, TimeDelta::minutes(minute)) })
+        .collect();
+    let good = world.call(ada, 1_000, 0, TimeDelta::zero());
+    let meter = world.ledger.meter();
+    let (mut left, mut rounds) = (bad.clone(), 0);
+    while !left.is_empty() {
+        let done = meter.post_calls(&left).await.unwrap();
+        assert!(done.quarantined.len() + done.deferred.len() == left.len() && !done.quarantined.is_empty());
+        assert!(done.quarantined.len() <= 32, "a round is bounded");
+        left.retain(|call| done.deferred.contains(&call.call_id));
+        rounds += 1;
+        if rounds == 1 {
+            assert_eq!(meter.post_calls(std::slice::from_ref(&good)).await.unwrap().posted, 1);
+        }
+    }
+    let kept: i64 = sqlx::query_scalar("select count(*) from quarantine").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(kept, 100);
 }

@@ -13,7 +13,7 @@ use domain::{
     rates::Rates,
     tokens::{CallUsage, Tokens},
 };
-use ledger::{Intent, Ledger, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, SettledCall};
+use ledger::{Address, Intent, Ledger, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, SettledCall, secrets::SecretKey};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) ledger: Ledger,
+    pub(crate) address: Address,
     /// As the owner of the schema, for looking and for tampering.
     pub(crate) pool: PgPool,
     pub(crate) now: DateTime<Utc>,
@@ -46,11 +47,12 @@ pub(crate) fn amount(text: &str) -> Amount {
 
 impl World {
     pub(crate) async fn new(pool: PgPool) -> Self {
-        let ledger = Ledger::with_options((*pool.connect_options()).clone(), 20, PATIENCE);
         let now = "2026-06-15T12:30:00Z".parse().unwrap();
-        ledger.system().make_partitions(now).await.unwrap();
+        let address = Address::derived((*pool.connect_options()).clone(), &SecretKey::from_bytes([7; 32]));
+        Ledger::migrate(&address, now).await.unwrap();
+        let ledger = Ledger::connect_patiently(&address, 20, PATIENCE);
         let rates = Rates::plain(amount("0.001"), amount("0.002"));
-        let mut world = Self { ledger, pool, now, price: PriceId::from_uuid(Uuid::from_u128(1)), rates, serial: 0 };
+        let mut world = Self { ledger, address, pool, now, price: PriceId::from_uuid(Uuid::from_u128(1)), rates, serial: 0 };
         world.add_catalog().await;
         world
     }

@@ -1,6 +1,9 @@
 //! A settled call: what the proxy hands over, and the row that it becomes.
 
-use chrono::{DateTime, SubsecRound, Utc};
+mod insert;
+mod seal;
+
+use chrono::{DateTime, Utc};
 use domain::{
     call::{Outcome, UsageSource},
     id::{AccountId, CallId, GrantId, JournalId, KeyId, PriceId},
@@ -9,8 +12,8 @@ use domain::{
     tokens::{CallUsage, Flag, TokenCounts, Tokens},
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+pub(crate) use self::insert::insert;
 use crate::{Error, Result};
 
 /// A call whose cost is known.
@@ -64,8 +67,7 @@ pub(crate) struct PaidShare {
     pub(crate) amount: i64,
 }
 
-/// A row of `calls`: a column each, under the column's name. It travels to Postgres as JSON (`jsonb_populate_recordset`), so that a batch is one
-/// parameter however many columns there are.
+/// A row of `calls`: a column each, under the column's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CallRecord {
     pub(crate) account_id: AccountId,
@@ -165,13 +167,6 @@ impl SettledCall {
 }
 
 impl CallRecord {
-    /// SHA-256 over every column. A row that was changed by hand, in whichever column, no longer fits its seal.
-    pub(crate) fn seal(&self) -> Result<[u8; 32]> {
-        let canonical = Self { posted_at: self.posted_at.trunc_subsecs(6), ..self.clone() };
-        let bytes = serde_json::to_vec(&canonical).map_err(|error| Error::Corrupt(error.to_string()))?;
-        Ok(Sha256::digest(bytes).into())
-    }
-
     /// Its usage, back from the columns.
     pub(crate) fn usage(&self) -> CallUsage {
         CallUsage {

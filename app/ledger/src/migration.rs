@@ -1,0 +1,217 @@
+//! Bringing a database to this version's schema, and its application's role to its rights.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, Executor, PgConnection, QueryBuilder, Row};
+
+use crate::{Address, Error, Ledger, MIGRATOR, Result, database, partitions, scram};
+
+/// What a database holds of this version's schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// Nothing: no version of Farebox was here.
+    Absent,
+    /// An older version's, or one that came here without the application's role, as a backup does: it must be migrated.
+    Older,
+    /// All of it.
+    Current,
+    /// A later version's, which lets this one write beside it.
+    Later,
+    /// A later version's, which does not.
+    TooNew,
+}
+
+/// The oldest PostgreSQL that will do, as `server_version_num` has it.
+const SERVER_VERSION_MIN: i32 = 150_000;
+
+/// Every right that the application has. What was posted it can neither change nor delete, and what is not here it cannot reach.
+const RIGHTS: [(&str, &str); 5] = [
+    ("schema_contract", "select"),
+    ("key_digests, price_versions, journal, entries, calls, quarantine", "select, insert"),
+    ("accounts, users, memberships, api_keys, providers, models, grants, usage_hourly, usage_daily", "select, insert, update"),
+    ("intents, leases", "select, insert, delete"),
+    ("sessions", "select, insert, update, delete"),
+];
+
+impl Ledger {
+    /// What the database holds. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when nothing answers there, or what answers cannot be used; it says why and what to do.
+    pub async fn schema(address: &Address) -> Result<Schema> {
+        let mut connection = address.connect_as_owner().await?;
+        expect_usable(&mut connection, address).await?;
+        let schema = schema(&mut connection).await?;
+        if matches!(schema, Schema::Current | Schema::Later) {
+            if !is_role(&mut connection, address.role()).await? {
+                return Ok(Schema::Older);
+            }
+            expect_login(address).await?;
+        }
+        connection.close().await?;
+        Ok(schema)
+    }
+
+    /// Gives the application's role the password that follows from the secret key of today. Whoever works with another one is shut out.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the database cannot be used, or its owner may not do this.
+    pub async fn renew_login(address: &Address) -> Result<()> {
+        let mut owner = address.connect_as_owner().await?;
+        if let Some(password) = &address.password {
+            write_role(&mut owner, address, password).await?;
+        }
+        owner.close().await?;
+        Ok(())
+    }
+
+    /// Brings the database to this version's schema, as its owner, gives the application's role its rights, and makes the months around `now`. A later
+    /// version's schema is left as it is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the database cannot be used, [`Error::Outdated`], [`Error::Corrupt`] when its migrations are not ours.
+    pub async fn migrate(address: &Address, now: DateTime<Utc>) -> Result<()> {
+        let mut owner = address.connect_as_owner().await?;
+        expect_usable(&mut owner, address).await?;
+        match schema(&mut owner).await? {
+            Schema::TooNew => return Err(Error::Outdated),
+            Schema::Later => return Ok(()),
+            Schema::Absent | Schema::Older | Schema::Current => {}
+        }
+        MIGRATOR.run(&mut owner).await.map_err(|error| Error::Corrupt(format!("migrations: {error}")))?;
+        partitions::make_around(&mut owner, now).await?;
+        prepare_role(&mut owner, address).await?;
+        owner.close().await?;
+        Ok(())
+    }
+}
+
+async fn schema(owner: &mut PgConnection) -> Result<Schema> {
+    let known: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *owner).await?;
+    if !known {
+        return Ok(Schema::Absent);
+    }
+    let latest: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations where success").fetch_one(&mut *owner).await?;
+    Ok(match latest {
+        None => Schema::Absent,
+        latest if latest < database::version() => Schema::Older,
+        latest if latest == database::version() => Schema::Current,
+        _ => {
+            let oldest_writer: i64 = sqlx::query_scalar("select oldest_writer from schema_contract").fetch_one(owner).await?;
+            if Some(oldest_writer) <= database::version() { Schema::Later } else { Schema::TooNew }
+        }
+    })
+}
+
+/// What cannot be used is refused before the first statement changes anything.
+async fn expect_usable(owner: &mut PgConnection, address: &Address) -> Result<()> {
+    let unusable = |problem: String| Err(Error::invalid("database URL", problem));
+    // Without prepared statements, which a pooler may lose between two messages.
+    let server = sqlx::raw_sql("select current_setting('server_version_num')::integer, current_setting('server_encoding')");
+    let server = server.fetch_one(&mut *owner).await?;
+    let (version, encoding): (i32, String) = (server.try_get(0)?, server.try_get(1)?);
+    if version < SERVER_VERSION_MIN {
+        return unusable(format!("it is PostgreSQL {}: Farebox needs 15 or newer", version / 10_000));
+    }
+    if encoding != "UTF8" {
+        return unusable(format!("its encoding is {encoding}, which has no room for every name: create the database with encoding 'UTF8'"));
+    }
+    if shares_sessions(owner, address).await? {
+        return unusable(
+            "it is reached through a pooler that gives each transaction another session: use PgBouncer's pool_mode = session, or PostgreSQL's own port"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Whether a pooler in between gives each transaction another session: while a second connection holds the session that the first one just had, the
+/// first gets another.
+async fn shares_sessions(owner: &mut PgConnection, address: &Address) -> Result<bool> {
+    let first = session(owner).await?;
+    let mut other = address.connect_as_owner().await?;
+    let mut holding = other.begin().await?;
+    session(&mut holding).await?;
+    let second = session(owner).await?;
+    holding.rollback().await?;
+    other.close().await?;
+    Ok(first != second)
+}
+
+async fn session(connection: &mut PgConnection) -> Result<i32> {
+    Ok(sqlx::raw_sql("select pg_backend_pid()").fetch_one(connection).await?.try_get(0)?)
+}
+
+/// The role that the application logs in as: there, with its password and its rights and no others.
+async fn prepare_role(owner: &mut PgConnection, address: &Address) -> Result<()> {
+    if let Some(password) = &address.password
+        && !is_role(owner, address.role()).await?
+    {
+        write_role(owner, address, password).await?;
+    }
+    let role = quoted(address.role());
+    let mut tx = alone(owner).await?;
+    let mut statements = vec![
+        format!("revoke all on all tables in schema public from {role}"),
+        format!("grant usage on schema public to {role}"),
+        format!("grant execute on function make_calls_partition to {role}"),
+    ];
+    statements.extend(RIGHTS.map(|(tables, rights)| format!("grant {rights} on {tables} to {role}")));
+    for statement in statements {
+        QueryBuilder::new(statement).build().execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    expect_login(address).await
+}
+
+async fn expect_login(address: &Address) -> Result<()> {
+    address.connect_as_application().await.map_err(|error| no_login(address, &error))?.close().await?;
+    Ok(())
+}
+
+async fn is_role(connection: &mut PgConnection, role: &str) -> Result<bool> {
+    Ok(sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)").bind(role).fetch_one(connection).await?)
+}
+
+async fn write_role(owner: &mut PgConnection, address: &Address, password: &str) -> Result<()> {
+    let mut tx = alone(owner).await?;
+    let verb = if is_role(&mut tx, address.role()).await? { "alter" } else { "create" };
+    let (role, verifier) = (quoted(address.role()), scram::verifier(password));
+    let statement = format!("{verb} role {role} login nosuperuser nocreatedb nocreaterole password '{verifier}'");
+    QueryBuilder::new(statement).build().execute(&mut *tx).await.map_err(|error| cannot_prepare(address, &error))?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Several processes may start at once, and PostgreSQL refuses two changes of one role's rights at the same time.
+async fn alone(owner: &mut PgConnection) -> Result<sqlx::PgTransaction<'_>> {
+    let mut tx = owner.begin().await?;
+    tx.execute("select pg_advisory_xact_lock(hashtext('farebox rights'))").await?;
+    Ok(tx)
+}
+
+fn cannot_prepare(address: &Address, error: &sqlx::Error) -> Error {
+    let role = address.role();
+    let problem = format!(
+        "its owner may not make the role that the application works as ({error}). Let an administrator run: create role {} login password '…'; \
+         then name that role with --app-database-url",
+        quoted(role)
+    );
+    Error::invalid("database URL", problem)
+}
+
+fn no_login(address: &Address, error: &Error) -> Error {
+    let role = address.role();
+    let problem = match address.password {
+        Some(_) => format!(
+            "the application cannot log in as {role} ({error}). Every process must have the same FAREBOX_SECRET_KEY, from which its password follows. \
+             If the key was changed on purpose, run: farebox migrate --renew-login"
+        ),
+        None => format!("the application cannot log in as {role} ({error}): look at --app-database-url"),
+    };
+    Error::invalid("database URL", problem)
+}
+
+/// A name as an identifier, whatever is in it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,178 @@
+//! What proves that a row of `calls` is the one that was posted: SHA-256 over an encoding of it that is written down here and nowhere left to a library.
+//!
+//! An encoding has a version, which the seal begins with. A new column is a new version; a row keeps the one that it was sealed under, and stays
+//! provable. Whole numbers and instants (microseconds since 1970, which is what Postgres keeps) are eight bytes, big-endian; a text is its length in
+//! bytes, so written, and its UTF-8; what may be missing is preceded by one byte, 0 or 1.
+
+use chrono::{DateTime, Utc};
+use domain::tokens::{Flag, Tokens};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::CallRecord;
+
+/// The newest encoding, by which calls are sealed.
+const VERSION: u8 = 1;
+
+/// A version and a digest.
+pub(crate) type Seal = [u8; 33];
+
+impl CallRecord {
+    /// The seal to post it under.
+    pub(crate) fn seal(&self) -> Seal {
+        let mut seal = [VERSION; 33];
+        seal[1..].copy_from_slice(&self.digest_1());
+        seal
+    }
+
+    /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
+    pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
+        let digest = match seal.first()? {
+            1 => self.digest_1(),
+            _ => return None,
+        };
+        Some(seal[1..] == digest)
+    }
+
+    fn digest_1(&self) -> [u8; 32] {
+        let mut row = Encoding(Sha256::new_with_prefix(b"farebox call 1"));
+        row.id(self.account_id.uuid());
+        row.instant(self.started_at);
+        row.id(self.call_id.uuid());
+        row.id(self.key_id.uuid());
+        row.text(&self.model);
+        row.text(&self.provider);
+        row.maybe(self.upstream_model.as_deref(), Encoding::text);
+        row.truth(self.stream);
+        row.text(self.outcome.name());
+        row.text(self.source.name());
+        let totals = [self.prompt_tokens, self.completion_tokens, self.total_tokens];
+        let prompt =
+            [self.input_tokens, self.cache_read_tokens, self.cache_write_5m_tokens, self.cache_write_1h_tokens, self.audio_input_tokens];
+        let completion = [self.output_tokens, self.reasoning_tokens, self.audio_output_tokens];
+        for count in totals.into_iter().chain(prompt).chain(completion) {
+            row.maybe(count.map(Tokens::get), Encoding::number);
+        }
+        row.maybe(self.flag.map(Flag::name), Encoding::text);
+        row.id(self.price_id.uuid());
+        row.number(i64::from(self.discount_bps));
+        row.number(self.amount);
+        row.number(self.held);
+        row.number(self.written_off);
+        row.number(self.paid_by.len() as i64);
+        for share in &self.paid_by {
+            row.id(share.grant_id.uuid());
+            row.number(share.amount);
+        }
+        row.maybe(self.journal_id.map(|journal| journal.uuid()), Encoding::id);
+        row.maybe(self.http_status.map(i64::from), Encoding::number);
+        row.number(self.latency_ms);
+        row.maybe(self.first_byte_ms, Encoding::number);
+        row.maybe(self.raw_usage.as_deref(), Encoding::text);
+        row.instant(self.posted_at);
+        row.0.finalize().into()
+    }
+}
+
+/// A row on its way into a digest.
+struct Encoding(Sha256);
+
+impl Encoding {
+    fn number(&mut self, number: i64) {
+        self.0.update(number.to_be_bytes());
+    }
+
+    fn instant(&mut self, at: DateTime<Utc>) {
+        self.number(at.timestamp_micros());
+    }
+
+    fn id(&mut self, id: Uuid) {
+        self.0.update(id.as_bytes());
+    }
+
+    fn truth(&mut self, truth: bool) {
+        self.0.update([u8::from(truth)]);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as i64);
+        self.0.update(text);
+    }
+
+    fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        self.truth(value.is_some());
+        if let Some(value) = value {
+            write(self, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::id::GrantId;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::settled::from_json;
+
+    fn row() -> Value {
+        json!({
+            "account_id": Uuid::from_u128(1), "started_at": "2026-06-15T12:30:00.123Z", "call_id": Uuid::from_u128(2), "key_id": Uuid::from_u128(3),
+            "model": "small", "provider": "upstream", "upstream_model": "small-2026", "stream": true, "outcome": "ok", "source": "upstream",
+            "prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46, "input_tokens": 2, "cache_read_tokens": 4, "cache_write_5m_tokens": 3,
+            "cache_write_1h_tokens": 2, "audio_input_tokens": 1, "output_tokens": 30, "reasoning_tokens": 3, "audio_output_tokens": 1,
+            "flag": "excessive", "price_id": Uuid::from_u128(4), "discount_bps": 250, "amount": 7, "held": 9, "written_off": 5,
+            "paid_by": [{ "grant_id": GrantId::from_uuid(Uuid::from_u128(5)), "amount": 7 }], "journal_id": Uuid::from_u128(6), "http_status": 200,
+            "latency_ms": 812, "first_byte_ms": 120, "raw_usage": "{}", "posted_at": "2026-06-15T12:30:01.000001Z",
+        })
+    }
+
+    /// A value that is none of the row's, of the same kind.
+    fn another(value: &Value) -> Value {
+        match value {
+            Value::Bool(truth) => json!(!truth),
+            Value::Number(number) => json!(number.as_i64().unwrap() + 1),
+            Value::Array(_) => json!([]),
+            Value::String(text) => match text.as_str() {
+                "ok" => json!("interrupted"),
+                "upstream" => json!("none"),
+                "excessive" => json!("contradictory"),
+                text if text.parse::<Uuid>().is_ok() => json!(Uuid::from_u128(99)),
+                text if text.parse::<DateTime<Utc>>().is_ok() => json!("2026-06-15T12:30:01.000002Z"),
+                text => json!(format!("{text}!")),
+            },
+            other => panic!("{other} is no value of a row"),
+        }
+    }
+
+    #[test]
+    fn no_column_can_be_changed_and_none_taken_for_its_neighbour() {
+        let sealed = from_json(row()).unwrap();
+        let seal = sealed.seal();
+        assert_eq!(sealed.fits(&seal), Some(true));
+        for (column, value) in row().as_object().unwrap() {
+            let mut changed = row();
+            changed[column] = another(value);
+            assert_eq!(from_json(changed).unwrap().fits(&seal), Some(false), "{column}");
+            let mut missing = row();
+            missing[column] = Value::Null;
+            if let Ok(missing) = from_json(missing) {
+                assert_eq!(missing.fits(&seal), Some(false), "{column} is missing");
+            }
+        }
+        let mut shifted = row();
+        (shifted["model"], shifted["provider"]) = (json!("smallup"), json!("stream"));
+        assert_eq!(from_json(shifted).unwrap().fits(&seal), Some(false));
+    }
+
+    /// What is stored outlives its writer: this seal must be the same in every later version.
+    #[test]
+    fn the_first_encoding_never_changes() {
+        let sealed = from_json(row()).unwrap();
+        let hex: String = sealed.seal().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "01e6cbc01665a51d668709639883d7f8fa1043d2d4d53353dfdd12072339e5bdc9");
+        assert_eq!(sealed.fits(&[2; 33]), None, "what a later version sealed is not called forged");
+        assert_eq!(sealed.fits(&[]), None);
+    }
+}
