@@ -95,8 +95,10 @@ impl Proxy {
         snapshot.say_what_is_unusable(None);
         let (catalog, renewed) = (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Notify::new()));
         let (background, quit, give_up) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let (poster, posting) = poster::poster(meter.clone());
-        background.spawn(posting.run(quit.clone(), give_up.clone()));
+        let (poster, groups) = poster::poster(meter.clone(), give_up.clone());
+        for group in groups {
+            background.spawn(group.run(quit.clone()));
+        }
         background.spawn(catalog::refresh(Arc::clone(&catalog), Arc::clone(&renewed), meter, secret, settings.body_timeout, quit.clone()));
         let meter = ledger.meter();
         let shared = Shared {

@@ -1,20 +1,28 @@
 //! Settled calls on their way to the books, many at a time.
 //!
-//! There is no artificial delay: while one batch is being posted the next one gathers, so that a lone call is posted at once and a crowd in few
-//! transactions. While the database is away the batch is repeated until it lands; the ledger posts each call once, however often it is handed over.
+//! Accounts are spread over a few groups, each with a queue and a transaction of its own. There is no artificial delay: while one batch is being posted
+//! the next one gathers, so that a lone call is posted at once and a crowd in few transactions. An account that is locked by somebody else is set aside
+//! alone: a task of its own waits for the lock, and the group goes on. While the database is away a batch is repeated until it lands; the ledger posts
+//! each call once, however often it is handed over.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use ledger::{Meter, SettledCall};
+use domain::id::AccountId;
+use ledger::{Meter, PostedCalls, SettledCall};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinSet,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
+/// Transactions that may run side by side.
+const GROUPS: usize = 4;
+/// Accounts that are waited for at once, beside the groups: the connections of the background are for both.
+const ASIDE_MAX: usize = 3;
 /// The most that one transaction takes.
 const BATCH_MAX: usize = 500;
-/// Calls that wait for the batch to come.
+/// Calls that wait for a group's batch to come.
 const QUEUE: usize = 4 * BATCH_MAX;
 /// What one batch may take. A connection that hangs then gives way to another; what it did after all is not done twice.
 const POST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -23,7 +31,7 @@ const RETRY_LAST: Duration = Duration::from_secs(2);
 
 /// Takes settled calls.
 #[derive(Debug, Clone)]
-pub(crate) struct Poster(mpsc::Sender<Queued>);
+pub(crate) struct Poster(Arc<[mpsc::Sender<Queued>]>);
 
 /// A settled call, and who waits for it to be posted.
 #[derive(Debug)]
@@ -32,81 +40,182 @@ struct Queued {
     posted: oneshot::Sender<()>,
 }
 
-/// Posts what [`Poster`] takes.
-pub(crate) struct Posting {
+/// Posts what [`Poster`] takes of some accounts.
+pub(crate) struct Group {
     queue: mpsc::Receiver<Queued>,
-    meter: Meter,
+    books: Books,
+    /// Accounts that are waited for, with what came in for them meanwhile.
+    aside: HashMap<AccountId, Vec<Queued>>,
+    waiting: JoinSet<AccountId>,
 }
 
-pub(crate) fn poster(meter: Meter) -> (Poster, Posting) {
-    let (sender, queue) = mpsc::channel(QUEUE);
-    (Poster(sender), Posting { queue, meter })
+/// Where calls are posted to, until the process must end.
+#[derive(Clone)]
+struct Books {
+    meter: Meter,
+    aside: Arc<Semaphore>,
+    give_up: CancellationToken,
+}
+
+/// How a locked account is dealt with.
+#[derive(Clone, Copy)]
+enum Way {
+    /// It is passed over.
+    Free,
+    /// It is waited for.
+    Aside,
+}
+
+/// With `give_up` nothing is repeated any more: the process must end.
+pub(crate) fn poster(meter: Meter, give_up: CancellationToken) -> (Poster, Vec<Group>) {
+    let books = Books { meter, aside: Arc::new(Semaphore::new(ASIDE_MAX)), give_up };
+    let (senders, groups): (Vec<_>, Vec<_>) = (0..GROUPS)
+        .map(|_| {
+            let (sender, queue) = mpsc::channel(QUEUE);
+            (sender, Group { queue, books: books.clone(), aside: HashMap::new(), waiting: JoinSet::new() })
+        })
+        .unzip();
+    (Poster(senders.into()), groups)
 }
 
 impl Poster {
     /// Whether what is handed over will be posted: a poster that has died takes nothing any more, and no call may start that could not be paid.
     pub(crate) fn is_open(&self) -> bool {
-        !self.0.is_closed()
+        self.0.iter().all(|group| !group.is_closed())
     }
 
     /// Hands a call over and waits until it is in the books. Returns whether it is: only a process that ends in the middle of it leaves it out, and then
     /// the next run settles what has a lease, as interrupted; of a call that was free nothing is left.
     pub(crate) async fn post(&self, call: SettledCall) -> bool {
         let (posted, landed) = oneshot::channel();
-        self.0.send(Queued { call, posted }).await.is_ok() && landed.await.is_ok()
+        let group = &self.0[group_of(call.account_id)];
+        group.send(Queued { call, posted }).await.is_ok() && landed.await.is_ok()
     }
 }
 
-impl Posting {
-    /// Posts until it is told to `quit`, and then what is left. With `give_up` it repeats nothing any more: the process must end.
-    pub(crate) async fn run(mut self, quit: CancellationToken, give_up: CancellationToken) {
+/// All of an account's calls are of one group, by the random end of its id.
+fn group_of(account: AccountId) -> usize {
+    usize::from(account.uuid().as_bytes()[15]) % GROUPS
+}
+
+impl Group {
+    /// Posts until it is told to `quit`, and then what is left.
+    pub(crate) async fn run(mut self, quit: CancellationToken) {
         let mut queued = Vec::with_capacity(BATCH_MAX);
         loop {
-            let taken = tokio::select! {
-                taken = self.queue.recv_many(&mut queued, BATCH_MAX) => taken,
-                () = quit.cancelled(), if !self.queue.is_closed() => {
-                    self.queue.close();
-                    continue;
+            tokio::select! {
+                taken = self.queue.recv_many(&mut queued, BATCH_MAX) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    let batch = queued.drain(..).collect();
+                    self.post(batch).await;
                 }
-            };
-            if taken == 0 {
-                return;
+                Some(account) = self.waiting.join_next() => self.come_back(account),
+                () = quit.cancelled(), if !self.queue.is_closed() => self.queue.close(),
             }
-            let (calls, waiting): (Vec<_>, Vec<_>) = queued.drain(..).map(|queued| (queued.call, queued.posted)).unzip();
-            if !self.post(&calls, &give_up).await {
-                tracing::error!(
-                    calls = calls.len(),
-                    "stopping with calls that could not be posted; the next run settles them as interrupted"
-                );
-                return;
+        }
+        while let Some(account) = self.waiting.join_next().await {
+            self.come_back(account);
+        }
+    }
+
+    /// Posts what can be posted now, and sets the rest aside, account by account.
+    async fn post(&mut self, batch: Vec<Queued>) {
+        let (aside, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|queued| self.aside.contains_key(&queued.call.account_id));
+        for queued in aside {
+            self.aside.entry(queued.call.account_id).or_default().push(queued);
+        }
+        let mut deferred: HashMap<AccountId, Vec<Queued>> = HashMap::new();
+        for queued in self.books.post_free(batch).await {
+            deferred.entry(queued.call.account_id).or_default().push(queued);
+        }
+        for (account, batch) in deferred {
+            self.wait_for(account, batch);
+        }
+    }
+
+    fn wait_for(&mut self, account: AccountId, batch: Vec<Queued>) {
+        self.aside.insert(account, Vec::new());
+        let books = self.books.clone();
+        self.waiting.spawn(async move {
+            books.post_aside(batch).await;
+            account
+        });
+    }
+
+    /// What came in for an account while it was waited for is waited for in its turn.
+    fn come_back(&mut self, account: Result<AccountId, tokio::task::JoinError>) {
+        match account {
+            Ok(account) => match self.aside.remove(&account) {
+                Some(batch) if !batch.is_empty() => self.wait_for(account, batch),
+                _ => {}
+            },
+            // Nobody aborts these. Without a poster no call may start that could not be paid.
+            Err(panicked) => {
+                tracing::error!(%panicked, "posting has failed");
+                self.queue.close();
             }
-            for waiter in waiting {
-                let _ = waiter.send(()); // whoever no longer waits no longer needs to know
+        }
+    }
+}
+
+impl Books {
+    /// Posts the calls of accounts that nobody has locked. Returns the others; what could not be posted before the process must end is dropped.
+    async fn post_free(&self, batch: Vec<Queued>) -> Vec<Queued> {
+        if batch.is_empty() { batch } else { self.post(batch, Way::Free).await }
+    }
+
+    /// Posts an account's calls, waiting for whoever has locked it.
+    async fn post_aside(&self, mut batch: Vec<Queued>) {
+        while !batch.is_empty() {
+            batch = self.post(batch, Way::Aside).await;
+        }
+    }
+
+    async fn try_to_post(&self, calls: &[SettledCall], way: Way) -> ledger::Result<PostedCalls> {
+        match way {
+            Way::Free => self.meter.post_free_calls(calls).await,
+            Way::Aside => {
+                // A place for each try: whoever is locked for long must not keep the others from theirs.
+                let _place = self.aside.acquire().await;
+                self.meter.post_calls(calls).await
             }
         }
     }
 
-    /// Returns whether the calls are in the books.
-    async fn post(&self, calls: &[SettledCall], give_up: &CancellationToken) -> bool {
+    /// Repeats until the books have answered. Returns what they deferred.
+    async fn post(&self, batch: Vec<Queued>, way: Way) -> Vec<Queued> {
+        let (calls, waiting): (Vec<_>, Vec<_>) = batch.into_iter().map(|queued| (queued.call, queued.posted)).unzip();
         let mut pause = RETRY_FIRST;
-        loop {
-            // A connection that hangs must keep neither the other calls from the books nor the process from ending.
-            let Some(posted) = give_up.run_until_cancelled(timeout(POST_TIMEOUT, self.meter.post_calls(calls))).await else { return false };
-            match posted {
-                Ok(Ok(done)) => {
-                    metrics::counter!("farebox_calls_posted_total").increment(u64::try_from(done.posted).unwrap_or(u64::MAX));
-                    for call in done.unleased {
-                        tracing::error!(%call, "a call was charged without a hold: recorded as debt");
-                    }
-                    return true;
+        let posting = async {
+            loop {
+                // A connection that hangs must keep neither the other calls from the books nor the process from ending.
+                match timeout(POST_TIMEOUT, self.try_to_post(&calls, way)).await {
+                    Ok(Ok(done)) => return done,
+                    Ok(Err(error)) => tracing::warn!(%error, calls = calls.len(), "calls could not be posted; trying again"),
+                    Err(_) => tracing::warn!(calls = calls.len(), "the database does not answer; posting again"),
                 }
-                Ok(Err(error)) => tracing::warn!(%error, calls = calls.len(), "calls could not be posted; trying again"),
-                Err(_) => tracing::warn!(calls = calls.len(), "the database does not answer; posting again"),
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_LAST);
             }
-            tokio::select! {
-                () = give_up.cancelled() => return false,
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_LAST),
+        };
+        let Some(done) = self.give_up.run_until_cancelled(posting).await else {
+            tracing::error!(calls = calls.len(), "stopping with calls that could not be posted; the next run settles them as interrupted");
+            return Vec::new();
+        };
+        metrics::counter!("farebox_calls_posted_total").increment(u64::try_from(done.posted).unwrap_or(u64::MAX));
+        for call in &done.unleased {
+            tracing::error!(%call, "a call was charged without a hold: recorded as debt");
+        }
+        let mut deferred = Vec::new();
+        for (call, posted) in calls.into_iter().zip(waiting) {
+            if done.deferred.contains(&call.call_id) {
+                deferred.push(Queued { call, posted });
+            } else {
+                let _ = posted.send(()); // whoever no longer waits no longer needs to know
             }
         }
+        deferred
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     upstream::COMPLETION_TOKENS,
-    world::{Policy, World, amount, call_id, chat, settings},
+    world::{Policy, World, amount, call_id, chat, settings, text},
 };
 
 /// A bound that a test waits for.
@@ -110,6 +110,30 @@ async fn whoever_waits_hears_that_it_failed_also_while_the_books_are_away(pool: 
     };
     let call = timeout(DEADLINE, async { tokio::join!(world.post(chat("hold", "")), away) });
     assert_eq!(call.await.expect("the books are not waited for").0.status(), StatusCode::GATEWAY_TIMEOUT);
+}
+
+/// The other customer's calls are posted by the same transactions.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_account_that_somebody_has_locked_keeps_nobody_elses_last_bytes_waiting(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let another = world.another_customer("1").await;
+    let waiting = world.post(chat("gate", r#","stream":true"#)).await;
+    let id = call_id(&waiting);
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("select from grants where account_id = $1 for update").bind(world.account.uuid()).execute(&mut *lock).await.unwrap();
+    world.upstream.open_gate();
+    for _ in 0..3 {
+        let mut request = world.request(chat("hello", ""));
+        request.headers_mut().insert("authorization", format!("Bearer {}", another.expose()).parse().unwrap());
+        let answered = timeout(DEADLINE, async { text(world.send(request).await).await }).await;
+        assert!(answered.expect("nobody waits for the lock").contains("One two"));
+    }
+    assert!(world.ledger.meter().generation(world.account, id).await.is_err(), "its own call waits");
+    lock.rollback().await.unwrap();
+    let whole = timeout(DEADLINE, text(waiting)).await.expect("the lock is gone");
+    assert!(whole.ends_with("[DONE]\n\n"), "{whole}");
+    assert_eq!(world.detail(id).await.row.outcome, Outcome::Ok);
+    world.stop().await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

@@ -15,7 +15,7 @@ use domain::{
 };
 use http::{Request, Response, header};
 use http_body_util::BodyExt;
-use ledger::{Ledger, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, secrets::SecretKey};
+use ledger::{Address, Ledger, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, secrets::SecretKey};
 use proxy::{Proxy, Settings};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -82,13 +82,14 @@ impl World {
     }
 
     async fn build(pool: &PgPool, credit: &str, policy: Policy, rates: Rates, settings: Settings) -> Self {
-        let ledger = Ledger::with_options((*pool.connect_options()).clone(), 20, PATIENCE);
         let now = Utc::now();
-        ledger.system().make_partitions(now).await.unwrap();
-        let upstream = Upstream::start().await;
         let secret = SecretKey::from_bytes([7; 32]);
+        let address = Address::derived((*pool.connect_options()).clone(), &secret);
+        Ledger::migrate(&address, now).await.unwrap();
+        let ledger = Ledger::connect_patiently(&address, 20, PATIENCE);
+        let upstream = Upstream::start().await;
         add_catalog(&ledger, &upstream.base_url, &secret, policy, rates, now).await;
-        let (account, key, key_id) = add_customer(&ledger, credit, now).await;
+        let (account, key, key_id) = add_customer(&ledger, "customer", credit, now).await;
         let proxy = Proxy::start(ledger.clone(), &ledger, secret, settings).await.unwrap();
         Self { ledger, upstream, proxy, account, key, key_id, now }
     }
@@ -98,6 +99,11 @@ impl World {
         self.ledger.system().set_provider_url("loopback", base_url).await.unwrap();
         let proxy = Proxy::start(self.ledger.clone(), &self.ledger, SecretKey::from_bytes([7; 32]), settings()).await.unwrap();
         std::mem::replace(&mut self.proxy, proxy).stop().await;
+    }
+
+    /// The key of one more customer.
+    pub(crate) async fn another_customer(&self, credit: &str) -> ApiKey {
+        add_customer(&self.ledger, "another", credit, self.now).await.1
     }
 
     pub(crate) fn router(&self) -> Router {
@@ -213,15 +219,17 @@ async fn add_catalog(ledger: &Ledger, base_url: &str, secret: &SecretKey, policy
     system.import_price(price).await.unwrap();
 }
 
-async fn add_customer(ledger: &Ledger, credit: &str, now: DateTime<Utc>) -> (AccountId, ApiKey, KeyId) {
-    let (account, key, key_id) =
-        (AccountId::new(now, rand::random()), ApiKey::from_random(rand::random()), KeyId::new(now, rand::random()));
+async fn add_customer(ledger: &Ledger, name: &str, credit: &str, now: DateTime<Utc>) -> (AccountId, ApiKey, KeyId) {
+    // However calls are spread by account, these ends keep all customers together.
+    let mut random: [u8; 10] = rand::random();
+    random[2..].fill(7);
+    let (account, key, key_id) = (AccountId::new(now, random), ApiKey::from_random(rand::random()), KeyId::new(now, rand::random()));
     let customer = NewCustomer {
         account_id: account,
-        account_name: "customer".to_owned(),
+        account_name: name.to_owned(),
         grant_id: GrantId::new(now, rand::random()),
         user_id: UserId::new(now, rand::random()),
-        email: "customer@example.com".to_owned(),
+        email: format!("{name}@example.com"),
         password: "correct horse".to_owned(),
         is_demo: false,
         now,
