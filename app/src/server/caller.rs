@@ -115,7 +115,7 @@ impl From<ledger::Error> for ConsoleError {
             ledger::Error::Taken(_) | ledger::Error::IdempotencyConflict | ledger::Error::AccountSuspended | ledger::Error::KeyRevoked => {
                 Self::Conflict(sentence(&error.to_string()))
             }
-            ledger::Error::Unavailable(_) | ledger::Error::Corrupt(_) => {
+            ledger::Error::Unavailable(_) | ledger::Error::ReadOnly | ledger::Error::Outdated | ledger::Error::Corrupt(_) => {
                 tracing::error!(%error, "the ledger failed");
                 Self::Unavailable
             }
