@@ -57,7 +57,9 @@ create table leases (
 create table journal (
     account_id      uuid not null references accounts,
     journal_id      uuid not null,
-    kind            text not null constraint journal_kind_is_known check (kind in ('usage', 'top_up', 'adjustment', 'promo')),
+    kind            text not null constraint journal_kind_is_known check (
+                        kind in ('usage', 'top_up', 'adjustment', 'promo', 'late_usage', 'call_credit')
+                    ),
     memo            text not null,
     actor           text not null,
     -- Money moves once per key, however often the request is repeated.

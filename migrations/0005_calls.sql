@@ -57,6 +57,35 @@ create table calls (
 
 create index calls_by_journal on calls (account_id, journal_id) where journal_id is not null;
 
+-- What changes a call's figures after it was posted: rows of their own, since a call's row never changes. A call's figures are its own and theirs.
+create table corrections (
+    account_id        uuid not null,
+    started_at        timestamptz not null,
+    call_id           uuid not null,
+    correction_id     uuid not null,
+    kind              text not null constraint corrections_kind_is_known check (kind in ('late_usage', 'credit')),
+    -- What it adds to the call's; below zero it takes away.
+    prompt_tokens     bigint not null,
+    completion_tokens bigint not null,
+    total_tokens      bigint not null,
+    amount            bigint not null,
+    written_off       bigint not null constraint corrections_written_off_is_not_negative check (written_off >= 0),
+    -- As in calls; below zero it was given back.
+    paid_by           jsonb not null,
+    -- The settlement that came late: ledger::SettledCall as JSON.
+    settlement        text,
+    journal_id        uuid,
+    posted_at         timestamptz not null,
+    seal              bytea not null,
+    -- Without a key to its call: months of calls may be dropped, what was corrected stays.
+    primary key (account_id, call_id, correction_id),
+    constraint corrections_money_is_posted check ((paid_by = '[]') = (journal_id is null)),
+    constraint corrections_late_usage_has_its_settlement check ((kind = 'late_usage') = (settlement is not null)),
+    constraint corrections_credit_gives_back check (kind <> 'credit' or amount < 0)
+);
+-- A settlement comes late once.
+create unique index corrections_one_late_usage on corrections (account_id, call_id) where kind = 'late_usage';
+
 -- Partitions are made ahead by a job that may not create tables, hence security definer. One call makes one month.
 create function make_calls_partition(month date) returns void
     language plpgsql security definer set search_path = public

@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
-use crate::commands::{account, admin, config, key, model, price, provider, user};
+use crate::commands::{account, admin, call, config, key, model, price, provider, user};
 
 /// Usage metering, billing console and proxy for LLM APIs.
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Admin(admin::AdminArgs),
     /// The customers who pay
     Account(account::AccountArgs),
+    /// Single calls
+    Call(call::CallArgs),
     /// API keys
     Key(key::KeyArgs),
     /// The people who sign in

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow, bail};
 use chrono::Utc;
-use ledger::{Address, Ledger, Schema};
+use ledger::{Address, Ledger, Login, Schema, secrets::SecretKey};
 
 use crate::{
     cli::SecretText,
@@ -19,6 +19,7 @@ const COMMAND_CONNECTIONS: u32 = 2;
 pub(crate) struct Database {
     url: String,
     address: Address,
+    login: Option<Login>,
     cluster: Option<Cluster>,
 }
 
@@ -31,9 +32,12 @@ impl Database {
         };
         let url =
             config.database_url.as_ref().map(SecretText::expose).or(cluster.as_ref().map(Cluster::url)).unwrap_or_default().to_owned();
-        let application = config.app_database_url.as_ref().filter(|_| cluster.is_none());
-        let address = Address::parse(&url, application.map(SecretText::expose), &config.secret_key()?)?;
-        Ok(Self { url, address, cluster })
+        let address = Address::parse(&url)?;
+        let login = match config.app_database_url.as_ref().filter(|_| cluster.is_none()) {
+            Some(url) => Some(Login::parse(url.expose(), &address)?),
+            None => None,
+        };
+        Ok(Self { url, address, login, cluster })
     }
 
     /// Its address, as the role that owns the schema.
@@ -56,19 +60,19 @@ impl Database {
         Ledger::migrate(&self.address, Utc::now()).await.context("cannot bring the database to this version's schema")
     }
 
-    /// Gives the application's role another password, after the secret key was changed.
-    pub(crate) async fn renew_login(&self) -> anyhow::Result<()> {
-        Ledger::renew_login(&self.address).await.context("cannot renew the application's login")
+    /// Sees to it that the application can log in. Returns how it does.
+    pub(crate) async fn prepare_login(&self, secret: &SecretKey, renew: bool) -> anyhow::Result<Login> {
+        let login = self.login.clone().unwrap_or_else(|| Login::derived(&self.address, secret));
+        if renew {
+            Ledger::renew_login(&self.address, &login).await.context("cannot renew the application's login")?;
+        }
+        Ledger::prepare_login(&self.address, &login).await?;
+        Ok(login)
     }
 
-    /// A ledger on it, with a pool of its own.
-    pub(crate) fn ledger(&self, connections: u32) -> Ledger {
-        Ledger::connect(&self.address, connections)
-    }
-
-    /// A ledger to look by, before the database is brought to this version's schema.
-    pub(crate) fn ledger_as_owner(&self) -> Ledger {
-        Ledger::connect_as_owner(&self.address)
+    /// A ledger on it as its owner, as whoever administers it works.
+    pub(crate) fn ledger_as_owner(&self, connections: u32) -> Ledger {
+        Ledger::connect_as_owner(&self.address, connections)
     }
 
     /// Leaves it. An embedded cluster that nobody else uses is stopped.
@@ -95,7 +99,7 @@ pub(crate) async fn with_ledger<T>(config: &Config, work: impl AsyncFnOnce(&Ledg
                 Schema::TooNew => return Err(ledger::Error::Outdated.into()),
             }
         }
-        let ledger = database.ledger(COMMAND_CONNECTIONS);
+        let ledger = database.ledger_as_owner(COMMAND_CONNECTIONS);
         let done = work(&ledger).await;
         ledger.close().await;
         done

@@ -135,14 +135,16 @@ impl Site {
     async fn build(database: &Database, args: &ServeArgs, config: &Config) -> anyhow::Result<Self> {
         // A slip of the hand must not change what is real, not even its schema.
         if database.schema().await? != Schema::Absent {
-            let ledger = database.ledger_as_owner();
+            let ledger = database.ledger_as_owner(1);
             let refused = demo::refuse_a_mixture(&ledger, args.demo).await;
             ledger.close().await;
             refused?;
         }
         database.migrate().await?;
         let secret_key = config.secret_key()?;
-        let ledgers = [CONSOLE_CONNECTIONS, PROXY_CONNECTIONS, BACKGROUND_CONNECTIONS].map(|connections| database.ledger(connections));
+        let login = database.prepare_login(&secret_key, false).await?;
+        let ledgers =
+            [CONSOLE_CONNECTIONS, PROXY_CONNECTIONS, BACKGROUND_CONNECTIONS].map(|connections| Ledger::connect(&login, connections));
         let [console_ledger, proxy_ledger, background_ledger] = &ledgers;
 
         let (upstream, sign_ins) = if args.demo {

@@ -49,6 +49,10 @@ pub enum JournalKind {
     Adjustment,
     /// An operator gave promotional credit.
     Promo,
+    /// The settlement of a call that had been posted as interrupted.
+    LateUsage,
+    /// An operator gave a call back.
+    CallCredit,
 }
 
 impl JournalKind {
@@ -58,6 +62,19 @@ impl JournalKind {
         match self {
             Self::Usage => "usage",
             Self::TopUp => "top_up",
+            Self::Adjustment => "adjustment",
+            Self::Promo => "promo",
+            Self::LateUsage => "late_usage",
+            Self::CallCredit => "call_credit",
+        }
+    }
+
+    /// The book that stands against the grants in such a posting.
+    #[must_use]
+    pub const fn book(self) -> &'static str {
+        match self {
+            Self::Usage | Self::LateUsage | Self::CallCredit => "revenue",
+            Self::TopUp => "cash",
             Self::Adjustment => "adjustment",
             Self::Promo => "promo",
         }
@@ -71,6 +88,8 @@ impl JournalKind {
             Self::TopUp => "Top-up",
             Self::Adjustment => "Adjustment",
             Self::Promo => "Promotional credit",
+            Self::LateUsage => "Late usage",
+            Self::CallCredit => "Credit for a call",
         }
     }
 }

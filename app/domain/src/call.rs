@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     billing::GrantKind,
-    id::{CallId, GrantId, JournalId, KeyId, PriceId},
+    id::{CallId, CorrectionId, GrantId, JournalId, KeyId, PriceId},
     money::Amount,
     pricing::Receipt,
     tokens::{CallUsage, Tokens},
@@ -92,6 +92,73 @@ impl UsageSource {
     }
 }
 
+/// Why a call's figures were changed after it was posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum CorrectionKind {
+    /// Its settlement came when it had been posted as interrupted.
+    LateUsage,
+    /// An operator gave it back, in whole or in part.
+    Credit,
+}
+
+impl CorrectionKind {
+    /// Its name in JSON and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LateUsage => "late_usage",
+            Self::Credit => "credit",
+        }
+    }
+
+    /// Its name on a page.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::LateUsage => "Late usage",
+            Self::Credit => "Credit",
+        }
+    }
+}
+
+/// A row beside a call that changes its figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// The correction.
+    pub id: CorrectionId,
+    /// Why it was made.
+    pub kind: CorrectionKind,
+    /// What the upstream counted after all, of late usage.
+    pub usage: Option<CallUsage>,
+    /// What it adds to the call's charge; below zero it was given back.
+    pub amount: Amount,
+    /// What of it nobody pays: the credit that was held for it had been spent.
+    pub written_off: Amount,
+    /// An operator's reason.
+    pub memo: String,
+    /// Who made it; empty for the meter.
+    pub actor: String,
+    /// Its posting, if it moved money.
+    pub journal_id: Option<JournalId>,
+    /// When it was posted.
+    pub posted_at: DateTime<Utc>,
+}
+
+/// What all corrections of a call add to it; below zero they take away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Corrected {
+    /// Prompt tokens.
+    pub prompt_tokens: i64,
+    /// Completion tokens.
+    pub completion_tokens: i64,
+    /// Total tokens.
+    pub total_tokens: i64,
+    /// Its charge.
+    pub amount: Amount,
+}
+
 /// One line of the call log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRow {
@@ -111,14 +178,50 @@ pub struct CallRow {
     pub outcome: Outcome,
     /// Where its counts come from.
     pub source: UsageSource,
-    /// Its usage.
+    /// Its usage, as it was posted.
     pub usage: CallUsage,
-    /// What it cost.
+    /// What it cost, as it was posted.
     pub amount: Amount,
+    /// What was changed since, if anything was.
+    pub corrected: Option<Corrected>,
     /// From admission to the last byte.
     pub latency_ms: i64,
     /// From admission to the first byte of the answer's body.
     pub first_byte_ms: Option<i64>,
+}
+
+impl CallRow {
+    /// What it costs by now: its charge and its corrections.
+    #[must_use]
+    pub fn cost(&self) -> Amount {
+        self.corrected.map_or(self.amount, |corrected| self.amount.checked_add(corrected.amount).unwrap_or(self.amount))
+    }
+
+    /// Its prompt tokens by now.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> Option<Tokens> {
+        changed(self.usage.prompt_tokens, self.corrected.map(|corrected| corrected.prompt_tokens))
+    }
+
+    /// Its completion tokens by now.
+    #[must_use]
+    pub fn completion_tokens(&self) -> Option<Tokens> {
+        changed(self.usage.completion_tokens, self.corrected.map(|corrected| corrected.completion_tokens))
+    }
+
+    /// Its total tokens by now.
+    #[must_use]
+    pub fn total_tokens(&self) -> Option<Tokens> {
+        changed(self.usage.total_tokens, self.corrected.map(|corrected| corrected.total_tokens))
+    }
+}
+
+/// A count that nobody had reported is one once a correction brings it.
+fn changed(count: Option<Tokens>, by: Option<i64>) -> Option<Tokens> {
+    match by.filter(|by| *by != 0) {
+        Some(by) => Some(Tokens::from_sum(count.unwrap_or_default().get().saturating_add(by))),
+        None => count,
+    }
 }
 
 /// A page of the call log.
@@ -170,6 +273,8 @@ pub struct CallDetail {
     pub posted_at: DateTime<Utc>,
     /// The `usage` object exactly as the upstream sent it.
     pub raw_usage: Option<String>,
+    /// What was changed since, oldest first.
+    pub corrections: Vec<Correction>,
 }
 
 impl CallDetail {

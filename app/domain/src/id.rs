@@ -67,6 +67,8 @@ ids! {
     GrantId;
     /// A balanced posting in the books.
     JournalId;
+    /// A row that changes a call's figures after it was posted.
+    CorrectionId;
     /// One call; its time is when the call was admitted.
     CallId;
 }

@@ -13,7 +13,7 @@ use domain::{
     pricing::Discount,
     tokens::{CallUsage, Tokens},
 };
-use ledger::{Address, Ledger, MoneyIn, NewCustomer, SettledCall, secrets::SecretKey};
+use ledger::{Address, Ledger, Login, MoneyIn, NewCustomer, SettledCall, secrets::SecretKey};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
@@ -31,9 +31,11 @@ async fn prepare(url: &str, now: DateTime<Utc>) -> (Ledger, AccountId) {
     sqlx::query(AssertSqlSafe(format!("drop database if exists {DATABASE}"))).execute(&mut admin).await.unwrap();
     sqlx::query(AssertSqlSafe(format!("create database {DATABASE}"))).execute(&mut admin).await.unwrap();
     let options = url.parse::<PgConnectOptions>().unwrap().database(DATABASE);
-    let address = Address::derived(options, &SecretKey::from_bytes([7; 32]));
+    let address = Address::from(options);
+    let login = Login::derived(&address, &SecretKey::from_bytes([7; 32]));
     Ledger::migrate(&address, now).await.unwrap();
-    let ledger = Ledger::connect(&address, 2);
+    Ledger::prepare_login(&address, &login).await.unwrap();
+    let ledger = Ledger::connect(&login, 2);
     let account_id = AccountId::new(now, random(1));
     let customer = NewCustomer {
         account_id,

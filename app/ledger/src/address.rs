@@ -16,74 +16,94 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest name of a role (PostgreSQL's NAMEDATALEN − 1).
 const NAME_BYTES_MAX: usize = 63;
 
-/// A database, as its owner and as the application reach it. Its passwords are never printed.
+/// A database, as the role that owns its schema reaches it. Its password is never printed.
 #[derive(Clone)]
-pub struct Address {
-    pub(crate) owner: PgConnectOptions,
-    pub(crate) application: PgConnectOptions,
-    /// The application's password, where it follows from the secret key; `None` where an administrator made the role.
+pub struct Address(pub(crate) PgConnectOptions);
+
+/// How the application logs in to a database. Its password is never printed.
+#[derive(Clone)]
+pub struct Login {
+    pub(crate) options: PgConnectOptions,
+    /// Where it follows from the secret key; `None` where an administrator made the role.
     pub(crate) password: Option<String>,
 }
 
 impl Address {
-    /// A database by its owner's URL. The application logs in as a role of this database alone, whose password follows from the deployment's secret
-    /// key: all processes of a deployment know it, and it is stored nowhere. `application_url` names a role that an administrator made instead.
+    /// A database by its owner's URL.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when one is no URL of a PostgreSQL database, or both are of the same role.
-    pub fn parse(owner_url: &str, application_url: Option<&str>, secret: &SecretKey) -> Result<Self> {
-        let derived = Self::derived(parse(FIELD, owner_url)?, secret);
-        let Some(application_url) = application_url else { return Ok(derived) };
-        let application = options(parse("application's database URL", application_url)?);
-        if application.get_username() == derived.owner.get_username() {
-            return Err(Error::invalid(
-                "application's database URL",
-                "name another role than the database URL does: the owner of the books could rewrite them",
-            ));
-        }
-        Ok(Self { application, password: None, ..derived })
+    /// [`Error::Invalid`] when it is no URL of a PostgreSQL database.
+    pub fn parse(url: &str) -> Result<Self> {
+        Ok(parse(FIELD, url)?.into())
     }
 
-    /// [`Self::parse`] with an owner's options that were parsed before.
+    pub(crate) async fn connect(&self) -> Result<PgConnection> {
+        connect(&self.0).await
+    }
+}
+
+impl From<PgConnectOptions> for Address {
+    /// PgBouncer refuses this setting, and only floats would need it.
+    fn from(options: PgConnectOptions) -> Self {
+        Self(options.extra_float_digits(None).application_name("farebox"))
+    }
+}
+
+impl Login {
+    /// As a role of this database alone, whose password follows from the deployment's secret key: all its processes know it, and it is stored nowhere.
     #[must_use]
-    pub fn derived(owner: PgConnectOptions, secret: &SecretKey) -> Self {
-        let owner = options(owner);
+    pub fn derived(address: &Address, secret: &SecretKey) -> Self {
+        let owner = &address.0;
         let role = role_of(owner.get_database().unwrap_or(owner.get_username()));
         let password = secret.derive("the application's login to the database", &role);
-        Self { application: owner.clone().username(&role).password(&password), owner, password: Some(password) }
+        Self { options: owner.clone().username(&role).password(&password), password: Some(password) }
+    }
+
+    /// As a role that an administrator made, by its URL.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it is no URL of a PostgreSQL database, or of the owner's role.
+    pub fn parse(url: &str, address: &Address) -> Result<Self> {
+        const FIELD: &str = "application's database URL";
+        let Address(options) = parse(FIELD, url)?.into();
+        if options.get_username() == address.0.get_username() {
+            return Err(Error::invalid(FIELD, "name another role than the database URL does: the owner of the books could rewrite them"));
+        }
+        Ok(Self { options, password: None })
     }
 
     /// The role that the application works as.
     #[must_use]
     pub fn role(&self) -> &str {
-        self.application.get_username()
+        self.options.get_username()
     }
 
-    pub(crate) async fn connect_as_owner(&self) -> Result<PgConnection> {
-        self.connect(&self.owner).await
+    pub(crate) async fn connect(&self) -> Result<PgConnection> {
+        connect(&self.options).await
     }
+}
 
-    pub(crate) async fn connect_as_application(&self) -> Result<PgConnection> {
-        self.connect(&self.application).await
-    }
-
-    async fn connect(&self, options: &PgConnectOptions) -> Result<PgConnection> {
-        let place = || format!("{}:{}", options.get_host(), options.get_port());
-        match timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(sqlx::Error::Io(error))) => Err(Error::invalid(
-                FIELD,
-                format!("no PostgreSQL answers at {} ({error}): is it running, and is the address right?", place()),
-            )),
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Error::invalid(FIELD, format!("no PostgreSQL answers at {} within {CONNECT_TIMEOUT:?}", place()))),
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
+    let place = || format!("{}:{}", options.get_host(), options.get_port());
+    match timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(sqlx::Error::Io(error))) => {
+            Err(Error::invalid(FIELD, format!("no PostgreSQL answers at {} ({error}): is it running, and is the address right?", place())))
         }
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Error::invalid(FIELD, format!("no PostgreSQL answers at {} within {CONNECT_TIMEOUT:?}", place()))),
     }
 }
 
 impl std::fmt::Debug for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Address").field("role", &self.role()).finish_non_exhaustive()
+        f.debug_struct("Address").field("host", &self.0.get_host()).field("database", &self.0.get_database()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("role", &self.role()).finish_non_exhaustive()
     }
 }
 
@@ -95,11 +115,6 @@ fn role_of(database: &str) -> String {
     }
     let digest = Sha256::digest(database);
     digest[..16].iter().fold(PREFIX.to_owned(), |name, byte| format!("{name}{byte:02x}"))
-}
-
-/// PgBouncer refuses this setting, and only floats would need it.
-fn options(options: PgConnectOptions) -> PgConnectOptions {
-    options.extra_float_digits(None).application_name("farebox")
 }
 
 fn parse(field: &'static str, url: &str) -> Result<PgConnectOptions> {
@@ -121,22 +136,14 @@ mod tests {
 
     const OWNER: &str = "postgres://metering:hush@db.example.com:5433/metering?sslmode=disable";
 
-    fn address(application_url: Option<&str>) -> Result<Address> {
-        Address::parse(OWNER, application_url, &SecretKey::from_bytes([1; 32]))
-    }
-
     #[test]
     fn the_application_is_a_role_of_its_database_with_a_password_of_its_deployment() {
-        let first = address(None).unwrap();
-        assert_eq!(
-            (first.role(), first.application.get_host(), first.application.get_port()),
-            ("farebox_app_metering", "db.example.com", 5433)
-        );
-        assert_eq!(first.application.get_database(), Some("metering"));
-        assert_eq!(first.password, address(None).unwrap().password);
-        let elsewhere = Address::parse(OWNER, None, &SecretKey::from_bytes([2; 32])).unwrap();
-        assert_ne!(first.password, elsewhere.password);
-        assert!(!format!("{first:?}").contains(first.password.as_deref().unwrap()));
+        let address = Address::parse(OWNER).unwrap();
+        let [first, again, elsewhere] = [1, 1, 2].map(|key| Login::derived(&address, &SecretKey::from_bytes([key; 32])));
+        assert_eq!((first.role(), first.options.get_host(), first.options.get_port()), ("farebox_app_metering", "db.example.com", 5433));
+        assert_eq!(first.options.get_database(), Some("metering"));
+        assert!(first.password == again.password && first.password != elsewhere.password);
+        assert!(!format!("{first:?}").contains(first.password.as_deref().unwrap()) && !format!("{address:?}").contains("hush"));
     }
 
     #[test]
@@ -147,9 +154,10 @@ mod tests {
 
     #[test]
     fn an_administrators_role_is_taken_as_it_is_unless_it_is_the_owner() {
-        let given = address(Some("postgres://weak:other@db.example.com/metering")).unwrap();
+        let address = Address::parse(OWNER).unwrap();
+        let given = Login::parse("postgres://weak:other@db.example.com/metering", &address).unwrap();
         assert_eq!((given.role(), given.password.as_deref()), ("weak", None));
-        assert!(address(Some(OWNER)).unwrap_err().to_string().contains("another role"));
+        assert!(Login::parse(OWNER, &address).unwrap_err().to_string().contains("another role"));
     }
 
     #[test]
@@ -160,7 +168,7 @@ mod tests {
             ("metering", "postgres://user"),
             ("postgres://u:p@ss/w@h/d", "%40"),
         ] {
-            let said = Address::parse(url, None, &SecretKey::from_bytes([1; 32])).unwrap_err().to_string();
+            let said = Address::parse(url).unwrap_err().to_string();
             assert!(said.contains(says), "{url}: {said}");
         }
     }

@@ -3,16 +3,18 @@
 use chrono::{DateTime, Utc};
 use domain::{
     billing::GrantKind,
-    call::{CallDetail, CallPage, CallRow, Outcome, PaidBy},
+    call::{CallDetail, CallPage, CallRow, Corrected, Correction, CorrectionKind, Outcome, PaidBy},
     filter::CallFilter,
-    id::{AccountId, CallId, GrantId},
+    id::{AccountId, CallId, GrantId, JournalId},
+    money::Amount,
     pricing::{self, Discount},
     rates::Rates,
+    tokens::Tokens,
 };
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row, types::Json};
 
 use crate::{
-    AccountReader, Error, Meter, Result,
+    AccountReader, Error, Meter, Result, corrections,
     database::Database,
     settled::{self, CallRecord},
 };
@@ -28,7 +30,17 @@ impl AccountReader {
         calls.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let calls = calls
             .into_iter()
-            .map(|row| Ok(row_of(settled::from_json(row.try_get("record")?)?, row.try_get("key_name")?)))
+            .map(|row| {
+                let corrected = row.try_get::<Option<i64>, _>("amount")?.map(|amount| {
+                    Ok::<_, Error>(Corrected {
+                        prompt_tokens: row.try_get("prompt_tokens")?,
+                        completion_tokens: row.try_get("completion_tokens")?,
+                        total_tokens: row.try_get("total_tokens")?,
+                        amount: Amount::from_nanos(amount),
+                    })
+                });
+                Ok(row_of(settled::from_json(row.try_get("record")?)?, row.try_get("key_name")?, corrected.transpose()?))
+            })
             .collect::<Result<Vec<_>>>()?;
         let next = calls.last().filter(|_| more).map(|row| row.id);
         Ok(CallPage { calls, next })
@@ -45,8 +57,11 @@ impl AccountReader {
     fn calls_query(&self, filter: &CallFilter, before: Option<CallId>, limit: i64, now: DateTime<Utc>) -> QueryBuilder<Postgres> {
         let range = filter.period.range(now);
         let mut query = QueryBuilder::new(
-            "select to_jsonb(c) as record, coalesce(k.name, '') as key_name \
-             from calls c left join api_keys k using (account_id, key_id) where c.account_id = ",
+            "select to_jsonb(c) as record, coalesce(k.name, '') as key_name, x.prompt_tokens, x.completion_tokens, x.total_tokens, x.amount \
+             from calls c left join api_keys k using (account_id, key_id) left join lateral (\
+             select sum(prompt_tokens)::bigint as prompt_tokens, sum(completion_tokens)::bigint as completion_tokens, \
+             sum(total_tokens)::bigint as total_tokens, sum(amount)::bigint as amount \
+             from corrections where account_id = c.account_id and call_id = c.call_id) x on true where c.account_id = ",
         );
         query.push_bind(self.account.uuid());
         query.push(" and c.started_at >= ").push_bind(range.from).push(" and c.started_at < ").push_bind(range.to);
@@ -108,6 +123,8 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
     let discount = Discount::from_bps(record.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?;
     let receipt = pricing::price(&record.usage(), &row.rates, discount).map_err(|error| Error::Corrupt(error.to_string()))?;
     let paid_by = paid_by(&mut connection, account, &record).await?;
+    let corrections = corrections(&mut connection, account, call).await?;
+    let corrected = corrected(&corrections, &record)?;
     Ok(CallDetail {
         provider: record.provider.clone(),
         upstream_model: record.upstream_model.clone(),
@@ -115,13 +132,14 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
         receipt,
         price_id: record.price_id,
         price_effective_from: row.effective_from,
-        held: domain::money::Amount::from_nanos(record.held),
+        held: Amount::from_nanos(record.held),
         written_off: record.charge().written_off,
         paid_by,
         journal_id: record.journal_id,
         posted_at: record.posted_at,
         raw_usage: record.raw_usage.clone(),
-        row: row_of(record, row.key_name),
+        row: row_of(record, row.key_name, corrected),
+        corrections,
     })
 }
 
@@ -138,12 +156,56 @@ async fn paid_by(connection: &mut PgConnection, account: AccountId, record: &Cal
     .await?;
     let shares = record.paid_by.iter().filter_map(|share| {
         let kind = kinds.iter().find(|row| row.grant == share.grant_id)?.kind;
-        Some(PaidBy { grant: share.grant_id, kind, amount: domain::money::Amount::from_nanos(share.amount) })
+        Some(PaidBy { grant: share.grant_id, kind, amount: Amount::from_nanos(share.amount) })
     });
     Ok(shares.collect())
 }
 
-fn row_of(record: CallRecord, key_name: String) -> CallRow {
+/// The corrections of a call, with the words of their postings.
+async fn corrections(connection: &mut PgConnection, account: AccountId, call: CallId) -> Result<Vec<Correction>> {
+    let mut corrections = Vec::new();
+    for record in corrections::of_call(connection, account, call).await? {
+        let words = sqlx::query!(
+            "select memo, actor from journal where account_id = $1 and journal_id = $2",
+            account.uuid(),
+            record.journal_id.map(JournalId::uuid)
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        let (memo, actor) =
+            words.filter(|_| record.kind == CorrectionKind::Credit).map_or_else(Default::default, |words| (words.memo, words.actor));
+        corrections.push(Correction {
+            id: record.correction_id,
+            kind: record.kind,
+            usage: corrections::late_usage(&record)?,
+            amount: Amount::from_nanos(record.amount),
+            written_off: Amount::from_nanos(record.written_off),
+            memo,
+            actor,
+            journal_id: record.journal_id,
+            posted_at: record.posted_at,
+        });
+    }
+    Ok(corrections)
+}
+
+/// What they add to the call together.
+fn corrected(corrections: &[Correction], record: &CallRecord) -> Result<Option<Corrected>> {
+    if corrections.is_empty() {
+        return Ok(None);
+    }
+    let overflow = || Error::Corrupt("the corrections of a call overflow".to_owned());
+    let more = |late: Option<Tokens>, known: Option<Tokens>| late.map_or(0, Tokens::get) - known.map_or(0, Tokens::get);
+    let late = corrections.iter().find_map(|correction| correction.usage);
+    Ok(Some(Corrected {
+        prompt_tokens: late.map_or(0, |usage| more(usage.prompt_tokens, record.prompt_tokens)),
+        completion_tokens: late.map_or(0, |usage| more(usage.completion_tokens, record.completion_tokens)),
+        total_tokens: late.map_or(0, |usage| more(usage.total_tokens, record.total_tokens)),
+        amount: Amount::checked_sum(corrections.iter().map(|correction| correction.amount)).ok_or_else(overflow)?,
+    }))
+}
+
+fn row_of(record: CallRecord, key_name: String, corrected: Option<Corrected>) -> CallRow {
     CallRow {
         id: record.call_id,
         started_at: record.started_at,
@@ -154,6 +216,7 @@ fn row_of(record: CallRecord, key_name: String) -> CallRow {
         source: record.source,
         usage: record.usage(),
         amount: record.charge().amount,
+        corrected,
         latency_ms: record.latency_ms,
         first_byte_ms: record.first_byte_ms,
         model: record.model,

@@ -84,16 +84,24 @@ async fn move_money(database: &Database, account: AccountId, kind: JournalKind, 
     let money = &MoneyIn { memo: Error::one_line("reason", money.memo)?, ..money.clone() };
     let mut tx = database.write().await?;
     let grants = leases::lock_grants(&mut tx, &[account]).await?;
-    let wallet = grants.iter().find(|(_, _, is_wallet)| *is_wallet).map(|(_, grant, _)| *grant).ok_or(Error::NotFound)?;
+    let wallet = grants.iter().find(|grant| grant.is_wallet).map(|grant| grant.grant).ok_or(Error::NotFound)?;
     let digest = request_digest(kind, money.amount, money.memo, money.actor);
     if let Some(posted) = posted_before(&mut tx, account, money.idempotency_key, &digest).await? {
         return Ok(posted);
     }
     change_wallet(&mut tx, account, wallet, money.amount).await?;
     let posted_at = posting::now_in_postgres(&mut tx).await?;
-    insert(&mut tx, account, kind, money, &digest, posted_at).await?;
-    let other = if kind == JournalKind::TopUp { "cash" } else { "adjustment" };
-    insert_entries(&mut tx, account, money, wallet, other).await?;
+    let new = NewJournal {
+        account,
+        id: money.journal_id,
+        kind,
+        memo: money.memo,
+        actor: money.actor,
+        request: Some((money.idempotency_key, &digest)),
+        event_at: money.now,
+        posted_at,
+    };
+    insert(&mut tx, &new, &[(wallet, i128::from(money.amount.nanos()))]).await?;
     tx.commit().await?;
     Ok(Posted { journal_id: money.journal_id, replayed: false })
 }
@@ -109,6 +117,15 @@ pub(crate) fn request_digest(kind: JournalKind, amount: Amount, memo: &str, acto
 }
 
 async fn posted_before(connection: &mut PgConnection, account: AccountId, key: &str, digest: &[u8; 32]) -> Result<Option<Posted>> {
+    match of_key(connection, account, key).await? {
+        None => Ok(None),
+        Some((journal_id, posted)) if posted == digest => Ok(Some(Posted { journal_id, replayed: true })),
+        Some(_) => Err(Error::IdempotencyConflict),
+    }
+}
+
+/// The posting that bears an idempotency key, and the digest of what was asked for.
+pub(crate) async fn of_key(connection: &mut PgConnection, account: AccountId, key: &str) -> Result<Option<(JournalId, Vec<u8>)>> {
     let row = sqlx::query!(
         r#"
         select journal_id as "journal_id: JournalId", request_digest as "digest!"
@@ -120,11 +137,7 @@ async fn posted_before(connection: &mut PgConnection, account: AccountId, key: &
     )
     .fetch_optional(connection)
     .await?;
-    match row {
-        None => Ok(None),
-        Some(row) if row.digest == digest => Ok(Some(Posted { journal_id: row.journal_id, replayed: true })),
-        Some(_) => Err(Error::IdempotencyConflict),
-    }
+    Ok(row.map(|row| (row.journal_id, row.digest)))
 }
 
 /// Taking back obeys the condition of a lease: what is held or spent is not there to be taken.
@@ -161,56 +174,55 @@ fn too_much(error: sqlx::Error) -> Error {
     if out_of_range { Error::invalid("amount", "the balance would be too large") } else { error.into() }
 }
 
-async fn insert(
-    connection: &mut PgConnection,
-    account: AccountId,
-    kind: JournalKind,
-    money: &MoneyIn<'_>,
-    digest: &[u8; 32],
-    posted_at: DateTime<Utc>,
-) -> Result<()> {
+/// A posting of one account that is made by itself.
+pub(crate) struct NewJournal<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) id: JournalId,
+    pub(crate) kind: JournalKind,
+    pub(crate) memo: &'a str,
+    pub(crate) actor: &'a str,
+    /// The idempotency key that it was asked for under, and the digest of what was asked for.
+    pub(crate) request: Option<(&'a str, &'a [u8; 32])>,
+    pub(crate) event_at: DateTime<Utc>,
+    pub(crate) posted_at: DateTime<Utc>,
+}
+
+/// Writes a posting: what each grant gets, below zero what it gives, in nanos, and the book of its kind that stands against it. The grants are the
+/// caller's to change.
+pub(crate) async fn insert(connection: &mut PgConnection, new: &NewJournal<'_>, grants: &[(GrantId, i128)]) -> Result<()> {
     sqlx::query!(
         r#"
         insert into journal (account_id, journal_id, kind, memo, actor, idempotency_key, request_digest, event_at, posted_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         "#,
-        account.uuid(),
-        money.journal_id.uuid(),
-        kind as JournalKind,
-        money.memo,
-        money.actor,
-        money.idempotency_key,
-        &digest[..],
-        money.now,
-        posted_at
+        new.account.uuid(),
+        new.id.uuid(),
+        new.kind as JournalKind,
+        new.memo,
+        new.actor,
+        new.request.map(|(key, _)| key),
+        new.request.map(|(_, digest)| &digest[..]),
+        new.event_at,
+        new.posted_at
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
-}
-
-async fn insert_entries(
-    connection: &mut PgConnection,
-    account: AccountId,
-    money: &MoneyIn<'_>,
-    wallet: GrantId,
-    other: &str,
-) -> Result<()> {
-    let counter = money.amount.checked_neg().ok_or_else(|| Error::invalid("amount", "is too large"))?;
-    sqlx::query!(
-        r#"
-        insert into entries (account_id, journal_id, line, book, unit, grant_id, amount)
-        values ($1, $2, 1, 'grant', 'money', $3, $4), ($1, $2, 2, $5, 'money', null, $6)
-        "#,
-        account.uuid(),
-        money.journal_id.uuid(),
-        wallet.uuid(),
-        money.amount.nanos(),
-        other,
-        counter.nanos()
-    )
-    .execute(connection)
-    .await?;
+    let counter = -grants.iter().map(|(_, amount)| amount).sum::<i128>();
+    let entries = grants.iter().map(|(grant, amount)| ("grant", Some(grant.uuid()), *amount)).chain([(new.kind.book(), None, counter)]);
+    for ((book, grant, amount), line) in entries.zip(1_i16..) {
+        let amount = i64::try_from(amount).map_err(|_| Error::invalid("amount", "is too large"))?;
+        sqlx::query!(
+            "insert into entries (account_id, journal_id, line, book, unit, grant_id, amount) values ($1, $2, $3, $4, 'money', $5, $6)",
+            new.account.uuid(),
+            new.id.uuid(),
+            line,
+            book,
+            grant,
+            amount
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
 }
 

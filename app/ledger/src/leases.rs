@@ -13,7 +13,7 @@ use domain::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Error, Meter, Result, Share, grants};
+use crate::{Error, Meter, Result, Share, grants, settled::PaidShare};
 
 /// A call that is about to be forwarded, with all that is needed to settle it should its proxy die.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,11 +122,26 @@ pub(crate) struct Lease {
     pub(crate) share: Share,
 }
 
+/// A grant that this transaction has locked.
+#[derive(Debug, Clone)]
+pub(crate) struct LockedGrant {
+    pub(crate) account: AccountId,
+    pub(crate) grant: GrantId,
+    /// What calls are charged to when nothing else is left.
+    pub(crate) is_wallet: bool,
+    /// What can still be taken of it.
+    pub(crate) available: Amount,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+}
+
 /// Locks every grant of these accounts, by id.
-pub(crate) async fn lock_grants(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<(AccountId, GrantId, bool)>> {
-    let rows = sqlx::query!(
+pub(crate) async fn lock_grants(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<LockedGrant>> {
+    let grants = sqlx::query_as!(
+        LockedGrant,
         r#"
-        select account_id as "account_id: AccountId", grant_id as "grant_id: GrantId", kind = 'wallet' as "is_wallet!"
+        select
+            account_id as "account: AccountId", grant_id as "grant: GrantId", kind = 'wallet' as "is_wallet!",
+            (posted - leased - floor) as "available!: Amount", expires_at
         from grants
         where account_id = any($1)
         order by account_id, grant_id
@@ -136,21 +151,24 @@ pub(crate) async fn lock_grants(connection: &mut PgConnection, accounts: &[Accou
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.account_id, row.grant_id, row.is_wallet)).collect())
+    Ok(grants)
 }
 
 /// Locks the grants of those of these accounts of which nobody else holds any, without waiting.
-pub(crate) async fn lock_free_grants(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<(AccountId, GrantId, bool)>> {
-    let rows = sqlx::query!(
+pub(crate) async fn lock_free_grants(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<LockedGrant>> {
+    let grants = sqlx::query_as!(
+        LockedGrant,
         r#"
         with free as (
-            select account_id, grant_id, kind = 'wallet' as is_wallet
+            select account_id, grant_id, kind = 'wallet' as is_wallet, posted - leased - floor as available, expires_at
             from grants
             where account_id = any($1)
             order by account_id, grant_id
             for no key update skip locked
         )
-        select account_id as "account_id!: AccountId", grant_id as "grant_id!: GrantId", is_wallet as "is_wallet!"
+        select
+            account_id as "account!: AccountId", grant_id as "grant!: GrantId", is_wallet as "is_wallet!", available as "available!: Amount",
+            expires_at
         from free
         where account_id not in (
             select g.account_id from grants g left join free f using (account_id, grant_id) where g.account_id = any($1) and f.grant_id is null
@@ -160,7 +178,24 @@ pub(crate) async fn lock_free_grants(connection: &mut PgConnection, accounts: &[
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.account_id, row.grant_id, row.is_wallet)).collect())
+    Ok(grants)
+}
+
+/// Charges these shares to an account's grants, or gives back what is below zero. The grants must be locked.
+pub(crate) async fn change_grants(connection: &mut PgConnection, account: AccountId, shares: &[PaidShare]) -> Result<()> {
+    sqlx::query!(
+        r#"
+        update grants g set posted = posted - s.amount
+        from unnest($2::uuid[], $3::bigint[]) s (grant_id, amount)
+        where g.account_id = $1 and g.grant_id = s.grant_id
+        "#,
+        account.uuid(),
+        &shares.iter().map(|share| share.grant_id.uuid()).collect::<Vec<_>>(),
+        &shares.iter().map(|share| share.amount).collect::<Vec<_>>()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The holds of these calls (the n-th belongs to the n-th account), in the order in which grants are used. The grants must be locked.

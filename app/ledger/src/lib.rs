@@ -7,8 +7,10 @@ mod accounts;
 mod address;
 mod calls;
 mod catalog;
+mod corrections;
 mod customers;
 mod database;
+mod encoding;
 mod error;
 mod grants;
 mod journal;
@@ -37,8 +39,9 @@ use sqlx::PgConnection;
 use crate::database::Database;
 pub use crate::{
     accounts::{AccountSummary, Inhabitants, NewCustomer},
-    address::Address,
+    address::{Address, Login},
     catalog::{Catalog, CatalogModel, NewModel, NewProvider, Upstream},
+    corrections::CreditedCall,
     error::{Error, Result},
     grants::{KeyUsage, Share, split},
     journal::{MoneyIn, Posted},
@@ -68,20 +71,20 @@ pub struct Ledger {
 impl Ledger {
     /// Opens a pool of so many connections, which log in as the application's own role. Connects when first used.
     #[must_use]
-    pub fn connect(address: &Address, connections: u32) -> Self {
-        Self::connect_patiently(address, connections, ACQUIRE_TIMEOUT)
+    pub fn connect(login: &Login, connections: u32) -> Self {
+        Self::connect_patiently(login, connections, ACQUIRE_TIMEOUT)
     }
 
     /// [`Self::connect`] with another time that whoever needs a connection waits for one when all are busy.
     #[must_use]
-    pub fn connect_patiently(address: &Address, connections: u32, acquire_timeout: Duration) -> Self {
-        Self { database: Database::open(address.application.clone(), connections, acquire_timeout) }
+    pub fn connect_patiently(login: &Login, connections: u32, acquire_timeout: Duration) -> Self {
+        Self { database: Database::open(login.options.clone(), connections, acquire_timeout) }
     }
 
-    /// One connection as the owner of the schema, for a look at a database before the application's role is known to be there.
+    /// The same as the owner of the schema, for whoever administers the database anyway: the command line, which needs no secret key for that.
     #[must_use]
-    pub fn connect_as_owner(address: &Address) -> Self {
-        Self { database: Database::open(address.owner.clone(), 1, ACQUIRE_TIMEOUT) }
+    pub fn connect_as_owner(address: &Address, connections: u32) -> Self {
+        Self { database: Database::open(address.0.clone(), connections, ACQUIRE_TIMEOUT) }
     }
 
     /// Whether calls can be admitted and posted: the database answers, takes writes, and takes them from this version.

@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, Executor, PgConnection, QueryBuilder, Row};
 
-use crate::{Address, Error, Ledger, MIGRATOR, Result, database, partitions, scram};
+use crate::{Address, Error, Ledger, Login, MIGRATOR, Result, database, partitions, scram};
 
 /// What a database holds of this version's schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
     /// Nothing: no version of Farebox was here.
     Absent,
-    /// An older version's, or one that came here without the application's role, as a backup does: it must be migrated.
+    /// An older version's: it must be migrated.
     Older,
     /// All of it.
     Current,
@@ -26,7 +26,7 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 /// Every right that the application has. What was posted it can neither change nor delete, and what is not here it cannot reach.
 const RIGHTS: [(&str, &str); 5] = [
     ("schema_contract", "select"),
-    ("key_digests, price_versions, journal, entries, calls, quarantine", "select, insert"),
+    ("key_digests, price_versions, journal, entries, calls, corrections, quarantine", "select, insert"),
     ("accounts, users, memberships, api_keys, providers, models, grants, usage_hourly, usage_daily", "select, insert, update"),
     ("intents, leases", "select, insert, delete"),
     ("sessions", "select, insert, update, delete"),
@@ -38,39 +38,19 @@ impl Ledger {
     /// # Errors
     /// [`Error::Invalid`] when nothing answers there, or what answers cannot be used; it says why and what to do.
     pub async fn schema(address: &Address) -> Result<Schema> {
-        let mut connection = address.connect_as_owner().await?;
-        expect_usable(&mut connection, address).await?;
-        let schema = schema(&mut connection).await?;
-        if matches!(schema, Schema::Current | Schema::Later) {
-            if !is_role(&mut connection, address.role()).await? {
-                return Ok(Schema::Older);
-            }
-            expect_login(address).await?;
-        }
-        connection.close().await?;
+        let mut owner = address.connect().await?;
+        expect_usable(&mut owner, address).await?;
+        let schema = schema(&mut owner).await?;
+        owner.close().await?;
         Ok(schema)
     }
 
-    /// Gives the application's role the password that follows from the secret key of today. Whoever works with another one is shut out.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when the database cannot be used, or its owner may not do this.
-    pub async fn renew_login(address: &Address) -> Result<()> {
-        let mut owner = address.connect_as_owner().await?;
-        if let Some(password) = &address.password {
-            write_role(&mut owner, address, password).await?;
-        }
-        owner.close().await?;
-        Ok(())
-    }
-
-    /// Brings the database to this version's schema, as its owner, gives the application's role its rights, and makes the months around `now`. A later
-    /// version's schema is left as it is.
+    /// Brings the database to this version's schema and makes the months around `now`. A later version's schema is left as it is.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the database cannot be used, [`Error::Outdated`], [`Error::Corrupt`] when its migrations are not ours.
     pub async fn migrate(address: &Address, now: DateTime<Utc>) -> Result<()> {
-        let mut owner = address.connect_as_owner().await?;
+        let mut owner = address.connect().await?;
         expect_usable(&mut owner, address).await?;
         match schema(&mut owner).await? {
             Schema::TooNew => return Err(Error::Outdated),
@@ -79,7 +59,36 @@ impl Ledger {
         }
         MIGRATOR.run(&mut owner).await.map_err(|error| Error::Corrupt(format!("migrations: {error}")))?;
         partitions::make_around(&mut owner, now).await?;
-        prepare_role(&mut owner, address).await?;
+        owner.close().await?;
+        Ok(())
+    }
+
+    /// Sees to it that the application can log in to a database of this version's schema, with the rights that it needs and no others.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it cannot, with what to do.
+    pub async fn prepare_login(address: &Address, login: &Login) -> Result<()> {
+        let mut owner = address.connect().await?;
+        if let Some(password) = &login.password
+            && !is_role(&mut owner, login.role()).await?
+        {
+            write_role(&mut owner, login, password).await?;
+        }
+        write_rights(&mut owner, login).await?;
+        owner.close().await?;
+        login.connect().await.map_err(|error| no_login(login, &error))?.close().await?;
+        Ok(())
+    }
+
+    /// Gives the application's role the password that follows from the secret key of today. Whoever works with another one is shut out.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the database cannot be used, or its owner may not do this.
+    pub async fn renew_login(address: &Address, login: &Login) -> Result<()> {
+        let mut owner = address.connect().await?;
+        if let Some(password) = &login.password {
+            write_role(&mut owner, login, password).await?;
+        }
         owner.close().await?;
         Ok(())
     }
@@ -128,7 +137,7 @@ async fn expect_usable(owner: &mut PgConnection, address: &Address) -> Result<()
 /// first gets another.
 async fn shares_sessions(owner: &mut PgConnection, address: &Address) -> Result<bool> {
     let first = session(owner).await?;
-    let mut other = address.connect_as_owner().await?;
+    let mut other = address.connect().await?;
     let mut holding = other.begin().await?;
     session(&mut holding).await?;
     let second = session(owner).await?;
@@ -141,14 +150,8 @@ async fn session(connection: &mut PgConnection) -> Result<i32> {
     Ok(sqlx::raw_sql("select pg_backend_pid()").fetch_one(connection).await?.try_get(0)?)
 }
 
-/// The role that the application logs in as: there, with its password and its rights and no others.
-async fn prepare_role(owner: &mut PgConnection, address: &Address) -> Result<()> {
-    if let Some(password) = &address.password
-        && !is_role(owner, address.role()).await?
-    {
-        write_role(owner, address, password).await?;
-    }
-    let role = quoted(address.role());
+async fn write_rights(owner: &mut PgConnection, login: &Login) -> Result<()> {
+    let role = quoted(login.role());
     let mut tx = alone(owner).await?;
     let mut statements = vec![
         format!("revoke all on all tables in schema public from {role}"),
@@ -160,11 +163,6 @@ async fn prepare_role(owner: &mut PgConnection, address: &Address) -> Result<()>
         QueryBuilder::new(statement).build().execute(&mut *tx).await?;
     }
     tx.commit().await?;
-    expect_login(address).await
-}
-
-async fn expect_login(address: &Address) -> Result<()> {
-    address.connect_as_application().await.map_err(|error| no_login(address, &error))?.close().await?;
     Ok(())
 }
 
@@ -172,12 +170,12 @@ async fn is_role(connection: &mut PgConnection, role: &str) -> Result<bool> {
     Ok(sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)").bind(role).fetch_one(connection).await?)
 }
 
-async fn write_role(owner: &mut PgConnection, address: &Address, password: &str) -> Result<()> {
+async fn write_role(owner: &mut PgConnection, login: &Login, password: &str) -> Result<()> {
     let mut tx = alone(owner).await?;
-    let verb = if is_role(&mut tx, address.role()).await? { "alter" } else { "create" };
-    let (role, verifier) = (quoted(address.role()), scram::verifier(password));
+    let verb = if is_role(&mut tx, login.role()).await? { "alter" } else { "create" };
+    let (role, verifier) = (quoted(login.role()), scram::verifier(password));
     let statement = format!("{verb} role {role} login nosuperuser nocreatedb nocreaterole password '{verifier}'");
-    QueryBuilder::new(statement).build().execute(&mut *tx).await.map_err(|error| cannot_prepare(address, &error))?;
+    QueryBuilder::new(statement).build().execute(&mut *tx).await.map_err(|error| cannot_prepare(login, &error))?;
     tx.commit().await?;
     Ok(())
 }
@@ -189,8 +187,8 @@ async fn alone(owner: &mut PgConnection) -> Result<sqlx::PgTransaction<'_>> {
     Ok(tx)
 }
 
-fn cannot_prepare(address: &Address, error: &sqlx::Error) -> Error {
-    let role = address.role();
+fn cannot_prepare(login: &Login, error: &sqlx::Error) -> Error {
+    let role = login.role();
     let problem = format!(
         "its owner may not make the role that the application works as ({error}). Let an administrator run: create role {} login password '…'; \
          then name that role with --app-database-url",
@@ -199,9 +197,9 @@ fn cannot_prepare(address: &Address, error: &sqlx::Error) -> Error {
     Error::invalid("database URL", problem)
 }
 
-fn no_login(address: &Address, error: &Error) -> Error {
-    let role = address.role();
-    let problem = match address.password {
+fn no_login(login: &Login, error: &Error) -> Error {
+    let role = login.role();
+    let problem = match login.password {
         Some(_) => format!(
             "the application cannot log in as {role} ({error}). Every process must have the same FAREBOX_SECRET_KEY, from which its password follows. \
              If the key was changed on purpose, run: farebox migrate --renew-login"

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use domain::{
+    call::UsageSource,
     id::{AccountId, CallId, GrantId, JournalId},
     money::Amount,
 };
@@ -16,8 +17,9 @@ use uuid::Uuid;
 
 use crate::{
     Error, Meter, Result, SettledCall, Share,
-    leases::{self, Lease},
-    rollups,
+    corrections::{self, Correction, PostedCall},
+    leases::{self, Lease, LockedGrant},
+    rollups::{self, Addition},
     settled::{self, CallRecord, PaidShare},
 };
 
@@ -36,6 +38,8 @@ const BEGIN: &str = "begin isolation level read committed; set local lock_timeou
 pub struct PostedCalls {
     /// Calls that were posted now.
     pub posted: usize,
+    /// Calls that had been posted as interrupted, and are corrected by what they came to after all.
+    pub corrected: usize,
     /// Calls that were there before.
     pub replayed: usize,
     /// Calls that cost something but had no hold any more: recorded as debt, the one exception to "never below the floor".
@@ -128,7 +132,7 @@ impl Meter {
 
     async fn post_together(&self, batch: &[SettledCall], locked: Locked) -> Result<PostedCalls> {
         let mut tx = self.database.write_with(BEGIN).await?;
-        let wallets = lock_wallets(&mut tx, batch, locked).await?;
+        let mut wallets = lock_wallets(&mut tx, batch, locked).await?;
         let (batch, deferred): (Vec<_>, Vec<_>) = batch.iter().partition(|call| wallets.contains_key(&call.account_id));
         let deferred = deferred.into_iter().map(|call| call.call_id).collect();
         if batch.is_empty() {
@@ -139,17 +143,26 @@ impl Meter {
         let posted_at = now_in_postgres(&mut tx).await?;
         let (accounts, calls): (Vec<_>, Vec<_>) = batch.iter().map(|call| (call.account_id, call.call_id)).unzip();
         let known = known_calls(&mut tx, &batch).await?;
-        warn_of_other_charges(&batch, &known);
         let leases = leases_by_call(leases::leases_of(&mut tx, &accounts, &calls).await?);
-        let plan = Plan::of(&batch, &wallets, &known, &leases, posted_at)?;
+        let plan = Plan::of(&batch, &mut wallets, &known, &leases, posted_at)?;
 
         insert_journal(&mut tx, &plan, posted_at).await?;
         settled::insert(&mut tx, &plan.records).await?;
         update_grants(&mut tx, &plan.grants).await?;
         leases::delete_intents(&mut tx, &accounts, &calls).await?;
-        rollups::add(&mut tx, &plan.records).await?;
+        rollups::add(&mut tx, &plan.records.iter().map(Addition::from).collect::<Vec<_>>()).await?;
+        for correction in &plan.corrections {
+            correction.insert(&mut tx, &format!("call {}", correction.record.call_id), None, None).await?;
+        }
         tx.commit().await?;
-        Ok(PostedCalls { posted: plan.records.len(), replayed: plan.replayed, unleased: plan.unleased, quarantined: Vec::new(), deferred })
+        Ok(PostedCalls {
+            posted: plan.records.len(),
+            corrected: plan.corrections.len(),
+            replayed: plan.replayed,
+            unleased: plan.unleased,
+            quarantined: Vec::new(),
+            deferred,
+        })
     }
 
     async fn quarantine(&self, call: &SettledCall, reason: &Error) -> Result<()> {
@@ -169,6 +182,7 @@ impl Meter {
 impl PostedCalls {
     fn add(&mut self, other: Self) {
         self.posted += other.posted;
+        self.corrected += other.corrected;
         self.replayed += other.replayed;
         self.unleased.extend(other.unleased);
         self.quarantined.extend(other.quarantined);
@@ -180,6 +194,7 @@ impl PostedCalls {
 #[derive(Default)]
 struct Plan {
     records: Vec<CallRecord>,
+    corrections: Vec<Correction>,
     replayed: usize,
     unleased: Vec<CallId>,
     /// Per account, what its new calls cost together.
@@ -204,8 +219,8 @@ struct GrantChange {
 impl Plan {
     fn of(
         batch: &[&SettledCall],
-        wallets: &HashMap<AccountId, GrantId>,
-        known: &BTreeMap<CallId, Amount>,
+        wallets: &mut HashMap<AccountId, LockedGrant>,
+        known: &BTreeMap<CallId, PostedCall>,
         leases: &HashMap<CallId, Vec<Share>>,
         posted_at: DateTime<Utc>,
     ) -> Result<Self> {
@@ -213,8 +228,7 @@ impl Plan {
         let mut handled = BTreeSet::new();
         for call in batch {
             let held = leases.get(&call.call_id).map_or(&[][..], Vec::as_slice);
-            let wallet =
-                *wallets.get(&call.account_id).ok_or_else(|| Error::Corrupt(format!("account {} has no wallet", call.account_id)))?;
+            let wallet = wallets.get_mut(&call.account_id).ok_or_else(|| no_wallet(call.account_id))?;
             if !handled.insert(call.call_id) {
                 plan.replayed += 1;
                 continue;
@@ -224,13 +238,31 @@ impl Plan {
                 let change = plan.grants.entry((call.account_id, share.grant)).or_default();
                 change.released = add(change.released, share.amount)?;
             }
-            if known.contains_key(&call.call_id) {
-                plan.replayed += 1;
-            } else {
-                plan.charge(call, held, wallet, posted_at)?;
+            match known.get(&call.call_id) {
+                None => plan.charge(call, held, wallet.grant, posted_at)?,
+                Some(posted) if is_late(call, posted) => plan.correct(call, posted, wallet, posted_at)?,
+                Some(posted) => {
+                    warn_of_another_charge(call, posted);
+                    plan.replayed += 1;
+                }
             }
         }
         Ok(plan)
+    }
+
+    /// The call was taken for dead, and was not: what it came to differs from what was charged for it.
+    fn correct(&mut self, call: &SettledCall, posted: &PostedCall, wallet: &mut LockedGrant, posted_at: DateTime<Utc>) -> Result<()> {
+        let correction = Correction::late_usage(call, posted, wallet.grant, wallet.available, posted_at)?;
+        for share in correction.shares() {
+            let amount = Amount::from_nanos(share.amount);
+            let change = self.grants.entry((call.account_id, share.grant_id)).or_default();
+            change.charged = add(change.charged, amount)?;
+            if share.grant_id == wallet.grant {
+                wallet.available = wallet.available.checked_sub(amount).ok_or_else(overflow)?;
+            }
+        }
+        self.corrections.push(correction);
+        Ok(())
     }
 
     fn charge(&mut self, call: &SettledCall, held: &[Share], wallet: GrantId, posted_at: DateTime<Utc>) -> Result<()> {
@@ -293,51 +325,44 @@ fn overflow() -> Error {
 }
 
 /// The wallets of the batch's accounts that are locked now, with all their other grants. Where locked ones are deferred, those are missing.
-async fn lock_wallets(connection: &mut PgConnection, batch: &[SettledCall], locked: Locked) -> Result<HashMap<AccountId, GrantId>> {
+async fn lock_wallets(connection: &mut PgConnection, batch: &[SettledCall], locked: Locked) -> Result<HashMap<AccountId, LockedGrant>> {
     let accounts: Vec<_> = batch.iter().map(|call| call.account_id).collect::<BTreeSet<_>>().into_iter().collect();
     let grants = match locked {
         Locked::Wait => leases::lock_grants(connection, &accounts).await?,
         Locked::Defer => leases::lock_free_grants(connection, &accounts).await?,
     };
-    let wallets: HashMap<_, _> =
-        grants.into_iter().filter(|(_, _, is_wallet)| *is_wallet).map(|(account, grant, _)| (account, grant)).collect();
-    match accounts.iter().find(|account| locked == Locked::Wait && !wallets.contains_key(account)) {
-        Some(account) => Err(Error::Corrupt(format!("account {account} has no wallet"))),
+    let wallets: HashMap<_, _> = grants.into_iter().filter(|grant| grant.is_wallet).map(|grant| (grant.account, grant)).collect();
+    match accounts.into_iter().find(|account| locked == Locked::Wait && !wallets.contains_key(account)) {
+        Some(account) => Err(no_wallet(account)),
         None => Ok(wallets),
     }
+}
+
+fn no_wallet(account: AccountId) -> Error {
+    Error::Corrupt(format!("account {account} has no wallet"))
 }
 
 pub(crate) async fn now_in_postgres(connection: &mut PgConnection) -> Result<DateTime<Utc>> {
     Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(connection).await?)
 }
 
-/// A proxy that was away for so long that its calls were settled as interrupted learns here that they were.
-fn warn_of_other_charges(batch: &[&SettledCall], known: &BTreeMap<CallId, Amount>) {
-    for call in batch {
-        if let Some(posted) = known.get(&call.call_id).filter(|posted| **posted != call.amount) {
-            tracing::error!(call = %call.call_id, %posted, settled = %call.amount, "a call was posted before with another charge, which stays");
-        }
+/// A proxy that was away for so long that its call was settled as interrupted brings the call's own settlement.
+fn is_late(call: &SettledCall, posted: &PostedCall) -> bool {
+    posted.source == UsageSource::Interrupted && call.source != UsageSource::Interrupted && !posted.is_settled_late
+}
+
+/// Nothing hands over a call with two charges but a defect, or somebody who changes calls on their way here.
+fn warn_of_another_charge(call: &SettledCall, posted: &PostedCall) {
+    if call.amount != posted.amount && posted.source != UsageSource::Interrupted {
+        tracing::error!(call = %call.call_id, posted = %posted.amount, settled = %call.amount, "a call was posted before with another charge, which stays");
     }
 }
 
-/// What calls of this batch that are in the books were charged.
-async fn known_calls(connection: &mut PgConnection, batch: &[&SettledCall]) -> Result<BTreeMap<CallId, Amount>> {
-    let accounts: Vec<_> = batch.iter().map(|call| call.account_id.uuid()).collect();
-    let starts = batch.iter().map(|call| call.started_at()).collect::<Result<Vec<_>>>()?;
-    let calls: Vec<_> = batch.iter().map(|call| call.call_id.uuid()).collect();
-    let known = sqlx::query!(
-        r#"
-        select c.call_id as "call_id: CallId", c.amount as "amount: Amount"
-        from unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) b (account_id, started_at, call_id)
-        join calls c on c.account_id = b.account_id and c.started_at = b.started_at and c.call_id = b.call_id
-        "#,
-        &accounts,
-        &starts,
-        &calls
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(known.into_iter().map(|call| (call.call_id, call.amount)).collect())
+/// Those calls of the batch that are in the books.
+async fn known_calls(connection: &mut PgConnection, batch: &[&SettledCall]) -> Result<BTreeMap<CallId, PostedCall>> {
+    let calls: Vec<_> = batch.iter().map(|call| (call.account_id, call.call_id)).collect();
+    let known = corrections::posted_calls(connection, &calls).await?;
+    Ok(known.into_iter().map(|call| (call.call_id, call)).collect())
 }
 
 fn leases_by_call(leases: Vec<Lease>) -> HashMap<CallId, Vec<Share>> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::{
     billing::JournalKind,
-    id::{GrantId, JournalId, PriceId},
+    id::{CallId, GrantId, JournalId, PriceId},
     money::Amount,
     pricing::{self, Charge, Discount},
     rates::Rates,
@@ -15,7 +15,9 @@ use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, Row, types::Json};
 
 use crate::{
-    Error, Ledger, Result, journal,
+    Error, Ledger, Result,
+    corrections::{self, CorrectedCall},
+    journal,
     settled::{self, CallRecord},
 };
 
@@ -89,7 +91,7 @@ const ENTRIES_ARE_NUMBERED: Claim = Claim {
 const ENTRIES_ARE_IN_THEIR_BOOKS: Claim = Claim {
     claim: "what a grant gives or gets stands against the book of its posting's kind",
     sql: "select 'journal ' || journal_id || ' line ' || line, b.book, e.book from entries e join journal j using (account_id, journal_id) \
-          cross join lateral (select case j.kind when 'usage' then 'revenue' when 'top_up' then 'cash' else j.kind end as book) b \
+          cross join lateral (select case when j.kind in ('usage', 'late_usage', 'call_credit') then 'revenue' when j.kind = 'top_up' then 'cash' else j.kind end as book) b \
           where e.book not in ('grant', b.book)",
 };
 
@@ -133,15 +135,19 @@ const HOLD_IS_ITS_LEASES: Claim = Claim {
 macro_rules! rollup_is_its_calls {
     ($table:literal, $step:literal) => {
         Claim {
-            claim: concat!("the sums of a ", $step, " are those of its calls"),
+            claim: concat!("the sums of a ", $step, " are those of its calls and their corrections"),
             sql: concat!(
                 "with sums as (select account_id, date_trunc('",
                 $step,
                 "', started_at, 'UTC') as ",
                 $step,
                 ", key_id, model, stream, outcome, \
-                 count(*) as requests, coalesce(sum(prompt_tokens), 0) as prompt, coalesce(sum(completion_tokens), 0) as completion, \
-                 coalesce(sum(total_tokens), 0) as total, sum(amount) as amount, sum(written_off) as written_off from calls group by 1, 2, 3, 4, 5, 6) \
+                 sum(calls) as requests, coalesce(sum(prompt_tokens), 0) as prompt, coalesce(sum(completion_tokens), 0) as completion, \
+                 coalesce(sum(total_tokens), 0) as total, sum(amount) as amount, sum(written_off) as written_off from ( \
+                 select account_id, started_at, key_id, model, stream, outcome, 1 as calls, prompt_tokens, completion_tokens, total_tokens, amount, \
+                 written_off from calls union all \
+                 select account_id, started_at, key_id, model, stream, outcome, 0, x.prompt_tokens, x.completion_tokens, x.total_tokens, x.amount, \
+                 x.written_off from corrections x join calls using (account_id, started_at, call_id)) figures group by 1, 2, 3, 4, 5, 6) \
                  select '",
                 $table,
                 " ' || \
@@ -200,7 +206,10 @@ const CALL_IS_ITS_RECEIPT: &str = "a call's amount is its receipt recomputed, at
 const CALL_ADDS_UP: &str = "a call's buckets add up to its totals, or it is flagged";
 const CALL_IS_PAID: &str = "a call's shares sum to its amount";
 const MOVEMENT_IS_ITS_REQUEST: &str = "money moved by hand is what was asked for, by whom and why";
-const JOURNAL_IS_ITS_CALLS: &str = "a usage posting takes from each grant what its calls cost";
+const JOURNAL_IS_ITS_CALLS: &str = "a posting of usage takes from each grant what its calls and corrections cost";
+const CORRECTION_IS_SEALED: &str = "a correction's row is the one that was posted";
+const CORRECTION_ADDS_UP: &str = "a correction's shares sum to its amount, and late usage comes to what its settlement says";
+const CALL_COSTS_SOMETHING: &str = "no more of a call is given back than it costs";
 
 impl Ledger {
     /// Recomputes every figure from the rows it follows from.
@@ -236,9 +245,14 @@ async fn disagreeing(connection: &mut PgConnection, claim: &Claim) -> Result<Vec
 async fn movements(connection: &mut PgConnection) -> Result<Vec<Fault>> {
     let rows = sqlx::query!(
         r#"
-        select j.journal_id, j.kind as "kind: JournalKind", j.memo, j.actor, j.request_digest as "digest!", e.amount as "amount: Amount"
+        select
+            j.journal_id, j.kind as "kind: JournalKind", j.memo, j.actor, j.request_digest as "digest!", e.amount as "amount!: Amount",
+            x.call_id as "call?: CallId"
         from journal j
-        join entries e on e.account_id = j.account_id and e.journal_id = j.journal_id and e.book = 'grant'
+        cross join lateral (
+            select coalesce(sum(amount), 0)::bigint as amount from entries where account_id = j.account_id and journal_id = j.journal_id and book = 'grant'
+        ) e
+        left join corrections x on x.account_id = j.account_id and x.journal_id = j.journal_id
         where j.request_digest is not null
         "#
     )
@@ -246,7 +260,11 @@ async fn movements(connection: &mut PgConnection) -> Result<Vec<Fault>> {
     .await?;
     let mut faults = Vec::new();
     for row in rows {
-        if journal::request_digest(row.kind, row.amount, &row.memo, &row.actor)[..] != row.digest {
+        let digest = match row.call {
+            Some(call) => corrections::request_digest(call, row.amount, &row.memo, &row.actor),
+            None => journal::request_digest(row.kind, row.amount, &row.memo, &row.actor),
+        };
+        if digest[..] != row.digest {
             let found = format!("{} of {} by {}: {}", row.kind.name(), row.amount, row.actor, row.memo);
             note(&mut faults, MOVEMENT_IS_ITS_REQUEST, format!("journal {}", row.journal_id), "what its digest says", &found);
         }
@@ -279,11 +297,15 @@ async fn check_calls(connection: &mut PgConnection, proof: &mut Proof) -> Result
             }
         }
     }
+    let corrections = check_corrections(connection, &mut faults.taken).await?;
     let journal = usage_entries(connection).await?;
     proof.add(CALL_IS_SEALED, faults.sealed);
     proof.add(CALL_IS_ITS_RECEIPT, faults.receipt);
     proof.add(CALL_ADDS_UP, faults.adds_up);
     proof.add(CALL_IS_PAID, faults.paid);
+    for (claim, faults) in corrections {
+        proof.add(claim, faults);
+    }
     proof.add(JOURNAL_IS_ITS_CALLS, journal_faults(&faults.taken, &journal));
     Ok(())
 }
@@ -329,6 +351,48 @@ fn in_words(charge: Charge) -> String {
     format!("{} charged, {} written off", charge.amount, charge.written_off)
 }
 
+/// What is found in the corrections, each beside its call; what they took is added to what calls did.
+async fn check_corrections(
+    connection: &mut PgConnection,
+    taken: &mut BTreeMap<(JournalId, GrantId), i128>,
+) -> Result<[(&'static str, Vec<Fault>); 3]> {
+    let (mut sealed, mut adds_up, mut costs) = (Vec::new(), Vec::new(), Vec::new());
+    for CorrectedCall { call, amount, corrections } in corrections::all(connection).await? {
+        let mut cost = i128::from(amount);
+        for (correction, seal) in corrections {
+            let row = || format!("correction {} of call {call}", correction.correction_id);
+            if correction.seal() != seal {
+                note(&mut sealed, CORRECTION_IS_SEALED, row(), "the row that was sealed", "another");
+            }
+            let paid: i128 = correction.paid_by.iter().map(|share| i128::from(share.amount)).sum();
+            if paid != i128::from(correction.amount) {
+                note(&mut adds_up, CORRECTION_ADDS_UP, row(), &correction.amount.to_string(), &paid.to_string());
+            }
+            if let Some(late) = correction.late()? {
+                let (price, found) =
+                    (nanos(late.amount) + nanos(late.written_off), i128::from(amount) + paid + i128::from(correction.written_off));
+                if price != found {
+                    note(&mut adds_up, CORRECTION_ADDS_UP, row(), &price.to_string(), &found.to_string());
+                }
+            }
+            for share in correction.paid_by.iter() {
+                if let Some(journal) = correction.journal_id {
+                    *taken.entry((journal, share.grant_id)).or_default() += i128::from(share.amount);
+                }
+            }
+            cost += paid;
+        }
+        if cost < 0 {
+            note(&mut costs, CALL_COSTS_SOMETHING, format!("call {call}"), "0 or more", &cost.to_string());
+        }
+    }
+    Ok([(CORRECTION_IS_SEALED, sealed), (CORRECTION_ADDS_UP, adds_up), (CALL_COSTS_SOMETHING, costs)])
+}
+
+fn nanos(amount: Amount) -> i128 {
+    i128::from(amount.nanos())
+}
+
 /// Both ways: a posting without calls is as wrong as calls without a posting.
 fn journal_faults(calls: &BTreeMap<(JournalId, GrantId), i128>, entries: &BTreeMap<(JournalId, GrantId), i128>) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -350,7 +414,7 @@ async fn usage_entries(connection: &mut PgConnection) -> Result<BTreeMap<(Journa
         select e.journal_id as "journal: JournalId", e.grant_id as "grant!: GrantId", e.amount
         from entries e
         join journal j using (account_id, journal_id)
-        where j.kind = 'usage' and e.book = 'grant'
+        where j.kind in ('usage', 'late_usage', 'call_credit') and e.book = 'grant'
         "#
     )
     .fetch_all(connection)

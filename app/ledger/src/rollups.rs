@@ -3,11 +3,56 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use domain::{period::Step, tokens::Tokens};
+use domain::{
+    call::Outcome,
+    id::{AccountId, KeyId},
+    period::Step,
+    tokens::Tokens,
+};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::{Error, Result, settled::CallRecord};
+
+/// What a call, or a correction of one, adds to the sums of its hour and its day.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addition<'a> {
+    pub(crate) account: AccountId,
+    /// The call's start.
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) key: KeyId,
+    pub(crate) model: &'a str,
+    pub(crate) stream: bool,
+    pub(crate) outcome: Outcome,
+    pub(crate) requests: i64,
+    pub(crate) prompt_tokens: i64,
+    pub(crate) completion_tokens: i64,
+    pub(crate) total_tokens: i64,
+    /// Nanos.
+    pub(crate) amount: i64,
+    /// Nanos.
+    pub(crate) written_off: i64,
+}
+
+impl<'a> From<&'a CallRecord> for Addition<'a> {
+    fn from(call: &'a CallRecord) -> Self {
+        let tokens = |count: Option<Tokens>| count.map_or(0, Tokens::get);
+        Self {
+            account: call.account_id,
+            started_at: call.started_at,
+            key: call.key_id,
+            model: &call.model,
+            stream: call.stream,
+            outcome: call.outcome,
+            requests: 1,
+            prompt_tokens: tokens(call.prompt_tokens),
+            completion_tokens: tokens(call.completion_tokens),
+            total_tokens: tokens(call.total_tokens),
+            amount: call.amount,
+            written_off: call.written_off,
+        }
+    }
+}
 
 /// Account, start, key, model, stream, outcome: sorted, so that two posters touch shared rows in the same order.
 type Key<'a> = (Uuid, DateTime<Utc>, Uuid, &'a str, bool, &'static str);
@@ -23,22 +68,21 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, record: &CallRecord) -> Option<()> {
-        let tokens = |count: Option<Tokens>| count.map_or(0, Tokens::get);
-        self.requests = self.requests.checked_add(1)?;
-        self.prompt_tokens = self.prompt_tokens.checked_add(tokens(record.prompt_tokens))?;
-        self.completion_tokens = self.completion_tokens.checked_add(tokens(record.completion_tokens))?;
-        self.total_tokens = self.total_tokens.checked_add(tokens(record.total_tokens))?;
-        self.amount = self.amount.checked_add(record.amount)?;
-        self.written_off = self.written_off.checked_add(record.written_off)?;
+    fn add(&mut self, one: &Addition<'_>) -> Option<()> {
+        self.requests = self.requests.checked_add(one.requests)?;
+        self.prompt_tokens = self.prompt_tokens.checked_add(one.prompt_tokens)?;
+        self.completion_tokens = self.completion_tokens.checked_add(one.completion_tokens)?;
+        self.total_tokens = self.total_tokens.checked_add(one.total_tokens)?;
+        self.amount = self.amount.checked_add(one.amount)?;
+        self.written_off = self.written_off.checked_add(one.written_off)?;
         Some(())
     }
 }
 
-/// Adds new calls to their hours and days.
-pub(crate) async fn add(connection: &mut PgConnection, records: &[CallRecord]) -> Result<()> {
+/// Adds to the sums of hours and days.
+pub(crate) async fn add(connection: &mut PgConnection, additions: &[Addition<'_>]) -> Result<()> {
     for (table, step) in [("usage_hourly", Step::Hour), ("usage_daily", Step::Day)] {
-        upsert(table, step, Columns::of(&sums(records, step)?)).build().execute(&mut *connection).await?;
+        upsert(table, step, Columns::of(&sums(additions, step)?)).build().execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -72,12 +116,11 @@ fn upsert(table: &'static str, step: Step, columns: Columns) -> QueryBuilder<Pos
     query
 }
 
-fn sums(records: &[CallRecord], step: Step) -> Result<BTreeMap<Key<'_>, Sums>> {
-    let mut sums: BTreeMap<Key<'_>, Sums> = BTreeMap::new();
-    for record in records {
-        let start = step.floor(record.started_at);
-        let key = (record.account_id.uuid(), start, record.key_id.uuid(), record.model.as_str(), record.stream, record.outcome.name());
-        sums.entry(key).or_default().add(record).ok_or_else(|| Error::Corrupt("the sums of a batch overflow".to_owned()))?;
+fn sums<'a>(additions: &[Addition<'a>], step: Step) -> Result<BTreeMap<Key<'a>, Sums>> {
+    let mut sums: BTreeMap<Key<'a>, Sums> = BTreeMap::new();
+    for one in additions {
+        let key = (one.account.uuid(), step.floor(one.started_at), one.key.uuid(), one.model, one.stream, one.outcome.name());
+        sums.entry(key).or_default().add(one).ok_or_else(|| Error::Corrupt("the sums of a batch overflow".to_owned()))?;
     }
     Ok(sums)
 }

@@ -127,6 +127,18 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         .into_iter()
         .filter_map(|bucket| Some((json!(bucket).as_str()?.to_owned(), json!(row.usage.counts.get(bucket)?))))
         .collect();
+    let corrections: Vec<_> = call
+        .corrections
+        .iter()
+        .map(|correction| {
+            json!({
+                "id": correction.id, "kind": correction.kind, "amount": correction.amount, "written_off": correction.written_off,
+                "prompt_tokens": correction.usage.and_then(|usage| usage.prompt_tokens),
+                "completion_tokens": correction.usage.and_then(|usage| usage.completion_tokens),
+                "reason": correction.memo, "posted_at": instant(correction.posted_at),
+            })
+        })
+        .collect();
     json!({
         "id": row.id, "model": row.model, "upstream_model": call.upstream_model, "provider": call.provider, "stream": row.stream,
         "status": row.outcome.name(), "source": row.source, "started_at": instant(row.started_at), "latency_ms": row.latency_ms,
@@ -136,7 +148,7 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
             "buckets": buckets, "flag": row.usage.flag,
         },
         "lines": lines, "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": row.amount,
-        "written_off": call.written_off, "currency": currency, "held": call.held, "price_version": call.price_id, "paid_by": paid_by,
+        "written_off": call.written_off, "corrections": corrections, "cost": row.cost(), "currency": currency, "held": call.held, "price_version": call.price_id, "paid_by": paid_by,
     })
 }
 

@@ -101,15 +101,14 @@ fn group_of(account: AccountId) -> usize {
 impl Group {
     /// Posts until it is told to `quit`, and then what is left.
     pub(crate) async fn run(mut self, quit: CancellationToken) {
-        let mut queued = Vec::with_capacity(BATCH_MAX);
+        let mut queued = Vec::new();
         loop {
             tokio::select! {
                 taken = self.queue.recv_many(&mut queued, BATCH_MAX) => {
                     if taken == 0 {
                         break;
                     }
-                    let batch = queued.drain(..).collect();
-                    self.post(batch).await;
+                    self.post(std::mem::take(&mut queued)).await;
                 }
                 Some(account) = self.waiting.join_next() => self.come_back(account),
                 () = quit.cancelled(), if !self.queue.is_closed() => self.queue.close(),

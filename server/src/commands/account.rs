@@ -13,7 +13,7 @@ use domain::{
 use ledger::{AccountSummary, Ledger, MoneyIn, NewCustomer};
 use serde_json::json;
 
-use super::{ACTOR, secret, table, user::PasswordArgs};
+use super::{ACTOR, perhaps_done, secret, table, user::PasswordArgs};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// The customers who pay.
@@ -112,13 +112,7 @@ async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result
         Ok((account, posted, balance))
     })
     .await;
-    let (account, posted, balance) = credited.map_err(|error| match error.downcast_ref() {
-        // A commit whose answer was lost may have been one.
-        None | Some(ledger::Error::Unavailable(_)) if asked => error.context(format!(
-            "it is not known whether the balance was changed: run this again with --idempotency-key {idempotency_key}, which changes it only once"
-        )),
-        _ => error,
-    })?;
+    let (account, posted, balance) = credited.map_err(|error| perhaps_done(error, asked, "the balance was changed", &idempotency_key))?;
     let value = json!({
         "account": account.id, "amount": args.amount, "journal_id": posted.journal_id, "replayed": posted.replayed, "balance": balance.balance,
     });

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod admin;
+pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod key;
 pub(crate) mod model;
@@ -44,6 +45,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Price(args) => price::run(args, config).await?,
         Command::Admin(args) => admin::run(args, config).await?,
         Command::Account(args) => account::run(args, config).await?,
+        Command::Call(args) => call::run(args, config).await?,
         Command::Key(args) => key::run(args, config).await?,
         Command::User(args) => user::run(args, config).await?,
     }
@@ -52,13 +54,21 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
 
 async fn migrate(args: &MigrateArgs, config: &Config) -> anyhow::Result<()> {
     with_database(config, async |database| {
-        if args.renew_login {
-            database.renew_login().await?;
-        }
-        database.migrate().await
+        database.migrate().await?;
+        database.prepare_login(&config.secret_key()?, args.renew_login).await.map(drop)
     })
     .await?;
     args.output.print(&json!({ "migrated": true }), || "The database has this version's schema.".to_owned())
+}
+
+/// A commit whose answer was lost may have been one.
+fn perhaps_done(error: anyhow::Error, asked: bool, what: &str, idempotency_key: &str) -> anyhow::Error {
+    match error.downcast_ref() {
+        None | Some(ledger::Error::Unavailable(_)) if asked => error.context(format!(
+            "it is not known whether {what}: run this again with --idempotency-key {idempotency_key}, which does it only once"
+        )),
+        _ => error,
+    }
 }
 
 impl Output {

@@ -1,15 +1,12 @@
 //! What proves that a row of `calls` is the one that was posted: SHA-256 over an encoding of it that is written down here and nowhere left to a library.
 //!
 //! An encoding has a version, which the seal begins with. A new column is a new version; a row keeps the one that it was sealed under, and stays
-//! provable. Whole numbers and instants (microseconds since 1970, which is what Postgres keeps) are eight bytes, big-endian; a text is its length in
-//! bytes, so written, and its UTF-8; what may be missing is preceded by one byte, 0 or 1.
+//! provable.
 
-use chrono::{DateTime, Utc};
 use domain::tokens::{Flag, Tokens};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::CallRecord;
+use crate::encoding::Encoding;
 
 /// The newest encoding, by which calls are sealed.
 const VERSION: u8 = 1;
@@ -35,7 +32,7 @@ impl CallRecord {
     }
 
     fn digest_1(&self) -> [u8; 32] {
-        let mut row = Encoding(Sha256::new_with_prefix(b"farebox call 1"));
+        let mut row = Encoding::new(b"farebox call 1");
         row.id(self.account_id.uuid());
         row.instant(self.started_at);
         row.id(self.call_id.uuid());
@@ -59,61 +56,25 @@ impl CallRecord {
         row.number(self.amount);
         row.number(self.held);
         row.number(self.written_off);
-        row.number(self.paid_by.len() as i64);
-        for share in &self.paid_by {
-            row.id(share.grant_id.uuid());
-            row.number(share.amount);
-        }
+        row.shares(&self.paid_by);
         row.maybe(self.journal_id.map(|journal| journal.uuid()), Encoding::id);
         row.maybe(self.http_status.map(i64::from), Encoding::number);
         row.number(self.latency_ms);
         row.maybe(self.first_byte_ms, Encoding::number);
         row.maybe(self.raw_usage.as_deref(), Encoding::text);
         row.instant(self.posted_at);
-        row.0.finalize().into()
-    }
-}
-
-/// A row on its way into a digest.
-struct Encoding(Sha256);
-
-impl Encoding {
-    fn number(&mut self, number: i64) {
-        self.0.update(number.to_be_bytes());
-    }
-
-    fn instant(&mut self, at: DateTime<Utc>) {
-        self.number(at.timestamp_micros());
-    }
-
-    fn id(&mut self, id: Uuid) {
-        self.0.update(id.as_bytes());
-    }
-
-    fn truth(&mut self, truth: bool) {
-        self.0.update([u8::from(truth)]);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as i64);
-        self.0.update(text);
-    }
-
-    fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
-        self.truth(value.is_some());
-        if let Some(value) = value {
-            write(self, value);
-        }
+        row.digest()
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use chrono::{DateTime, Utc};
     use domain::id::GrantId;
     use serde_json::{Value, json};
+    use uuid::Uuid;
 
-    use super::*;
     use crate::settled::from_json;
 
     fn row() -> Value {

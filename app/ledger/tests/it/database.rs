@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use domain::{catalog::PriceKind, id::PriceId, rates::Rates};
 use futures_util::future::join_all;
-use ledger::{Address, Error, Ledger, NewPrice, Schema, secrets::SecretKey};
+use ledger::{Address, Error, Ledger, Login, NewPrice, Schema, secrets::SecretKey};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, postgres::PgConnectOptions};
 use tokio::time::timeout;
 
@@ -34,7 +34,7 @@ async fn a_connection_made_while_the_database_was_frozen_is_not_used_once_it_is_
     let ada = world.customer("ada", "10").await;
     let calls: Vec<_> = (0..4).map(|minute| world.call(ada, 1_000, 0, TimeDelta::minutes(minute))).collect();
     alter(&world.pool, "set default_transaction_read_only = on").await;
-    let ledger = Ledger::connect_patiently(&world.address, 20, DEADLINE);
+    let ledger = Ledger::connect_patiently(&world.login, 20, DEADLINE);
     let meter = ledger.meter();
 
     let refused = join_all(calls.iter().map(|call| meter.post_calls(std::slice::from_ref(call)))).await;
@@ -178,7 +178,7 @@ impl Beside {
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn an_encoding_without_room_for_every_name_is_refused_before_the_first_table(pool: PgPool) {
     let beside = Beside::create(&pool, "encoding 'LATIN1' locale 'C' template template0").await;
-    let address = Address::derived(beside.options.clone(), &secret());
+    let address = Address::from(beside.options.clone());
     for said in [Ledger::schema(&address).await.unwrap_err(), Ledger::migrate(&address, chrono::Utc::now()).await.unwrap_err()] {
         assert!(said.to_string().contains("LATIN1") && said.to_string().contains("encoding 'UTF8'"), "{said}");
     }
@@ -187,16 +187,18 @@ async fn an_encoding_without_room_for_every_name_is_refused_before_the_first_tab
         sqlx::query_scalar("select count(*) from pg_tables where schemaname = 'public'").fetch_one(&mut connection).await.unwrap();
     assert_eq!(tables, 0);
     connection.close().await.unwrap();
-    beside.drop(address.role()).await;
+    beside.drop("nobody").await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn the_application_of_one_database_can_do_nothing_in_another_of_the_same_cluster(pool: PgPool) {
     let world = World::new(pool).await;
     let beside = Beside::create(&world.pool, "").await;
-    let stranger = Address::derived(beside.options.clone(), &secret());
-    Ledger::migrate(&stranger, world.now).await.unwrap();
-    assert_ne!(stranger.role(), world.address.role());
+    let address = Address::from(beside.options.clone());
+    let stranger = Login::derived(&address, &secret());
+    Ledger::migrate(&address, world.now).await.unwrap();
+    Ledger::prepare_login(&address, &stranger).await.unwrap();
+    assert_ne!(stranger.role(), world.login.role());
     let mut here = world.pool.acquire().await.unwrap();
     here.execute(AssertSqlSafe(format!("set role \"{}\"", stranger.role()))).await.unwrap();
     for statement in
@@ -222,17 +224,15 @@ async fn an_owner_that_may_make_no_role_is_told_how_an_administrator_makes_it(po
         beside.admin.execute(AssertSqlSafe(statement)).await.unwrap();
     }
     let options = beside.options.clone().username(&owner).password("hush");
-    let address = Address::derived(options.clone(), &secret());
-    let said = Ledger::migrate(&address, chrono::Utc::now()).await.unwrap_err().to_string();
-    assert!(said.contains(&format!("create role \"{}\"", address.role())) && said.contains("--app-database-url"), "{said}");
+    let address = Address::from(options.clone());
+    Ledger::migrate(&address, chrono::Utc::now()).await.unwrap();
+    let derived = Login::derived(&address, &secret());
+    let said = Ledger::prepare_login(&address, &derived).await.unwrap_err().to_string();
+    assert!(said.contains(&format!("create role \"{}\"", derived.role())) && said.contains("--app-database-url"), "{said}");
 
-    let url = |user: &str| {
-        let (host, port, name) = (options.get_host(), options.get_port(), &beside.name);
-        format!("postgres://{user}:hush@{host}:{port}/{name}")
-    };
-    let given = Address::parse(&url(&owner), Some(&url(&weak)), &secret()).unwrap();
-    Ledger::migrate(&given, chrono::Utc::now()).await.unwrap();
-    assert_eq!(Ledger::schema(&given).await.unwrap(), Schema::Current);
+    let given = format!("postgres://{weak}:hush@{}:{}/{}", options.get_host(), options.get_port(), beside.name);
+    let given = Login::parse(&given, &address).unwrap();
+    Ledger::prepare_login(&address, &given).await.unwrap();
     let ledger = Ledger::connect(&given, 1);
     ledger.ready().await.unwrap();
     ledger.close().await;
@@ -243,39 +243,41 @@ async fn an_owner_that_may_make_no_role_is_told_how_an_administrator_makes_it(po
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn another_secret_key_is_refused_until_the_login_is_renewed(pool: PgPool) {
+    let address = Address::from((*pool.connect_options()).clone());
+    let [first, other] = [7, 8].map(|key| Login::derived(&address, &SecretKey::from_bytes([key; 32])));
     // Roles outlive their test's database: a run that broke off may have left another password.
-    Ledger::renew_login(&Address::derived((*pool.connect_options()).clone(), &secret())).await.unwrap();
+    Ledger::renew_login(&address, &first).await.unwrap();
     let world = World::new(pool).await;
-    let other = Address::derived((*world.pool.connect_options()).clone(), &SecretKey::from_bytes([8; 32]));
-    for said in [Ledger::schema(&other).await.unwrap_err(), Ledger::migrate(&other, world.now).await.unwrap_err()] {
-        assert!(said.to_string().contains("farebox migrate --renew-login"), "{said}");
-    }
+    let said = Ledger::prepare_login(&address, &other).await.unwrap_err().to_string();
+    assert!(said.contains("farebox migrate --renew-login"), "{said}");
     world.ledger.ready().await.unwrap();
-    Ledger::renew_login(&other).await.unwrap();
-    assert_eq!(Ledger::schema(&other).await.unwrap(), Schema::Current);
-    assert!(Ledger::schema(&world.address).await.is_err(), "whoever works with the old key is shut out");
-    Ledger::renew_login(&world.address).await.unwrap();
+    Ledger::renew_login(&address, &other).await.unwrap();
+    Ledger::prepare_login(&address, &other).await.unwrap();
+    assert!(Ledger::prepare_login(&address, &first).await.is_err(), "whoever works with the old key is shut out");
+    Ledger::renew_login(&address, &first).await.unwrap();
 }
 
+/// Roles are not in a backup of a database.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn a_backup_restored_without_the_applications_role_is_migrated_before_it_is_used(pool: PgPool) {
+async fn a_backup_that_was_restored_in_another_cluster_gets_its_application_back(pool: PgPool) {
     let world = World::new(pool).await;
     world.ledger.close().await;
-    let role = world.address.role();
+    let role = world.login.role();
     run(&world.pool, &format!("drop owned by \"{role}\"")).await;
     run(&world.pool, &format!("drop role \"{role}\"")).await;
-    assert_eq!(Ledger::schema(&world.address).await.unwrap(), Schema::Older);
-    Ledger::migrate(&world.address, world.now).await.unwrap();
     assert_eq!(Ledger::schema(&world.address).await.unwrap(), Schema::Current);
+    Ledger::prepare_login(&world.address, &world.login).await.unwrap();
+    let ledger = Ledger::connect(&world.login, 1);
+    ledger.ready().await.unwrap();
 }
 
 /// The pool would wait for a minute.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn whoever_asks_a_database_that_is_away_hears_so_at_once(pool: PgPool) {
-    let address = Address::derived((*pool.connect_options()).clone().port(1), &secret());
+    let address = Address::from((*pool.connect_options()).clone().port(1));
     let said = Ledger::schema(&address).await.unwrap_err().to_string();
     assert!(said.contains("no PostgreSQL answers at") && said.contains(":1"), "{said}");
-    let ledger = Ledger::connect_patiently(&address, 2, 10 * DEADLINE);
+    let ledger = Ledger::connect_patiently(&Login::derived(&address, &secret()), 2, 10 * DEADLINE);
     let asked = timeout(DEADLINE, join_all((0..20).map(|_| ledger.ready()))).await.expect("nobody waits out the queue");
     assert!(asked.iter().all(|answer| answer.as_ref().is_err_and(Error::did_nothing)), "{asked:?}");
 }

@@ -142,7 +142,7 @@ async fn the_application_may_not_rewrite_history(pool: PgPool) {
     let call = world.call(ada, 10, 10, TimeDelta::zero());
     world.ledger.meter().post_calls(&[call]).await.unwrap();
     let mut connection = world.pool.acquire().await.unwrap();
-    sqlx::query(sqlx::AssertSqlSafe(format!("set role \"{}\"", world.address.role()))).execute(&mut *connection).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("set role \"{}\"", world.login.role()))).execute(&mut *connection).await.unwrap();
     for statement in [
         "update calls set amount = 0",
         "delete from calls",

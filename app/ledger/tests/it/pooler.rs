@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::Utc;
-use ledger::{Address, Ledger, Schema, secrets::SecretKey};
+use ledger::{Address, Ledger, Login, Schema};
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use tokio::time::{interval, timeout};
 
@@ -91,12 +91,13 @@ async fn a_pooler_of_sessions_will_do_and_one_of_transactions_is_refused(pool: P
 
     for (mode, fits) in [("session", true), ("transaction", false)] {
         let Some(pooler) = Pooler::start(&pool, mode, [owner, application]).await else { break };
-        let secret = SecretKey::from_bytes([7; 32]);
-        let address = Address::parse(&pooler.url(owner, &database), Some(&pooler.url(application, &database)), &secret).unwrap();
+        let address = Address::parse(&pooler.url(owner, &database)).unwrap();
+        let login = Login::parse(&pooler.url(application, &database), &address).unwrap();
         if fits {
             Ledger::migrate(&address, Utc::now()).await.unwrap();
+            Ledger::prepare_login(&address, &login).await.unwrap();
             assert_eq!(Ledger::schema(&address).await.unwrap(), Schema::Current);
-            let ledger = Ledger::connect_patiently(&address, 4, DEADLINE);
+            let ledger = Ledger::connect_patiently(&login, 4, DEADLINE);
             ledger.ready().await.unwrap();
             assert!(ledger.verify().await.unwrap().holds());
             ledger.close().await;

@@ -131,20 +131,7 @@ async fn a_call_never_costs_more_than_its_hold_and_what_it_came_to_besides_is_th
 async fn a_hold_may_span_grants_and_the_one_that_expires_first_pays_first(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "1").await;
-    let promo = uuid::Uuid::from_u128(99);
-    // Promotional credit has no command yet; it is a grant with its entries, as any.
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-        "insert into grants (account_id, grant_id, kind, unit, posted, starts_at, expires_at)
-             values ('{0}', '{promo}', 'promo', 'money', 3000000, '2026-01-01', '2026-07-01');
-         insert into journal (account_id, journal_id, kind, memo, actor, event_at, posted_at)
-             values ('{0}', '{promo}', 'promo', 'welcome', 'test', '2026-01-01', '2026-01-01');
-         insert into entries (account_id, journal_id, line, book, unit, grant_id, amount)
-             values ('{0}', '{promo}', 1, 'grant', 'money', '{promo}', 3000000), ('{0}', '{promo}', 2, 'promo', 'money', null, -3000000)",
-        ada.account
-    )))
-    .execute(&world.pool)
-    .await
-    .unwrap();
+    world.promo(ada, "0.003").await;
     let intent = world.intent(ada, "0.01");
     let meter = world.ledger.meter();
     meter.lease(&intent, world.now).await.unwrap();

@@ -4,15 +4,26 @@ use sqlx::{AssertSqlSafe, PgPool};
 use crate::world::World;
 
 /// The tables that hold figures.
-const TABLES: [&str; 5] = ["calls", "entries", "grants", "usage_hourly", "usage_daily"];
+const TABLES: [&str; 6] = ["calls", "corrections", "entries", "grants", "usage_hourly", "usage_daily"];
 
 async fn busy_world(pool: PgPool) -> World {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let calls: Vec<_> = (0..5).map(|hour| world.call(ada, 1_000, 100, TimeDelta::hours(hour))).collect();
     world.ledger.meter().post_calls(&calls).await.unwrap();
-    let running = world.intent(ada, "0.5");
+    let (running, dead) = (world.intent(ada, "0.5"), world.intent(ada, "0.5"));
     world.ledger.meter().lease(&running, world.now).await.unwrap();
+    world.ledger.meter().lease(&dead, world.now).await.unwrap();
+    for settlement in [world.interrupt(&dead, ada), world.settle(&dead, ada, 700, 70)] {
+        world.ledger.meter().post_calls(&[settlement]).await.unwrap();
+    }
+    world
+        .ledger
+        .system()
+        .operator()
+        .credit_call(calls[0].call_id, Some(crate::world::amount("0.0002")), world.money("0", "back"))
+        .await
+        .unwrap();
     world
 }
 
@@ -115,19 +126,19 @@ async fn a_wallet_that_was_made_to_expire_is_found(pool: PgPool) {
 async fn a_price_that_was_not_in_force_is_noticed_by_the_calls_it_priced(pool: PgPool) {
     let world = busy_world(pool).await;
     run(&world, "update price_versions set effective_from = effective_from + interval '10 years'".to_owned()).await;
-    assert_eq!(world.ledger.verify().await.unwrap().faults.len(), 5, "it had not begun");
+    assert_eq!(world.ledger.verify().await.unwrap().faults.len(), 6, "it had not begun");
     run(&world, "update price_versions set effective_from = effective_from - interval '10 years'".to_owned()).await;
     world.assert_proven().await;
     let another = "insert into price_versions select gen_random_uuid(), model_id, kind, effective_from + interval '1 day', rates, effective_from, '' \
                    from price_versions where kind = 'sale'";
     run(&world, another.to_owned()).await;
-    assert_eq!(world.ledger.verify().await.unwrap().faults.len(), 5, "another one had followed it");
+    assert_eq!(world.ledger.verify().await.unwrap().faults.len(), 6, "another one had followed it");
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_row_that_is_gone_is_missed(pool: PgPool) {
     let world = busy_world(pool).await;
-    for table in ["calls", "entries", "leases", "usage_hourly", "usage_daily"] {
+    for table in ["calls", "corrections", "entries", "leases", "usage_hourly", "usage_daily"] {
         run(&world, format!("create table kept as select * from {table}")).await;
         run(&world, format!("delete from {table} where ctid = (select min(ctid) from {table})")).await;
         assert!(!world.ledger.verify().await.unwrap().holds(), "{table}");
@@ -141,7 +152,7 @@ async fn a_rewritten_price_is_noticed_by_the_calls_it_priced(pool: PgPool) {
     let world = busy_world(pool).await;
     run(&world, r#"update price_versions set rates = jsonb_set(rates, '{base,input}', '"0.0011"')"#.to_owned()).await;
     let proof = world.ledger.verify().await.unwrap();
-    assert_eq!(proof.faults.len(), 5);
+    assert_eq!(proof.faults.len(), 6);
     assert!(proof.faults.iter().all(|fault| fault.row.starts_with("call ")));
 }
 

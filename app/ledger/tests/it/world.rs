@@ -13,7 +13,9 @@ use domain::{
     rates::Rates,
     tokens::{CallUsage, Tokens},
 };
-use ledger::{Address, Intent, Ledger, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, SettledCall, secrets::SecretKey};
+use ledger::{
+    Address, Intent, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, SettledCall, secrets::SecretKey,
+};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -26,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) address: Address,
+    pub(crate) login: Login,
     /// As the owner of the schema, for looking and for tampering.
     pub(crate) pool: PgPool,
     pub(crate) now: DateTime<Utc>,
@@ -48,11 +51,13 @@ pub(crate) fn amount(text: &str) -> Amount {
 impl World {
     pub(crate) async fn new(pool: PgPool) -> Self {
         let now = "2026-06-15T12:30:00Z".parse().unwrap();
-        let address = Address::derived((*pool.connect_options()).clone(), &SecretKey::from_bytes([7; 32]));
+        let address = Address::from((*pool.connect_options()).clone());
+        let login = Login::derived(&address, &SecretKey::from_bytes([7; 32]));
         Ledger::migrate(&address, now).await.unwrap();
-        let ledger = Ledger::connect_patiently(&address, 20, PATIENCE);
+        Ledger::prepare_login(&address, &login).await.unwrap();
+        let ledger = Ledger::connect_patiently(&login, 20, PATIENCE);
         let rates = Rates::plain(amount("0.001"), amount("0.002"));
-        let mut world = Self { ledger, address, pool, now, price: PriceId::from_uuid(Uuid::from_u128(1)), rates, serial: 0 };
+        let mut world = Self { ledger, address, login, pool, now, price: PriceId::from_uuid(Uuid::from_u128(1)), rates, serial: 0 };
         world.add_catalog().await;
         world
     }
@@ -188,6 +193,33 @@ impl World {
         let call = self.call(customer, prompt, completion, TimeDelta::zero());
         let Charge { amount, written_off } = pricing::charge(&call.usage, &self.rates, intent.discount, intent.held);
         SettledCall { call_id: intent.call_id, amount, held: intent.held, written_off, ..call }
+    }
+
+    /// Promotional credit that expires in two weeks. It has no command yet; it is a grant with its entries, as any.
+    pub(crate) async fn promo(&self, customer: Customer, credit: &str) -> Uuid {
+        let (promo, nanos) = (Uuid::from_u128(99), amount(credit).nanos());
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "insert into grants (account_id, grant_id, kind, unit, posted, starts_at, expires_at)
+                 values ('{0}', '{promo}', 'promo', 'money', {nanos}, '2026-01-01', '2026-07-01');
+             insert into journal (account_id, journal_id, kind, memo, actor, event_at, posted_at)
+                 values ('{0}', '{promo}', 'promo', 'welcome', 'test', '2026-01-01', '2026-01-01');
+             insert into entries (account_id, journal_id, line, book, unit, grant_id, amount)
+                 values ('{0}', '{promo}', 1, 'grant', 'money', '{promo}', {nanos}), ('{0}', '{promo}', 2, 'promo', 'money', null, -{nanos})",
+            customer.account
+        )))
+        .execute(&self.pool)
+        .await
+        .unwrap();
+        promo
+    }
+
+    /// The settlement of a call that was held, by somebody who took its proxy for dead: its prompt, as it was counted before.
+    pub(crate) fn interrupt(&mut self, intent: &Intent, customer: Customer) -> SettledCall {
+        let usage = CallUsage::of_totals(Some(intent.input_estimate), None, None);
+        let Charge { amount, written_off } = pricing::charge(&usage, &self.rates, intent.discount, intent.held);
+        let call = self.settle(intent, customer, 0, 0);
+        let (outcome, source) = (Outcome::Interrupted, UsageSource::Interrupted);
+        SettledCall { outcome, source, usage, amount, written_off, upstream_model: None, http_status: None, raw_usage: None, ..call }
     }
 
     pub(crate) async fn balance(&self, customer: Customer) -> domain::billing::Balance {

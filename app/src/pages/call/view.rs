@@ -1,5 +1,5 @@
 use domain::{
-    call::{CallDetail, Outcome, UsageSource},
+    call::{CallDetail, CorrectionKind, Outcome, UsageSource},
     money::{Amount, ExactAmount},
     pricing::Receipt,
     tokens::Flag,
@@ -61,7 +61,14 @@ fn remarks(call: &CallDetail) -> AnyView {
             "The upstream's total holds {tokens} tokens that neither its prompt nor its completion explains. They are shown, not charged."
         )
     });
-    let remarks = [source, left, flagged, capped].into_iter().flatten().map(str::to_owned).chain(unexplained);
+    let late = call.corrections.iter().filter_map(|correction| correction.usage).map(|usage| {
+        let [prompt, completion] = [usage.prompt_tokens, usage.completion_tokens].map(money::reported);
+        format!(
+            "The gateway that ran this call was taken for dead, and brought its own count later: {prompt} prompt and {completion} completion \
+             tokens. What that changes stands below the total."
+        )
+    });
+    let remarks = [source, left, flagged, capped].into_iter().flatten().map(str::to_owned).chain(unexplained).chain(late);
     stack(remarks.map(|words| notice(Tone::Plain, words)).collect())
 }
 
@@ -114,7 +121,32 @@ fn sum(call: &CallDetail) -> AnyView {
         steps.push(pair("Price", money::exact(receipt.amount)));
         steps.push(pair("More than was held, not charged", format!("−{}", money::exact(call.written_off))));
     }
-    stack(vec![pairs("receipt-sum", steps), pairs("receipt-sum receipt-total", vec![pair("Total", money::exact(call.row.amount))])])
+    stack(vec![
+        pairs("receipt-sum", steps),
+        pairs("receipt-sum receipt-total", vec![pair("Total", money::exact(call.row.amount))]),
+        corrections(call),
+    ])
+}
+
+/// What was changed after the call was posted, line by line, and what it costs by now.
+fn corrections(call: &CallDetail) -> AnyView {
+    if call.corrections.is_empty() {
+        return ().into_any();
+    }
+    let lines = call.corrections.iter().flat_map(|correction| {
+        let day = time::day(correction.posted_at);
+        let why = match correction.kind {
+            CorrectionKind::LateUsage => format!("Late usage, {day}"),
+            CorrectionKind::Credit => format!("Given back, {day}: {}", correction.memo),
+        };
+        let written_off = (!correction.written_off.is_zero())
+            .then(|| pair("More than was left of the credit, not charged", money::exact(correction.written_off)));
+        std::iter::once((why, money::movement(correction.amount))).chain(written_off)
+    });
+    stack(vec![
+        pairs("receipt-sum", lines.collect()),
+        pairs("receipt-sum receipt-total", vec![pair("Cost by now", money::exact(call.row.cost()))]),
+    ])
 }
 
 fn paid(call: &CallDetail) -> AnyView {
@@ -185,8 +217,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use domain::{
         billing::GrantKind,
-        call::{CallRow, PaidBy},
-        id::{CallId, GrantId, JournalId, KeyId, PriceId},
+        call::{CallRow, Corrected, Correction, PaidBy},
+        id::{CallId, CorrectionId, GrantId, JournalId, KeyId, PriceId},
         pricing::{Discount, price},
         rates::Rates,
         tokens::{CallUsage, Tokens},
@@ -210,6 +242,7 @@ mod tests {
             source: UsageSource::Upstream,
             usage,
             amount: receipt.amount,
+            corrected: None,
             latency_ms: 1_240,
             first_byte_ms: Some(90),
         };
@@ -227,6 +260,7 @@ mod tests {
             journal_id: Some(JournalId::new(started_at, [4; 10])),
             posted_at: started_at,
             raw_usage: Some(r#"{"prompt_tokens": 12}"#.to_owned()),
+            corrections: vec![],
         }
     }
 
@@ -277,6 +311,27 @@ mod tests {
             assert!(html.contains(figure), "{figure} is missing");
         }
         assert!(!html.contains("Given back"));
+    }
+
+    #[test]
+    fn what_was_changed_since_is_below_the_total_with_its_reason() {
+        let mut call = call(usage(12, 34, 46), 0);
+        call.row.corrected = Some(Corrected { amount: "-0.00002".parse().unwrap(), ..Corrected::default() });
+        call.corrections = vec![Correction {
+            id: CorrectionId::new(call.posted_at, [5; 10]),
+            kind: CorrectionKind::Credit,
+            usage: None,
+            amount: "-0.00002".parse().unwrap(),
+            written_off: Amount::ZERO,
+            memo: "An apology".to_owned(),
+            actor: "command line".to_owned(),
+            journal_id: None,
+            posted_at: call.posted_at,
+        }];
+        let html = html(&call);
+        for text in ["$0.0000222", "Given back, 23 Nov 2026: An apology", "−$0.00002", "Cost by now", "$0.0000022"] {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
     }
 
     #[test]

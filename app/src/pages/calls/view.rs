@@ -78,18 +78,19 @@ fn log(calls: Vec<CallRow>) -> AnyView {
 }
 
 fn row(call: CallRow) -> Row {
-    let usage = call.usage;
+    let (prompt, completion, total, cost) = (call.prompt_tokens(), call.completion_tokens(), call.total_tokens(), call.cost());
     let time = view! { <a href=format!("/calls/{}", call.id)>{time::time_view(call.started_at, time::second(call.started_at))}</a> };
+    let state = stack(vec![status(call.outcome), marks(&call)]);
     vec![
         time.into_any(),
         text(call.key_name),
         text(call.model),
         text(if call.stream { "Yes" } else { "No" }),
-        stack(vec![status(call.outcome), marks(call.source, usage.flag)]),
-        text(money::reported(usage.prompt_tokens)),
-        text(money::reported(usage.completion_tokens)),
-        text(money::reported(usage.total_tokens)),
-        money::charge_view(call.amount),
+        state,
+        text(money::reported(prompt)),
+        text(money::reported(completion)),
+        text(money::reported(total)),
+        money::charge_view(cost),
         text(time::span(call.latency_ms)),
         text(call.first_byte_ms.map_or_else(|| money::ABSENT.to_owned(), time::span)),
     ]
@@ -102,12 +103,13 @@ fn status(outcome: Outcome) -> AnyView {
 }
 
 /// What keeps a figure from being the upstream's own word, said wherever the figure stands.
-fn marks(source: UsageSource, flag: Option<Flag>) -> AnyView {
-    let estimated = matches!(source, UsageSource::Estimated | UsageSource::Interrupted).then_some("estimated");
-    let flagged = flag.map(|flag| match flag {
+fn marks(call: &CallRow) -> AnyView {
+    let estimated = matches!(call.source, UsageSource::Estimated | UsageSource::Interrupted).then_some("estimated");
+    let flagged = call.usage.flag.map(|flag| match flag {
         Flag::Contradictory => "numbers disagree",
         Flag::Excessive => "numbers too high",
     });
-    let marks = [estimated, flagged].into_iter().flatten().map(|words| view! { <span class="mark">{words}</span> });
+    let corrected = call.corrected.map(|_| "corrected");
+    let marks = [estimated, flagged, corrected].into_iter().flatten().map(|words| view! { <span class="mark">{words}</span> });
     marks.collect_view().into_any()
 }

@@ -15,7 +15,7 @@ use domain::{
 };
 use http::{Request, Response, header};
 use http_body_util::BodyExt;
-use ledger::{Address, Ledger, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, secrets::SecretKey};
+use ledger::{Address, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, secrets::SecretKey};
 use proxy::{Proxy, Settings};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -84,9 +84,11 @@ impl World {
     async fn build(pool: &PgPool, credit: &str, policy: Policy, rates: Rates, settings: Settings) -> Self {
         let now = Utc::now();
         let secret = SecretKey::from_bytes([7; 32]);
-        let address = Address::derived((*pool.connect_options()).clone(), &secret);
+        let address = Address::from((*pool.connect_options()).clone());
+        let login = Login::derived(&address, &secret);
         Ledger::migrate(&address, now).await.unwrap();
-        let ledger = Ledger::connect_patiently(&address, 20, PATIENCE);
+        Ledger::prepare_login(&address, &login).await.unwrap();
+        let ledger = Ledger::connect_patiently(&login, 20, PATIENCE);
         let upstream = Upstream::start().await;
         add_catalog(&ledger, &upstream.base_url, &secret, policy, rates, now).await;
         let (account, key, key_id) = add_customer(&ledger, "customer", credit, now).await;

@@ -1,0 +1,72 @@
+//! `farebox call`: what was wrong with one call.
+
+use chrono::Utc;
+use clap::{Args, Subcommand};
+use domain::{
+    id::{CallId, JournalId},
+    money::Amount,
+};
+use ledger::MoneyIn;
+use serde_json::json;
+
+use super::{ACTOR, perhaps_done};
+use crate::{cli::Output, config::Config, database::with_ledger};
+
+/// Single calls.
+#[derive(Debug, Args)]
+pub(crate) struct CallArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Give a call back to its customer, in whole or in part
+    Credit(Credit),
+}
+
+#[derive(Debug, Args)]
+struct Credit {
+    /// Its request id
+    id: CallId,
+
+    /// How much of it, in currency units [default: all that it still costs]
+    amount: Option<Amount>,
+
+    /// Why, for the customer's receipt and books
+    #[arg(long, env = "FAREBOX_CALL_REASON", value_name = "TEXT")]
+    reason: String,
+
+    /// Name of this one change: the same name again changes nothing
+    #[arg(long, env = "FAREBOX_CALL_IDEMPOTENCY_KEY", value_name = "TEXT")]
+    idempotency_key: Option<String>,
+}
+
+/// Does what was asked for.
+pub(super) async fn run(args: CallArgs, config: &Config) -> anyhow::Result<()> {
+    match args.action {
+        Action::Credit(credit) => self::credit(credit, args.output, config).await,
+    }
+}
+
+async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let journal_id = JournalId::new(now, rand::random());
+    let idempotency_key = args.idempotency_key.clone().unwrap_or_else(|| journal_id.to_string());
+    let mut asked = false;
+    let credited = with_ledger(config, async |ledger| {
+        asked = true;
+        // What is given back stands in the call's own terms.
+        let money = MoneyIn { journal_id, amount: Amount::ZERO, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR, now };
+        Ok(ledger.system().operator().credit_call(args.id, args.amount, money).await?)
+    })
+    .await;
+    let posted = credited.map_err(|error| perhaps_done(error, asked, "the call was given back", &idempotency_key))?;
+    let value = json!({ "call": args.id, "journal_id": posted.journal_id, "replayed": posted.replayed, "cost": posted.cost });
+    output.print(&value, || {
+        let done = if posted.replayed { "was given back before; nothing was done" } else { "was given back" };
+        format!("Call {} {done}. It costs {} by now.", args.id, posted.cost)
+    })
+}
