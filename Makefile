@@ -96,6 +96,10 @@ e2e: build ## run the end-to-end tests alone, once `make setup` was run; ARGS='-
 size: $(SITE) ## print what a browser loads of the console, compressed; fails above 350 KiB
 	@node .ci/size.mjs target/site/pkg
 
+.PHONY: sim
+sim: ## simulate credit for 100,000 steps under each of 20 seeds
+	FAREBOX_SIM_STEPS=100000 FAREBOX_SIM_SEEDS=20 cargo test --release -p domain --test credit -- --nocapture
+
 .PHONY: bench
 bench: build ## measure prices, the stream scanner and the ledger's posting
 	cargo bench -p domain -p proxy

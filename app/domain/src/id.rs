@@ -65,6 +65,10 @@ ids! {
     PriceId;
     /// A pool of credit of one account.
     GrantId;
+    /// A limit on what an account, or a part of it, may use.
+    LimitId;
+    /// A part of an account that has keys and limits of its own.
+    ProjectId;
     /// A balanced posting in the books.
     JournalId;
     /// A row that changes a call's figures after it was posted.

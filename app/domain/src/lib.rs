@@ -1,4 +1,4 @@
-//! The words Farebox thinks in: money, tokens, rates, receipts, ids, periods and filters.
+//! The words Farebox thinks in: money, tokens, rates, receipts, credit, ids, periods and filters.
 //!
 //! Everything here is pure. There is no I/O and no clock: time and randomness arrive as arguments, so the same code prices a call in the
 //! proxy, recomputes it in the proof and explains it in the browser.
@@ -7,6 +7,7 @@ pub mod account;
 pub mod billing;
 pub mod call;
 pub mod catalog;
+pub mod credit;
 pub mod filter;
 pub mod id;
 pub mod key;

@@ -1,0 +1,219 @@
+//! The one refusal there is.
+
+use std::{cmp::Reverse, fmt};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Demand, Limit, Quantity, Scope, Unit, Window, grant::Payers};
+use crate::id::LimitId;
+
+/// A call was refused, because a pool has not all that the call may take.
+///
+/// If several have not, it is the one that refuses longest: whoever waits until `resets_at` is refused by none of the others, as things are
+/// now. Credit comes before limits that refuse as long, and a lower id before a higher one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhausted {
+    /// What refuses.
+    pub pool: Refuser,
+    /// What the call may take of it.
+    pub needed: Quantity,
+    /// What can be held of it: the same call with just so much of this unit is not refused by it. Never below zero.
+    pub available: Quantity,
+    /// When the pool begins anew and has room for the call. `None` if waiting does not help: it never begins anew, or all that it has then
+    /// is not enough either.
+    pub resets_at: Option<DateTime<Utc>>,
+}
+
+/// What refuses a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refuser {
+    /// A hard limit.
+    Limit {
+        /// The limit.
+        id: LimitId,
+        /// Whose calls it counts.
+        scope: Scope,
+        /// When it begins anew.
+        window: Window,
+        /// What it is counted in.
+        unit: Unit,
+    },
+    /// The grants.
+    Credit {
+        /// Money; or tokens, where only a token grant has anything left.
+        unit: Unit,
+    },
+}
+
+impl Refuser {
+    /// What it is counted in.
+    #[must_use]
+    pub const fn unit(&self) -> Unit {
+        match self {
+            Self::Limit { unit, .. } | Self::Credit { unit } => *unit,
+        }
+    }
+
+    const fn limit(&self) -> Option<LimitId> {
+        match self {
+            Self::Limit { id, .. } => Some(*id),
+            Self::Credit { .. } => None,
+        }
+    }
+}
+
+impl Exhausted {
+    /// Of a limit, if it has no room for a call.
+    pub(super) fn of_limit(limit: &Limit, demand: Demand, now: DateTime<Utc>) -> Option<Self> {
+        let Limit { id, ref scope, window, pool, .. } = *limit;
+        let (needed, available) = (demand.of(pool.unit), pool.room());
+        (needed > available).then(|| Self {
+            pool: Refuser::Limit { id, scope: scope.clone(), window, unit: pool.unit },
+            needed,
+            available,
+            resets_at: limit.resets_at(now).filter(|_| needed <= pool.capacity),
+        })
+    }
+
+    /// Of grants that cannot pay for a call. They say tokens only where the call demands some and money has run out.
+    pub(super) fn of_credit(demand: Demand, payers: &Payers<'_>) -> Self {
+        let (money, tokens) = (payers.money(), payers.tokens());
+        let only_tokens = money.is_zero() && !tokens.is_zero() && !demand.of(Unit::Tokens).is_zero();
+        let (unit, available) = if only_tokens { (Unit::Tokens, tokens) } else { (Unit::Money, money) };
+        Self { pool: Refuser::Credit { unit }, needed: demand.of(unit), available, resets_at: None }
+    }
+
+    /// The refusal of a limit that lasts longest is the largest.
+    pub(super) fn lasting(&self) -> impl Ord + use<> {
+        (self.resets_at.is_none(), self.resets_at, Reverse(self.pool.limit()))
+    }
+}
+
+impl fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = self.pool.unit();
+        let (needed, available) = (self.needed.in_words(unit), self.available.in_words(unit));
+        match &self.pool {
+            Refuser::Limit { scope, window, .. } => {
+                let (scope, window) = (scope.kind().name(), window.label().to_lowercase());
+                write!(f, "the call may take {needed}, and the {scope}'s limit {window} has {available} left")
+            }
+            Refuser::Credit { .. } => write!(f, "the call may cost {needed}, and the account's credit has {available} left"),
+        }
+    }
+}
+
+impl std::error::Error for Exhausted {}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::{
+        billing::GrantKind,
+        credit::{
+            Grant, Hardness, admit,
+            testing::{NOW, caller, demand, grant, limit, quantity, uuid},
+        },
+    };
+
+    fn refusal(demand: Demand, grants: &[Grant], limits: &[Limit]) -> Exhausted {
+        admit(demand, &caller(), "m", grants, limits, NOW).unwrap_err()
+    }
+
+    fn limit_id(refusal: &Exhausted) -> u128 {
+        refusal.pool.limit().map_or(0, |id| id.uuid().as_u128())
+    }
+
+    #[test]
+    fn a_refusal_says_which_limit_and_when_it_resets() {
+        let minute = limit(7, Window::Minute, Unit::Tokens, 10);
+        let mut used = minute.clone();
+        (used.pool.used, used.pool.leased) = (quantity(4), quantity(3));
+        assert_eq!(
+            refusal(demand(0, 4, 1), &[], &[used]),
+            Exhausted {
+                pool: Refuser::Limit { id: minute.id, scope: Scope::Account, window: Window::Minute, unit: Unit::Tokens },
+                needed: quantity(4),
+                available: quantity(3),
+                resets_at: minute.resets_at(NOW),
+            }
+        );
+    }
+
+    #[test]
+    fn the_refusal_that_lasts_longest_is_named() {
+        let full = |id, window| Limit {
+            pool: crate::credit::Pool { used: quantity(1), ..limit(id, window, Unit::Requests, 1).pool },
+            ..limit(id, window, Unit::Requests, 1)
+        };
+        let (minute, day, month, ever) = (full(1, Window::Minute), full(2, Window::Day), full(3, Window::Month), full(4, Window::Ever));
+        let ask = |limits: &[&Limit]| limit_id(&refusal(demand(0, 0, 1), &[], &limits.iter().copied().cloned().collect::<Vec<_>>()));
+        assert_eq!(ask(&[&minute, &day]), 2);
+        assert_eq!(ask(&[&month, &day, &minute]), 3);
+        assert_eq!(ask(&[&month, &ever, &minute]), 4);
+        let soft = Limit { hardness: Hardness::Soft, ..ever };
+        assert_eq!(ask(&[&month, &soft, &minute]), 3);
+    }
+
+    #[test]
+    fn of_equal_refusals_credit_comes_first_and_then_the_lower_id() {
+        let ever = |id| limit(id, Window::Ever, Unit::Requests, 0);
+        assert_eq!(refusal(demand(1, 1, 1), &[], &[ever(1)]).pool, Refuser::Credit { unit: Unit::Money });
+        let wallet = [grant(1, GrantKind::Wallet, Unit::Money, 1)];
+        assert_eq!(limit_id(&refusal(demand(1, 1, 1), &wallet, &[ever(3), ever(2), ever(4)])), 2);
+    }
+
+    #[test]
+    fn credit_lasts_longer_than_a_window() {
+        let mut month = limit(1, Window::Month, Unit::Requests, 1);
+        month.pool.used = quantity(1);
+        assert_eq!(refusal(demand(1, 1, 1), &[], &[month]).pool, Refuser::Credit { unit: Unit::Money });
+    }
+
+    #[test]
+    fn a_call_larger_than_the_limit_gains_nothing_by_waiting() {
+        let minute = limit(1, Window::Minute, Unit::Tokens, 10);
+        assert_eq!(refusal(demand(0, 11, 1), &[], std::slice::from_ref(&minute)).resets_at, None);
+        let mut used = minute;
+        used.pool.used = quantity(1);
+        assert!(refusal(demand(0, 10, 1), &[], &[used]).resets_at.is_some());
+    }
+
+    #[test]
+    fn credit_is_named_in_the_unit_of_which_there_is_some() {
+        let tokens = grant(1, GrantKind::Package, Unit::Tokens, 5);
+        let money = grant(2, GrantKind::Promo, Unit::Money, 3);
+        let named = |demand, grants: &[Grant]| {
+            let refusal = refusal(demand, grants, &[]);
+            (refusal.pool.unit(), refusal.needed.get(), refusal.available.get())
+        };
+        assert_eq!(named(demand(9, 8, 1), std::slice::from_ref(&tokens)), (Unit::Tokens, 8, 5));
+        assert_eq!(named(demand(9, 8, 1), &[tokens.clone(), money]), (Unit::Money, 9, 3));
+        assert_eq!(named(demand(9, 0, 1), &[tokens]), (Unit::Money, 9, 0));
+        assert_eq!(named(demand(9, 8, 1), &[]), (Unit::Money, 9, 0));
+    }
+
+    #[test]
+    fn what_is_overdrawn_is_called_nothing_not_less() {
+        let wallet = grant(1, GrantKind::Wallet, Unit::Money, -5);
+        assert_eq!(refusal(demand(1, 1, 1), &[wallet], &[]).available, Quantity::ZERO);
+        assert_eq!(refusal(demand(0, 0, 1), &[], &[limit(1, Window::Day, Unit::Requests, -5)]).available, Quantity::ZERO);
+    }
+
+    #[test]
+    fn people_can_read_it() {
+        let scoped = Limit { scope: Scope::Key(crate::id::KeyId::from_uuid(uuid(1))), ..limit(1, Window::Minute, Unit::Tokens, 10) };
+        assert_eq!(
+            refusal(demand(0, 11, 1), &[], &[scoped]).to_string(),
+            "the call may take 11 tokens, and the key's limit per minute has 10 tokens left"
+        );
+        let wallet = grant(1, GrantKind::Wallet, Unit::Money, 20_000_000);
+        assert_eq!(
+            refusal(demand(500_000_000, 1, 1), &[wallet], &[]).to_string(),
+            "the call may cost 0.5, and the account's credit has 0.02 left"
+        );
+    }
+}
