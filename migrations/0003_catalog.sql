@@ -20,7 +20,7 @@ create table models (
     context_window      bigint not null constraint models_context_window_is_positive check (context_window > 0),
     default_output_hold bigint not null constraint models_output_hold_fits check (default_output_hold between 1 and context_window),
     output_cap_field    text not null constraint models_output_cap_field_is_known check (output_cap_field in ('max_tokens', 'max_completion_tokens')),
-    -- What a call can come to beyond what its request shows: domain::catalog::Bounds, in tokens.
+    -- What a call can come to beyond what its request shows: domain::catalog::ModelBounds, in tokens.
     prompt_overhead     bigint not null,
     tools_overhead      bigint not null,
     picture_max         bigint not null,

@@ -46,6 +46,8 @@ create index intents_by_expiry on intents (expires_at);
 create table leases (
     account_id uuid not null,
     lease_id   uuid not null,
+    -- Which of a call's holds is used first.
+    place      smallint not null,
     grant_id   uuid not null,
     amount     bigint not null constraint leases_amount_is_positive check (amount > 0),
     primary key (account_id, lease_id, grant_id),

@@ -1,10 +1,15 @@
 // `/calls/:id`: the receipt, which anyone can recompute.
 import type { Page } from "@playwright/test";
+import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { promisify } from "node:util";
+import { fareboxPath } from "../ready.ts";
 import { signUpAndPay } from "./accounts.ts";
 import { amount, cell, count, definition, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 import { ask, call, nanos, receipt, requestId } from "./gateway.ts";
+
+const run = promisify(execFile);
 
 /** Decimals of an amount before its rounding. */
 const EXACT_PLACES = 16;
@@ -78,6 +83,50 @@ test("a call that failed upstream costs nothing, and its receipt says why", asyn
   await expect(definition(page, "Status")).toHaveText("Upstream error (upstream answered 503)");
   await expect(definition(page, "Total")).toHaveText("$0.00");
   await expectSound(page);
+});
+
+test("a call never costs more than was held for it, and its receipt shows what it would have come to", async ({ page, context, ready }) => {
+  const key = await signUpAndPay(page);
+  // More than the model's window: an upstream that cannot count.
+  await page.goto(`/calls/${await call(ready, key, "report 200000")}`);
+  await expect(page.getByText(/more tokens than this call can have used/)).toBeVisible();
+  const said = async (term: string) => amount((await definition(page, term).innerText()).replace("−", ""));
+  expect(await said("Total")).toBe(await said("Held while it ran"));
+  expect(await said("Total")).toBe((await said("Price")) - (await said("More than was held, not charged")));
+  await expectSound(page);
+  await page.goto("/calls");
+  await expect(tableOf(page, "Time").getByText("numbers too high")).toBeVisible();
+
+  await context.clearCookies();
+  await signIn(page, "operator");
+  await page.goto("/admin/customers");
+  await expect(page.getByText(/written off in 30 days: calls came to more than was held/)).toBeVisible();
+  await expectSound(page);
+});
+
+test("a call that is given back shows why, what it costs by now, and its entry in the journal", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  const id = await call(ready, key);
+  const { amount: charged } = await receipt(ready, id, key);
+  const env = { ...process.env, DATABASE_URL: ready.database_url };
+  await run(fareboxPath, ["call", "credit", id, "0.00001", "--reason", "An apology <b>for</b> Tuesday"], { env });
+
+  await page.goto(`/calls/${id}`);
+  const left = nanos(charged) - 10_000n;
+  expect(amount(await definition(page, "Total").innerText()), "its receipt stays as it was").toBe(nanos(charged));
+  expect(amount(await definition(page, "Cost by now").innerText())).toBe(left);
+  await expect(page.getByText(/^Given back, .*: An apology <b>for<\/b> Tuesday$/)).toBeVisible();
+  await expectSound(page);
+  expect(nanos((await receipt(ready, id, key)).cost)).toBe(left);
+
+  await page.goto("/calls");
+  await expect(tableOf(page, "Time").getByText("corrected")).toBeVisible();
+  await page.goto("/billing");
+  const [row] = (await readTable(tableOf(page, "When"))).body;
+  expect(row).toMatchObject({ Entry: "Credit for a call", Amount: "+$0.00001" });
+  await run(fareboxPath, ["call", "credit", id, "--reason", "The rest"], { env });
+  await page.goto("/usage?range=today");
+  await expect(page.getByText("$0.00").first()).toBeVisible();
 });
 
 /** Does the sum with integers, as whoever doubts it would, and returns the total in nanos. */

@@ -15,6 +15,8 @@ export interface Receipt {
   usage: Usage;
   lines: { bucket: string; tokens: number; per_1k: string; amount: string }[];
   amount: string;
+  /** With its corrections. */
+  cost: string;
   currency: string;
   paid_by: { grant: string; kind: string; amount: string }[];
 }

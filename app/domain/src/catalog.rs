@@ -76,7 +76,7 @@ pub struct Provider {
 /// What a call to a model can come to beyond what its request shows. Together with the request it decides what is held, and a call never costs more
 /// than that: what is too low here is the operator's loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bounds {
+pub struct ModelBounds {
     /// Prompt tokens that the provider wraps around any request.
     pub prompt_overhead: Tokens,
     /// Prompt tokens that it adds when there are tools.
@@ -92,7 +92,7 @@ pub struct Bounds {
 }
 
 /// What holds for the models that most people call.
-impl Default for Bounds {
+impl Default for ModelBounds {
     fn default() -> Self {
         Self {
             // "hi" is two bytes and about eight tokens.
@@ -127,8 +127,8 @@ pub struct Model {
     pub default_output_hold: Tokens,
     /// See [`OutputCapField`].
     pub output_cap_field: OutputCapField,
-    /// See [`Bounds`].
-    pub bounds: Bounds,
+    /// See [`ModelBounds`].
+    pub bounds: ModelBounds,
 }
 
 /// Which side of a price.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    catalog::{Bounds, DisconnectPolicy, Model, OutputCapField, PriceKind, PriceVersion, Provider, UsageMode},
+    catalog::{DisconnectPolicy, Model, ModelBounds, OutputCapField, PriceKind, PriceVersion, Provider, UsageMode},
     id::{ModelId, PriceId, ProviderId},
     rates::Rates,
     tokens::Tokens,
@@ -51,8 +51,8 @@ pub struct NewModel<'a> {
     pub default_output_hold: Tokens,
     /// See [`OutputCapField`].
     pub output_cap_field: OutputCapField,
-    /// See [`Bounds`].
-    pub bounds: Bounds,
+    /// See [`ModelBounds`].
+    pub bounds: ModelBounds,
     /// When.
     pub now: DateTime<Utc>,
 }
@@ -247,7 +247,7 @@ pub(crate) async fn models(connection: &mut PgConnection) -> Result<Vec<Model>> 
         context_window: row.context_window,
         default_output_hold: row.default_output_hold,
         output_cap_field: row.output_cap_field,
-        bounds: Bounds {
+        bounds: ModelBounds {
             prompt_overhead: row.prompt_overhead,
             tools_overhead: row.tools_overhead,
             picture_max: row.picture_max,

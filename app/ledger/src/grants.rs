@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     billing::{Balance, Grant, GrantKind},
+    credit::{self, Pool, Quantity, Unit},
     id::{AccountId, GrantId, KeyId},
     money::Amount,
     period::Period,
@@ -11,43 +12,14 @@ use sqlx::{PgConnection, PgExecutor};
 
 use crate::{AccountReader, Error, Meter, Result};
 
-/// A part of an amount, taken from one grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    /// The grant.
-    pub grant: GrantId,
-    /// How much of it.
-    pub amount: Amount,
-}
-
-/// Takes `want` from grants in the order given, each down to what it has. What they cannot cover together is not split at all.
-///
-/// # Errors
-/// [`Error::InsufficientCredit`] with what there is.
-pub fn split(want: Amount, available: &[Share]) -> Result<Vec<Share>> {
-    let mut rest = want;
-    let mut shares = Vec::new();
-    for share in available.iter().filter(|share| share.amount > Amount::ZERO) {
-        let taken = share.amount.min(rest);
-        if taken > Amount::ZERO {
-            shares.push(Share { grant: share.grant, amount: taken });
-            rest = rest.checked_sub(taken).unwrap_or(Amount::ZERO);
-        }
-    }
-    if rest.is_zero() {
-        return Ok(shares);
-    }
-    let available = Amount::checked_sum(available.iter().map(|share| share.amount)).unwrap_or(Amount::MAX);
-    Err(Error::InsufficientCredit { needed: want, available })
-}
-
-/// What each money grant in force can still give, in the order in which they are used (soonest expiry, then priority), under a lock on all
-/// of the account's grants. Everyone who locks grants locks them by id, so that no two can wait for each other.
-pub(crate) async fn lock_available(connection: &mut PgConnection, account: AccountId, now: DateTime<Utc>) -> Result<Vec<Share>> {
-    let mut grants = sqlx::query!(
+/// The account's grants of money as the rules of credit see them, all of them locked. Everyone who locks grants locks them by id, so that no two can wait
+/// for each other.
+pub(crate) async fn lock(connection: &mut PgConnection, account: AccountId) -> Result<Vec<credit::Grant>> {
+    let grants = sqlx::query!(
         r#"
         select
-            grant_id as "grant: GrantId", (posted - leased - floor) as "available!: Amount", priority, starts_at, expires_at
+            grant_id as "id: GrantId", kind as "kind: GrantKind", (posted - floor) as "capacity!: Quantity", leased as "leased: Quantity",
+            floor as "floor: Quantity", priority, starts_at, expires_at
         from grants
         where account_id = $1 and unit = 'money'
         order by grant_id
@@ -57,9 +29,18 @@ pub(crate) async fn lock_available(connection: &mut PgConnection, account: Accou
     )
     .fetch_all(connection)
     .await?;
-    grants.retain(|grant| grant.starts_at <= now && grant.expires_at.is_none_or(|expiry| now < expiry));
-    grants.sort_by_key(|grant| (grant.expires_at.unwrap_or(DateTime::<Utc>::MAX_UTC), grant.priority, grant.grant));
-    Ok(grants.into_iter().map(|grant| Share { grant: grant.grant, amount: grant.available }).collect())
+    let grants = grants.into_iter().map(|grant| credit::Grant {
+        id: grant.id,
+        kind: grant.kind,
+        // What ended calls took was taken off what is posted.
+        pool: Pool { leased: grant.leased, ..Pool::new(Unit::Money, grant.capacity) },
+        models: None,
+        floor: grant.floor,
+        starts_at: grant.starts_at,
+        expires_at: grant.expires_at,
+        priority: grant.priority,
+    });
+    Ok(grants.collect())
 }
 
 impl AccountReader {
@@ -127,7 +108,7 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
             (posted - leased - floor) as "available!: Amount", expires_at
         from grants
         where account_id = $1 and unit = 'money' and starts_at <= $2 and (expires_at is null or expires_at > $2)
-        order by expires_at nulls last, priority, grant_id
+        order by expires_at nulls last, priority, kind = 'wallet', grant_id
         "#,
         account.uuid(),
         now
@@ -145,32 +126,4 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
             .map(|row| Grant { id: row.id, kind: row.kind, posted: row.posted, leased: row.leased, expires_at: row.expires_at })
             .collect(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_split_takes_exactly_what_is_wanted_and_no_more_than_there_is(want in 0_i64..1_000, has in prop::collection::vec(-50_i64..400, 0..6)) {
-            let grants: Vec<_> = has
-                .iter()
-                .enumerate()
-                .map(|(place, nanos)| Share { grant: GrantId::from_uuid(uuid::Uuid::from_u128(place as u128)), amount: Amount::from_nanos(*nanos) })
-                .collect();
-            let positive: i64 = has.iter().filter(|nanos| **nanos > 0).sum();
-            match split(Amount::from_nanos(want), &grants) {
-                Ok(shares) => {
-                    prop_assert_eq!(shares.iter().map(|share| share.amount.nanos()).sum::<i64>(), want);
-                    for share in shares {
-                        prop_assert!(grants.iter().any(|grant| grant.grant == share.grant && share.amount <= grant.amount));
-                    }
-                }
-                Err(_) => prop_assert!(positive < want),
-            }
-        }
-    }
 }

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
+    credit::{self, Demand, Exhausted, Hold, PoolRef, Quantity, Unit},
     id::{AccountId, CallId, GrantId, KeyId, PriceId},
     money::Amount,
     pricing::Discount,
@@ -13,7 +14,7 @@ use domain::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Error, Meter, Result, Share, grants, settled::PaidShare};
+use crate::{Error, Meter, Result, grants, settled::PaidShare};
 
 /// A call that is about to be forwarded, with all that is needed to settle it should its proxy die.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +54,11 @@ impl Meter {
     /// [`Error::InsufficientCredit`] with what is available, [`Error::KeyRevoked`], [`Error::AccountSuspended`], [`Error::Unavailable`].
     pub async fn lease(&self, intent: &Intent, now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.database.write().await?;
-        let available = grants::lock_available(&mut tx, intent.account_id, now).await?;
+        let grants = grants::lock(&mut tx, intent.account_id).await?;
         check_caller(&mut tx, intent, now).await?;
-        let shares = grants::split(intent.held, &available)?;
+        let demand = Demand { money: intent.held, requests: 1, ..Demand::NOTHING };
+        let holds = credit::pay(demand, &intent.model, &grants, now).map_err(|exhausted| insufficient(&exhausted))?;
+        let shares: Vec<_> = holds.into_iter().filter_map(Share::of).collect();
         insert_intent(&mut tx, intent).await?;
         insert_leases(&mut tx, intent, &shares).await?;
         tx.commit().await?;
@@ -113,6 +116,32 @@ impl Meter {
         .await?;
         rows.into_iter().map(Intent::try_from).collect()
     }
+}
+
+/// A part of an amount, held of one grant or taken from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) grant: GrantId,
+    pub(crate) amount: Amount,
+}
+
+impl Share {
+    pub(crate) fn of(hold: Hold) -> Option<Self> {
+        match hold.pool {
+            PoolRef::Grant(grant) => Some(Self { grant, amount: Amount::from_nanos(hold.quantity.get()) }),
+            PoolRef::Limit { .. } => None,
+        }
+    }
+
+    /// The same, as the rules of credit have it.
+    pub(crate) fn hold(self) -> Hold {
+        Hold { pool: PoolRef::Grant(self.grant), unit: Unit::Money, quantity: self.amount.into() }
+    }
+}
+
+fn insufficient(exhausted: &Exhausted) -> Error {
+    let amount = |quantity: Quantity| Amount::from_nanos(quantity.get());
+    Error::InsufficientCredit { needed: amount(exhausted.needed), available: amount(exhausted.available) }
 }
 
 /// A share of one call's hold.
@@ -204,9 +233,8 @@ pub(crate) async fn leases_of(connection: &mut PgConnection, accounts: &[Account
         r#"
         select l.lease_id as "call: CallId", l.grant_id as "grant: GrantId", l.amount as "amount: Amount"
         from leases l
-        join grants g using (account_id, grant_id)
         where (l.account_id, l.lease_id) in (select account_id, call_id from unnest($1::uuid[], $2::uuid[]) c (account_id, call_id))
-        order by g.expires_at nulls last, g.priority, g.grant_id
+        order by l.place
         "#,
         &uuids(accounts),
         &calls.iter().map(|call| call.uuid()).collect::<Vec<_>>()
@@ -287,8 +315,8 @@ async fn insert_leases(connection: &mut PgConnection, intent: &Intent, shares: &
     sqlx::query!(
         r#"
         with taken as (
-            insert into leases (account_id, lease_id, grant_id, amount)
-            select $1, $2, grant_id, amount from unnest($3::uuid[], $4::bigint[]) s (grant_id, amount)
+            insert into leases (account_id, lease_id, place, grant_id, amount)
+            select $1, $2, place, grant_id, amount from unnest($3::uuid[], $4::bigint[]) with ordinality s (grant_id, amount, place)
             returning grant_id, amount
         )
         update grants g set leased = leased + taken.amount

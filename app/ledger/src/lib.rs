@@ -43,7 +43,7 @@ pub use crate::{
     catalog::{Catalog, CatalogModel, NewModel, NewProvider, Upstream},
     corrections::CreditedCall,
     error::{Error, Result},
-    grants::{KeyUsage, Share, split},
+    grants::KeyUsage,
     journal::{MoneyIn, Posted},
     keys::{KeyEntry, NewKey},
     leases::Intent,

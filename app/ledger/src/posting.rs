@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use domain::{
     call::UsageSource,
+    credit::{self, Demand, Hold, Split, Strictness},
     id::{AccountId, CallId, GrantId, JournalId},
     money::Amount,
 };
@@ -16,9 +17,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
-    Error, Meter, Result, SettledCall, Share,
+    Error, Meter, Result, SettledCall,
     corrections::{self, Correction, PostedCall},
-    leases::{self, Lease, LockedGrant},
+    leases::{self, Lease, LockedGrant, Share},
     rollups::{self, Addition},
     settled::{self, CallRecord, PaidShare},
 };
@@ -269,7 +270,7 @@ impl Plan {
         if held.is_empty() && !call.amount.is_zero() {
             self.unleased.push(call.call_id);
         }
-        let shares = shares_of_charge(call.amount, held, wallet)?;
+        let shares = shares_of_charge(call.amount, held, wallet);
         let started_at = call.started_at()?;
         let journal_id = if shares.is_empty() {
             None
@@ -296,24 +297,12 @@ impl Plan {
     }
 }
 
-/// A charge uses up the call's own hold, in order; what exceeds it falls on the wallet.
-fn shares_of_charge(charge: Amount, held: &[Share], wallet: GrantId) -> Result<Vec<Share>> {
-    let mut rest = charge;
-    let mut shares: Vec<Share> = Vec::new();
-    for share in held {
-        let taken = share.amount.min(rest);
-        if !taken.is_zero() {
-            shares.push(Share { grant: share.grant, amount: taken });
-            rest = rest.checked_sub(taken).ok_or_else(overflow)?;
-        }
-    }
-    if !rest.is_zero() {
-        match shares.iter_mut().find(|share| share.grant == wallet) {
-            Some(share) => share.amount = add(share.amount, rest)?,
-            None => shares.push(Share { grant: wallet, amount: rest }),
-        }
-    }
-    Ok(shares)
+/// A charge uses up the call's own hold, in order. It is never above that, but where the hold is gone it falls on the wallet.
+fn shares_of_charge(charge: Amount, held: &[Share], wallet: GrantId) -> Vec<Share> {
+    let split = Split { payment: held.iter().map(|share| share.hold()).collect(), limits: Vec::new() };
+    let charge = credit::settle(&split, Demand { money: charge, ..Demand::NOTHING }, Strictness::Lenient { wallet });
+    let used = charge.payment.into_iter().filter(|change| !change.used.is_zero());
+    used.filter_map(|change| Share::of(Hold { pool: change.pool, unit: change.unit, quantity: change.used })).collect()
 }
 
 fn add(a: Amount, b: Amount) -> Result<Amount> {

@@ -65,7 +65,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use chrono::DateTime;
     use domain::{
-        catalog::{Bounds, OutputCapField},
+        catalog::{ModelBounds, OutputCapField},
         id::{ModelId, ProviderId},
     };
     use proptest::prelude::*;
@@ -82,7 +82,7 @@ mod tests {
             context_window: Tokens::from_sum(8_000),
             default_output_hold: Tokens::from_sum(1_000),
             output_cap_field: OutputCapField::MaxTokens,
-            bounds: Bounds::default(),
+            bounds: ModelBounds::default(),
         }
     }
 
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn reasoning_beside_the_cap_is_held_for_in_every_answer() {
-        let beside = Bounds { reasoning_max: Tokens::from_sum(500), ..Bounds::default() };
+        let beside = ModelBounds { reasoning_max: Tokens::from_sum(500), ..ModelBounds::default() };
         let (request, model, rates) = (request(r#","max_tokens":10,"n":2"#), Model { bounds: beside, ..model() }, rates());
         let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
         let prompt = request.prompt.tokens_max(&model);

@@ -4,7 +4,7 @@ use anyhow::Context;
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum, builder::RangedI64ValueParser, value_parser};
 use domain::{
-    catalog::{Bounds, OutputCapField},
+    catalog::{ModelBounds, OutputCapField},
     id::ModelId,
     tokens::{AbsurdTokens, Tokens},
 };
@@ -63,30 +63,30 @@ struct Add {
 /// What a call can come to beyond what its request shows. Holds rest on it, and a call never costs more than was held: what is too low here is the
 /// operator's loss, and is written off.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Bounds of a call, in tokens")]
+#[command(next_help_heading = "ModelBounds of a call, in tokens")]
 struct BoundsArgs {
     /// What the provider wraps around any prompt
-    #[arg(long, env = "FAREBOX_MODEL_PROMPT_OVERHEAD", value_name = "TOKENS", default_value_t = Bounds::default().prompt_overhead.get(), value_parser = count())]
+    #[arg(long, env = "FAREBOX_MODEL_PROMPT_OVERHEAD", value_name = "TOKENS", default_value_t = ModelBounds::default().prompt_overhead.get(), value_parser = count())]
     prompt_overhead: i64,
 
     /// What it adds to the prompt when there are tools
-    #[arg(long, env = "FAREBOX_MODEL_TOOLS_OVERHEAD", value_name = "TOKENS", default_value_t = Bounds::default().tools_overhead.get(), value_parser = count())]
+    #[arg(long, env = "FAREBOX_MODEL_TOOLS_OVERHEAD", value_name = "TOKENS", default_value_t = ModelBounds::default().tools_overhead.get(), value_parser = count())]
     tools_overhead: i64,
 
     /// The most that one picture is
-    #[arg(long, env = "FAREBOX_MODEL_PICTURE_MAX", value_name = "TOKENS", default_value_t = Bounds::default().picture_max.get(), value_parser = count())]
+    #[arg(long, env = "FAREBOX_MODEL_PICTURE_MAX", value_name = "TOKENS", default_value_t = ModelBounds::default().picture_max.get(), value_parser = count())]
     picture_max: i64,
 
     /// The most that one recording is
-    #[arg(long, env = "FAREBOX_MODEL_SOUND_MAX", value_name = "TOKENS", default_value_t = Bounds::default().sound_max.get(), value_parser = count())]
+    #[arg(long, env = "FAREBOX_MODEL_SOUND_MAX", value_name = "TOKENS", default_value_t = ModelBounds::default().sound_max.get(), value_parser = count())]
     sound_max: i64,
 
     /// The smallest cap that an answer is cut down to when credit is short
-    #[arg(long, env = "FAREBOX_MODEL_OUTPUT_MIN", value_name = "TOKENS", default_value_t = Bounds::default().output_min.get(), value_parser = count())]
+    #[arg(long, env = "FAREBOX_MODEL_OUTPUT_MIN", value_name = "TOKENS", default_value_t = ModelBounds::default().output_min.get(), value_parser = count())]
     output_min: i64,
 
     /// The most that the model reasons with beside the cap on its output
-    #[arg(long, env = "FAREBOX_MODEL_REASONING_MAX", value_name = "TOKENS", default_value_t = Bounds::default().reasoning_max.get(), value_parser = count())]
+    #[arg(long, env = "FAREBOX_MODEL_REASONING_MAX", value_name = "TOKENS", default_value_t = ModelBounds::default().reasoning_max.get(), value_parser = count())]
     reasoning_max: i64,
 }
 
@@ -96,8 +96,8 @@ fn count() -> RangedI64ValueParser<i64> {
 }
 
 impl BoundsArgs {
-    fn into_bounds(self) -> Result<Bounds, AbsurdTokens> {
-        Ok(Bounds {
+    fn into_bounds(self) -> Result<ModelBounds, AbsurdTokens> {
+        Ok(ModelBounds {
             prompt_overhead: Tokens::of_call(self.prompt_overhead)?,
             tools_overhead: Tokens::of_call(self.tools_overhead)?,
             picture_max: Tokens::of_call(self.picture_max)?,

@@ -82,6 +82,12 @@ impl Request {
         StatusCode::from_u16(status).ok().filter(|status| status.is_client_error() || status.is_server_error())
     }
 
+    /// The prompt tokens that the last message makes the upstream report, be they true or not: `report 200000`.
+    fn wanted_report(&self) -> Option<usize> {
+        let text = self.question().to_lowercase();
+        text.trim_start().strip_prefix("report ")?.split_whitespace().next()?.parse().ok()
+    }
+
     /// What is wrong with it, if anything.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         if self.messages.is_empty() {
@@ -137,7 +143,10 @@ impl Answer {
         let prompt = prompt_tokens(request);
         let output_max = request.output_max().map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
         let choices = (0..request.n.unwrap_or(1)).map(|index| Choice::to(&request.question(), index, output_max)).collect();
-        Self { choices, prompt_tokens: prompt.len(), cached_tokens: cache.look_up(&request.model, &prompt) }
+        match request.wanted_report() {
+            Some(prompt_tokens) => Self { choices, prompt_tokens, cached_tokens: 0 },
+            None => Self { choices, prompt_tokens: prompt.len(), cached_tokens: cache.look_up(&request.model, &prompt) },
+        }
     }
 
     /// The usage object, counted from what is really sent.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    catalog::{Bounds, DisconnectPolicy, OutputCapField, PriceKind, UsageMode},
+    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
     id::{ModelId, PriceId, ProviderId},
     money::Amount,
     period::start_of,
@@ -77,7 +77,7 @@ pub(super) async fn write(ledger: &Ledger, base_url: &str, begun_at: DateTime<Ut
             context_window: Tokens::of_call(CONTEXT_WINDOW)?,
             default_output_hold: Tokens::of_call(DEFAULT_OUTPUT_HOLD)?,
             output_cap_field: OutputCapField::MaxTokens,
-            bounds: Bounds::default(),
+            bounds: ModelBounds::default(),
             now: since,
         };
         unless_there(system.add_model(model).await)?;

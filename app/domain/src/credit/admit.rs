@@ -63,7 +63,7 @@ pub fn admit(
     now: DateTime<Utc>,
 ) -> Result<Split, Exhausted> {
     // Credit refuses forever, and comes first among what does: no limit needs to be asked then.
-    let payment = pay(demand, &Payers::of(grants, model, now))?;
+    let payment = pay(demand, model, grants, now)?;
     let applying = limits.iter().filter(|limit| limit.scope.applies_to(caller));
     let hard = applying.clone().filter(|limit| limit.hardness == Hardness::Hard);
     if let Some(exhausted) = hard.filter_map(|limit| Exhausted::of_limit(limit, demand, now)).max_by_key(Exhausted::lasting) {
@@ -73,14 +73,19 @@ pub fn admit(
     Ok(Split { payment, limits: applying.map(held).collect() })
 }
 
-fn pay(demand: Demand, payers: &Payers<'_>) -> Result<Vec<Hold>, Exhausted> {
+/// Who pays for a call of a model, and how much of it: the part of [`admit`] that asks grants alone.
+///
+/// # Errors
+/// [`Exhausted`] by credit.
+pub fn pay(demand: Demand, model: &str, grants: &[Grant], now: DateTime<Utc>) -> Result<Vec<Hold>, Exhausted> {
     if demand.of(Unit::Money).is_zero() {
         return Ok(Vec::new());
     }
-    in_tokens(demand.of(Unit::Tokens), payers)
+    let payers = Payers::of(grants, model, now);
+    in_tokens(demand.of(Unit::Tokens), &payers)
         .map(|hold| vec![hold])
-        .or_else(|| in_money(demand.of(Unit::Money), payers))
-        .ok_or_else(|| Exhausted::of_credit(demand, payers))
+        .or_else(|| in_money(demand.of(Unit::Money), &payers))
+        .ok_or_else(|| Exhausted::of_credit(demand, &payers))
 }
 
 /// All from one grant. No tokens are no payment: else whoever has a token grant, be it empty, would have all calls free that cost a flat

@@ -15,7 +15,7 @@ mod room;
 mod settle;
 mod window;
 
-pub use admit::{Demand, Split, admit};
+pub use admit::{Demand, Split, admit, pay};
 pub use grant::Grant;
 pub use hold::{Change, Hold, PoolRef};
 pub use limit::{Caller, Hardness, Limit, Run, RunError, Scope, ScopeKind, Threshold, ThresholdError, crossed};

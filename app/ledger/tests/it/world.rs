@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     call::{Outcome, UsageSource},
-    catalog::{Bounds, DisconnectPolicy, OutputCapField, PriceKind, UsageMode},
+    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
     id::{AccountId, CallId, GrantId, JournalId, KeyId, ModelId, PriceId, ProviderId, UserId},
     key::ApiKey,
     money::Amount,
@@ -83,7 +83,7 @@ impl World {
             context_window: Tokens::from_sum(8_192),
             default_output_hold: Tokens::from_sum(1_024),
             output_cap_field: OutputCapField::MaxTokens,
-            bounds: Bounds::default(),
+            bounds: ModelBounds::default(),
             now: self.now,
         };
         system.add_model(model).await.unwrap();

@@ -79,7 +79,7 @@ fn method() -> AnyView {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use domain::{
-        catalog::{Bounds, Model, OutputCapField, PriceKind},
+        catalog::{Model, ModelBounds, OutputCapField, PriceKind},
         id::{ModelId, PriceId, ProviderId},
         rates::Rates,
         tokens::Tokens,
@@ -105,7 +105,7 @@ mod tests {
             context_window: Tokens::from_sum(8_192),
             default_output_hold: Tokens::from_sum(1_024),
             output_cap_field: OutputCapField::MaxTokens,
-            bounds: Bounds::default(),
+            bounds: ModelBounds::default(),
         };
         let priced = PricedModel { model, sale: Some(version("0.00015")), cost: None, scheduled: vec![version("0.0002")] };
         let page = Pricing { models: vec![priced], search: String::new(), now };

@@ -6,7 +6,7 @@ use axum::{Router, body::Body};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     call::CallDetail,
-    catalog::{Bounds, DisconnectPolicy, OutputCapField, PriceKind, UsageMode},
+    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
     id::{AccountId, CallId, GrantId, JournalId, KeyId, ModelId, PriceId, ProviderId, UserId},
     key::ApiKey,
     money::Amount,
@@ -204,7 +204,7 @@ async fn add_catalog(ledger: &Ledger, base_url: &str, secret: &SecretKey, policy
             context_window: Tokens::from_sum(8_192),
             default_output_hold: Tokens::from_sum(1_000),
             output_cap_field: OutputCapField::MaxTokens,
-            bounds: Bounds::default(),
+            bounds: ModelBounds::default(),
             now,
         };
         system.add_model(model).await.unwrap();

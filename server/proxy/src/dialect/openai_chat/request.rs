@@ -278,7 +278,7 @@ mod tests {
     use bytes::Bytes;
     use chrono::DateTime;
     use domain::{
-        catalog::Bounds,
+        catalog::ModelBounds,
         id::{ModelId, ProviderId},
     };
     use proptest::prelude::*;
@@ -299,7 +299,7 @@ mod tests {
             context_window: Tokens::from_sum(128_000),
             default_output_hold: Tokens::from_sum(4_096),
             output_cap_field: field,
-            bounds: Bounds::default(),
+            bounds: ModelBounds::default(),
         }
     }
 
