@@ -93,6 +93,8 @@ as $$
 declare
     first date := date_trunc('month', month);
 begin
+    -- Two that make the same month at once would both find it missing.
+    perform pg_advisory_xact_lock(hashtext('make_calls_partition'));
     execute format(
         'create table if not exists %I partition of calls for values from (%L) to (%L)',
         'calls_' || to_char(first, 'YYYY_MM'),
@@ -143,10 +145,25 @@ create index usage_daily_by_key on usage_daily (account_id, key_id, day);
 create table quarantine (
     account_id uuid not null,
     call_id    uuid not null,
+    -- Whether it is the call's own settlement, which may come when the call was settled as interrupted; both may be here.
+    is_own     boolean not null,
     call       text not null,
     reason     text not null,
     at         timestamptz not null,
-    primary key (account_id, call_id)
+    primary key (account_id, call_id, is_own)
 );
+
+-- What was in quarantine stays there for the record. A call's own settlement is posted as the call, or as its late usage.
+create view quarantine_of_unposted as
+    select account_id, call_id, is_own, call, reason, at from quarantine q
+    where not exists (
+        select from calls c
+        where c.account_id = q.account_id and c.started_at = uuid_v7_time(q.call_id) and c.call_id = q.call_id
+            and (not q.is_own or c.source <> 'interrupted')
+    )
+    and not exists (
+        select from corrections x where x.account_id = q.account_id and x.call_id = q.call_id and x.kind = 'late_usage'
+    )
+    order by at;
 -- Only the application may make months, and only so.
 revoke execute on function make_calls_partition from public;

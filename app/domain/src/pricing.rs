@@ -84,12 +84,13 @@ pub struct Receipt {
     pub amount: Amount,
 }
 
-/// The charge does not fit an [`Amount`]; with validated rates and counts this cannot happen.
+/// The lines of a receipt do not fit what they are summed in; with validated rates and counts this cannot happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the charge of this call is too large to be an amount")]
 pub struct ChargeOverflow;
 
-/// Prices a call. One of which nothing was counted, because the upstream failed before any output, costs nothing: no flat fee either.
+/// Prices a call. One of which nothing was counted, because the upstream failed before any output, costs nothing: no flat fee either. A price that is
+/// too large to be an amount is the largest one: whatever was held for the call is less.
 ///
 /// # Errors
 /// [`ChargeOverflow`] when the sum does not fit.
@@ -111,7 +112,7 @@ pub fn price(usage: &CallUsage, rates: &Rates, discount: Discount) -> Result<Rec
         subtotal: ExactAmount::from_parts(subtotal),
         discount,
         exact,
-        amount: exact.round_half_up().ok_or(ChargeOverflow)?,
+        amount: exact.round_half_up().unwrap_or(Amount::MAX),
     })
 }
 
@@ -141,7 +142,7 @@ pub struct Charge {
     pub written_off: Amount,
 }
 
-/// Charges a call for which so much was held. A price that is too large to be an amount counts as the largest one.
+/// Charges a call for which so much was held.
 #[must_use]
 pub fn charge(usage: &CallUsage, rates: &Rates, discount: Discount, held: Amount) -> Charge {
     let price = price(usage, rates, discount).map_or(Amount::MAX, |receipt| receipt.amount);

@@ -37,6 +37,11 @@ impl Address {
         Ok(parse(FIELD, url)?.into())
     }
 
+    /// The role that owns the schema.
+    pub(crate) fn owner(&self) -> &str {
+        self.0.get_username()
+    }
+
     pub(crate) async fn connect(&self) -> Result<PgConnection> {
         connect(&self.0).await
     }
@@ -107,7 +112,7 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// Roles belong to the whole cluster, and databases are named there: each has an application of its own, which can enter no other.
+/// Roles belong to the whole cluster, and databases are named there: each has an application of its own, which has no right in any other.
 fn role_of(database: &str) -> String {
     const PREFIX: &str = "farebox_app_";
     if PREFIX.len() + database.len() <= NAME_BYTES_MAX {

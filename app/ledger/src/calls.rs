@@ -9,12 +9,12 @@ use domain::{
     money::Amount,
     pricing::{self, Discount},
     rates::Rates,
-    tokens::Tokens,
 };
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row, types::Json};
 
 use crate::{
-    AccountReader, Error, Meter, Result, corrections,
+    AccountReader, Error, Meter, Result,
+    corrections::{self, CorrectionRecord},
     database::Database,
     settled::{self, CallRecord},
 };
@@ -123,8 +123,8 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
     let discount = Discount::from_bps(record.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?;
     let receipt = pricing::price(&record.usage(), &row.rates, discount).map_err(|error| Error::Corrupt(error.to_string()))?;
     let paid_by = paid_by(&mut connection, account, &record).await?;
-    let corrections = corrections(&mut connection, account, call).await?;
-    let corrected = corrected(&corrections, &record)?;
+    let corrections = corrections::of_call(&mut connection, account, call).await?;
+    let corrected = corrected(&corrections);
     Ok(CallDetail {
         provider: record.provider.clone(),
         upstream_model: record.upstream_model.clone(),
@@ -139,7 +139,7 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
         posted_at: record.posted_at,
         raw_usage: record.raw_usage.clone(),
         row: row_of(record, row.key_name, corrected),
-        corrections,
+        corrections: in_words(&mut connection, account, corrections).await?,
     })
 }
 
@@ -161,10 +161,10 @@ async fn paid_by(connection: &mut PgConnection, account: AccountId, record: &Cal
     Ok(shares.collect())
 }
 
-/// The corrections of a call, with the words of their postings.
-async fn corrections(connection: &mut PgConnection, account: AccountId, call: CallId) -> Result<Vec<Correction>> {
-    let mut corrections = Vec::new();
-    for record in corrections::of_call(connection, account, call).await? {
+/// Corrections as people see them, with the words of their postings.
+async fn in_words(connection: &mut PgConnection, account: AccountId, records: Vec<CorrectionRecord>) -> Result<Vec<Correction>> {
+    let mut corrections = Vec::with_capacity(records.len());
+    for record in records {
         let words = sqlx::query!(
             "select memo, actor from journal where account_id = $1 and journal_id = $2",
             account.uuid(),
@@ -177,7 +177,7 @@ async fn corrections(connection: &mut PgConnection, account: AccountId, call: Ca
         corrections.push(Correction {
             id: record.correction_id,
             kind: record.kind,
-            usage: corrections::late_usage(&record)?,
+            usage: record.late()?.map(|call| call.usage),
             amount: Amount::from_nanos(record.amount),
             written_off: Amount::from_nanos(record.written_off),
             memo,
@@ -189,20 +189,14 @@ async fn corrections(connection: &mut PgConnection, account: AccountId, call: Ca
     Ok(corrections)
 }
 
-/// What they add to the call together.
-fn corrected(corrections: &[Correction], record: &CallRecord) -> Result<Option<Corrected>> {
-    if corrections.is_empty() {
-        return Ok(None);
-    }
-    let overflow = || Error::Corrupt("the corrections of a call overflow".to_owned());
-    let more = |late: Option<Tokens>, known: Option<Tokens>| late.map_or(0, Tokens::get) - known.map_or(0, Tokens::get);
-    let late = corrections.iter().find_map(|correction| correction.usage);
-    Ok(Some(Corrected {
-        prompt_tokens: late.map_or(0, |usage| more(usage.prompt_tokens, record.prompt_tokens)),
-        completion_tokens: late.map_or(0, |usage| more(usage.completion_tokens, record.completion_tokens)),
-        total_tokens: late.map_or(0, |usage| more(usage.total_tokens, record.total_tokens)),
-        amount: Amount::checked_sum(corrections.iter().map(|correction| correction.amount)).ok_or_else(overflow)?,
-    }))
+/// What corrections add to their call together.
+fn corrected(records: &[CorrectionRecord]) -> Option<Corrected> {
+    (!records.is_empty()).then(|| Corrected {
+        prompt_tokens: records.iter().map(|record| record.prompt_tokens).sum(),
+        completion_tokens: records.iter().map(|record| record.completion_tokens).sum(),
+        total_tokens: records.iter().map(|record| record.total_tokens).sum(),
+        amount: Amount::from_nanos(records.iter().map(|record| record.amount).sum()),
+    })
 }
 
 fn row_of(record: CallRecord, key_name: String, corrected: Option<Corrected>) -> CallRow {

@@ -7,21 +7,25 @@ use chrono::{DateTime, Utc};
 use domain::{
     billing::JournalKind,
     call::{CorrectionKind, Outcome, UsageSource},
+    credit::{self, Demand},
     id::{AccountId, CallId, CorrectionId, GrantId, JournalId, KeyId},
     money::Amount,
     tokens::{CallUsage, Tokens},
 };
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
 
 use crate::{
-    Error, MoneyIn, Operator, Posted, Result, SettledCall,
+    Error, Operator, Result, SettledCall,
     encoding::Encoding,
+    grants::{self, Locked},
     journal::{self, NewJournal},
-    leases::{self, LockedGrant},
+    leases::{self, Share},
     posting,
     rollups::{self, Addition},
-    settled::PaidShare,
+    settled::{self, CallRecord, PaidShare},
 };
 
 /// The newest encoding, by which corrections are sealed.
@@ -29,7 +33,7 @@ const VERSION: u8 = 1;
 
 /// What is posted of a call that a correction rests on.
 #[derive(Debug, Clone)]
-pub(crate) struct PostedCall {
+pub(crate) struct KnownCall {
     pub(crate) call_id: CallId,
     pub(crate) key_id: KeyId,
     pub(crate) model: String,
@@ -45,8 +49,14 @@ pub(crate) struct PostedCall {
     pub(crate) is_settled_late: bool,
 }
 
+impl KnownCall {
+    fn usage(&self) -> CallUsage {
+        CallUsage::of_totals(self.prompt_tokens, self.completion_tokens, self.total_tokens)
+    }
+}
+
 /// A row of `corrections`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub(crate) struct CorrectionRecord {
     pub(crate) account_id: AccountId,
     pub(crate) started_at: DateTime<Utc>,
@@ -61,7 +71,7 @@ pub(crate) struct CorrectionRecord {
     pub(crate) amount: i64,
     /// Nanos.
     pub(crate) written_off: i64,
-    pub(crate) paid_by: Json<Vec<PaidShare>>,
+    pub(crate) paid_by: Vec<PaidShare>,
     /// Of late usage: the settlement that came late ([`SettledCall`] as JSON).
     pub(crate) settlement: Option<String>,
     pub(crate) journal_id: Option<JournalId>,
@@ -69,8 +79,20 @@ pub(crate) struct CorrectionRecord {
 }
 
 impl CorrectionRecord {
-    /// A version, and the SHA-256 of every column in an encoding like that of calls.
+    /// The seal to post it under: a version, and the SHA-256 of every column in an encoding like that of calls.
     pub(crate) fn seal(&self) -> Vec<u8> {
+        [&[VERSION], &self.digest_1()[..]].concat()
+    }
+
+    /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
+    pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
+        match seal.first()? {
+            1 => Some(seal[1..] == self.digest_1()),
+            _ => None,
+        }
+    }
+
+    fn digest_1(&self) -> [u8; 32] {
         let mut row = Encoding::new(b"farebox correction 1");
         row.id(self.account_id.uuid());
         row.instant(self.started_at);
@@ -84,7 +106,7 @@ impl CorrectionRecord {
         row.maybe(self.settlement.as_deref(), Encoding::text);
         row.maybe(self.journal_id.map(JournalId::uuid), Encoding::id);
         row.instant(self.posted_at);
-        [&[VERSION], &row.digest()[..]].concat()
+        row.digest()
     }
 
     /// The settlement that came late.
@@ -107,42 +129,70 @@ pub(crate) struct Correction {
 impl Correction {
     /// The difference between a call that was settled as interrupted and what it came to after all.
     ///
-    /// Its hold went back when it was settled, and its credit may be spent: what the account no longer has of a difference is written off.
+    /// Its hold went back when it was settled, and its credit may be spent: what the account no longer has of a difference is written off. What was given
+    /// back since is not given back again.
     pub(crate) fn late_usage(
         call: &SettledCall,
-        posted: &PostedCall,
-        wallet: GrantId,
-        available: Amount,
+        known: &KnownCall,
+        before: &[CorrectionRecord],
+        grants: &[credit::Grant],
         posted_at: DateTime<Utc>,
     ) -> Result<Self> {
-        let difference = minus(call.amount, posted.amount)?;
-        let amount = difference.min(available.max(Amount::ZERO));
-        let paid_by = if amount.is_negative() {
-            give_back(&net(posted, &[])?, minus(Amount::ZERO, amount)?, wallet, |_| true)?
+        let difference = minus(call.amount, known.amount)?;
+        let paid_by = if difference.is_negative() {
+            let back = minus(Amount::ZERO, difference)?.min(cost_of(known, before)?);
+            give_back(&net(known, before)?, back, grants, posted_at)?
         } else {
-            Vec::from_iter((!amount.is_zero()).then(|| PaidShare { grant_id: wallet, amount: amount.nanos() }))
+            take(difference, &call.model, grants, posted_at)
         };
-        let written_off = plus(minus(difference, amount)?, call.written_off)?;
+        let amount = Amount::checked_sum(paid_by.iter().map(|share| Amount::from_nanos(share.amount))).ok_or_else(overflow)?;
+        let written_off = if difference.is_negative() { call.written_off } else { plus(minus(difference, amount)?, call.written_off)? };
         let settlement = serde_json::to_string(call).map_err(|error| Error::Corrupt(error.to_string()))?;
         let random = identity(call.call_id);
-        let more = |late: Option<Tokens>, known: Option<Tokens>| late.map_or(0, Tokens::get) - known.map_or(0, Tokens::get);
+        let [prompt_tokens, completion_tokens, total_tokens] = tokens_between(&call.usage, &known.usage());
         let record = CorrectionRecord {
             account_id: call.account_id,
             started_at: call.started_at()?,
             call_id: call.call_id,
             correction_id: CorrectionId::new(posted_at, random),
             kind: CorrectionKind::LateUsage,
-            prompt_tokens: more(call.usage.prompt_tokens, posted.prompt_tokens),
-            completion_tokens: more(call.usage.completion_tokens, posted.completion_tokens),
-            total_tokens: more(call.usage.total_tokens, posted.total_tokens),
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
             amount: amount.nanos(),
             written_off: written_off.nanos(),
             journal_id: (!paid_by.is_empty()).then(|| JournalId::new(posted_at, random)),
-            paid_by: Json(paid_by),
+            paid_by,
             settlement: Some(settlement),
             posted_at,
         };
-        Ok(Self { record, key_id: posted.key_id, model: posted.model.clone(), stream: posted.stream, outcome: posted.outcome })
+        Ok(Self { record, key_id: known.key_id, model: known.model.clone(), stream: known.stream, outcome: known.outcome })
+    }
+
+    fn credit(
+        known: KnownCall,
+        credit: &CallCredit<'_>,
+        (account_id, call_id): (AccountId, CallId),
+        paid_by: Vec<PaidShare>,
+        posted_at: DateTime<Utc>,
+    ) -> Result<Self> {
+        let record = CorrectionRecord {
+            account_id,
+            started_at: started_at(call_id)?,
+            call_id,
+            correction_id: CorrectionId::from_uuid(credit.journal_id.uuid()),
+            kind: CorrectionKind::Credit,
+            prompt_tokens: 0,
+            completion_tokens: 0,
+            total_tokens: 0,
+            amount: paid_by.iter().map(|share| share.amount).sum(),
+            written_off: 0,
+            paid_by,
+            settlement: None,
+            journal_id: Some(credit.journal_id),
+            posted_at,
+        };
+        Ok(Self { record, key_id: known.key_id, model: known.model, stream: known.stream, outcome: known.outcome })
     }
 
     pub(crate) fn shares(&self) -> &[PaidShare] {
@@ -154,7 +204,7 @@ impl Correction {
         &self,
         connection: &mut PgConnection,
         memo: &str,
-        by: Option<&MoneyIn<'_>>,
+        by: Option<&CallCredit<'_>>,
         digest: Option<&[u8; 32]>,
     ) -> Result<()> {
         let record = &self.record;
@@ -168,9 +218,9 @@ impl Correction {
                 id: journal_id,
                 kind,
                 memo,
-                actor: by.map_or("", |money| money.actor),
-                request: by.zip(digest).map(|(money, digest)| (money.idempotency_key, digest)),
-                event_at: by.map_or(record.started_at, |money| money.now),
+                actor: by.map_or("", |credit| credit.actor),
+                request: by.zip(digest).map(|(credit, digest)| (credit.idempotency_key, digest)),
+                event_at: if by.is_some() { record.posted_at } else { record.started_at },
                 posted_at: record.posted_at,
             };
             let given: Vec<_> = record.paid_by.iter().map(|share| (share.grant_id, -i128::from(share.amount))).collect();
@@ -200,7 +250,7 @@ impl Correction {
             record.total_tokens,
             record.amount,
             record.written_off,
-            Json(&record.paid_by.0) as _,
+            Json(&record.paid_by) as _,
             record.settlement,
             record.journal_id.map(JournalId::uuid),
             record.posted_at,
@@ -237,9 +287,9 @@ fn identity(call: CallId) -> [u8; 10] {
 }
 
 /// What each grant has paid of a call, corrections included, in the order in which they paid.
-fn net(posted: &PostedCall, corrections: &[CorrectionRecord]) -> Result<Vec<PaidShare>> {
+fn net(known: &KnownCall, corrections: &[CorrectionRecord]) -> Result<Vec<PaidShare>> {
     let mut shares: Vec<PaidShare> = Vec::new();
-    for share in posted.paid_by.iter().chain(corrections.iter().flat_map(|correction| correction.paid_by.iter())) {
+    for share in known.paid_by.iter().chain(corrections.iter().flat_map(|correction| correction.paid_by.iter())) {
         match shares.iter_mut().find(|one| one.grant_id == share.grant_id) {
             Some(one) => one.amount = one.amount.checked_add(share.amount).ok_or_else(overflow)?,
             None => shares.push(*share),
@@ -248,14 +298,23 @@ fn net(posted: &PostedCall, corrections: &[CorrectionRecord]) -> Result<Vec<Paid
     Ok(shares)
 }
 
-/// Gives back to whoever paid last first, each at most what it paid; to the wallet what belongs to a grant that takes nothing any more.
-fn give_back(paid: &[PaidShare], amount: Amount, wallet: GrantId, takes: impl Fn(GrantId) -> bool) -> Result<Vec<PaidShare>> {
+/// Takes what there is of an amount, from grants in the order in which they pay.
+fn take(amount: Amount, model: &str, grants: &[credit::Grant], now: DateTime<Utc>) -> Vec<PaidShare> {
+    let pay = |money| credit::pay(Demand { money, ..Demand::NOTHING }, model, grants, now);
+    // What a refusal calls available can be had.
+    let holds = pay(amount).or_else(|exhausted| pay(Amount::from_nanos(exhausted.available.get()))).unwrap_or_default();
+    holds.into_iter().filter_map(Share::of).map(|share| PaidShare { grant_id: share.grant, amount: share.amount.nanos() }).collect()
+}
+
+/// Gives back to whoever paid last first, each at most what it paid; to the wallet what belongs to a grant that has expired.
+fn give_back(paid: &[PaidShare], amount: Amount, grants: &[credit::Grant], now: DateTime<Utc>) -> Result<Vec<PaidShare>> {
+    let wallet = grants::wallet_of(grants)?;
     let mut rest = amount.nanos();
     let mut back: BTreeMap<GrantId, i64> = BTreeMap::new();
     for share in paid.iter().rev().filter(|share| share.amount > 0) {
         let part = share.amount.min(rest);
-        let grant = if takes(share.grant_id) { share.grant_id } else { wallet };
-        *back.entry(grant).or_default() -= part;
+        let is_there = grants.iter().any(|grant| grant.id == share.grant_id && grant.in_force(now));
+        *back.entry(if is_there { share.grant_id } else { wallet }).or_default() -= part;
         rest -= part;
     }
     if rest != 0 {
@@ -264,38 +323,59 @@ fn give_back(paid: &[PaidShare], amount: Amount, wallet: GrantId, takes: impl Fn
     Ok(back.into_iter().filter(|(_, amount)| *amount != 0).map(|(grant_id, amount)| PaidShare { grant_id, amount }).collect())
 }
 
+/// A call that is to be given back.
+#[derive(Debug, Clone)]
+pub struct CallCredit<'a> {
+    /// The posting's id, which the caller makes; it is the correction's too.
+    pub journal_id: JournalId,
+    /// How much of it, above zero; `None` for all that it still costs.
+    pub amount: Option<Amount>,
+    /// The same key again is the same request, however often it arrives.
+    pub idempotency_key: &'a str,
+    /// Why, in words.
+    pub memo: &'a str,
+    /// Who asks.
+    pub actor: &'a str,
+}
+
 impl Operator {
-    /// Gives a call back to its customer, in whole or in part: `money.amount`, or without one all that it still costs. Its journal id is the
-    /// correction's too.
+    /// Gives a call back to its customer, in whole or in part.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown call; [`Error::Invalid`] for a missing reason, or for more than the call still costs;
+    /// [`Error::NotFound`] for an unknown call; [`Error::Invalid`] for a missing reason or key, or for more than the call still costs;
     /// [`Error::IdempotencyConflict`].
-    pub async fn credit_call(&self, call: CallId, amount: Option<Amount>, money: MoneyIn<'_>) -> Result<CreditedCall> {
-        let money = &MoneyIn { memo: Error::one_line("reason", money.memo)?, ..money };
-        if money.memo.is_empty() {
+    pub async fn credit_call(&self, call: CallId, credit: CallCredit<'_>) -> Result<CreditedCall> {
+        let credit = &CallCredit { memo: Error::one_line("reason", credit.memo)?, ..credit };
+        if credit.memo.is_empty() {
             return Err(Error::invalid("reason", "say why: the customer reads it in the journal"));
         }
-        if amount.is_some_and(|amount| amount <= Amount::ZERO) {
+        if credit.idempotency_key.is_empty() {
+            return Err(Error::invalid("idempotency key", "send one"));
+        }
+        if credit.amount.is_some_and(|amount| amount <= Amount::ZERO) {
             return Err(Error::invalid("amount", "write an amount above zero: it is given back"));
         }
         let mut tx = self.database.write().await?;
         let account = account_of(&mut tx, call).await?;
-        let grants = leases::lock_grants(&mut tx, &[account]).await?;
-        let wallet = grants.iter().find(|grant| grant.is_wallet).map(|grant| grant.grant).ok_or(Error::NotFound)?;
-        if let Some(posted) = posted_before(&mut tx, account, call, amount, money).await? {
-            let cost = cost(&mut tx, account, call).await?;
-            return Ok(CreditedCall { journal_id: posted.journal_id, replayed: true, cost });
+        let grants = grants::lock(&mut tx, &[account], Locked::Wait).await?.remove(&account).ok_or(Error::NotFound)?;
+        let known = known_calls(&mut tx, &[(account, call)]).await?.pop().ok_or(Error::NotFound)?;
+        let before = of_call(&mut tx, account, call).await?;
+        let cost = cost_of(&known, &before)?;
+        if let Some(journal_id) = posted_before(&mut tx, account, call, credit, &before).await? {
+            return Ok(CreditedCall { journal_id, replayed: true, cost });
+        }
+        let given = credit.amount.unwrap_or(cost);
+        if given > cost || cost <= Amount::ZERO {
+            return Err(Error::invalid("amount", format!("the call costs {cost} by now: no more than that can be given back")));
         }
         let posted_at = posting::now_in_postgres(&mut tx).await?;
-        let correction = credit(&mut tx, account, call, amount, money, &grants, wallet, posted_at).await?;
-        let given = Amount::from_nanos(-correction.record.amount);
-        let digest = request_digest(call, given, money.memo, money.actor);
-        correction.insert(&mut tx, money.memo, Some(money), Some(&digest)).await?;
+        let paid_by = give_back(&net(&known, &before)?, given, &grants, posted_at)?;
+        let correction = Correction::credit(known, credit, (account, call), paid_by, posted_at)?;
+        let digest = request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor);
+        correction.insert(&mut tx, credit.memo, Some(credit), Some(&digest)).await?;
         leases::change_grants(&mut tx, account, correction.shares()).await?;
-        let cost = cost(&mut tx, account, call).await?;
         tx.commit().await?;
-        Ok(CreditedCall { journal_id: money.journal_id, replayed: false, cost })
+        Ok(CreditedCall { journal_id: credit.journal_id, replayed: false, cost: minus(cost, given)? })
     }
 }
 
@@ -311,81 +391,32 @@ pub struct CreditedCall {
 }
 
 /// A call's charge and its corrections.
-async fn cost(connection: &mut PgConnection, account: AccountId, call: CallId) -> Result<Amount> {
-    let posted = posted_calls(connection, &[(account, call)]).await?.pop().ok_or(Error::NotFound)?;
-    cost_of(&posted, &of_call(connection, account, call).await?)
+fn cost_of(known: &KnownCall, corrections: &[CorrectionRecord]) -> Result<Amount> {
+    corrections.iter().try_fold(known.amount, |sum, correction| plus(sum, Amount::from_nanos(correction.amount)))
 }
 
-fn cost_of(posted: &PostedCall, corrections: &[CorrectionRecord]) -> Result<Amount> {
-    corrections.iter().try_fold(posted.amount, |sum, correction| plus(sum, Amount::from_nanos(correction.amount)))
+/// What was asked for under an idempotency key: which call, how much of it or all of it, by whom and why.
+pub(crate) fn request_digest(call: CallId, given: Amount, all: bool, memo: &str, actor: &str) -> [u8; 32] {
+    let what = if all { "all of it" } else { "so much" };
+    journal::request_digest(JournalKind::CallCredit, given, &format!("{what} {call} {memo}"), actor)
 }
 
-#[expect(clippy::too_many_arguments, reason = "what one locked look at an account has found")]
-async fn credit(
-    connection: &mut PgConnection,
-    account: AccountId,
-    call: CallId,
-    amount: Option<Amount>,
-    money: &MoneyIn<'_>,
-    grants: &[LockedGrant],
-    wallet: GrantId,
-    posted_at: DateTime<Utc>,
-) -> Result<Correction> {
-    let posted = posted_calls(connection, &[(account, call)]).await?.pop().ok_or(Error::NotFound)?;
-    let corrections = of_call(connection, account, call).await?;
-    let cost = cost_of(&posted, &corrections)?;
-    let given = amount.unwrap_or(cost);
-    if given > cost || cost <= Amount::ZERO {
-        return Err(Error::invalid("amount", format!("the call costs {cost} by now: no more than that can be given back")));
-    }
-    let takes = |grant: GrantId| grants.iter().any(|one| one.grant == grant && one.expires_at.is_none_or(|expiry| posted_at < expiry));
-    let paid_by = give_back(&net(&posted, &corrections)?, given, wallet, takes)?;
-    let record = CorrectionRecord {
-        account_id: account,
-        started_at: call.started_at().ok_or(Error::NotFound)?,
-        call_id: call,
-        correction_id: CorrectionId::from_uuid(money.journal_id.uuid()),
-        kind: CorrectionKind::Credit,
-        prompt_tokens: 0,
-        completion_tokens: 0,
-        total_tokens: 0,
-        amount: -given.nanos(),
-        written_off: 0,
-        paid_by: Json(paid_by),
-        settlement: None,
-        journal_id: Some(money.journal_id),
-        posted_at,
-    };
-    Ok(Correction { record, key_id: posted.key_id, model: posted.model, stream: posted.stream, outcome: posted.outcome })
-}
-
-/// What was asked for under an idempotency key: which call, how much of it, by whom and why.
-pub(crate) fn request_digest(call: CallId, given: Amount, memo: &str, actor: &str) -> [u8; 32] {
-    journal::request_digest(JournalKind::CallCredit, given, &format!("{call} {memo}"), actor)
-}
-
-/// The same request again is the same correction. One that asked for all of it asked for what it was given.
+/// The posting of the same request, if it was made before.
 async fn posted_before(
     connection: &mut PgConnection,
     account: AccountId,
     call: CallId,
-    amount: Option<Amount>,
-    money: &MoneyIn<'_>,
-) -> Result<Option<Posted>> {
-    let Some((journal_id, digest)) = journal::of_key(connection, account, money.idempotency_key).await? else { return Ok(None) };
-    let given = sqlx::query_scalar!(
-        r#"select (-amount)::bigint as "given!: Amount" from corrections where account_id = $1 and call_id = $2 and journal_id = $3"#,
-        account.uuid(),
-        call.uuid(),
-        journal_id.uuid()
-    )
-    .fetch_optional(connection)
-    .await?;
-    match given {
-        Some(given) if request_digest(call, amount.unwrap_or(given), money.memo, money.actor)[..] == digest => {
-            Ok(Some(Posted { journal_id, replayed: true }))
-        }
-        _ => Err(Error::IdempotencyConflict),
+    credit: &CallCredit<'_>,
+    before: &[CorrectionRecord],
+) -> Result<Option<JournalId>> {
+    let Some((journal_id, digest)) = journal::of_key(connection, account, credit.idempotency_key).await? else { return Ok(None) };
+    let posted = before.iter().find(|correction| correction.journal_id == Some(journal_id)).ok_or(Error::IdempotencyConflict)?;
+    // All of a call was what it cost then.
+    let given = credit.amount.unwrap_or(Amount::from_nanos(-posted.amount));
+    if request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor)[..] == digest {
+        Ok(Some(journal_id))
+    } else {
+        Err(Error::IdempotencyConflict)
     }
 }
 
@@ -402,16 +433,21 @@ async fn account_of(connection: &mut PgConnection, call: CallId) -> Result<Accou
     .ok_or(Error::NotFound)
 }
 
+/// What the journal says of late usage.
+pub(crate) fn late_memo(call: CallId) -> String {
+    format!("call {call}")
+}
+
 /// A call's id is its start.
 fn started_at(call: CallId) -> Result<DateTime<Utc>> {
     call.started_at().ok_or_else(|| Error::Corrupt(format!("call {call}: its id carries no time")))
 }
 
 /// Those of these calls that are in the books.
-pub(crate) async fn posted_calls(connection: &mut PgConnection, calls: &[(AccountId, CallId)]) -> Result<Vec<PostedCall>> {
+pub(crate) async fn known_calls(connection: &mut PgConnection, calls: &[(AccountId, CallId)]) -> Result<Vec<KnownCall>> {
     let starts = calls.iter().map(|(_, call)| started_at(*call)).collect::<Result<Vec<_>>>()?;
     let posted = sqlx::query_as!(
-        PostedCall,
+        KnownCall,
         r#"
         select
             c.call_id as "call_id: CallId", c.key_id as "key_id: KeyId", c.model, c.stream,
@@ -435,78 +471,61 @@ pub(crate) async fn posted_calls(connection: &mut PgConnection, calls: &[(Accoun
 
 /// The corrections of a call, oldest first.
 pub(crate) async fn of_call(connection: &mut PgConnection, account: AccountId, call: CallId) -> Result<Vec<CorrectionRecord>> {
-    let records = sqlx::query_as!(
-        CorrectionRecord,
-        r#"
-        select
-            account_id as "account_id: AccountId", started_at, call_id as "call_id: CallId", correction_id as "correction_id: CorrectionId",
-            kind as "kind: CorrectionKind", prompt_tokens, completion_tokens, total_tokens, amount, written_off,
-            paid_by as "paid_by: Json<Vec<PaidShare>>", settlement, journal_id as "journal_id: JournalId", posted_at
-        from corrections
-        where account_id = $1 and call_id = $2
-        order by posted_at, correction_id
-        "#,
+    let rows = sqlx::query_scalar!(
+        r#"select to_jsonb(x) as "record!" from corrections x where account_id = $1 and call_id = $2 order by posted_at, correction_id"#,
         account.uuid(),
         call.uuid()
     )
     .fetch_all(connection)
     .await?;
-    Ok(records)
+    rows.into_iter().map(from_json).collect()
 }
 
-/// A call that was corrected, with the seals of its corrections.
-pub(crate) struct CorrectedCall {
+/// A row from what PostgreSQL's `to_jsonb` makes of it, so that the column list is in one place, [`CorrectionRecord`].
+fn from_json(row: serde_json::Value) -> Result<CorrectionRecord> {
+    serde_json::from_value(row).map_err(|error| Error::Corrupt(format!("corrections: {error}")))
+}
+
+/// A correction as the proof finds it.
+pub(crate) struct StoredCorrection {
+    pub(crate) id: Uuid,
     pub(crate) call: CallId,
-    /// Its charge as it was posted, in nanos.
-    pub(crate) amount: i64,
-    pub(crate) corrections: Vec<(CorrectionRecord, Vec<u8>)>,
+    /// `None` if its call is gone, or cannot be read.
+    pub(crate) of: Option<CallRecord>,
+    pub(crate) record: Result<CorrectionRecord>,
+    pub(crate) seal: Vec<u8>,
 }
 
-/// Every call that was corrected. There are few: each is a dead proxy that was not, or an operator's apology.
-pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<CorrectedCall>> {
+/// Every correction, those of a call together and oldest first. There are few: each is a dead proxy that was not, or an operator's apology.
+pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<StoredCorrection>> {
     let rows = sqlx::query!(
         r#"
-        select
-            x.account_id as "account_id: AccountId", x.started_at, x.call_id as "call_id: CallId", x.correction_id as "correction_id: CorrectionId",
-            x.kind as "kind: CorrectionKind", x.prompt_tokens, x.completion_tokens, x.total_tokens, x.amount, x.written_off,
-            x.paid_by as "paid_by: Json<Vec<PaidShare>>", x.settlement, x.journal_id as "journal_id: JournalId", x.posted_at, x.seal,
-            c.amount as charged
+        select x.correction_id, x.call_id as "call: CallId", to_jsonb(x) as "record!", x.seal, to_jsonb(c) as called
         from corrections x
-        join calls c using (account_id, started_at, call_id)
+        left join calls c using (account_id, started_at, call_id)
         order by x.account_id, x.call_id, x.posted_at, x.correction_id
         "#
     )
     .fetch_all(connection)
     .await?;
-    let mut calls: Vec<CorrectedCall> = Vec::new();
-    for row in rows {
-        let record = CorrectionRecord {
-            account_id: row.account_id,
-            started_at: row.started_at,
-            call_id: row.call_id,
-            correction_id: row.correction_id,
-            kind: row.kind,
-            prompt_tokens: row.prompt_tokens,
-            completion_tokens: row.completion_tokens,
-            total_tokens: row.total_tokens,
-            amount: row.amount,
-            written_off: row.written_off,
-            paid_by: row.paid_by,
-            settlement: row.settlement,
-            journal_id: row.journal_id,
-            posted_at: row.posted_at,
-        };
-        match calls.last_mut().filter(|call| call.call == row.call_id) {
-            Some(call) => call.corrections.push((record, row.seal)),
-            None => calls.push(CorrectedCall { call: row.call_id, amount: row.charged, corrections: vec![(record, row.seal)] }),
-        }
-    }
-    Ok(calls)
+    let stored = rows.into_iter().map(|row| StoredCorrection {
+        id: row.correction_id,
+        call: row.call,
+        of: row.called.and_then(|call| settled::from_json(call).ok()),
+        record: from_json(row.record),
+        seal: row.seal,
+    });
+    Ok(stored.collect())
 }
 
-/// What the upstream counted of a call whose settlement came late.
-pub(crate) fn late_usage(record: &CorrectionRecord) -> Result<Option<CallUsage>> {
-    Ok(record.late()?.map(|call| call.usage))
+/// What a later count adds to an earlier one: prompt, completion and total tokens.
+pub(crate) fn tokens_between(late: &CallUsage, known: &CallUsage) -> [i64; 3] {
+    let more = |late: Option<Tokens>, known: Option<Tokens>| late.map_or(0, Tokens::get) - known.map_or(0, Tokens::get);
+    [
+        more(late.prompt_tokens, known.prompt_tokens),
+        more(late.completion_tokens, known.completion_tokens),
+        more(late.total_tokens, known.total_tokens),
+    ]
 }
 
 fn plus(a: Amount, b: Amount) -> Result<Amount> {

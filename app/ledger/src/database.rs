@@ -30,7 +30,9 @@ const SNAPSHOT: &str = "begin isolation level repeatable read, read only";
 /// Whoever waits for a connection for so long asks whether the database answers at all: if not, there is nothing to wait for.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// What an answer to that may take, and for how long it is believed.
-const PROBE: Duration = Duration::from_millis(500);
+const PROBE: Duration = Duration::from_secs(2);
+/// What an idle connection may take to say that it is still one: the other end may be gone without a word.
+const CHECK: Duration = Duration::from_secs(2);
 
 /// A pool of connections. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -133,7 +135,12 @@ impl Database {
             return answered;
         }
         let options = self.pool.connect_options();
-        let answered = matches!(timeout(PROBE, PgConnection::connect_with(&options)).await, Ok(Ok(_)));
+        let answered = match timeout(PROBE, PgConnection::connect_with(&options)).await {
+            Ok(Ok(_)) => true,
+            // One that has no connection left answers; one that starts or stops does not (SQLSTATE 57P03).
+            Ok(Err(sqlx::Error::Database(error))) => error.code().as_deref() != Some("57P03"),
+            Ok(Err(_)) | Err(_) => false,
+        };
         *probed = Some((Instant::now(), answered));
         answered
     }
@@ -142,7 +149,10 @@ impl Database {
 /// Whether a connection that has been idle is still one, and not one that was made while the database took no writes.
 async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let read_only = sqlx::query_scalar!(r#"select current_setting('transaction_read_only')::boolean as "read_only!""#);
-    Ok(!read_only.fetch_one(connection).await?)
+    match timeout(CHECK, read_only.fetch_one(connection)).await {
+        Ok(read_only) => Ok(!read_only?),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
 }
 
 /// This version's schema: its last migration.

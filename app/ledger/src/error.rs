@@ -88,9 +88,13 @@ impl Error {
     pub fn did_nothing(&self) -> bool {
         match self {
             Self::ReadOnly | Self::Outdated | Self::Unavailable(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
-            Self::Unavailable(sqlx::Error::Database(error)) => error.code().as_deref() == Some("55P03"),
-            _ => false,
+            _ => self.is_a_lock(),
         }
+    }
+
+    /// Whether a lock was waited for in vain (SQLSTATE 55P03).
+    pub(crate) fn is_a_lock(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03"))
     }
 
     /// Whether the row itself is at fault, so that repeating the statement cannot help: SQLSTATE classes 22 (data) and 23 (constraint).

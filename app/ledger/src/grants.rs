@@ -1,5 +1,7 @@
 //! Credit: what an account has, and in which order it is used.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use domain::{
     billing::{Balance, Grant, GrantKind},
@@ -9,38 +11,115 @@ use domain::{
     period::Period,
 };
 use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
 
 use crate::{AccountReader, Error, Meter, Result};
 
-/// The account's grants of money as the rules of credit see them, all of them locked. Everyone who locks grants locks them by id, so that no two can wait
-/// for each other.
-pub(crate) async fn lock(connection: &mut PgConnection, account: AccountId) -> Result<Vec<credit::Grant>> {
-    let grants = sqlx::query!(
+/// What happens to accounts of which somebody else has locked a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Locked {
+    /// They are waited for.
+    Wait,
+    /// They are left out.
+    Defer,
+}
+
+/// What these accounts have, as the rules of credit see it, all of it locked. Everyone locks grants here, by id, so that no two can wait for each other.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    accounts: &[AccountId],
+    locked: Locked,
+) -> Result<HashMap<AccountId, Vec<credit::Grant>>> {
+    let accounts: Vec<_> = accounts.iter().map(|account| account.uuid()).collect();
+    let rows = match locked {
+        Locked::Wait => wait(connection, &accounts).await?,
+        Locked::Defer => skip(connection, &accounts).await?,
+    };
+    let mut by_account: HashMap<_, Vec<_>> = HashMap::new();
+    for row in rows {
+        by_account.entry(row.account).or_default().push(row.into());
+    }
+    Ok(by_account)
+}
+
+/// The grant that calls are charged to when nothing else is left.
+pub(crate) fn wallet_of(grants: &[credit::Grant]) -> Result<GrantId> {
+    let wallet = grants.iter().find(|grant| grant.kind == GrantKind::Wallet);
+    wallet.map(|grant| grant.id).ok_or_else(|| Error::Corrupt("an account has no wallet".to_owned()))
+}
+
+async fn wait(connection: &mut PgConnection, accounts: &[Uuid]) -> Result<Vec<LockedRow>> {
+    let rows = sqlx::query_as!(
+        LockedRow,
         r#"
         select
-            grant_id as "id: GrantId", kind as "kind: GrantKind", (posted - floor) as "capacity!: Quantity", leased as "leased: Quantity",
-            floor as "floor: Quantity", priority, starts_at, expires_at
+            account_id as "account: AccountId", grant_id as "id: GrantId", kind as "kind: GrantKind", (posted - floor) as "capacity!: Quantity",
+            leased as "leased: Quantity", floor as "floor: Quantity", priority, starts_at, expires_at
         from grants
-        where account_id = $1 and unit = 'money'
-        order by grant_id
+        where account_id = any($1)
+        order by account_id, grant_id
         for no key update
         "#,
-        account.uuid()
+        accounts
     )
     .fetch_all(connection)
     .await?;
-    let grants = grants.into_iter().map(|grant| credit::Grant {
-        id: grant.id,
-        kind: grant.kind,
-        // What ended calls took was taken off what is posted.
-        pool: Pool { leased: grant.leased, ..Pool::new(Unit::Money, grant.capacity) },
-        models: None,
-        floor: grant.floor,
-        starts_at: grant.starts_at,
-        expires_at: grant.expires_at,
-        priority: grant.priority,
-    });
-    Ok(grants.collect())
+    Ok(rows)
+}
+
+/// An account is locked whole or not at all.
+async fn skip(connection: &mut PgConnection, accounts: &[Uuid]) -> Result<Vec<LockedRow>> {
+    let rows = sqlx::query_as!(
+        LockedRow,
+        r#"
+        with free as (
+            select account_id, grant_id, kind, posted - floor as capacity, leased, floor, priority, starts_at, expires_at
+            from grants
+            where account_id = any($1)
+            order by account_id, grant_id
+            for no key update skip locked
+        )
+        select
+            account_id as "account!: AccountId", grant_id as "id!: GrantId", kind as "kind!: GrantKind", capacity as "capacity!: Quantity",
+            leased as "leased!: Quantity", floor as "floor!: Quantity", priority as "priority!", starts_at as "starts_at!", expires_at
+        from free
+        where account_id not in (
+            select g.account_id from grants g left join free f using (account_id, grant_id) where g.account_id = any($1) and f.grant_id is null
+        )
+        "#,
+        accounts
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+struct LockedRow {
+    account: AccountId,
+    id: GrantId,
+    kind: GrantKind,
+    capacity: Quantity,
+    leased: Quantity,
+    floor: Quantity,
+    priority: i32,
+    starts_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl From<LockedRow> for credit::Grant {
+    fn from(row: LockedRow) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            // What ended calls took was taken off what is posted.
+            pool: Pool { leased: row.leased, ..Pool::new(Unit::Money, row.capacity) },
+            models: None,
+            floor: row.floor,
+            starts_at: row.starts_at,
+            expires_at: row.expires_at,
+            priority: row.priority,
+        }
+    }
 }
 
 impl AccountReader {

@@ -9,7 +9,12 @@ use domain::{
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
-use crate::{AccountOwner, AccountReader, Error, Operator, Result, database::Database, grants, leases, posting};
+use crate::{
+    AccountOwner, AccountReader, Error, Operator, Result,
+    database::Database,
+    grants::{self, Locked},
+    posting,
+};
 
 /// A movement of money that somebody asked for.
 #[derive(Debug, Clone)]
@@ -83,8 +88,8 @@ async fn move_money(database: &Database, account: AccountId, kind: JournalKind, 
     }
     let money = &MoneyIn { memo: Error::one_line("reason", money.memo)?, ..money.clone() };
     let mut tx = database.write().await?;
-    let grants = leases::lock_grants(&mut tx, &[account]).await?;
-    let wallet = grants.iter().find(|grant| grant.is_wallet).map(|grant| grant.grant).ok_or(Error::NotFound)?;
+    let grants = grants::lock(&mut tx, &[account], Locked::Wait).await?.remove(&account).ok_or(Error::NotFound)?;
+    let wallet = grants::wallet_of(&grants)?;
     let digest = request_digest(kind, money.amount, money.memo, money.actor);
     if let Some(posted) = posted_before(&mut tx, account, money.idempotency_key, &digest).await? {
         return Ok(posted);

@@ -14,7 +14,11 @@ use domain::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Error, Meter, Result, grants, settled::PaidShare};
+use crate::{
+    Error, Meter, Result,
+    grants::{self, Locked},
+    settled::PaidShare,
+};
 
 /// A call that is about to be forwarded, with all that is needed to settle it should its proxy die.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +58,7 @@ impl Meter {
     /// [`Error::InsufficientCredit`] with what is available, [`Error::KeyRevoked`], [`Error::AccountSuspended`], [`Error::Unavailable`].
     pub async fn lease(&self, intent: &Intent, now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.database.write().await?;
-        let grants = grants::lock(&mut tx, intent.account_id).await?;
+        let grants = grants::lock(&mut tx, &[intent.account_id], Locked::Wait).await?.remove(&intent.account_id).unwrap_or_default();
         check_caller(&mut tx, intent, now).await?;
         let demand = Demand { money: intent.held, requests: 1, ..Demand::NOTHING };
         let holds = credit::pay(demand, &intent.model, &grants, now).map_err(|exhausted| insufficient(&exhausted))?;
@@ -71,7 +75,7 @@ impl Meter {
     /// [`Error::Unavailable`].
     pub async fn release(&self, account: AccountId, call: CallId) -> Result<()> {
         let mut tx = self.database.write().await?;
-        lock_grants(&mut tx, &[account]).await?;
+        grants::lock(&mut tx, &[account], Locked::Wait).await?;
         let leases = leases_of(&mut tx, &[account], &[call]).await?;
         take_back(&mut tx, account, &leases.iter().map(|lease| lease.share).collect::<Vec<_>>()).await?;
         delete_intents(&mut tx, &[account], &[call]).await?;
@@ -149,65 +153,6 @@ fn insufficient(exhausted: &Exhausted) -> Error {
 pub(crate) struct Lease {
     pub(crate) call: CallId,
     pub(crate) share: Share,
-}
-
-/// A grant that this transaction has locked.
-#[derive(Debug, Clone)]
-pub(crate) struct LockedGrant {
-    pub(crate) account: AccountId,
-    pub(crate) grant: GrantId,
-    /// What calls are charged to when nothing else is left.
-    pub(crate) is_wallet: bool,
-    /// What can still be taken of it.
-    pub(crate) available: Amount,
-    pub(crate) expires_at: Option<DateTime<Utc>>,
-}
-
-/// Locks every grant of these accounts, by id.
-pub(crate) async fn lock_grants(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<LockedGrant>> {
-    let grants = sqlx::query_as!(
-        LockedGrant,
-        r#"
-        select
-            account_id as "account: AccountId", grant_id as "grant: GrantId", kind = 'wallet' as "is_wallet!",
-            (posted - leased - floor) as "available!: Amount", expires_at
-        from grants
-        where account_id = any($1)
-        order by account_id, grant_id
-        for no key update
-        "#,
-        &uuids(accounts)
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(grants)
-}
-
-/// Locks the grants of those of these accounts of which nobody else holds any, without waiting.
-pub(crate) async fn lock_free_grants(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<LockedGrant>> {
-    let grants = sqlx::query_as!(
-        LockedGrant,
-        r#"
-        with free as (
-            select account_id, grant_id, kind = 'wallet' as is_wallet, posted - leased - floor as available, expires_at
-            from grants
-            where account_id = any($1)
-            order by account_id, grant_id
-            for no key update skip locked
-        )
-        select
-            account_id as "account!: AccountId", grant_id as "grant!: GrantId", is_wallet as "is_wallet!", available as "available!: Amount",
-            expires_at
-        from free
-        where account_id not in (
-            select g.account_id from grants g left join free f using (account_id, grant_id) where g.account_id = any($1) and f.grant_id is null
-        )
-        "#,
-        &uuids(accounts)
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(grants)
 }
 
 /// Charges these shares to an account's grants, or gives back what is below zero. The grants must be locked.

@@ -41,7 +41,7 @@ pub use crate::{
     accounts::{AccountSummary, Inhabitants, NewCustomer},
     address::{Address, Login},
     catalog::{Catalog, CatalogModel, NewModel, NewProvider, Upstream},
-    corrections::CreditedCall,
+    corrections::{CallCredit, CreditedCall},
     error::{Error, Result},
     grants::KeyUsage,
     journal::{MoneyIn, Posted},

@@ -25,7 +25,7 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 
 /// Every right that the application has. What was posted it can neither change nor delete, and what is not here it cannot reach.
 const RIGHTS: [(&str, &str); 5] = [
-    ("schema_contract", "select"),
+    ("schema_contract, quarantine_of_unposted", "select"),
     ("key_digests, price_versions, journal, entries, calls, corrections, quarantine", "select, insert"),
     ("accounts, users, memberships, api_keys, providers, models, grants, usage_hourly, usage_daily", "select, insert, update"),
     ("intents, leases", "select, insert, delete"),
@@ -69,14 +69,18 @@ impl Ledger {
     /// [`Error::Invalid`] when it cannot, with what to do.
     pub async fn prepare_login(address: &Address, login: &Login) -> Result<()> {
         let mut owner = address.connect().await?;
-        if let Some(password) = &login.password
-            && !is_role(&mut owner, login.role()).await?
-        {
-            write_role(&mut owner, login, password).await?;
+        if let Some(password) = &login.password {
+            write_role(&mut owner, login, password, false).await?;
         }
-        write_rights(&mut owner, login).await?;
+        // A later version's rights are that version's to give.
+        if schema(&mut owner).await? == Schema::Current {
+            write_rights(&mut owner, login).await?;
+        }
+        let mut application = login.connect().await.map_err(|error| no_login(login, &error))?;
+        expect_the_same_database(&mut owner, &mut application).await?;
+        expect_weakness(&mut application, address).await?;
+        application.close().await?;
         owner.close().await?;
-        login.connect().await.map_err(|error| no_login(login, &error))?.close().await?;
         Ok(())
     }
 
@@ -87,11 +91,39 @@ impl Ledger {
     pub async fn renew_login(address: &Address, login: &Login) -> Result<()> {
         let mut owner = address.connect().await?;
         if let Some(password) = &login.password {
-            write_role(&mut owner, login, password).await?;
+            write_role(&mut owner, login, password, true).await?;
         }
         owner.close().await?;
         Ok(())
     }
+}
+
+/// Two addresses may be of two databases: a lock that one has taken is seen by the other only in the same one.
+async fn expect_the_same_database(owner: &mut PgConnection, application: &mut PgConnection) -> Result<()> {
+    // Its own session's number, so that two starts at once do not meet.
+    let key = i64::from(session(owner).await?);
+    sqlx::query("select pg_advisory_lock($1)").bind(key).execute(&mut *owner).await?;
+    let free: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(key).fetch_one(application).await?;
+    sqlx::query("select pg_advisory_unlock($1)").bind(key).execute(owner).await?;
+    if free {
+        return Err(Error::invalid("application's database URL", "it is of another database than the database URL"));
+    }
+    Ok(())
+}
+
+/// Who could rewrite the books must not be the one who serves.
+async fn expect_weakness(application: &mut PgConnection, address: &Address) -> Result<()> {
+    let strong: bool =
+        sqlx::query_scalar("select rolsuper or pg_has_role(current_user, $1, 'member') from pg_roles where rolname = current_user")
+            .bind(address.owner())
+            .fetch_one(application)
+            .await?;
+    if strong {
+        let problem =
+            "its role can do what the owner can, and so rewrite the books: name one that is neither a superuser nor a member of the owner";
+        return Err(Error::invalid("application's database URL", problem));
+    }
+    Ok(())
 }
 
 async fn schema(owner: &mut PgConnection) -> Result<Schema> {
@@ -104,6 +136,9 @@ async fn schema(owner: &mut PgConnection) -> Result<Schema> {
         None => Schema::Absent,
         latest if latest < database::version() => Schema::Older,
         latest if latest == database::version() => Schema::Current,
+        _ if !sqlx::query_scalar("select to_regclass('schema_contract') is not null").fetch_one(&mut *owner).await? => {
+            return Err(Error::invalid("database URL", "it was made by a version before the first release: begin with an empty database"));
+        }
         _ => {
             let oldest_writer: i64 = sqlx::query_scalar("select oldest_writer from schema_contract").fetch_one(owner).await?;
             if Some(oldest_writer) <= database::version() { Schema::Later } else { Schema::TooNew }
@@ -153,12 +188,12 @@ async fn session(connection: &mut PgConnection) -> Result<i32> {
 async fn write_rights(owner: &mut PgConnection, login: &Login) -> Result<()> {
     let role = quoted(login.role());
     let mut tx = alone(owner).await?;
-    let mut statements = vec![
-        format!("revoke all on all tables in schema public from {role}"),
-        format!("grant usage on schema public to {role}"),
-        format!("grant execute on function make_calls_partition to {role}"),
-    ];
-    statements.extend(RIGHTS.map(|(tables, rights)| format!("grant {rights} on {tables} to {role}")));
+    let mut statements =
+        vec![format!("grant usage on schema public to {role}"), format!("grant execute on function make_calls_partition to {role}")];
+    for (tables, rights) in RIGHTS {
+        statements.push(format!("revoke all on {tables} from {role}"));
+        statements.push(format!("grant {rights} on {tables} to {role}"));
+    }
     for statement in statements {
         QueryBuilder::new(statement).build().execute(&mut *tx).await?;
     }
@@ -170,11 +205,15 @@ async fn is_role(connection: &mut PgConnection, role: &str) -> Result<bool> {
     Ok(sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)").bind(role).fetch_one(connection).await?)
 }
 
-async fn write_role(owner: &mut PgConnection, login: &Login, password: &str) -> Result<()> {
+/// Makes the role, or leaves one that is there as it is, but for its password where that is to be renewed.
+async fn write_role(owner: &mut PgConnection, login: &Login, password: &str, renew: bool) -> Result<()> {
     let mut tx = alone(owner).await?;
-    let verb = if is_role(&mut tx, login.role()).await? { "alter" } else { "create" };
     let (role, verifier) = (quoted(login.role()), scram::verifier(password));
-    let statement = format!("{verb} role {role} login nosuperuser nocreatedb nocreaterole password '{verifier}'");
+    let statement = match is_role(&mut tx, login.role()).await? {
+        true if !renew => return Ok(()),
+        true => format!("alter role {role} login password '{verifier}'"),
+        false => format!("create role {role} login nosuperuser nocreatedb nocreaterole password '{verifier}'"),
+    };
     QueryBuilder::new(statement).build().execute(&mut *tx).await.map_err(|error| cannot_prepare(login, &error))?;
     tx.commit().await?;
     Ok(())

@@ -18,8 +18,9 @@ use uuid::Uuid;
 
 use crate::{
     Error, Meter, Result, SettledCall,
-    corrections::{self, Correction, PostedCall},
-    leases::{self, Lease, LockedGrant, Share},
+    corrections::{self, Correction, CorrectionRecord, KnownCall},
+    grants::{self, Locked},
+    leases::{self, Lease, Share},
     rollups::{self, Addition},
     settled::{self, CallRecord, PaidShare},
 };
@@ -31,8 +32,10 @@ const TOGETHER_MAX: usize = 500;
 /// ones waiting for a thousand of them.
 const REFUSED_MAX: usize = 32;
 
-/// Who locks an account and forgets it keeps its own calls waiting for so long, and nobody else's.
-const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '2s'";
+/// Who locks an account and forgets it keeps its own calls waiting for so long.
+const BEGIN_WAITING: &str = "begin isolation level read committed; set local lock_timeout = '2s'";
+/// And nobody else's longer than this, whatever else than its grants is locked.
+const BEGIN_DEFERRING: &str = "begin isolation level read committed; set local lock_timeout = '100ms'";
 
 /// What became of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,15 +52,6 @@ pub struct PostedCalls {
     pub quarantined: Vec<CallId>,
     /// Calls of which nothing was done: their account is locked, or too many others of the batch were refused. Hand them over again.
     pub deferred: Vec<CallId>,
-}
-
-/// What happens to calls whose account is locked by somebody else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Locked {
-    /// They wait, and the batch with them.
-    Wait,
-    /// They are deferred, and the batch goes on without them.
-    Defer,
 }
 
 impl Meter {
@@ -82,6 +76,9 @@ impl Meter {
 
     async fn post(&self, batch: &[SettledCall], locked: Locked) -> Result<PostedCalls> {
         let mut done = PostedCalls::default();
+        let mut batch: Vec<_> = batch.iter().collect();
+        // Accounts side by side, so that they can be taken apart; and what is known of a call before what was assumed of it.
+        batch.sort_by_key(|call| (call.account_id, call.source == UsageSource::Interrupted));
         let mut parts: Vec<_> = batch.chunks(TOGETHER_MAX).rev().collect();
         let mut refused = 0;
         while let Some(part) = parts.pop() {
@@ -101,40 +98,37 @@ impl Meter {
                     parts.extend([right, left]);
                     refused += 1;
                 }
+                // Something else than a grant is locked: whose it is shows when the accounts stand alone.
+                (Err(error), many) if error.is_a_lock() && locked == Locked::Defer => match apart(many) {
+                    Some((left, right)) => parts.extend([right, left]),
+                    None => done.deferred.extend(many.iter().map(|call| call.call_id)),
+                },
                 (Err(error), _) => return Err(error),
             }
         }
         Ok(done)
     }
 
-    /// Tries what is in quarantine once more: a month of the call log may have been missing when it was posted.
+    /// Tries what is in quarantine once more: a month of the call log may have been missing when it was posted. What is locked waits for the next time.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database is away.
     pub async fn post_quarantined(&self) -> Result<PostedCalls> {
-        let kept = sqlx::query!(
-            r#"
-            select call_id, call from quarantine q
-            where not exists (
-                select from calls c
-                where c.account_id = q.account_id and c.started_at = uuid_v7_time(q.call_id) and c.call_id = q.call_id
-            )
-            order by at
-            "#
-        )
-        .fetch_all(&mut *self.database.read().await?)
-        .await?;
+        let kept = sqlx::query!("select call_id, call from quarantine_of_unposted").fetch_all(&mut *self.database.read().await?).await?;
         let readable = |call: Uuid, whole: &str| {
             serde_json::from_str(whole).inspect_err(|error| tracing::error!(%error, %call, "a call in quarantine cannot be read")).ok()
         };
-        let calls: Vec<SettledCall> = kept.iter().filter_map(|row| readable(row.call_id, &row.call)).collect();
-        self.post_calls(&calls).await
+        let calls: Vec<SettledCall> = kept.iter().filter_map(|row| readable(row.call_id?, row.call.as_deref()?)).collect();
+        self.post_free_calls(&calls).await
     }
 
-    async fn post_together(&self, batch: &[SettledCall], locked: Locked) -> Result<PostedCalls> {
-        let mut tx = self.database.write_with(BEGIN).await?;
-        let mut wallets = lock_wallets(&mut tx, batch, locked).await?;
-        let (batch, deferred): (Vec<_>, Vec<_>) = batch.iter().partition(|call| wallets.contains_key(&call.account_id));
+    async fn post_together(&self, batch: &[&SettledCall], locked: Locked) -> Result<PostedCalls> {
+        let begin = if locked == Locked::Wait { BEGIN_WAITING } else { BEGIN_DEFERRING };
+        let mut tx = self.database.write_with(begin).await?;
+        let accounts: BTreeSet<_> = batch.iter().map(|call| call.account_id).collect();
+        let mut grants = grants::lock(&mut tx, &Vec::from_iter(accounts), locked).await?;
+        let (batch, deferred): (Vec<_>, Vec<_>) =
+            batch.iter().copied().partition(|call| locked == Locked::Wait || grants.contains_key(&call.account_id));
         let deferred = deferred.into_iter().map(|call| call.call_id).collect();
         if batch.is_empty() {
             tx.rollback().await?;
@@ -145,7 +139,11 @@ impl Meter {
         let (accounts, calls): (Vec<_>, Vec<_>) = batch.iter().map(|call| (call.account_id, call.call_id)).unzip();
         let known = known_calls(&mut tx, &batch).await?;
         let leases = leases_by_call(leases::leases_of(&mut tx, &accounts, &calls).await?);
-        let plan = Plan::of(&batch, &mut wallets, &known, &leases, posted_at)?;
+        let mut plan = Plan::of(&batch, &mut grants, &known, &leases, posted_at)?;
+        for (call, known) in std::mem::take(&mut plan.late) {
+            let before = corrections::of_call(&mut tx, call.account_id, call.call_id).await?;
+            plan.correct(call, known, &before, &mut grants, posted_at)?;
+        }
 
         insert_journal(&mut tx, &plan, posted_at).await?;
         settled::insert(&mut tx, &plan.records).await?;
@@ -153,7 +151,7 @@ impl Meter {
         leases::delete_intents(&mut tx, &accounts, &calls).await?;
         rollups::add(&mut tx, &plan.records.iter().map(Addition::from).collect::<Vec<_>>()).await?;
         for correction in &plan.corrections {
-            correction.insert(&mut tx, &format!("call {}", correction.record.call_id), None, None).await?;
+            correction.insert(&mut tx, &corrections::late_memo(correction.record.call_id), None, None).await?;
         }
         tx.commit().await?;
         Ok(PostedCalls {
@@ -170,9 +168,13 @@ impl Meter {
         tracing::error!(call = %call.call_id, %reason, "a settled call was put into quarantine");
         let whole = serde_json::to_string(call).map_err(|error| Error::Corrupt(error.to_string()))?;
         let insert = sqlx::query!(
-            "insert into quarantine (account_id, call_id, call, reason, at) values ($1, $2, $3, $4, now()) on conflict do nothing",
+            r#"
+            insert into quarantine (account_id, call_id, is_own, call, reason, at) values ($1, $2, $3, $4, $5, now())
+            on conflict (account_id, call_id, is_own) do nothing
+            "#,
             call.account_id.uuid(),
             call.call_id.uuid(),
+            call.source != UsageSource::Interrupted,
             whole,
             reason.to_string()
         );
@@ -193,8 +195,10 @@ impl PostedCalls {
 
 /// What a batch changes, worked out before anything is written.
 #[derive(Default)]
-struct Plan {
+struct Plan<'a> {
     records: Vec<CallRecord>,
+    /// Settlements that came late, with what was posted instead: worked out when all holds of the batch are given back.
+    late: Vec<(&'a SettledCall, &'a KnownCall)>,
     corrections: Vec<Correction>,
     replayed: usize,
     unleased: Vec<CallId>,
@@ -217,11 +221,11 @@ struct GrantChange {
     released: Amount,
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     fn of(
-        batch: &[&SettledCall],
-        wallets: &mut HashMap<AccountId, LockedGrant>,
-        known: &BTreeMap<CallId, PostedCall>,
+        batch: &[&'a SettledCall],
+        accounts: &mut HashMap<AccountId, Vec<credit::Grant>>,
+        known: &'a BTreeMap<CallId, KnownCall>,
         leases: &HashMap<CallId, Vec<Share>>,
         posted_at: DateTime<Utc>,
     ) -> Result<Self> {
@@ -229,21 +233,26 @@ impl Plan {
         let mut handled = BTreeSet::new();
         for call in batch {
             let held = leases.get(&call.call_id).map_or(&[][..], Vec::as_slice);
-            let wallet = wallets.get_mut(&call.account_id).ok_or_else(|| no_wallet(call.account_id))?;
+            let grants = accounts.entry(call.account_id).or_default();
+            let wallet = grants::wallet_of(grants)?;
             if !handled.insert(call.call_id) {
                 plan.replayed += 1;
                 continue;
             }
             // The hold ends with the call, also when the call was posted before.
             for share in held {
-                let change = plan.grants.entry((call.account_id, share.grant)).or_default();
-                change.released = add(change.released, share.amount)?;
+                plan.change(call.account_id, grants, share.grant, Amount::ZERO, share.amount)?;
             }
             match known.get(&call.call_id) {
-                None => plan.charge(call, held, wallet.grant, posted_at)?,
-                Some(posted) if is_late(call, posted) => plan.correct(call, posted, wallet, posted_at)?,
-                Some(posted) => {
-                    warn_of_another_charge(call, posted);
+                None => {
+                    let shares = plan.charge(call, held, wallet, posted_at)?;
+                    for share in shares {
+                        plan.change(call.account_id, grants, share.grant, share.amount, Amount::ZERO)?;
+                    }
+                }
+                Some(known) if is_late(call, known) => plan.late.push((call, known)),
+                Some(known) => {
+                    warn_of_another_charge(call, known);
                     plan.replayed += 1;
                 }
             }
@@ -251,22 +260,43 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Charges a grant, or gives back to it, and frees what was held of it: to be written, and at once for what follows in this batch.
+    fn change(&mut self, account: AccountId, grants: &mut [credit::Grant], id: GrantId, charged: Amount, released: Amount) -> Result<()> {
+        let change = self.grants.entry((account, id)).or_default();
+        change.charged = add(change.charged, charged)?;
+        change.released = add(change.released, released)?;
+        if let Some(grant) = grants.iter_mut().find(|grant| grant.id == id) {
+            let pool = &mut grant.pool;
+            pool.capacity = pool.capacity.checked_sub(charged.into()).ok_or_else(overflow)?;
+            pool.leased = pool.leased.checked_sub(released.into()).ok_or_else(overflow)?;
+        }
+        Ok(())
+    }
+
     /// The call was taken for dead, and was not: what it came to differs from what was charged for it.
-    fn correct(&mut self, call: &SettledCall, posted: &PostedCall, wallet: &mut LockedGrant, posted_at: DateTime<Utc>) -> Result<()> {
-        let correction = Correction::late_usage(call, posted, wallet.grant, wallet.available, posted_at)?;
+    fn correct(
+        &mut self,
+        call: &SettledCall,
+        known: &KnownCall,
+        before: &[CorrectionRecord],
+        accounts: &mut HashMap<AccountId, Vec<credit::Grant>>,
+        posted_at: DateTime<Utc>,
+    ) -> Result<()> {
+        let grants = accounts.entry(call.account_id).or_default();
+        let correction = Correction::late_usage(call, known, before, grants, posted_at)?;
         for share in correction.shares() {
-            let amount = Amount::from_nanos(share.amount);
-            let change = self.grants.entry((call.account_id, share.grant_id)).or_default();
-            change.charged = add(change.charged, amount)?;
-            if share.grant_id == wallet.grant {
-                wallet.available = wallet.available.checked_sub(amount).ok_or_else(overflow)?;
-            }
+            self.change(call.account_id, grants, share.grant_id, Amount::from_nanos(share.amount), Amount::ZERO)?;
+        }
+        if correction.record.written_off > 0 {
+            let written_off = Amount::from_nanos(correction.record.written_off);
+            tracing::error!(call = %call.call_id, %written_off, "a call was settled after its credit had been spent: the rest is written off");
         }
         self.corrections.push(correction);
         Ok(())
     }
 
-    fn charge(&mut self, call: &SettledCall, held: &[Share], wallet: GrantId, posted_at: DateTime<Utc>) -> Result<()> {
+    /// Plans a new call. Returns what each grant pays of it.
+    fn charge(&mut self, call: &SettledCall, held: &[Share], wallet: GrantId, posted_at: DateTime<Utc>) -> Result<Vec<Share>> {
         if held.is_empty() && !call.amount.is_zero() {
             self.unleased.push(call.call_id);
         }
@@ -286,15 +316,21 @@ impl Plan {
             for share in &shares {
                 let charged = journal.charges.entry(share.grant).or_default();
                 *charged = add(*charged, share.amount)?;
-                let change = self.grants.entry((call.account_id, share.grant)).or_default();
-                change.charged = add(change.charged, share.amount)?;
             }
             Some(journal.id)
         };
         let paid_by = shares.iter().map(|share| PaidShare { grant_id: share.grant, amount: share.amount.nanos() }).collect();
         self.records.push(call.clone().into_record(paid_by, journal_id, posted_at)?);
-        Ok(())
+        Ok(shares)
     }
+}
+
+/// Two halves of a batch that is sorted by account, with no account in both; `None` if it is of one account alone.
+fn apart<'b, 'a>(batch: &'b [&'a SettledCall]) -> Option<(&'b [&'a SettledCall], &'b [&'a SettledCall])> {
+    let middle = batch.get(batch.len() / 2)?.account_id;
+    let begins = batch.partition_point(|call| call.account_id < middle);
+    let at = if begins > 0 { begins } else { batch.partition_point(|call| call.account_id <= middle) };
+    (at < batch.len()).then(|| batch.split_at(at))
 }
 
 /// A charge uses up the call's own hold, in order. It is never above that, but where the hold is gone it falls on the wallet.
@@ -313,44 +349,26 @@ fn overflow() -> Error {
     Error::Corrupt("the charges of a batch overflow".to_owned())
 }
 
-/// The wallets of the batch's accounts that are locked now, with all their other grants. Where locked ones are deferred, those are missing.
-async fn lock_wallets(connection: &mut PgConnection, batch: &[SettledCall], locked: Locked) -> Result<HashMap<AccountId, LockedGrant>> {
-    let accounts: Vec<_> = batch.iter().map(|call| call.account_id).collect::<BTreeSet<_>>().into_iter().collect();
-    let grants = match locked {
-        Locked::Wait => leases::lock_grants(connection, &accounts).await?,
-        Locked::Defer => leases::lock_free_grants(connection, &accounts).await?,
-    };
-    let wallets: HashMap<_, _> = grants.into_iter().filter(|grant| grant.is_wallet).map(|grant| (grant.account, grant)).collect();
-    match accounts.into_iter().find(|account| locked == Locked::Wait && !wallets.contains_key(account)) {
-        Some(account) => Err(no_wallet(account)),
-        None => Ok(wallets),
-    }
-}
-
-fn no_wallet(account: AccountId) -> Error {
-    Error::Corrupt(format!("account {account} has no wallet"))
-}
-
 pub(crate) async fn now_in_postgres(connection: &mut PgConnection) -> Result<DateTime<Utc>> {
     Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(connection).await?)
 }
 
 /// A proxy that was away for so long that its call was settled as interrupted brings the call's own settlement.
-fn is_late(call: &SettledCall, posted: &PostedCall) -> bool {
+fn is_late(call: &SettledCall, posted: &KnownCall) -> bool {
     posted.source == UsageSource::Interrupted && call.source != UsageSource::Interrupted && !posted.is_settled_late
 }
 
 /// Nothing hands over a call with two charges but a defect, or somebody who changes calls on their way here.
-fn warn_of_another_charge(call: &SettledCall, posted: &PostedCall) {
+fn warn_of_another_charge(call: &SettledCall, posted: &KnownCall) {
     if call.amount != posted.amount && posted.source != UsageSource::Interrupted {
         tracing::error!(call = %call.call_id, posted = %posted.amount, settled = %call.amount, "a call was posted before with another charge, which stays");
     }
 }
 
 /// Those calls of the batch that are in the books.
-async fn known_calls(connection: &mut PgConnection, batch: &[&SettledCall]) -> Result<BTreeMap<CallId, PostedCall>> {
+async fn known_calls(connection: &mut PgConnection, batch: &[&SettledCall]) -> Result<BTreeMap<CallId, KnownCall>> {
     let calls: Vec<_> = batch.iter().map(|call| (call.account_id, call.call_id)).collect();
-    let known = corrections::posted_calls(connection, &calls).await?;
+    let known = corrections::known_calls(connection, &calls).await?;
     Ok(known.into_iter().map(|call| (call.call_id, call)).collect())
 }
 
@@ -362,7 +380,7 @@ fn leases_by_call(leases: Vec<Lease>) -> HashMap<CallId, Vec<Share>> {
     by_call
 }
 
-async fn insert_journal(connection: &mut PgConnection, plan: &Plan, posted_at: DateTime<Utc>) -> Result<()> {
+async fn insert_journal(connection: &mut PgConnection, plan: &Plan<'_>, posted_at: DateTime<Utc>) -> Result<()> {
     let journals: Vec<_> = plan.journals.iter().collect();
     sqlx::query!(
         r#"

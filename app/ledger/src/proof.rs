@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row, types::Json};
 
 use crate::{
     Error, Ledger, Result,
-    corrections::{self, CorrectedCall},
+    corrections::{self, CorrectionRecord},
     journal,
     settled::{self, CallRecord},
 };
@@ -179,14 +179,23 @@ const CALL_IS_AT_ITS_PRICE: Claim = Claim {
               and later.created_at <= c.started_at - interval '10 seconds')",
 };
 
-/// What was in quarantine stays there for the record.
 const SETTLED_IS_POSTED: Claim = Claim {
     claim: "a settled call is in the books",
-    sql: "select 'call ' || q.call_id, 'posted', 'in quarantine since ' || q.at || ': ' || q.reason from quarantine q where not exists ( \
-          select from calls c where c.account_id = q.account_id and c.started_at = uuid_v7_time(q.call_id) and c.call_id = q.call_id)",
+    sql: "select 'call ' || call_id, 'posted', 'in quarantine since ' || at || ': ' || reason from quarantine_of_unposted",
 };
 
-const CLAIMS: [Claim; 12] = [
+/// What else a credit's posting says is part of what was asked for.
+const CORRECTION_DATES_ITS_POSTING: Claim = Claim {
+    claim: "a correction's posting bears its date and its words",
+    sql: "select 'journal ' || j.journal_id, w.event_at || ', posted ' || x.posted_at || ': ' || w.memo, \
+          j.event_at || ', posted ' || j.posted_at || ': ' || j.memo \
+          from corrections x join journal j using (account_id, journal_id) cross join lateral ( \
+          select case x.kind when 'late_usage' then x.started_at else x.posted_at end as event_at, \
+          case x.kind when 'late_usage' then 'call ' || x.call_id else j.memo end as memo) w \
+          where (j.posted_at, j.event_at, j.memo) <> (x.posted_at, w.event_at, w.memo)",
+};
+
+const CLAIMS: [Claim; 13] = [
     JOURNAL_BALANCES,
     ENTRIES_ARE_NUMBERED,
     ENTRIES_ARE_IN_THEIR_BOOKS,
@@ -199,6 +208,7 @@ const CLAIMS: [Claim; 12] = [
     rollup_is_its_calls!("usage_daily", "day"),
     CALL_IS_AT_ITS_PRICE,
     SETTLED_IS_POSTED,
+    CORRECTION_DATES_ITS_POSTING,
 ];
 
 const CALL_IS_SEALED: &str = "a call's row is the one that was posted";
@@ -208,7 +218,9 @@ const CALL_IS_PAID: &str = "a call's shares sum to its amount";
 const MOVEMENT_IS_ITS_REQUEST: &str = "money moved by hand is what was asked for, by whom and why";
 const JOURNAL_IS_ITS_CALLS: &str = "a posting of usage takes from each grant what its calls and corrections cost";
 const CORRECTION_IS_SEALED: &str = "a correction's row is the one that was posted";
-const CORRECTION_ADDS_UP: &str = "a correction's shares sum to its amount, and late usage comes to what its settlement says";
+const CORRECTION_ADDS_UP: &str =
+    "a correction is the difference between its call and the settlement that came late, or what was given back";
+const LATE_IS_ITS_RECEIPT: &str = "a late settlement is of its call, and its amount is its receipt recomputed, at most what was held";
 const CALL_COSTS_SOMETHING: &str = "no more of a call is given back than it costs";
 
 impl Ledger {
@@ -260,11 +272,11 @@ async fn movements(connection: &mut PgConnection) -> Result<Vec<Fault>> {
     .await?;
     let mut faults = Vec::new();
     for row in rows {
-        let digest = match row.call {
-            Some(call) => corrections::request_digest(call, row.amount, &row.memo, &row.actor),
-            None => journal::request_digest(row.kind, row.amount, &row.memo, &row.actor),
+        let digests = match row.call {
+            Some(call) => [false, true].map(|all| corrections::request_digest(call, row.amount, all, &row.memo, &row.actor)),
+            None => [journal::request_digest(row.kind, row.amount, &row.memo, &row.actor); 2],
         };
-        if digest[..] != row.digest {
+        if !digests.iter().any(|digest| digest[..] == row.digest) {
             let found = format!("{} of {} by {}: {}", row.kind.name(), row.amount, row.actor, row.memo);
             note(&mut faults, MOVEMENT_IS_ITS_REQUEST, format!("journal {}", row.journal_id), "what its digest says", &found);
         }
@@ -297,7 +309,7 @@ async fn check_calls(connection: &mut PgConnection, proof: &mut Proof) -> Result
             }
         }
     }
-    let corrections = check_corrections(connection, &mut faults.taken).await?;
+    let corrections = check_corrections(connection, &prices, &mut faults.taken).await?;
     let journal = usage_entries(connection).await?;
     proof.add(CALL_IS_SEALED, faults.sealed);
     proof.add(CALL_IS_ITS_RECEIPT, faults.receipt);
@@ -354,39 +366,103 @@ fn in_words(charge: Charge) -> String {
 /// What is found in the corrections, each beside its call; what they took is added to what calls did.
 async fn check_corrections(
     connection: &mut PgConnection,
+    prices: &HashMap<PriceId, Rates>,
     taken: &mut BTreeMap<(JournalId, GrantId), i128>,
-) -> Result<[(&'static str, Vec<Fault>); 3]> {
-    let (mut sealed, mut adds_up, mut costs) = (Vec::new(), Vec::new(), Vec::new());
-    for CorrectedCall { call, amount, corrections } in corrections::all(connection).await? {
-        let mut cost = i128::from(amount);
-        for (correction, seal) in corrections {
-            let row = || format!("correction {} of call {call}", correction.correction_id);
-            if correction.seal() != seal {
-                note(&mut sealed, CORRECTION_IS_SEALED, row(), "the row that was sealed", "another");
+) -> Result<[(&'static str, Vec<Fault>); 4]> {
+    let mut faults = CorrectionFaults::default();
+    let mut costs: HashMap<CallId, i128> = HashMap::new();
+    for stored in corrections::all(connection).await? {
+        let row = format!("correction {} of call {}", stored.id, stored.call);
+        let record = match stored.record {
+            Ok(record) => record,
+            Err(error) => {
+                note(&mut faults.sealed, CORRECTION_IS_SEALED, row, "a readable row", &error.to_string());
+                continue;
             }
-            let paid: i128 = correction.paid_by.iter().map(|share| i128::from(share.amount)).sum();
-            if paid != i128::from(correction.amount) {
-                note(&mut adds_up, CORRECTION_ADDS_UP, row(), &correction.amount.to_string(), &paid.to_string());
+        };
+        for share in &record.paid_by {
+            if let Some(journal) = record.journal_id {
+                *taken.entry((journal, share.grant_id)).or_default() += i128::from(share.amount);
             }
-            if let Some(late) = correction.late()? {
-                let (price, found) =
-                    (nanos(late.amount) + nanos(late.written_off), i128::from(amount) + paid + i128::from(correction.written_off));
-                if price != found {
-                    note(&mut adds_up, CORRECTION_ADDS_UP, row(), &price.to_string(), &found.to_string());
-                }
-            }
-            for share in correction.paid_by.iter() {
-                if let Some(journal) = correction.journal_id {
-                    *taken.entry((journal, share.grant_id)).or_default() += i128::from(share.amount);
-                }
-            }
-            cost += paid;
         }
-        if cost < 0 {
-            note(&mut costs, CALL_COSTS_SOMETHING, format!("call {call}"), "0 or more", &cost.to_string());
+        match record.fits(&stored.seal) {
+            Some(true) => {}
+            Some(false) => note(&mut faults.sealed, CORRECTION_IS_SEALED, row.clone(), "the row that was sealed", "another"),
+            None => note(
+                &mut faults.sealed,
+                CORRECTION_IS_SEALED,
+                row.clone(),
+                "a seal of this version or an older one",
+                "one that cannot be read here",
+            ),
+        }
+        let Some(call) = stored.of else {
+            note(&mut faults.adds_up, CORRECTION_ADDS_UP, row, "a call", "none that can be read");
+            continue;
+        };
+        let cost = costs.entry(stored.call).or_insert_with(|| i128::from(call.amount));
+        faults.look_at(&record, &call, *cost, prices, &row);
+        *cost += i128::from(record.amount);
+    }
+    for (call, cost) in costs.into_iter().filter(|(_, cost)| *cost < 0) {
+        note(&mut faults.costs, CALL_COSTS_SOMETHING, format!("call {call}"), "0 or more", &cost.to_string());
+    }
+    Ok([
+        (CORRECTION_IS_SEALED, faults.sealed),
+        (CORRECTION_ADDS_UP, faults.adds_up),
+        (LATE_IS_ITS_RECEIPT, faults.receipt),
+        (CALL_COSTS_SOMETHING, faults.costs),
+    ])
+}
+
+/// What is found in the corrections, row by row.
+#[derive(Default)]
+struct CorrectionFaults {
+    sealed: Vec<Fault>,
+    adds_up: Vec<Fault>,
+    receipt: Vec<Fault>,
+    costs: Vec<Fault>,
+}
+
+impl CorrectionFaults {
+    /// `cost` is the call's charge and the corrections before this one.
+    fn look_at(&mut self, record: &CorrectionRecord, call: &CallRecord, cost: i128, prices: &HashMap<PriceId, Rates>, row: &str) {
+        let paid: i128 = record.paid_by.iter().map(|share| i128::from(share.amount)).sum();
+        if paid != i128::from(record.amount) {
+            note(&mut self.adds_up, CORRECTION_ADDS_UP, row.to_owned(), &record.amount.to_string(), &paid.to_string());
+        }
+        let late = match record.late() {
+            Ok(Some(late)) => late,
+            Ok(None) => return,
+            Err(error) => return note(&mut self.receipt, LATE_IS_ITS_RECEIPT, row.to_owned(), "a readable settlement", &error.to_string()),
+        };
+        // What was given back before is not given back again.
+        let difference = nanos(late.amount) - i128::from(call.amount);
+        let expected = if difference < 0 {
+            (difference.max(-cost), nanos(late.written_off))
+        } else {
+            (i128::from(record.amount), difference - i128::from(record.amount) + nanos(late.written_off))
+        };
+        let found = (i128::from(record.amount), i128::from(record.written_off));
+        if expected != found || (difference >= 0 && !(0..=difference).contains(&found.0)) {
+            note(&mut self.adds_up, CORRECTION_ADDS_UP, row.to_owned(), &format!("{expected:?}"), &format!("{found:?}"));
+        }
+        let posted_at = record.posted_at;
+        let charge = Charge { amount: late.amount, written_off: late.written_off };
+        let of_it = late.clone().into_record(Vec::new(), None, posted_at);
+        let recomputed = of_it.as_ref().map_err(ToString::to_string).and_then(|late| recompute(late, prices));
+        let is_of_the_call = (late.account_id, late.call_id, late.key_id, late.price_id, late.discount.bps(), late.held.nanos())
+            == (call.account_id, call.call_id, call.key_id, call.price_id, call.discount_bps, call.held);
+        if recomputed != Ok(charge) || !is_of_the_call {
+            let expected = recomputed.map_or_else(|problem| problem, in_words);
+            note(&mut self.receipt, LATE_IS_ITS_RECEIPT, row.to_owned(), &format!("{expected}, on its call's terms"), &in_words(charge));
+        }
+        let tokens = corrections::tokens_between(&late.usage, &call.usage());
+        if tokens != [record.prompt_tokens, record.completion_tokens, record.total_tokens] {
+            let found = [record.prompt_tokens, record.completion_tokens, record.total_tokens];
+            note(&mut self.adds_up, CORRECTION_ADDS_UP, row.to_owned(), &format!("{tokens:?}"), &format!("{found:?}"));
         }
     }
-    Ok([(CORRECTION_IS_SEALED, sealed), (CORRECTION_ADDS_UP, adds_up), (CALL_COSTS_SOMETHING, costs)])
 }
 
 fn nanos(amount: Amount) -> i128 {

@@ -175,11 +175,7 @@ impl Books {
     async fn try_to_post(&self, calls: &[SettledCall], way: Way) -> ledger::Result<PostedCalls> {
         match way {
             Way::Free => self.meter.post_free_calls(calls).await,
-            Way::Aside => {
-                // A place for each try: whoever is locked for long must not keep the others from theirs.
-                let _place = self.aside.acquire().await;
-                self.meter.post_calls(calls).await
-            }
+            Way::Aside => self.meter.post_calls(calls).await,
         }
     }
 
@@ -189,12 +185,18 @@ impl Books {
         let mut pause = RETRY_FIRST;
         let posting = async {
             loop {
+                // A place for each try: whoever is locked for long must not keep the others from theirs.
+                let place = match way {
+                    Way::Free => None,
+                    Way::Aside => self.aside.acquire().await.ok(),
+                };
                 // A connection that hangs must keep neither the other calls from the books nor the process from ending.
                 match timeout(POST_TIMEOUT, self.try_to_post(&calls, way)).await {
                     Ok(Ok(done)) => return done,
                     Ok(Err(error)) => tracing::warn!(%error, calls = calls.len(), "calls could not be posted; trying again"),
                     Err(_) => tracing::warn!(calls = calls.len(), "the database does not answer; posting again"),
                 }
+                drop(place);
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY_LAST);
             }

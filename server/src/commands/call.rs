@@ -6,7 +6,7 @@ use domain::{
     id::{CallId, JournalId},
     money::Amount,
 };
-use ledger::MoneyIn;
+use ledger::CallCredit;
 use serde_json::json;
 
 use super::{ACTOR, perhaps_done};
@@ -52,21 +52,19 @@ pub(super) async fn run(args: CallArgs, config: &Config) -> anyhow::Result<()> {
 }
 
 async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result<()> {
-    let now = Utc::now();
-    let journal_id = JournalId::new(now, rand::random());
+    let journal_id = JournalId::new(Utc::now(), rand::random());
     let idempotency_key = args.idempotency_key.clone().unwrap_or_else(|| journal_id.to_string());
     let mut asked = false;
     let credited = with_ledger(config, async |ledger| {
         asked = true;
-        // What is given back stands in the call's own terms.
-        let money = MoneyIn { journal_id, amount: Amount::ZERO, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR, now };
-        Ok(ledger.system().operator().credit_call(args.id, args.amount, money).await?)
+        let credit = CallCredit { journal_id, amount: args.amount, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR };
+        Ok(ledger.system().operator().credit_call(args.id, credit).await?)
     })
     .await;
-    let posted = credited.map_err(|error| perhaps_done(error, asked, "the call was given back", &idempotency_key))?;
-    let value = json!({ "call": args.id, "journal_id": posted.journal_id, "replayed": posted.replayed, "cost": posted.cost });
+    let credited = credited.map_err(|error| perhaps_done(error, asked, "the call was given back", &idempotency_key))?;
+    let value = json!({ "call": args.id, "journal_id": credited.journal_id, "replayed": credited.replayed, "cost": credited.cost });
     output.print(&value, || {
-        let done = if posted.replayed { "was given back before; nothing was done" } else { "was given back" };
-        format!("Call {} {done}. It costs {} by now.", args.id, posted.cost)
+        let done = if credited.replayed { "was given back before; nothing was done" } else { "was given back" };
+        format!("Call {} {done}. It costs {} by now.", args.id, credited.cost)
     })
 }

@@ -50,11 +50,24 @@ fn a_provider_is_served_without_the_console() {
     assert_eq!(models["data"][0]["id"], "small");
     let chat = json!({ "model": "small", "messages": [{ "role": "user", "content": "Hello" }] });
     let answer = ask(url, "/v1/chat/completions", secret, Some(&chat)).expect("the proxy answers");
-    assert_eq!((answer.status, &answer.json()["usage"]["total_tokens"]), (200, &json!(1500)));
+    let (status, call) = (answer.status, answer.header("x-request-id").map(str::to_owned));
+    assert_eq!((status, &answer.json()["usage"]["total_tokens"]), (200, &json!(1500)));
     let credits = ask(url, "/v1/credits", secret, None).expect("the proxy answers").json();
     assert_eq!(credits["data"]["balance"], "9.99955", "10 less 1,000 × 0.00015 ÷ 1,000 and 500 × 0.0006 ÷ 1,000");
 
     // Beside the running server.
+    let id = call.expect("the answer bears the call's id");
+    let credit = ["call", "credit", &id, "0.0001", "--reason", "It was slow", "--idempotency-key", "slow-1"];
+    for replayed in [false, true] {
+        let credited = place.json(&credit, "");
+        assert_eq!((&credited["cost"], &credited["replayed"]), (&json!("0.00035"), &json!(replayed)));
+    }
+    let (code, said) = place.refusal(&["call", "credit", &id, "0.0004", "--reason", "It was very slow"]);
+    assert!(code == Some(1) && said.contains("the call costs 0.00035 by now"), "{said}");
+    let receipt = ask(url, &format!("/v1/generation?id={id}"), secret, None).expect("the proxy answers").json();
+    assert_eq!((&receipt["data"]["amount"], &receipt["data"]["cost"]), (&json!("0.00045"), &json!("0.00035")));
+    assert_eq!(receipt["data"]["corrections"][0]["reason"], "It was slow");
+
     place.json(&["key", "revoke", key["id"].as_str().expect("an id")], "");
     let account = place.json(&["account", "show", "Example"], "");
     assert_ne!(account["keys"][0]["revoked_at"], json!(null));

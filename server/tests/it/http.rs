@@ -17,6 +17,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
     /// The cookie that it sets, with what the browser is told of it.
     pub(crate) fn cookie(&self) -> &str {
         let line = self.head.lines().find_map(|line| line.strip_prefix("set-cookie: "));

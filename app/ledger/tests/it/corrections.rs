@@ -118,25 +118,30 @@ async fn a_call_is_given_back_in_parts_and_never_more_than_it_costs(pool: PgPool
     let operator = world.ledger.system().operator();
     let id = call.call_id;
 
-    let part = operator.credit_call(id, Some(amount("0.03")), world.money("0", "part")).await.unwrap();
+    let part = operator.credit_call(id, world.give_back(Some("0.03"), "part")).await.unwrap();
     assert!(!part.replayed);
     assert_eq!(world.balance(ada).await.balance, amount("0.93"));
-    assert!(operator.credit_call(id, Some(amount("0.03")), world.money("0", "part")).await.unwrap().replayed);
-    assert!(matches!(operator.credit_call(id, Some(amount("0.04")), world.money("0", "part")).await, Err(Error::IdempotencyConflict)));
+    assert!(operator.credit_call(id, world.give_back(Some("0.03"), "part")).await.unwrap().replayed);
+    assert!(matches!(operator.credit_call(id, world.give_back(Some("0.04"), "part")).await, Err(Error::IdempotencyConflict)));
     for too_much in ["0.070000001", "5"] {
-        let refused = operator.credit_call(id, Some(amount(too_much)), world.money("0", too_much)).await.unwrap_err();
+        let refused = operator.credit_call(id, world.give_back(Some(too_much), too_much)).await.unwrap_err();
         assert!(refused.to_string().contains("costs 0.07 by now"), "{refused}");
     }
-    for cannot_be in [Amount::ZERO, amount("-1")] {
+    for cannot_be in ["0", "-1"] {
         assert!(matches!(
-            operator.credit_call(id, Some(cannot_be), world.money("0", "x")).await,
+            operator.credit_call(id, world.give_back(Some(cannot_be), "x")).await,
             Err(Error::Invalid { field: "amount", .. })
         ));
     }
-    let rest = operator.credit_call(id, None, world.money("0", "rest")).await.unwrap();
-    let again = operator.credit_call(id, None, world.money("0", "rest")).await.unwrap();
+    assert!(
+        matches!(operator.credit_call(id, world.give_back(None, "part")).await, Err(Error::IdempotencyConflict)),
+        "all is another request"
+    );
+    assert!(matches!(operator.credit_call(id, world.give_back(None, "")).await, Err(Error::Invalid { field: "idempotency key", .. })));
+    let rest = operator.credit_call(id, world.give_back(None, "rest")).await.unwrap();
+    let again = operator.credit_call(id, world.give_back(None, "rest")).await.unwrap();
     assert_eq!((again.replayed, again.journal_id), (true, rest.journal_id));
-    assert!(operator.credit_call(id, None, world.money("0", "more")).await.is_err(), "nothing is left of it");
+    assert!(operator.credit_call(id, world.give_back(None, "more")).await.is_err(), "nothing is left of it");
 
     assert_eq!(world.balance(ada).await.balance, amount("1"));
     let detail = detail(&world, ada, &call).await;
@@ -148,7 +153,7 @@ async fn a_call_is_given_back_in_parts_and_never_more_than_it_costs(pool: PgPool
     assert_eq!((detail.row.amount, detail.row.cost()), (amount("0.1"), Amount::ZERO));
     assert_shown_everywhere(&world, ada).await;
     let nobodys = domain::id::CallId::new(world.now, [9; 10]);
-    assert!(matches!(operator.credit_call(nobodys, None, world.money("0", "nobody")).await, Err(Error::NotFound)));
+    assert!(matches!(operator.credit_call(nobodys, world.give_back(None, "nobody")).await, Err(Error::NotFound)));
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -170,7 +175,7 @@ async fn what_an_expired_grant_had_paid_goes_back_to_the_wallet(pool: PgPool) {
         .await
         .unwrap();
 
-    world.ledger.system().operator().credit_call(call.call_id, None, world.money("0", "all")).await.unwrap();
+    world.ledger.system().operator().credit_call(call.call_id, world.give_back(None, "all")).await.unwrap();
 
     let wallet: i64 = sqlx::query_scalar("select posted from grants where account_id = $1 and kind = 'wallet'")
         .bind(ada.account.uuid())
@@ -179,4 +184,95 @@ async fn what_an_expired_grant_had_paid_goes_back_to_the_wallet(pool: PgPool) {
         .unwrap();
     assert_eq!(Amount::from_nanos(wallet), amount("1.003"));
     assert_shown_everywhere(&world, ada).await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_was_given_back_before_a_settlement_came_late_is_not_given_back_again(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let intent = interrupted(&mut world, ada, "0.4").await;
+    world.ledger.system().operator().credit_call(intent.call_id, world.give_back(Some("0.00001"), "most")).await.unwrap();
+    let late = world.settle(&intent, ada, 5, 0);
+
+    assert_eq!(world.ledger.meter().post_calls(std::slice::from_ref(&late)).await.unwrap().corrected, 1);
+
+    assert_eq!(world.balance(ada).await.balance, amount("1"), "0.000012 less 0.00001 was left of it; 0.000007 less would be below nothing");
+    assert_eq!(detail(&world, ada, &late).await.row.cost(), Amount::ZERO);
+    assert_shown_everywhere(&world, ada).await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn late_usage_is_paid_by_whatever_credit_there_is(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0.001").await;
+    let promo = world.promo(ada, "0.003").await;
+    // The tests' now is long past, and late usage comes by Postgres' own.
+    sqlx::query("update grants set expires_at = now() + interval '1 year' where grant_id = $1")
+        .bind(promo)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let intent = interrupted(&mut world, ada, "0.0035").await;
+    let late = world.settle(&intent, ada, 3_500, 0);
+    assert_eq!(world.ledger.meter().post_calls(std::slice::from_ref(&late)).await.unwrap().corrected, 1);
+    let call = detail(&world, ada, &late).await;
+    assert_eq!((call.row.cost(), call.corrections[0].written_off), (amount("0.0035"), Amount::ZERO));
+    assert_eq!(world.balance(ada).await.balance, amount("0.0005"));
+    assert_shown_everywhere(&world, ada).await;
+}
+
+/// What the batch itself gives back is there for what came late, and what it charges is not.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn late_usage_in_a_batch_sees_what_the_rest_of_it_leaves(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (ada, bob) = (world.customer("ada", "1").await, world.customer("bob", "1").await);
+    let (adas, bobs) = (interrupted(&mut world, ada, "0.2").await, interrupted(&mut world, bob, "0.2").await);
+    let running = world.intent(ada, "0.999988");
+    world.ledger.meter().lease(&running, world.now).await.unwrap();
+    // Of bob's nothing is held any more: a debt.
+    let batch = [
+        world.settle(&adas, ada, 100_000, 0),
+        world.settle(&running, ada, 10_000, 0),
+        world.settle(&bobs, bob, 100_000, 0),
+        world.call(bob, 1_000_000, 0, TimeDelta::zero()),
+    ];
+
+    let done = world.ledger.meter().post_calls(&batch).await.unwrap();
+
+    assert_eq!((done.posted, done.corrected), (2, 2));
+    assert_eq!(world.balance(ada).await.balance, amount("0.89"));
+    assert_eq!(detail(&world, ada, &batch[0]).await.corrections[0].written_off, Amount::ZERO);
+    assert_eq!(world.balance(bob).await.balance, amount("-0.000012"), "late usage takes nothing of what is not there");
+    assert_eq!(detail(&world, bob, &batch[2]).await.corrections[0].written_off, amount("0.099988"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn of_a_calls_two_settlements_in_one_batch_its_own_is_posted(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let intent = world.intent(ada, "0.4");
+    world.ledger.meter().lease(&intent, world.now).await.unwrap();
+    let batch = [world.interrupt(&intent, ada), world.settle(&intent, ada, 1_000, 0)];
+    let done = world.ledger.meter().post_calls(&batch).await.unwrap();
+    assert_eq!((done.posted, done.corrected, done.replayed), (1, 0, 1));
+    assert_eq!(world.balance(ada).await.balance, amount("0.999"));
+    world.assert_proven().await;
+}
+
+/// The interrupted one is in the books already.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_late_settlement_in_quarantine_is_named_until_it_is_posted(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let intent = interrupted(&mut world, ada, "0.4").await;
+    let late = world.settle(&intent, ada, 1_000, 0);
+    sqlx::query("alter table corrections add constraint no_more check (amount = 0)").execute(&world.pool).await.unwrap();
+    assert_eq!(world.ledger.meter().post_calls(&[late]).await.unwrap().quarantined, [intent.call_id]);
+    assert_eq!(world.ledger.verify().await.unwrap().faults.len(), 1);
+    sqlx::query("alter table corrections drop constraint no_more").execute(&world.pool).await.unwrap();
+    for corrected in [1, 0] {
+        assert_eq!(world.ledger.meter().post_quarantined().await.unwrap().corrected, corrected);
+        world.assert_proven().await;
+    }
 }

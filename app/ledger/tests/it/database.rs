@@ -108,7 +108,22 @@ async fn a_later_schema_says_whether_this_version_may_write_beside_it(pool: PgPo
     let later = "insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (99, 'later', true, '', 0)";
     run(&world.pool, later).await;
     assert_eq!(Ledger::schema(&world.address).await.unwrap(), Schema::Later);
+    // What that version gave its application is left alone.
+    let role = world.login.role().to_owned();
+    run(
+        &world.pool,
+        &format!("create table later (x integer); grant select on later to \"{role}\"; grant delete on quarantine to \"{role}\""),
+    )
+    .await;
     Ledger::migrate(&world.address, world.now).await.unwrap();
+    Ledger::prepare_login(&world.address, &world.login).await.unwrap();
+    let kept: bool =
+        sqlx::query_scalar("select has_table_privilege($1, 'later', 'select') and has_table_privilege($1, 'quarantine', 'delete')")
+            .bind(&role)
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    assert!(kept);
     assert_eq!(world.ledger.meter().post_calls(&[world.call(ada, 1, 1, TimeDelta::zero())]).await.unwrap().posted, 1);
 
     run(&world.pool, "update schema_contract set oldest_writer = 99").await;
@@ -216,7 +231,7 @@ async fn an_owner_that_may_make_no_role_is_told_how_an_administrator_makes_it(po
     let owner = format!("{:.40}_owner", beside.name);
     let weak = format!("{:.40}_weak", beside.name);
     for statement in [
-        format!("drop role if exists \"{owner}\", \"{weak}\""),
+        format!("drop role if exists \"{}\", \"{owner}\", \"{weak}\"", Login::derived(&beside.options.clone().into(), &secret()).role()),
         format!("create role \"{owner}\" login password 'hush'"),
         format!("create role \"{weak}\" login password 'hush'"),
         format!("alter database \"{}\" owner to \"{owner}\"", beside.name),
@@ -230,6 +245,24 @@ async fn an_owner_that_may_make_no_role_is_told_how_an_administrator_makes_it(po
     let said = Ledger::prepare_login(&address, &derived).await.unwrap_err().to_string();
     assert!(said.contains(&format!("create role \"{}\"", derived.role())) && said.contains("--app-database-url"), "{said}");
 
+    // With the right to make roles it makes its own, and renews its login later.
+    beside.admin.execute(AssertSqlSafe(format!("alter role \"{owner}\" createrole"))).await.unwrap();
+    Ledger::prepare_login(&address, &derived).await.unwrap();
+    Ledger::prepare_login(&address, &derived).await.unwrap();
+    let changed = Login::derived(&address, &SecretKey::from_bytes([8; 32]));
+    Ledger::renew_login(&address, &changed).await.unwrap();
+    Ledger::prepare_login(&address, &changed).await.unwrap();
+
+    // Neither the owner's own power nor another database passes for the application's login.
+    for (grant, says) in [(format!("grant \"{owner}\" to \"{weak}\""), "can do what the owner can"), (String::new(), "another database")] {
+        let place = format!("{}:{}", options.get_host(), options.get_port());
+        let database = if grant.is_empty() { "postgres" } else { beside.name.as_str() };
+        beside.admin.execute(AssertSqlSafe(grant.clone())).await.unwrap();
+        let wrong = Login::parse(&format!("postgres://{weak}:hush@{place}/{database}"), &address).unwrap();
+        let said = Ledger::prepare_login(&address, &wrong).await.unwrap_err().to_string();
+        assert!(said.contains(says), "{said}");
+        beside.admin.execute(AssertSqlSafe(format!("revoke \"{owner}\" from \"{weak}\""))).await.unwrap();
+    }
     let given = format!("postgres://{weak}:hush@{}:{}/{}", options.get_host(), options.get_port(), beside.name);
     let given = Login::parse(&given, &address).unwrap();
     Ledger::prepare_login(&address, &given).await.unwrap();
@@ -238,7 +271,7 @@ async fn an_owner_that_may_make_no_role_is_told_how_an_administrator_makes_it(po
     ledger.close().await;
     let (mut admin, name) = (beside.admin, beside.name);
     admin.execute(AssertSqlSafe(format!("drop database \"{name}\" with (force)"))).await.unwrap();
-    admin.execute(AssertSqlSafe(format!("drop role \"{owner}\", \"{weak}\""))).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("drop role \"{}\", \"{owner}\", \"{weak}\"", derived.role()))).await.unwrap();
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

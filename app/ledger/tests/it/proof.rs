@@ -17,13 +17,7 @@ async fn busy_world(pool: PgPool) -> World {
     for settlement in [world.interrupt(&dead, ada), world.settle(&dead, ada, 700, 70)] {
         world.ledger.meter().post_calls(&[settlement]).await.unwrap();
     }
-    world
-        .ledger
-        .system()
-        .operator()
-        .credit_call(calls[0].call_id, Some(crate::world::amount("0.0002")), world.money("0", "back"))
-        .await
-        .unwrap();
+    world.ledger.system().operator().credit_call(calls[0].call_id, world.give_back(Some("0.0002"), "back")).await.unwrap();
     world
 }
 
@@ -94,6 +88,13 @@ async fn a_posting_that_was_dated_or_worded_anew_is_found(pool: PgPool) {
         ("top_up", "memo = 'a gift'"),
         ("top_up", "actor = 'somebody else'"),
         ("top_up", "kind = 'adjustment'"),
+        ("late_usage", "posted_at = posted_at - interval '1 day'"),
+        ("late_usage", "event_at = event_at + interval '1 hour'"),
+        ("late_usage", "memo = 'a present'"),
+        ("call_credit", "posted_at = posted_at - interval '1 day'"),
+        ("call_credit", "event_at = event_at + interval '1 hour'"),
+        ("call_credit", "memo = 'another reason'"),
+        ("call_credit", "actor = 'somebody else'"),
     ] {
         run(
             &world,
@@ -105,6 +106,31 @@ async fn a_posting_that_was_dated_or_worded_anew_is_found(pool: PgPool) {
         let back = "update journal j set (posted_at, event_at, memo, actor, kind) = (k.posted_at, k.event_at, k.memo, k.actor, k.kind) \
                     from kept k where k.journal_id = j.journal_id; drop table kept";
         run(&world, back.to_owned()).await;
+        world.assert_proven().await;
+    }
+}
+
+/// Texts and times as well as figures, and what makes a row unreadable hides no other.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_correction_that_was_changed_in_any_way_is_found(pool: PgPool) {
+    let world = busy_world(pool).await;
+    for change in [
+        "settlement = replace(settlement, '700', '800')",
+        "settlement = 'x'",
+        "paid_by = '{}'",
+        "kind = 'late_usage', settlement = '{}'",
+        "posted_at = posted_at - interval '1 day'",
+        "call_id = gen_random_uuid()",
+        "correction_id = gen_random_uuid()",
+        "seal = '\\x02'",
+        "written_off = 7",
+    ] {
+        run(&world, "create table kept as select * from corrections".to_owned()).await;
+        let change = format!("update corrections set {change} where kind = 'late_usage'");
+        sqlx::raw_sql(AssertSqlSafe(change.clone())).execute(&world.pool).await.unwrap();
+        let proof = world.ledger.verify().await.unwrap();
+        assert!(proof.faults.iter().any(|fault| fault.row.starts_with("correction ")), "{change}: {:?}", proof.faults);
+        run(&world, "delete from corrections; insert into corrections select * from kept; drop table kept".to_owned()).await;
         world.assert_proven().await;
     }
 }
@@ -152,8 +178,8 @@ async fn a_rewritten_price_is_noticed_by_the_calls_it_priced(pool: PgPool) {
     let world = busy_world(pool).await;
     run(&world, r#"update price_versions set rates = jsonb_set(rates, '{base,input}', '"0.0011"')"#.to_owned()).await;
     let proof = world.ledger.verify().await.unwrap();
-    assert_eq!(proof.faults.len(), 6);
-    assert!(proof.faults.iter().all(|fault| fault.row.starts_with("call ")));
+    assert_eq!(proof.faults.len(), 7, "six calls, and the settlement of one that came late");
+    assert!(proof.faults.iter().all(|fault| fault.row.contains("call ")));
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

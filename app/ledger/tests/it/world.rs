@@ -14,7 +14,8 @@ use domain::{
     tokens::{CallUsage, Tokens},
 };
 use ledger::{
-    Address, Intent, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, SettledCall, secrets::SecretKey,
+    Address, CallCredit, Intent, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, SettledCall,
+    secrets::SecretKey,
 };
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -140,6 +141,12 @@ impl World {
     pub(crate) fn money<'a>(&mut self, text: &str, key: &'a str) -> MoneyIn<'a> {
         let journal_id = JournalId::new(self.now, self.random());
         MoneyIn { journal_id, amount: amount(text), idempotency_key: key, memo: "test", actor: "test", now: self.now }
+    }
+
+    /// So much of a call, or all of it.
+    pub(crate) fn give_back<'a>(&mut self, text: Option<&str>, key: &'a str) -> CallCredit<'a> {
+        let journal_id = JournalId::new(self.now, self.random());
+        CallCredit { journal_id, amount: text.map(amount), idempotency_key: key, memo: "test", actor: "test" }
     }
 
     pub(crate) fn intent(&mut self, customer: Customer, held: &str) -> Intent {

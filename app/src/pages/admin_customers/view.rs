@@ -15,7 +15,7 @@ use crate::parts::{
     table::{
         Column,
         Kind::{Figures, Words},
-        link, table, text,
+        link, table, text, with_note,
     },
     time,
 };
@@ -45,22 +45,25 @@ pub(crate) fn list(page: Customers) -> AnyView {
 /// What the operator bears, if anything, with what can be done about it.
 fn written_off(amount: Amount) -> Option<AnyView> {
     let words = format!(
-        "{} written off in 30 days: calls came to more than was held for them, and a call never costs more than that. The log names each such \
-         call; where the upstream counts rightly, raise the bounds of its model.",
+        "{} written off in 30 days: calls came to more than was held for them, or were settled after their credit had been spent. The log names \
+         each. Where an upstream counts rightly, raise the bounds of its model.",
         money::exact(amount)
     );
     (!amount.is_zero()).then(|| notice(Tone::Bad, words))
 }
 
+fn loss_of(written_off: Amount) -> String {
+    if written_off.is_zero() { String::new() } else { format!("{} written off", money::total(written_off)) }
+}
+
 fn customers_table(customers: Vec<Customer>) -> AnyView {
-    const COLUMNS: [Column; 7] = [
+    const COLUMNS: [Column; 6] = [
         Column("Customer", Words),
         Column("Owner", Words),
         Column("State", Words),
         Column("Balance", Figures),
         Column("Reserved now", Figures),
         Column("Spent in 30 days", Figures),
-        Column("Written off in 30 days", Figures),
     ];
     let rows = customers.into_iter().map(|customer| {
         vec![
@@ -69,8 +72,7 @@ fn customers_table(customers: Vec<Customer>) -> AnyView {
             text(if customer.is_active { "Active" } else { "Suspended" }),
             money::total_view(customer.balance),
             money::total_view(customer.reserved),
-            money::total_view(customer.spent_30_days),
-            money::total_view(customer.written_off_30_days),
+            with_note(money::total_view(customer.spent_30_days), loss_of(customer.written_off_30_days)),
         ]
         .into()
     });

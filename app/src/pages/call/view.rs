@@ -36,6 +36,8 @@ fn remarks(call: &CallDetail) -> AnyView {
         UsageSource::Estimated => Some(
             "The upstream reported no usage. The tokens are an estimate: a tokenizer's count of what was sent and of what was delivered.",
         ),
+        // Its own count came later.
+        UsageSource::Interrupted if call.corrections.iter().any(|correction| correction.usage.is_some()) => None,
         UsageSource::Interrupted => Some(
             "The gateway stopped while this call ran. The tokens are an estimate of the prompt, by a tokenizer's count; output is not charged.",
         ),

@@ -84,8 +84,10 @@ async fn a_prompt_that_cannot_fit_into_the_window_is_refused_and_one_that_may_is
     assert!(world.upstream.received().is_empty());
     // Another model's tokenizer may need fewer tokens for it than the one that estimates.
     assert_eq!(world.post(chat(&"hello, ".repeat(8_000), "")).await.status(), StatusCode::OK);
-    // Many bytes are not many tokens.
+    // Many bytes are not many tokens, also where the beginning looks so.
     assert_eq!(world.post(chat(&" ".repeat(90_000), "")).await.status(), StatusCode::OK);
+    let dense = "q8Zx0!".repeat(3_000);
+    assert_eq!(world.post(chat(&format!("{dense}{}", " ".repeat(70_000)), "")).await.status(), StatusCode::OK);
     world.stop().await;
 }
 

@@ -16,6 +16,8 @@ const MEDIA_TOKENS_GUESS: i64 = 765;
 const MESSAGE_TOKENS: i64 = 4;
 /// How far the count of another model's tokenizer may lie below the one that estimates here: most need more tokens for a text, none half as many.
 const TOKENIZERS_APART: i64 = 2;
+/// Hardly any text has so many bytes to a token by any tokenizer, once its white space is left out.
+const BYTES_PER_TOKEN_MAX: usize = 8;
 
 /// Every name in a message that its size is judged by.
 const NAMES: [&str; 16] = [
@@ -44,6 +46,8 @@ pub(crate) struct Prompt {
     sample: String,
     /// The length of all its text.
     text_bytes: usize,
+    /// The same without its white space, of which one token may be a hundred bytes.
+    solid_bytes: usize,
     messages: i64,
     /// Pictures whose bytes are in the request.
     pictures: i64,
@@ -91,11 +95,11 @@ impl Prompt {
         Tokens::from_sum(bytes.saturating_add(self.beside_text_max(model))).min(model.context_window)
     }
 
-    /// What the prompt probably is, if that cannot fit into the window by any tokenizer.
+    /// What the prompt probably is, if it cannot fit into the window: whichever tokenizer the model has, and whatever follows the text's beginning.
     #[must_use]
     pub(crate) fn too_long(&self, context_window: Tokens) -> Option<Tokens> {
-        // No token is less than a byte: most prompts need no tokenizer to be found short enough.
-        let may_be = i64::try_from(self.text_bytes).unwrap_or(i64::MAX) / TOKENIZERS_APART > context_window.get();
+        // The estimate knows the beginning of the text alone; this holds for all of it, and needs no tokenizer.
+        let may_be = i64::try_from(self.solid_bytes / BYTES_PER_TOKEN_MAX).unwrap_or(i64::MAX) > context_window.get();
         let estimated = may_be.then(|| self.tokens_of_text())?;
         (estimated.get() / TOKENIZERS_APART > context_window.get()).then_some(estimated)
     }
@@ -170,6 +174,7 @@ impl Prompt {
 
     fn text(&mut self, text: &str) {
         self.text_bytes += text.len();
+        self.solid_bytes += text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
         let room = SAMPLE_BYTES - self.sample.len();
         self.sample.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
     }
