@@ -92,6 +92,7 @@ create function make_calls_partition(month date) returns void
 as $$
 declare
     first date := date_trunc('month', month);
+    grantee name;
 begin
     -- Two that make the same month at once would both find it missing.
     perform pg_advisory_xact_lock(hashtext('make_calls_partition'));
@@ -101,6 +102,13 @@ begin
         first::timestamp at time zone 'UTC',
         (first + interval '1 month')::timestamp at time zone 'UTC'
     );
+    -- A month is reached through its table alone, whatever rights new tables are given by default.
+    for grantee in
+        select distinct r.rolname from pg_class c cross join aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee
+        where c.oid = to_regclass('calls_' || to_char(first, 'YYYY_MM')) and a.grantee <> c.relowner
+    loop
+        execute format('revoke all on %I from %I', 'calls_' || to_char(first, 'YYYY_MM'), grantee);
+    end loop;
 end
 $$;
 

@@ -34,8 +34,14 @@ pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
 /// What the ledger refused once, for want of a month or by a defect that an upgrade has mended, is posted as soon as it can be.
 async fn post_quarantined(ledger: &Ledger) -> ledger::Result<()> {
     let posting = ledger.meter().post_quarantined().await?;
-    if posting.posted > 0 {
-        tracing::info!(calls = posting.posted, "calls that were in quarantine are posted");
+    if posting.posted + posting.corrected > 0 {
+        tracing::info!(posted = posting.posted, corrected = posting.corrected, "calls that were in quarantine are in the books");
+    }
+    for call in &posting.unleased {
+        tracing::error!(%call, "a call in quarantine was charged without a hold: recorded as debt");
+    }
+    if posting.quarantined.len() + posting.deferred.len() > 0 {
+        tracing::warn!(refused = posting.quarantined.len(), locked = posting.deferred.len(), "calls stay in quarantine");
     }
     Ok(())
 }

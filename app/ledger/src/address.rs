@@ -37,11 +37,6 @@ impl Address {
         Ok(parse(FIELD, url)?.into())
     }
 
-    /// The role that owns the schema.
-    pub(crate) fn owner(&self) -> &str {
-        self.0.get_username()
-    }
-
     pub(crate) async fn connect(&self) -> Result<PgConnection> {
         connect(&self.0).await
     }

@@ -68,25 +68,25 @@ impl AccountReader {
         if let Some((started_at, call)) = before.and_then(|call| Some((call.started_at()?, call))) {
             query.push(" and (c.started_at, c.call_id) < (").push_bind(started_at).push(", ").push_bind(call.uuid()).push(")");
         }
-        push_filter(&mut query, filter);
+        push_filter(&mut query, "c.", filter);
         query.push(" order by c.started_at desc, c.call_id desc limit ").push_bind(limit);
         query
     }
 }
 
-/// Narrows a query of calls or of their sums to what a person chose to see; the period is the caller's, since each table has its own.
-pub(crate) fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &CallFilter) {
+/// Narrows a query of calls or of their sums, in a table named so, to what a person chose to see; the period is the caller's, since each table has its own.
+pub(crate) fn push_filter(query: &mut QueryBuilder<Postgres>, table: &'static str, filter: &CallFilter) {
     if let Some(key) = filter.key {
-        query.push(" and key_id = ").push_bind(key.uuid());
+        query.push(" and ").push(table).push("key_id = ").push_bind(key.uuid());
     }
     if let Some(model) = &filter.model {
-        query.push(" and model = ").push_bind(model.clone());
+        query.push(" and ").push(table).push("model = ").push_bind(model.clone());
     }
     if let Some(outcome) = filter.outcome {
-        query.push(" and outcome = ").push_bind(outcome as Outcome);
+        query.push(" and ").push(table).push("outcome = ").push_bind(outcome as Outcome);
     }
     if let Some(stream) = filter.stream {
-        query.push(" and stream = ").push_bind(stream);
+        query.push(" and ").push(table).push("stream = ").push_bind(stream);
     }
 }
 

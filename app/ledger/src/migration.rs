@@ -72,13 +72,10 @@ impl Ledger {
         if let Some(password) = &login.password {
             write_role(&mut owner, login, password, false).await?;
         }
-        // A later version's rights are that version's to give.
-        if schema(&mut owner).await? == Schema::Current {
-            write_rights(&mut owner, login).await?;
-        }
+        write_rights(&mut owner, login).await?;
         let mut application = login.connect().await.map_err(|error| no_login(login, &error))?;
         expect_the_same_database(&mut owner, &mut application).await?;
-        expect_weakness(&mut application, address).await?;
+        expect_weakness(&mut application).await?;
         application.close().await?;
         owner.close().await?;
         Ok(())
@@ -111,16 +108,17 @@ async fn expect_the_same_database(owner: &mut PgConnection, application: &mut Pg
     Ok(())
 }
 
-/// Who could rewrite the books must not be the one who serves.
-async fn expect_weakness(application: &mut PgConnection, address: &Address) -> Result<()> {
-    let strong: bool =
-        sqlx::query_scalar("select rolsuper or pg_has_role(current_user, $1, 'member') from pg_roles where rolname = current_user")
-            .bind(address.owner())
-            .fetch_one(application)
-            .await?;
+/// Who could rewrite the books must not be the one who serves, by whatever right.
+async fn expect_weakness(application: &mut PgConnection) -> Result<()> {
+    let strong: bool = sqlx::query_scalar(
+        "select coalesce(bool_or(has_table_privilege(c.oid, 'update, delete, truncate') or pg_has_role(c.relowner, 'member')), false) from pg_class c \
+         where c.oid in (select to_regclass(name) from unnest(array['calls', 'corrections', 'journal', 'entries']) name) \
+         or c.oid in (select inhrelid from pg_inherits where inhparent = to_regclass('calls'))",
+    )
+    .fetch_one(application)
+    .await?;
     if strong {
-        let problem =
-            "its role can do what the owner can, and so rewrite the books: name one that is neither a superuser nor a member of the owner";
+        let problem = "its role could rewrite the books: name one that is no superuser, no member of the owner, and has no right that was given to all roles";
         return Err(Error::invalid("application's database URL", problem));
     }
     Ok(())
@@ -188,12 +186,22 @@ async fn session(connection: &mut PgConnection) -> Result<i32> {
 async fn write_rights(owner: &mut PgConnection, login: &Login) -> Result<()> {
     let role = quoted(login.role());
     let mut tx = alone(owner).await?;
-    let mut statements =
-        vec![format!("grant usage on schema public to {role}"), format!("grant execute on function make_calls_partition to {role}")];
-    for (tables, rights) in RIGHTS {
-        statements.push(format!("revoke all on {tables} from {role}"));
-        statements.push(format!("grant {rights} on {tables} to {role}"));
+    // A later version's rights are that version's to give; asked here, since it may have come while this one waited.
+    if schema(&mut tx).await? != Schema::Current {
+        return Ok(());
     }
+    let ours: Vec<String> = sqlx::query_scalar(
+        "select format('%I', relname) from pg_class \
+         where relnamespace = 'public'::regnamespace and relowner = (select oid from pg_roles where rolname = current_user) and relkind in ('r', 'p', 'v')",
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut statements = vec![
+        format!("revoke all on {} from {role}", ours.join(", ")),
+        format!("grant usage on schema public to {role}"),
+        format!("grant execute on function make_calls_partition to {role}"),
+    ];
+    statements.extend(RIGHTS.map(|(tables, rights)| format!("grant {rights} on {tables} to {role}")));
     for statement in statements {
         QueryBuilder::new(statement).build().execute(&mut *tx).await?;
     }
@@ -214,6 +222,7 @@ async fn write_role(owner: &mut PgConnection, login: &Login, password: &str, ren
         true => format!("alter role {role} login password '{verifier}'"),
         false => format!("create role {role} login nosuperuser nocreatedb nocreaterole password '{verifier}'"),
     };
+    let cannot_prepare = if renew { cannot_renew } else { cannot_make };
     QueryBuilder::new(statement).build().execute(&mut *tx).await.map_err(|error| cannot_prepare(login, &error))?;
     tx.commit().await?;
     Ok(())
@@ -226,7 +235,16 @@ async fn alone(owner: &mut PgConnection) -> Result<sqlx::PgTransaction<'_>> {
     Ok(tx)
 }
 
-fn cannot_prepare(login: &Login, error: &sqlx::Error) -> Error {
+fn cannot_renew(login: &Login, error: &sqlx::Error) -> Error {
+    let role = quoted(login.role());
+    let problem = format!(
+        "its owner may not change the password of the role that the application works as ({error}). Let an administrator run: \
+         grant {role} to the owner with admin option; or make another role, and name it with --app-database-url"
+    );
+    Error::invalid("database URL", problem)
+}
+
+fn cannot_make(login: &Login, error: &sqlx::Error) -> Error {
     let role = login.role();
     let problem = format!(
         "its owner may not make the role that the application works as ({error}). Let an administrator run: create role {} login password '…'; \

@@ -32,6 +32,9 @@ const TOGETHER_MAX: usize = 500;
 /// ones waiting for a thousand of them.
 const REFUSED_MAX: usize = 32;
 
+/// The most transactions of one round that may wait for a lock in vain: with more it is no account's, and taking them apart helps nobody.
+const TAKEN_APART_MAX: usize = 32;
+
 /// Who locks an account and forgets it keeps its own calls waiting for so long.
 const BEGIN_WAITING: &str = "begin isolation level read committed; set local lock_timeout = '2s'";
 /// And nobody else's longer than this, whatever else than its grants is locked.
@@ -80,7 +83,7 @@ impl Meter {
         // Accounts side by side, so that they can be taken apart; and what is known of a call before what was assumed of it.
         batch.sort_by_key(|call| (call.account_id, call.source == UsageSource::Interrupted));
         let mut parts: Vec<_> = batch.chunks(TOGETHER_MAX).rev().collect();
-        let mut refused = 0;
+        let (mut refused, mut taken_apart) = (0, 0);
         while let Some(part) = parts.pop() {
             if refused >= REFUSED_MAX {
                 done.deferred.extend(part.iter().map(|call| call.call_id));
@@ -99,10 +102,13 @@ impl Meter {
                     refused += 1;
                 }
                 // Something else than a grant is locked: whose it is shows when the accounts stand alone.
-                (Err(error), many) if error.is_a_lock() && locked == Locked::Defer => match apart(many) {
-                    Some((left, right)) => parts.extend([right, left]),
-                    None => done.deferred.extend(many.iter().map(|call| call.call_id)),
-                },
+                (Err(error), many) if error.is_a_lock() && locked == Locked::Defer && taken_apart < TAKEN_APART_MAX => {
+                    taken_apart += 1;
+                    match apart(many) {
+                        Some((left, right)) => parts.extend([right, left]),
+                        None => done.deferred.extend(many.iter().map(|call| call.call_id)),
+                    }
+                }
                 (Err(error), _) => return Err(error),
             }
         }
@@ -118,8 +124,18 @@ impl Meter {
         let readable = |call: Uuid, whole: &str| {
             serde_json::from_str(whole).inspect_err(|error| tracing::error!(%error, %call, "a call in quarantine cannot be read")).ok()
         };
-        let calls: Vec<SettledCall> = kept.iter().filter_map(|row| readable(row.call_id?, row.call.as_deref()?)).collect();
-        self.post_free_calls(&calls).await
+        let calls = kept.iter().filter_map(|row| readable(row.call_id?, row.call.as_deref()?));
+        let mut done = PostedCalls::default();
+        // One by one: what is refused again keeps no other back, and is there already.
+        for call in calls.collect::<Vec<SettledCall>>() {
+            match self.post_together(&[&call], Locked::Defer).await {
+                Ok(posted) => done.add(posted),
+                Err(error) if error.is_of_the_data() => done.quarantined.push(call.call_id),
+                Err(error) if error.is_a_lock() => done.deferred.push(call.call_id),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
     }
 
     async fn post_together(&self, batch: &[&SettledCall], locked: Locked) -> Result<PostedCalls> {

@@ -76,10 +76,10 @@ struct Claim {
 
 const JOURNAL_BALANCES: Claim = Claim {
     claim: "the entries of a posting sum to zero",
-    sql: "select 'journal ' || journal_id, '0', \
-          sum(amount)::text || ' = ' || string_agg('line ' || line || ' ' || book || ' ' || amount, ', ' order by line) \
-          from journal left join entries using (account_id, journal_id) \
-          group by account_id, journal_id, unit having sum(amount) is distinct from 0",
+    sql: "select 'journal ' || j.journal_id, '0', \
+          sum(e.amount)::text || ' = ' || string_agg('line ' || e.line || ' ' || e.book || ' ' || e.amount, ', ' order by e.line) \
+          from journal j left join entries e using (account_id, journal_id) \
+          group by j.account_id, j.journal_id, e.unit having sum(e.amount) is distinct from 0",
 };
 
 const ENTRIES_ARE_NUMBERED: Claim = Claim {
@@ -97,10 +97,13 @@ const ENTRIES_ARE_IN_THEIR_BOOKS: Claim = Claim {
 
 /// A statement is in the order of its dates. A posting's id is that of the first of its calls.
 const USAGE_IS_DATED_BY_ITS_CALLS: Claim = Claim {
-    claim: "a usage posting bears the dates of its calls",
-    sql: "select 'journal ' || j.journal_id, uuid_v7_time(j.journal_id) || ', posted ' || min(c.posted_at), j.event_at || ', posted ' || j.posted_at \
-          from journal j join calls c using (account_id, journal_id) where j.kind = 'usage' group by j.account_id, j.journal_id \
-          having uuid_v7_time(j.journal_id) <> j.event_at or min(c.posted_at) <> j.posted_at or max(c.posted_at) <> j.posted_at",
+    claim: "a usage posting bears the dates of its calls, and says how many they are",
+    sql: "select 'journal ' || j.journal_id, \
+          'usage ' || uuid_v7_time(j.journal_id) || ', posted ' || min(c.posted_at) || ': ' || case count(*) when 1 then '1 call' else count(*) || ' calls' end, \
+          j.kind || ' ' || j.event_at || ', posted ' || j.posted_at || ': ' || j.memo || j.actor \
+          from journal j join calls c using (account_id, journal_id) group by j.account_id, j.journal_id \
+          having j.kind <> 'usage' or uuid_v7_time(j.journal_id) <> j.event_at or min(c.posted_at) <> j.posted_at or max(c.posted_at) <> j.posted_at \
+          or j.actor <> '' or j.memo <> case count(*) when 1 then '1 call' else count(*) || ' calls' end",
 };
 
 const GRANT_IS_ITS_ENTRIES: Claim = Claim {
@@ -186,13 +189,15 @@ const SETTLED_IS_POSTED: Claim = Claim {
 
 /// What else a credit's posting says is part of what was asked for.
 const CORRECTION_DATES_ITS_POSTING: Claim = Claim {
-    claim: "a correction's posting bears its date and its words",
-    sql: "select 'journal ' || j.journal_id, w.event_at || ', posted ' || x.posted_at || ': ' || w.memo, \
-          j.event_at || ', posted ' || j.posted_at || ': ' || j.memo \
-          from corrections x join journal j using (account_id, journal_id) cross join lateral ( \
-          select case x.kind when 'late_usage' then x.started_at else x.posted_at end as event_at, \
-          case x.kind when 'late_usage' then 'call ' || x.call_id else j.memo end as memo) w \
-          where (j.posted_at, j.event_at, j.memo) <> (x.posted_at, w.event_at, w.memo)",
+    claim: "a correction's posting is of its kind, and bears its date and its words",
+    sql: "select 'journal ' || j.journal_id, w.kind || ' ' || w.event_at || ', posted ' || x.posted_at || ': ' || w.memo || w.actor, \
+          j.kind || ' ' || j.event_at || ', posted ' || j.posted_at || ': ' || j.memo || j.actor \
+          from corrections x join journal j using (account_id, journal_id) cross join lateral (select \
+          case x.kind when 'late_usage' then 'late_usage' else 'call_credit' end as kind, \
+          case x.kind when 'late_usage' then x.started_at else x.posted_at end as event_at, \
+          case x.kind when 'late_usage' then 'call ' || x.call_id else j.memo end as memo, \
+          case x.kind when 'late_usage' then '' else j.actor end as actor) w \
+          where (j.kind, j.posted_at, j.event_at, j.memo, j.actor) <> (w.kind, x.posted_at, w.event_at, w.memo, w.actor)",
 };
 
 const CLAIMS: [Claim; 13] = [
@@ -258,14 +263,14 @@ async fn movements(connection: &mut PgConnection) -> Result<Vec<Fault>> {
     let rows = sqlx::query!(
         r#"
         select
-            j.journal_id, j.kind as "kind: JournalKind", j.memo, j.actor, j.request_digest as "digest!", e.amount as "amount!: Amount",
+            j.journal_id, j.kind as "kind: JournalKind", j.memo, j.actor, j.request_digest as digest, e.amount as "amount!: Amount",
             x.call_id as "call?: CallId"
         from journal j
         cross join lateral (
             select coalesce(sum(amount), 0)::bigint as amount from entries where account_id = j.account_id and journal_id = j.journal_id and book = 'grant'
         ) e
         left join corrections x on x.account_id = j.account_id and x.journal_id = j.journal_id
-        where j.request_digest is not null
+        where j.kind in ('top_up', 'adjustment', 'call_credit')
         "#
     )
     .fetch_all(connection)
@@ -276,7 +281,7 @@ async fn movements(connection: &mut PgConnection) -> Result<Vec<Fault>> {
             Some(call) => [false, true].map(|all| corrections::request_digest(call, row.amount, all, &row.memo, &row.actor)),
             None => [journal::request_digest(row.kind, row.amount, &row.memo, &row.actor); 2],
         };
-        if !digests.iter().any(|digest| digest[..] == row.digest) {
+        if !digests.iter().any(|digest| row.digest.as_deref() == Some(&digest[..])) {
             let found = format!("{} of {} by {}: {}", row.kind.name(), row.amount, row.actor, row.memo);
             note(&mut faults, MOVEMENT_IS_ITS_REQUEST, format!("journal {}", row.journal_id), "what its digest says", &found);
         }
@@ -512,5 +517,116 @@ async fn price_versions(connection: &mut PgConnection) -> Result<HashMap<PriceId
 fn note(faults: &mut Vec<Fault>, claim: &str, row: String, expected: &str, found: &str) {
     if faults.len() < FAULTS_MAX {
         faults.push(Fault { claim: claim.to_owned(), row, expected: expected.to_owned(), found: found.to_owned() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::{
+        call::{Outcome, UsageSource},
+        id::{AccountId, KeyId},
+        tokens::{CallUsage, Tokens},
+    };
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::SettledCall;
+
+    fn price() -> PriceId {
+        PriceId::from_uuid(Uuid::from_u128(4))
+    }
+
+    fn settled(prompt: i64, source: UsageSource) -> SettledCall {
+        let id = CallId::new("2026-06-15T12:30:00Z".parse().unwrap(), [1; 10]);
+        let usage = CallUsage::of_totals(Some(Tokens::from_sum(prompt)), None, None);
+        let Charge { amount, written_off } = pricing::charge(&usage, &rates(), Discount::NONE, Amount::from_nanos(1_000));
+        SettledCall {
+            account_id: AccountId::from_uuid(Uuid::from_u128(1)),
+            call_id: id,
+            key_id: KeyId::from_uuid(Uuid::from_u128(3)),
+            model: "small".to_owned(),
+            provider: "upstream".to_owned(),
+            upstream_model: None,
+            stream: false,
+            outcome: Outcome::Interrupted,
+            source,
+            usage,
+            price_id: price(),
+            discount: Discount::NONE,
+            amount,
+            held: Amount::from_nanos(1_000),
+            written_off,
+            http_status: None,
+            latency_ms: 1,
+            first_byte_ms: None,
+            raw_usage: None,
+        }
+    }
+
+    /// A nano a token.
+    fn rates() -> Rates {
+        Rates::plain(Amount::from_nanos(1_000), Amount::from_nanos(1_000))
+    }
+
+    /// The claims that a correction breaks: a call of 12 nanos, of which `before` was added since, and what came late.
+    fn broken(before: i128, late: &SettledCall, row: serde_json::Value) -> Vec<&'static str> {
+        let call = settled(12, UsageSource::Interrupted).into_record(Vec::new(), None, "2026-06-15T12:31:00Z".parse().unwrap()).unwrap();
+        let mut record = json!({
+            "account_id": call.account_id, "started_at": call.started_at, "call_id": call.call_id, "correction_id": Uuid::from_u128(9),
+            "kind": "late_usage", "completion_tokens": 0, "total_tokens": 0, "written_off": 0, "journal_id": Uuid::from_u128(8),
+            "settlement": serde_json::to_string(late).unwrap(), "posted_at": "2026-06-15T13:00:00Z",
+        });
+        record.as_object_mut().unwrap().extend(row.as_object().unwrap().clone());
+        let record: CorrectionRecord = serde_json::from_value(record).unwrap();
+        let mut faults = CorrectionFaults::default();
+        faults.look_at(&record, &call, i128::from(call.amount) + before, &HashMap::from([(price(), rates())]), "it");
+        [(CORRECTION_ADDS_UP, faults.adds_up), (LATE_IS_ITS_RECEIPT, faults.receipt)]
+            .into_iter()
+            .filter(|(_, faults)| !faults.is_empty())
+            .map(|(claim, _)| claim)
+            .collect()
+    }
+
+    fn row(prompt_tokens: i64, amount: i64, written_off: i64) -> serde_json::Value {
+        let paid_by = if amount == 0 { json!([]) } else { json!([{ "grant_id": Uuid::from_u128(5), "amount": amount }]) };
+        json!({ "prompt_tokens": prompt_tokens, "amount": amount, "written_off": written_off, "paid_by": paid_by })
+    }
+
+    #[test]
+    fn late_usage_is_the_difference_to_its_call_as_far_as_there_was_credit() {
+        let late = settled(700, UsageSource::Upstream);
+        assert_eq!(broken(0, &late, row(688, 688, 0)), Vec::<&str>::new());
+        assert_eq!(broken(0, &late, row(688, 600, 88)), Vec::<&str>::new(), "what was not there is written off");
+        for wrong in [row(688, 687, 0), row(688, 689, 0), row(688, 700, -12), row(688, 0, 0), row(687, 688, 0)] {
+            assert_eq!(broken(0, &late, wrong.clone()), [CORRECTION_ADDS_UP], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn less_than_was_charged_is_given_back_but_for_what_was_before() {
+        let late = settled(5, UsageSource::Upstream);
+        assert_eq!(broken(0, &late, row(-7, -7, 0)), Vec::<&str>::new());
+        assert_eq!(broken(-10, &late, row(-7, -2, 0)), Vec::<&str>::new());
+        assert_eq!(broken(-10, &late, row(-7, -7, 0)), [CORRECTION_ADDS_UP]);
+        assert_eq!(broken(0, &late, row(-7, -8, 0)), [CORRECTION_ADDS_UP]);
+    }
+
+    #[test]
+    fn a_late_settlement_is_proved_like_a_call() {
+        let late = settled(700, UsageSource::Upstream);
+        let dearer = SettledCall { amount: Amount::from_nanos(900), ..late.clone() };
+        assert_eq!(broken(0, &dearer, row(688, 888, 0)), [LATE_IS_ITS_RECEIPT]);
+        let above_its_hold =
+            SettledCall { amount: Amount::from_nanos(1_200), written_off: Amount::ZERO, ..settled(1_200, UsageSource::Upstream) };
+        assert_eq!(broken(0, &above_its_hold, row(1_188, 1_188, 0)), [LATE_IS_ITS_RECEIPT]);
+        for of_another in [
+            SettledCall { key_id: KeyId::from_uuid(Uuid::from_u128(33)), ..late.clone() },
+            SettledCall { held: Amount::from_nanos(2_000), ..late.clone() },
+            SettledCall { price_id: PriceId::from_uuid(Uuid::from_u128(44)), ..late },
+        ] {
+            assert_eq!(broken(0, &of_another, row(688, 688, 0)), [LATE_IS_ITS_RECEIPT]);
+        }
     }
 }

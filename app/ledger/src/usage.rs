@@ -97,7 +97,7 @@ impl AccountReader {
         query.push(" from ").push(table).push(" where account_id = ").push_bind(self.account.uuid());
         query.push(" and ").push(column).push(" >= ").push_bind(range.from);
         query.push(" and ").push(column).push(" < ").push_bind(range.to);
-        push_filter(&mut query, filter);
+        push_filter(&mut query, "", filter);
         query.push(" group by 1, 2, 3");
         query
     }

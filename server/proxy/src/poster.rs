@@ -168,7 +168,9 @@ impl Books {
     /// Posts an account's calls, waiting for whoever has locked it.
     async fn post_aside(&self, mut batch: Vec<Queued>) {
         while !batch.is_empty() {
-            batch = self.post(batch, Way::Aside).await;
+            // Mostly it was another call of its own, and is over by now: no place is taken for that.
+            batch = self.post_free(batch).await;
+            batch = if batch.is_empty() { batch } else { self.post(batch, Way::Aside).await };
         }
     }
 

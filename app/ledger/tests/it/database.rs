@@ -254,7 +254,7 @@ async fn an_owner_that_may_make_no_role_is_told_how_an_administrator_makes_it(po
     Ledger::prepare_login(&address, &changed).await.unwrap();
 
     // Neither the owner's own power nor another database passes for the application's login.
-    for (grant, says) in [(format!("grant \"{owner}\" to \"{weak}\""), "can do what the owner can"), (String::new(), "another database")] {
+    for (grant, says) in [(format!("grant \"{owner}\" to \"{weak}\""), "could rewrite the books"), (String::new(), "another database")] {
         let place = format!("{}:{}", options.get_host(), options.get_port());
         let database = if grant.is_empty() { "postgres" } else { beside.name.as_str() };
         beside.admin.execute(AssertSqlSafe(grant.clone())).await.unwrap();
@@ -302,6 +302,31 @@ async fn a_backup_that_was_restored_in_another_cluster_gets_its_application_back
     Ledger::prepare_login(&world.address, &world.login).await.unwrap();
     let ledger = Ledger::connect(&world.login, 1);
     ledger.ready().await.unwrap();
+}
+
+/// What an administrator gives every new table must not reach what was posted.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn rights_by_default_do_not_reach_the_books(pool: PgPool) {
+    let world = World::new(pool).await;
+    let role = world.login.role().to_owned();
+    run(&world.pool, &format!("alter default privileges in schema public grant all on tables to \"{role}\"")).await;
+    world.ledger.system().make_partitions_from("2030-01-01".parse().unwrap(), 1).await.unwrap();
+    run(&world.pool, &format!("grant delete on calls_2026_06, journal to \"{role}\"")).await;
+    assert!(may_rewrite(&world).await);
+    Ledger::prepare_login(&world.address, &world.login).await.unwrap();
+    assert!(!may_rewrite(&world).await);
+    // Through a right that is no table's.
+    run(&world.pool, &format!("grant pg_write_all_data to \"{role}\"")).await;
+    let said = Ledger::prepare_login(&world.address, &world.login).await.unwrap_err().to_string();
+    assert!(said.contains("could rewrite the books"), "{said}");
+    run(&world.pool, &format!("revoke pg_write_all_data from \"{role}\"")).await;
+    run(&world.pool, &format!("alter default privileges in schema public revoke all on tables from \"{role}\"")).await;
+}
+
+async fn may_rewrite(world: &World) -> bool {
+    let asked = "select bool_or(has_table_privilege($1, name, 'update, delete, truncate')) \
+                 from unnest(array['calls', 'calls_2026_06', 'calls_2030_01', 'corrections', 'journal', 'entries']) name";
+    sqlx::query_scalar(asked).bind(world.login.role()).fetch_one(&world.pool).await.unwrap()
 }
 
 /// The pool would wait for a minute.

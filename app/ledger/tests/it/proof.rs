@@ -85,12 +85,19 @@ async fn a_posting_that_was_dated_or_worded_anew_is_found(pool: PgPool) {
     for (kind, change) in [
         ("usage", "posted_at = posted_at - interval '1 day'"),
         ("usage", "event_at = event_at + interval '1 hour'"),
+        ("usage", "memo = 'a gift'"),
+        ("usage", "actor = 'somebody'"),
+        ("usage", "kind = 'call_credit', event_at = '2020-01-01', posted_at = '2020-01-01'"),
+        ("top_up", "memo = 'a gift', idempotency_key = null, request_digest = null"),
         ("top_up", "memo = 'a gift'"),
         ("top_up", "actor = 'somebody else'"),
         ("top_up", "kind = 'adjustment'"),
         ("late_usage", "posted_at = posted_at - interval '1 day'"),
         ("late_usage", "event_at = event_at + interval '1 hour'"),
         ("late_usage", "memo = 'a present'"),
+        ("late_usage", "actor = 'somebody'"),
+        ("late_usage", "kind = 'call_credit'"),
+        ("call_credit", "kind = 'late_usage'"),
         ("call_credit", "posted_at = posted_at - interval '1 day'"),
         ("call_credit", "event_at = event_at + interval '1 hour'"),
         ("call_credit", "memo = 'another reason'"),
@@ -103,7 +110,8 @@ async fn a_posting_that_was_dated_or_worded_anew_is_found(pool: PgPool) {
         .await;
         let faults = world.ledger.verify().await.unwrap().faults;
         assert!(!faults.is_empty() && faults.iter().all(|fault| fault.row.starts_with("journal ")), "{change}: {faults:?}");
-        let back = "update journal j set (posted_at, event_at, memo, actor, kind) = (k.posted_at, k.event_at, k.memo, k.actor, k.kind) \
+        let back = "update journal j set (posted_at, event_at, memo, actor, kind, idempotency_key, request_digest) = \
+                    (k.posted_at, k.event_at, k.memo, k.actor, k.kind, k.idempotency_key, k.request_digest) \
                     from kept k where k.journal_id = j.journal_id; drop table kept";
         run(&world, back.to_owned()).await;
         world.assert_proven().await;
