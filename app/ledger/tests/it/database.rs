@@ -25,7 +25,10 @@ async fn run(pool: &PgPool, statement: &str) {
 /// Runs a statement about this very database.
 async fn alter(pool: &PgPool, change: &str) {
     let name = pool.connect_options().get_database().unwrap().to_owned();
-    run(pool, &format!("alter database \"{name}\" {change}")).await;
+    let mut connection = pool.acquire().await.unwrap();
+    // A connection that was made while it was frozen may be the one to thaw it.
+    connection.execute("set default_transaction_read_only = off").await.unwrap();
+    connection.execute(AssertSqlSafe(format!("alter database \"{name}\" {change}"))).await.unwrap();
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

@@ -1,6 +1,8 @@
 //! Corrections: what changes a call's figures after it was posted. They are rows of their own, beside a call's row that never changes, each with its
 //! entry in the journal. A call's figures are its own and those of its corrections.
 
+mod call_credit;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -17,13 +19,14 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
+pub(crate) use self::call_credit::request_digest;
+pub use self::call_credit::{CallCredit, CreditedCall};
 use crate::{
-    Error, Operator, Result, SettledCall,
+    Error, Result, SettledCall,
     encoding::Encoding,
-    grants::{self, Locked},
+    grants,
     journal::{self, NewJournal},
-    leases::{self, Share},
-    posting,
+    leases::Share,
     rollups::{self, Addition},
     settled::{self, CallRecord, PaidShare},
 };
@@ -323,114 +326,9 @@ fn give_back(paid: &[PaidShare], amount: Amount, grants: &[credit::Grant], now: 
     Ok(back.into_iter().filter(|(_, amount)| *amount != 0).map(|(grant_id, amount)| PaidShare { grant_id, amount }).collect())
 }
 
-/// A call that is to be given back.
-#[derive(Debug, Clone)]
-pub struct CallCredit<'a> {
-    /// The posting's id, which the caller makes; it is the correction's too.
-    pub journal_id: JournalId,
-    /// How much of it, above zero; `None` for all that it still costs.
-    pub amount: Option<Amount>,
-    /// The same key again is the same request, however often it arrives.
-    pub idempotency_key: &'a str,
-    /// Why, in words.
-    pub memo: &'a str,
-    /// Who asks.
-    pub actor: &'a str,
-}
-
-impl Operator {
-    /// Gives a call back to its customer, in whole or in part.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for an unknown call; [`Error::Invalid`] for a missing reason or key, or for more than the call still costs;
-    /// [`Error::IdempotencyConflict`].
-    pub async fn credit_call(&self, call: CallId, credit: CallCredit<'_>) -> Result<CreditedCall> {
-        let credit = &CallCredit { memo: Error::one_line("reason", credit.memo)?, ..credit };
-        if credit.memo.is_empty() {
-            return Err(Error::invalid("reason", "say why: the customer reads it in the journal"));
-        }
-        if credit.idempotency_key.is_empty() {
-            return Err(Error::invalid("idempotency key", "send one"));
-        }
-        if credit.amount.is_some_and(|amount| amount <= Amount::ZERO) {
-            return Err(Error::invalid("amount", "write an amount above zero: it is given back"));
-        }
-        let mut tx = self.database.write().await?;
-        let account = account_of(&mut tx, call).await?;
-        let grants = grants::lock(&mut tx, &[account], Locked::Wait).await?.remove(&account).ok_or(Error::NotFound)?;
-        let known = known_calls(&mut tx, &[(account, call)]).await?.pop().ok_or(Error::NotFound)?;
-        let before = of_call(&mut tx, account, call).await?;
-        let cost = cost_of(&known, &before)?;
-        if let Some(journal_id) = posted_before(&mut tx, account, call, credit, &before).await? {
-            return Ok(CreditedCall { journal_id, replayed: true, cost });
-        }
-        let given = credit.amount.unwrap_or(cost);
-        if given > cost || cost <= Amount::ZERO {
-            return Err(Error::invalid("amount", format!("the call costs {cost} by now: no more than that can be given back")));
-        }
-        let posted_at = posting::now_in_postgres(&mut tx).await?;
-        let paid_by = give_back(&net(&known, &before)?, given, &grants, posted_at)?;
-        let correction = Correction::credit(known, credit, (account, call), paid_by, posted_at)?;
-        let digest = request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor);
-        correction.insert(&mut tx, credit.memo, Some(credit), Some(&digest)).await?;
-        leases::change_grants(&mut tx, account, correction.shares()).await?;
-        tx.commit().await?;
-        Ok(CreditedCall { journal_id: credit.journal_id, replayed: false, cost: minus(cost, given)? })
-    }
-}
-
-/// What became of a call that was to be given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CreditedCall {
-    /// The posting: the first one, if the request was repeated.
-    pub journal_id: JournalId,
-    /// Whether the same request had been posted before.
-    pub replayed: bool,
-    /// What the call costs by now.
-    pub cost: Amount,
-}
-
 /// A call's charge and its corrections.
 fn cost_of(known: &KnownCall, corrections: &[CorrectionRecord]) -> Result<Amount> {
     corrections.iter().try_fold(known.amount, |sum, correction| plus(sum, Amount::from_nanos(correction.amount)))
-}
-
-/// What was asked for under an idempotency key: which call, how much of it or all of it, by whom and why.
-pub(crate) fn request_digest(call: CallId, given: Amount, all: bool, memo: &str, actor: &str) -> [u8; 32] {
-    let what = if all { "all of it" } else { "so much" };
-    journal::request_digest(JournalKind::CallCredit, given, &format!("{what} {call} {memo}"), actor)
-}
-
-/// The posting of the same request, if it was made before.
-async fn posted_before(
-    connection: &mut PgConnection,
-    account: AccountId,
-    call: CallId,
-    credit: &CallCredit<'_>,
-    before: &[CorrectionRecord],
-) -> Result<Option<JournalId>> {
-    let Some((journal_id, digest)) = journal::of_key(connection, account, credit.idempotency_key).await? else { return Ok(None) };
-    let posted = before.iter().find(|correction| correction.journal_id == Some(journal_id)).ok_or(Error::IdempotencyConflict)?;
-    // All of a call was what it cost then.
-    let given = credit.amount.unwrap_or(Amount::from_nanos(-posted.amount));
-    if request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor)[..] == digest {
-        Ok(Some(journal_id))
-    } else {
-        Err(Error::IdempotencyConflict)
-    }
-}
-
-/// Whose call it is. An operator knows its id alone.
-async fn account_of(connection: &mut PgConnection, call: CallId) -> Result<AccountId> {
-    let started_at = call.started_at().ok_or(Error::NotFound)?;
-    sqlx::query_scalar!(
-        r#"select account_id as "account_id: AccountId" from calls where started_at = $1 and call_id = $2"#,
-        started_at,
-        call.uuid()
-    )
-    .fetch_optional(connection)
-    .await?
-    .ok_or(Error::NotFound)
 }
 
 /// What the journal says of late usage.
