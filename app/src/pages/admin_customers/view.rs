@@ -151,6 +151,6 @@ mod tests {
         };
         assert!(html(true).contains("The first 200 by name; search narrows it."));
         assert!(!html(false).contains("The first"));
-        assert!(html(false).contains("$300 written off in 30 days"), "the operator's loss is summed");
+        assert!(html(false).contains("$300.00 written off in 30 days"), "the operator's loss is summed");
     }
 }
