@@ -1,6 +1,6 @@
 //! Credit: what an account has, and in which order it is used.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -40,6 +40,33 @@ pub(crate) async fn lock(
         by_account.entry(row.account).or_default().push(row.into());
     }
     Ok(by_account)
+}
+
+/// What happens to a grant that is locked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Change {
+    /// What is taken from it; below zero it is given back.
+    pub(crate) charged: Amount,
+    /// What is no longer held of it.
+    pub(crate) released: Amount,
+}
+
+/// Writes what happens to grants, which must be locked.
+pub(crate) async fn change(connection: &mut PgConnection, grants: &BTreeMap<(AccountId, GrantId), Change>) -> Result<()> {
+    sqlx::query!(
+        r#"
+        update grants g set posted = posted - c.charged, leased = leased - c.released
+        from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) c (account_id, grant_id, charged, released)
+        where g.account_id = c.account_id and g.grant_id = c.grant_id
+        "#,
+        &grants.keys().map(|(account, _)| account.uuid()).collect::<Vec<_>>(),
+        &grants.keys().map(|(_, grant)| grant.uuid()).collect::<Vec<_>>(),
+        &grants.values().map(|change| change.charged.nanos()).collect::<Vec<_>>(),
+        &grants.values().map(|change| change.released.nanos()).collect::<Vec<_>>()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The grant that calls are charged to when nothing else is left.

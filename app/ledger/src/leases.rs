@@ -17,7 +17,6 @@ use uuid::Uuid;
 use crate::{
     Error, Meter, Result,
     grants::{self, Locked},
-    settled::PaidShare,
 };
 
 /// A call that is about to be forwarded, with all that is needed to settle it should its proxy die.
@@ -153,23 +152,6 @@ fn insufficient(exhausted: &Exhausted) -> Error {
 pub(crate) struct Lease {
     pub(crate) call: CallId,
     pub(crate) share: Share,
-}
-
-/// Charges these shares to an account's grants, or gives back what is below zero. The grants must be locked.
-pub(crate) async fn change_grants(connection: &mut PgConnection, account: AccountId, shares: &[PaidShare]) -> Result<()> {
-    sqlx::query!(
-        r#"
-        update grants g set posted = posted - s.amount
-        from unnest($2::uuid[], $3::bigint[]) s (grant_id, amount)
-        where g.account_id = $1 and g.grant_id = s.grant_id
-        "#,
-        account.uuid(),
-        &shares.iter().map(|share| share.grant_id.uuid()).collect::<Vec<_>>(),
-        &shares.iter().map(|share| share.amount).collect::<Vec<_>>()
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// The holds of these calls (the n-th belongs to the n-th account), in the order in which grants are used. The grants must be locked.

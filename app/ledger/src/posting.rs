@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     Error, Meter, Result, SettledCall,
     corrections::{self, Correction, CorrectionRecord, KnownCall},
-    grants::{self, Locked},
+    grants::{self, Change, Locked},
     leases::{self, Lease, Share},
     rollups::{self, Addition},
     settled::{self, CallRecord, PaidShare},
@@ -163,11 +163,11 @@ impl Meter {
 
         insert_journal(&mut tx, &plan, posted_at).await?;
         settled::insert(&mut tx, &plan.records).await?;
-        update_grants(&mut tx, &plan.grants).await?;
+        grants::change(&mut tx, &plan.grants).await?;
         leases::delete_intents(&mut tx, &accounts, &calls).await?;
         rollups::add(&mut tx, &plan.records.iter().map(Addition::from).collect::<Vec<_>>()).await?;
         for correction in &plan.corrections {
-            correction.insert(&mut tx, &corrections::late_memo(correction.record.call_id), None, None).await?;
+            correction.insert(&mut tx, None).await?;
         }
         tx.commit().await?;
         Ok(PostedCalls {
@@ -221,7 +221,7 @@ struct Plan<'a> {
     /// Per account, what its new calls cost together.
     journals: BTreeMap<AccountId, JournalPlan>,
     /// Per grant, what is charged to it and what of it is no longer held.
-    grants: BTreeMap<(AccountId, GrantId), GrantChange>,
+    grants: BTreeMap<(AccountId, GrantId), Change>,
 }
 
 struct JournalPlan {
@@ -229,12 +229,6 @@ struct JournalPlan {
     calls: usize,
     first: DateTime<Utc>,
     charges: BTreeMap<GrantId, Amount>,
-}
-
-#[derive(Default)]
-struct GrantChange {
-    charged: Amount,
-    released: Amount,
 }
 
 impl<'a> Plan<'a> {
@@ -448,23 +442,6 @@ impl JournalPlan {
         let total = Amount::checked_sum(self.charges.values().copied()).ok_or_else(overflow);
         given.chain(std::iter::once(("revenue", None, total))).zip(1..).map(|((book, grant, amount), line)| (line, book, grant, amount))
     }
-}
-
-async fn update_grants(connection: &mut PgConnection, grants: &BTreeMap<(AccountId, GrantId), GrantChange>) -> Result<()> {
-    sqlx::query!(
-        r#"
-        update grants g set posted = posted - c.charged, leased = leased - c.released
-        from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) c (account_id, grant_id, charged, released)
-        where g.account_id = c.account_id and g.grant_id = c.grant_id
-        "#,
-        &grants.keys().map(|(account, _)| account.uuid()).collect::<Vec<_>>(),
-        &grants.keys().map(|(_, grant)| grant.uuid()).collect::<Vec<_>>(),
-        &grants.values().map(|change| change.charged.nanos()).collect::<Vec<_>>(),
-        &grants.values().map(|change| change.released.nanos()).collect::<Vec<_>>()
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 fn calls_in_words(calls: usize) -> String {

@@ -10,8 +10,8 @@ use sqlx::PgConnection;
 use super::{Correction, CorrectionRecord, cost_of, give_back, known_calls, minus, net, of_call};
 use crate::{
     Error, Operator, Result,
-    grants::{self, Locked},
-    journal, leases, posting,
+    grants::{self, Change, Locked},
+    journal, posting,
 };
 
 /// A call that is to be given back.
@@ -63,8 +63,12 @@ impl Operator {
         let paid_by = give_back(&net(&known, &before)?, given, &grants, posted_at)?;
         let correction = Correction::credit(known, credit, (account, call), paid_by, posted_at)?;
         let digest = request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor);
-        correction.insert(&mut tx, credit.memo, Some(credit), Some(&digest)).await?;
-        leases::change_grants(&mut tx, account, correction.shares()).await?;
+        correction.insert(&mut tx, Some((credit, &digest))).await?;
+        let changes = correction.shares().iter().map(|share| {
+            let charged = Amount::from_nanos(share.amount);
+            ((account, share.grant_id), Change { charged, ..Change::default() })
+        });
+        grants::change(&mut tx, &changes.collect()).await?;
         tx.commit().await?;
         Ok(CreditedCall { journal_id: credit.journal_id, replayed: false, cost: minus(cost, given)? })
     }

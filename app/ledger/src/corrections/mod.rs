@@ -202,28 +202,24 @@ impl Correction {
         &self.record.paid_by
     }
 
-    /// Writes the row, its journal entry, and what it adds to the sums. Its grants are the caller's to change.
-    pub(crate) async fn insert(
-        &self,
-        connection: &mut PgConnection,
-        memo: &str,
-        by: Option<&CallCredit<'_>>,
-        digest: Option<&[u8; 32]>,
-    ) -> Result<()> {
+    /// Writes the row, its journal entry, and what it adds to the sums. Its grants are the caller's to change. A credit comes with the digest of what
+    /// was asked for; late usage was asked for by nobody.
+    pub(crate) async fn insert(&self, connection: &mut PgConnection, asked: Option<(&CallCredit<'_>, &[u8; 32])>) -> Result<()> {
         let record = &self.record;
         if let Some(journal_id) = record.journal_id {
             let kind = match record.kind {
                 CorrectionKind::LateUsage => JournalKind::LateUsage,
                 CorrectionKind::Credit => JournalKind::CallCredit,
             };
+            let late = format!("call {}", record.call_id);
             let new = NewJournal {
                 account: record.account_id,
                 id: journal_id,
                 kind,
-                memo,
-                actor: by.map_or("", |credit| credit.actor),
-                request: by.zip(digest).map(|(credit, digest)| (credit.idempotency_key, digest)),
-                event_at: if by.is_some() { record.posted_at } else { record.started_at },
+                memo: asked.map_or(&late, |(credit, _)| credit.memo),
+                actor: asked.map_or("", |(credit, _)| credit.actor),
+                request: asked.map(|(credit, digest)| (credit.idempotency_key, digest)),
+                event_at: if asked.is_some() { record.posted_at } else { record.started_at },
                 posted_at: record.posted_at,
             };
             let given: Vec<_> = record.paid_by.iter().map(|share| (share.grant_id, -i128::from(share.amount))).collect();
@@ -283,7 +279,7 @@ impl Correction {
     }
 }
 
-/// Bits that are not time, for ids that follow from a call: the same settlement handed over twice makes the same ones.
+/// Bits that are not time, for the ids of late usage, which nobody asks for and so nobody names. A call has one at most.
 fn identity(call: CallId) -> [u8; 10] {
     let digest = Sha256::new_with_prefix(b"late usage").chain_update(call.uuid().as_bytes()).finalize();
     std::array::from_fn(|place| digest[place])
@@ -329,11 +325,6 @@ fn give_back(paid: &[PaidShare], amount: Amount, grants: &[credit::Grant], now: 
 /// A call's charge and its corrections.
 fn cost_of(known: &KnownCall, corrections: &[CorrectionRecord]) -> Result<Amount> {
     corrections.iter().try_fold(known.amount, |sum, correction| plus(sum, Amount::from_nanos(correction.amount)))
-}
-
-/// What the journal says of late usage.
-pub(crate) fn late_memo(call: CallId) -> String {
-    format!("call {call}")
 }
 
 /// A call's id is its start.
