@@ -13,6 +13,8 @@ create table accounts (
     created_at   timestamptz not null
 );
 
+create index accounts_by_name on accounts (lower(name), account_id);
+
 create table users (
     user_id       uuid primary key,
     email         text not null constraint users_email_is_short check (length(email) between 3 and 254),

@@ -41,5 +41,7 @@ create table price_versions (
     rates          jsonb not null,
     created_at     timestamptz not null,
     created_by     text not null,
+    -- The version of an encoding and the SHA-256 of all of the above in it.
+    seal           bytea not null,
     constraint price_versions_are_unique unique (model_id, kind, effective_from)
 );

@@ -2,21 +2,53 @@
 --
 -- Amounts are nanos: 1e-9 of the deployment's one currency.
 
+-- The head of an account's books: whoever changes what the account has locks this row first, so that within an account everything happens one after
+-- the other, and no lock on any other row of it is needed.
+create table heads (
+    account_id uuid primary key references accounts,
+    -- The number of its newest posting, and that one's digest.
+    seq        bigint not null default 0,
+    digest     bytea,
+    -- The newest instant in its books: whatever is posted later is dated later, also when Postgres' clock was set back.
+    posted_at  timestamptz not null,
+    -- The hour whose calls no posting has summed up yet, how many they are, and the digest of their seals so far.
+    hour       timestamptz,
+    calls      bigint,
+    seals      bytea,
+    constraint heads_count_from_the_first_posting check ((seq > 0) = (digest is not null)),
+    constraint heads_have_an_open_hour_or_none check ((hour is null) = (calls is null) and (hour is null) = (seals is null))
+);
+-- Hours that have ended are looked for every minute.
+create index heads_by_open_hour on heads (hour) where hour is not null;
+
 create table grants (
-    account_id uuid not null references accounts,
+    account_id uuid not null references heads,
     grant_id   uuid not null,
     kind       text not null constraint grants_kind_is_known check (kind in ('wallet', 'promo', 'plan', 'package')),
     unit       text not null constraint grants_unit_is_known check (unit in ('money')),
-    posted     bigint not null default 0,
+    -- What was put in, less what was taken back; what calls used of it, corrections included; and what of that no posting has summed up yet.
+    granted    bigint not null default 0,
+    used       bigint not null default 0,
+    unbooked   bigint not null default 0 constraint grants_unbooked_is_not_negative check (unbooked >= 0),
     leased     bigint not null default 0 constraint grants_leased_is_not_negative check (leased >= 0),
     -- How far below zero the grant may go. Prepaid credit only: nothing can be borrowed.
     floor      bigint not null default 0 constraint grants_floor_is_zero check (floor = 0),
-    -- What expires first pays first; until there is a second kind of order, another number would say nothing true.
-    priority   integer not null default 0 constraint grants_priority_is_zero check (priority = 0),
+    -- The models it pays for; null for all.
+    models     text[] constraint grants_models_are_some check (cardinality(models) > 0),
+    -- What expires first pays first; of those that expire together, the lower number.
+    priority   integer not null default 0,
     starts_at  timestamptz not null,
     expires_at timestamptz,
-    primary key (account_id, grant_id)
+    -- When it was ended before it would have expired.
+    ended_at   timestamptz,
+    primary key (account_id, grant_id),
+    constraint grants_end_after_they_start check (expires_at > starts_at),
+    constraint grants_wallet_lasts check (
+        kind <> 'wallet' or (expires_at is null and ended_at is null and models is null and priority = 0)
+    )
 );
+-- Credit that has ended is looked for every minute.
+create index grants_by_end on grants (least(expires_at, ended_at)) where expires_at is not null or ended_at is not null;
 -- What calls are charged to when nothing else is left: exactly one per account.
 create unique index grants_one_wallet on grants (account_id) where kind = 'wallet';
 
@@ -55,12 +87,48 @@ create table leases (
     foreign key (account_id, grant_id) references grants
 );
 
--- Double entry: per journal and unit, the entries sum to zero.
+-- What is locked of an account, and what it has then. Account by account, in order, so that no two can wait for each other, and each by equality, which
+-- a database that is spread over machines can route. What somebody else has locked is waited for, or left out.
+create function lock_books(accounts uuid[], is_to_wait boolean)
+    returns table (
+        account_id uuid, seq bigint, digest bytea, posted_at timestamptz, hour timestamptz, calls bigint, seals bytea, now timestamptz,
+        grant_id uuid, kind text, granted bigint, used bigint, unbooked bigint, leased bigint, floor bigint, models text[],
+        priority integer, starts_at timestamptz, expires_at timestamptz
+    )
+    language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    one uuid;
+begin
+    for one in select distinct a from unnest(accounts) a order by a loop
+        if is_to_wait then
+            perform from heads h where h.account_id = one for no key update;
+        else
+            perform from heads h where h.account_id = one for no key update skip locked;
+        end if;
+        continue when not found;
+        return query
+            select
+                h.account_id, h.seq, h.digest, h.posted_at, h.hour, h.calls, h.seals, clock_timestamp(),
+                g.grant_id, g.kind, g.granted, g.used, g.unbooked, g.leased, g.floor, g.models, g.priority, g.starts_at,
+                least(g.expires_at, g.ended_at)
+            from heads h join grants g on g.account_id = h.account_id
+            where h.account_id = one
+            order by g.grant_id;
+    end loop;
+end
+$$;
+
+-- Double entry: per posting and unit, the entries sum to zero. Calls are posted by the hour, all that an account's were charged in one.
 create table journal (
     account_id      uuid not null references accounts,
-    journal_id      uuid not null,
+    -- The account's own numbers, from 1 on and without gaps.
+    seq             bigint not null constraint journal_seq_is_positive check (seq > 0),
     kind            text not null constraint journal_kind_is_known check (
-                        kind in ('usage', 'top_up', 'adjustment', 'promo', 'late_usage', 'call_credit')
+                        kind in (
+                            'usage', 'top_up', 'adjustment', 'promo', 'allowance', 'package', 'expiry', 'late_usage', 'call_credit'
+                        )
                     ),
     memo            text not null,
     actor           text not null,
@@ -68,25 +136,79 @@ create table journal (
     idempotency_key text,
     -- SHA-256 of what was asked under that key: the same key with another body is refused.
     request_digest  bytea,
+    -- Of usage, when its hour began.
     event_at        timestamptz not null,
-    -- Postgres' clock, read while the grants are locked: postings of one account never run backwards.
+    -- Postgres' clock, read while the books are locked: postings of one account never run backwards. Of usage, the hour's last microsecond.
     posted_at       timestamptz not null,
-    primary key (account_id, journal_id),
+    -- Of usage: how many calls it sums up.
+    calls           bigint,
+    -- What it was posted for: the digest of its calls' seals in the order in which they were posted, or the seal of its correction.
+    seals           bytea,
+    -- A version and the SHA-256 of all of the above, its entries, and the digest of the posting before it.
+    digest          bytea not null,
+    primary key (account_id, seq),
     constraint journal_idempotency_key_is_unique unique (account_id, idempotency_key),
-    constraint journal_key_has_a_digest check ((idempotency_key is null) = (request_digest is null))
+    constraint journal_key_has_a_digest check ((idempotency_key is null) = (request_digest is null)),
+    constraint journal_usage_counts_its_calls check ((kind = 'usage') = (calls is not null))
 );
-create index journal_by_posting on journal (account_id, posted_at desc, journal_id desc);
 
 create table entries (
-    account_id uuid not null,
-    journal_id uuid not null,
-    line       smallint not null,
-    book       text not null constraint entries_book_is_known check (book in ('grant', 'revenue', 'cash', 'promo', 'adjustment')),
-    unit       text not null constraint entries_unit_is_known check (unit in ('money')),
-    grant_id   uuid,
-    amount     bigint not null,
-    primary key (account_id, journal_id, line),
-    foreign key (account_id, journal_id) references journal,
+    account_id    uuid not null,
+    seq           bigint not null,
+    line          smallint not null,
+    book          text not null constraint entries_book_is_known check (
+                      book in ('grant', 'revenue', 'cash', 'promo', 'adjustment', 'quota', 'breakage')
+                  ),
+    unit          text not null constraint entries_unit_is_known check (unit in ('money')),
+    grant_id      uuid,
+    amount        bigint not null,
+    -- What is in the grant, or in the account's book, after this line.
+    balance_after bigint not null,
+    primary key (account_id, seq, line),
+    foreign key (account_id, seq) references journal,
     foreign key (account_id, grant_id) references grants,
     constraint entries_grant_is_named check ((book = 'grant') = (grant_id is not null))
 );
+-- What was in a grant after any posting.
+create index entries_by_grant on entries (account_id, grant_id, seq desc, line desc) where grant_id is not null;
+
+-- What is in an account's books other than its grants: the sum of their entries.
+create table books (
+    account_id uuid not null references heads,
+    book       text not null constraint books_name_is_known check (
+                   book in ('revenue', 'cash', 'promo', 'adjustment', 'quota', 'breakage')
+               ),
+    unit       text not null constraint books_unit_is_known check (unit in ('money')),
+    balance    bigint not null,
+    primary key (account_id, book, unit)
+);
+
+-- What all books said when a day had ended: one digest over every account's newest posting of that day or before. Kept elsewhere too, it shows that
+-- nothing before it was written anew.
+create table roots (
+    day      date primary key,
+    accounts bigint not null,
+    digest   bytea not null,
+    made_at  timestamptz not null
+);
+
+-- Runs of the proof, so that operators see how the last ones ended.
+create table proofs (
+    proof_id uuid primary key,
+    begun_at timestamptz not null,
+    asked_by text not null,
+    -- The day from which on it looks at what was posted; null if at everything.
+    since    date,
+    -- Accounts there are, accounts that are done, and their calls.
+    accounts bigint not null default 0,
+    done     bigint not null default 0,
+    calls    bigint not null default 0,
+    -- Its process says so every few seconds, until it has ended.
+    seen_at  timestamptz not null,
+    ended_at timestamptz,
+    -- domain::proof::Proof, or why there is none.
+    proof    jsonb,
+    failure  text,
+    constraint proofs_end_with_one_of_both check ((ended_at is null) = (proof is null and failure is null))
+);
+create index proofs_by_begin on proofs (begun_at desc);

@@ -39,30 +39,28 @@ create table calls (
     written_off           bigint not null constraint calls_written_off_is_not_negative check (written_off >= 0),
     -- [{"grant_id": …, "amount": nanos}]: who paid; sums to amount.
     paid_by               jsonb not null,
-    journal_id            uuid,
     http_status           integer,
     latency_ms            bigint not null,
     first_byte_ms         bigint,
     -- The upstream's usage object, byte for byte.
     raw_usage             text,
+    -- The books have it in their usage of this hour.
     posted_at             timestamptz not null,
     -- The version of an encoding and the SHA-256 of all of the above in it, so that a changed row is found whichever column was changed.
     seal                  bytea not null,
     primary key (account_id, started_at, call_id),
     constraint calls_start_is_in_the_id check (started_at = uuid_v7_time(call_id)),
     constraint calls_charge_is_within_its_hold check (amount <= held),
-    constraint calls_write_off_begins_at_the_hold check (written_off = 0 or amount = held),
-    constraint calls_charge_is_posted check ((amount = 0) = (journal_id is null))
+    constraint calls_write_off_begins_at_the_hold check (written_off = 0 or amount = held)
 ) partition by range (started_at);
-
-create index calls_by_journal on calls (account_id, journal_id) where journal_id is not null;
 
 -- What changes a call's figures after it was posted: rows of their own, since a call's row never changes. A call's figures are its own and theirs.
 create table corrections (
     account_id        uuid not null,
     started_at        timestamptz not null,
     call_id           uuid not null,
-    correction_id     uuid not null,
+    -- Its posting in the journal.
+    seq               bigint not null,
     kind              text not null constraint corrections_kind_is_known check (kind in ('late_usage', 'credit')),
     -- What it adds to the call's; below zero it takes away.
     prompt_tokens     bigint not null,
@@ -74,40 +72,41 @@ create table corrections (
     paid_by           jsonb not null,
     -- The settlement that came late: ledger::SettledCall as JSON.
     settlement        text,
-    journal_id        uuid,
     posted_at         timestamptz not null,
     seal              bytea not null,
     -- Without a key to its call: months of calls may be dropped, what was corrected stays.
-    primary key (account_id, call_id, correction_id),
-    constraint corrections_money_is_posted check ((paid_by = '[]') = (journal_id is null)),
+    primary key (account_id, call_id, seq),
+    foreign key (account_id, seq) references journal,
     constraint corrections_late_usage_has_its_settlement check ((kind = 'late_usage') = (settlement is not null)),
     constraint corrections_credit_gives_back check (kind <> 'credit' or amount < 0)
 );
 -- A settlement comes late once.
 create unique index corrections_one_late_usage on corrections (account_id, call_id) where kind = 'late_usage';
 
--- Partitions are made ahead by a job that may not create tables, hence security definer. One call makes one month.
+-- Partitions are made ahead by a job that may not create tables, hence security definer. One call makes one month. It is made apart and attached, which
+-- keeps no call that is read or posted meanwhile waiting.
 create function make_calls_partition(month date) returns void
     language plpgsql security definer set search_path = public
 as $$
 declare
     first date := date_trunc('month', month);
+    part text := 'calls_' || to_char(first, 'YYYY_MM');
+    starts timestamptz := first::timestamp at time zone 'UTC';
+    ends timestamptz := (first + interval '1 month')::timestamp at time zone 'UTC';
     grantee name;
 begin
     -- Two that make the same month at once would both find it missing.
     perform pg_advisory_xact_lock(hashtext('make_calls_partition'));
-    execute format(
-        'create table if not exists %I partition of calls for values from (%L) to (%L)',
-        'calls_' || to_char(first, 'YYYY_MM'),
-        first::timestamp at time zone 'UTC',
-        (first + interval '1 month')::timestamp at time zone 'UTC'
-    );
+    if to_regclass(part) is null then
+        execute format('create table %I (like calls including defaults including constraints including indexes)', part);
+        execute format('alter table calls attach partition %I for values from (%L) to (%L)', part, starts, ends);
+    end if;
     -- A month is reached through its table alone, whatever rights new tables are given by default.
     for grantee in
         select distinct r.rolname from pg_class c cross join aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee
-        where c.oid = to_regclass('calls_' || to_char(first, 'YYYY_MM')) and a.grantee <> c.relowner
+        where c.oid = to_regclass(part) and a.grantee <> c.relowner
     loop
-        execute format('revoke all on %I from %I', 'calls_' || to_char(first, 'YYYY_MM'), grantee);
+        execute format('revoke all on %I from %I', part, grantee);
     end loop;
 end
 $$;

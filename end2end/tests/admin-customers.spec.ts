@@ -41,7 +41,7 @@ test("credit with a reason is in the customer's own journal", async ({ page, con
   await page.getByLabel("Amount in US dollars").fill("3.50");
   await page.getByLabel("Reason").fill("An apology for Tuesday");
   await post(page).click();
-  await expect(page.getByRole("status")).toHaveText("+$3.50 posted. The balance after it is $5.50.");
+  await expect(page.getByRole("status")).toHaveText("+$3.50 posted. The balance is now $5.50.");
   await expect(headline(page, "Balance")).toHaveText("$5.50");
 
   await context.clearCookies();
@@ -87,7 +87,7 @@ test.describe("credit that cannot be", () => {
     await page.getByLabel("Amount in US dollars").fill("-2");
     await page.getByLabel("Reason").fill("All of it");
     await post(page).click();
-    await expect(page.getByRole("status")).toHaveText("−$2.00 posted. The balance after it is $0.00.");
+    await expect(page.getByRole("status")).toHaveText("−$2.00 posted. The balance is now $0.00.");
   });
 });
 

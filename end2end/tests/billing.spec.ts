@@ -1,7 +1,7 @@
 // `/billing`: balance, books and top-up. Money moves once, and every page says the same of it.
 import type { Page } from "@playwright/test";
 import { createKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
-import { amount, cell, column, headline, headlineNow, readTable, sum, tableOf, type Row } from "./figures.ts";
+import { amount, cell, column, count, headline, headlineNow, readTable, sum, tableOf, type Row } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 import { ask, call, credits, nanos, receipt } from "./gateway.ts";
 
@@ -26,7 +26,47 @@ test("a call lowers the balance by exactly its receipt", async ({ page, ready })
   const [newest] = await journal(page);
   expect(newest?.Entry).toBe("Usage");
   expect(amount(cell(newest, "Amount"))).toBe(-cost);
+  expect(cell(newest, "Balance after")).toBe(await headlineNow(page, "Balance"));
   expect(nanos((await credits(ready, key)).balance)).toBe(amount(await headlineNow(page, "Balance")));
+});
+
+test("the calls of the running hour are one line, which is not posted yet", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  test.skip(new Date().getUTCMinutes() === 59, "the hour may end in the middle");
+  const ids = [await call(ready, key), await call(ready, key)];
+  await page.goto("/billing");
+  const costs = await Promise.all(ids.map(async (id) => nanos((await receipt(ready, id, key)).amount)));
+  const [running, posted, ...rest] = await journal(page);
+  expect(running?.["What for"]).toMatch(/^2 calls since \d\d:00: posted when the hour has ended$/);
+  expect(amount(cell(running, "Amount"))).toBe(-sum(costs));
+  expect(posted).toMatchObject({ Entry: "Top-up", "Balance after": "$5.00" });
+  expect(rest).toEqual([]);
+  await expect(tableOf(page, "When").getByText("No. 1", { exact: true })).toBeVisible();
+  await expectSound(page);
+});
+
+test("the usage of a day opens to its hours, which add up to it", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/billing");
+  const closed = await journal(page);
+  const opener = tableOf(page, "When").locator("summary").first();
+  const what = await opener.innerText();
+  await opener.focus();
+  await page.keyboard.press("Enter");
+  await expect(tableOf(page, "When").locator(".folding").first().locator("tr").nth(1)).toBeVisible();
+  await expectSound(page);
+
+  const opened = await journal(page);
+  const place = opened.findIndex((row) => row["What for"] === what);
+  const [day, ...below] = opened.slice(place);
+  const hours = below.slice(0, opened.length - closed.length);
+  expect(hours.length).toBeGreaterThan(1);
+  expect(sum(column(hours, "Amount"))).toBe(amount(cell(day, "Amount")));
+  const calls = (row: Row | undefined) => count(cell(row, "What for").replace(/ calls?\b.*/, ""));
+  expect(sum(hours.map(calls))).toBe(calls(day));
+  expect(cell(hours[0], "Balance after")).toBe(cell(day, "Balance after"));
+  await opener.click();
+  expect(await journal(page)).toEqual(closed);
 });
 
 test("the journal's amounts lead from one balance to the next, over its pages", async ({ page }) => {
@@ -49,9 +89,10 @@ test("the journal's amounts lead from one balance to the next, over its pages", 
 test("the journal is written in full, one decimal point below the other", async ({ page }) => {
   await signIn(page, "customer");
   await page.goto("/billing");
+  await tableOf(page, "When").locator("summary").first().click();
   for (const heading of ["Amount", "Balance after"]) {
     const written = await tableOf(page, "When")
-      .locator(`[data-label="${heading}"] data.money`)
+      .locator(`[data-label="${heading}"] data.money:visible`)
       .evaluateAll((all) =>
         all.map((one) => {
           const text = [...one.childNodes].find((node) => node instanceof Text) as Text;
@@ -82,7 +123,7 @@ test("a test payment says that it is one, and adds what was typed", async ({ pag
   await expect(page.getByLabel("Amount in US dollars")).toHaveAccessibleDescription(/no card, no money/);
   await page.getByLabel("Amount in US dollars").fill("12.34");
   await pay(page).click();
-  await expect(page.getByRole("status")).toHaveText("$12.34 added. The balance after it is $12.34.");
+  await expect(page.getByRole("status")).toHaveText("$12.34 added. The balance is now $12.34.");
   await expect(headline(page, "Balance")).toHaveText("$12.34");
   await expect(headline(page, "Available")).toHaveText("$12.34");
   const [row] = await journal(page);
@@ -160,7 +201,7 @@ test.describe("an amount that cannot be", () => {
   }
 });
 
-/** The postings on the page, newest first. */
+/** The lines of the journal on the page, newest first, with the hours of days that are open. */
 async function journal(page: Page): Promise<Row[]> {
   return (await readTable(tableOf(page, "When"))).body;
 }

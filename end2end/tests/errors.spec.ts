@@ -63,10 +63,14 @@ test("an unknown customer and an unknown model are not found", async ({ page }) 
 
 test("a page of the journal that never was says so", async ({ page }) => {
   await signIn(page, "customer");
-  expect((await open(page, "/billing?before=yesterday")).status).toBe(400);
-  await expect(page.getByRole("alert")).toContainText("Start again from the first one");
+  for (const before of ["yesterday", "0", "-1", randomUUID()]) {
+    expect((await open(page, `/billing?before=${before}`)).status, before).toBe(400);
+    await expect(page.getByRole("alert")).toContainText("Start again from the first one");
+  }
   await expectSound(page);
-  expect(await open(page, `/billing?before=${randomUUID()}`)).toEqual({ status: 404, heading: "Not found" });
+  expect(await open(page, "/billing?before=999999999999")).toEqual({ status: 404, heading: "Not found" });
+  expect((await open(page, "/billing?before=1")).status).toBe(200);
+  await expect(page.getByText("There are no older entries.")).toBeVisible();
 });
 
 test("a character that cannot be stored is nobody's outage", async ({ page, context }) => {
@@ -83,7 +87,8 @@ test("a character that cannot be stored is nobody's outage", async ({ page, cont
 
 test("customers have no business on the operator's pages", async ({ page }) => {
   await signUp(page);
-  for (const path of ["/admin/pricing", "/admin/pricing?model=demo-mini", "/admin/customers", `/admin/customers/${randomUUID()}`]) {
+  const pages = ["/admin/pricing", "/admin/pricing?model=demo-mini", "/admin/customers", `/admin/customers/${randomUUID()}`, "/admin/proof"];
+  for (const path of pages) {
     expect(await open(page, path), path).toEqual({ status: 403, heading: "Not allowed" });
   }
   await expectSound(page);
@@ -91,6 +96,7 @@ test("customers have no business on the operator's pages", async ({ page }) => {
   const forms: [string, Record<string, string>][] = [
     ["/admin/pricing", { once, model: "demo-mini", kind: "sale", prompt: "0", completion: "0", effective: "2040-01-01T00:00" }],
     [`/admin/customers/${randomUUID()}`, { once, amount: "1", reason: "for me" }],
+    ["/admin/proof", {}],
   ];
   for (const [path, form] of forms) expect((await page.request.post(path, { form })).status(), path).toBe(403);
 });

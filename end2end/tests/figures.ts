@@ -64,7 +64,7 @@ export function tableOf(scope: Page | Locator, firstColumn: string): Locator {
   });
 }
 
-/** The rows of one table, with its line of totals if it has one. */
+/** The rows of one table that are shown, with its line of totals if it has one. */
 export async function readTable(table: Locator): Promise<{ body: Row[]; foot: Row | undefined }> {
   // A document that is still arriving has half a table.
   await table.page().waitForLoadState();
@@ -77,9 +77,9 @@ export async function readTable(table: Locator): Promise<{ body: Row[]; foot: Ro
       return copy.querySelector("data.money")?.getAttribute("title") ?? copy.textContent?.trim() ?? "";
     };
     const rows = (part: string) =>
-      [...element.querySelectorAll<HTMLTableRowElement>(`${part} tr`)].map((row) =>
-        Object.fromEntries([...row.cells].map((cell, column) => [heads[column] ?? "", text(cell)])),
-      );
+      [...element.querySelectorAll<HTMLTableRowElement>(`${part} tr`)]
+        .filter((row) => getComputedStyle(row).display !== "none")
+        .map((row) => Object.fromEntries([...row.cells].map((cell, column) => [heads[column] ?? "", text(cell)])));
     return { body: rows("tbody"), foot: rows("tfoot")[0] };
   });
 }

@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
-use crate::commands::{account, admin, call, config, key, model, price, provider, user};
+use crate::commands::{account, admin, call, config, grant, key, model, price, provider, root, user, verify};
 
 /// Usage metering, billing console and proxy for LLM APIs.
 #[derive(Debug, Parser)]
@@ -29,7 +29,9 @@ pub(crate) enum Command {
     /// Bring the database to this version's schema
     Migrate(MigrateArgs),
     /// Recompute every figure from the raw rows; exits with 1 and names the rows when any disagrees
-    Verify(Output),
+    Verify(verify::VerifyArgs),
+    /// The daily roots, which seal what was posted up to each day
+    Root(root::RootArgs),
     /// Print every option, its value and where it comes from; takes the same options as serve
     Config(config::ConfigArgs),
     /// Run the embedded PostgreSQL alone: prints its URL and stays until it is told to stop
@@ -44,6 +46,8 @@ pub(crate) enum Command {
     Admin(admin::AdminArgs),
     /// The customers who pay
     Account(account::AccountArgs),
+    /// Credit beside the prepaid balance: promotions, allowances, packages
+    Grant(grant::GrantArgs),
     /// Single calls
     Call(call::CallArgs),
     /// API keys

@@ -89,6 +89,15 @@ impl Database {
 /// An embedded cluster is brought to this version's schema first, so that a new data folder can be set up before its first `serve`; another
 /// database is changed only by `serve` and `migrate`.
 pub(crate) async fn with_ledger<T>(config: &Config, work: impl AsyncFnOnce(&Ledger) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    with_ledger_of(config, COMMAND_CONNECTIONS, work).await
+}
+
+/// [`with_ledger`] with so many connections.
+pub(crate) async fn with_ledger_of<T>(
+    config: &Config,
+    connections: u32,
+    work: impl AsyncFnOnce(&Ledger) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     with_database(config, async |database| {
         if database.cluster.is_some() {
             database.migrate().await?;
@@ -99,7 +108,7 @@ pub(crate) async fn with_ledger<T>(config: &Config, work: impl AsyncFnOnce(&Ledg
                 Schema::TooNew => return Err(ledger::Error::Outdated.into()),
             }
         }
-        let ledger = database.ledger_as_owner(COMMAND_CONNECTIONS);
+        let ledger = database.ledger_as_owner(connections);
         let done = work(&ledger).await;
         ledger.close().await;
         done

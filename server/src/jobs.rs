@@ -1,5 +1,5 @@
 //! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, calls of dead
-//! proxies settled.
+//! proxies settled, hours that have ended posted, credit that has ended lapsed, days sealed and proved.
 
 use std::{collections::HashSet, fmt::Display, future::Future, time::Duration};
 
@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 const PARTITIONS_EVERY: Duration = Duration::from_secs(6 * 3600);
 const SESSIONS_EVERY: Duration = Duration::from_secs(600);
 const INTERRUPTED_EVERY: Duration = Duration::from_secs(60);
+/// What is posted for an account closes its ended hours first; this is for those that nothing is posted for.
+const BOOKS_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs the jobs until they are stopped. Several processes may: each job does a thing once, however often it is done.
 pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
@@ -28,7 +30,23 @@ pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
         every(SESSIONS_EVERY, "forgetting ended sessions", || async { system.delete_expired_sessions(Utc::now()).await.map(drop) });
     let seen = Mutex::new(HashSet::new());
     let interrupted = every(INTERRUPTED_EVERY, "settling the calls of dead proxies", || settle_dead(ledger, &seen));
-    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, interrupted) }).await;
+    let books = every(BOOKS_EVERY, "closing hours and days of the books", || close_books(ledger));
+    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, interrupted, books) }).await;
+}
+
+/// A sealed day's root is logged, where it is out of reach of whoever owns the database; and the day is proved.
+async fn close_books(ledger: &Ledger) -> ledger::Result<()> {
+    let system = ledger.system();
+    system.lapse_grants().await?;
+    system.close_hours().await?;
+    let sealed = system.seal_days().await?;
+    for root in &sealed {
+        tracing::info!(%root, "a day is sealed: keep its root elsewhere, and prove the books with farebox verify --against");
+    }
+    if let Some(root) = sealed.last() {
+        system.prove_day(root.day).await?;
+    }
+    Ok(())
 }
 
 /// What the ledger refused once, for want of a month or by a defect that an upgrade has mended, is posted as soon as it can be.

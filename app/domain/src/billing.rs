@@ -1,12 +1,57 @@
 //! Credit and the books, as people see them.
 
+use std::{fmt, num::ParseIntError, str::FromStr};
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    id::{GrantId, JournalId},
-    money::Amount,
-};
+use crate::{id::GrantId, money::Amount, period::Step};
+
+/// The number of a posting in the books of its account: 1, 2, 3 and on, without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
+#[serde(transparent)]
+pub struct PostingNumber(i64);
+
+impl PostingNumber {
+    /// What comes before the first posting.
+    pub const NONE: Self = Self(0);
+
+    /// Wraps a number that was given before.
+    #[must_use]
+    pub const fn from_count(count: i64) -> Self {
+        Self(count)
+    }
+
+    /// The bare number.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The next posting's; `None` after the last that there can be.
+    #[must_use]
+    pub const fn next(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            Some(next) => Some(Self(next)),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Display for PostingNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for PostingNumber {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
 
 /// Where a pool of credit comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,6 +69,17 @@ pub enum GrantKind {
 }
 
 impl GrantKind {
+    /// Its name in stored rows, on the command line and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wallet => "wallet",
+            Self::Promo => "promo",
+            Self::Plan => "plan",
+            Self::Package => "package",
+        }
+    }
+
     /// Its name on a page.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -41,7 +97,7 @@ impl GrantKind {
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 #[serde(rename_all = "snake_case")]
 pub enum JournalKind {
-    /// Calls.
+    /// The calls that were posted in one hour.
     Usage,
     /// The customer paid in.
     TopUp,
@@ -49,6 +105,12 @@ pub enum JournalKind {
     Adjustment,
     /// An operator gave promotional credit.
     Promo,
+    /// The allowance of a plan's period.
+    Allowance,
+    /// A volume that was bought once.
+    Package,
+    /// What was left of credit when it ended.
+    Expiry,
     /// The settlement of a call that had been posted as interrupted.
     LateUsage,
     /// An operator gave a call back.
@@ -64,6 +126,9 @@ impl JournalKind {
             Self::TopUp => "top_up",
             Self::Adjustment => "adjustment",
             Self::Promo => "promo",
+            Self::Allowance => "allowance",
+            Self::Package => "package",
+            Self::Expiry => "expiry",
             Self::LateUsage => "late_usage",
             Self::CallCredit => "call_credit",
         }
@@ -77,7 +142,15 @@ impl JournalKind {
             Self::TopUp => "cash",
             Self::Adjustment => "adjustment",
             Self::Promo => "promo",
+            Self::Allowance | Self::Package => "quota",
+            Self::Expiry => "breakage",
         }
+    }
+
+    /// Whether it is what calls used, or give back of it; otherwise credit was put in or taken back.
+    #[must_use]
+    pub const fn is_of_calls(self) -> bool {
+        matches!(self, Self::Usage | Self::LateUsage | Self::CallCredit)
     }
 
     /// Its name on a page.
@@ -88,6 +161,9 @@ impl JournalKind {
             Self::TopUp => "Top-up",
             Self::Adjustment => "Adjustment",
             Self::Promo => "Promotional credit",
+            Self::Allowance => "Plan allowance",
+            Self::Package => "Package",
+            Self::Expiry => "Expired",
             Self::LateUsage => "Late usage",
             Self::CallCredit => "Credit for a call",
         }
@@ -101,39 +177,55 @@ pub struct Grant {
     pub id: GrantId,
     /// Its kind.
     pub kind: GrantKind,
-    /// What the books say is in it.
-    pub posted: Amount,
+    /// What is in it: what it was given, less what calls used.
+    pub balance: Amount,
+    /// What it was given in all.
+    pub granted: Amount,
     /// What running calls have reserved of it.
     pub leased: Amount,
-    /// When what is left of it lapses.
+    /// The models it pays for; `None` for all.
+    pub models: Option<Vec<String>>,
+    /// From when it pays.
+    pub starts_at: DateTime<Utc>,
+    /// When what is left of it lapses, or lapsed.
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Grant {
+    /// Whether it pays for calls that begin now.
+    #[must_use]
+    pub fn in_force(&self, now: DateTime<Utc>) -> bool {
+        self.starts_at <= now && self.expires_at.is_none_or(|expiry| now < expiry)
+    }
 }
 
 /// An account's credit, all of it read at one instant.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Balance {
-    /// What the books say.
+    /// What was given, less what calls used.
     pub balance: Amount,
     /// Held by running calls right now.
     pub reserved: Amount,
-    /// What new calls can still hold: balance − reserved, down to the floor.
+    /// What new calls can still hold: balance − reserved, down to the floor, of what is in force.
     pub available: Amount,
-    /// The pools it consists of, in the order in which they are used.
+    /// The pools it consists of, in the order in which they are used: those in force, and those that will be.
     pub grants: Vec<Grant>,
 }
 
 /// One posting, with the balance after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalRow {
-    /// The posting.
-    pub id: JournalId,
+    /// Its number.
+    pub number: PostingNumber,
     /// Why it was made.
     pub kind: JournalKind,
-    /// In words: how many calls, or an operator's reason.
+    /// Of usage: how many calls it sums up.
+    pub calls: Option<i64>,
+    /// In words: an operator's reason, or the call that was settled late.
     pub memo: String,
     /// Who made it; empty for the meter.
     pub actor: String,
-    /// When what it records happened.
+    /// When what it records happened; of usage, when its hour began.
     pub event_at: DateTime<Utc>,
     /// When it was written.
     pub posted_at: DateTime<Utc>,
@@ -143,20 +235,158 @@ pub struct JournalRow {
     pub balance_after: Amount,
 }
 
+/// A line of a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StatementLine {
+    /// Money that moved by itself.
+    Posting(JournalRow),
+    /// The usage of a day, or of that part of a day that no other posting divides: its hours, newest first, at least one.
+    Usage(Vec<JournalRow>),
+}
+
 /// A page of postings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalPage {
     /// Newest first.
-    pub rows: Vec<JournalRow>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<JournalId>,
+    pub lines: Vec<StatementLine>,
+    /// The page after this one has the postings before this number, if there are any.
+    pub next: Option<PostingNumber>,
 }
 
-/// An account's credit and a page of its books, read at one instant: the newest posting's balance is the balance.
+impl JournalPage {
+    /// At most so many lines, of postings newest first. `more` says whether there are postings beyond these, in which case the last line is left for
+    /// the next page: its hours may not all be here.
+    #[must_use]
+    pub fn of(rows: Vec<JournalRow>, lines_max: usize, more: bool) -> Self {
+        let mut lines: Vec<StatementLine> = Vec::new();
+        for row in rows {
+            match lines.last_mut() {
+                Some(StatementLine::Usage(hours)) if hours.last().is_some_and(|hour| row.is_usage_of_the_day_of(hour)) => hours.push(row),
+                _ if row.kind == JournalKind::Usage => lines.push(StatementLine::Usage(vec![row])),
+                _ => lines.push(StatementLine::Posting(row)),
+            }
+        }
+        let complete = if more && lines.len() > 1 { lines.len() - 1 } else { lines.len() };
+        let cut = complete.min(lines_max);
+        let has_next = more || cut < lines.len();
+        lines.truncate(cut);
+        let next = lines.last().filter(|_| has_next).map(StatementLine::oldest);
+        Self { lines, next }
+    }
+
+    /// The posting of a number, if it is on this page.
+    #[must_use]
+    pub fn posting(&self, number: PostingNumber) -> Option<&JournalRow> {
+        self.lines.iter().flat_map(StatementLine::rows).find(|row| row.number == number)
+    }
+}
+
+impl StatementLine {
+    /// Its postings, newest first.
+    #[must_use]
+    pub fn rows(&self) -> &[JournalRow] {
+        match self {
+            Self::Posting(row) => std::slice::from_ref(row),
+            Self::Usage(hours) => hours,
+        }
+    }
+
+    /// The number of its oldest posting.
+    fn oldest(&self) -> PostingNumber {
+        self.rows().last().map_or(PostingNumber::NONE, |row| row.number)
+    }
+}
+
+impl JournalRow {
+    fn is_usage_of_the_day_of(&self, hour: &Self) -> bool {
+        self.kind == JournalKind::Usage && Step::Day.floor(self.event_at) == Step::Day.floor(hour.event_at)
+    }
+}
+
+/// The hour that is not in the journal yet: it gets its posting when it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenHour {
+    /// When it began.
+    pub hour: DateTime<Utc>,
+    /// The calls that were posted in it so far.
+    pub calls: i64,
+    /// What they were charged.
+    pub amount: Amount,
+}
+
+/// An account's credit and a page of its books, read at one instant: the newest posting's balance, less the open hour's charges, is the balance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     /// The credit.
     pub balance: Balance,
+    /// Calls that no posting of the journal has summed up yet.
+    pub open_hour: Option<OpenHour>,
     /// The postings.
     pub journal: JournalPage,
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row(number: i64, kind: JournalKind, hour: i64) -> JournalRow {
+        let at = DateTime::from_timestamp(hour * 3600, 0).unwrap();
+        let calls = (kind == JournalKind::Usage).then_some(1);
+        let (memo, actor) = (String::new(), String::new());
+        let (amount, balance_after) = (Amount::from_nanos(1), Amount::from_nanos(number));
+        JournalRow { number: PostingNumber(number), kind, calls, memo, actor, event_at: at, posted_at: at, amount, balance_after }
+    }
+
+    /// Newest first: usage at these hours since 1970, or a top-up.
+    fn rows(hours: &[Option<i64>]) -> Vec<JournalRow> {
+        let kind = |hour: Option<i64>| if hour.is_some() { JournalKind::Usage } else { JournalKind::TopUp };
+        let oldest_first = (1..).zip(hours).map(|(number, hour)| row(number, kind(*hour), hour.unwrap_or(0)));
+        let mut rows: Vec<_> = oldest_first.collect();
+        rows.reverse();
+        rows
+    }
+
+    fn numbers(page: &JournalPage) -> Vec<Vec<i64>> {
+        page.lines.iter().map(|line| line.rows().iter().map(|row| row.number.get()).collect()).collect()
+    }
+
+    #[test]
+    fn the_hours_of_a_day_are_one_line_that_another_posting_divides() {
+        let page = JournalPage::of(rows(&[Some(1), Some(2), None, Some(23), Some(24), None, None]), 99, false);
+        assert_eq!(numbers(&page), [vec![7], vec![6], vec![5], vec![4], vec![3], vec![2, 1]]);
+        assert_eq!(page.next, None);
+        assert_eq!(page.posting(PostingNumber(1)).map(|row| row.kind), Some(JournalKind::Usage));
+        assert_eq!(page.posting(PostingNumber(8)), None);
+    }
+
+    #[test]
+    fn a_day_that_may_go_on_is_left_for_the_next_page_unless_it_is_all_there_is() {
+        let page = JournalPage::of(rows(&[Some(1), Some(2), None]), 99, true);
+        assert_eq!((numbers(&page), page.next), (vec![vec![3]], Some(PostingNumber(3))));
+        let page = JournalPage::of(rows(&[Some(1), Some(2)]), 99, true);
+        assert_eq!((numbers(&page), page.next), (vec![vec![2, 1]], Some(PostingNumber(1))));
+    }
+
+    proptest! {
+        #[test]
+        fn pages_of_any_size_show_every_posting_once(hours: Vec<Option<u8>>, lines_max in 1..5_usize, rows_max in 1..9_usize) {
+            let all = rows(&hours.into_iter().map(|hour| hour.map(i64::from)).collect::<Vec<_>>());
+            let (mut seen, mut before) = (Vec::new(), None);
+            loop {
+                let rest: Vec<_> = all.iter().filter(|row| before.is_none_or(|before| row.number < before)).cloned().collect();
+                let more = rest.len() > rows_max;
+                let page = JournalPage::of(rest.into_iter().take(rows_max).collect(), lines_max, more);
+                prop_assert!(page.lines.len() <= lines_max);
+                seen.extend(page.lines.iter().flat_map(StatementLine::rows).cloned());
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+            prop_assert_eq!(seen, all);
+        }
+    }
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    billing::GrantKind,
-    id::{CallId, CorrectionId, GrantId, JournalId, KeyId, PriceId},
+    billing::{GrantKind, PostingNumber},
+    id::{CallId, GrantId, KeyId, PriceId},
     money::Amount,
     pricing::Receipt,
     tokens::{CallUsage, Tokens},
@@ -126,8 +126,8 @@ impl CorrectionKind {
 /// A row beside a call that changes its figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {
-    /// The correction.
-    pub id: CorrectionId,
+    /// The posting of the journal that says so.
+    pub posting: PostingNumber,
     /// Why it was made.
     pub kind: CorrectionKind,
     /// What the upstream counted after all, of late usage.
@@ -140,8 +140,6 @@ pub struct Correction {
     pub memo: String,
     /// Who made it; empty for the meter.
     pub actor: String,
-    /// Its posting, if it moved money.
-    pub journal_id: Option<JournalId>,
     /// When it was posted.
     pub posted_at: DateTime<Utc>,
 }
@@ -267,9 +265,7 @@ pub struct CallDetail {
     pub written_off: Amount,
     /// Who paid. Empty when the charge is zero.
     pub paid_by: Vec<PaidBy>,
-    /// The posting that holds the charge, if it is not zero.
-    pub journal_id: Option<JournalId>,
-    /// When the charge was posted.
+    /// When the charge was posted: it is in the journal's usage of that hour.
     pub posted_at: DateTime<Utc>,
     /// The `usage` object exactly as the upstream sent it.
     pub raw_usage: Option<String>,

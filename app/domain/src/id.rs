@@ -69,10 +69,6 @@ ids! {
     LimitId;
     /// A part of an account that has keys and limits of its own.
     ProjectId;
-    /// A balanced posting in the books.
-    JournalId;
-    /// A row that changes a call's figures after it was posted.
-    CorrectionId;
     /// One call; its time is when the call was admitted.
     CallId;
 }

@@ -14,6 +14,7 @@ pub mod key;
 pub mod money;
 pub mod period;
 pub mod pricing;
+pub mod proof;
 pub mod rates;
 pub mod tokens;
 pub mod usage;

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use domain::{
     call::{Outcome, UsageSource},
-    id::{AccountId, CallId, GrantId, JournalId, KeyId, PriceId, UserId},
+    id::{AccountId, CallId, GrantId, KeyId, PriceId, UserId},
     money::Amount,
     pricing::Discount,
     tokens::{CallUsage, Tokens},
@@ -50,14 +50,7 @@ async fn prepare(url: &str, now: DateTime<Utc>) -> (Ledger, AccountId) {
         now,
     };
     ledger.system().create_account(customer).await.unwrap();
-    let top_up = MoneyIn {
-        journal_id: JournalId::new(now, random(4)),
-        amount: Amount::from_units(1_000_000).unwrap(),
-        idempotency_key: "bench",
-        memo: "",
-        actor: "",
-        now,
-    };
+    let top_up = MoneyIn { amount: Amount::from_units(1_000_000).unwrap(), idempotency_key: "bench", memo: "", actor: "", now };
     ledger.system().account(account_id).top_up(top_up).await.unwrap();
     (ledger, account_id)
 }

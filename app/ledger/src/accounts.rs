@@ -148,6 +148,7 @@ async fn create(database: &Database, new: NewCustomer) -> Result<()> {
     )
     .execute(&mut *tx)
     .await?;
+    sqlx::query!("insert into heads (account_id, posted_at) values ($1, $2)", new.account_id.uuid(), new.now).execute(&mut *tx).await?;
     sqlx::query!(
         "insert into grants (account_id, grant_id, kind, unit, starts_at) values ($1, $2, 'wallet', 'money', $3)",
         new.account_id.uuid(),

@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use domain::{
     catalog::{DisconnectPolicy, Model, ModelBounds, OutputCapField, PriceKind, PriceVersion, Provider, UsageMode},
     id::{ModelId, PriceId, ProviderId},
-    rates::Rates,
     tokens::Tokens,
 };
 use sqlx::{PgConnection, types::Json};
@@ -266,7 +265,7 @@ pub(crate) async fn current_and_scheduled(connection: &mut PgConnection, kind: P
         r#"
         select
             price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
-            rates as "rates: Json<Rates>", created_at, created_by
+            rates as "rates: Json<serde_json::Value>", created_at, created_by
         from price_versions v
         where kind = $1 and effective_from >= coalesce(
             (
@@ -282,7 +281,7 @@ pub(crate) async fn current_and_scheduled(connection: &mut PgConnection, kind: P
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(PriceVersion::from).collect())
+    Ok(rows.into_iter().filter_map(PriceRow::readable).collect())
 }
 
 /// A [`PriceVersion`] as it is stored.
@@ -291,21 +290,32 @@ pub(crate) struct PriceRow {
     pub(crate) model_id: ModelId,
     pub(crate) kind: PriceKind,
     pub(crate) effective_from: DateTime<Utc>,
-    pub(crate) rates: Json<Rates>,
+    /// [`domain::rates::Rates`], unless somebody has changed it by hand.
+    pub(crate) rates: Json<serde_json::Value>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) created_by: String,
 }
 
-impl From<PriceRow> for PriceVersion {
-    fn from(row: PriceRow) -> Self {
-        Self {
+impl PriceRow {
+    /// The version; one that cannot be read is told to the operator and left out. Its model has no price then, and every other model has its own.
+    pub(crate) fn readable(self) -> Option<PriceVersion> {
+        PriceVersion::try_from(self).inspect_err(|error| tracing::error!(%error, "a price is left out")).ok()
+    }
+}
+
+impl TryFrom<PriceRow> for PriceVersion {
+    type Error = Error;
+
+    fn try_from(row: PriceRow) -> Result<Self> {
+        let rates = serde_json::from_value(row.rates.0).map_err(|error| Error::Corrupt(format!("price {}: {error}", row.id)))?;
+        Ok(Self {
             id: row.id,
             model_id: row.model_id,
             kind: row.kind,
             effective_from: row.effective_from,
-            rates: row.rates.0,
+            rates,
             created_at: row.created_at,
             created_by: row.created_by,
-        }
+        })
     }
 }

@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::Customer,
-    billing::Statement,
-    id::{AccountId, JournalId},
+    billing::{PostingNumber, Statement},
+    id::AccountId,
     money::Amount,
     period::Period,
 };
 
-use crate::{Error, Operator, Result, journal};
+use crate::{Error, Operator, Result, statement};
 
 impl Operator {
     /// Accounts by name, at most `limit`; `search` is a part of a name, of an owner's address, or an id.
@@ -36,11 +36,11 @@ impl Operator {
     pub async fn customer_statement(
         &self,
         account: AccountId,
-        before: Option<JournalId>,
-        limit: i64,
+        before: Option<PostingNumber>,
+        lines: i64,
         now: DateTime<Utc>,
     ) -> Result<Statement> {
-        journal::statement(&self.database, account, before, limit, now).await
+        statement::statement(&self.database, account, before, lines, now).await
     }
 
     async fn select(&self, account: Option<AccountId>, pattern: Option<&str>, limit: i64, now: DateTime<Utc>) -> Result<Vec<Customer>> {
@@ -50,31 +50,38 @@ impl Operator {
             select
                 a.account_id as "id: AccountId", a.name, a.status = 'active' as "is_active!", a.created_at,
                 owner.email as "owner_email?",
-                coalesce(credit.posted, 0)::bigint as "balance!: Amount",
+                coalesce(credit.balance, 0)::bigint as "balance!: Amount",
                 coalesce(credit.leased, 0)::bigint as "reserved!: Amount",
                 coalesce(spent.amount, 0)::bigint as "spent_30_days!: Amount",
                 coalesce(spent.written_off, 0)::bigint as "written_off_30_days!: Amount"
-            from accounts a
+            from (
+                select * from accounts c
+                where ($1::uuid is null or c.account_id = $1) and (
+                    $2::text is null or c.name ilike $2 or c.account_id::text ilike $2 or (
+                        select u.email from memberships m join users u using (user_id)
+                        where m.account_id = c.account_id and m.role = 'owner'
+                        order by m.created_at limit 1
+                    ) ilike $2
+                )
+                order by lower(c.name), c.account_id
+                limit $4
+            ) a
             left join lateral (
                 select u.email from memberships m join users u using (user_id)
                 where m.account_id = a.account_id and m.role = 'owner'
                 order by m.created_at limit 1
             ) owner on true
             left join lateral (
-                select sum(posted) as posted, sum(leased) as leased from grants g
-                where g.account_id = a.account_id and g.unit = 'money' and g.starts_at <= $3 and (g.expires_at is null or g.expires_at > $3)
+                select sum(granted - used) as balance, sum(leased) as leased from grants g
+                where g.account_id = a.account_id and g.unit = 'money'
             ) credit on true
             left join lateral (
-                select sum(amount) as amount, sum(written_off) as written_off from usage_daily d where d.account_id = a.account_id and d.day >= $4
+                select sum(amount) as amount, sum(written_off) as written_off from usage_daily d where d.account_id = a.account_id and d.day >= $3
             ) spent on true
-            where ($1::uuid is null or a.account_id = $1)
-                and ($2::text is null or a.name ilike $2 or owner.email ilike $2 or a.account_id::text ilike $2)
             order by lower(a.name), a.account_id
-            limit $5
             "#,
             account.map(AccountId::uuid),
             pattern,
-            now,
             Period::Last30Days.range(now).from,
             limit
         )

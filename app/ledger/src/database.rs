@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sqlx::{
     Connection, Execute, Executor, PgConnection, PgPool, PgTransaction, Postgres,
     pool::PoolConnection,
@@ -40,6 +41,8 @@ pub(crate) struct Database {
     pool: PgPool,
     /// When the database was last asked whether it answers, and what came of it.
     probed: Arc<Mutex<Option<(Instant, bool)>>>,
+    /// What is posted is dated so, if that is not in the future: see [`crate::Ledger::dated`].
+    pub(crate) dated: Option<DateTime<Utc>>,
 }
 
 impl Database {
@@ -53,7 +56,12 @@ impl Database {
             .test_before_acquire(false)
             .before_acquire(|connection, _| Box::pin(takes_writes(connection)))
             .connect_lazy_with(options);
-        Self { pool, probed: Arc::default() }
+        Self { pool, probed: Arc::default(), dated: None }
+    }
+
+    /// The same, for what is posted as of another instant.
+    pub(crate) fn dated(self, at: DateTime<Utc>) -> Self {
+        Self { dated: Some(at), ..self }
     }
 
     /// A connection to read by, statement by statement.

@@ -1,5 +1,5 @@
 //! How a row is written into the digest that seals it: whole numbers and instants (microseconds since 1970, which is what Postgres keeps) as eight bytes,
-//! big-endian; a text as its length in bytes, so written, and its UTF-8; what may be missing after one byte, 0 or 1.
+//! big-endian; a text as its length in bytes, so written, and its UTF-8, bytes likewise; what may be missing after one byte, 0 or 1.
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -45,8 +45,12 @@ impl Encoding {
     }
 
     pub(crate) fn text(&mut self, text: &str) {
-        self.number(text.len() as i64);
-        self.0.update(text);
+        self.bytes(text.as_bytes());
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as i64);
+        self.0.update(bytes);
     }
 
     pub(crate) fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {

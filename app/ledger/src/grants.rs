@@ -1,153 +1,15 @@
-//! Credit: what an account has, and in which order it is used.
-
-use std::collections::{BTreeMap, HashMap};
+//! Credit: what an account has.
 
 use chrono::{DateTime, Utc};
 use domain::{
     billing::{Balance, Grant, GrantKind},
-    credit::{self, Pool, Quantity, Unit},
     id::{AccountId, GrantId, KeyId},
     money::Amount,
     period::Period,
 };
-use sqlx::{PgConnection, PgExecutor};
-use uuid::Uuid;
+use sqlx::PgExecutor;
 
 use crate::{AccountReader, Error, Meter, Result};
-
-/// What happens to accounts of which somebody else has locked a grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Locked {
-    /// They are waited for.
-    Wait,
-    /// They are left out.
-    Defer,
-}
-
-/// What these accounts have, as the rules of credit see it, all of it locked. Everyone locks grants here, by id, so that no two can wait for each other.
-pub(crate) async fn lock(
-    connection: &mut PgConnection,
-    accounts: &[AccountId],
-    locked: Locked,
-) -> Result<HashMap<AccountId, Vec<credit::Grant>>> {
-    let accounts: Vec<_> = accounts.iter().map(|account| account.uuid()).collect();
-    let rows = match locked {
-        Locked::Wait => wait(connection, &accounts).await?,
-        Locked::Defer => skip(connection, &accounts).await?,
-    };
-    let mut by_account: HashMap<_, Vec<_>> = HashMap::new();
-    for row in rows {
-        by_account.entry(row.account).or_default().push(row.into());
-    }
-    Ok(by_account)
-}
-
-/// What happens to a grant that is locked.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Change {
-    /// What is taken from it; below zero it is given back.
-    pub(crate) charged: Amount,
-    /// What is no longer held of it.
-    pub(crate) released: Amount,
-}
-
-/// Writes what happens to grants, which must be locked.
-pub(crate) async fn change(connection: &mut PgConnection, grants: &BTreeMap<(AccountId, GrantId), Change>) -> Result<()> {
-    sqlx::query!(
-        r#"
-        update grants g set posted = posted - c.charged, leased = leased - c.released
-        from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) c (account_id, grant_id, charged, released)
-        where g.account_id = c.account_id and g.grant_id = c.grant_id
-        "#,
-        &grants.keys().map(|(account, _)| account.uuid()).collect::<Vec<_>>(),
-        &grants.keys().map(|(_, grant)| grant.uuid()).collect::<Vec<_>>(),
-        &grants.values().map(|change| change.charged.nanos()).collect::<Vec<_>>(),
-        &grants.values().map(|change| change.released.nanos()).collect::<Vec<_>>()
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// The grant that calls are charged to when nothing else is left.
-pub(crate) fn wallet_of(grants: &[credit::Grant]) -> Result<GrantId> {
-    let wallet = grants.iter().find(|grant| grant.kind == GrantKind::Wallet);
-    wallet.map(|grant| grant.id).ok_or_else(|| Error::Corrupt("an account has no wallet".to_owned()))
-}
-
-async fn wait(connection: &mut PgConnection, accounts: &[Uuid]) -> Result<Vec<LockedRow>> {
-    let rows = sqlx::query_as!(
-        LockedRow,
-        r#"
-        select
-            account_id as "account: AccountId", grant_id as "id: GrantId", kind as "kind: GrantKind", (posted - floor) as "capacity!: Quantity",
-            leased as "leased: Quantity", floor as "floor: Quantity", priority, starts_at, expires_at
-        from grants
-        where account_id = any($1)
-        order by account_id, grant_id
-        for no key update
-        "#,
-        accounts
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
-}
-
-/// An account is locked whole or not at all.
-async fn skip(connection: &mut PgConnection, accounts: &[Uuid]) -> Result<Vec<LockedRow>> {
-    let rows = sqlx::query_as!(
-        LockedRow,
-        r#"
-        with free as (
-            select account_id, grant_id, kind, posted - floor as capacity, leased, floor, priority, starts_at, expires_at
-            from grants
-            where account_id = any($1)
-            order by account_id, grant_id
-            for no key update skip locked
-        )
-        select
-            account_id as "account!: AccountId", grant_id as "id!: GrantId", kind as "kind!: GrantKind", capacity as "capacity!: Quantity",
-            leased as "leased!: Quantity", floor as "floor!: Quantity", priority as "priority!", starts_at as "starts_at!", expires_at
-        from free
-        where account_id not in (
-            select g.account_id from grants g left join free f using (account_id, grant_id) where g.account_id = any($1) and f.grant_id is null
-        )
-        "#,
-        accounts
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
-}
-
-struct LockedRow {
-    account: AccountId,
-    id: GrantId,
-    kind: GrantKind,
-    capacity: Quantity,
-    leased: Quantity,
-    floor: Quantity,
-    priority: i32,
-    starts_at: DateTime<Utc>,
-    expires_at: Option<DateTime<Utc>>,
-}
-
-impl From<LockedRow> for credit::Grant {
-    fn from(row: LockedRow) -> Self {
-        Self {
-            id: row.id,
-            kind: row.kind,
-            // What ended calls took was taken off what is posted.
-            pool: Pool { leased: row.leased, ..Pool::new(Unit::Money, row.capacity) },
-            models: None,
-            floor: row.floor,
-            starts_at: row.starts_at,
-            expires_at: row.expires_at,
-            priority: row.priority,
-        }
-    }
-}
 
 impl AccountReader {
     /// The account's credit.
@@ -210,26 +72,42 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
     let rows = sqlx::query!(
         r#"
         select
-            grant_id as "id: GrantId", kind as "kind: GrantKind", posted as "posted: Amount", leased as "leased: Amount",
-            (posted - leased - floor) as "available!: Amount", expires_at
+            grant_id as "id: GrantId", kind as "kind: GrantKind", (granted - used) as "balance!: Amount", granted as "granted: Amount",
+            leased as "leased: Amount", (granted - used - leased - floor) as "available!: Amount", models, starts_at,
+            least(expires_at, ended_at) as expires_at
         from grants
-        where account_id = $1 and unit = 'money' and starts_at <= $2 and (expires_at is null or expires_at > $2)
-        order by expires_at nulls last, priority, kind = 'wallet', grant_id
+        where account_id = $1 and unit = 'money'
+        order by least(expires_at, ended_at) nulls last, priority, kind = 'wallet', grant_id
         "#,
-        account.uuid(),
-        now
+        account.uuid()
     )
     .fetch_all(executor)
     .await?;
-    let sum =
-        |amounts: Vec<Amount>| Amount::checked_sum(amounts).ok_or_else(|| Error::Corrupt("the grants of an account overflow".to_owned()));
-    Ok(Balance {
-        balance: sum(rows.iter().map(|row| row.posted).collect())?,
-        reserved: sum(rows.iter().map(|row| row.leased).collect())?,
-        available: sum(rows.iter().map(|row| row.available).collect())?,
-        grants: rows
-            .into_iter()
-            .map(|row| Grant { id: row.id, kind: row.kind, posted: row.posted, leased: row.leased, expires_at: row.expires_at })
-            .collect(),
-    })
+    let mut balance = Balance::default();
+    for row in rows {
+        let grant = Grant {
+            id: row.id,
+            kind: row.kind,
+            balance: row.balance,
+            granted: row.granted,
+            leased: row.leased,
+            models: row.models,
+            starts_at: row.starts_at,
+            expires_at: row.expires_at,
+        };
+        // What a grant that has ended holds lapses within a minute, and until then stands in the journal.
+        balance.balance = plus(balance.balance, grant.balance)?;
+        balance.reserved = plus(balance.reserved, grant.leased)?;
+        if grant.in_force(now) {
+            balance.available = plus(balance.available, row.available)?;
+        }
+        if grant.expires_at.is_none_or(|expiry| now < expiry) {
+            balance.grants.push(grant);
+        }
+    }
+    Ok(balance)
+}
+
+fn plus(a: Amount, b: Amount) -> Result<Amount> {
+    a.checked_add(b).ok_or_else(|| Error::Corrupt("the grants of an account overflow".to_owned()))
 }

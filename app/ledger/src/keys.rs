@@ -10,6 +10,7 @@ use domain::{
     pricing::Discount,
 };
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::{AccountMember, AccountReader, Error, Meter, Result, System};
 
@@ -64,6 +65,14 @@ impl KeyEntry {
 }
 
 impl AccountMember {
+    /// The id of the key that a form makes, however often the form is sent. Whoever sends it can repeat it, but cannot choose which id that is.
+    #[must_use]
+    pub fn key_of_form(&self, form: Uuid) -> KeyId {
+        let digest = Sha256::new_with_prefix(b"farebox key").chain_update(self.account.uuid()).chain_update(form).finalize();
+        let bits = std::array::from_fn(|place| digest[place]);
+        KeyId::from_uuid(uuid::Builder::from_custom_bytes(bits).into_uuid())
+    }
+
     /// Makes a key.
     ///
     /// # Errors
@@ -150,7 +159,7 @@ impl System {
     /// The account that a key belongs to.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] when several accounts have a key of this id, which is one account's own choice.
+    /// [`Error::NotFound`]; [`Error::Invalid`] when several accounts have a key of this id, which is unique in its account alone.
     pub async fn account_of_key(&self, key: KeyId) -> Result<AccountId> {
         let accounts =
             sqlx::query_scalar!(r#"select account_id as "account_id: AccountId" from api_keys where key_id = $1 limit 2"#, key.uuid())

@@ -1,7 +1,7 @@
 //! Holds: credit that is set aside while a call runs.
 //!
-//! A lease covers exactly one call. It is taken only while every grant it touches is locked, so that any number of calls at once cannot hold
-//! more than there is.
+//! A lease covers exactly one call. It is taken only while the account's books are locked, so that any number of calls at once cannot hold more
+//! than there is.
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Meter, Result,
-    grants::{self, Locked},
+    books::{Books, Lock},
 };
 
 /// A call that is about to be forwarded, with all that is needed to settle it should its proxy die.
@@ -51,17 +51,24 @@ pub struct Intent {
 impl Meter {
     /// Holds a call's upper bound, from several grants if need be, or nothing.
     ///
-    /// Key and account are looked at again once the grants are locked, however long that took: what was revoked meanwhile admits nothing.
+    /// Key and account are looked at again once the books are locked, however long that took: what was revoked meanwhile admits nothing. What has begun
+    /// and what has ended is by Postgres' clock.
     ///
     /// # Errors
     /// [`Error::InsufficientCredit`] with what is available, [`Error::KeyRevoked`], [`Error::AccountSuspended`], [`Error::Unavailable`].
-    pub async fn lease(&self, intent: &Intent, now: DateTime<Utc>) -> Result<()> {
+    pub async fn lease(&self, intent: &Intent) -> Result<()> {
         let mut tx = self.database.write().await?;
-        let grants = grants::lock(&mut tx, &[intent.account_id], Locked::Wait).await?.remove(&intent.account_id).unwrap_or_default();
+        let mut books = Books::lock(&mut tx, &[intent.account_id], Lock::Wait, self.database.dated).await?;
+        let book = books.of(intent.account_id).map_err(|_| Error::KeyRevoked)?;
+        let now = book.now();
         check_caller(&mut tx, intent, now).await?;
         let demand = Demand { money: intent.held, requests: 1, ..Demand::NOTHING };
-        let holds = credit::pay(demand, &intent.model, &grants, now).map_err(|exhausted| insufficient(&exhausted))?;
+        let holds = credit::pay(demand, &intent.model, book.grants(), now).map_err(|exhausted| insufficient(&exhausted))?;
         let shares: Vec<_> = holds.into_iter().filter_map(Share::of).collect();
+        for share in &shares {
+            book.lease(share.grant, share.amount.nanos())?;
+        }
+        books.write(&mut tx).await?;
         insert_intent(&mut tx, intent).await?;
         insert_leases(&mut tx, intent, &shares).await?;
         tx.commit().await?;
@@ -74,9 +81,12 @@ impl Meter {
     /// [`Error::Unavailable`].
     pub async fn release(&self, account: AccountId, call: CallId) -> Result<()> {
         let mut tx = self.database.write().await?;
-        grants::lock(&mut tx, &[account], Locked::Wait).await?;
-        let leases = leases_of(&mut tx, &[account], &[call]).await?;
-        take_back(&mut tx, account, &leases.iter().map(|lease| lease.share).collect::<Vec<_>>()).await?;
+        let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+        let book = books.of(account)?;
+        for Lease { share, .. } in leases_of(&mut tx, &[account], &[call]).await? {
+            book.lease(share.grant, -share.amount.nanos())?;
+        }
+        books.write(&mut tx).await?;
         delete_intents(&mut tx, &[account], &[call]).await?;
         tx.commit().await?;
         Ok(())
@@ -154,7 +164,7 @@ pub(crate) struct Lease {
     pub(crate) share: Share,
 }
 
-/// The holds of these calls (the n-th belongs to the n-th account), in the order in which grants are used. The grants must be locked.
+/// The holds of these calls (the n-th belongs to the n-th account), in the order in which grants are used. The books must be locked.
 pub(crate) async fn leases_of(connection: &mut PgConnection, accounts: &[AccountId], calls: &[CallId]) -> Result<Vec<Lease>> {
     let rows = sqlx::query!(
         r#"
@@ -171,7 +181,7 @@ pub(crate) async fn leases_of(connection: &mut PgConnection, accounts: &[Account
     Ok(rows.into_iter().map(|row| Lease { call: row.call, share: Share { grant: row.grant, amount: row.amount } }).collect())
 }
 
-/// Forgets these calls' intents, and their leases with them. What was leased must be taken off the grants by the caller.
+/// Forgets these calls' intents, and their leases with them. What was leased is the caller's to give back.
 pub(crate) async fn delete_intents(connection: &mut PgConnection, accounts: &[AccountId], calls: &[CallId]) -> Result<()> {
     sqlx::query!(
         r#"
@@ -241,33 +251,11 @@ async fn insert_intent(connection: &mut PgConnection, intent: &Intent) -> Result
 async fn insert_leases(connection: &mut PgConnection, intent: &Intent, shares: &[Share]) -> Result<()> {
     sqlx::query!(
         r#"
-        with taken as (
-            insert into leases (account_id, lease_id, place, grant_id, amount)
-            select $1, $2, place, grant_id, amount from unnest($3::uuid[], $4::bigint[]) with ordinality s (grant_id, amount, place)
-            returning grant_id, amount
-        )
-        update grants g set leased = leased + taken.amount
-        from taken
-        where g.account_id = $1 and g.grant_id = taken.grant_id
+        insert into leases (account_id, lease_id, place, grant_id, amount)
+        select $1, $2, place, grant_id, amount from unnest($3::uuid[], $4::bigint[]) with ordinality s (grant_id, amount, place)
         "#,
         intent.account_id.uuid(),
         intent.call_id.uuid(),
-        &shares.iter().map(|share| share.grant.uuid()).collect::<Vec<_>>(),
-        &shares.iter().map(|share| share.amount.nanos()).collect::<Vec<_>>()
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn take_back(connection: &mut PgConnection, account: AccountId, shares: &[Share]) -> Result<()> {
-    sqlx::query!(
-        r#"
-        update grants g set leased = leased - s.amount
-        from unnest($2::uuid[], $3::bigint[]) s (grant_id, amount)
-        where g.account_id = $1 and g.grant_id = s.grant_id
-        "#,
-        account.uuid(),
         &shares.iter().map(|share| share.grant.uuid()).collect::<Vec<_>>(),
         &shares.iter().map(|share| share.amount.nanos()).collect::<Vec<_>>()
     )

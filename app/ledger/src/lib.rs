@@ -5,6 +5,7 @@
 
 mod accounts;
 mod address;
+mod books;
 mod calls;
 mod catalog;
 mod corrections;
@@ -13,10 +14,11 @@ mod database;
 mod encoding;
 mod error;
 mod grants;
-mod journal;
 pub mod keys;
 mod leases;
 mod migration;
+mod money;
+mod new_grant;
 mod partitions;
 mod password;
 mod posting;
@@ -28,6 +30,7 @@ mod scram;
 pub mod secrets;
 mod sessions;
 mod settled;
+mod statement;
 mod usage;
 mod users;
 
@@ -40,17 +43,19 @@ use crate::database::Database;
 pub use crate::{
     accounts::{AccountSummary, Inhabitants, NewCustomer},
     address::{Address, Login},
+    books::Root,
     catalog::{Catalog, CatalogModel, NewModel, NewProvider, Upstream},
     corrections::{CallCredit, CreditedCall},
     error::{Error, Result},
     grants::KeyUsage,
-    journal::{MoneyIn, Posted},
     keys::{KeyEntry, NewKey},
     leases::Intent,
     migration::Schema,
+    money::{MoneyIn, Posted},
+    new_grant::NewGrant,
     posting::PostedCalls,
     prices::NewPrice,
-    proof::{Fault, Proof},
+    proof::Verification,
     scope::{AccountMember, AccountOwner, AccountReader, Meter, Operator, System},
     settled::SettledCall,
     users::NewOperator,
@@ -102,6 +107,13 @@ impl Ledger {
     /// [`Error::Unavailable`].
     pub async fn clock(&self) -> Result<DateTime<Utc>> {
         clock(&mut *self.database.read().await?).await
+    }
+
+    /// The same ledger for a history that is brought in: what is posted through it is dated so, but never in the future and never before what an
+    /// account's books say already.
+    #[must_use]
+    pub fn dated(&self, at: DateTime<Utc>) -> Self {
+        Self { database: self.database.clone().dated(at) }
     }
 
     /// Closes every connection; what runs is finished first.

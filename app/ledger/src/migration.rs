@@ -26,10 +26,13 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 /// Every right that the application has. What was posted it can neither change nor delete, and what is not here it cannot reach.
 const RIGHTS: [(&str, &str); 5] = [
     ("schema_contract, quarantine_of_unposted", "select"),
-    ("key_digests, price_versions, journal, entries, calls, corrections, quarantine", "select, insert"),
-    ("accounts, users, memberships, api_keys, providers, models, grants, usage_hourly, usage_daily", "select, insert, update"),
+    ("key_digests, price_versions, journal, entries, roots, calls, corrections, quarantine", "select, insert"),
+    (
+        "accounts, users, memberships, api_keys, providers, models, heads, grants, books, usage_hourly, usage_daily",
+        "select, insert, update",
+    ),
     ("intents, leases", "select, insert, delete"),
-    ("sessions", "select, insert, update, delete"),
+    ("sessions, proofs", "select, insert, update, delete"),
 ];
 
 impl Ledger {
@@ -112,7 +115,7 @@ async fn expect_the_same_database(owner: &mut PgConnection, application: &mut Pg
 async fn expect_weakness(application: &mut PgConnection) -> Result<()> {
     let strong: bool = sqlx::query_scalar(
         "select coalesce(bool_or(has_table_privilege(c.oid, 'update, delete, truncate') or pg_has_role(c.relowner, 'member')), false) from pg_class c \
-         where c.oid in (select to_regclass(name) from unnest(array['calls', 'corrections', 'journal', 'entries']) name) \
+         where c.oid in (select to_regclass(name) from unnest(array['calls', 'corrections', 'journal', 'entries', 'roots']) name) \
          or c.oid in (select inhrelid from pg_inherits where inhparent = to_regclass('calls'))",
     )
     .fetch_one(application)

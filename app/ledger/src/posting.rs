@@ -1,16 +1,15 @@
 //! Posting: the only way in which usage reaches the books.
 //!
-//! A batch is one transaction, or several if it is large. Every account in it has its grants locked first, and whoever posts, leases or moves
+//! A batch is one transaction, or several if it is large. The books of every account in it are locked first, and whoever posts, leases or moves
 //! money locks the same rows in the same order: within an account everything happens one after the other, and two posters cannot deadlock. Under
 //! those locks it is known which calls are already there, so replaying a batch changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, Utc};
 use domain::{
     call::UsageSource,
     credit::{self, Demand, Hold, Split, Strictness},
-    id::{AccountId, CallId, GrantId, JournalId},
+    id::{CallId, GrantId},
     money::Amount,
 };
 use sqlx::PgConnection;
@@ -18,14 +17,14 @@ use uuid::Uuid;
 
 use crate::{
     Error, Meter, Result, SettledCall,
+    books::{Book, Books, Lock},
     corrections::{self, Correction, CorrectionRecord, KnownCall},
-    grants::{self, Change, Locked},
     leases::{self, Lease, Share},
     rollups::{self, Addition},
-    settled::{self, CallRecord, PaidShare},
+    settled::{self, PaidShare, SealedCall},
 };
 
-/// The most calls of one transaction: it holds the grants of all their accounts.
+/// The most calls of one transaction: it holds the books of all their accounts.
 const TOGETHER_MAX: usize = 500;
 
 /// The most transactions of one round that may be refused. What is left then waits for the next one: a batch of nothing but bad rows must not keep good
@@ -37,7 +36,7 @@ const TAKEN_APART_MAX: usize = 32;
 
 /// Who locks an account and forgets it keeps its own calls waiting for so long.
 const BEGIN_WAITING: &str = "begin isolation level read committed; set local lock_timeout = '2s'";
-/// And nobody else's longer than this, whatever else than its grants is locked.
+/// And nobody else's longer than this, whatever else than its books is locked.
 const BEGIN_DEFERRING: &str = "begin isolation level read committed; set local lock_timeout = '100ms'";
 
 /// What became of a batch.
@@ -66,7 +65,7 @@ impl Meter {
     /// # Errors
     /// [`Error::Unavailable`] when the database is away, or an account stays locked: nothing of the failed part is posted, repeat the batch.
     pub async fn post_calls(&self, batch: &[SettledCall]) -> Result<PostedCalls> {
-        self.post(batch, Locked::Wait).await
+        self.post(batch, Lock::Wait).await
     }
 
     /// [`Self::post_calls`], but for calls whose account is locked right now, which are deferred: they keep nobody waiting.
@@ -74,14 +73,15 @@ impl Meter {
     /// # Errors
     /// As [`Self::post_calls`].
     pub async fn post_free_calls(&self, batch: &[SettledCall]) -> Result<PostedCalls> {
-        self.post(batch, Locked::Defer).await
+        self.post(batch, Lock::Defer).await
     }
 
-    async fn post(&self, batch: &[SettledCall], locked: Locked) -> Result<PostedCalls> {
+    async fn post(&self, batch: &[SettledCall], lock: Lock) -> Result<PostedCalls> {
         let mut done = PostedCalls::default();
         let mut batch: Vec<_> = batch.iter().collect();
-        // Accounts side by side, so that they can be taken apart; and what is known of a call before what was assumed of it.
-        batch.sort_by_key(|call| (call.account_id, call.source == UsageSource::Interrupted));
+        // Accounts side by side, so that they can be taken apart, their calls in the order of the books, and what is known of a call before what was
+        // assumed of it.
+        batch.sort_by_key(|call| (call.account_id, call.call_id, call.source == UsageSource::Interrupted));
         let mut parts: Vec<_> = batch.chunks(TOGETHER_MAX).rev().collect();
         let (mut refused, mut taken_apart) = (0, 0);
         while let Some(part) = parts.pop() {
@@ -89,7 +89,7 @@ impl Meter {
                 done.deferred.extend(part.iter().map(|call| call.call_id));
                 continue;
             }
-            match (self.post_together(part, locked).await, part) {
+            match (self.post_together(part, lock).await, part) {
                 (Ok(posted), _) => done.add(posted),
                 (Err(error), [call]) if error.is_of_the_data() => {
                     self.quarantine(call, &error).await?;
@@ -101,8 +101,8 @@ impl Meter {
                     parts.extend([right, left]);
                     refused += 1;
                 }
-                // Something else than a grant is locked: whose it is shows when the accounts stand alone.
-                (Err(error), many) if error.is_a_lock() && locked == Locked::Defer && taken_apart < TAKEN_APART_MAX => {
+                // Something else than the books is locked: whose it is shows when the accounts stand alone.
+                (Err(error), many) if error.is_a_lock() && lock == Lock::Defer && taken_apart < TAKEN_APART_MAX => {
                     taken_apart += 1;
                     match apart(many) {
                         Some((left, right)) => parts.extend([right, left]),
@@ -128,7 +128,7 @@ impl Meter {
         let mut done = PostedCalls::default();
         // One by one: what is refused again keeps no other back, and is there already.
         for call in calls.collect::<Vec<SettledCall>>() {
-            match self.post_together(&[&call], Locked::Defer).await {
+            match self.post_together(&[&call], Lock::Defer).await {
                 Ok(posted) => done.add(posted),
                 Err(error) if error.is_of_the_data() => done.quarantined.push(call.call_id),
                 Err(error) if error.is_a_lock() => done.deferred.push(call.call_id),
@@ -138,36 +138,33 @@ impl Meter {
         Ok(done)
     }
 
-    async fn post_together(&self, batch: &[&SettledCall], locked: Locked) -> Result<PostedCalls> {
-        let begin = if locked == Locked::Wait { BEGIN_WAITING } else { BEGIN_DEFERRING };
+    async fn post_together(&self, batch: &[&SettledCall], lock: Lock) -> Result<PostedCalls> {
+        let begin = if lock == Lock::Wait { BEGIN_WAITING } else { BEGIN_DEFERRING };
         let mut tx = self.database.write_with(begin).await?;
         let accounts: BTreeSet<_> = batch.iter().map(|call| call.account_id).collect();
-        let mut grants = grants::lock(&mut tx, &Vec::from_iter(accounts), locked).await?;
+        let mut books = Books::lock(&mut tx, &Vec::from_iter(accounts), lock, self.database.dated).await?;
         let (batch, deferred): (Vec<_>, Vec<_>) =
-            batch.iter().copied().partition(|call| locked == Locked::Wait || grants.contains_key(&call.account_id));
+            batch.iter().copied().partition(|call| lock == Lock::Wait || books.contains(call.account_id));
         let deferred = deferred.into_iter().map(|call| call.call_id).collect();
         if batch.is_empty() {
             tx.rollback().await?;
             return Ok(PostedCalls { deferred, ..PostedCalls::default() });
         }
-        // Read under the locks: postings of one account never run backwards.
-        let posted_at = now_in_postgres(&mut tx).await?;
         let (accounts, calls): (Vec<_>, Vec<_>) = batch.iter().map(|call| (call.account_id, call.call_id)).unzip();
         let known = known_calls(&mut tx, &batch).await?;
         let leases = leases_by_call(leases::leases_of(&mut tx, &accounts, &calls).await?);
-        let mut plan = Plan::of(&batch, &mut grants, &known, &leases, posted_at)?;
+        let mut plan = Plan::of(&batch, &mut books, &known, &leases)?;
         for (call, known) in std::mem::take(&mut plan.late) {
             let before = corrections::of_call(&mut tx, call.account_id, call.call_id).await?;
-            plan.correct(call, known, &before, &mut grants, posted_at)?;
+            plan.correct(call, known, &before, book_of(&mut books, call)?)?;
         }
 
-        insert_journal(&mut tx, &plan, posted_at).await?;
+        books.write(&mut tx).await?;
         settled::insert(&mut tx, &plan.records).await?;
-        grants::change(&mut tx, &plan.grants).await?;
         leases::delete_intents(&mut tx, &accounts, &calls).await?;
-        rollups::add(&mut tx, &plan.records.iter().map(Addition::from).collect::<Vec<_>>()).await?;
+        rollups::add(&mut tx, &plan.records.iter().map(|call| Addition::from(&call.record)).collect::<Vec<_>>()).await?;
         for correction in &plan.corrections {
-            correction.insert(&mut tx, None).await?;
+            correction.insert(&mut tx).await?;
         }
         tx.commit().await?;
         Ok(PostedCalls {
@@ -209,57 +206,39 @@ impl PostedCalls {
     }
 }
 
-/// What a batch changes, worked out before anything is written.
+/// What a batch changes beside the books, worked out before anything is written.
 #[derive(Default)]
 struct Plan<'a> {
-    records: Vec<CallRecord>,
+    records: Vec<SealedCall>,
     /// Settlements that came late, with what was posted instead: worked out when all holds of the batch are given back.
     late: Vec<(&'a SettledCall, &'a KnownCall)>,
     corrections: Vec<Correction>,
     replayed: usize,
     unleased: Vec<CallId>,
-    /// Per account, what its new calls cost together.
-    journals: BTreeMap<AccountId, JournalPlan>,
-    /// Per grant, what is charged to it and what of it is no longer held.
-    grants: BTreeMap<(AccountId, GrantId), Change>,
-}
-
-struct JournalPlan {
-    id: JournalId,
-    calls: usize,
-    first: DateTime<Utc>,
-    charges: BTreeMap<GrantId, Amount>,
 }
 
 impl<'a> Plan<'a> {
     fn of(
         batch: &[&'a SettledCall],
-        accounts: &mut HashMap<AccountId, Vec<credit::Grant>>,
+        books: &mut Books,
         known: &'a BTreeMap<CallId, KnownCall>,
         leases: &HashMap<CallId, Vec<Share>>,
-        posted_at: DateTime<Utc>,
     ) -> Result<Self> {
         let mut plan = Self::default();
         let mut handled = BTreeSet::new();
         for call in batch {
             let held = leases.get(&call.call_id).map_or(&[][..], Vec::as_slice);
-            let grants = accounts.entry(call.account_id).or_default();
-            let wallet = grants::wallet_of(grants)?;
+            let book = book_of(books, call)?;
             if !handled.insert(call.call_id) {
                 plan.replayed += 1;
                 continue;
             }
             // The hold ends with the call, also when the call was posted before.
             for share in held {
-                plan.change(call.account_id, grants, share.grant, Amount::ZERO, share.amount)?;
+                book.lease(share.grant, -share.amount.nanos())?;
             }
             match known.get(&call.call_id) {
-                None => {
-                    let shares = plan.charge(call, held, wallet, posted_at)?;
-                    for share in shares {
-                        plan.change(call.account_id, grants, share.grant, share.amount, Amount::ZERO)?;
-                    }
-                }
+                None => plan.charge(call, held, book)?,
                 Some(known) if is_late(call, known) => plan.late.push((call, known)),
                 Some(known) => {
                     warn_of_another_charge(call, known);
@@ -270,33 +249,9 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// Charges a grant, or gives back to it, and frees what was held of it: to be written, and at once for what follows in this batch.
-    fn change(&mut self, account: AccountId, grants: &mut [credit::Grant], id: GrantId, charged: Amount, released: Amount) -> Result<()> {
-        let change = self.grants.entry((account, id)).or_default();
-        change.charged = add(change.charged, charged)?;
-        change.released = add(change.released, released)?;
-        if let Some(grant) = grants.iter_mut().find(|grant| grant.id == id) {
-            let pool = &mut grant.pool;
-            pool.capacity = pool.capacity.checked_sub(charged.into()).ok_or_else(overflow)?;
-            pool.leased = pool.leased.checked_sub(released.into()).ok_or_else(overflow)?;
-        }
-        Ok(())
-    }
-
     /// The call was taken for dead, and was not: what it came to differs from what was charged for it.
-    fn correct(
-        &mut self,
-        call: &SettledCall,
-        known: &KnownCall,
-        before: &[CorrectionRecord],
-        accounts: &mut HashMap<AccountId, Vec<credit::Grant>>,
-        posted_at: DateTime<Utc>,
-    ) -> Result<()> {
-        let grants = accounts.entry(call.account_id).or_default();
-        let correction = Correction::late_usage(call, known, before, grants, posted_at)?;
-        for share in correction.shares() {
-            self.change(call.account_id, grants, share.grant_id, Amount::from_nanos(share.amount), Amount::ZERO)?;
-        }
+    fn correct(&mut self, call: &SettledCall, known: &KnownCall, before: &[CorrectionRecord], book: &mut Book) -> Result<()> {
+        let correction = Correction::late_usage(call, known, before, book)?;
         if correction.record.written_off > 0 {
             let written_off = Amount::from_nanos(correction.record.written_off);
             tracing::error!(call = %call.call_id, %written_off, "a call was settled after its credit had been spent: the rest is written off");
@@ -305,34 +260,23 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Plans a new call. Returns what each grant pays of it.
-    fn charge(&mut self, call: &SettledCall, held: &[Share], wallet: GrantId, posted_at: DateTime<Utc>) -> Result<Vec<Share>> {
+    /// Charges a new call.
+    fn charge(&mut self, call: &SettledCall, held: &[Share], book: &mut Book) -> Result<()> {
         if held.is_empty() && !call.amount.is_zero() {
             self.unleased.push(call.call_id);
         }
-        let shares = shares_of_charge(call.amount, held, wallet);
-        let started_at = call.started_at()?;
-        let journal_id = if shares.is_empty() {
-            None
-        } else {
-            // The id of the first new call names the posting: it is unique, and the same for the same batch.
-            let journal = self.journals.entry(call.account_id).or_insert_with(|| JournalPlan {
-                id: JournalId::from_uuid(call.call_id.uuid()),
-                calls: 0,
-                first: started_at,
-                charges: BTreeMap::new(),
-            });
-            journal.calls += 1;
-            for share in &shares {
-                let charged = journal.charges.entry(share.grant).or_default();
-                *charged = add(*charged, share.amount)?;
-            }
-            Some(journal.id)
-        };
+        let shares = shares_of_charge(call.amount, held, book.wallet()?);
         let paid_by = shares.iter().map(|share| PaidShare { grant_id: share.grant, amount: share.amount.nanos() }).collect();
-        self.records.push(call.clone().into_record(paid_by, journal_id, posted_at)?);
-        Ok(shares)
+        let call = call.clone().into_record(paid_by, book.now())?.sealed();
+        book.add_call(&call.seal, shares.into_iter().map(|share| (share.grant, share.amount)))?;
+        self.records.push(call);
+        Ok(())
     }
+}
+
+/// A call of an account that does not exist is a row at fault.
+fn book_of<'b>(books: &'b mut Books, call: &SettledCall) -> Result<&'b mut Book> {
+    books.of(call.account_id).map_err(|_| Error::Corrupt(format!("call {}: its account has no books", call.call_id)))
 }
 
 /// Two halves of a batch that is sorted by account, with no account in both; `None` if it is of one account alone.
@@ -349,18 +293,6 @@ fn shares_of_charge(charge: Amount, held: &[Share], wallet: GrantId) -> Vec<Shar
     let charge = credit::settle(&split, Demand { money: charge, ..Demand::NOTHING }, Strictness::Lenient { wallet });
     let used = charge.payment.into_iter().filter(|change| !change.used.is_zero());
     used.filter_map(|change| Share::of(Hold { pool: change.pool, unit: change.unit, quantity: change.used })).collect()
-}
-
-fn add(a: Amount, b: Amount) -> Result<Amount> {
-    a.checked_add(b).ok_or_else(overflow)
-}
-
-fn overflow() -> Error {
-    Error::Corrupt("the charges of a batch overflow".to_owned())
-}
-
-pub(crate) async fn now_in_postgres(connection: &mut PgConnection) -> Result<DateTime<Utc>> {
-    Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(connection).await?)
 }
 
 /// A proxy that was away for so long that its call was settled as interrupted brings the call's own settlement.
@@ -388,62 +320,4 @@ fn leases_by_call(leases: Vec<Lease>) -> HashMap<CallId, Vec<Share>> {
         by_call.entry(lease.call).or_default().push(lease.share);
     }
     by_call
-}
-
-async fn insert_journal(connection: &mut PgConnection, plan: &Plan<'_>, posted_at: DateTime<Utc>) -> Result<()> {
-    let journals: Vec<_> = plan.journals.iter().collect();
-    sqlx::query!(
-        r#"
-        insert into journal (account_id, journal_id, kind, memo, actor, event_at, posted_at)
-        select account_id, journal_id, 'usage', memo, '', event_at, $5
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[]) j (account_id, journal_id, memo, event_at)
-        "#,
-        &journals.iter().map(|(account, _)| account.uuid()).collect::<Vec<_>>(),
-        &journals.iter().map(|(_, journal)| journal.id.uuid()).collect::<Vec<_>>(),
-        &journals.iter().map(|(_, journal)| calls_in_words(journal.calls)).collect::<Vec<_>>(),
-        &journals.iter().map(|(_, journal)| journal.first).collect::<Vec<_>>(),
-        posted_at
-    )
-    .execute(&mut *connection)
-    .await?;
-    let entries = journals.iter().flat_map(|(account, journal)| journal.entries().map(|entry| (account.uuid(), journal.id.uuid(), entry)));
-    let (mut accounts, mut ids, mut lines, mut books, mut grants, mut amounts) = (vec![], vec![], vec![], vec![], vec![], vec![]);
-    for (account, id, (line, book, grant, amount)) in entries {
-        accounts.push(account);
-        ids.push(id);
-        lines.push(line);
-        books.push(book);
-        grants.push(grant.map(GrantId::uuid));
-        amounts.push(amount?.nanos());
-    }
-    sqlx::query!(
-        r#"
-        insert into entries (account_id, journal_id, line, book, unit, grant_id, amount)
-        select account_id, journal_id, line, book, 'money', grant_id, amount
-        from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::uuid[], $6::bigint[])
-            e (account_id, journal_id, line, book, grant_id, amount)
-        "#,
-        &accounts,
-        &ids,
-        &lines,
-        &books as _,
-        &grants as _,
-        &amounts
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-impl JournalPlan {
-    /// Each grant gives what is charged to it, and revenue takes it: line, book, grant, amount. They sum to zero.
-    fn entries(&self) -> impl Iterator<Item = (i16, &'static str, Option<GrantId>, Result<Amount>)> + '_ {
-        let given = self.charges.iter().map(|(grant, amount)| ("grant", Some(*grant), amount.checked_neg().ok_or_else(overflow)));
-        let total = Amount::checked_sum(self.charges.values().copied()).ok_or_else(overflow);
-        given.chain(std::iter::once(("revenue", None, total))).zip(1..).map(|((book, grant, amount), line)| (line, book, grant, amount))
-    }
-}
-
-fn calls_in_words(calls: usize) -> String {
-    if calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") }
 }

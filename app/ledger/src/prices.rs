@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     catalog::{PriceKind, PriceVersion, PricedModel},
     id::{ModelId, PriceId},
-    rates::Rates,
+    money::Amount,
+    rates::{BucketRates, Rates},
 };
 use sqlx::{PgConnection, types::Json};
 
@@ -14,6 +15,7 @@ use crate::{
     Error, Ledger, Meter, Operator, Result, System,
     catalog::{PriceRow, current_and_scheduled, models},
     database::Database,
+    encoding::Encoding,
 };
 
 /// A price to be written.
@@ -74,7 +76,7 @@ impl Operator {
             r#"
             select
                 price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
-                rates as "rates: Json<Rates>", created_at, created_by
+                rates as "rates: Json<serde_json::Value>", created_at, created_by
             from price_versions
             where model_id = $1
             order by effective_from desc, kind desc
@@ -83,7 +85,7 @@ impl Operator {
         )
         .fetch_all(connection)
         .await?;
-        Ok(rows.into_iter().map(PriceVersion::from).collect())
+        Ok(rows.into_iter().filter_map(PriceRow::readable).collect())
     }
 
     /// Writes a price that begins later.
@@ -109,7 +111,7 @@ impl Meter {
             r#"
             select
                 price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
-                rates as "rates: Json<Rates>", created_at, created_by
+                rates as "rates: Json<serde_json::Value>", created_at, created_by
             from price_versions
             where price_id = $1
             "#,
@@ -117,7 +119,7 @@ impl Meter {
         )
         .fetch_optional(&mut *self.database.read().await?)
         .await?;
-        row.map(PriceVersion::from).ok_or(Error::NotFound)
+        row.ok_or(Error::NotFound)?.try_into()
     }
 }
 
@@ -137,10 +139,19 @@ async fn insert(database: &Database, new: NewPrice<'_>) -> Result<()> {
     new.rates.validate().map_err(|error| Error::invalid("price", error.to_string()))?;
     let mut tx = database.write().await?;
     let model = model_id(&mut tx, new.model).await?;
+    let version = PriceVersion {
+        id: new.id,
+        model_id: model,
+        kind: new.kind,
+        effective_from: new.effective_from,
+        rates: new.rates.clone(),
+        created_at: new.now,
+        created_by: new.actor.to_owned(),
+    };
     sqlx::query!(
         r#"
-        insert into price_versions (price_id, model_id, kind, effective_from, rates, created_at, created_by)
-        values ($1, $2, $3, $4, $5, $6, $7)
+        insert into price_versions (price_id, model_id, kind, effective_from, rates, created_at, created_by, seal)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
         on conflict (price_id) do nothing
         "#,
         new.id.uuid(),
@@ -149,12 +160,57 @@ async fn insert(database: &Database, new: NewPrice<'_>) -> Result<()> {
         new.effective_from,
         Json(&new.rates) as _,
         new.now,
-        new.actor
+        new.actor,
+        &seal(&version)[..]
     )
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// The newest encoding, by which prices are sealed.
+const VERSION: u8 = 1;
+
+/// The seal to write a price under: a version, and the SHA-256 of every column in an encoding like that of calls.
+fn seal(version: &PriceVersion) -> [u8; 33] {
+    let mut seal = [VERSION; 33];
+    seal[1..].copy_from_slice(&digest_1(version));
+    seal
+}
+
+/// Whether this is the price that was sealed so. `None` if a later version of Farebox sealed it.
+pub(crate) fn fits(version: &PriceVersion, seal: &[u8]) -> Option<bool> {
+    match seal.first()? {
+        1 => Some(seal[1..] == digest_1(version)),
+        _ => None,
+    }
+}
+
+fn digest_1(version: &PriceVersion) -> [u8; 32] {
+    fn rates_of(row: &mut Encoding, rates: &BucketRates) {
+        let BucketRates { input, output, cache_read, cache_write_5m, cache_write_1h, reasoning, audio_input, audio_output } = rates;
+        row.number(input.nanos());
+        row.number(output.nanos());
+        for rate in [cache_read, cache_write_5m, cache_write_1h, reasoning, audio_input, audio_output] {
+            row.maybe(rate.map(Amount::nanos), Encoding::number);
+        }
+    }
+    let mut row = Encoding::new(b"farebox price 1");
+    row.id(version.id.uuid());
+    row.id(version.model_id.uuid());
+    row.text(version.kind.name());
+    row.instant(version.effective_from);
+    rates_of(&mut row, &version.rates.base);
+    row.number(version.rates.per_call.nanos());
+    row.number(version.rates.tiers.len() as i64);
+    for tier in &version.rates.tiers {
+        row.number(tier.from_prompt_tokens.get());
+        rates_of(&mut row, &tier.rates);
+    }
+    row.instant(version.created_at);
+    row.text(&version.created_by);
+    row.digest()
 }
 
 async fn model_id(connection: &mut PgConnection, name: &str) -> Result<ModelId> {

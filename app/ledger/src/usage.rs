@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
+    call::Outcome,
     filter::{CallFilter, GroupBy, UsageFilter},
     id::KeyId,
     money::Amount,
@@ -13,7 +14,7 @@ use domain::{
 };
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
-use crate::{AccountReader, Error, Result, calls::push_filter};
+use crate::{AccountReader, Error, Result};
 
 /// What one key used of one model in one hour, day or month.
 #[derive(Debug, FromRow)]
@@ -97,7 +98,7 @@ impl AccountReader {
         query.push(" from ").push(table).push(" where account_id = ").push_bind(self.account.uuid());
         query.push(" and ").push(column).push(" >= ").push_bind(range.from);
         query.push(" and ").push(column).push(" < ").push_bind(range.to);
-        push_filter(&mut query, "", filter);
+        push_filter(&mut query, filter);
         query.push(" group by 1, 2, 3");
         query
     }
@@ -124,6 +125,22 @@ impl AccountReader {
         Ok(sqlx::query_scalar!("select distinct model from usage_daily where account_id = $1 order by model", self.account.uuid())
             .fetch_all(&mut *self.database.read().await?)
             .await?)
+    }
+}
+
+/// Narrows a query of sums to what a person chose to see; the period is the caller's.
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &CallFilter) {
+    if let Some(key) = filter.key {
+        query.push(" and key_id = ").push_bind(key.uuid());
+    }
+    if let Some(model) = &filter.model {
+        query.push(" and model = ").push_bind(model.clone());
+    }
+    if let Some(outcome) = filter.outcome {
+        query.push(" and outcome = ").push_bind(outcome as Outcome);
+    }
+    if let Some(stream) = filter.stream {
+        query.push(" and stream = ").push_bind(stream);
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod admin_customers;
 pub(crate) mod admin_pricing;
+pub(crate) mod admin_proof;
 pub(crate) mod billing;
 pub(crate) mod call;
 pub(crate) mod calls;
@@ -56,6 +57,8 @@ pub(crate) enum Page {
     Customers,
     /// `/admin/customers/:id`
     Customer,
+    /// `/admin/proof`
+    Proof,
 }
 
 impl Page {
@@ -75,6 +78,7 @@ impl Page {
             Self::Prices => "Prices",
             Self::Customers => "Customers",
             Self::Customer => "Customer",
+            Self::Proof => "Proof",
         }
     }
 }
@@ -109,6 +113,7 @@ pub(crate) enum Content {
     Prices(admin_pricing::page::Prices),
     Customers(admin_customers::page::Customers),
     Customer(admin_customers::page::OneCustomer),
+    Proof(admin_proof::page::ProofPage),
 }
 
 impl Content {
@@ -127,6 +132,7 @@ impl Content {
             Self::Prices(page) => admin_pricing::view::prices(&page),
             Self::Customers(page) => admin_customers::view::list(page),
             Self::Customer(page) => admin_customers::view::one(page),
+            Self::Proof(page) => admin_proof::view::proof(&page),
         }
     }
 }
@@ -154,6 +160,7 @@ pub(crate) async fn read(address: Address) -> Result<Content, ConsoleError> {
                 Page::Prices => admin_pricing::api::prices(&caller, &query).await.map(Content::Prices),
                 Page::Customers => admin_customers::api::customers(&caller, &query).await.map(Content::Customers),
                 Page::Customer => admin_customers::api::customer(&caller, &id, &query).await.map(Content::Customer),
+                Page::Proof => admin_proof::api::proof(&caller, &query).await.map(Content::Proof),
             }
         }
         .await,

@@ -1,6 +1,10 @@
-//! An account's books as a statement: each posting with the balance after it.
+//! An account's books as a statement: each posting with the balance after it, the usage of a day in one line.
 
-use domain::billing::{Balance, Grant, JournalPage, JournalRow};
+use domain::{
+    billing::{Balance, Grant, GrantKind, JournalRow, OpenHour, PostingNumber, Statement, StatementLine},
+    money::Amount,
+    period::Step,
+};
 use leptos::prelude::*;
 
 use crate::parts::{
@@ -11,7 +15,7 @@ use crate::parts::{
     table::{
         Column,
         Kind::{Figures, Words},
-        Row, link, table, text, with_note,
+        Row, folding_table, link, opener, table, text, with_note,
     },
     time,
 };
@@ -21,7 +25,7 @@ pub(crate) fn balance(balance: &Balance) -> AnyView {
     let figure =
         |label, amount, note: &str| Figure { label, value: money::total(amount), exact: Some(money::exact(amount)), note: note.to_owned() };
     figures(vec![
-        figure("Balance", balance.balance, "what the journal adds up to"),
+        figure("Balance", balance.balance, "what was added, less what calls used"),
         figure("Reserved now", balance.reserved, "held by calls that are running"),
         figure("Available", balance.available, "what new calls can use"),
     ])
@@ -33,13 +37,21 @@ pub(crate) fn grants(grants: &[Grant]) -> AnyView {
         [Column("Credit", Words), Column("Remaining", Figures), Column("Reserved now", Figures), Column("Expires", Figures)];
     let rows = grants.iter().map(|grant| {
         let expires = grant.expires_at.map_or_else(|| "never".to_owned(), |at| format!("{} UTC", time::minute(at)));
-        vec![text(grant.kind.label()), money::total_view(grant.posted), money::total_view(grant.leased), text(expires)].into()
+        let credit = with_note(text(grant.kind.label()), scope(grant));
+        vec![credit, money::total_view(grant.balance), money::total_view(grant.leased), text(expires)].into()
     });
     table("cards", &COLUMNS, rows.collect(), None)
 }
 
-/// The postings, newest first.
-pub(crate) fn journal(page: JournalPage, has_newer: bool, path: &str) -> AnyView {
+/// What it pays for, and from when, as far as that is not everything and always.
+fn scope(grant: &Grant) -> String {
+    let models = grant.models.as_ref().map(|models| format!("for {}", models.join(", ")));
+    let starts = (grant.kind != GrantKind::Wallet).then(|| format!("from {} UTC", time::minute(grant.starts_at)));
+    models.into_iter().chain(starts).collect::<Vec<_>>().join(", ")
+}
+
+/// The running hour and the postings, newest first.
+pub(crate) fn journal(statement: Statement, has_newer: bool, path: &str) -> AnyView {
     const COLUMNS: [Column; 5] = [
         Column("When", Words),
         Column("Entry", Words),
@@ -47,23 +59,185 @@ pub(crate) fn journal(page: JournalPage, has_newer: bool, path: &str) -> AnyView
         Column("Amount", Figures),
         Column("Balance after", Figures),
     ];
-    let first = link(path.to_owned(), "The newest entries");
-    if page.rows.is_empty() {
+    let Statement { balance, open_hour, journal } = statement;
+    let running = open_hour.filter(|_| !has_newer).map(|open| vec![running(open, balance.balance)]);
+    let groups: Vec<Vec<Row>> = running.into_iter().chain(journal.lines.into_iter().map(line)).collect();
+    if groups.is_empty() {
+        let first = link(path.to_owned(), "The newest entries");
         return if has_newer { empty("There are no older entries.", first) } else { empty("Nothing has been posted yet.", ()) };
     }
     let newest = has_newer.then(|| path.to_owned());
-    let older = page.next.map(|next| format!("{path}?before={next}"));
-    stack(vec![table("cards", &COLUMNS, page.rows.into_iter().map(row).collect(), None), pager(newest, older)])
+    let older = journal.next.map(|next| format!("{path}?before={next}"));
+    let rule = view! { <p class="subtitle">"Calls are posted once an hour, and each posting seals those before it."</p> };
+    stack(vec![rule.into_any(), folding_table("cards", &COLUMNS, groups), pager(newest, older)])
 }
 
-fn row(row: JournalRow) -> Row {
+/// The calls that are not posted yet; what is left after them is left now.
+fn running(open: OpenHour, balance: Amount) -> Row {
+    let calls = calls(Some(open.calls));
+    let cells = vec![
+        time::time_view(open.hour, time::minute(open.hour)),
+        text("Usage"),
+        text(format!("{calls} since {}: posted when the hour has ended", time::clock(open.hour))),
+        movement(open.amount.checked_neg()),
+        money::exact_view(balance),
+    ];
+    Row { cells, faded: true }
+}
+
+/// A line, and the rows that it opens to.
+fn line(line: StatementLine) -> Vec<Row> {
+    match line {
+        StatementLine::Posting(row) => vec![posting(row)],
+        StatementLine::Usage(hours) => usage(&hours),
+    }
+}
+
+fn posting(row: JournalRow) -> Row {
     let by = if row.actor.is_empty() { String::new() } else { format!("by {}", row.actor) };
     vec![
         time::time_view(row.event_at, time::minute(row.event_at)),
-        text(row.kind.label()),
+        with_note(text(row.kind.label()), number(row.number)),
         with_note(text(row.memo), by),
         money::movement_view(row.amount),
         money::exact_view(row.balance_after),
     ]
     .into()
+}
+
+/// One hour by itself; several as their sum, which opens to them.
+fn usage(hours: &[JournalRow]) -> Vec<Row> {
+    match hours {
+        [] => vec![],
+        [hour] => vec![lone_hour(hour)],
+        [newest, .., oldest] => std::iter::once(day(newest, oldest, hours)).chain(hours.iter().map(hour_of_day)).collect(),
+    }
+}
+
+fn lone_hour(row: &JournalRow) -> Row {
+    vec![
+        time::time_view(row.event_at, time::minute(row.event_at)),
+        with_note(text(row.kind.label()), number(row.number)),
+        text(format!("{}, {}", calls(row.calls), time::hour(row.event_at))),
+        money::movement_view(row.amount),
+        money::exact_view(row.balance_after),
+    ]
+    .into()
+}
+
+fn day(newest: &JournalRow, oldest: &JournalRow, hours: &[JournalRow]) -> Row {
+    let start = Step::Day.floor(newest.event_at);
+    let count = hours.iter().try_fold(0_i64, |sum, hour| sum.checked_add(hour.calls?));
+    vec![
+        time::time_view(start, time::day(start)),
+        with_note(text(newest.kind.label()), format!("{} to {}", number(oldest.number), newest.number)),
+        opener(format!("{}, {}", calls(count), time::hours(oldest.event_at, newest.event_at))),
+        movement(Amount::checked_sum(hours.iter().map(|hour| hour.amount))),
+        money::exact_view(newest.balance_after),
+    ]
+    .into()
+}
+
+/// Below its day, which says the rest.
+fn hour_of_day(row: &JournalRow) -> Row {
+    vec![
+        time::time_view(row.event_at, time::hour(row.event_at)),
+        text(number(row.number)),
+        text(calls(row.calls)),
+        money::movement_view(row.amount),
+        money::exact_view(row.balance_after),
+    ]
+    .into()
+}
+
+fn number(number: PostingNumber) -> String {
+    format!("No. {number}")
+}
+
+fn calls(count: Option<i64>) -> String {
+    match count {
+        Some(1) => "1 call".to_owned(),
+        Some(count) => format!("{} calls", money::grouped(count)),
+        None => "Calls".to_owned(),
+    }
+}
+
+/// A sum, if it can be written down.
+fn movement(amount: Option<Amount>) -> AnyView {
+    amount.map_or_else(|| text(money::ABSENT), money::movement_view)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::billing::{JournalKind, JournalPage};
+
+    use super::*;
+
+    /// Two calls that cost 25 cents.
+    fn hour(number: i64, event_at: &str, balance_after: &str) -> JournalRow {
+        let event_at = event_at.parse().unwrap();
+        JournalRow {
+            number: PostingNumber::from_count(number),
+            kind: JournalKind::Usage,
+            calls: Some(2),
+            memo: String::new(),
+            actor: String::new(),
+            event_at,
+            posted_at: event_at,
+            amount: "-0.25".parse().unwrap(),
+            balance_after: balance_after.parse().unwrap(),
+        }
+    }
+
+    fn html(lines: Vec<StatementLine>, open_hour: Option<OpenHour>, has_newer: bool) -> String {
+        let balance = Balance { balance: "4.125".parse().unwrap(), ..Balance::default() };
+        let statement = Statement { balance, open_hour, journal: JournalPage { lines, next: None } };
+        Owner::new().with(|| journal(statement, has_newer, "/billing").to_html())
+    }
+
+    fn open_hour() -> OpenHour {
+        OpenHour { hour: "2026-11-23T14:00:00Z".parse().unwrap(), calls: 1, amount: "0.125".parse().unwrap() }
+    }
+
+    #[test]
+    fn a_day_is_the_sum_of_its_hours_and_opens_to_them() {
+        let hours = vec![hour(3, "2026-11-23T13:00:00Z", "4.25"), hour(2, "2026-11-23T10:00:00Z", "4.5")];
+        let html = html(vec![StatementLine::Usage(hours)], None, false);
+        for text in ["<summary>4 calls, 10:00 to 14:00", "No. 2 to 3", "−$0.50", "13:00 to 14:00", "10:00 to 11:00", "$4.50"] {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
+        assert_eq!(html.matches(">−$0.25<").count(), 2, "{html}");
+        assert_eq!(html.matches(">$4.25<").count(), 2, "the day ends as its newest hour does: {html}");
+    }
+
+    #[test]
+    fn a_lone_hour_is_an_ordinary_line() {
+        let html = html(vec![StatementLine::Usage(vec![hour(2, "2026-11-23T10:00:00Z", "4.5")])], None, false);
+        assert!(html.contains("2 calls, 10:00 to 11:00") && html.contains("No. 2") && !html.contains("<details"), "{html}");
+    }
+
+    #[test]
+    fn sums_that_cannot_be_written_down_are_not_made_up() {
+        let most = JournalRow { calls: Some(i64::MAX), amount: Amount::from_nanos(i64::MIN), ..hour(1, "2026-11-23T10:00:00Z", "0") };
+        let html = html(vec![StatementLine::Usage(vec![most.clone(), most])], None, false);
+        assert!(html.contains("<summary>Calls, 10:00 to 11:00") && html.contains(money::ABSENT), "{html}");
+    }
+
+    #[test]
+    fn the_running_hour_stands_above_the_newest_line_and_ends_in_the_balance() {
+        let alone = html(vec![], Some(open_hour()), false);
+        for text in ["1 call since 14:00: posted when the hour has ended", "−$0.125", "$4.125", r#"<tr class="faded""#] {
+            assert!(alone.contains(text), "{text} is missing: {alone}");
+        }
+        let above = html(vec![StatementLine::Usage(vec![hour(2, "2026-11-23T10:00:00Z", "4.25")])], Some(open_hour()), false);
+        let below = above.split_once("since 14:00").unwrap().1;
+        assert!(below.contains("10:00 to 11:00"), "{above}");
+    }
+
+    #[test]
+    fn an_older_page_has_no_running_hour() {
+        let older = html(vec![], Some(open_hour()), true);
+        assert!(older.contains("There are no older entries.") && !older.contains("since 14:00"), "{older}");
+    }
 }

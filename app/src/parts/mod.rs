@@ -1,5 +1,6 @@
 //! Small pure views that pages are made of.
 
+pub(crate) mod again;
 pub(crate) mod chart;
 pub(crate) mod copy;
 pub(crate) mod figures;

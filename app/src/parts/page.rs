@@ -8,13 +8,14 @@ use leptos_router::hooks::{use_location, use_params_map};
 use crate::{
     error::ConsoleError,
     pages::{self, Address, Content, Page},
-    parts::{form, tabs},
+    parts::{again, form, tabs},
 };
 
 /// A page that asks the server once per address. While it asks again, what it showed stays, dimmed.
 pub(crate) fn page(page: Page) -> AnyView {
     let address = own_address(page);
     let answer = Resource::from(ArcResource::<_, PostcardCodec>::new_with_options(move || address.get(), pages::read, false));
+    again::provide(move || answer.refetch());
     let asking = RwSignal::new(false);
     // Counted, not in the page's arena: on the server it is read after the thread may have turned to another request's.
     let title = ArcRwSignal::new(page.title());

@@ -21,7 +21,7 @@ pub(crate) enum Kind {
 pub(crate) struct Row {
     /// Its cells, one per column.
     pub(crate) cells: Vec<AnyView>,
-    /// Whether it no longer counts.
+    /// Whether it no longer counts, or not yet as the others do.
     pub(crate) faded: bool,
 }
 
@@ -34,9 +34,21 @@ impl From<Vec<AnyView>> for Row {
 /// A table; `sum` is its last row. The class is of the box around it, by whose width it is laid out: `cards` become cards on a phone, `cards
 /// wide`, of many columns, also on a small desktop.
 pub(crate) fn table(class: &'static str, columns: &[Column], rows: Vec<Row>, sum: Option<Row>) -> AnyView {
-    let rows = rows.into_iter().map(|row| row_view(columns, row)).collect_view();
     let sum = sum.map(|sum| view! { <tfoot>{row_view(columns, sum)}</tfoot> });
-    view! { <div class=class><table>{head(columns)}<tbody>{rows}</tbody>{sum}</table></div> }.into_any()
+    view! { <div class=class><table>{head(columns)}<tbody>{rows_view(columns, rows)}</tbody>{sum}</table></div> }.into_any()
+}
+
+/// A table in which a row can open to others. Each group is a row, followed by those that it opens to if its cells have an [`opener`]. They are
+/// rows of the same table, so that figures stay in line.
+pub(crate) fn folding_table(class: &'static str, columns: &[Column], groups: Vec<Vec<Row>>) -> AnyView {
+    let groups = groups
+        .into_iter()
+        .map(|rows| {
+            let class = if rows.len() > 1 { "folding" } else { "" };
+            view! { <tbody class=class>{rows_view(columns, rows)}</tbody> }
+        })
+        .collect_view();
+    view! { <div class=class><table>{head(columns)}{groups}</table></div> }.into_any()
 }
 
 /// The headings.
@@ -49,6 +61,10 @@ pub(crate) fn head(columns: &[Column]) -> AnyView {
         })
         .collect_view();
     view! { <thead><tr>{heads}</tr></thead> }.into_any()
+}
+
+fn rows_view(columns: &[Column], rows: Vec<Row>) -> AnyView {
+    rows.into_iter().map(|row| row_view(columns, row)).collect_view().into_any()
 }
 
 fn row_view(columns: &[Column], row: Row) -> AnyView {
@@ -85,6 +101,11 @@ pub(crate) fn with_note(cell: AnyView, note: String) -> AnyView {
     if note.is_empty() { cell } else { view! { <span>{cell}</span><span class="by">{note}</span> }.into_any() }
 }
 
+/// A cell whose row opens to those below it, in a [`folding_table`]. The style sheet shows them while it is open, so it takes no script.
+pub(crate) fn opener(text: String) -> AnyView {
+    view! { <details><summary>{text}</summary></details> }.into_any()
+}
+
 /// A cell that leads somewhere.
 pub(crate) fn link(href: String, text: impl Into<String>) -> AnyView {
     view! { <a href=href>{text.into()}</a> }.into_any()
@@ -100,5 +121,13 @@ mod tests {
         let columns = [Column("Model", Kind::Words), Column("Cost", Kind::Figures)];
         let html = Owner::new().with(|| table("cards", &columns, vec![vec![text("a"), text("$1.00")].into()], None).to_html());
         assert!(html.contains(r#"<th scope="row">a"#) && html.contains(r#"<td data-label="Cost" class="number">$1.00"#), "{html}");
+    }
+
+    #[test]
+    fn only_a_row_with_others_below_it_folds() {
+        let row = || Row::from(vec![text("a")]);
+        let columns = [Column("Model", Kind::Words)];
+        let html = Owner::new().with(|| folding_table("cards", &columns, vec![vec![row()], vec![row(), row()]]).to_html());
+        assert_eq!((html.matches("<tbody").count(), html.matches(r#"<tbody class="folding">"#).count()), (2, 1), "{html}");
     }
 }

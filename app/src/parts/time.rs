@@ -18,12 +18,22 @@ fn day_of_month(at: DateTime<Utc>) -> String {
 
 /// `10:00 to 11:00`: the hour that begins here.
 pub(crate) fn hour(start: DateTime<Utc>) -> String {
-    format!("{:02}:00 to {:02}:00", start.hour(), (start.hour() + 1) % 24)
+    hours(start, start)
+}
+
+/// `10:00 to 14:00`: the hours of one day from that which begins first to the end of that which begins last, `24:00` for the day's.
+pub(crate) fn hours(first: DateTime<Utc>, last: DateTime<Utc>) -> String {
+    format!("{:02}:00 to {:02}:00", first.hour(), last.hour() + 1)
+}
+
+/// `10:04`.
+pub(crate) fn clock(at: DateTime<Utc>) -> String {
+    format!("{:02}:{:02}", at.hour(), at.minute())
 }
 
 /// `23 Nov 2026, 10:04`.
 pub(crate) fn minute(at: DateTime<Utc>) -> String {
-    format!("{}, {:02}:{:02}", day(at), at.hour(), at.minute())
+    format!("{}, {}", day(at), clock(at))
 }
 
 /// `23 Nov 2026, 10:04:05`.
@@ -96,6 +106,12 @@ mod tests {
         assert_eq!(iso(instant), "2026-11-03T10:04:05.678Z");
         assert_eq!(step(instant, Step::Month), "Nov 2026");
         assert_eq!(step_short(at("2026-11-03T00:00:00Z"), Step::Hour), "3 Nov");
+    }
+
+    #[test]
+    fn hours_end_where_the_next_one_begins() {
+        assert_eq!(hour(at("2026-11-03T10:00:00Z")), "10:00 to 11:00");
+        assert_eq!(hours(at("2026-11-03T08:00:00Z"), at("2026-11-03T23:00:00Z")), "08:00 to 24:00");
     }
 
     #[test]

@@ -135,6 +135,7 @@ pub fn router(console: &Console) -> Router {
         .route("/keys/new", post(pages::keys::post::create))
         .route("/admin/pricing", post(pages::admin_pricing::post::publish))
         .route("/admin/customers/{id}", post(pages::admin_customers::post::credit))
+        .route("/admin/proof", post(pages::admin_proof::post::begin))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(middleware::from_fn_with_state(console.clone(), visitor::identify))

@@ -1,6 +1,6 @@
 //! What an address asks of a page, and what becomes of an address that makes no sense.
 
-use domain::{filter::FilterError, id::JournalId};
+use domain::{billing::PostingNumber, filter::FilterError};
 use http::StatusCode;
 
 use super::{about, page_status, sentence};
@@ -9,7 +9,7 @@ use crate::{
     parts::form::{Form, Problem},
 };
 
-/// Postings on a page of a journal.
+/// Lines on a page of a journal.
 pub(crate) const JOURNAL_PAGE: i64 = 25;
 
 /// The fields of the filter bar.
@@ -43,15 +43,19 @@ fn bad_form(error: &FilterError, query: &str) -> Form {
 }
 
 /// Where a page of a journal begins: after this posting, going back.
-pub(crate) fn journal_cursor(query: &str) -> Result<Option<JournalId>, ConsoleError> {
-    let malformed = |_| ConsoleError::Invalid("This page of the journal does not exist. Start again from the first one.".to_owned());
-    parameter(query, "before").map(|id| id.parse().map_err(malformed)).transpose()
+pub(crate) fn journal_cursor(query: &str) -> Result<Option<PostingNumber>, ConsoleError> {
+    let malformed = || ConsoleError::Invalid("This page of the journal does not exist. Start again from the first one.".to_owned());
+    parameter(query, "before").map(|text| posting_number(&text).ok_or_else(malformed)).transpose()
 }
 
-/// The posting that a form just made, with whether it had been made before: `done=<id>&again=yes`.
-pub(crate) fn journal_done(query: &str) -> Option<(JournalId, bool)> {
-    let id = parameter(query, "done")?.parse().ok()?;
-    Some((id, parameter(query, "again").is_some()))
+/// The posting that a form just made, with whether it had been made before: `done=<number>&again=yes`.
+pub(crate) fn journal_done(query: &str) -> Option<(PostingNumber, bool)> {
+    let number = posting_number(&parameter(query, "done")?)?;
+    Some((number, parameter(query, "again").is_some()))
+}
+
+fn posting_number(text: &str) -> Option<PostingNumber> {
+    text.parse::<PostingNumber>().ok().filter(|number| *number > PostingNumber::NONE)
 }
 
 #[cfg(test)]
@@ -75,6 +79,18 @@ mod tests {
             FilterBar { path: "/calls", filter: &filter, form: &form, keys: &[], models: &[], kept: vec![], href: &href }.view().to_html()
         });
         assert!(html.contains("aria-invalid=\"true\"") && html.contains("2026-02-30"), "{html}");
+    }
+
+    #[test]
+    fn a_page_of_a_journal_begins_at_a_number_above_zero() {
+        let twelve = PostingNumber::from_count(12);
+        assert_eq!(journal_cursor("before=12").unwrap(), Some(twelve));
+        assert_eq!((journal_cursor("").unwrap(), journal_cursor("before=").unwrap()), (None, None));
+        for wrong in ["before=0", "before=-1", "before=yesterday", "before=9223372036854775808"] {
+            assert!(journal_cursor(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!((journal_done("done=12"), journal_done("done=12&again=yes")), (Some((twelve, false)), Some((twelve, true))));
+        assert_eq!((journal_done("done=0"), journal_done("again=yes")), (None, None));
     }
 
     #[test]

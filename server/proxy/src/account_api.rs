@@ -74,7 +74,7 @@ pub(crate) async fn credits(State(shared): State<Arc<Shared>>, headers: HeaderMa
         .iter()
         .map(|grant| {
             json!({
-                "grant": grant.id, "kind": grant.kind, "balance": grant.posted, "reserved": grant.leased,
+                "grant": grant.id, "kind": grant.kind, "balance": grant.balance, "reserved": grant.leased,
                 "expires_at": grant.expires_at.map(instant),
             })
         })
@@ -132,7 +132,7 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         .iter()
         .map(|correction| {
             json!({
-                "id": correction.id, "kind": correction.kind, "amount": correction.amount, "written_off": correction.written_off,
+                "posting": correction.posting, "kind": correction.kind, "amount": correction.amount, "written_off": correction.written_off,
                 "prompt_tokens": correction.usage.and_then(|usage| usage.prompt_tokens),
                 "completion_tokens": correction.usage.and_then(|usage| usage.completion_tokens),
                 "reason": correction.memo, "posted_at": instant(correction.posted_at),

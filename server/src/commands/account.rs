@@ -6,14 +6,14 @@ use clap::{Args, Subcommand};
 use domain::{
     account::Key,
     billing::Balance,
-    id::{AccountId, GrantId, JournalId, UserId},
+    id::{AccountId, GrantId, UserId},
     key::masked,
     money::Amount,
 };
 use ledger::{AccountSummary, Ledger, MoneyIn, NewCustomer};
 use serde_json::json;
 
-use super::{ACTOR, perhaps_done, secret, table, user::PasswordArgs};
+use super::{ACTOR, idempotency_key, perhaps_done, secret, table, user::PasswordArgs};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// The customers who pay.
@@ -100,13 +100,12 @@ async fn create(args: Create, output: Output, config: &Config) -> anyhow::Result
 
 async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result<()> {
     let now = Utc::now();
-    let journal_id = JournalId::new(now, rand::random());
-    let idempotency_key = args.idempotency_key.clone().unwrap_or_else(|| journal_id.to_string());
+    let idempotency_key = idempotency_key(args.idempotency_key);
     let mut asked = false;
     let credited = with_ledger(config, async |ledger| {
         let account = find(ledger, &args.account).await?;
         asked = true;
-        let money = MoneyIn { journal_id, amount: args.amount, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR, now };
+        let money = MoneyIn { amount: args.amount, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR, now };
         let posted = ledger.system().operator().credit(account.id, money).await?;
         let balance = ledger.system().account(account.id).balance(now).await?;
         Ok((account, posted, balance))
@@ -114,7 +113,7 @@ async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result
     .await;
     let (account, posted, balance) = credited.map_err(|error| perhaps_done(error, asked, "the balance was changed", &idempotency_key))?;
     let value = json!({
-        "account": account.id, "amount": args.amount, "journal_id": posted.journal_id, "replayed": posted.replayed, "balance": balance.balance,
+        "account": account.id, "amount": args.amount, "posting": posted.posting, "replayed": posted.replayed, "balance": balance.balance,
     });
     output.print(&value, || {
         let done = if posted.replayed { "was changed before; nothing was done" } else { "was changed" };

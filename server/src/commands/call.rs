@@ -1,15 +1,11 @@
 //! `farebox call`: what was wrong with one call.
 
-use chrono::Utc;
 use clap::{Args, Subcommand};
-use domain::{
-    id::{CallId, JournalId},
-    money::Amount,
-};
+use domain::{id::CallId, money::Amount};
 use ledger::CallCredit;
 use serde_json::json;
 
-use super::{ACTOR, perhaps_done};
+use super::{ACTOR, idempotency_key, perhaps_done};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// Single calls.
@@ -52,17 +48,16 @@ pub(super) async fn run(args: CallArgs, config: &Config) -> anyhow::Result<()> {
 }
 
 async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result<()> {
-    let journal_id = JournalId::new(Utc::now(), rand::random());
-    let idempotency_key = args.idempotency_key.clone().unwrap_or_else(|| journal_id.to_string());
+    let idempotency_key = idempotency_key(args.idempotency_key);
     let mut asked = false;
     let credited = with_ledger(config, async |ledger| {
         asked = true;
-        let credit = CallCredit { journal_id, amount: args.amount, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR };
+        let credit = CallCredit { amount: args.amount, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR };
         Ok(ledger.system().operator().credit_call(args.id, credit).await?)
     })
     .await;
     let credited = credited.map_err(|error| perhaps_done(error, asked, "the call was given back", &idempotency_key))?;
-    let value = json!({ "call": args.id, "journal_id": credited.journal_id, "replayed": credited.replayed, "cost": credited.cost });
+    let value = json!({ "call": args.id, "posting": credited.posting, "replayed": credited.replayed, "cost": credited.cost });
     output.print(&value, || {
         let done = if credited.replayed { "was given back before; nothing was done" } else { "was given back" };
         format!("Call {} {done}. It costs {} by now.", args.id, credited.cost)

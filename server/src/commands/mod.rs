@@ -4,13 +4,15 @@ pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod call;
 pub(crate) mod config;
+pub(crate) mod grant;
 pub(crate) mod key;
 pub(crate) mod model;
 pub(crate) mod price;
 pub(crate) mod provider;
+pub(crate) mod root;
 mod secret;
 pub(crate) mod user;
-mod verify;
+pub(crate) mod verify;
 
 use std::{
     io::{self, Write},
@@ -37,7 +39,8 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
     match command {
         Command::Serve(args) => startup::serve(&args, config, ready_file.as_ref()).await?,
         Command::Migrate(args) => migrate(&args, config).await?,
-        Command::Verify(output) => return verify::run(output, config).await,
+        Command::Verify(args) => return verify::run(args, config).await,
+        Command::Root(args) => root::run(args, config).await?,
         Command::Config(_) => unreachable!("printed before root is given up"),
         Command::Postgres => startup::postgres_alone(config).await?,
         Command::Provider(args) => provider::run(args, config).await?,
@@ -45,6 +48,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Price(args) => price::run(args, config).await?,
         Command::Admin(args) => admin::run(args, config).await?,
         Command::Account(args) => account::run(args, config).await?,
+        Command::Grant(args) => grant::run(args, config).await?,
         Command::Call(args) => call::run(args, config).await?,
         Command::Key(args) => key::run(args, config).await?,
         Command::User(args) => user::run(args, config).await?,
@@ -59,6 +63,11 @@ async fn migrate(args: &MigrateArgs, config: &Config) -> anyhow::Result<()> {
     })
     .await?;
     args.output.print(&json!({ "migrated": true }), || "The database has this version's schema.".to_owned())
+}
+
+/// The name that was given to a change, or one that no other change has.
+fn idempotency_key(given: Option<String>) -> String {
+    given.unwrap_or_else(|| uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string())
 }
 
 /// A commit whose answer was lost may have been one.

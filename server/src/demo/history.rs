@@ -1,10 +1,10 @@
 //! Ninety days of calls and payments, made from a fixed seed and posted as real ones are.
 
 use anyhow::ensure;
-use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Utc, Weekday};
+use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
 use domain::{
     call::{Outcome, UsageSource},
-    id::{CallId, JournalId},
+    id::CallId,
     money::Amount,
     period::start_of,
     pricing::{Discount, price, upper_bound},
@@ -25,6 +25,10 @@ pub(super) const DAYS: i64 = 90;
 /// Days between two payments, and between two lines of progress.
 const PAYMENT_DAYS: i64 = 15;
 
+/// The last days, whose calls are posted hour by hour, and once in how many hours those before are: nobody waits for what nobody looks at.
+const RECENT_DAYS: i64 = 14;
+const OLD_HOURS: u32 = 6;
+
 /// Calls on a working day at the beginning; by the end it is half as many again.
 const CALLS_PER_DAY: [i64; 2] = [160, 70];
 /// What is paid in each time, in currency units: enough for the dearest fifteen days.
@@ -33,9 +37,6 @@ const PAYMENT: [i64; 2] = [10, 5];
 const KEY_WEIGHTS: [i64; 3] = [7, 2, 1];
 /// How often each hour of the day (UTC) sees a call.
 const HOUR_WEIGHTS: [i64; 24] = [1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 20, 18, 14, 16, 18, 18, 16, 12, 8, 6, 5, 4, 3, 2];
-
-/// Calls in one posting.
-const BATCH_MAX: usize = 500;
 
 /// The day on which the history that ends at `until` begins.
 pub(super) fn first_day(until: DateTime<Utc>) -> NaiveDate {
@@ -55,20 +56,15 @@ pub(super) async fn write(
     let mut calls = 0;
     for day in 0..=DAYS {
         let date = since + Days::new(u64::try_from(day)?);
+        let mut calls_of_day = Vec::new();
         for (place, customer) in customers.iter().enumerate() {
             if day % PAYMENT_DAYS == 0 {
-                pay(ledger, customer, PAYMENT[place], date, dice).await?;
+                pay(ledger, customer, PAYMENT[place], date).await?;
             }
-            let batch: Vec<SettledCall> = calls_of(date, day, place, customer, models, dice)
-                .into_iter()
-                .filter(|call| call.call_id.started_at().is_some_and(|start| start < until))
-                .collect();
-            for part in batch.chunks(BATCH_MAX) {
-                let posting = ledger.meter().post_calls(part).await?;
-                ensure!(posting.quarantined.is_empty(), "the ledger refuses {:?}", posting.quarantined);
-            }
-            calls += batch.len();
+            calls_of_day.extend(calls_of(date, day, place, customer, models, dice).into_iter().filter(|call| started_at(call) < until));
         }
+        post(ledger, &mut calls_of_day, if day < DAYS - RECENT_DAYS { OLD_HOURS } else { 1 }).await?;
+        calls += calls_of_day.len();
         if day > 0 && day % PAYMENT_DAYS == 0 {
             println!("Making demo history: {day} of {DAYS} days, {calls} calls");
         }
@@ -76,18 +72,32 @@ pub(super) async fn write(
     Ok(())
 }
 
+/// Posts a day's calls. Real ones are posted as they end, and the books sum them up by the hour; these are posted once in so many hours.
+async fn post(ledger: &Ledger, calls: &mut [SettledCall], hours: u32) -> anyhow::Result<()> {
+    calls.sort_by_key(started_at);
+    for part in calls.chunk_by(|one, next| started_at(one).hour() / hours == started_at(next).hour() / hours) {
+        let last = part.iter().map(started_at).max().unwrap_or_default();
+        let posting = ledger.dated(last).meter().post_calls(part).await?;
+        ensure!(posting.quarantined.is_empty(), "the ledger refuses {:?}", posting.quarantined);
+    }
+    Ok(())
+}
+
+/// These calls' ids are made from their starts.
+fn started_at(call: &SettledCall) -> DateTime<Utc> {
+    call.call_id.started_at().unwrap_or_default()
+}
+
 /// The first payment comes before the first call of its day.
-async fn pay(ledger: &Ledger, customer: &DemoCustomer, units: i64, date: NaiveDate, dice: &mut Dice) -> anyhow::Result<()> {
-    let now = start_of(date);
+async fn pay(ledger: &Ledger, customer: &DemoCustomer, units: i64, date: NaiveDate) -> anyhow::Result<()> {
     let money = MoneyIn {
-        journal_id: JournalId::new(now, dice.id_bits()),
         amount: Amount::from_units(units).unwrap_or_default(),
         idempotency_key: &format!("demo-{date}"),
         memo: "Test payment",
         actor: "demo",
-        now,
+        now: start_of(date),
     };
-    ledger.system().account(customer.id).top_up(money).await?;
+    ledger.dated(money.now).system().account(customer.id).top_up(money).await?;
     Ok(())
 }
 

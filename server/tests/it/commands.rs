@@ -76,6 +76,68 @@ fn a_provider_is_served_without_the_console() {
 }
 
 #[test]
+fn credit_beside_the_balance_is_given_listed_used_first_and_ended() {
+    let place = Place::new();
+    add_model(&place, &upstream::start());
+    let key = add_customer(&place);
+    let add = [
+        "grant",
+        "add",
+        "Example",
+        "2",
+        "--reason",
+        "Welcome",
+        "--model",
+        "small",
+        "--expires",
+        "2100-01-01",
+        "--idempotency-key",
+        "welcome",
+    ];
+    let given = place.json(&add, "");
+    let again = place.json(&add, "");
+    assert_eq!((&given["posting"], &given["replayed"]), (&json!(2), &json!(false)));
+    assert_eq!((&again["posting"], &again["replayed"]), (&json!(2), &json!(true)));
+    let id = given["grant"].as_str().expect("an id");
+    let grants = place.json(&["grant", "list", "Example"], "");
+    let shown = |place: usize| (grants[place]["kind"].clone(), grants[place]["balance"].clone(), grants[place]["models"].clone());
+    assert_eq!(shown(0), (json!("promo"), json!("2"), json!(["small"])));
+    assert_eq!(shown(1), (json!("wallet"), json!("10.5"), json!(null)));
+    for (args, reason) in [
+        (vec!["grant", "add", "Example", "1", "--reason", "x", "--model", "smal"], "there is no model smal"),
+        (vec!["grant", "add", "Example", "1", "--reason", "x", "--expires", "2020-01-01"], "still to come"),
+        (vec!["grant", "add", "Example", "0", "--reason", "x"], "above zero"),
+        (vec!["grant", "end", "Example", "0193a5b0-0000-7000-8000-000000000000"], "not found"),
+    ] {
+        let (code, said) = place.refusal(&args);
+        assert!(code == Some(1) && said.contains(reason), "farebox {args:?}: {said}");
+    }
+
+    let server = place.serve(&["--only", "proxy"]);
+    let (url, secret) = (server.said("/proxy_url"), key["key"].as_str().expect("a key"));
+    let chat = json!({ "model": "small", "messages": [{ "role": "user", "content": "Hello" }] });
+    assert_eq!(ask(url, "/v1/chat/completions", secret, Some(&chat)).expect("the proxy answers").status, 200);
+    let credits = || ask(url, "/v1/credits", secret, None).expect("the proxy answers").json()["data"]["balance"].clone();
+    assert_eq!(credits(), "12.49955");
+    place.json(&["grant", "end", "Example", id], "");
+    assert_eq!(credits(), "10.5", "what was left of it has lapsed; the call was paid from it");
+
+    assert_eq!(place.verify(), Vec::<Value>::new());
+    let proof = place.json(&["verify", "--account", "Example", "--since", "2020-01-01", "--at-once", "1"], "");
+    assert_eq!((&proof["accounts"], &proof["calls"]), (&json!(1), &json!(1)));
+    let (code, said) = place.refusal(&["verify", "--against", "2026-11-25:beef"]);
+    assert!(code == Some(2) && said.contains("64 hexadecimal digits"), "{said}");
+    let nothing = format!("2020-01-01:{}", "0".repeat(64));
+    let (code, _) = place.refusal(&["verify", "--against", &nothing]);
+    assert_eq!(code, Some(1), "that is no day's root");
+    // A server has sealed yesterday, which is before all of this.
+    let roots = place.json(&["root", "list"], "");
+    assert_eq!((roots.as_array().map(Vec::len), &roots[0]["accounts"]), (Some(1), &json!(0)));
+    let root = roots[0]["root"].as_str().expect("a root");
+    assert_eq!(place.json(&["verify", "--against", root], "")["faults"], json!([]));
+}
+
+#[test]
 fn an_upstream_over_tls_is_believed_only_if_the_machine_trusts_its_certificate_and_its_name_is_in_it() {
     let (trusted, certificate) = upstream::start_tls();
     let (stranger, _) = upstream::start_tls();

@@ -22,12 +22,13 @@ const fn figure(table: &'static str, column: &'static str, named_by: &'static st
     Figure { table, column, named_by }
 }
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 9] = [
     figure("calls", "amount", "call_id"),
     figure("calls", "prompt_tokens", "call_id"),
     figure("calls", "latency_ms", "call_id"),
-    figure("entries", "amount", "journal_id"),
-    figure("grants", "posted", "grant_id"),
+    figure("entries", "amount", "account_id"),
+    figure("grants", "granted", "grant_id"),
+    figure("grants", "used", "grant_id"),
     figure("grants", "leased", "grant_id"),
     figure("usage_hourly", "requests", "key_id"),
     figure("usage_daily", "amount", "key_id"),

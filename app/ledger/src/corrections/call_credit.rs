@@ -1,8 +1,8 @@
 //! A call that is given back to its customer, in whole or in part.
 
 use domain::{
-    billing::JournalKind,
-    id::{AccountId, CallId, JournalId},
+    billing::{JournalKind, PostingNumber},
+    id::{AccountId, CallId},
     money::Amount,
 };
 use sqlx::PgConnection;
@@ -10,15 +10,13 @@ use sqlx::PgConnection;
 use super::{Correction, CorrectionRecord, cost_of, give_back, known_calls, minus, net, of_call};
 use crate::{
     Error, Operator, Result,
-    grants::{self, Change, Locked},
-    journal, posting,
+    books::{Books, Lock},
+    money,
 };
 
 /// A call that is to be given back.
 #[derive(Debug, Clone)]
 pub struct CallCredit<'a> {
-    /// The posting's id, which the caller makes; it is the correction's too.
-    pub journal_id: JournalId,
     /// How much of it, above zero; `None` for all that it still costs.
     pub amount: Option<Amount>,
     /// The same key again is the same request, however often it arrives.
@@ -48,29 +46,25 @@ impl Operator {
         }
         let mut tx = self.database.write().await?;
         let account = account_of(&mut tx, call).await?;
-        let grants = grants::lock(&mut tx, &[account], Locked::Wait).await?.remove(&account).ok_or(Error::NotFound)?;
+        let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+        let book = books.of(account)?;
         let known = known_calls(&mut tx, &[(account, call)]).await?.pop().ok_or(Error::NotFound)?;
         let before = of_call(&mut tx, account, call).await?;
         let cost = cost_of(&known, &before)?;
-        if let Some(journal_id) = posted_before(&mut tx, account, call, credit, &before).await? {
-            return Ok(CreditedCall { journal_id, replayed: true, cost });
+        if let Some(posting) = posted_before(&mut tx, account, call, credit, &before).await? {
+            return Ok(CreditedCall { posting, replayed: true, cost });
         }
         let given = credit.amount.unwrap_or(cost);
         if given > cost || cost <= Amount::ZERO {
             return Err(Error::invalid("amount", format!("the call costs {cost} by now: no more than that can be given back")));
         }
-        let posted_at = posting::now_in_postgres(&mut tx).await?;
-        let paid_by = give_back(&net(&known, &before)?, given, &grants, posted_at)?;
-        let correction = Correction::credit(known, credit, (account, call), paid_by, posted_at)?;
+        let paid_by = give_back(&net(&known, &before)?, given, book)?;
         let digest = request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor);
-        correction.insert(&mut tx, Some((credit, &digest))).await?;
-        let changes = correction.shares().iter().map(|share| {
-            let charged = Amount::from_nanos(share.amount);
-            ((account, share.grant_id), Change { charged, ..Change::default() })
-        });
-        grants::change(&mut tx, &changes.collect()).await?;
+        let correction = Correction::credit(&known, credit, digest, paid_by, book)?;
+        books.write(&mut tx).await?;
+        correction.insert(&mut tx).await?;
         tx.commit().await?;
-        Ok(CreditedCall { journal_id: credit.journal_id, replayed: false, cost: minus(cost, given)? })
+        Ok(CreditedCall { posting: correction.record.seq, replayed: false, cost: minus(cost, given)? })
     }
 }
 
@@ -78,7 +72,7 @@ impl Operator {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CreditedCall {
     /// The posting: the first one, if the request was repeated.
-    pub journal_id: JournalId,
+    pub posting: PostingNumber,
     /// Whether the same request had been posted before.
     pub replayed: bool,
     /// What the call costs by now.
@@ -88,7 +82,7 @@ pub struct CreditedCall {
 /// What was asked for under an idempotency key: which call, how much of it or all of it, by whom and why.
 pub(crate) fn request_digest(call: CallId, given: Amount, all: bool, memo: &str, actor: &str) -> [u8; 32] {
     let what = if all { "all of it" } else { "so much" };
-    journal::request_digest(JournalKind::CallCredit, given, &format!("{what} {call} {memo}"), actor)
+    money::request_digest(JournalKind::CallCredit, given, &format!("{what} {call} {memo}"), actor)
 }
 
 /// The posting of the same request, if it was made before.
@@ -98,13 +92,13 @@ async fn posted_before(
     call: CallId,
     credit: &CallCredit<'_>,
     before: &[CorrectionRecord],
-) -> Result<Option<JournalId>> {
-    let Some((journal_id, digest)) = journal::of_key(connection, account, credit.idempotency_key).await? else { return Ok(None) };
-    let posted = before.iter().find(|correction| correction.journal_id == Some(journal_id)).ok_or(Error::IdempotencyConflict)?;
+) -> Result<Option<PostingNumber>> {
+    let Some((posting, digest)) = money::of_key(connection, account, credit.idempotency_key).await? else { return Ok(None) };
+    let posted = before.iter().find(|correction| correction.seq == posting).ok_or(Error::IdempotencyConflict)?;
     // All of a call was what it cost then.
     let given = credit.amount.unwrap_or(Amount::from_nanos(-posted.amount));
     if request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor)[..] == digest {
-        Ok(Some(journal_id))
+        Ok(Some(posting))
     } else {
         Err(Error::IdempotencyConflict)
     }

@@ -7,25 +7,22 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    billing::JournalKind,
+    billing::{JournalKind, PostingNumber},
     call::{CorrectionKind, Outcome, UsageSource},
     credit::{self, Demand},
-    id::{AccountId, CallId, CorrectionId, GrantId, JournalId, KeyId},
+    id::{AccountId, CallId, GrantId, KeyId},
     money::Amount,
     tokens::{CallUsage, Tokens},
 };
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, types::Json};
-use uuid::Uuid;
 
 pub(crate) use self::call_credit::request_digest;
 pub use self::call_credit::{CallCredit, CreditedCall};
 use crate::{
     Error, Result, SettledCall,
+    books::{Book, NewPosting, Request},
     encoding::Encoding,
-    grants,
-    journal::{self, NewJournal},
     leases::Share,
     rollups::{self, Addition},
     settled::{self, CallRecord, PaidShare},
@@ -64,7 +61,8 @@ pub(crate) struct CorrectionRecord {
     pub(crate) account_id: AccountId,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) call_id: CallId,
-    pub(crate) correction_id: CorrectionId,
+    /// Its posting in the journal.
+    pub(crate) seq: PostingNumber,
     pub(crate) kind: CorrectionKind,
     /// What it adds to the call's totals; below zero it takes away.
     pub(crate) prompt_tokens: i64,
@@ -77,7 +75,6 @@ pub(crate) struct CorrectionRecord {
     pub(crate) paid_by: Vec<PaidShare>,
     /// Of late usage: the settlement that came late ([`SettledCall`] as JSON).
     pub(crate) settlement: Option<String>,
-    pub(crate) journal_id: Option<JournalId>,
     pub(crate) posted_at: DateTime<Utc>,
 }
 
@@ -100,14 +97,13 @@ impl CorrectionRecord {
         row.id(self.account_id.uuid());
         row.instant(self.started_at);
         row.id(self.call_id.uuid());
-        row.id(self.correction_id.uuid());
+        row.number(self.seq.get());
         row.text(self.kind.name());
         for number in [self.prompt_tokens, self.completion_tokens, self.total_tokens, self.amount, self.written_off] {
             row.number(number);
         }
         row.shares(&self.paid_by);
         row.maybe(self.settlement.as_deref(), Encoding::text);
-        row.maybe(self.journal_id.map(JournalId::uuid), Encoding::id);
         row.instant(self.posted_at);
         row.digest()
     }
@@ -115,7 +111,7 @@ impl CorrectionRecord {
     /// The settlement that came late.
     pub(crate) fn late(&self) -> Result<Option<SettledCall>> {
         let parsed = self.settlement.as_deref().map(serde_json::from_str).transpose();
-        parsed.map_err(|error| Error::Corrupt(format!("correction {}: {error}", self.correction_id)))
+        parsed.map_err(|error| Error::Corrupt(format!("the correction of posting {}: {error}", self.seq)))
     }
 }
 
@@ -134,56 +130,44 @@ impl Correction {
     ///
     /// Its hold went back when it was settled, and its credit may be spent: what the account no longer has of a difference is written off. What was given
     /// back since is not given back again.
-    pub(crate) fn late_usage(
-        call: &SettledCall,
-        known: &KnownCall,
-        before: &[CorrectionRecord],
-        grants: &[credit::Grant],
-        posted_at: DateTime<Utc>,
-    ) -> Result<Self> {
+    pub(crate) fn late_usage(call: &SettledCall, known: &KnownCall, before: &[CorrectionRecord], book: &mut Book) -> Result<Self> {
         let difference = minus(call.amount, known.amount)?;
         let paid_by = if difference.is_negative() {
             let back = minus(Amount::ZERO, difference)?.min(cost_of(known, before)?);
-            give_back(&net(known, before)?, back, grants, posted_at)?
+            give_back(&net(known, before)?, back, book)?
         } else {
-            take(difference, &call.model, grants, posted_at)
+            take(difference, &call.model, book)
         };
         let amount = Amount::checked_sum(paid_by.iter().map(|share| Amount::from_nanos(share.amount))).ok_or_else(overflow)?;
         let written_off = if difference.is_negative() { call.written_off } else { plus(minus(difference, amount)?, call.written_off)? };
         let settlement = serde_json::to_string(call).map_err(|error| Error::Corrupt(error.to_string()))?;
-        let random = identity(call.call_id);
         let [prompt_tokens, completion_tokens, total_tokens] = tokens_between(&call.usage, &known.usage());
         let record = CorrectionRecord {
             account_id: call.account_id,
             started_at: call.started_at()?,
             call_id: call.call_id,
-            correction_id: CorrectionId::new(posted_at, random),
+            seq: book.next_number()?,
             kind: CorrectionKind::LateUsage,
             prompt_tokens,
             completion_tokens,
             total_tokens,
             amount: amount.nanos(),
             written_off: written_off.nanos(),
-            journal_id: (!paid_by.is_empty()).then(|| JournalId::new(posted_at, random)),
             paid_by,
             settlement: Some(settlement),
-            posted_at,
+            posted_at: book.now(),
         };
-        Ok(Self { record, key_id: known.key_id, model: known.model.clone(), stream: known.stream, outcome: known.outcome })
+        let correction = Self::of(record, known);
+        correction.post(book, JournalKind::LateUsage, &format!("call {}", call.call_id), "", None)?;
+        Ok(correction)
     }
 
-    fn credit(
-        known: KnownCall,
-        credit: &CallCredit<'_>,
-        (account_id, call_id): (AccountId, CallId),
-        paid_by: Vec<PaidShare>,
-        posted_at: DateTime<Utc>,
-    ) -> Result<Self> {
+    fn credit(known: &KnownCall, credit: &CallCredit<'_>, digest: [u8; 32], paid_by: Vec<PaidShare>, book: &mut Book) -> Result<Self> {
         let record = CorrectionRecord {
-            account_id,
-            started_at: started_at(call_id)?,
-            call_id,
-            correction_id: CorrectionId::from_uuid(credit.journal_id.uuid()),
+            account_id: book.account,
+            started_at: started_at(known.call_id)?,
+            call_id: known.call_id,
+            seq: book.next_number()?,
             kind: CorrectionKind::Credit,
             prompt_tokens: 0,
             completion_tokens: 0,
@@ -192,39 +176,38 @@ impl Correction {
             written_off: 0,
             paid_by,
             settlement: None,
-            journal_id: Some(credit.journal_id),
-            posted_at,
+            posted_at: book.now(),
         };
-        Ok(Self { record, key_id: known.key_id, model: known.model, stream: known.stream, outcome: known.outcome })
+        let correction = Self::of(record, known);
+        let request = Request { idempotency_key: credit.idempotency_key.to_owned(), digest };
+        correction.post(book, JournalKind::CallCredit, credit.memo, credit.actor, Some(request))?;
+        Ok(correction)
     }
 
-    pub(crate) fn shares(&self) -> &[PaidShare] {
-        &self.record.paid_by
+    fn of(record: CorrectionRecord, known: &KnownCall) -> Self {
+        Self { record, key_id: known.key_id, model: known.model.clone(), stream: known.stream, outcome: known.outcome }
     }
 
-    /// Writes the row, its journal entry, and what it adds to the sums. Its grants are the caller's to change. A credit comes with the digest of what
-    /// was asked for; late usage was asked for by nobody.
-    pub(crate) async fn insert(&self, connection: &mut PgConnection, asked: Option<(&CallCredit<'_>, &[u8; 32])>) -> Result<()> {
+    /// Posts what it moves; late usage was asked for by nobody, and happened with its call.
+    fn post(&self, book: &mut Book, kind: JournalKind, memo: &str, actor: &str, request: Option<Request>) -> Result<()> {
         let record = &self.record;
-        if let Some(journal_id) = record.journal_id {
-            let kind = match record.kind {
-                CorrectionKind::LateUsage => JournalKind::LateUsage,
-                CorrectionKind::Credit => JournalKind::CallCredit,
-            };
-            let late = format!("call {}", record.call_id);
-            let new = NewJournal {
-                account: record.account_id,
-                id: journal_id,
-                kind,
-                memo: asked.map_or(&late, |(credit, _)| credit.memo),
-                actor: asked.map_or("", |(credit, _)| credit.actor),
-                request: asked.map(|(credit, digest)| (credit.idempotency_key, digest)),
-                event_at: if asked.is_some() { record.posted_at } else { record.started_at },
-                posted_at: record.posted_at,
-            };
-            let given: Vec<_> = record.paid_by.iter().map(|share| (share.grant_id, -i128::from(share.amount))).collect();
-            journal::insert(connection, &new, &given).await?;
-        }
+        let given = record.paid_by.iter().map(|share| Some((share.grant_id, share.amount.checked_neg()?)));
+        let posting = NewPosting {
+            kind,
+            memo: memo.to_owned(),
+            actor: actor.to_owned(),
+            event_at: if request.is_some() { record.posted_at } else { record.started_at },
+            request,
+            posted_at: record.posted_at,
+            calls: None,
+            seals: Some(record.seal()),
+            grants: given.collect::<Option<_>>().ok_or_else(overflow)?,
+        };
+        book.post(posting).map(drop)
+    }
+
+    /// Writes the row, when its posting is written, and what it adds to the sums.
+    pub(crate) async fn insert(&self, connection: &mut PgConnection) -> Result<()> {
         self.insert_row(connection).await?;
         rollups::add(connection, &[self.addition()]).await
     }
@@ -234,15 +217,15 @@ impl Correction {
         sqlx::query!(
             r#"
             insert into corrections (
-                account_id, started_at, call_id, correction_id, kind, prompt_tokens, completion_tokens, total_tokens, amount, written_off, paid_by,
-                settlement, journal_id, posted_at, seal
+                account_id, started_at, call_id, seq, kind, prompt_tokens, completion_tokens, total_tokens, amount, written_off, paid_by,
+                settlement, posted_at, seal
             )
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             "#,
             record.account_id.uuid(),
             record.started_at,
             record.call_id.uuid(),
-            record.correction_id.uuid(),
+            record.seq.get(),
             record.kind.name(),
             record.prompt_tokens,
             record.completion_tokens,
@@ -251,7 +234,6 @@ impl Correction {
             record.written_off,
             Json(&record.paid_by) as _,
             record.settlement,
-            record.journal_id.map(JournalId::uuid),
             record.posted_at,
             record.seal()
         )
@@ -279,12 +261,6 @@ impl Correction {
     }
 }
 
-/// Bits that are not time, for the ids of late usage, which nobody asks for and so nobody names. A call has one at most.
-fn identity(call: CallId) -> [u8; 10] {
-    let digest = Sha256::new_with_prefix(b"late usage").chain_update(call.uuid().as_bytes()).finalize();
-    std::array::from_fn(|place| digest[place])
-}
-
 /// What each grant has paid of a call, corrections included, in the order in which they paid.
 fn net(known: &KnownCall, corrections: &[CorrectionRecord]) -> Result<Vec<PaidShare>> {
     let mut shares: Vec<PaidShare> = Vec::new();
@@ -298,21 +274,21 @@ fn net(known: &KnownCall, corrections: &[CorrectionRecord]) -> Result<Vec<PaidSh
 }
 
 /// Takes what there is of an amount, from grants in the order in which they pay.
-fn take(amount: Amount, model: &str, grants: &[credit::Grant], now: DateTime<Utc>) -> Vec<PaidShare> {
-    let pay = |money| credit::pay(Demand { money, ..Demand::NOTHING }, model, grants, now);
+fn take(amount: Amount, model: &str, book: &Book) -> Vec<PaidShare> {
+    let pay = |money| credit::pay(Demand { money, ..Demand::NOTHING }, model, book.grants(), book.now());
     // What a refusal calls available can be had.
     let holds = pay(amount).or_else(|exhausted| pay(Amount::from_nanos(exhausted.available.get()))).unwrap_or_default();
     holds.into_iter().filter_map(Share::of).map(|share| PaidShare { grant_id: share.grant, amount: share.amount.nanos() }).collect()
 }
 
 /// Gives back to whoever paid last first, each at most what it paid; to the wallet what belongs to a grant that has expired.
-fn give_back(paid: &[PaidShare], amount: Amount, grants: &[credit::Grant], now: DateTime<Utc>) -> Result<Vec<PaidShare>> {
-    let wallet = grants::wallet_of(grants)?;
+fn give_back(paid: &[PaidShare], amount: Amount, book: &Book) -> Result<Vec<PaidShare>> {
+    let wallet = book.wallet()?;
     let mut rest = amount.nanos();
     let mut back: BTreeMap<GrantId, i64> = BTreeMap::new();
     for share in paid.iter().rev().filter(|share| share.amount > 0) {
         let part = share.amount.min(rest);
-        let is_there = grants.iter().any(|grant| grant.id == share.grant_id && grant.in_force(now));
+        let is_there = book.grants().iter().any(|grant| grant.id == share.grant_id && grant.in_force(book.now()));
         *back.entry(if is_there { share.grant_id } else { wallet }).or_default() -= part;
         rest -= part;
     }
@@ -361,7 +337,7 @@ pub(crate) async fn known_calls(connection: &mut PgConnection, calls: &[(Account
 /// The corrections of a call, oldest first.
 pub(crate) async fn of_call(connection: &mut PgConnection, account: AccountId, call: CallId) -> Result<Vec<CorrectionRecord>> {
     let rows = sqlx::query_scalar!(
-        r#"select to_jsonb(x) as "record!" from corrections x where account_id = $1 and call_id = $2 order by posted_at, correction_id"#,
+        r#"select to_jsonb(x) as "record!" from corrections x where account_id = $1 and call_id = $2 order by seq"#,
         account.uuid(),
         call.uuid()
     )
@@ -377,7 +353,7 @@ fn from_json(row: serde_json::Value) -> Result<CorrectionRecord> {
 
 /// A correction as the proof finds it.
 pub(crate) struct StoredCorrection {
-    pub(crate) id: Uuid,
+    pub(crate) number: PostingNumber,
     pub(crate) call: CallId,
     /// `None` if its call is gone, or cannot be read.
     pub(crate) of: Option<CallRecord>,
@@ -385,20 +361,23 @@ pub(crate) struct StoredCorrection {
     pub(crate) seal: Vec<u8>,
 }
 
-/// Every correction, those of a call together and oldest first. There are few: each is a dead proxy that was not, or an operator's apology.
-pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<StoredCorrection>> {
+/// Every correction of an account, those of a call together and oldest first. There are few: each is a dead proxy that was not, or an operator's
+/// apology.
+pub(crate) async fn of_account(connection: &mut PgConnection, account: AccountId) -> Result<Vec<StoredCorrection>> {
     let rows = sqlx::query!(
         r#"
-        select x.correction_id, x.call_id as "call: CallId", to_jsonb(x) as "record!", x.seal, to_jsonb(c) as called
+        select x.seq as "number: PostingNumber", x.call_id as "call: CallId", to_jsonb(x) as "record!", x.seal, to_jsonb(c) as called
         from corrections x
         left join calls c using (account_id, started_at, call_id)
-        order by x.account_id, x.call_id, x.posted_at, x.correction_id
-        "#
+        where x.account_id = $1
+        order by x.call_id, x.seq
+        "#,
+        account.uuid()
     )
     .fetch_all(connection)
     .await?;
     let stored = rows.into_iter().map(|row| StoredCorrection {
-        id: row.correction_id,
+        number: row.number,
         call: row.call,
         of: row.called.and_then(|call| settled::from_json(call).ok()),
         record: from_json(row.record),

@@ -1,145 +1,217 @@
-//! What must hold of each call by itself, and between the calls and the journal.
+//! What must hold of each call by itself.
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    id::{GrantId, JournalId, PriceId},
+    catalog::{PriceKind, PriceVersion},
+    id::{AccountId, GrantId, ModelId, PriceId},
     money::Amount,
     pricing::{self, Charge, Discount},
     rates::Rates,
     tokens::Flag,
 };
 use futures_util::TryStreamExt;
-use sqlx::{PgConnection, types::Json};
+use sqlx::{FromRow, PgConnection, types::Json};
 
-use super::{Fault, Proof, corrections, note};
+use super::claim::{Claim, Findings};
 use crate::{
     Result,
-    settled::{self, CallRecord},
+    books::{OpenCalls, hours::hour_of},
+    prices,
+    settled::CallRecord,
 };
 
-const CALL_IS_SEALED: &str = "a call's row is the one that was posted";
-const CALL_IS_ITS_RECEIPT: &str = "a call's amount is its receipt recomputed, at most what was held";
-const CALL_ADDS_UP: &str = "a call's buckets add up to its totals, or it is flagged";
-const CALL_IS_PAID: &str = "a call's shares sum to its amount";
-const JOURNAL_IS_ITS_CALLS: &str = "a posting of usage takes from each grant what its calls and corrections cost";
-
-/// What is found in the calls themselves, row by row.
-#[derive(Default)]
-struct CallFaults {
-    sealed: Vec<Fault>,
-    receipt: Vec<Fault>,
-    adds_up: Vec<Fault>,
-    paid: Vec<Fault>,
-    /// Per posting and grant, what its calls say they took.
-    taken: BTreeMap<(JournalId, GrantId), i128>,
+/// The calls that were posted in one hour, summed.
+#[derive(Debug)]
+pub(super) struct Hour {
+    pub(super) open: OpenCalls,
+    /// What each grant paid.
+    pub(super) charges: BTreeMap<GrantId, i128>,
 }
 
-/// Checks every call and every correction, and that the journal is what they took.
-pub(super) async fn check(connection: &mut PgConnection, proof: &mut Proof) -> Result<()> {
-    let prices = price_versions(connection).await?;
-    let mut faults = CallFaults::default();
-    {
-        let mut rows = sqlx::query!(r#"select call_id, to_jsonb(c) as "record!", seal from calls c"#).fetch(&mut *connection);
-        while let Some(row) = rows.try_next().await? {
-            match settled::from_json(row.record) {
-                Ok(record) => faults.look_at(&record, &row.seal, &prices)?,
-                Err(error) => {
-                    note(&mut faults.sealed, CALL_IS_SEALED, format!("call {}", row.call_id), "a readable row", &error.to_string())
-                }
-            }
+/// An account's calls by the hour in which they were posted.
+pub(super) type Hours = BTreeMap<DateTime<Utc>, Hour>;
+
+/// A call that is posted later than this after its start is looked for only when an hour's calls are fewer than its posting says.
+const LATE: TimeDelta = TimeDelta::days(2);
+
+/// Checks every call that was posted since then, and sums them by the hour. Of those that began long before only if `all`.
+pub(super) async fn check(
+    connection: &mut PgConnection,
+    account: AccountId,
+    since: Option<DateTime<Utc>>,
+    all: bool,
+    prices: &Prices,
+    findings: &mut Findings,
+) -> Result<(Hours, u64)> {
+    let started_since = since.and_then(|since| since.checked_sub_signed(LATE)).filter(|_| !all);
+    let mut hours = Hours::new();
+    let mut count = 0;
+    let mut rows = sqlx::query(
+        "select * from calls where account_id = $1 and ($2::timestamptz is null or started_at >= $2) \
+         and ($3::timestamptz is null or posted_at >= $3) order by posted_at, call_id",
+    )
+    .bind(account.uuid())
+    .bind(started_since)
+    .bind(since)
+    .fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        count += 1;
+        match StoredCall::from_row(&row) {
+            Ok(call) => look_at(&call, prices, &mut hours, findings),
+            Err(error) => findings.note(Claim::CallIsSealed, format!("a call of account {account}"), "a readable row", error),
         }
     }
-    let corrections = corrections::check(connection, &prices, &mut faults.taken).await?;
-    let journal = usage_entries(connection).await?;
-    proof.add(CALL_IS_SEALED, faults.sealed);
-    proof.add(CALL_IS_ITS_RECEIPT, faults.receipt);
-    proof.add(CALL_ADDS_UP, faults.adds_up);
-    proof.add(CALL_IS_PAID, faults.paid);
-    for (claim, faults) in corrections {
-        proof.add(claim, faults);
-    }
-    proof.add(JOURNAL_IS_ITS_CALLS, journal_faults(&faults.taken, &journal));
-    Ok(())
+    Ok((hours, count))
 }
 
-impl CallFaults {
-    fn look_at(&mut self, record: &CallRecord, seal: &[u8], prices: &HashMap<PriceId, Rates>) -> Result<()> {
-        let row = || format!("call {}", record.call_id);
-        match record.fits(seal) {
-            Some(true) => {}
-            Some(false) => note(&mut self.sealed, CALL_IS_SEALED, row(), "the row that was sealed", "another"),
-            None => note(&mut self.sealed, CALL_IS_SEALED, row(), "a seal of this version or an older one", "one that cannot be read here"),
-        }
-        let recomputed = recompute(record, prices);
-        if recomputed != Ok(record.charge()) {
-            let expected = recomputed.map_or_else(|problem| problem, in_words);
-            note(&mut self.receipt, CALL_IS_ITS_RECEIPT, row(), &expected, &in_words(record.charge()));
-        }
-        let usage = record.usage();
-        if usage.flag != Some(Flag::Contradictory) && !usage.adds_up() {
-            let totals = format!("{:?} prompt, {:?} completion", usage.prompt_tokens, usage.completion_tokens);
-            note(&mut self.adds_up, CALL_ADDS_UP, row(), &totals, &format!("{:?}", usage.counts));
-        }
-        let paid: i128 = record.paid_by.iter().map(|share| i128::from(share.amount)).sum();
-        if paid != i128::from(record.amount) {
-            note(&mut self.paid, CALL_IS_PAID, row(), &record.amount.to_string(), &paid.to_string());
-        }
-        if let Some(journal) = record.journal_id {
-            for share in &record.paid_by {
-                *self.taken.entry((journal, share.grant_id)).or_default() += i128::from(share.amount);
-            }
-        }
-        Ok(())
-    }
+/// A row of `calls`, read column by column.
+#[derive(Debug, FromRow)]
+struct StoredCall {
+    #[sqlx(flatten)]
+    record: CallRecord,
+    seal: Vec<u8>,
 }
 
-pub(super) fn recompute(record: &CallRecord, prices: &HashMap<PriceId, Rates>) -> std::result::Result<Charge, String> {
-    let rates = prices.get(&record.price_id).ok_or("a price version that exists")?;
-    let discount = Discount::from_bps(record.discount_bps).map_err(|error| error.to_string())?;
-    Ok(pricing::charge(&record.usage(), rates, discount, Amount::from_nanos(record.held)))
+fn look_at(call: &StoredCall, prices: &Prices, hours: &mut Hours, findings: &mut Findings) {
+    let StoredCall { record, seal } = call;
+    let row = || format!("call {}", record.call_id);
+    match record.fits(seal) {
+        Some(true) => {}
+        Some(false) => findings.note(Claim::CallIsSealed, row(), "the row that was sealed", "another"),
+        None => findings.note(Claim::CallIsSealed, row(), "a seal of this version or an older one", "one that cannot be read here"),
+    }
+    let recomputed = prices.recompute(record);
+    if recomputed != Ok(record.charge()) {
+        findings.note(Claim::CallIsItsReceipt, row(), recomputed.map_or_else(|problem| problem, in_words), in_words(record.charge()));
+    }
+    if let Err(found) = prices.expect_in_force(record) {
+        findings.note(Claim::CallIsAtItsPrice, row(), format!("{} at {}", record.model, record.started_at), found);
+    }
+    let usage = record.usage();
+    if usage.flag != Some(Flag::Contradictory) && !usage.adds_up() {
+        let totals = format!("{:?} prompt, {:?} completion", usage.prompt_tokens, usage.completion_tokens);
+        findings.note(Claim::CallAddsUp, row(), totals, format!("{:?}", usage.counts));
+    }
+    let paid: i128 = record.paid_by.iter().map(|share| i128::from(share.amount)).sum();
+    findings.compare(Claim::CallIsPaid, row, i128::from(record.amount), paid);
+    let hour = hour_of(record.posted_at);
+    let hour = hours.entry(hour).or_insert_with(|| Hour { open: OpenCalls::since(hour), charges: BTreeMap::new() });
+    if hour.open.add(seal).is_none() {
+        findings.note(Claim::UsageIsItsCalls, row(), "calls that can be counted", "too many");
+    }
+    for share in &record.paid_by {
+        *hour.charges.entry(share.grant_id).or_default() += i128::from(share.amount);
+    }
 }
 
 pub(super) fn in_words(charge: Charge) -> String {
     format!("{} charged, {} written off", charge.amount, charge.written_off)
 }
 
-/// Both ways: a posting without calls is as wrong as calls without a posting.
-fn journal_faults(calls: &BTreeMap<(JournalId, GrantId), i128>, entries: &BTreeMap<(JournalId, GrantId), i128>) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut compare = |place: &(JournalId, GrantId)| {
-        let (expected, found) = (calls.get(place).copied().unwrap_or(0), -entries.get(place).copied().unwrap_or(0));
-        if expected != found {
-            let row = format!("journal {}, grant {}", place.0, place.1);
-            note(&mut faults, JOURNAL_IS_ITS_CALLS, row, &expected.to_string(), &found.to_string());
-        }
-    };
-    calls.keys().for_each(&mut compare);
-    entries.keys().filter(|place| !calls.contains_key(place)).for_each(&mut compare);
-    faults
+/// Every version of every price.
+pub(super) struct Prices {
+    versions: HashMap<PriceId, Version>,
+    /// When the sale prices of each model begin, and when they were written.
+    sales: HashMap<String, Vec<Sale>>,
 }
 
-async fn usage_entries(connection: &mut PgConnection) -> Result<BTreeMap<(JournalId, GrantId), i128>> {
-    let rows = sqlx::query!(
-        r#"
-        select e.journal_id as "journal: JournalId", e.grant_id as "grant!: GrantId", e.amount
-        from entries e
-        join journal j using (account_id, journal_id)
-        where j.kind in ('usage', 'late_usage', 'call_credit') and e.book = 'grant'
-        "#
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut sums = BTreeMap::new();
-    for row in rows {
-        *sums.entry((row.journal, row.grant)).or_default() += i128::from(row.amount);
-    }
-    Ok(sums)
+struct Sale {
+    begins: DateTime<Utc>,
+    written: DateTime<Utc>,
 }
 
-async fn price_versions(connection: &mut PgConnection) -> Result<HashMap<PriceId, Rates>> {
-    let rows = sqlx::query!(r#"select price_id as "id: PriceId", rates as "rates: Json<Rates>" from price_versions"#)
+struct Version {
+    model: String,
+    is_sale: bool,
+    effective_from: DateTime<Utc>,
+    /// As they are stored.
+    rates: std::result::Result<Rates, String>,
+}
+
+/// A version counts as known so long after it was written, which is the least lead of one that follows another.
+const LEAD: TimeDelta = TimeDelta::seconds(10);
+
+impl Prices {
+    /// Reads all of them, and checks that each is the one that was written.
+    pub(super) async fn read(connection: &mut PgConnection, findings: &mut Findings) -> Result<Self> {
+        let rows = sqlx::query!(
+            r#"
+            select
+                v.price_id as "id: PriceId", m.name as model, v.model_id as "model_id: ModelId", v.kind as "kind: PriceKind", v.effective_from,
+                v.created_at, v.created_by, v.seal, v.rates as "rates: Json<serde_json::Value>"
+            from price_versions v join models m using (model_id)
+            "#
+        )
         .fetch_all(connection)
         .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.rates.0)).collect())
+        let mut prices = Self { versions: HashMap::new(), sales: HashMap::new() };
+        for row in rows {
+            let is_sale = row.kind == PriceKind::Sale;
+            if is_sale {
+                prices.sales.entry(row.model.clone()).or_default().push(Sale { begins: row.effective_from, written: row.created_at });
+            }
+            let name = || format!("price {} of {}", row.id, row.model);
+            let rates: std::result::Result<Rates, _> = serde_json::from_value(row.rates.0);
+            match &rates {
+                Ok(rates) => {
+                    let version = PriceVersion {
+                        id: row.id,
+                        model_id: row.model_id,
+                        kind: row.kind,
+                        effective_from: row.effective_from,
+                        rates: rates.clone(),
+                        created_at: row.created_at,
+                        created_by: row.created_by,
+                    };
+                    match prices::fits(&version, &row.seal) {
+                        Some(true) => {}
+                        Some(false) => findings.note(Claim::PriceIsSealed, name(), "the price that was sealed", "another"),
+                        None => findings.note(
+                            Claim::PriceIsSealed,
+                            name(),
+                            "a seal of this version or an older one",
+                            "one that cannot be read here",
+                        ),
+                    }
+                }
+                Err(error) => findings.note(Claim::PriceIsSealed, name(), "a price that can be read", error),
+            }
+            let rates = rates.map_err(|error| format!("a price that can be read: {error}"));
+            prices.versions.insert(row.id, Version { model: row.model, is_sale, effective_from: row.effective_from, rates });
+        }
+        Ok(prices)
+    }
+
+    /// One sale price of one model, in force for ever.
+    #[cfg(test)]
+    pub(super) fn of_one(id: PriceId, model: &str, rates: Rates) -> Self {
+        let version = Version { model: model.to_owned(), is_sale: true, effective_from: DateTime::UNIX_EPOCH, rates: Ok(rates) };
+        Self { versions: HashMap::from([(id, version)]), sales: HashMap::new() }
+    }
+
+    /// What a call comes to by its counts, its price version and its hold.
+    pub(super) fn recompute(&self, record: &CallRecord) -> std::result::Result<Charge, String> {
+        let version = self.versions.get(&record.price_id).ok_or("a price version that exists")?;
+        let rates = version.rates.as_ref().map_err(Clone::clone)?;
+        let discount = Discount::from_bps(record.discount_bps).map_err(|error| error.to_string())?;
+        Ok(pricing::charge(&record.usage(), rates, discount, Amount::from_nanos(record.held)))
+    }
+
+    /// That a call's version is a sale price of its model, had begun when the call was admitted, and was followed by none that was known then.
+    fn expect_in_force(&self, record: &CallRecord) -> std::result::Result<(), String> {
+        let version = self.versions.get(&record.price_id).ok_or("no price version")?;
+        let started = record.started_at;
+        let follows = |sale: &Sale| {
+            let was_known = sale.written.checked_add_signed(LEAD).is_some_and(|known| known <= started);
+            sale.begins > version.effective_from && sale.begins <= started && was_known
+        };
+        let was_in_force = version.is_sale && version.model == record.model && version.effective_from <= started;
+        if was_in_force && !self.sales.get(&version.model).is_some_and(|sales| sales.iter().any(follows)) {
+            return Ok(());
+        }
+        let kind = if version.is_sale { "sale" } else { "cost" };
+        Err(format!("{kind} of {} from {}", version.model, version.effective_from))
+    }
 }

@@ -1,115 +1,213 @@
-//! The proof: everything recomputed from the raw rows, in one snapshot, so that it is exact while posting runs.
+//! The proof: everything recomputed from the raw rows, account by account, each in one snapshot, so that it is exact while posting runs. Calls are
+//! streamed: the memory that it takes grows with an account's hours, not with its calls.
 
 mod calls;
-mod claims;
+mod claim;
 mod corrections;
+mod credit;
+mod journal;
+mod rollups;
+mod runs;
 
-use domain::{billing::JournalKind, id::CallId, money::Amount};
-use serde::Serialize;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use domain::{
+    id::AccountId,
+    proof::{Check, Progress, Proof},
+};
 use sqlx::PgConnection;
+use tokio::task::JoinSet;
 
-use crate::{Ledger, Result, corrections::request_digest, journal};
+use self::{
+    calls::Prices,
+    claim::{Claim, Findings},
+};
+use crate::{Error, Ledger, Result, Root, books::roots, database::Database};
 
-/// What was checked, and what does not hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Proof {
-    /// Every claim, with the number of rows that disagree, counted up to [`FAULTS_MAX`].
-    pub checks: Vec<Check>,
-    /// Every row that disagrees; at most a hundred per claim.
-    pub faults: Vec<Fault>,
+/// Accounts that are listed at a time.
+const PAGE: i64 = 1_000;
+
+/// What to check, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Verification {
+    /// This account alone.
+    pub account: Option<AccountId>,
+    /// Only what was posted from this day on; the postings before it are taken as they are.
+    pub since: Option<NaiveDate>,
+    /// A root that was kept elsewhere: the books up to its day must say what they said then.
+    pub against: Option<Root>,
+    /// How many accounts are checked at the same time; at least one.
+    pub at_once: usize,
 }
 
-/// One thing that must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// What must hold.
-    pub claim: String,
-    /// Rows that disagree.
-    pub faults: usize,
-}
-
-/// A row that disagrees with what it follows from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// What should hold.
-    pub claim: String,
-    /// Which row does not.
-    pub row: String,
-    /// What it should say.
-    pub expected: String,
-    /// What it says.
-    pub found: String,
-}
-
-/// Faults that are named per check. A damaged disk should not fill another one.
-pub(crate) const FAULTS_MAX: usize = 100;
-
-impl Proof {
-    /// Whether everything adds up.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.faults.is_empty()
-    }
-
-    fn add(&mut self, claim: &str, faults: Vec<Fault>) {
-        self.checks.push(Check { claim: claim.to_owned(), faults: faults.len() });
-        self.faults.extend(faults);
+fn proof_of(progress: Progress, findings: &Findings) -> Proof {
+    let check = |claim: &Claim| Check { claim: claim.words().to_owned(), faults: findings.of(*claim).len() };
+    Proof {
+        accounts: progress.done,
+        calls: progress.calls,
+        checks: Claim::ALL.iter().map(check).collect(),
+        faults: Claim::ALL.iter().flat_map(|claim| findings.of(*claim).iter().cloned()).collect(),
     }
 }
-
-const MOVEMENT_IS_ITS_REQUEST: &str = "money moved by hand is what was asked for, by whom and why";
 
 impl Ledger {
-    /// Recomputes every figure from the rows it follows from.
+    /// Recomputes every figure from the rows it follows from. `on_progress` hears of each account that is done.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database is away; a row that disagrees is a [`Fault`], not an error.
-    pub async fn verify(&self) -> Result<Proof> {
-        let mut tx = self.database.snapshot().await?;
-        let mut proof = Proof::default();
-        for claim in claims::ALL {
-            proof.add(claim.claim, claim.disagreeing(&mut tx).await?);
-        }
-        proof.add(MOVEMENT_IS_ITS_REQUEST, movements(&mut tx).await?);
-        calls::check(&mut tx, &mut proof).await?;
-        tx.rollback().await?;
-        Ok(proof)
+    /// [`Error::NotFound`] for an account that does not exist, [`Error::Unavailable`] when the database is away; a row that disagrees is a
+    /// [`domain::proof::Fault`], not an error.
+    pub async fn verify(&self, what: &Verification, on_progress: impl FnMut(Progress)) -> Result<Proof> {
+        verify(&self.database, what, on_progress).await
     }
 }
 
-/// What was asked for is known by its digest, which keeps repeated requests from acting twice.
-async fn movements(connection: &mut PgConnection) -> Result<Vec<Fault>> {
+async fn verify(database: &Database, what: &Verification, mut on_progress: impl FnMut(Progress)) -> Result<Proof> {
+    let mut findings = Findings::default();
+    let mut connection = database.read().await?;
+    let prices = Arc::new(Prices::read(&mut connection, &mut findings).await?);
+    let mut progress = Progress { accounts: how_many(&mut connection, what.account).await?, ..Progress::default() };
+    drop(connection);
+    if progress.accounts == 0 && what.account.is_some() {
+        return Err(Error::NotFound);
+    }
+    on_progress(progress);
+    let (mut running, mut after) = (JoinSet::new(), None);
+    loop {
+        let page = accounts(&mut *database.read().await?, what.account, after).await?;
+        for account in &page {
+            while running.len() >= what.at_once.max(1) {
+                take(running.join_next().await, &mut progress, &mut findings, &mut on_progress)?;
+            }
+            running.spawn(check_account(database.clone(), *account, what.since, Arc::clone(&prices)));
+        }
+        after = page.last().copied();
+        if (page.len() as i64) < PAGE {
+            break;
+        }
+    }
+    while !running.is_empty() {
+        take(running.join_next().await, &mut progress, &mut findings, &mut on_progress)?;
+    }
+    let mut tx = database.snapshot().await?;
+    if what.account.is_none() && what.since.is_none() {
+        orphans(&mut tx, &mut findings).await?;
+    }
+    roots_hold(&mut tx, what, &mut findings).await?;
+    tx.rollback().await?;
+    Ok(proof_of(progress, &findings))
+}
+
+type Checked = Result<(Findings, u64)>;
+
+fn take(
+    checked: Option<std::result::Result<Checked, tokio::task::JoinError>>,
+    progress: &mut Progress,
+    findings: &mut Findings,
+    on_progress: &mut impl FnMut(Progress),
+) -> Result<()> {
+    let Some(checked) = checked else { return Ok(()) };
+    let (found, calls) = checked.map_err(|error| Error::Corrupt(format!("the proof of an account ended: {error}")))??;
+    findings.add(found);
+    progress.done += 1;
+    progress.calls += calls;
+    on_progress(*progress);
+    Ok(())
+}
+
+/// Everything of one account, in one snapshot.
+async fn check_account(database: Database, account: AccountId, since: Option<NaiveDate>, prices: Arc<Prices>) -> Checked {
+    let mut tx = database.snapshot().await?;
+    let from = since.map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    let first = check_in(&mut tx, account, (since, from), false, &prices).await?;
+    let missed = !first.0.of(Claim::UsageIsItsCalls).is_empty() || !first.0.of(Claim::OpenHourIsItsCalls).is_empty();
+    // A call that was posted long after it began is not among those that were looked at.
+    let checked = if since.is_some() && missed { check_in(&mut tx, account, (since, from), true, &prices).await? } else { first };
+    tx.rollback().await?;
+    Ok(checked)
+}
+
+async fn check_in(
+    connection: &mut PgConnection,
+    account: AccountId,
+    (since, from): (Option<NaiveDate>, Option<DateTime<Utc>>),
+    all: bool,
+    prices: &Prices,
+) -> Checked {
+    let mut findings = Findings::default();
+    let (mut hours, calls) = calls::check(connection, account, from, all, prices, &mut findings).await?;
+    let mut corrections = corrections::check(connection, account, prices, &mut findings).await?;
+    corrections.retain(|correction| from.is_none_or(|from| correction.posted_at >= from));
+    let grants = credit::grants(connection, account).await?;
+    let journal = journal::check(connection, account, from, &mut hours, &mut corrections, &grants, &mut findings).await?;
+    for correction in corrections {
+        let row = format!("correction {} of call {}", correction.seq, correction.call_id);
+        findings.note(Claim::CorrectionIsPosted, row, "a posting of its kind", "none");
+    }
+    credit::check(connection, account, from.is_none(), hours, &grants, &journal, &mut findings).await?;
+    rollups::check(connection, account, since, &mut findings).await?;
+    Ok((findings, calls))
+}
+
+async fn how_many(connection: &mut PgConnection, account: Option<AccountId>) -> Result<u64> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from accounts where $1::uuid is null or account_id = $1"#,
+        account.map(AccountId::uuid)
+    );
+    Ok(count.fetch_one(connection).await?.unsigned_abs())
+}
+
+async fn accounts(connection: &mut PgConnection, account: Option<AccountId>, after: Option<AccountId>) -> Result<Vec<AccountId>> {
+    let accounts = sqlx::query_scalar!(
+        r#"
+        select account_id as "account_id: AccountId" from accounts
+        where ($1::uuid is null or account_id = $1) and ($2::uuid is null or account_id > $2)
+        order by account_id limit $3
+        "#,
+        account.map(AccountId::uuid),
+        after.map(AccountId::uuid),
+        PAGE
+    );
+    Ok(accounts.fetch_all(connection).await?)
+}
+
+/// Rows that name an account need none to be stored, where a key to it would be asked for with each call.
+async fn orphans(connection: &mut PgConnection, findings: &mut Findings) -> Result<()> {
     let rows = sqlx::query!(
         r#"
-        select
-            j.journal_id, j.kind as "kind: JournalKind", j.memo, j.actor, j.request_digest as digest, e.amount as "amount!: Amount",
-            x.call_id as "call?: CallId"
-        from journal j
-        cross join lateral (
-            select coalesce(sum(amount), 0)::bigint as amount from entries where account_id = j.account_id and journal_id = j.journal_id and book = 'grant'
-        ) e
-        left join corrections x on x.account_id = j.account_id and x.journal_id = j.journal_id
-        where j.kind in ('top_up', 'adjustment', 'call_credit')
+        select 'calls' as "table!", account_id as "account!: AccountId" from (select distinct account_id from calls) t
+        union all select 'usage_hourly', account_id from (select distinct account_id from usage_hourly) t
+        union all select 'usage_daily', account_id from (select distinct account_id from usage_daily) t
+        union all select 'quarantine', account_id from (select distinct account_id from quarantine) t
+        except all select t, account_id from accounts cross join unnest(array['calls', 'usage_hourly', 'usage_daily', 'quarantine']) t
         "#
     )
     .fetch_all(connection)
     .await?;
-    let mut faults = Vec::new();
     for row in rows {
-        let digests = match row.call {
-            Some(call) => [false, true].map(|all| request_digest(call, row.amount, all, &row.memo, &row.actor)),
-            None => [journal::request_digest(row.kind, row.amount, &row.memo, &row.actor); 2],
-        };
-        if !digests.iter().any(|digest| row.digest.as_deref() == Some(&digest[..])) {
-            let found = format!("{} of {} by {}: {}", row.kind.name(), row.amount, row.actor, row.memo);
-            note(&mut faults, MOVEMENT_IS_ITS_REQUEST, format!("journal {}", row.journal_id), "what its digest says", &found);
-        }
+        findings.note(Claim::RowsHaveAnAccount, format!("{} of account {}", row.table, row.account), "an account", "none");
     }
-    Ok(faults)
+    Ok(())
 }
 
-fn note(faults: &mut Vec<Fault>, claim: &str, row: String, expected: &str, found: &str) {
-    if faults.len() < FAULTS_MAX {
-        faults.push(Fault { claim: claim.to_owned(), row, expected: expected.to_owned(), found: found.to_owned() });
+/// The newest root that is stored here, and the one that was kept elsewhere. Both are of all accounts.
+async fn roots_hold(connection: &mut PgConnection, what: &Verification, findings: &mut Findings) -> Result<()> {
+    let mut kept: Vec<_> = what.against.into_iter().collect();
+    if what.account.is_none() {
+        let newest =
+            sqlx::query!("select day, digest, accounts from roots order by day desc limit 1").fetch_optional(&mut *connection).await?;
+        if let Some(newest) = newest {
+            let (_, accounts) = roots::of_day(connection, newest.day).await?;
+            findings.compare(Claim::RootHolds, || format!("root of {} (accounts)", newest.day), accounts, newest.accounts);
+            match roots::stored(newest.day, &newest.digest) {
+                Ok(root) => kept.push(root),
+                Err(error) => findings.note(Claim::RootHolds, format!("root of {}", newest.day), "32 bytes", error),
+            }
+        }
     }
+    for root in kept {
+        let (found, _) = roots::of_day(connection, root.day).await?;
+        findings.compare(Claim::RootHolds, || format!("root of {}", root.day), root, found);
+    }
+    Ok(())
 }

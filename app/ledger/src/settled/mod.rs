@@ -3,17 +3,20 @@
 mod insert;
 mod seal;
 
+use std::ops::Deref;
+
 use chrono::{DateTime, Utc};
 use domain::{
     call::{Outcome, UsageSource},
-    id::{AccountId, CallId, GrantId, JournalId, KeyId, PriceId},
+    id::{AccountId, CallId, GrantId, KeyId, PriceId},
     money::Amount,
     pricing::{Charge, Discount},
     tokens::{CallUsage, Flag, TokenCounts, Tokens},
 };
 use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
 
-pub(crate) use self::insert::insert;
+pub(crate) use self::{insert::insert, seal::Seal};
 use crate::{Error, Result};
 
 /// A call whose cost is known.
@@ -68,7 +71,7 @@ pub(crate) struct PaidShare {
 }
 
 /// A row of `calls`: a column each, under the column's name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
 pub(crate) struct CallRecord {
     pub(crate) account_id: AccountId,
     pub(crate) started_at: DateTime<Utc>,
@@ -100,13 +103,28 @@ pub(crate) struct CallRecord {
     pub(crate) held: i64,
     /// Nanos.
     pub(crate) written_off: i64,
+    #[sqlx(json)]
     pub(crate) paid_by: Vec<PaidShare>,
-    pub(crate) journal_id: Option<JournalId>,
     pub(crate) http_status: Option<i32>,
     pub(crate) latency_ms: i64,
     pub(crate) first_byte_ms: Option<i64>,
     pub(crate) raw_usage: Option<String>,
     pub(crate) posted_at: DateTime<Utc>,
+}
+
+/// A row of `calls` with what proves that it is the one that was posted.
+#[derive(Debug, Clone)]
+pub(crate) struct SealedCall {
+    pub(crate) record: CallRecord,
+    pub(crate) seal: Seal,
+}
+
+impl Deref for SealedCall {
+    type Target = CallRecord;
+
+    fn deref(&self) -> &CallRecord {
+        &self.record
+    }
 }
 
 impl SettledCall {
@@ -118,13 +136,8 @@ impl SettledCall {
         self.call_id.started_at().ok_or_else(|| Error::Corrupt(format!("call {}: its id carries no time", self.call_id)))
     }
 
-    /// The row of this call, paid by these grants in this posting.
-    pub(crate) fn into_record(
-        self,
-        paid_by: Vec<PaidShare>,
-        journal_id: Option<JournalId>,
-        posted_at: DateTime<Utc>,
-    ) -> Result<CallRecord> {
+    /// The row of this call, paid by these grants.
+    pub(crate) fn into_record(self, paid_by: Vec<PaidShare>, posted_at: DateTime<Utc>) -> Result<CallRecord> {
         let TokenCounts { input, cache_read, cache_write_5m, cache_write_1h, audio_input, output, reasoning, audio_output } =
             self.usage.counts;
         Ok(CallRecord {
@@ -156,7 +169,6 @@ impl SettledCall {
             held: self.held.nanos(),
             written_off: self.written_off.nanos(),
             paid_by,
-            journal_id,
             http_status: self.http_status,
             latency_ms: self.latency_ms,
             first_byte_ms: self.first_byte_ms,
@@ -167,6 +179,11 @@ impl SettledCall {
 }
 
 impl CallRecord {
+    /// The same, sealed.
+    pub(crate) fn sealed(self) -> SealedCall {
+        SealedCall { seal: self.seal(), record: self }
+    }
+
     /// Its usage, back from the columns.
     pub(crate) fn usage(&self) -> CallUsage {
         CallUsage {

@@ -60,7 +60,7 @@ async fn connections_that_were_cut_are_replaced_before_anybody_notices(pool: PgP
     let ada = world.customer("ada", "10").await;
     let (intents, meter) = ((0..8).map(|_| world.intent(ada, "0.1")).collect::<Vec<_>>(), world.ledger.meter());
     for cut in intents.chunks(4) {
-        for leased in join_all(cut.iter().map(|intent| meter.lease(intent, world.now))).await {
+        for leased in join_all(cut.iter().map(|intent| meter.lease(intent))).await {
             leased.unwrap();
         }
         let others =
@@ -77,7 +77,7 @@ async fn a_database_whose_default_is_serializable_refuses_nobody(pool: PgPool) {
     let (ada, bob) = (world.customer("ada", "10").await, world.customer("bob", "10").await);
     let intents: Vec<_> = (0..60).map(|n| world.intent(if n % 2 == 0 { ada } else { bob }, "0.1")).collect();
     let meter = world.ledger.meter();
-    let calls = join_all(intents.iter().map(|intent| async { meter.lease(intent, world.now).await })).await;
+    let calls = join_all(intents.iter().map(|intent| async { meter.lease(intent).await })).await;
     assert!(calls.iter().all(Result::is_ok), "{calls:?}");
     let settled: Vec<_> =
         intents.iter().enumerate().map(|(n, intent)| world.settle(intent, if n % 2 == 0 { ada } else { bob }, 10, 10)).collect();
@@ -157,7 +157,7 @@ async fn a_later_schema_says_whether_this_version_may_write_beside_it(pool: PgPo
         ("credit", system.operator().credit(ada.account, world.money("1", "later")).await.map(drop)),
         ("top-up", owner.top_up(world.money("1", "later")).await.map(drop)),
         ("key", owner.create_key(new_key).await),
-        ("lease", world.ledger.meter().lease(&world.intent(ada, "0.1"), world.now).await),
+        ("lease", world.ledger.meter().lease(&world.intent(ada, "0.1")).await),
         ("posting", world.ledger.meter().post_calls(&[call]).await.map(drop)),
         ("ready", world.ledger.ready().await),
     ];

@@ -14,7 +14,7 @@ async fn fifty_calls_at_once_hold_no_more_than_there_is(pool: PgPool) {
     let meter = world.ledger.meter();
 
     let (mut admitted, mut refused) = (0, 0);
-    for answer in join_all(intents.iter().map(|intent| meter.lease(intent, world.now))).await {
+    for answer in join_all(intents.iter().map(|intent| meter.lease(intent))).await {
         match answer {
             Ok(()) => admitted += 1,
             Err(Error::InsufficientCredit { needed, .. }) => {
@@ -37,7 +37,7 @@ async fn a_hold_that_was_not_needed_goes_back_whole(pool: PgPool) {
     let ada = world.customer("ada", "1").await;
     let intent = world.intent(ada, "0.7");
     let meter = world.ledger.meter();
-    meter.lease(&intent, world.now).await.unwrap();
+    meter.lease(&intent).await.unwrap();
 
     meter.release(intent.account_id, intent.call_id).await.unwrap();
     meter.release(intent.account_id, intent.call_id).await.unwrap();
@@ -59,8 +59,8 @@ async fn what_was_revoked_or_suspended_a_moment_ago_admits_nothing(pool: PgPool)
         .unwrap();
     let meter = world.ledger.meter();
 
-    assert!(matches!(meter.lease(&of_ada, world.now).await, Err(Error::KeyRevoked)));
-    assert!(matches!(meter.lease(&of_bob, world.now).await, Err(Error::AccountSuspended)));
+    assert!(matches!(meter.lease(&of_ada).await, Err(Error::KeyRevoked)));
+    assert!(matches!(meter.lease(&of_bob).await, Err(Error::AccountSuspended)));
     world.assert_proven().await;
 }
 
@@ -70,7 +70,7 @@ async fn another_accounts_key_holds_nothing(pool: PgPool) {
     let (ada, bob) = (world.customer("ada", "1").await, world.customer("bob", "1").await);
     let crossed = ledger::Intent { key_id: bob.key, ..world.intent(ada, "0.1") };
 
-    assert!(matches!(world.ledger.meter().lease(&crossed, world.now).await, Err(Error::KeyRevoked)));
+    assert!(matches!(world.ledger.meter().lease(&crossed).await, Err(Error::KeyRevoked)));
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -79,7 +79,7 @@ async fn a_dead_proxys_calls_are_found_by_its_next_run_or_when_they_expire(pool:
     let ada = world.customer("ada", "1").await;
     let intent = world.intent(ada, "0.2");
     let meter = world.ledger.meter();
-    meter.lease(&intent, world.now).await.unwrap();
+    meter.lease(&intent).await.unwrap();
 
     assert_eq!(meter.interrupted_of(PROXY).await.unwrap(), std::slice::from_ref(&intent));
     assert_eq!(meter.interrupted_of(uuid::Uuid::from_u128(8)).await.unwrap(), []);

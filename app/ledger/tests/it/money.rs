@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 use domain::{
-    billing::JournalKind,
-    id::{AccountId, JournalId},
+    billing::{JournalKind, PostingNumber, StatementLine},
+    id::AccountId,
     money::Amount,
 };
 use futures_util::future::join_all;
@@ -19,7 +19,7 @@ async fn a_second_click_pays_once(pool: PgPool) {
     let first = owner.top_up(world.money("25", "form 1")).await.unwrap();
     let second = owner.top_up(world.money("25", "form 1")).await.unwrap();
 
-    assert_eq!((first.replayed, second.replayed, second.journal_id), (false, true, first.journal_id));
+    assert_eq!((first.replayed, second.replayed, second.posting), (false, true, first.posting));
     assert_eq!(world.balance(ada).await.balance, amount("25"));
     world.assert_proven().await;
 }
@@ -69,7 +69,7 @@ async fn an_operator_takes_back_only_what_is_available_and_says_why(pool: PgPool
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let held = world.intent(ada, "4");
-    world.ledger.meter().lease(&held, world.now).await.unwrap();
+    world.ledger.meter().lease(&held).await.unwrap();
     let operator = world.ledger.system().operator();
 
     let too_much = operator.credit(ada.account, world.money("-7", "a")).await;
@@ -91,32 +91,41 @@ async fn an_operator_takes_back_only_what_is_available_and_says_why(pool: PgPool
 async fn the_journal_runs_from_zero_to_the_balance_over_any_pages(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
-    let owner = world.ledger.owner(ada.user).await.unwrap();
     for n in 0..7 {
-        owner.top_up(world.money("1", &format!("top-up {n}"))).await.unwrap();
+        world.now += TimeDelta::hours(1);
+        let then = world.ledger.dated(world.now);
         let calls = [world.call(ada, 1_000 * (n + 1), 10, TimeDelta::minutes(n)), world.call(ada, 7, 7, TimeDelta::minutes(n))];
-        world.ledger.meter().post_calls(&calls).await.unwrap();
+        then.meter().post_calls(&calls).await.unwrap();
+        if n % 3 == 0 {
+            then.owner(ada.user).await.unwrap().top_up(world.money("1", &format!("top-up {n}"))).await.unwrap();
+        }
     }
+    let owner = world.ledger.owner(ada.user).await.unwrap();
 
-    let (mut rows, mut before) = (Vec::new(), None);
+    let (mut lines, mut before) = (Vec::new(), None);
     loop {
-        let statement = owner.statement(before, 4, world.now).await.unwrap();
+        let statement = owner.statement(before, 2, world.now).await.unwrap();
         assert_eq!(statement.balance, world.balance(ada).await);
-        rows.extend(statement.journal.rows);
+        lines.extend(statement.journal.lines);
         before = statement.journal.next;
         if before.is_none() {
             break;
         }
     }
 
-    assert_eq!(rows.len(), 15);
-    assert_eq!(rows[0].balance_after, world.balance(ada).await.balance);
-    assert_eq!((rows[0].kind, rows[0].memo.as_str()), (JournalKind::Usage, "2 calls"));
-    let nobodys = JournalId::new(world.now, [9; 10]);
+    let rows: Vec<_> = lines.iter().flat_map(StatementLine::rows).collect();
+    let open = owner.statement(None, 2, world.now).await.unwrap().open_hour.unwrap();
+    assert_eq!((open.hour, open.calls), ("2026-06-15T19:00:00Z".parse().unwrap(), 2));
+    assert_eq!(rows.len(), 10, "the opening, three top-ups, six hours that have ended");
+    assert_eq!(lines.len(), 6, "hours that nothing divides are one line: {lines:?}");
+    assert_eq!(rows[0].balance_after.checked_sub(open.amount).unwrap(), world.balance(ada).await.balance);
+    assert!(rows.iter().filter(|row| row.kind == JournalKind::Usage).all(|row| row.calls == Some(2)));
+    let nobodys = PostingNumber::from_count(99);
     assert!(matches!(owner.statement(Some(nobodys), 4, world.now).await, Err(Error::NotFound)));
     let mut balance = Amount::ZERO;
     for row in rows.iter().rev() {
         balance = balance.checked_add(row.amount).unwrap();
         assert_eq!(row.balance_after, balance);
     }
+    world.assert_proven().await;
 }

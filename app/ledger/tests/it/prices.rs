@@ -1,6 +1,6 @@
 use chrono::TimeDelta;
 use domain::{catalog::PriceKind, id::PriceId, money::Amount, rates::Rates};
-use ledger::{Error, NewPrice, secrets::SecretKey};
+use ledger::{Error, NewModel, NewPrice, secrets::SecretKey};
 use sqlx::PgPool;
 
 use crate::world::{MODEL, World, amount};
@@ -76,4 +76,26 @@ async fn the_proxy_sees_prices_in_force_and_scheduled_and_what_opens_the_upstrea
 
     let wrong = world.ledger.meter().catalog(&SecretKey::from_bytes([4; 32]), world.now).await.unwrap();
     assert!(!wrong.providers.contains_key(&provider), "a call without its credential would be refused by the upstream");
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_price_that_cannot_be_read_makes_its_own_model_unavailable_and_no_other(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let other = NewModel { name: "large", ..world.model() };
+    world.ledger.system().add_model(other).await.unwrap();
+    let large = NewPrice { model: "large", ..price(&mut world, Rates::plain(amount("1"), amount("2")), -TimeDelta::days(1)) };
+    world.ledger.system().import_price(large).await.unwrap();
+    sqlx::query(r#"update price_versions set rates = '{"base": "dear"}' where price_id = $1"#)
+        .bind(world.price)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+
+    let catalog = world.ledger.meter().catalog(&SecretKey::from_bytes([3; 32]), world.now).await.unwrap();
+
+    assert!(catalog.models.get(MODEL).is_none_or(|model| model.sale.is_empty()));
+    assert_eq!(catalog.models["large"].sale.len(), 1);
+    assert_eq!(world.ledger.price_list(world.now).await.unwrap().iter().filter(|model| model.sale.is_some()).count(), 1);
+    assert!(world.ledger.system().operator().price_history(MODEL).await.unwrap().is_empty());
+    assert!(matches!(world.ledger.meter().price(world.price).await, Err(Error::Corrupt(_))));
 }

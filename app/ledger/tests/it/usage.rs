@@ -1,5 +1,6 @@
 use chrono::TimeDelta;
 use domain::{
+    call::{CallRow, Outcome},
     filter::{CallFilter, GroupBy, UsageFilter},
     id::KeyId,
     period::{Period, Step},
@@ -13,7 +14,7 @@ use proptest::{
 };
 use sqlx::PgPool;
 
-use crate::world::{Customer, World};
+use crate::world::{Customer, MODEL, World};
 
 /// Calls of two keys over forty days, streaming or not, the same in every run.
 async fn busy_account(world: &mut World) -> Customer {
@@ -33,6 +34,7 @@ async fn busy_account(world: &mut World) -> Customer {
         .map(|(prompt, completion, minutes, stream, other_key)| {
             let mut call = world.call(ada, prompt, completion, TimeDelta::minutes(minutes));
             call.stream = stream;
+            call.outcome = if minutes % 13 == 0 { Outcome::ClientLeft } else { Outcome::Ok };
             call.key_id = if other_key { second } else { ada.key };
             call
         })
@@ -84,21 +86,36 @@ async fn pages_of_the_log_show_every_call_once_newest_first(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = busy_account(&mut world).await;
     let reader = world.ledger.reader(ada.user).await.unwrap();
-    let filter = CallFilter::default();
-    let whole = reader.calls(&filter, None, 1_000, world.now).await.unwrap();
-
-    let (mut paged, mut before) = (Vec::new(), None);
-    loop {
-        let page = reader.calls(&filter, before, 17, world.now).await.unwrap();
-        paged.extend(page.calls);
-        before = page.next;
-        if before.is_none() {
-            break;
+    let everything = reader.calls(&CallFilter::default(), None, 1_000, world.now).await.unwrap().calls;
+    let all = || CallFilter::default();
+    for filter in [
+        all(),
+        CallFilter { key: Some(ada.key), ..all() },
+        CallFilter { model: Some(MODEL.to_owned()), stream: Some(false), ..all() },
+        CallFilter { outcome: Some(Outcome::ClientLeft), ..all() },
+        CallFilter { outcome: Some(Outcome::Interrupted), ..all() },
+    ] {
+        let is_of = |call: &&CallRow| {
+            filter.key.is_none_or(|key| key == call.key_id)
+                && filter.model.as_ref().is_none_or(|model| *model == call.model)
+                && filter.outcome.is_none_or(|outcome| outcome == call.outcome)
+                && filter.stream.is_none_or(|stream| stream == call.stream)
+        };
+        let expected: Vec<_> = everything.iter().filter(is_of).cloned().collect();
+        for size in [1, 7, 1_000] {
+            let (mut paged, mut before) = (Vec::new(), None);
+            loop {
+                let page = reader.calls(&filter, before, size, world.now).await.unwrap();
+                paged.extend(page.calls);
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(paged, expected, "{} by {size}", filter.to_query());
         }
     }
-
-    assert_eq!(paged, whole.calls);
-    assert!(paged.is_sorted_by(|a, b| (a.started_at, a.id) > (b.started_at, b.id)));
+    assert!(everything.is_sorted_by(|a, b| (a.started_at, a.id) > (b.started_at, b.id)));
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    billing::GrantKind,
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
-    id::{AccountId, CallId, GrantId, JournalId, KeyId, ModelId, PriceId, ProviderId, UserId},
+    id::{AccountId, CallId, GrantId, KeyId, ModelId, PriceId, ProviderId, UserId},
     key::ApiKey,
     money::Amount,
     pricing::{self, Charge, Discount},
+    proof::Proof,
     rates::Rates,
     tokens::{CallUsage, Tokens},
 };
 use ledger::{
-    Address, CallCredit, Intent, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, SettledCall,
-    secrets::SecretKey,
+    Address, CallCredit, Intent, Ledger, Login, MoneyIn, NewCustomer, NewGrant, NewKey, NewModel, NewPrice, NewProvider, SettledCall,
+    Verification, secrets::SecretKey,
 };
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -56,7 +58,8 @@ impl World {
         let login = Login::derived(&address, &SecretKey::from_bytes([7; 32]));
         Ledger::migrate(&address, now).await.unwrap();
         Ledger::prepare_login(&address, &login).await.unwrap();
-        let ledger = Ledger::connect_patiently(&login, 20, PATIENCE);
+        // What is posted is of the same day as what it is of.
+        let ledger = Ledger::connect_patiently(&login, 20, PATIENCE).dated(now);
         let rates = Rates::plain(amount("0.001"), amount("0.002"));
         let mut world = Self { ledger, address, login, pool, now, price: PriceId::from_uuid(Uuid::from_u128(1)), rates, serial: 0 };
         world.add_catalog().await;
@@ -76,18 +79,7 @@ impl World {
             now: self.now,
         };
         system.add_provider(provider).await.unwrap();
-        let model = NewModel {
-            id: ModelId::new(self.now, self.random()),
-            name: MODEL,
-            provider: "upstream",
-            upstream_name: "small-2026",
-            context_window: Tokens::from_sum(8_192),
-            default_output_hold: Tokens::from_sum(1_024),
-            output_cap_field: OutputCapField::MaxTokens,
-            bounds: ModelBounds::default(),
-            now: self.now,
-        };
-        system.add_model(model).await.unwrap();
+        system.add_model(self.model()).await.unwrap();
         let price = NewPrice {
             id: self.price,
             model: MODEL,
@@ -98,6 +90,20 @@ impl World {
             now: self.now,
         };
         system.import_price(price).await.unwrap();
+    }
+
+    pub(crate) fn model(&mut self) -> NewModel<'static> {
+        NewModel {
+            id: ModelId::new(self.now, self.random()),
+            name: MODEL,
+            provider: "upstream",
+            upstream_name: "small-2026",
+            context_window: Tokens::from_sum(8_192),
+            default_output_hold: Tokens::from_sum(1_024),
+            output_cap_field: OutputCapField::MaxTokens,
+            bounds: ModelBounds::default(),
+            now: self.now,
+        }
     }
 
     /// Different each time, the same in each run.
@@ -139,14 +145,12 @@ impl World {
     }
 
     pub(crate) fn money<'a>(&mut self, text: &str, key: &'a str) -> MoneyIn<'a> {
-        let journal_id = JournalId::new(self.now, self.random());
-        MoneyIn { journal_id, amount: amount(text), idempotency_key: key, memo: "test", actor: "test", now: self.now }
+        MoneyIn { amount: amount(text), idempotency_key: key, memo: "test", actor: "test", now: self.now }
     }
 
     /// So much of a call, or all of it.
     pub(crate) fn give_back<'a>(&mut self, text: Option<&str>, key: &'a str) -> CallCredit<'a> {
-        let journal_id = JournalId::new(self.now, self.random());
-        CallCredit { journal_id, amount: text.map(amount), idempotency_key: key, memo: "test", actor: "test" }
+        CallCredit { amount: text.map(amount), idempotency_key: key, memo: "test", actor: "test" }
     }
 
     pub(crate) fn intent(&mut self, customer: Customer, held: &str) -> Intent {
@@ -168,7 +172,13 @@ impl World {
 
     /// A call that ended well after so many tokens, `ago` before now.
     pub(crate) fn call(&mut self, customer: Customer, prompt: i64, completion: i64, ago: TimeDelta) -> SettledCall {
-        let call_id = CallId::new(self.now - ago, self.random());
+        let random = self.random();
+        self.call_of(customer, prompt, completion, ago, random)
+    }
+
+    /// [`Self::call`] with an id of the caller's.
+    pub(crate) fn call_of(&self, customer: Customer, prompt: i64, completion: i64, ago: TimeDelta, random: [u8; 10]) -> SettledCall {
+        let call_id = CallId::new(self.now - ago, random);
         let tokens = |count| Some(Tokens::from_sum(count));
         let usage = CallUsage::of_totals(tokens(prompt), tokens(completion), tokens(prompt + completion));
         let amount = pricing::price(&usage, &self.rates, Discount::NONE).unwrap().amount;
@@ -202,22 +212,28 @@ impl World {
         SettledCall { call_id: intent.call_id, amount, held: intent.held, written_off, ..call }
     }
 
-    /// Promotional credit that expires in two weeks. It has no command yet; it is a grant with its entries, as any.
-    pub(crate) async fn promo(&self, customer: Customer, credit: &str) -> Uuid {
-        let (promo, nanos) = (Uuid::from_u128(99), amount(credit).nanos());
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-            "insert into grants (account_id, grant_id, kind, unit, posted, starts_at, expires_at)
-                 values ('{0}', '{promo}', 'promo', 'money', {nanos}, '2026-01-01', '2026-07-01');
-             insert into journal (account_id, journal_id, kind, memo, actor, event_at, posted_at)
-                 values ('{0}', '{promo}', 'promo', 'welcome', 'test', '2026-01-01', '2026-01-01');
-             insert into entries (account_id, journal_id, line, book, unit, grant_id, amount)
-                 values ('{0}', '{promo}', 1, 'grant', 'money', '{promo}', {nanos}), ('{0}', '{promo}', 2, 'promo', 'money', null, -{nanos})",
-            customer.account
-        )))
-        .execute(&self.pool)
-        .await
-        .unwrap();
-        promo
+    /// Promotional credit that expires in two weeks.
+    pub(crate) async fn promo(&mut self, customer: Customer, credit: &str) -> GrantId {
+        let new = self.grant(credit, "a promo");
+        let id = new.id;
+        self.ledger.system().operator().add_grant(customer.account, new).await.unwrap();
+        id
+    }
+
+    pub(crate) fn grant<'a>(&mut self, credit: &str, key: &'a str) -> NewGrant<'a> {
+        NewGrant {
+            id: GrantId::new(self.now, self.random()),
+            kind: GrantKind::Promo,
+            amount: amount(credit),
+            models: None,
+            starts_at: None,
+            expires_at: Some(self.now + TimeDelta::days(14)),
+            priority: 0,
+            idempotency_key: key,
+            memo: "welcome",
+            actor: "test",
+            now: self.now,
+        }
     }
 
     /// The settlement of a call that was held, by somebody who took its proxy for dead: its prompt, as it was counted before.
@@ -234,7 +250,19 @@ impl World {
     }
 
     pub(crate) async fn assert_proven(&self) {
-        let proof = self.ledger.verify().await.unwrap();
+        let proof = self.proof().await;
         assert!(proof.holds(), "{:#?}", proof.faults);
+    }
+
+    /// [`Self::assert_proven`], but for accounts that owe: calls of theirs were charged without a hold.
+    pub(crate) async fn assert_proven_but_for_debts(&self, debts: usize) {
+        let faults = self.proof().await.faults;
+        assert!(faults.iter().all(|fault| fault.claim.starts_with("no grant is below its floor")), "{faults:#?}");
+        assert_eq!(faults.len(), debts);
+    }
+
+    /// Of everything, two accounts at a time.
+    pub(crate) async fn proof(&self) -> Proof {
+        self.ledger.verify(&Verification { at_once: 2, ..Verification::default() }, |_| {}).await.unwrap()
     }
 }

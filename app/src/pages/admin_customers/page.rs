@@ -1,4 +1,7 @@
-use domain::{account::Customer, billing::Statement, id::JournalId};
+use domain::{
+    account::Customer,
+    billing::{PostingNumber, Statement},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
@@ -24,7 +27,7 @@ pub(crate) struct OneCustomer {
     /// Whether newer postings precede them.
     pub(crate) has_newer: bool,
     /// The credit that was just given, with whether it had been given before.
-    pub(crate) done: Option<(JournalId, bool)>,
+    pub(crate) done: Option<(PostingNumber, bool)>,
     /// The credit form.
     pub(crate) form: Form,
 }

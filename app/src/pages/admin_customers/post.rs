@@ -1,5 +1,5 @@
 use axum::{extract::Path, response::Response};
-use domain::id::{AccountId, JournalId};
+use domain::id::AccountId;
 use ledger::MoneyIn;
 
 use crate::{
@@ -20,7 +20,6 @@ async fn try_credit(id: &str, submission: &Submission) -> Result<Response, Refus
     let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
     let amount = submission.amount("amount")?;
     let money = MoneyIn {
-        journal_id: JournalId::from_uuid(caller.new_id()),
         amount,
         idempotency_key: &submission.once()?.to_string(),
         memo: submission.text("reason"),
@@ -29,7 +28,7 @@ async fn try_credit(id: &str, submission: &Submission) -> Result<Response, Refus
     };
     let posted = operator.credit(account, money).await.map_err(refusal)?;
     let again = if posted.replayed { "&again=yes" } else { "" };
-    Ok(see_other(&format!("/admin/customers/{account}?done={}{again}", posted.journal_id)))
+    Ok(see_other(&format!("/admin/customers/{account}?done={}{again}", posted.posting)))
 }
 
 fn refusal(error: ledger::Error) -> Refusal {

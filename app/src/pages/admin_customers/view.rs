@@ -1,7 +1,6 @@
 use domain::{
     account::Customer,
-    billing::{JournalPage, Statement},
-    id::JournalId,
+    billing::{PostingNumber, Statement},
     money::Amount,
 };
 use leptos::prelude::*;
@@ -81,9 +80,9 @@ fn customers_table(customers: Vec<Customer>) -> AnyView {
 
 /// One customer.
 pub(crate) fn one(page: OneCustomer) -> AnyView {
-    let OneCustomer { customer, statement: Statement { balance, journal }, has_newer, done, form } = page;
+    let OneCustomer { customer, statement, has_newer, done, form } = page;
     let path = format!("/admin/customers/{}", customer.id);
-    let done = done.and_then(|(id, again)| receipt_of(&journal, id, again));
+    let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     let suspended = (!customer.is_active).then(|| notice(Tone::Bad, "This account is suspended: its calls are refused."));
     let owner = customer.owner_email.clone().unwrap_or_else(|| "no owner".to_owned());
     let about = stack(vec![
@@ -95,19 +94,19 @@ pub(crate) fn one(page: OneCustomer) -> AnyView {
         done.into_any(),
         suspended.into_any(),
         written_off(customer.written_off_30_days).into_any(),
-        journal::balance(&balance),
+        journal::balance(&statement.balance),
         section("Give or take back credit", credit(&path, &customer.name, &form)),
-        section("Credit", journal::grants(&balance.grants)),
-        section("Journal", journal::journal(journal, has_newer, &path)),
+        section("Credit", journal::grants(&statement.balance.grants)),
+        section("Journal", journal::journal(statement, has_newer, &path)),
     ])
 }
 
-fn receipt_of(journal: &JournalPage, id: JournalId, again: bool) -> Option<AnyView> {
-    let row = journal.rows.iter().find(|row| row.id == id)?;
+fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Option<AnyView> {
+    let row = statement.journal.posting(number)?;
     let once = if again { " It had been posted before: the form was sent twice, and counted once." } else { "" };
     Some(notice(
         Tone::Good,
-        format!("{} posted. The balance after it is {}.{once}", money::movement(row.amount), money::exact(row.balance_after)),
+        format!("{} posted. The balance is now {}.{once}", money::movement(row.amount), money::exact(statement.balance.balance)),
     ))
 }
 

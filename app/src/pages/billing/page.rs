@@ -1,4 +1,4 @@
-use domain::{billing::Statement, id::JournalId};
+use domain::billing::{PostingNumber, Statement};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
@@ -11,7 +11,7 @@ pub(crate) struct Billing {
     /// Whether newer postings precede them.
     pub(crate) has_newer: bool,
     /// The top-up that was just made, with whether it had been made before.
-    pub(crate) done: Option<(JournalId, bool)>,
+    pub(crate) done: Option<(PostingNumber, bool)>,
     /// How credit comes in.
     pub(crate) payment: Payment,
     /// The top-up form.

@@ -1,5 +1,5 @@
 use axum::response::Response;
-use domain::{id::JournalId, money::Amount};
+use domain::money::Amount;
 use ledger::MoneyIn;
 
 use super::page::Payment;
@@ -28,7 +28,6 @@ async fn pay(submission: &Submission) -> Result<Response, Refusal> {
         return Err(Refusal::field("amount", "A test payment is at most 10,000."));
     }
     let money = MoneyIn {
-        journal_id: JournalId::from_uuid(caller.new_id()),
         amount,
         idempotency_key: &submission.once()?.to_string(),
         memo: "Test payment",
@@ -37,5 +36,5 @@ async fn pay(submission: &Submission) -> Result<Response, Refusal> {
     };
     let posted = owner.top_up(money).await?;
     let again = if posted.replayed { "&again=yes" } else { "" };
-    Ok(see_other(&format!("/billing?done={}{again}", posted.journal_id)))
+    Ok(see_other(&format!("/billing?done={}{again}", posted.posting)))
 }

@@ -1,7 +1,4 @@
-use domain::{
-    billing::{JournalPage, Statement},
-    id::JournalId,
-};
+use domain::billing::{PostingNumber, Statement};
 use leptos::prelude::*;
 
 use super::page::{Billing, Payment};
@@ -14,26 +11,26 @@ use crate::parts::{
 
 /// Credit and books.
 pub(crate) fn billing(page: Billing) -> AnyView {
-    let Billing { statement: Statement { balance, journal }, has_newer, done, payment, form } = page;
-    let done = done.and_then(|(id, again)| receipt_of(&journal, id, again));
+    let Billing { statement, has_newer, done, payment, form } = page;
+    let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     stack(vec![
         head("Billing", "Prepaid: a call starts only if the credit that is available covers the most it could cost. Times are UTC.", ()),
         done.into_any(),
-        journal::balance(&balance),
+        journal::balance(&statement.balance),
         section("Top up", top_up(payment, &form)),
-        section("Credit", journal::grants(&balance.grants)),
-        section("Journal", journal::journal(journal, has_newer, "/billing")),
+        section("Credit", journal::grants(&statement.balance.grants)),
+        section("Journal", journal::journal(statement, has_newer, "/billing")),
     ])
 }
 
 /// What was just paid, read from the books and not from the address.
-fn receipt_of(journal: &JournalPage, id: JournalId, again: bool) -> Option<AnyView> {
-    let row = journal.rows.iter().find(|row| row.id == id)?;
+fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Option<AnyView> {
+    let row = statement.journal.posting(number)?;
     let amount = money::exact(row.amount);
     let message = if again {
         format!("{amount} had already been added: the form was sent twice, and counted once.")
     } else {
-        format!("{amount} added. The balance after it is {}.", money::exact(row.balance_after))
+        format!("{amount} added. The balance is now {}.", money::exact(statement.balance.balance))
     };
     Some(notice(Tone::Good, message))
 }
@@ -64,16 +61,16 @@ fn top_up(payment: Payment, form: &Form) -> AnyView {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::billing::{Balance, JournalKind, JournalRow};
+    use domain::billing::{Balance, JournalKind, JournalPage, JournalRow, StatementLine};
 
     use super::*;
 
-    fn page(payment: Payment, done: Option<(JournalId, bool)>) -> String {
+    fn page(payment: Payment, done: Option<(i64, bool)>) -> String {
         let at = "2026-11-23T10:04:05Z".parse().unwrap();
-        let id = JournalId::new(at, [1; 10]);
         let row = JournalRow {
-            id,
+            number: PostingNumber::from_count(1),
             kind: JournalKind::TopUp,
+            calls: None,
             memo: "Test payment".to_owned(),
             actor: "owner@demo.example".to_owned(),
             event_at: at,
@@ -81,11 +78,12 @@ mod tests {
             amount: "25".parse().unwrap(),
             balance_after: "30".parse().unwrap(),
         };
-        let journal = JournalPage { rows: vec![row], next: None };
+        let journal = JournalPage { lines: vec![StatementLine::Posting(row)], next: None };
+        let balance = Balance { balance: "29.5".parse().unwrap(), ..Balance::default() };
         let data = Billing {
-            statement: Statement { balance: Balance::default(), journal },
+            statement: Statement { balance, open_hour: None, journal },
             has_newer: false,
-            done,
+            done: done.map(|(number, again)| (PostingNumber::from_count(number), again)),
             payment,
             form: Form { once: "0".to_owned(), ..Form::default() },
         };
@@ -101,9 +99,8 @@ mod tests {
 
     #[test]
     fn what_was_paid_is_read_from_the_books_and_not_from_the_address() {
-        let at = "2026-11-23T10:04:05Z".parse().unwrap();
-        assert!(page(Payment::Test, Some((JournalId::new(at, [1; 10]), false))).contains("$25.00 added. The balance after it is $30.00."));
-        assert!(page(Payment::Test, Some((JournalId::new(at, [1; 10]), true))).contains("counted once"));
-        assert!(!page(Payment::Test, Some((JournalId::new(at, [9; 10]), false))).contains("added."));
+        assert!(page(Payment::Test, Some((1, false))).contains("$25.00 added. The balance is now $29.50."));
+        assert!(page(Payment::Test, Some((1, true))).contains("counted once"));
+        assert!(!page(Payment::Test, Some((9, false))).contains("added."));
     }
 }

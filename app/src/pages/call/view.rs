@@ -1,6 +1,7 @@
 use domain::{
     call::{CallDetail, CorrectionKind, Outcome, UsageSource},
     money::{Amount, ExactAmount},
+    period::Step,
     pricing::Receipt,
     tokens::Flag,
 };
@@ -187,13 +188,23 @@ fn particulars(call: &CallDetail) -> AnyView {
         pair("Price version", call.price_id.to_string()),
         pair("Posted", format!("{} UTC", time::second(call.posted_at))),
     ];
-    let journal = call.journal_id.map(|journal| pair("Journal entry", journal.to_string()));
     let parts = vec![
         section("How it went", pairs("pairs", how.collect())),
         section("What was counted", pairs("pairs", counted)),
-        section("What it was priced by", pairs("pairs", priced.into_iter().chain(journal).collect())),
+        section("What it was priced by", pairs("pairs", priced.into_iter().chain(in_the_journal(call)).collect())),
     ];
     view! { <div class="particulars">{parts}</div> }.into_any()
+}
+
+/// Where the books have it: in the usage of an hour, and each correction in a posting of its own.
+fn in_the_journal(call: &CallDetail) -> impl Iterator<Item = (String, String)> {
+    let hour = Step::Hour.floor(call.posted_at);
+    let usage = pair("In the journal", format!("Usage of {}, {} UTC", time::day(hour), time::hour(hour)));
+    let corrections = call
+        .corrections
+        .iter()
+        .map(|correction| (format!("{} in the journal", correction.kind.label()), format!("No. {}", correction.posting)));
+    std::iter::once(usage).chain(corrections)
 }
 
 fn raw(call: &CallDetail) -> AnyView {
@@ -218,9 +229,9 @@ fn percent(bps: i32) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use domain::{
-        billing::GrantKind,
+        billing::{GrantKind, PostingNumber},
         call::{CallRow, Corrected, Correction, PaidBy},
-        id::{CallId, CorrectionId, GrantId, JournalId, KeyId, PriceId},
+        id::{CallId, GrantId, KeyId, PriceId},
         pricing::{Discount, price},
         rates::Rates,
         tokens::{CallUsage, Tokens},
@@ -259,7 +270,6 @@ mod tests {
             price_effective_from: started_at,
             held: "0.0014".parse().unwrap(),
             written_off: Amount::ZERO,
-            journal_id: Some(JournalId::new(started_at, [4; 10])),
             posted_at: started_at,
             raw_usage: Some(r#"{"prompt_tokens": 12}"#.to_owned()),
             corrections: vec![],
@@ -320,20 +330,25 @@ mod tests {
         let mut call = call(usage(12, 34, 46), 0);
         call.row.corrected = Some(Corrected { amount: "-0.00002".parse().unwrap(), ..Corrected::default() });
         call.corrections = vec![Correction {
-            id: CorrectionId::new(call.posted_at, [5; 10]),
+            posting: PostingNumber::from_count(12),
             kind: CorrectionKind::Credit,
             usage: None,
             amount: "-0.00002".parse().unwrap(),
             written_off: Amount::ZERO,
             memo: "An apology".to_owned(),
             actor: "command line".to_owned(),
-            journal_id: None,
             posted_at: call.posted_at,
         }];
         let html = html(&call);
-        for text in ["$0.0000222", "Given back, 23 Nov 2026: An apology", "−$0.00002", "Cost by now", "$0.0000022"] {
+        for text in ["$0.0000222", "Given back, 23 Nov 2026: An apology", "−$0.00002", "Cost by now", "$0.0000022", "No. 12"] {
             assert!(html.contains(text), "{text} is missing: {html}");
         }
+    }
+
+    #[test]
+    fn a_call_is_in_the_journals_usage_of_the_hour_in_which_it_was_posted() {
+        let html = html(&call(usage(0, 0, 0), 0));
+        assert!(html.contains("Usage of 23 Nov 2026, 10:00 to 11:00 UTC") && !html.contains("No. "), "{html}");
     }
 
     #[test]

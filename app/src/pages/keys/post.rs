@@ -20,7 +20,7 @@ pub(crate) async fn create(submission: Submission) -> Response {
 async fn make(submission: &Submission) -> Result<FreshKey, Refusal> {
     let caller = submission.caller();
     let (user, member) = (caller.user()?, caller.member().await?);
-    let id = KeyId::from_uuid(submission.once()?);
+    let id = member.key_of_form(submission.once()?);
     let name = submission.text("name").to_owned();
     let expires_at = expiry(submission.text("expires"))?;
     let now = submission.visitor.now;

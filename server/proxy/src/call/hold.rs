@@ -79,7 +79,7 @@ impl Call {
             proxy: shared.settings.instance,
             expires_at: self.at + TimeDelta::from_std(shared.settings.longest_call()).unwrap_or(TimeDelta::MAX),
         };
-        match timeout(shared.settings.lease_timeout, shared.meter.lease(&intent, self.at)).await {
+        match timeout(shared.settings.lease_timeout, shared.meter.lease(&intent)).await {
             Ok(leased) => leased.map_err(Unleased::Refused),
             Err(_) => Err(Unleased::Late),
         }

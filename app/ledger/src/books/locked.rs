@@ -1,0 +1,325 @@
+//! Books under their lock.
+
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    billing::{GrantKind, PostingNumber},
+    credit::{self, Pool, Quantity, Unit},
+    id::{AccountId, GrantId},
+    money::Amount,
+};
+use sqlx::PgConnection;
+
+use super::{
+    NewPosting, OpenCalls,
+    hours::{hour_of, overflow},
+};
+use crate::{Error, Result};
+
+/// What happens to accounts whose books somebody else has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    /// They are waited for.
+    Wait,
+    /// They are left out.
+    Defer,
+}
+
+/// The books of some accounts, locked, with what happens to them and is not written yet.
+#[derive(Debug)]
+pub(crate) struct Books {
+    pub(super) by_account: BTreeMap<AccountId, Book>,
+}
+
+/// The books of one account.
+#[derive(Debug)]
+pub(crate) struct Book {
+    pub(crate) account: AccountId,
+    /// Its newest posting.
+    pub(super) number: PostingNumber,
+    pub(super) digest: Option<Vec<u8>>,
+    /// When what happens now is posted.
+    now: DateTime<Utc>,
+    pub(super) open: Option<OpenCalls>,
+    pub(super) grants: Vec<credit::Grant>,
+    /// What grants were charged by calls that no posting has summed up yet.
+    unbooked: BTreeMap<GrantId, i64>,
+    pub(super) changes: BTreeMap<GrantId, Change>,
+    pub(super) postings: Vec<Numbered>,
+    /// Whether the head differs from what is stored.
+    pub(super) is_touched: bool,
+}
+
+/// A posting with its number, and what is in each of its grants after it.
+#[derive(Debug)]
+pub(super) struct Numbered {
+    pub(super) number: PostingNumber,
+    pub(super) posting: NewPosting,
+    pub(super) after: Vec<i64>,
+}
+
+/// What happens to a grant. All are differences, in nanos.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// What is put in; below zero it is taken back.
+    pub(crate) granted: i64,
+    /// What calls use; below zero it is given back.
+    pub(crate) used: i64,
+    /// What of that no posting sums up yet.
+    pub(crate) unbooked: i64,
+    /// What running calls hold.
+    pub(crate) leased: i64,
+}
+
+impl Books {
+    /// Locks the books of these accounts. An account that does not exist has none. What is brought in from the past is `dated`.
+    pub(crate) async fn lock(
+        connection: &mut PgConnection,
+        accounts: &[AccountId],
+        lock: Lock,
+        dated: Option<DateTime<Utc>>,
+    ) -> Result<Self> {
+        let rows = sqlx::query_as!(
+            LockedRow,
+            r#"
+            select
+                account_id as "account!: AccountId", seq as "number!: PostingNumber", digest, posted_at as "posted_at!", hour, calls, seals,
+                now as "now!", grant_id as "id!: GrantId", kind as "kind!: GrantKind", granted as "granted!", used as "used!",
+                unbooked as "unbooked!", leased as "leased!", floor as "floor!", models, priority as "priority!", starts_at as "starts_at!", expires_at
+            from lock_books($1, $2)
+            "#,
+            &accounts.iter().map(|account| account.uuid()).collect::<Vec<_>>(),
+            lock == Lock::Wait
+        )
+        .fetch_all(connection)
+        .await?;
+        let mut by_account = BTreeMap::new();
+        for row in rows {
+            let book = match by_account.entry(row.account) {
+                Entry::Occupied(book) => book.into_mut(),
+                Entry::Vacant(place) => place.insert(Book::of(&row, dated)?),
+            };
+            book.add_grant(&row)?;
+        }
+        for book in by_account.values_mut() {
+            book.close()?;
+        }
+        Ok(Self { by_account })
+    }
+
+    /// Dates whatever comes later after now.
+    pub(crate) fn touch(&mut self) {
+        self.by_account.values_mut().for_each(|book| book.is_touched = true);
+    }
+
+    /// How many accounts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_account.len()
+    }
+
+    /// Whether an account's books are among them.
+    pub(crate) fn contains(&self, account: AccountId) -> bool {
+        self.by_account.contains_key(&account)
+    }
+
+    /// The books of one account.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) fn of(&mut self, account: AccountId) -> Result<&mut Book> {
+        self.by_account.get_mut(&account).ok_or(Error::NotFound)
+    }
+}
+
+impl Book {
+    fn of(row: &LockedRow, dated: Option<DateTime<Utc>>) -> Result<Self> {
+        // Postgres' clock may have been set back; the books were not.
+        let after = row.posted_at.checked_add_signed(TimeDelta::microseconds(1)).unwrap_or(row.posted_at);
+        Ok(Self {
+            account: row.account,
+            number: row.number,
+            digest: row.digest.clone(),
+            now: dated.map_or(row.now, |dated| dated.min(row.now)).max(after),
+            open: row.open()?,
+            grants: Vec::new(),
+            unbooked: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            postings: Vec::new(),
+            is_touched: false,
+        })
+    }
+
+    fn add_grant(&mut self, row: &LockedRow) -> Result<()> {
+        let capacity = row.granted.checked_sub(row.floor).ok_or_else(overflow)?;
+        let quantity = Quantity::from_count;
+        let pool = Pool { used: quantity(row.used), leased: quantity(row.leased), ..Pool::new(Unit::Money, quantity(capacity)) };
+        self.unbooked.insert(row.id, row.unbooked);
+        self.grants.push(credit::Grant {
+            id: row.id,
+            kind: row.kind,
+            pool,
+            models: row.models.clone(),
+            floor: quantity(row.floor),
+            starts_at: row.starts_at,
+            expires_at: row.expires_at,
+            priority: row.priority,
+        });
+        Ok(())
+    }
+
+    /// When what happens now is posted: Postgres' clock as the books were locked, and later than anything in them.
+    pub(crate) const fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// What the account has, as the rules of credit see it, with all that happened under this lock.
+    pub(crate) fn grants(&self) -> &[credit::Grant] {
+        &self.grants
+    }
+
+    /// The grant that calls are charged to when nothing else is left.
+    pub(crate) fn wallet(&self) -> Result<GrantId> {
+        let wallet = self.grants.iter().find(|grant| grant.kind == GrantKind::Wallet);
+        wallet.map(|grant| grant.id).ok_or_else(|| Error::Corrupt("an account has no wallet".to_owned()))
+    }
+
+    /// The number that the next posting gets.
+    pub(crate) fn next_number(&self) -> Result<PostingNumber> {
+        self.number.next().ok_or_else(overflow)
+    }
+
+    /// Takes a new grant into the books, with nothing in it.
+    pub(crate) fn open_grant(&mut self, grant: credit::Grant) {
+        self.grants.push(grant);
+    }
+
+    /// Sets aside part of a grant for a call that runs, or frees what was set aside.
+    pub(crate) fn lease(&mut self, grant: GrantId, by: i64) -> Result<()> {
+        self.change(grant, Change { leased: by, ..Change::default() })
+    }
+
+    /// Adds a new call to the open hour. Those of one lock come by their ids.
+    pub(crate) fn add_call(&mut self, seal: &[u8], charges: impl IntoIterator<Item = (GrantId, Amount)>) -> Result<()> {
+        let hour = hour_of(self.now);
+        self.is_touched = true;
+        self.open.get_or_insert_with(|| OpenCalls::since(hour)).add(seal).ok_or_else(overflow)?;
+        for (grant, charged) in charges {
+            let charged = charged.nanos();
+            self.change(grant, Change { used: charged, unbooked: charged, ..Change::default() })?;
+        }
+        Ok(())
+    }
+
+    /// Posts money that moves by itself: what is put in, taken back, used or given back. Returns the posting's number.
+    pub(crate) fn post(&mut self, posting: NewPosting) -> Result<PostingNumber> {
+        for (grant, amount) in posting.grants.clone() {
+            let change = if posting.kind.is_of_calls() {
+                Change { used: amount.checked_neg().ok_or_else(overflow)?, ..Change::default() }
+            } else {
+                Change { granted: amount, ..Change::default() }
+            };
+            self.change(grant, change)?;
+        }
+        self.expect_sums()?;
+        self.number_posting(posting)
+    }
+
+    /// That what is in all grants together can still be written down.
+    fn expect_sums(&self) -> Result<()> {
+        let in_it = |grant: &credit::Grant| {
+            i128::from(grant.pool.capacity.get()) + i128::from(grant.floor.get()) - i128::from(grant.pool.used.get())
+        };
+        let sum: i128 = self.grants.iter().map(in_it).sum();
+        i64::try_from(sum).map(drop).map_err(|_| overflow())
+    }
+
+    /// Posts the open hour, if it has ended.
+    fn close(&mut self) -> Result<()> {
+        let Some(open) = self.open.take_if(|open| open.hour < hour_of(self.now)) else { return Ok(()) };
+        let charges: BTreeMap<_, _> =
+            self.unbooked.iter().filter(|(_, charged)| **charged != 0).map(|(id, charged)| (*id, *charged)).collect();
+        for (grant, charged) in &charges {
+            self.change(*grant, Change { unbooked: -charged, ..Change::default() })?;
+        }
+        self.number_posting(open.posting(charges)).map(drop)
+    }
+
+    fn number_posting(&mut self, posting: NewPosting) -> Result<PostingNumber> {
+        let number = self.next_number()?;
+        let after = posting.grants.iter().map(|(grant, _)| self.booked(*grant)).collect::<Result<_>>()?;
+        self.number = number;
+        self.postings.push(Numbered { number, posting, after });
+        self.is_touched = true;
+        Ok(number)
+    }
+
+    /// What the journal says is in a grant.
+    fn booked(&self, id: GrantId) -> Result<i64> {
+        let grant = self.grant(id)?;
+        let in_it = grant.pool.capacity.checked_add(grant.floor).and_then(|granted| granted.checked_sub(grant.pool.used));
+        let unbooked = Quantity::from_count(self.unbooked.get(&id).copied().unwrap_or(0));
+        in_it.and_then(|in_it| in_it.checked_add(unbooked)).map(Quantity::get).ok_or_else(overflow)
+    }
+
+    fn grant(&self, id: GrantId) -> Result<&credit::Grant> {
+        self.grants.iter().find(|grant| grant.id == id).ok_or_else(|| Error::Corrupt(format!("grant {id} is not the account's")))
+    }
+
+    /// To be written, and at once for what follows under this lock.
+    fn change(&mut self, id: GrantId, change: Change) -> Result<()> {
+        let total = self.changes.entry(id).or_default();
+        *total = total.plus(change).ok_or_else(overflow)?;
+        let unbooked = self.unbooked.entry(id).or_default();
+        *unbooked = unbooked.checked_add(change.unbooked).ok_or_else(overflow)?;
+        let grant = self.grants.iter_mut().find(|grant| grant.id == id);
+        let grant = grant.ok_or_else(|| Error::Corrupt(format!("grant {id} is not the account's")))?;
+        let pool = &mut grant.pool;
+        for (quantity, by) in [(&mut pool.capacity, change.granted), (&mut pool.used, change.used), (&mut pool.leased, change.leased)] {
+            *quantity = quantity.checked_add(Quantity::from_count(by)).ok_or_else(overflow)?;
+        }
+        Ok(())
+    }
+}
+
+impl Change {
+    fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            granted: self.granted.checked_add(other.granted)?,
+            used: self.used.checked_add(other.used)?,
+            unbooked: self.unbooked.checked_add(other.unbooked)?,
+            leased: self.leased.checked_add(other.leased)?,
+        })
+    }
+}
+
+/// An account's head with one of its grants.
+struct LockedRow {
+    account: AccountId,
+    number: PostingNumber,
+    digest: Option<Vec<u8>>,
+    posted_at: DateTime<Utc>,
+    hour: Option<DateTime<Utc>>,
+    calls: Option<i64>,
+    seals: Option<Vec<u8>>,
+    now: DateTime<Utc>,
+    id: GrantId,
+    kind: GrantKind,
+    granted: i64,
+    used: i64,
+    unbooked: i64,
+    leased: i64,
+    floor: i64,
+    models: Option<Vec<String>>,
+    priority: i32,
+    starts_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl LockedRow {
+    fn open(&self) -> Result<Option<OpenCalls>> {
+        let (Some(hour), Some(calls), Some(seals)) = (self.hour, self.calls, &self.seals) else { return Ok(None) };
+        let seals = seals.as_slice().try_into().map_err(|_| Error::Corrupt("the digest of an open hour has another length".to_owned()))?;
+        Ok(Some(OpenCalls { hour, calls, seals }))
+    }
+}

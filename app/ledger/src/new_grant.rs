@@ -1,0 +1,284 @@
+//! Credit that an operator gives, and what is left of credit when it ends.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    billing::{GrantKind, JournalKind, PostingNumber},
+    credit::{self, Pool, Quantity, Unit},
+    id::{AccountId, GrantId},
+    money::Amount,
+};
+use sqlx::PgConnection;
+
+use crate::{
+    Error, Operator, Posted, Result, System,
+    books::{Book, Books, Lock, NewPosting, Request},
+    encoding::Encoding,
+    money,
+};
+
+/// Accounts whose ended credit lapses in one transaction.
+const TOGETHER_MAX: i64 = 500;
+
+/// Credit beside the wallet that is to be given.
+#[derive(Debug, Clone)]
+pub struct NewGrant<'a> {
+    /// Its id.
+    pub id: GrantId,
+    /// Promotional credit, the allowance of a plan, or a package; there is one wallet already.
+    pub kind: GrantKind,
+    /// How much. Above zero.
+    pub amount: Amount,
+    /// The models it pays for; `None` for all.
+    pub models: Option<Vec<String>>,
+    /// From when it pays; `None` for at once.
+    pub starts_at: Option<DateTime<Utc>>,
+    /// When what is left of it lapses.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Of what expires together, the lower number pays first.
+    pub priority: i32,
+    /// The same key again is the same request, however often it arrives.
+    pub idempotency_key: &'a str,
+    /// Why, in words.
+    pub memo: &'a str,
+    /// Who asks.
+    pub actor: &'a str,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+impl Operator {
+    /// Gives an account credit beside its wallet.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown account; [`Error::Invalid`] for what cannot be: an amount that is not above zero, an end before the start or
+    /// in the past, a model that does not exist, a missing reason; [`Error::IdempotencyConflict`].
+    pub async fn add_grant(&self, account: AccountId, new: NewGrant<'_>) -> Result<Posted> {
+        let new = &NewGrant { memo: Error::one_line("reason", new.memo)?, models: sorted(new.models.clone()), ..new };
+        let kind = expect_possible(new)?;
+        let mut tx = self.database.write().await?;
+        let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+        let book = books.of(account)?;
+        let digest = terms_digest(&Terms::of(new), new.memo, new.actor);
+        if let Some((posting, posted)) = money::of_key(&mut tx, account, new.idempotency_key).await? {
+            return if posted == digest { Ok(Posted { posting, replayed: true }) } else { Err(Error::IdempotencyConflict) };
+        }
+        let starts_at = new.starts_at.unwrap_or(book.now());
+        if new.expires_at.is_some_and(|expiry| expiry <= book.now().max(starts_at)) {
+            return Err(Error::invalid("expires", "choose an instant that is still to come, and after the start"));
+        }
+        expect_models(&mut tx, new.models.as_deref().unwrap_or_default()).await?;
+        let grant = empty(new, starts_at);
+        insert(&mut tx, account, &grant).await?;
+        book.open_grant(grant);
+        let posting = book.post(NewPosting {
+            kind,
+            memo: new.memo.to_owned(),
+            actor: new.actor.to_owned(),
+            request: Some(Request { idempotency_key: new.idempotency_key.to_owned(), digest }),
+            event_at: new.now,
+            posted_at: book.now(),
+            calls: None,
+            seals: None,
+            grants: vec![(new.id, new.amount.nanos())],
+        });
+        let posting = posting.map_err(|_| money::too_large())?;
+        books.write(&mut tx).await?;
+        tx.commit().await?;
+        Ok(Posted { posting, replayed: false })
+    }
+
+    /// Ends credit before it would have expired: what is left of it lapses now, and what running calls hold of it when they end. Ending it again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a grant that is not the account's; [`Error::Invalid`] for a wallet, which is the customer's own money.
+    pub async fn end_grant(&self, account: AccountId, grant: GrantId, actor: &str) -> Result<()> {
+        let mut tx = self.database.write().await?;
+        let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+        let book = books.of(account)?;
+        let found = book.grants().iter().find(|one| one.id == grant).ok_or(Error::NotFound)?;
+        if found.kind == GrantKind::Wallet {
+            return Err(Error::invalid("grant", "the prepaid balance does not end: take back what is too much of it"));
+        }
+        let now = book.now();
+        if found.expires_at.is_some_and(|expiry| expiry <= now) {
+            return Ok(());
+        }
+        sqlx::query!("update grants set ended_at = $3 where account_id = $1 and grant_id = $2", account.uuid(), grant.uuid(), now)
+            .execute(&mut *tx)
+            .await?;
+        let left = found.pool.available().or_zero();
+        lapse(book, (grant, left), now, actor)?;
+        books.write(&mut tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+impl System {
+    /// Posts as lapsed what is left of credit that has expired. Returns how many grants there were.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database is away.
+    pub async fn lapse_grants(&self) -> Result<usize> {
+        let mut tx = self.database.write().await?;
+        let accounts = with_ended_credit(&mut tx).await?;
+        let mut books = Books::lock(&mut tx, &accounts, Lock::Defer, self.database.dated).await?;
+        let mut lapsed = 0;
+        for account in accounts {
+            // Whoever is locked right now is found the next time.
+            let Ok(book) = books.of(account) else { continue };
+            let now = book.now();
+            let ended: Vec<_> = book.grants().iter().filter_map(|grant| Some((grant.id, grant.lapsed(now), grant.expiry()?))).collect();
+            for (grant, left, expiry) in ended.into_iter().filter(|(_, left, _)| !left.is_zero()) {
+                lapse(book, (grant, left), expiry, "")?;
+                lapsed += 1;
+            }
+        }
+        books.write(&mut tx).await?;
+        tx.commit().await?;
+        Ok(lapsed)
+    }
+}
+
+fn lapse(book: &mut Book, (grant, left): (GrantId, Quantity), ended_at: DateTime<Utc>, actor: &str) -> Result<PostingNumber> {
+    let taken = left.get().checked_neg().ok_or_else(|| Error::Corrupt("what is left of a grant overflows".to_owned()))?;
+    book.post(NewPosting {
+        kind: JournalKind::Expiry,
+        memo: String::new(),
+        actor: actor.to_owned(),
+        request: None,
+        event_at: ended_at,
+        posted_at: book.now(),
+        calls: None,
+        seals: None,
+        grants: vec![(grant, taken)],
+    })
+}
+
+/// The kind of the posting that gives it.
+fn expect_possible(new: &NewGrant<'_>) -> Result<JournalKind> {
+    let kind = match new.kind {
+        GrantKind::Wallet => return Err(Error::invalid("kind", "write promo, plan or package: the prepaid balance is topped up")),
+        GrantKind::Promo => JournalKind::Promo,
+        GrantKind::Plan => JournalKind::Allowance,
+        GrantKind::Package => JournalKind::Package,
+    };
+    if new.amount <= Amount::ZERO {
+        return Err(Error::invalid("amount", "write an amount above zero"));
+    }
+    if new.memo.is_empty() {
+        return Err(Error::invalid("reason", "say why: the customer reads it in the journal"));
+    }
+    if new.idempotency_key.is_empty() {
+        return Err(Error::invalid("idempotency key", "send one"));
+    }
+    if new.models.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Error::invalid("models", "name at least one, or leave them out for all"));
+    }
+    Ok(kind)
+}
+
+/// A name that no model has would pay for nothing, and nobody would notice.
+async fn expect_models(connection: &mut PgConnection, models: &[String]) -> Result<()> {
+    let unknown = sqlx::query_scalar!(
+        r#"select name as "name!" from unnest($1::text[]) name where name not in (select name from models) order by name limit 1"#,
+        models
+    );
+    match unknown.fetch_optional(connection).await? {
+        Some(name) => Err(Error::invalid("models", format!("there is no model {name}: see `farebox model list`"))),
+        None => Ok(()),
+    }
+}
+
+async fn insert(connection: &mut PgConnection, account: AccountId, grant: &credit::Grant) -> Result<()> {
+    let insert = sqlx::query!(
+        r#"
+        insert into grants (account_id, grant_id, kind, unit, models, priority, starts_at, expires_at)
+        values ($1, $2, $3, 'money', $4, $5, $6, $7) on conflict do nothing
+        "#,
+        account.uuid(),
+        grant.id.uuid(),
+        grant.kind as GrantKind,
+        grant.models.as_deref(),
+        grant.priority,
+        grant.starts_at,
+        grant.expires_at
+    );
+    if insert.execute(connection).await?.rows_affected() == 0 { Err(Error::Taken("this grant")) } else { Ok(()) }
+}
+
+fn empty(new: &NewGrant<'_>, starts_at: DateTime<Utc>) -> credit::Grant {
+    credit::Grant {
+        id: new.id,
+        kind: new.kind,
+        pool: Pool::new(Unit::Money, Quantity::ZERO),
+        models: new.models.clone(),
+        floor: Quantity::ZERO,
+        starts_at,
+        expires_at: new.expires_at,
+        priority: new.priority,
+    }
+}
+
+async fn with_ended_credit(connection: &mut PgConnection) -> Result<Vec<AccountId>> {
+    let accounts = sqlx::query_scalar!(
+        r#"
+        select distinct account_id as "account_id: AccountId" from grants
+        where least(expires_at, ended_at) <= clock_timestamp() and granted - used - leased > 0
+        limit $1
+        "#,
+        TOGETHER_MAX
+    );
+    Ok(accounts.fetch_all(connection).await?)
+}
+
+fn sorted(models: Option<Vec<String>>) -> Option<Vec<String>> {
+    models.map(|mut models| {
+        models.sort();
+        models.dedup();
+        models
+    })
+}
+
+/// What a grant is, as it was asked for: none of it changes.
+pub(crate) struct Terms<'a> {
+    pub(crate) kind: GrantKind,
+    /// Nanos.
+    pub(crate) amount: i64,
+    pub(crate) models: Option<&'a [String]>,
+    pub(crate) priority: i32,
+    /// `None` if it was to begin at once.
+    pub(crate) starts_at: Option<DateTime<Utc>>,
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+}
+
+impl<'a> Terms<'a> {
+    fn of(new: &'a NewGrant<'_>) -> Self {
+        Self {
+            kind: new.kind,
+            amount: new.amount.nanos(),
+            models: new.models.as_deref(),
+            priority: new.priority,
+            starts_at: new.starts_at,
+            expires_at: new.expires_at,
+        }
+    }
+}
+
+/// The digest of what was asked for, which keeps a repeated request from acting twice and proves the grant's row.
+pub(crate) fn terms_digest(terms: &Terms<'_>, memo: &str, actor: &str) -> [u8; 32] {
+    let mut asked = Encoding::new(b"farebox grant 1");
+    asked.text(terms.kind.name());
+    asked.number(terms.amount);
+    asked.maybe(terms.models, |asked, models| {
+        asked.number(models.len() as i64);
+        models.iter().for_each(|model| asked.text(model));
+    });
+    asked.number(i64::from(terms.priority));
+    asked.maybe(terms.starts_at, Encoding::instant);
+    asked.maybe(terms.expires_at, Encoding::instant);
+    asked.text(memo);
+    asked.text(actor);
+    asked.digest()
+}

@@ -1,0 +1,148 @@
+//! What must hold, and what is found that does not.
+
+use std::collections::BTreeMap;
+
+use domain::proof::{Fault, NAMED_MAX};
+
+/// One thing that must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Claim {
+    PriceIsSealed,
+    CallIsSealed,
+    CallIsItsReceipt,
+    CallIsAtItsPrice,
+    CallAddsUp,
+    CallIsPaid,
+    CorrectionIsSealed,
+    CorrectionAddsUp,
+    LateIsItsReceipt,
+    CallCostsSomething,
+    PostingsAreChained,
+    PostingBalances,
+    UsageIsItsCalls,
+    CorrectionIsPosted,
+    MovementIsItsRequest,
+    OpenHourIsItsCalls,
+    HeadIsTheNewestPosting,
+    BookIsItsEntries,
+    GrantIsItsEntries,
+    GrantIsItsLeases,
+    HoldIsItsLeases,
+    NobodyIsBelowTheFloor,
+    WalletLasts,
+    CreditEnds,
+    HoursAreTheirCalls,
+    DaysAreTheirCalls,
+    SettledIsPosted,
+    RowsHaveAnAccount,
+    RootHolds,
+}
+
+impl Claim {
+    /// Every claim, in the order in which they are shown.
+    pub(super) const ALL: [Self; 29] = [
+        Self::PriceIsSealed,
+        Self::CallIsSealed,
+        Self::CallIsItsReceipt,
+        Self::CallIsAtItsPrice,
+        Self::CallAddsUp,
+        Self::CallIsPaid,
+        Self::CorrectionIsSealed,
+        Self::CorrectionAddsUp,
+        Self::LateIsItsReceipt,
+        Self::CallCostsSomething,
+        Self::PostingsAreChained,
+        Self::PostingBalances,
+        Self::UsageIsItsCalls,
+        Self::CorrectionIsPosted,
+        Self::MovementIsItsRequest,
+        Self::OpenHourIsItsCalls,
+        Self::HeadIsTheNewestPosting,
+        Self::BookIsItsEntries,
+        Self::GrantIsItsEntries,
+        Self::GrantIsItsLeases,
+        Self::HoldIsItsLeases,
+        Self::NobodyIsBelowTheFloor,
+        Self::WalletLasts,
+        Self::CreditEnds,
+        Self::HoursAreTheirCalls,
+        Self::DaysAreTheirCalls,
+        Self::SettledIsPosted,
+        Self::RowsHaveAnAccount,
+        Self::RootHolds,
+    ];
+
+    /// What must hold, in words.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::PriceIsSealed => "a price is the one that was written",
+            Self::CallIsSealed => "a call's row is the one that was posted",
+            Self::CallIsItsReceipt => "a call's amount is its receipt recomputed, at most what was held",
+            Self::CallIsAtItsPrice => "a call's price is the one of its model that was in force when the call was admitted",
+            Self::CallAddsUp => "a call's buckets add up to its totals, or it is flagged",
+            Self::CallIsPaid => "a call's shares sum to its amount",
+            Self::CorrectionIsSealed => "a correction's row is the one that was posted",
+            Self::CorrectionAddsUp => {
+                "a correction is the difference between its call and the settlement that came late, or what was given back"
+            }
+            Self::LateIsItsReceipt => "a late settlement is of its call, and its amount is its receipt recomputed, at most what was held",
+            Self::CallCostsSomething => "no more of a call is given back than it costs",
+            Self::PostingsAreChained => {
+                "postings are numbered and dated one after the other, and each digest seals its posting and the one before"
+            }
+            Self::PostingBalances => "the entries of a posting sum to zero, in the books of its kind, each with the balance after it",
+            Self::UsageIsItsCalls => "an hour's posting takes from each grant what its calls cost, and bears their number and their digest",
+            Self::CorrectionIsPosted => "a correction has a posting of its kind that moves what it says, when and why",
+            Self::MovementIsItsRequest => "money moved by hand is what was asked for, by whom and why",
+            Self::OpenHourIsItsCalls => "what is not summed up yet is the calls of the open hour",
+            Self::HeadIsTheNewestPosting => "an account's head is its newest posting",
+            Self::BookIsItsEntries => "what is in a book is the sum of its entries",
+            Self::GrantIsItsEntries => "what is in a grant is the sum of its entries, less the open hour",
+            Self::GrantIsItsLeases => "what is held of a grant is the sum of its leases",
+            Self::HoldIsItsLeases => "a running call's hold is the sum of its leases",
+            Self::NobodyIsBelowTheFloor => "no grant is below its floor, or has more held of it than is there",
+            Self::WalletLasts => "a wallet is there from its account's first moment on",
+            Self::CreditEnds => "what lapsed was of credit that had ended, and what was ended before its time says so in the journal",
+            Self::HoursAreTheirCalls => "the sums per hour are those of its calls and their corrections",
+            Self::DaysAreTheirCalls => "the sums per day are those of its calls and their corrections",
+            Self::SettledIsPosted => "a settled call is in the books",
+            Self::RowsHaveAnAccount => "nothing belongs to an account that does not exist",
+            Self::RootHolds => "the books of a sealed day say what they said then",
+        }
+    }
+}
+
+/// What was found, claim by claim.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(BTreeMap<Claim, Vec<Fault>>);
+
+impl Findings {
+    /// Notes a row that disagrees.
+    pub(super) fn note(&mut self, claim: Claim, row: impl Into<String>, expected: impl ToString, found: impl ToString) {
+        let faults = self.0.entry(claim).or_default();
+        if faults.len() < NAMED_MAX {
+            let (expected, found) = (expected.to_string(), found.to_string());
+            faults.push(Fault { claim: claim.words().to_owned(), row: row.into(), expected, found });
+        }
+    }
+
+    /// Notes a row whose value is another than it should be.
+    pub(super) fn compare<T: PartialEq + ToString>(&mut self, claim: Claim, row: impl FnOnce() -> String, expected: T, found: T) {
+        if expected != found {
+            self.note(claim, row(), expected, found);
+        }
+    }
+
+    /// Adds what was found elsewhere.
+    pub(super) fn add(&mut self, other: Self) {
+        for (claim, faults) in other.0 {
+            let all = self.0.entry(claim).or_default();
+            all.extend(faults);
+            all.truncate(NAMED_MAX);
+        }
+    }
+
+    pub(super) fn of(&self, claim: Claim) -> &[Fault] {
+        self.0.get(&claim).map_or(&[], Vec::as_slice)
+    }
+}
