@@ -22,7 +22,7 @@ WASM := -p app --features hydrate --target wasm32-unknown-unknown
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- Running ---------------------------------------------------------------------------------------------------------
 
@@ -103,4 +103,8 @@ sim: ## simulate credit for 100,000 steps under each of 20 seeds
 .PHONY: bench
 bench: build ## measure prices, the stream scanner and the ledger's posting
 	cargo bench -p domain -p proxy
-	.ci/with-postgres.sh cargo bench -p ledger
+	.ci/with-postgres.sh cargo bench -p ledger --bench posting
+
+.PHONY: bench-ledger
+bench-ledger: build ## fill a database with CALLS calls (1,000,000) and measure the ledger at that size
+	.ci/with-postgres.sh cargo bench -p ledger --bench scale
