@@ -15,6 +15,8 @@ create table heads (
     hour       timestamptz,
     calls      bigint,
     seals      bytea,
+    -- Whether any of its limits is in force.
+    is_limited boolean not null default false,
     constraint heads_count_from_the_first_posting check ((seq > 0) = (digest is not null)),
     constraint heads_have_an_open_hour_or_none check ((hour is null) = (calls is null) and (hour is null) = (seals is null))
 );
@@ -64,7 +66,9 @@ create table intents (
     stream         boolean not null,
     -- Prompt tokens as counted before the call, in case nobody ever counts better.
     input_estimate bigint not null constraint intents_input_is_not_negative check (input_estimate >= 0),
-    held           bigint not null constraint intents_hold_is_positive check (held > 0),
+    -- The most that it can cost, and the most tokens that it can take.
+    held           bigint not null constraint intents_hold_is_not_negative check (held >= 0),
+    tokens_held    bigint not null constraint intents_tokens_are_not_negative check (tokens_held >= 0),
     -- The proxy that runs the call.
     proxy          uuid not null,
     expires_at     timestamptz not null,
@@ -74,25 +78,64 @@ create table intents (
 create index intents_by_proxy on intents (proxy);
 create index intents_by_expiry on intents (expires_at);
 
--- The hold of an intent, grant by grant. A lease covers one call and bears its id.
+-- Bounds on what an account, or one of its keys, may use in a window of time.
+create table limits (
+    account_id uuid not null references heads,
+    limit_id   uuid not null,
+    scope      text not null constraint limits_scope_is_known check (scope in ('account', 'key')),
+    -- Of a key's limit, which.
+    key_id     uuid,
+    per        text not null constraint limits_window_is_known check (per in ('minute', 'day', 'week', 'month', 'ever')),
+    unit       text not null constraint limits_unit_is_known check (unit in ('money', 'tokens', 'requests')),
+    hardness   text not null constraint limits_hardness_is_known check (hardness in ('hard', 'soft')),
+    -- Nanos, tokens or requests a window.
+    capacity   bigint not null constraint limits_capacity_is_not_negative check (capacity >= 0),
+    -- It counts what is posted later; what was used before in the window that was running then is its opening.
+    created_at timestamptz not null,
+    removed_at timestamptz,
+    primary key (account_id, limit_id),
+    foreign key (account_id, key_id) references api_keys,
+    constraint limits_name_their_key check ((scope = 'key') = (key_id is not null))
+);
+-- There is one of each kind at a time.
+create unique index limits_are_one_of_a_kind on limits (account_id, scope, key_id, per, unit, hardness) nulls not distinct where removed_at is null;
+
+-- What is in a limit's windows. A call is of the window in which it began.
+create table limit_windows (
+    account_id uuid not null,
+    limit_id   uuid not null,
+    starts_at  timestamptz not null,
+    -- What was used before the limit was there.
+    opening    bigint not null default 0,
+    used       bigint not null default 0,
+    leased     bigint not null default 0 constraint limit_windows_leased_is_not_negative check (leased >= 0),
+    primary key (account_id, limit_id, starts_at),
+    foreign key (account_id, limit_id) references limits
+);
+
+-- The hold of an intent, pool by pool: of a grant, or of a limit's window. A lease covers one call and bears its id.
 create table leases (
     account_id uuid not null,
     lease_id   uuid not null,
     -- Which of a call's holds is used first.
     place      smallint not null,
-    grant_id   uuid not null,
+    grant_id   uuid,
+    limit_id   uuid,
+    starts_at  timestamptz,
     amount     bigint not null constraint leases_amount_is_positive check (amount > 0),
-    primary key (account_id, lease_id, grant_id),
+    primary key (account_id, lease_id, place),
     foreign key (account_id, lease_id) references intents on delete cascade,
-    foreign key (account_id, grant_id) references grants
+    foreign key (account_id, grant_id) references grants,
+    foreign key (account_id, limit_id, starts_at) references limit_windows,
+    constraint leases_are_of_one_pool check ((grant_id is null) = (limit_id is not null) and (limit_id is null) = (starts_at is null))
 );
 
 -- What is locked of an account, and what it has then. Account by account, in order, so that no two can wait for each other, and each by equality, which
 -- a database that is spread over machines can route. What somebody else has locked is waited for, or left out.
 create function lock_books(accounts uuid[], is_to_wait boolean)
     returns table (
-        account_id uuid, seq bigint, digest bytea, posted_at timestamptz, hour timestamptz, calls bigint, seals bytea, now timestamptz,
-        grant_id uuid, kind text, granted bigint, used bigint, unbooked bigint, leased bigint, floor bigint, models text[],
+        account_id uuid, seq bigint, digest bytea, posted_at timestamptz, hour timestamptz, calls bigint, seals bytea, is_limited boolean,
+        now timestamptz, grant_id uuid, kind text, granted bigint, used bigint, unbooked bigint, leased bigint, floor bigint, models text[],
         priority integer, starts_at timestamptz, expires_at timestamptz
     )
     language plpgsql
@@ -110,8 +153,8 @@ begin
         continue when not found;
         return query
             select
-                h.account_id, h.seq, h.digest, h.posted_at, h.hour, h.calls, h.seals, clock_timestamp(),
-                g.grant_id, g.kind, g.granted, g.used, g.unbooked, g.leased, g.floor, g.models, g.priority, g.starts_at,
+                h.account_id, h.seq, h.digest, h.posted_at, h.hour, h.calls, h.seals, h.is_limited,
+                clock_timestamp(), g.grant_id, g.kind, g.granted, g.used, g.unbooked, g.leased, g.floor, g.models, g.priority, g.starts_at,
                 least(g.expires_at, g.ended_at)
             from heads h join grants g on g.account_id = h.account_id
             where h.account_id = one

@@ -35,6 +35,8 @@ create table calls (
     discount_bps          integer not null,
     amount                bigint not null constraint calls_amount_is_not_negative check (amount >= 0),
     held                  bigint not null,
+    -- The most tokens that it could take: what limits of tokens count of it is at most this.
+    tokens_held           bigint not null constraint calls_tokens_held_is_not_negative check (tokens_held >= 0),
     -- What of its price exceeds the hold: nobody pays it.
     written_off           bigint not null constraint calls_written_off_is_not_negative check (written_off >= 0),
     -- [{"grant_id": …, "amount": nanos}]: who paid; sums to amount.

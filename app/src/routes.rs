@@ -31,6 +31,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/calls/:id") view=|| page(Page::Call) ssr=Async/>
                     <Route path=path!("/keys") view=|| page(Page::Keys) ssr=Async/>
                     <Route path=path!("/keys/new") view=|| page(Page::NewKey) ssr=Async/>
+                    <Route path=path!("/keys/:id") view=|| page(Page::Limits) ssr=Async/>
                     <Route path=path!("/billing") view=|| page(Page::Billing) ssr=Async/>
                     <Route path=path!("/pricing") view=|| page(Page::Pricing) ssr=Async/>
                     <Route path=path!("/login") view=|| page(Page::Login) ssr=Async/>

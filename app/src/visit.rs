@@ -27,7 +27,7 @@ impl Visit {
         self.person.as_ref().and_then(|person| person.account.as_ref()).map(|membership| membership.role)
     }
 
-    /// Whether they may make and revoke keys.
+    /// Whether they may make, limit and revoke keys.
     #[must_use]
     pub fn manages_keys(&self) -> bool {
         self.role().is_some_and(|role| role >= Role::Member)

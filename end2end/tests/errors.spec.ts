@@ -103,7 +103,7 @@ test("customers have no business on the operator's pages", async ({ page }) => {
 
 test("the operator acts for no customer", async ({ page }) => {
   await signIn(page, "operator");
-  for (const path of ["/usage", "/calls", "/billing", "/keys", "/keys/new"]) {
+  for (const path of ["/usage", "/calls", "/billing", "/keys", "/keys/new", "/keys/account"]) {
     expect(await open(page, path), path).toEqual({ status: 403, heading: "Not allowed" });
   }
   await expectSound(page);
@@ -120,6 +120,21 @@ test("somebody else's key cannot be revoked", async ({ page, context }) => {
   await signIn(page, "customer");
   await page.goto("/keys");
   await expect(page.locator(`input[name=revoke][value="${revoke}"]`)).toHaveCount(1);
+});
+
+test("somebody else's key has no limits to be seen, set or removed", async ({ page, context }) => {
+  await signIn(page, "customer");
+  await page.goto("/keys");
+  const others = await page.getByRole("link", { name: /^Set limits of (?!the account)/ }).first().getAttribute("href");
+  await context.clearCookies();
+  await signUp(page);
+  for (const path of [others ?? "", `/keys/${randomUUID()}`, "/keys/nonsense"]) {
+    expect(await open(page, path), path).toEqual({ status: 404, heading: "Not found" });
+    const form = { capacity: "1", unit: "requests", window: "minute", hardness: "hard" };
+    expect((await page.request.post(path, { form })).status(), path).toBe(404);
+  }
+  await expectSound(page);
+  expect((await page.request.post("/keys/account", { form: { remove: randomUUID() } })).status()).toBe(404);
 });
 
 test("a form from another site does nothing", async ({ page }) => {

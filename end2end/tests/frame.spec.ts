@@ -52,7 +52,7 @@ test("a stranger finds the prices, the sign-in and the sign-up", async ({ page }
 test("whatever a finger presses is large enough", async ({ page }) => {
   await page.setViewportSize(PHONE);
   await signIn(page, "customer");
-  for (const path of ["/usage", "/keys", "/billing"]) {
+  for (const path of ["/usage", "/keys", "/keys/account", "/billing"]) {
     await page.goto(path);
     const small = await page
       .locator("nav a, main a.button, button, summary, select, input:not([type=hidden])")

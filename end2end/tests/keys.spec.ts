@@ -1,11 +1,11 @@
-// `/keys`: made, shown once, used, revoked.
+// `/keys`: made, shown once, used, limited, revoked.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Page } from "@playwright/test";
 import { createKey, shownKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
-import { readTable, tableOf } from "./figures.ts";
+import { amount, cell, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, hydrated, signIn, test } from "./fixtures.ts";
-import { ask, call } from "./gateway.ts";
+import { ask, call, nanos, receipt } from "./gateway.ts";
 
 const run = promisify(execFile);
 const create = (page: Page) => page.getByRole("button", { name: "Create key" });
@@ -176,3 +176,126 @@ test.describe("a key that cannot be", () => {
     });
   }
 });
+
+test("a key's limit is set, given another amount, and removed", async ({ page }) => {
+  await signUp(page);
+  await createKey(page, "laptop");
+  await openLimits(page, "“laptop”");
+  await expect(page.getByText("This key has no limit. One keeps it from using more than it should")).toBeVisible();
+  await expectSound(page);
+
+  await setLimit(page, { amount: "1", unit: "Requests", window: "Per minute" });
+  await expect(page.getByRole("status")).toHaveText("The limit is set: 1 request per minute.");
+  const limits = async () => (await readTable(tableOf(page, "Limit"))).body;
+  const one = { Limit: "1 request per minute", Used: "0", "Reserved now": "0", Left: "1", "At its end": "Calls are refused" };
+  expect(await limits()).toEqual([expect.objectContaining(one)]);
+  expect(cell((await limits())[0], "Begins anew")).toMatch(/^\d{1,2} \w{3} \d{4}, \d{2}:\d{2} UTC$/);
+  await expectSound(page);
+
+  await setLimit(page, { amount: "3", unit: "Requests", window: "Per minute" });
+  await expect(page.getByRole("status")).toHaveText("The limit is set: 3 requests per minute.");
+  expect(await limits()).toEqual([expect.objectContaining({ Limit: "3 requests per minute", Left: "3" })]);
+  await setLimit(page, { amount: "0.5", unit: "Dollars", window: "In all", end: "It only warns" });
+  await expect(page.getByRole("status")).toHaveText("The limit is set: $0.50 in all.");
+  expect(await limits()).toEqual([
+    expect.objectContaining({ Limit: "3 requests per minute" }),
+    expect.objectContaining({ Limit: "$0.50 in all", "Begins anew": "never", "At its end": "It only warns" }),
+  ]);
+
+  await page.goto("/keys");
+  await expect(tableOf(page, "Name")).toContainText("0 of 3 requests this minute");
+  await expect(tableOf(page, "Name")).toContainText("$0.00 of $0.50 in all (only warns)");
+  await expectSound(page);
+
+  await openLimits(page, "“laptop”");
+  await page.locator("summary", { hasText: "Remove" }).first().click();
+  await page.getByRole("button", { name: "Remove the limit of 3 requests per minute" }).click();
+  await expect(page.getByRole("status")).toHaveText("The limit is removed: it bounds no call any more.");
+  expect(await limits()).toEqual([expect.objectContaining({ Limit: "$0.50 in all" })]);
+});
+
+test("what calls take is counted by the limits of their key and of the account, and a used-up one refuses", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  await openLimits(page, "“end to end”");
+  await setLimit(page, { amount: "1", unit: "Requests", window: "In all" });
+  await expect(page.getByRole("status")).toHaveText("The limit is set: 1 request in all.");
+  await openLimits(page, "the account");
+  await expect(page.getByText("The account has no limit.")).toBeVisible();
+  await setLimit(page, { amount: "1", unit: "Dollars", window: "Per month" });
+  await expect(page.getByRole("status")).toHaveText("The limit is set: $1.00 per month.");
+
+  const id = await call(ready, key);
+  const cost = nanos((await receipt(ready, id, key)).amount);
+  await page.reload();
+  const [row] = (await readTable(tableOf(page, "Limit"))).body;
+  expect(amount(cell(row, "Used"))).toBe(cost);
+  expect(amount(cell(row, "Reserved now"))).toBe(0n);
+  expect(amount(cell(row, "Left"))).toBe(amount("$1.00") - cost);
+  await page.goto("/keys");
+  await expect(tableOf(page, "Name")).toContainText("1 of 1 request in all");
+  expect((await ask(ready, key, "Hello")).status).toBe(429);
+});
+
+test("a revoked key keeps its limits, and no form", async ({ page }) => {
+  await signUp(page);
+  await createKey(page, "laptop");
+  await openLimits(page, "“laptop”");
+  await setLimit(page, { amount: "10", unit: "Dollars", window: "Per month" });
+  await expect(page.getByRole("status")).toHaveText("The limit is set: $10.00 per month.");
+  await page.goto("/keys");
+  await page.locator("summary", { hasText: "Revoke" }).click();
+  await page.getByRole("button", { name: "Revoke laptop for good" }).click();
+  await page.getByRole("link", { name: "See limits of laptop" }).click();
+  await expect(page.getByText("This key is revoked")).toBeVisible();
+  await expect(page.getByRole("rowheader", { name: "$10.00 per month" })).toBeVisible();
+  await expect(page.getByRole("main").locator("form")).toHaveCount(0);
+  await expectSound(page);
+});
+
+test.describe("a limit that cannot be", () => {
+  test.use({ expectedNoise: [/status of 422/] });
+
+  test("is told at its field, and what was typed stays", async ({ page }) => {
+    await signUp(page);
+    await createKey(page, "laptop");
+    await openLimits(page, "“laptop”");
+    for (const { typed, unit, problem } of [
+      { typed: "a lot", unit: "Dollars", problem: /This is not a number/ },
+      { typed: "1.0000000001", unit: "Dollars", problem: /more than nine decimals/ },
+      { typed: "1.5", unit: "Requests", problem: /This is not a whole number/ },
+      { typed: "-1", unit: "Tokens", problem: /Write a number from 0 on\./ },
+    ]) {
+      await setLimit(page, { amount: typed, unit, window: "Per week", end: "It only warns" });
+      await expect(page.getByLabel("Amount")).toHaveAccessibleDescription(problem);
+      await expect(page.getByLabel("Amount")).toHaveValue(typed);
+      await expect(page.getByLabel("Of what")).toHaveValue(unit === "Dollars" ? "money" : unit.toLowerCase());
+      await expect(page.getByLabel("Over what time")).toHaveValue("week");
+      await expect(page.getByLabel("At its end")).toHaveValue("soft");
+    }
+    await expectSound(page);
+    await expect(page.getByText("This key has no limit.")).toBeVisible();
+  });
+});
+
+/** Goes to the limits of a key, by its name in quotes, or of the account. */
+async function openLimits(page: Page, whose: string): Promise<void> {
+  await page.goto("/keys");
+  await page.getByRole("link", { name: `Set limits of ${whose.replaceAll(/[“”]/g, "")}` }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Limits of ${whose}`);
+}
+
+interface Limit {
+  amount: string;
+  unit: string;
+  window: string;
+  end?: string;
+}
+
+/** Fills in the form of the page that is open, and sends it. */
+async function setLimit(page: Page, { amount, unit, window, end = "Calls are refused" }: Limit): Promise<void> {
+  await page.getByLabel("Amount").fill(amount);
+  await page.getByLabel("Of what").selectOption(unit);
+  await page.getByLabel("Over what time").selectOption(window);
+  await page.getByLabel("At its end").selectOption(end);
+  await page.getByRole("button", { name: "Set the limit" }).click();
+}

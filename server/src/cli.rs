@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
-use crate::commands::{account, admin, call, config, grant, key, model, price, provider, root, user, verify};
+use crate::commands::{account, admin, call, config, grant, key, limit, model, price, provider, root, user, verify};
 
 /// Usage metering, billing console and proxy for LLM APIs.
 #[derive(Debug, Parser)]
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Account(account::AccountArgs),
     /// Credit beside the prepaid balance: promotions, allowances, packages
     Grant(grant::GrantArgs),
+    /// Bounds on what an account, or one of its keys, may use
+    Limit(limit::LimitArgs),
     /// Single calls
     Call(call::CallArgs),
     /// API keys

@@ -24,6 +24,7 @@ pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
     let system = &ledger.system();
     let partitions = every(PARTITIONS_EVERY, "making the call log's next months", || async {
         system.make_partitions(Utc::now()).await?;
+        system.forget_minutes().await?;
         post_quarantined(ledger).await
     });
     let sessions =

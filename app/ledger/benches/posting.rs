@@ -75,6 +75,7 @@ fn batch(account_id: AccountId, now: DateTime<Utc>, serial: &mut u128) -> Vec<Se
                 discount: Discount::NONE,
                 amount: Amount::from_nanos(384_000),
                 held: Amount::from_nanos(384_000),
+                tokens_held: Tokens::from_sum(1_540),
                 written_off: Amount::ZERO,
                 http_status: Some(200),
                 latency_ms: 812,

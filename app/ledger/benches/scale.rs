@@ -174,6 +174,7 @@ fn call(world: &World, account: AccountId, at: DateTime<Utc>, dice: &mut Dice) -
         discount: Discount::NONE,
         amount,
         held: amount,
+        tokens_held: Tokens::from_sum((prompt + completion) as i64),
         written_off: Amount::ZERO,
         http_status: Some(200),
         latency_ms: 300 + dice.below(9_000) as i64,

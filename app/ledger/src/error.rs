@@ -1,6 +1,6 @@
 //! The one error of the crate: each variant is something a caller does differently.
 
-use domain::money::Amount;
+use domain::{credit::Exhausted, money::Amount};
 
 /// What the ledger answers.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -23,7 +23,7 @@ pub enum Error {
     /// A thing of this kind and name exists.
     #[error("{0} already exists")]
     Taken(&'static str),
-    /// The account's credit does not cover it.
+    /// There is not so much to take back.
     #[error("insufficient credit: {needed} needed, {available} available")]
     InsufficientCredit {
         /// What was asked for.
@@ -31,6 +31,9 @@ pub enum Error {
         /// What could have been had.
         available: Amount,
     },
+    /// A pool of credit, or a limit, has not all that the call may take.
+    #[error("{0}")]
+    Exhausted(Box<Exhausted>),
     /// The idempotency key was used for something else.
     #[error("this idempotency key was used for another request")]
     IdempotencyConflict,

@@ -5,8 +5,8 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    credit::{self, Demand, Exhausted, Hold, PoolRef, Quantity, Unit},
-    id::{AccountId, CallId, GrantId, KeyId, PriceId},
+    credit::{self, Caller, Demand, Exhausted, Hardness, Hold, Limit, PoolRef, Quantity, Split, Unit},
+    id::{AccountId, CallId, GrantId, KeyId, LimitId, PriceId, ProjectId},
     money::Amount,
     pricing::Discount,
     tokens::Tokens,
@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use crate::{
     Error, Meter, Result,
-    books::{Books, Lock},
+    books::{Book, Books, Lock},
+    limits,
 };
 
 /// A call that is about to be forwarded, with all that is needed to settle it should its proxy die.
@@ -40,8 +41,10 @@ pub struct Intent {
     pub stream: bool,
     /// Prompt tokens, counted before the call.
     pub input_estimate: Tokens,
-    /// The most that the call can cost: [`domain::pricing::upper_bound`]. Above zero.
+    /// The most that the call can cost: [`domain::pricing::upper_bound`].
     pub held: Amount,
+    /// The most tokens that it can take, of the prompt and of all answers.
+    pub tokens_held: Tokens,
     /// The proxy that runs the call.
     pub proxy: Uuid,
     /// After this instant the proxy is taken for dead.
@@ -49,28 +52,27 @@ pub struct Intent {
 }
 
 impl Meter {
-    /// Holds a call's upper bound, from several grants if need be, or nothing.
+    /// Holds a call's upper bound, from several grants if need be and in every limit that counts it, or nothing.
     ///
     /// Key and account are looked at again once the books are locked, however long that took: what was revoked meanwhile admits nothing. What has begun
     /// and what has ended is by Postgres' clock.
     ///
     /// # Errors
-    /// [`Error::InsufficientCredit`] with what is available, [`Error::KeyRevoked`], [`Error::AccountSuspended`], [`Error::Unavailable`].
+    /// [`Error::Exhausted`] with what is available, [`Error::KeyRevoked`], [`Error::AccountSuspended`], [`Error::Unavailable`].
     pub async fn lease(&self, intent: &Intent) -> Result<()> {
         let mut tx = self.database.write().await?;
         let mut books = Books::lock(&mut tx, &[intent.account_id], Lock::Wait, self.database.dated).await?;
         let book = books.of(intent.account_id).map_err(|_| Error::KeyRevoked)?;
         let now = book.now();
         check_caller(&mut tx, intent, now).await?;
-        let demand = Demand { money: intent.held, requests: 1, ..Demand::NOTHING };
-        let holds = credit::pay(demand, &intent.model, book.grants(), now).map_err(|exhausted| insufficient(&exhausted))?;
-        let shares: Vec<_> = holds.into_iter().filter_map(Share::of).collect();
-        for share in &shares {
-            book.lease(share.grant, share.amount.nanos())?;
+        let split = admit(&mut tx, intent, book).await?;
+        let holds: Vec<_> = split.payment.into_iter().chain(split.limits).filter(|hold| !hold.quantity.is_zero()).collect();
+        for hold in &holds {
+            book.hold(*hold, hold.quantity.get())?;
         }
         books.write(&mut tx).await?;
         insert_intent(&mut tx, intent).await?;
-        insert_leases(&mut tx, intent, &shares).await?;
+        insert_leases(&mut tx, intent, &holds).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -83,8 +85,8 @@ impl Meter {
         let mut tx = self.database.write().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
         let book = books.of(account)?;
-        for Lease { share, .. } in leases_of(&mut tx, &[account], &[call]).await? {
-            book.lease(share.grant, -share.amount.nanos())?;
+        for Lease { hold, .. } in leases_of(&mut tx, &[account], &[call]).await? {
+            book.hold(hold, -hold.quantity.get())?;
         }
         books.write(&mut tx).await?;
         delete_intents(&mut tx, &[account], &[call]).await?;
@@ -116,7 +118,7 @@ impl Meter {
             select
                 account_id as "account_id: AccountId", call_id as "call_id: CallId", key_id as "key_id: KeyId", model, provider,
                 price_id as "price_id: PriceId", discount_bps, stream, input_estimate as "input_estimate: Tokens",
-                held as "held: Amount", proxy, expires_at
+                held as "held: Amount", tokens_held as "tokens_held: Tokens", proxy, expires_at
             from intents i
             where (proxy = $1 or expires_at <= $2)
                 and not exists (select from quarantine q where q.account_id = i.account_id and q.call_id = i.call_id)
@@ -145,31 +147,53 @@ impl Share {
             PoolRef::Limit { .. } => None,
         }
     }
+}
 
-    /// The same, as the rules of credit have it.
-    pub(crate) fn hold(self) -> Hold {
-        Hold { pool: PoolRef::Grant(self.grant), unit: Unit::Money, quantity: self.amount.into() }
+/// What the call may hold: credit in force by Postgres' clock, and of limits the windows in which it began.
+async fn admit(connection: &mut PgConnection, intent: &Intent, book: &Book) -> Result<Split> {
+    let demand = Demand { money: intent.held, tokens: intent.tokens_held, requests: 1 };
+    let payment = credit::pay(demand, &intent.model, book.grants(), book.now()).map_err(exhausted)?;
+    if !book.is_limited {
+        return Ok(Split { payment, limits: Vec::new() });
+    }
+    let started_at =
+        intent.call_id.started_at().ok_or_else(|| Error::Corrupt(format!("call {}: its id carries no time", intent.call_id)))?;
+    let limits = limits::at(connection, intent.account_id, started_at).await?;
+    // Until keys are parts of projects, an account is one project.
+    let project = ProjectId::from_uuid(intent.account_id.uuid());
+    let caller = Caller { key: intent.key_id, project, member: None, run: None };
+    warn_of_soft(demand, &caller, &limits);
+    Ok(Split { payment, limits: credit::bound(demand, &caller, &limits, started_at).map_err(exhausted)? })
+}
+
+fn exhausted(exhausted: Exhausted) -> Error {
+    Error::Exhausted(Box::new(exhausted))
+}
+
+/// A soft limit refuses nothing: somebody is to know.
+fn warn_of_soft(demand: Demand, caller: &Caller, limits: &[Limit]) {
+    let soft = limits.iter().filter(|limit| limit.hardness == Hardness::Soft && limit.scope.applies_to(caller));
+    for limit in soft.filter(|limit| demand.of(limit.pool.unit) > limit.pool.room()) {
+        tracing::warn!(limit = %limit.id, scope = limit.scope.kind().name(), window = limit.window.name(), "a call passes a soft limit");
     }
 }
 
-fn insufficient(exhausted: &Exhausted) -> Error {
-    let amount = |quantity: Quantity| Amount::from_nanos(quantity.get());
-    Error::InsufficientCredit { needed: amount(exhausted.needed), available: amount(exhausted.available) }
-}
-
-/// A share of one call's hold.
+/// One of a call's holds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lease {
     pub(crate) call: CallId,
-    pub(crate) share: Share,
+    pub(crate) hold: Hold,
 }
 
-/// The holds of these calls (the n-th belongs to the n-th account), in the order in which grants are used. The books must be locked.
+/// The holds of these calls (the n-th belongs to the n-th account), in the order in which they are used. The books must be locked.
 pub(crate) async fn leases_of(connection: &mut PgConnection, accounts: &[AccountId], calls: &[CallId]) -> Result<Vec<Lease>> {
     let rows = sqlx::query!(
         r#"
-        select l.lease_id as "call: CallId", l.grant_id as "grant: GrantId", l.amount as "amount: Amount"
+        select
+            l.lease_id as "call: CallId", l.grant_id as "grant: GrantId", l.limit_id as "limit: LimitId", l.starts_at,
+            i.unit as "unit?: Unit", l.amount as "amount: Quantity"
         from leases l
+        left join limits i on i.account_id = l.account_id and i.limit_id = l.limit_id
         where (l.account_id, l.lease_id) in (select account_id, call_id from unnest($1::uuid[], $2::uuid[]) c (account_id, call_id))
         order by l.place
         "#,
@@ -178,7 +202,15 @@ pub(crate) async fn leases_of(connection: &mut PgConnection, accounts: &[Account
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| Lease { call: row.call, share: Share { grant: row.grant, amount: row.amount } }).collect())
+    let leases = rows.into_iter().map(|row| {
+        let pool = match (row.grant, row.limit, row.starts_at) {
+            (Some(grant), None, None) => PoolRef::Grant(grant),
+            (None, Some(id), Some(from)) => PoolRef::Limit { id, from },
+            _ => return Err(Error::Corrupt(format!("a lease of call {} is of no pool", row.call))),
+        };
+        Ok(Lease { call: row.call, hold: Hold { pool, unit: row.unit.unwrap_or(Unit::Money), quantity: row.amount } })
+    });
+    leases.collect()
 }
 
 /// Forgets these calls' intents, and their leases with them. What was leased is the caller's to give back.
@@ -226,9 +258,9 @@ async fn insert_intent(connection: &mut PgConnection, intent: &Intent) -> Result
     sqlx::query!(
         r#"
         insert into intents (
-            account_id, call_id, key_id, model, provider, price_id, discount_bps, stream, input_estimate, held, proxy, expires_at
+            account_id, call_id, key_id, model, provider, price_id, discount_bps, stream, input_estimate, held, tokens_held, proxy, expires_at
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         "#,
         intent.account_id.uuid(),
         intent.call_id.uuid(),
@@ -240,6 +272,7 @@ async fn insert_intent(connection: &mut PgConnection, intent: &Intent) -> Result
         intent.stream,
         intent.input_estimate.get(),
         intent.held.nanos(),
+        intent.tokens_held.get(),
         intent.proxy,
         intent.expires_at
     )
@@ -248,16 +281,27 @@ async fn insert_intent(connection: &mut PgConnection, intent: &Intent) -> Result
     Ok(())
 }
 
-async fn insert_leases(connection: &mut PgConnection, intent: &Intent, shares: &[Share]) -> Result<()> {
+async fn insert_leases(connection: &mut PgConnection, intent: &Intent, holds: &[Hold]) -> Result<()> {
+    let of_grant = |hold: &Hold| match hold.pool {
+        PoolRef::Grant(grant) => Some(grant.uuid()),
+        PoolRef::Limit { .. } => None,
+    };
+    let of_limit = |hold: &Hold| match hold.pool {
+        PoolRef::Grant(_) => None,
+        PoolRef::Limit { id, from } => Some((id.uuid(), from)),
+    };
     sqlx::query!(
         r#"
-        insert into leases (account_id, lease_id, place, grant_id, amount)
-        select $1, $2, place, grant_id, amount from unnest($3::uuid[], $4::bigint[]) with ordinality s (grant_id, amount, place)
+        insert into leases (account_id, lease_id, place, grant_id, limit_id, starts_at, amount)
+        select $1, $2, place, grant_id, limit_id, starts_at, amount
+        from unnest($3::uuid[], $4::uuid[], $5::timestamptz[], $6::bigint[]) with ordinality h (grant_id, limit_id, starts_at, amount, place)
         "#,
         intent.account_id.uuid(),
         intent.call_id.uuid(),
-        &shares.iter().map(|share| share.grant.uuid()).collect::<Vec<_>>(),
-        &shares.iter().map(|share| share.amount.nanos()).collect::<Vec<_>>()
+        &holds.iter().map(of_grant).collect::<Vec<_>>() as _,
+        &holds.iter().map(|hold| of_limit(hold).map(|(limit, _)| limit)).collect::<Vec<_>>() as _,
+        &holds.iter().map(|hold| of_limit(hold).map(|(_, from)| from)).collect::<Vec<_>>() as _,
+        &holds.iter().map(|hold| hold.quantity.get()).collect::<Vec<_>>()
     )
     .execute(connection)
     .await?;
@@ -280,6 +324,7 @@ struct IntentRow {
     stream: bool,
     input_estimate: Tokens,
     held: Amount,
+    tokens_held: Tokens,
     proxy: Uuid,
     expires_at: DateTime<Utc>,
 }
@@ -299,6 +344,7 @@ impl TryFrom<IntentRow> for Intent {
             stream: row.stream,
             input_estimate: row.input_estimate,
             held: row.held,
+            tokens_held: row.tokens_held,
             proxy: row.proxy,
             expires_at: row.expires_at,
         })

@@ -16,6 +16,7 @@ mod error;
 mod grants;
 pub mod keys;
 mod leases;
+mod limits;
 mod migration;
 mod money;
 mod new_grant;
@@ -50,6 +51,7 @@ pub use crate::{
     grants::KeyUsage,
     keys::{KeyEntry, NewKey},
     leases::Intent,
+    limits::NewLimit,
     migration::Schema,
     money::{MoneyIn, Posted},
     new_grant::NewGrant,

@@ -28,11 +28,11 @@ const RIGHTS: [(&str, &str); 5] = [
     ("schema_contract, quarantine_of_unposted", "select"),
     ("key_digests, price_versions, journal, entries, roots, calls, corrections, quarantine", "select, insert"),
     (
-        "accounts, users, memberships, api_keys, providers, models, heads, grants, books, usage_hourly, usage_daily",
+        "accounts, users, memberships, api_keys, providers, models, heads, grants, books, limits, usage_hourly, usage_daily",
         "select, insert, update",
     ),
     ("intents, leases", "select, insert, delete"),
-    ("sessions, proofs", "select, insert, update, delete"),
+    ("sessions, proofs, limit_windows", "select, insert, update, delete"),
 ];
 
 impl Ledger {

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::{
     call::UsageSource,
-    credit::{self, Demand, Hold, Split, Strictness},
-    id::{CallId, GrantId},
+    credit::{self, Demand, Hold, Limit, PoolRef, Split, Strictness},
+    id::{AccountId, CallId, GrantId},
     money::Amount,
 };
 use sqlx::PgConnection;
@@ -20,6 +20,7 @@ use crate::{
     books::{Book, Books, Lock},
     corrections::{self, Correction, CorrectionRecord, KnownCall},
     leases::{self, Lease, Share},
+    limits::{self, WindowChange},
     rollups::{self, Addition},
     settled::{self, PaidShare, SealedCall},
 };
@@ -153,7 +154,8 @@ impl Meter {
         let (accounts, calls): (Vec<_>, Vec<_>) = batch.iter().map(|call| (call.account_id, call.call_id)).unzip();
         let known = known_calls(&mut tx, &batch).await?;
         let leases = leases_by_call(leases::leases_of(&mut tx, &accounts, &calls).await?);
-        let mut plan = Plan::of(&batch, &mut books, &known, &leases)?;
+        let limits = limits_by_account(limits::in_force(&mut tx, &books.limited()).await?);
+        let mut plan = Plan::of(&batch, &mut books, &known, &leases, &limits)?;
         for (call, known) in std::mem::take(&mut plan.late) {
             let before = corrections::of_call(&mut tx, call.account_id, call.call_id).await?;
             plan.correct(call, known, &before, book_of(&mut books, call)?)?;
@@ -222,7 +224,8 @@ impl<'a> Plan<'a> {
         batch: &[&'a SettledCall],
         books: &mut Books,
         known: &'a BTreeMap<CallId, KnownCall>,
-        leases: &HashMap<CallId, Vec<Share>>,
+        leases: &HashMap<CallId, Vec<Hold>>,
+        limits: &HashMap<AccountId, Vec<Limit>>,
     ) -> Result<Self> {
         let mut plan = Self::default();
         let mut handled = BTreeSet::new();
@@ -234,11 +237,14 @@ impl<'a> Plan<'a> {
                 continue;
             }
             // The hold ends with the call, also when the call was posted before.
-            for share in held {
-                book.lease(share.grant, -share.amount.nanos())?;
+            for hold in held {
+                book.hold(*hold, -hold.quantity.get())?;
             }
             match known.get(&call.call_id) {
-                None => plan.charge(call, held, book)?,
+                None => {
+                    plan.charge(call, held, book)?;
+                    count(call, limits.get(&call.account_id).map_or(&[], Vec::as_slice), book)?;
+                }
                 Some(known) if is_late(call, known) => plan.late.push((call, known)),
                 Some(known) => {
                     warn_of_another_charge(call, known);
@@ -261,7 +267,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Charges a new call.
-    fn charge(&mut self, call: &SettledCall, held: &[Share], book: &mut Book) -> Result<()> {
+    fn charge(&mut self, call: &SettledCall, held: &[Hold], book: &mut Book) -> Result<()> {
+        let held: Vec<_> = held.iter().copied().filter(|hold| matches!(hold.pool, PoolRef::Grant(_))).collect();
         if held.is_empty() && !call.amount.is_zero() {
             self.unleased.push(call.call_id);
         }
@@ -288,8 +295,8 @@ fn apart<'b, 'a>(batch: &'b [&'a SettledCall]) -> Option<(&'b [&'a SettledCall],
 }
 
 /// A charge uses up the call's own hold, in order. It is never above that, but where the hold is gone it falls on the wallet.
-fn shares_of_charge(charge: Amount, held: &[Share], wallet: GrantId) -> Vec<Share> {
-    let split = Split { payment: held.iter().map(|share| share.hold()).collect(), limits: Vec::new() };
+fn shares_of_charge(charge: Amount, held: Vec<Hold>, wallet: GrantId) -> Vec<Share> {
+    let split = Split { payment: held, limits: Vec::new() };
     let charge = credit::settle(&split, Demand { money: charge, ..Demand::NOTHING }, Strictness::Lenient { wallet });
     let used = charge.payment.into_iter().filter(|change| !change.used.is_zero());
     used.filter_map(|change| Share::of(Hold { pool: change.pool, unit: change.unit, quantity: change.used })).collect()
@@ -314,10 +321,27 @@ async fn known_calls(connection: &mut PgConnection, batch: &[&SettledCall]) -> R
     Ok(known.into_iter().map(|call| (call.call_id, call)).collect())
 }
 
-fn leases_by_call(leases: Vec<Lease>) -> HashMap<CallId, Vec<Share>> {
-    let mut by_call: HashMap<CallId, Vec<Share>> = HashMap::new();
+fn leases_by_call(leases: Vec<Lease>) -> HashMap<CallId, Vec<Hold>> {
+    let mut by_call: HashMap<CallId, Vec<Hold>> = HashMap::new();
     for lease in leases {
-        by_call.entry(lease.call).or_default().push(lease.share);
+        by_call.entry(lease.call).or_default().push(lease.hold);
     }
     by_call
+}
+
+fn limits_by_account(limits: Vec<(AccountId, Limit)>) -> HashMap<AccountId, Vec<Limit>> {
+    let mut by_account: HashMap<AccountId, Vec<Limit>> = HashMap::new();
+    for (account, limit) in limits {
+        by_account.entry(account).or_default().push(limit);
+    }
+    by_account
+}
+
+/// Each limit that counts the call counts it in the window in which it began, whether or not it was there when the call was admitted.
+fn count(call: &SettledCall, limits: &[Limit], book: &mut Book) -> Result<()> {
+    let counted = call.counted()?;
+    for (window, used) in limits.iter().filter_map(|limit| counted.of(limit)) {
+        book.count(window, WindowChange { used, leased: 0 })?;
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ pub(crate) mod billing;
 pub(crate) mod call;
 pub(crate) mod calls;
 pub(crate) mod keys;
+pub(crate) mod limits;
 pub(crate) mod login;
 pub(crate) mod pricing;
 pub(crate) mod signup;
@@ -43,6 +44,8 @@ pub(crate) enum Page {
     Keys,
     /// `/keys/new`
     NewKey,
+    /// `/keys/:id`
+    Limits,
     /// `/billing`
     Billing,
     /// `/pricing`
@@ -71,6 +74,7 @@ impl Page {
             Self::Call => "Receipt",
             Self::Keys => "Keys",
             Self::NewKey => "New key",
+            Self::Limits => "Limits",
             Self::Billing => "Billing",
             Self::Pricing => "Pricing",
             Self::Login => "Sign in",
@@ -106,6 +110,7 @@ pub(crate) enum Content {
     Call(CallDetail),
     Keys(keys::page::Keys),
     NewKey(keys::page::NewKey),
+    Limits(limits::page::Limits),
     Billing(billing::page::Billing),
     Pricing(pricing::page::Pricing),
     Login(login::page::Login),
@@ -125,6 +130,7 @@ impl Content {
             Self::Call(call) => call::view::receipt(&call),
             Self::Keys(page) => keys::view::list(&page),
             Self::NewKey(page) => keys::view::new(page),
+            Self::Limits(page) => limits::view::limits(&page),
             Self::Billing(page) => billing::view::billing(page),
             Self::Pricing(page) => pricing::view::pricing(&page),
             Self::Login(page) => login::view::login(page),
@@ -153,6 +159,7 @@ pub(crate) async fn read(address: Address) -> Result<Content, ConsoleError> {
                 Page::Call => call::api::call(&caller, &id).await.map(Content::Call),
                 Page::Keys => keys::api::keys(&caller, &query).await.map(Content::Keys),
                 Page::NewKey => keys::api::new_key(&caller).await.map(Content::NewKey),
+                Page::Limits => limits::api::limits(&caller, &id, &query).await.map(Content::Limits),
                 Page::Billing => billing::api::billing(&caller, &query).await.map(Content::Billing),
                 Page::Pricing => pricing::api::pricing(&caller, &query).await.map(Content::Pricing),
                 Page::Login => Ok(Content::Login(login::api::login(&caller, &query))),

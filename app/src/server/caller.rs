@@ -110,7 +110,8 @@ impl From<ledger::Error> for ConsoleError {
             ledger::Error::BadCredentials
             | ledger::Error::EmailTaken
             | ledger::Error::PriceTooSoon
-            | ledger::Error::InsufficientCredit { .. } => Self::Invalid(sentence(&error.to_string())),
+            | ledger::Error::InsufficientCredit { .. }
+            | ledger::Error::Exhausted(_) => Self::Invalid(sentence(&error.to_string())),
             ledger::Error::Invalid { field, problem } => Self::Invalid(about(field, &problem)),
             ledger::Error::Taken(_) | ledger::Error::IdempotencyConflict | ledger::Error::AccountSuspended | ledger::Error::KeyRevoked => {
                 Self::Conflict(sentence(&error.to_string()))

@@ -133,6 +133,7 @@ pub fn router(console: &Console) -> Router {
         .route("/billing", post(pages::billing::post::top_up))
         .route("/keys", post(pages::keys::post::revoke))
         .route("/keys/new", post(pages::keys::post::create))
+        .route("/keys/{id}", post(pages::limits::post::change))
         .route("/admin/pricing", post(pages::admin_pricing::post::publish))
         .route("/admin/customers/{id}", post(pages::admin_customers::post::credit))
         .route("/admin/proof", post(pages::admin_proof::post::begin))

@@ -8,8 +8,15 @@ use axum::{
     extract::{Path, RawQuery, State, rejection::PathRejection},
     response::Response,
 };
-use chrono::{DateTime, SecondsFormat, Utc};
-use domain::{call::CallDetail, id::CallId, key::masked, tokens::Bucket};
+use chrono::{DateTime, Utc};
+use domain::{
+    call::CallDetail,
+    credit::{Hardness, Limit, Quantity, Unit},
+    id::CallId,
+    key::masked,
+    money::Amount,
+    tokens::Bucket,
+};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
@@ -17,7 +24,7 @@ use crate::{
     Shared,
     auth::unavailable,
     catalog::Entry,
-    reply::{self, Refusal},
+    reply::{self, Refusal, instant},
 };
 
 /// `GET /v1/models`: the models that can be called now, with their prices.
@@ -74,8 +81,8 @@ pub(crate) async fn credits(State(shared): State<Arc<Shared>>, headers: HeaderMa
         .iter()
         .map(|grant| {
             json!({
-                "grant": grant.id, "kind": grant.kind, "balance": grant.balance, "reserved": grant.leased,
-                "expires_at": grant.expires_at.map(instant),
+                "grant": grant.id, "kind": grant.kind, "granted": grant.granted, "balance": grant.balance, "reserved": grant.leased,
+                "models": grant.models, "starts_at": instant(grant.starts_at), "expires_at": grant.expires_at.map(instant),
             })
         })
         .collect();
@@ -90,15 +97,30 @@ pub(crate) async fn key(State(shared): State<Arc<Shared>>, headers: HeaderMap) -
     let now = Utc::now();
     let key = shared.keys.authenticate(&headers, now).await?;
     let usage = shared.meter.key_usage(key.account_id, key.key_id, now).await.map_err(|error| unavailable(&error))?;
+    let limits = shared.meter.limits(key.account_id, key.key_id, now).await.map_err(|error| unavailable(&error))?;
+    let limits: Vec<_> = limits.iter().map(|state| limit_json(&state.limit, now)).collect();
     Ok(ok(&json!({ "data": {
         "name": key.name, "masked": masked(&key.last_four),
         "usage": { "day": usage.day, "month": usage.month, "ever": usage.ever },
-        "limits": [], "expires_at": key.expires_at.map(instant),
+        "limits": limits, "expires_at": key.expires_at.map(instant),
     } })))
 }
 
 fn ok(body: &Value) -> Response {
-    reply::json(StatusCode::OK, body)
+    reply::json_answer(StatusCode::OK, body)
+}
+
+/// A limit that counts the key's calls, with what is in its running window.
+fn limit_json(limit: &Limit, now: DateTime<Utc>) -> Value {
+    let figure = |quantity: Quantity| match limit.pool.unit {
+        Unit::Money => json!(Amount::from_nanos(quantity.get())),
+        Unit::Tokens | Unit::Requests => json!(quantity),
+    };
+    json!({
+        "id": limit.id, "scope": limit.scope.kind(), "window": limit.window, "unit": limit.pool.unit, "hard": limit.hardness == Hardness::Hard,
+        "capacity": figure(limit.pool.capacity), "used": figure(limit.pool.used), "reserved": figure(limit.pool.leased),
+        "available": figure(limit.pool.room()), "resets_at": limit.resets_at(now).map(instant),
+    })
 }
 
 /// `None` for a model that cannot be called now.
@@ -150,9 +172,4 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         "lines": lines, "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": row.amount,
         "written_off": call.written_off, "corrections": corrections, "cost": row.cost(), "currency": currency, "held": call.held, "price_version": call.price_id, "paid_by": paid_by,
     })
-}
-
-/// RFC 3339 in UTC, as short as it is exact: `2026-11-23T10:00:00Z`.
-fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

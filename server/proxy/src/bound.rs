@@ -14,7 +14,27 @@ use crate::dialect::openai_chat::request::ChatRequest;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bound {
     pub(crate) held: Amount,
+    /// The most tokens that the call can take, of the prompt and of all answers.
+    pub(crate) tokens: Tokens,
     pub(crate) cap: Tokens,
+}
+
+/// What there is for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Available {
+    pub(crate) money: Amount,
+    pub(crate) tokens: Tokens,
+}
+
+impl Available {
+    /// More than any call can take.
+    pub(crate) const EVERYTHING: Self = Self { money: Amount::MAX, tokens: Tokens::from_sum(i64::MAX) };
+}
+
+impl Bound {
+    fn is_within(&self, available: Available) -> bool {
+        self.held <= available.money && self.tokens <= available.tokens
+    }
 }
 
 /// What a hold depends on.
@@ -33,13 +53,13 @@ impl Terms<'_> {
         self.bound(self.request.prompt.tokens_max(self.model), cap)
     }
 
-    /// A bound that fits into credit too short for the full one: where the client named no cap on the output, a lower one than the model's.
-    pub(crate) fn within(&self, available: Amount) -> Option<Bound> {
+    /// A bound that fits into credit or limits too short for the full one: where the client named no cap on the output, a lower one than the model's.
+    pub(crate) fn within(&self, available: Available) -> Option<Bound> {
         if self.request.output_cap().is_some() {
             return None;
         }
         let prompt = self.request.prompt.tokens_max(self.model);
-        let fits = |cap: i64| self.bound(prompt, Tokens::from_sum(cap)).ok().filter(|bound| bound.held <= available);
+        let fits = |cap: i64| self.bound(prompt, Tokens::from_sum(cap)).ok().filter(|bound| bound.is_within(available));
         let most = self.model.default_output_hold.get();
         let mut least = fits(self.model.bounds.output_min.get().min(most))?;
         // The bound grows with the cap: the largest that fits lies between one that does and one that does not.
@@ -56,7 +76,8 @@ impl Terms<'_> {
 
     fn bound(&self, prompt: Tokens, cap: Tokens) -> Result<Bound, ChargeOverflow> {
         let completion = self.request.completion_max(self.model, cap);
-        Ok(Bound { held: upper_bound(prompt, completion, self.rates, self.discount)?, cap })
+        let held = upper_bound(prompt, completion, self.rates, self.discount)?;
+        Ok(Bound { held, tokens: prompt.saturating_add(completion), cap })
     }
 }
 
@@ -126,16 +147,27 @@ mod tests {
     fn a_cap_that_the_client_named_is_never_lowered() {
         let (request, model, rates) = (request(r#","max_tokens":500"#), model(), rates());
         let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
-        assert_eq!(terms.within("0.5".parse().unwrap()), None);
-        assert_eq!(terms.within("1000".parse().unwrap()), None);
+        for money in ["0.5", "1000"] {
+            assert_eq!(terms.within(Available { money: money.parse().unwrap(), ..Available::EVERYTHING }), None);
+        }
     }
 
     proptest! {
         #[test]
+        fn a_short_limit_of_tokens_leaves_the_largest_answer_that_fits(tokens in 0_i64..3_000) {
+            let (request, model, rates) = (request(""), model(), rates());
+            let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+            let prompt = request.prompt.tokens_max(&model).get();
+            let most = (tokens - prompt).min(model.default_output_hold.get());
+            let found = terms.within(Available { tokens: Tokens::from_sum(tokens), ..Available::EVERYTHING }).map(|bound| bound.cap.get());
+            prop_assert_eq!(found, (most >= model.bounds.output_min.get()).then_some(most));
+        }
+
+        #[test]
         fn short_credit_buys_the_largest_answer_that_fits(nanos in 0_i64..4_000_000_000) {
             let (request, model, rates, available) = (request(""), model(), rates(), Amount::from_nanos(nanos));
             let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
-            match terms.within(available) {
+            match terms.within(Available { money: available, ..Available::EVERYTHING }) {
                 None => prop_assert!(terms.bound(request.prompt.tokens_max(&model), model.bounds.output_min).unwrap().held > available),
                 Some(bound) => {
                     prop_assert!(bound.held <= available && bound.cap >= model.bounds.output_min);

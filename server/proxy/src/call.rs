@@ -77,9 +77,7 @@ impl Call {
         };
         if reply.is_closed() {
             // The client left before anything was forwarded: there is nothing to charge.
-            if !bound.held.is_zero() {
-                self.release(&shared).await;
-            }
+            self.release(&shared).await;
             return;
         }
         match self.forward(&shared, bound, body, &mut reply).await {

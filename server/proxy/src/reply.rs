@@ -5,8 +5,16 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use domain::{money::Amount, tokens::Tokens};
-use http::{HeaderValue, StatusCode, header};
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::{
+    credit::{Exhausted, Quantity, Refuser, Unit, Window},
+    money::Amount,
+    tokens::Tokens,
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::settings::Settings;
 
 /// A request that is not forwarded, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +31,15 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// When to try again, if that can help.
     pub(crate) retry_after: Option<Duration>,
+    /// The credit or the limit that has not all that the call may take.
+    pub(crate) exhausted: Option<Box<Exhausted>>,
 }
 
 const INVALID: &str = "invalid_request_error";
 
 impl Refusal {
     fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, code, param: None, message: message.into(), retry_after: None }
+        Self { status, kind, code, param: None, message: message.into(), retry_after: None, exhausted: None }
     }
 
     /// No key, or none that opens anything.
@@ -137,15 +147,36 @@ impl Refusal {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", message)
     }
 
-    /// The account's credit does not cover the most that the call can cost.
+    /// Credit or a limit does not cover the most that the call can take. A limit of a minute is a rate, which waiting cures; the others are budgets.
     #[must_use]
-    pub(crate) fn insufficient_quota(needed: Amount, available: Amount, currency: &str, console_url: &str) -> Self {
-        let message = format!(
-            "This call needs up to {needed} {currency} of credit, and {available} {currency} are available. \
-             Lower the cap on its output, or top up at {}/billing.",
-            console_url.trim_end_matches('/')
-        );
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota", message)
+    pub(crate) fn exhausted(exhausted: &Exhausted, now: DateTime<Utc>, settings: &Settings) -> Self {
+        let (needed, available) = (in_words(exhausted, exhausted.needed, settings), in_words(exhausted, exhausted.available, settings));
+        let (kind, message) = match &exhausted.pool {
+            Refuser::Credit { .. } => {
+                let console = settings.console_url.trim_end_matches('/');
+                let message = format!(
+                    "This call needs up to {needed} of credit, and {available} are available. \
+                     Lower the cap on its output, or top up at {console}/billing."
+                );
+                ("insufficient_quota", message)
+            }
+            Refuser::Limit { scope, window, capacity, .. } => {
+                let limit = format!("{} {}", in_words(exhausted, *capacity, settings), window.label().to_lowercase());
+                let again = exhausted.resets_at.map_or_else(String::new, |at| format!(" It begins anew at {}.", instant(at)));
+                let message = format!(
+                    "This call needs up to {needed}, and {available} are left of the {}'s limit of {limit}.{again}",
+                    scope.kind().name()
+                );
+                (if *window == Window::Minute { "rate_limit_exceeded" } else { "insufficient_quota" }, message)
+            }
+        };
+        let wait = exhausted.resets_at.filter(|_| kind == "rate_limit_exceeded").and_then(|at| (at - now).to_std().ok());
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, kind, kind, message);
+        Self {
+            retry_after: wait.map(|wait| Duration::from_secs(wait.as_secs() + 1)),
+            exhausted: Some(Box::new(exhausted.clone())),
+            ..refusal
+        }
     }
 
     /// No connection to the upstream: it has seen nothing of the request.
@@ -187,27 +218,86 @@ impl Refusal {
     /// Whether the same request can succeed when it is sent again, and cannot have cost anybody anything yet.
     #[must_use]
     pub(crate) fn should_retry(&self) -> bool {
-        matches!(self.code, "gateway_unavailable" | "request_timeout" | "upstream_unavailable")
+        matches!(self.code, "gateway_unavailable" | "request_timeout" | "upstream_unavailable") || self.is_a_rate()
+    }
+}
+
+impl Refusal {
+    /// Whether waiting for so long cures it.
+    fn is_a_rate(&self) -> bool {
+        self.code == "rate_limit_exceeded" && self.retry_after.is_some()
+    }
+
+    /// What it says of a rate, as OpenAI's own headers do.
+    fn rate_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let Some(Exhausted { pool: Refuser::Limit { window: Window::Minute, unit, capacity, .. }, available, .. }) =
+            self.exhausted.as_deref()
+        else {
+            return Vec::new();
+        };
+        let [limit, remaining, reset] = match unit {
+            Unit::Requests => ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+            Unit::Tokens => ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+            Unit::Money => return Vec::new(),
+        };
+        let reset_in = self.retry_after.map(|wait| (reset, format!("{}s", wait.as_secs())));
+        let said = [(limit, capacity.to_string()), (remaining, available.to_string())].into_iter().chain(reset_in);
+        said.filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))).collect()
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         metrics::counter!("farebox_refusals_total", "code" => self.code).increment(1);
-        let error = serde_json::json!({ "message": self.message, "type": self.kind, "param": self.param, "code": self.code });
-        let mut response = json(self.status, &serde_json::json!({ "error": error }));
+        let mut error = json!({ "message": self.message, "type": self.kind, "param": self.param, "code": self.code });
+        if let Some(exhausted) = &self.exhausted {
+            error["exhausted"] = exhausted_json(exhausted);
+        }
+        let mut response = json_answer(self.status, &json!({ "error": error }));
         let headers = response.headers_mut();
         headers.insert("x-should-retry", HeaderValue::from_static(if self.should_retry() { "true" } else { "false" }));
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
+        headers.extend(self.rate_headers());
         response
     }
 }
 
+/// Which credit or limit it is, and its figures, for programs.
+fn exhausted_json(exhausted: &Exhausted) -> Value {
+    let figure = |quantity: Quantity| match exhausted.pool.unit() {
+        Unit::Money => json!(Amount::from_nanos(quantity.get())),
+        Unit::Tokens | Unit::Requests => json!(quantity),
+    };
+    let (needed, available) = (figure(exhausted.needed), figure(exhausted.available));
+    match &exhausted.pool {
+        Refuser::Credit { unit } => json!({ "pool": "credit", "unit": unit, "needed": needed, "available": available, "resets_at": null }),
+        Refuser::Limit { id, scope, window, unit, capacity } => json!({
+            "pool": "limit", "limit": id, "scope": scope.kind(), "window": window, "unit": unit, "capacity": figure(*capacity),
+            "needed": needed, "available": available, "resets_at": exhausted.resets_at.map(instant),
+        }),
+    }
+}
+
+/// A quantity as people read it.
+fn in_words(exhausted: &Exhausted, quantity: Quantity, settings: &Settings) -> String {
+    match exhausted.pool.unit() {
+        Unit::Money => format!("{} {}", Amount::from_nanos(quantity.get()), settings.currency),
+        Unit::Tokens => format!("{quantity} tokens"),
+        Unit::Requests if quantity.get() == 1 => "1 request".to_owned(),
+        Unit::Requests => format!("{quantity} requests"),
+    }
+}
+
+/// RFC 3339 in UTC, as short as it is exact: `2026-11-23T10:00:00Z`.
+pub(crate) fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
 /// A JSON answer.
 #[must_use]
-pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response {
+pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.to_string()).into_response()
 }
 

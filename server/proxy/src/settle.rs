@@ -93,6 +93,7 @@ pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> Set
         discount: intent.discount,
         amount: charge.amount,
         held: intent.held,
+        tokens_held: intent.tokens_held,
         written_off: charge.written_off,
         http_status: None,
         latency_ms,

@@ -6,6 +6,7 @@ pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod grant;
 pub(crate) mod key;
+pub(crate) mod limit;
 pub(crate) mod model;
 pub(crate) mod price;
 pub(crate) mod provider;
@@ -49,6 +50,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Admin(args) => admin::run(args, config).await?,
         Command::Account(args) => account::run(args, config).await?,
         Command::Grant(args) => grant::run(args, config).await?,
+        Command::Limit(args) => limit::run(args, config).await?,
         Command::Call(args) => call::run(args, config).await?,
         Command::Key(args) => key::run(args, config).await?,
         Command::User(args) => user::run(args, config).await?,

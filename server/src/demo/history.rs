@@ -150,6 +150,7 @@ fn call(start: DateTime<Utc>, customer: &DemoCustomer, models: &[DemoModel], dic
         price_id,
         discount: Discount::NONE,
         held: hold,
+        tokens_held: Tokens::from_sum(4_000 + 1_024),
         written_off: Amount::ZERO,
         http_status: Some(if outcome == Outcome::UpstreamError { 500 } else { 200 }),
         latency_ms: first_byte_ms + answer_ms,

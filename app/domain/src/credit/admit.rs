@@ -63,14 +63,21 @@ pub fn admit(
     now: DateTime<Utc>,
 ) -> Result<Split, Exhausted> {
     // Credit refuses forever, and comes first among what does: no limit needs to be asked then.
-    let payment = pay(demand, model, grants, now)?;
+    Ok(Split { payment: pay(demand, model, grants, now)?, limits: bound(demand, caller, limits, now)? })
+}
+
+/// What a call holds of the limits that count it: the part of [`admit`] that asks limits alone.
+///
+/// # Errors
+/// [`Exhausted`] by a hard limit.
+pub fn bound(demand: Demand, caller: &Caller, limits: &[Limit], now: DateTime<Utc>) -> Result<Vec<Hold>, Exhausted> {
     let applying = limits.iter().filter(|limit| limit.scope.applies_to(caller));
     let hard = applying.clone().filter(|limit| limit.hardness == Hardness::Hard);
     if let Some(exhausted) = hard.filter_map(|limit| Exhausted::of_limit(limit, demand, now)).max_by_key(Exhausted::lasting) {
         return Err(exhausted);
     }
     let held = |limit: &Limit| Hold { pool: limit.pool_ref(now), unit: limit.pool.unit, quantity: demand.of(limit.pool.unit) };
-    Ok(Split { payment, limits: applying.map(held).collect() })
+    Ok(applying.map(held).collect())
 }
 
 /// Who pays for a call of a model, and how much of it: the part of [`admit`] that asks grants alone.

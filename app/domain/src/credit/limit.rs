@@ -37,6 +37,15 @@ impl Limit {
     }
 }
 
+/// A limit as people see it, with what is in its running window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitState {
+    /// The limit.
+    pub limit: Limit,
+    /// The name of the key whose calls it counts, of one that counts a key's.
+    pub key_name: Option<String>,
+}
+
 /// What happens to a call for which a limit has no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]

@@ -15,10 +15,10 @@ mod room;
 mod settle;
 mod window;
 
-pub use admit::{Demand, Split, admit, pay};
+pub use admit::{Demand, Split, admit, bound, pay};
 pub use grant::Grant;
 pub use hold::{Change, Hold, PoolRef};
-pub use limit::{Caller, Hardness, Limit, Run, RunError, Scope, ScopeKind, Threshold, ThresholdError, crossed};
+pub use limit::{Caller, Hardness, Limit, LimitState, Run, RunError, Scope, ScopeKind, Threshold, ThresholdError, crossed};
 pub use pool::{Pool, Quantity, Unit};
 pub use refusal::{Exhausted, Refuser};
 pub use room::{Bounds, Room, room};

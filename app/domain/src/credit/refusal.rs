@@ -39,6 +39,8 @@ pub enum Refuser {
         window: Window,
         /// What it is counted in.
         unit: Unit,
+        /// How much there is in each of its windows.
+        capacity: Quantity,
     },
     /// The grants.
     Credit {
@@ -70,7 +72,7 @@ impl Exhausted {
         let Limit { id, ref scope, window, pool, .. } = *limit;
         let (needed, available) = (demand.of(pool.unit), pool.room());
         (needed > available).then(|| Self {
-            pool: Refuser::Limit { id, scope: scope.clone(), window, unit: pool.unit },
+            pool: Refuser::Limit { id, scope: scope.clone(), window, unit: pool.unit, capacity: pool.capacity },
             needed,
             available,
             resets_at: limit.resets_at(now).filter(|_| needed <= pool.capacity),
@@ -135,7 +137,13 @@ mod tests {
         assert_eq!(
             refusal(demand(0, 4, 1), &[], &[used]),
             Exhausted {
-                pool: Refuser::Limit { id: minute.id, scope: Scope::Account, window: Window::Minute, unit: Unit::Tokens },
+                pool: Refuser::Limit {
+                    id: minute.id,
+                    scope: Scope::Account,
+                    window: Window::Minute,
+                    unit: Unit::Tokens,
+                    capacity: minute.pool.capacity,
+                },
                 needed: quantity(4),
                 available: quantity(3),
                 resets_at: minute.resets_at(NOW),

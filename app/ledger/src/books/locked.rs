@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     billing::{GrantKind, PostingNumber},
-    credit::{self, Pool, Quantity, Unit},
+    credit::{self, Hold, Pool, PoolRef, Quantity, Unit},
     id::{AccountId, GrantId},
     money::Amount,
 };
@@ -15,7 +15,10 @@ use super::{
     NewPosting, OpenCalls,
     hours::{hour_of, overflow},
 };
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    limits::{WindowChange, WindowKey},
+};
 
 /// What happens to accounts whose books somebody else has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,9 @@ pub(crate) struct Book {
     now: DateTime<Utc>,
     pub(super) open: Option<OpenCalls>,
     pub(super) grants: Vec<credit::Grant>,
+    /// Whether limits of the account are in force, which are read where they are needed.
+    pub(crate) is_limited: bool,
+    pub(super) windows: BTreeMap<WindowKey, WindowChange>,
     /// What grants were charged by calls that no posting has summed up yet.
     unbooked: BTreeMap<GrantId, i64>,
     pub(super) changes: BTreeMap<GrantId, Change>,
@@ -85,7 +91,7 @@ impl Books {
             r#"
             select
                 account_id as "account!: AccountId", seq as "number!: PostingNumber", digest, posted_at as "posted_at!", hour, calls, seals,
-                now as "now!", grant_id as "id!: GrantId", kind as "kind!: GrantKind", granted as "granted!", used as "used!",
+                is_limited as "is_limited!", now as "now!", grant_id as "id!: GrantId", kind as "kind!: GrantKind", granted as "granted!", used as "used!",
                 unbooked as "unbooked!", leased as "leased!", floor as "floor!", models, priority as "priority!", starts_at as "starts_at!", expires_at
             from lock_books($1, $2)
             "#,
@@ -123,6 +129,11 @@ impl Books {
         self.by_account.contains_key(&account)
     }
 
+    /// The accounts that have limits.
+    pub(crate) fn limited(&self) -> Vec<AccountId> {
+        self.by_account.values().filter(|book| book.is_limited).map(|book| book.account).collect()
+    }
+
     /// The books of one account.
     ///
     /// # Errors
@@ -143,6 +154,8 @@ impl Book {
             now: dated.map_or(row.now, |dated| dated.min(row.now)).max(after),
             open: row.open()?,
             grants: Vec::new(),
+            is_limited: row.is_limited,
+            windows: BTreeMap::new(),
             unbooked: BTreeMap::new(),
             changes: BTreeMap::new(),
             postings: Vec::new(),
@@ -194,9 +207,19 @@ impl Book {
         self.grants.push(grant);
     }
 
-    /// Sets aside part of a grant for a call that runs, or frees what was set aside.
-    pub(crate) fn lease(&mut self, grant: GrantId, by: i64) -> Result<()> {
-        self.change(grant, Change { leased: by, ..Change::default() })
+    /// Sets aside so much of a pool for a call that runs; below zero it is freed.
+    pub(crate) fn hold(&mut self, hold: Hold, by: i64) -> Result<()> {
+        match hold.pool {
+            PoolRef::Grant(grant) => self.change(grant, Change { leased: by, ..Change::default() }),
+            PoolRef::Limit { id, from } => self.count((id, from), WindowChange { leased: by, ..WindowChange::default() }),
+        }
+    }
+
+    /// Uses part of a limit's window, or changes what running calls hold of it.
+    pub(crate) fn count(&mut self, window: WindowKey, change: WindowChange) -> Result<()> {
+        let total = self.windows.entry(window).or_default();
+        *total = total.plus(change)?;
+        Ok(())
     }
 
     /// Adds a new call to the open hour. Those of one lock come by their ids.
@@ -302,6 +325,7 @@ struct LockedRow {
     hour: Option<DateTime<Utc>>,
     calls: Option<i64>,
     seals: Option<Vec<u8>>,
+    is_limited: bool,
     now: DateTime<Utc>,
     id: GrantId,
     kind: GrantKind,

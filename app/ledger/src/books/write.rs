@@ -14,7 +14,7 @@ use super::{
     locked::Numbered,
     posting::{EntryRecord, GRANT, MONEY, PostingRecord},
 };
-use crate::Result;
+use crate::{Result, limits};
 
 /// What an account has in a book other than its grants: revenue, cash and so on.
 type Balances = BTreeMap<(AccountId, &'static str), i64>;
@@ -36,7 +36,10 @@ impl Books {
         insert_entries(connection, &postings).await?;
         update_heads(connection, self.by_account.values().filter(|book| book.is_touched)).await?;
         let changes = self.by_account.values().flat_map(|book| book.changes.iter().map(|(grant, change)| (book.account, *grant, *change)));
-        update_grants(connection, &changes.filter(|(_, _, change)| *change != Change::default()).collect::<Vec<_>>()).await
+        update_grants(connection, &changes.filter(|(_, _, change)| *change != Change::default()).collect::<Vec<_>>()).await?;
+        let windows =
+            self.by_account.values().flat_map(|book| book.windows.iter().map(|(window, change)| ((book.account, *window), *change)));
+        limits::write(connection, &windows.collect()).await
     }
 
     /// What each book other than the grants gets in all.

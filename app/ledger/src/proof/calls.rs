@@ -14,7 +14,10 @@ use domain::{
 use futures_util::TryStreamExt;
 use sqlx::{FromRow, PgConnection, types::Json};
 
-use super::claim::{Claim, Findings};
+use super::{
+    claim::{Claim, Findings},
+    limits::Limits,
+};
 use crate::{
     Result,
     books::{OpenCalls, hours::hour_of},
@@ -43,6 +46,7 @@ pub(super) async fn check(
     since: Option<DateTime<Utc>>,
     all: bool,
     prices: &Prices,
+    mut limits: Option<&mut Limits>,
     findings: &mut Findings,
 ) -> Result<(Hours, u64)> {
     let started_since = since.and_then(|since| since.checked_sub_signed(LATE)).filter(|_| !all);
@@ -59,7 +63,12 @@ pub(super) async fn check(
     while let Some(row) = rows.try_next().await? {
         count += 1;
         match StoredCall::from_row(&row) {
-            Ok(call) => look_at(&call, prices, &mut hours, findings),
+            Ok(call) => {
+                look_at(&call, prices, &mut hours, findings);
+                if let Some(limits) = &mut limits {
+                    limits.add_call(&call.record);
+                }
+            }
             Err(error) => findings.note(Claim::CallIsSealed, format!("a call of account {account}"), "a readable row", error),
         }
     }

@@ -28,6 +28,8 @@ pub(crate) enum Claim {
     GrantIsItsEntries,
     GrantIsItsLeases,
     HoldIsItsLeases,
+    LimitIsItsCalls,
+    LimitIsItsLeases,
     NobodyIsBelowTheFloor,
     WalletLasts,
     CreditEnds,
@@ -40,7 +42,7 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which they are shown.
-    pub(super) const ALL: [Self; 29] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::PriceIsSealed,
         Self::CallIsSealed,
         Self::CallIsItsReceipt,
@@ -62,6 +64,8 @@ impl Claim {
         Self::GrantIsItsEntries,
         Self::GrantIsItsLeases,
         Self::HoldIsItsLeases,
+        Self::LimitIsItsCalls,
+        Self::LimitIsItsLeases,
         Self::NobodyIsBelowTheFloor,
         Self::WalletLasts,
         Self::CreditEnds,
@@ -100,6 +104,8 @@ impl Claim {
             Self::GrantIsItsEntries => "what is in a grant is the sum of its entries, less the open hour",
             Self::GrantIsItsLeases => "what is held of a grant is the sum of its leases",
             Self::HoldIsItsLeases => "a running call's hold is the sum of its leases",
+            Self::LimitIsItsCalls => "what is used of a limit is what its calls used in that window",
+            Self::LimitIsItsLeases => "what is held of a limit is the sum of its leases",
             Self::NobodyIsBelowTheFloor => "no grant is below its floor, or has more held of it than is there",
             Self::WalletLasts => "a wallet is there from its account's first moment on",
             Self::CreditEnds => "what lapsed was of credit that had ended, and what was ended before its time says so in the journal",

@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use super::{
     calls::{Prices, in_words},
     claim::{Claim, Findings},
+    limits::Limits,
 };
 use crate::{
     Result,
@@ -24,6 +25,7 @@ pub(super) async fn check(
     connection: &mut PgConnection,
     account: AccountId,
     prices: &Prices,
+    mut limits: Option<&mut Limits>,
     findings: &mut Findings,
 ) -> Result<Vec<CorrectionRecord>> {
     let mut readable = Vec::new();
@@ -54,6 +56,9 @@ pub(super) async fn check(
                 let cost = costs.entry(call).or_insert_with(|| i128::from(of.amount));
                 look_at(&record, &of, *cost, prices, &row, findings);
                 *cost += i128::from(record.amount);
+                if let Some(limits) = &mut limits {
+                    limits.add_correction(&record, of.key_id);
+                }
             }
             None => findings.note(Claim::CorrectionAddsUp, row, "a call", "none that can be read"),
         }
@@ -144,6 +149,7 @@ mod tests {
             discount: Discount::NONE,
             amount,
             held: Amount::from_nanos(1_000),
+            tokens_held: Tokens::from_sum(1_000),
             written_off,
             http_status: None,
             latency_ms: 1,

@@ -170,7 +170,7 @@ async fn holds(connection: &mut PgConnection, account: AccountId, findings: &mut
     let rows = sqlx::query!(
         r#"
         select i.call_id as "call: CallId", i.held, coalesce(sum(l.amount), 0)::bigint as "leased!"
-        from intents i left join leases l on l.account_id = i.account_id and l.lease_id = i.call_id
+        from intents i left join leases l on l.account_id = i.account_id and l.lease_id = i.call_id and l.grant_id is not null
         where i.account_id = $1
         group by i.call_id, i.held having i.held <> coalesce(sum(l.amount), 0)
         "#,

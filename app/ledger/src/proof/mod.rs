@@ -6,6 +6,7 @@ mod claim;
 mod corrections;
 mod credit;
 mod journal;
+mod limits;
 mod rollups;
 mod runs;
 
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use self::{
     calls::Prices,
     claim::{Claim, Findings},
+    limits::Limits,
 };
 use crate::{Error, Ledger, Result, Root, books::roots, database::Database};
 
@@ -135,8 +137,13 @@ async fn check_in(
     prices: &Prices,
 ) -> Checked {
     let mut findings = Findings::default();
-    let (mut hours, calls) = calls::check(connection, account, from, all, prices, &mut findings).await?;
-    let mut corrections = corrections::check(connection, account, prices, &mut findings).await?;
+    // What was used of a limit is known from all of its calls.
+    let mut limits = if from.is_none() { Some(Limits::read(connection, account).await?) } else { None };
+    let (mut hours, calls) = calls::check(connection, account, from, all, prices, limits.as_mut(), &mut findings).await?;
+    let mut corrections = corrections::check(connection, account, prices, limits.as_mut(), &mut findings).await?;
+    if let Some(limits) = limits {
+        limits.check(connection, account, &mut findings).await?;
+    }
     corrections.retain(|correction| from.is_none_or(|from| correction.posted_at >= from));
     let grants = credit::grants(connection, account).await?;
     let journal = journal::check(connection, account, from, &mut hours, &mut corrections, &grants, &mut findings).await?;

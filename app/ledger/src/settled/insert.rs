@@ -18,14 +18,14 @@ pub(crate) async fn insert(connection: &mut PgConnection, records: &[SealedCall]
             account_id, started_at, call_id, key_id, model, provider, upstream_model, stream, outcome, source,
             prompt_tokens, completion_tokens, total_tokens, input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens,
             audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens, flag, price_id, discount_bps,
-            amount, held, written_off, paid_by, http_status, latency_ms, first_byte_ms, raw_usage, posted_at, seal
+            amount, held, tokens_held, written_off, paid_by, http_status, latency_ms, first_byte_ms, raw_usage, posted_at, seal
         )
         select * from unnest(
             $1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::text[], $10::text[],
             $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[],
             $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::text[], $23::uuid[], $24::integer[],
-            $25::bigint[], $26::bigint[], $27::bigint[], $28::jsonb[], $29::integer[], $30::bigint[], $31::bigint[], $32::text[],
-            $33::timestamptz[], $34::bytea[]
+            $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::jsonb[], $30::integer[], $31::bigint[], $32::bigint[], $33::text[],
+            $34::timestamptz[], $35::bytea[]
         )
         "#,
         &column(records, |call| call.account_id.uuid()),
@@ -54,6 +54,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, records: &[SealedCall]
         &column(records, |call| call.discount_bps),
         &column(records, |call| call.amount),
         &column(records, |call| call.held),
+        &column(records, |call| call.tokens_held),
         &column(records, |call| call.written_off),
         &column(records, |call| Json(&call.paid_by)) as _,
         &column(records, |call| call.http_status) as _,

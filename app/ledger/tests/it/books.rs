@@ -198,7 +198,7 @@ async fn credit_for_some_models_pays_for_those_alone(pool: PgPool) {
     let intent = world.intent(ada, "0.5");
     world.ledger.meter().lease(&intent).await.unwrap();
     let other = ledger::Intent { model: "large".to_owned(), ..world.intent(ada, "0.5") };
-    assert!(matches!(world.ledger.meter().lease(&other).await, Err(Error::InsufficientCredit { available: Amount::ZERO, .. })));
+    assert!(matches!(world.ledger.meter().lease(&other).await, Err(Error::Exhausted(exhausted)) if exhausted.available.is_zero()));
     world.assert_proven().await;
 }
 

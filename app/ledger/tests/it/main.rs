@@ -5,6 +5,7 @@ mod books;
 mod corrections;
 mod database;
 mod leases;
+mod limits;
 mod money;
 mod people;
 mod pooler;

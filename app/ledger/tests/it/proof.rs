@@ -1,17 +1,24 @@
 use chrono::{NaiveDate, TimeDelta};
-use domain::{call::UsageSource, proof::Proof};
-use ledger::{Root, SettledCall, Verification};
+use domain::{
+    call::UsageSource,
+    credit::{Hardness, Quantity, Unit, Window},
+    id::LimitId,
+    proof::Proof,
+};
+use ledger::{NewLimit, Root, SettledCall, Verification};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 use crate::world::{Customer, World, amount};
 
 /// The tables of money. What a figure, a date or a name on a page rests on is in them.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "calls",
     "corrections",
     "heads",
     "grants",
     "books",
+    "limits",
+    "limit_windows",
     "journal",
     "entries",
     "intents",
@@ -24,7 +31,7 @@ const TABLES: [&str; 14] = [
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 17] = [
+const FREE: [(&str, &str, &str); 20] = [
     (
         "heads",
         "posted_at",
@@ -39,6 +46,9 @@ const FREE: [(&str, &str, &str); 17] = [
     ("intents", "input_estimate", "likewise"),
     ("intents", "proxy", "who looks after a running call"),
     ("intents", "expires_at", "when somebody else does"),
+    ("intents", "tokens_held", "likewise"),
+    ("limits", "capacity", "what somebody set, and may set anew: no call's figure follows from it"),
+    ("limits", "hardness", "likewise"),
     ("leases", "place", "in which order a hold is used"),
     ("price_versions", "created_by", "who wrote it; no figure"),
     ("quarantine", "reason", "what PostgreSQL said; the row itself is named"),
@@ -59,6 +69,12 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
     let system = world.ledger.system();
     system.close_hours().await.unwrap();
     system.seal_days().await.unwrap();
+    let member = world.ledger.member(ada.user).await.unwrap();
+    for (window, unit) in [(Window::Ever, Unit::Money), (Window::Ever, Unit::Tokens), (Window::Day, Unit::Requests)] {
+        let id = LimitId::new(world.now, world.random());
+        let capacity = Quantity::from_count(1_000_000_000_000);
+        member.set_limit(&NewLimit { id, key: Some(ada.key), window, unit, hardness: Hardness::Hard, capacity }).await.unwrap();
+    }
     let (running, dead) = (world.intent(ada, "0.5"), world.intent(ada, "0.5"));
     world.ledger.meter().lease(&running).await.unwrap();
     world.ledger.meter().lease(&dead).await.unwrap();

@@ -165,6 +165,7 @@ impl World {
             stream: true,
             input_estimate: Tokens::from_sum(12),
             held: amount(held),
+            tokens_held: Tokens::from_sum(1_000_000),
             proxy: PROXY,
             expires_at: self.now + TimeDelta::hours(1),
         }
@@ -197,6 +198,7 @@ impl World {
             discount: Discount::NONE,
             amount,
             held: amount,
+            tokens_held: Tokens::from_sum(prompt + completion),
             written_off: Amount::ZERO,
             http_status: Some(200),
             latency_ms: 840,
@@ -209,7 +211,7 @@ impl World {
     pub(crate) fn settle(&mut self, intent: &Intent, customer: Customer, prompt: i64, completion: i64) -> SettledCall {
         let call = self.call(customer, prompt, completion, TimeDelta::zero());
         let Charge { amount, written_off } = pricing::charge(&call.usage, &self.rates, intent.discount, intent.held);
-        SettledCall { call_id: intent.call_id, amount, held: intent.held, written_off, ..call }
+        SettledCall { call_id: intent.call_id, amount, held: intent.held, tokens_held: intent.tokens_held, written_off, ..call }
     }
 
     /// Promotional credit that expires in two weeks.

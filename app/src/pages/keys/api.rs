@@ -8,16 +8,17 @@ use crate::{
     server::{Caller, FormAnswer, parameter},
 };
 
-/// The keys of the caller's account.
+/// The keys of the caller's account, and what bounds them.
 pub(crate) async fn keys(caller: &Caller, query: &str) -> Result<Keys, ConsoleError> {
     let now = caller.visitor.now;
     let reader = caller.reader().await?;
     let keys = reader.keys(now).await?;
+    let limits = reader.limits(now).await?;
     let revoked = parameter(query, "revoked").and_then(|id| id.parse().ok());
     let can_manage = caller.visitor.visit.manages_keys();
     let base_url = caller.console.settings.base_url();
     let without_credit = is_spent(&reader, now).await?;
-    Ok(Keys { keys, now, revoked, can_manage, base_url, without_credit, form: caller.form() })
+    Ok(Keys { keys, limits, now, revoked, can_manage, base_url, without_credit, form: caller.form() })
 }
 
 /// What the form of a new key needs, or the key that it just made.

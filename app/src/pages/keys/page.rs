@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use domain::{account::Key, id::KeyId};
+use domain::{account::Key, credit::LimitState, id::KeyId};
 use serde::{Deserialize, Serialize};
 
 use super::FreshKey;
@@ -10,11 +10,13 @@ use crate::parts::form::Form;
 pub(crate) struct Keys {
     /// The account's keys.
     pub(crate) keys: Vec<Key>,
+    /// What bounds the account and each of them.
+    pub(crate) limits: Vec<LimitState>,
     /// When they were read.
     pub(crate) now: DateTime<Utc>,
     /// The key that was just revoked.
     pub(crate) revoked: Option<KeyId>,
-    /// Whether the visitor may make and revoke keys.
+    /// Whether the visitor may make, limit and revoke keys.
     pub(crate) can_manage: bool,
     /// Where keys are used.
     pub(crate) base_url: String,

@@ -1,27 +1,34 @@
 use chrono::{DateTime, Utc};
-use domain::{account::Key, key::masked};
+use domain::{
+    account::Key,
+    credit::{Limit, LimitState, Scope},
+    key::masked,
+};
 use leptos::prelude::*;
 
 use super::{
     FreshKey,
     page::{Keys, NewKey},
 };
-use crate::parts::{
-    copy::copy_button,
-    form::{Field, Form, Tone, hidden, notice},
-    layout::{empty, head, section, stack},
-    money,
-    table::{
-        Column,
-        Kind::{Action, Figures, Words},
-        Row, link, table, text,
+use crate::{
+    pages::limits::address,
+    parts::{
+        copy::copy_button,
+        form::{Field, Form, Tone, hidden, notice},
+        layout::{empty, head, section, stack},
+        limit, money,
+        table::{
+            Column,
+            Kind::{Action, Figures, Words},
+            Row, link, table, text,
+        },
+        time,
     },
-    time,
 };
 
 /// The keys.
 pub(crate) fn list(page: &Keys) -> AnyView {
-    let Keys { keys, now, revoked, can_manage, base_url, without_credit, form } = page;
+    let Keys { keys, limits, now, revoked, can_manage, base_url, without_credit, form } = page;
     let done = keys
         .iter()
         .find(|key| Some(key.id) == *revoked && key.revoked_at.is_some())
@@ -29,28 +36,35 @@ pub(crate) fn list(page: &Keys) -> AnyView {
     let body = if keys.is_empty() {
         empty(if *can_manage { "There is no key yet. Create one to make the first call." } else { "There is no key yet." }, ())
     } else {
-        keys_table(keys, *now, *can_manage)
+        keys_table(keys, limits, *now, *can_manage)
     };
     let create = can_manage.then(|| view! { <a class="button primary" href="/keys/new">"Create a key"</a> });
     let about =
         view! { "A key opens the gateway for any OpenAI client, at the base URL "<code>{base_url.clone()}</code>". Times are UTC." };
-    stack(vec![head("Keys", about, create), form.problem_view(), done.into_any(), credit(*without_credit), body])
+    let of_account = section("Limits of the account", account_limits(limits, *can_manage));
+    stack(vec![head("Keys", about, create), form.problem_view(), done.into_any(), credit(*without_credit), body, of_account])
 }
 
-fn keys_table(keys: &[Key], now: DateTime<Utc>, can_manage: bool) -> AnyView {
-    const COLUMNS: [Column; 7] = [
+fn keys_table(keys: &[Key], limits: &[LimitState], now: DateTime<Utc>, can_manage: bool) -> AnyView {
+    const COLUMNS: [Column; 8] = [
         Column("Name", Words),
         Column("Key", Words),
         Column("State", Words),
         Column("Created", Words),
         Column("Last used", Words),
         Column("Spent this month, so far", Figures),
+        Column("Limits", Words),
         Column("Revoke", Action),
     ];
-    table("cards", &COLUMNS, keys.iter().map(|key| row(key, now, can_manage)).collect(), None)
+    let rows = keys.iter().map(|key| row(key, &of_scope(limits, &Scope::Key(key.id)), now, can_manage));
+    table("cards wide", &COLUMNS, rows.collect(), None)
 }
 
-fn row(key: &Key, now: DateTime<Utc>, can_manage: bool) -> Row {
+fn of_scope<'a>(limits: &'a [LimitState], scope: &Scope) -> Vec<&'a Limit> {
+    limits.iter().map(|state| &state.limit).filter(|limit| limit.scope == *scope).collect()
+}
+
+fn row(key: &Key, limits: &[&Limit], now: DateTime<Utc>, can_manage: bool) -> Row {
     let works = key.works_at(now);
     let state = match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("Revoked {}", time::day(at)),
@@ -60,7 +74,8 @@ fn row(key: &Key, now: DateTime<Utc>, can_manage: bool) -> Row {
     };
     let last_used =
         key.last_used.map_or_else(|| text("never"), |hour| time::time_view(hour, format!("{}, {}", time::day(hour), time::hour(hour))));
-    let action = if can_manage && key.revoked_at.is_none() { revoke(key) } else { ().into_any() };
+    let can_change = can_manage && key.revoked_at.is_none();
+    let action = if can_change { revoke(key) } else { ().into_any() };
     let cells = vec![
         link(format!("/usage?key={}", key.id), key.name.clone()),
         view! { <code>{masked(&key.last_four)}</code> }.into_any(),
@@ -68,9 +83,27 @@ fn row(key: &Key, now: DateTime<Utc>, can_manage: bool) -> Row {
         time::time_view(key.created_at, time::day(key.created_at)),
         last_used,
         money::total_view(key.spent_this_month),
+        key_limits(key, limits, can_change),
         action,
     ];
     Row { cells, faded: !works }
+}
+
+/// How far they are used, and the way to all of it.
+fn key_limits(key: &Key, limits: &[&Limit], can_change: bool) -> AnyView {
+    let words = if can_change { "Set limits" } else { "See limits" };
+    let label = format!("{words} of {}", key.name);
+    view! { <div>{limit::lines(limits)}<a href=address(Some(key.id)) aria-label=label>{words}</a></div> }.into_any()
+}
+
+fn account_limits(limits: &[LimitState], can_manage: bool) -> AnyView {
+    let limits = of_scope(limits, &Scope::Account);
+    let way = link(address(None), if can_manage { "Set limits of the account" } else { "See limits of the account" });
+    if limits.is_empty() {
+        let words = "None. One would bound all keys together; a key can have limits of its own as well.";
+        return empty(words, can_manage.then_some(way));
+    }
+    stack(vec![limit::lines(&limits), way])
 }
 
 /// Why a good key may not help.
@@ -150,4 +183,68 @@ fn snippets(secret: &str, base_url: &str, model: &str) -> std::array::IntoIter<(
         "import OpenAI from \"openai\";\n\nconst client = new OpenAI({{ baseURL: \"{base_url}\", apiKey: \"{secret}\" }});\nconst answer = await client.chat.completions.create({{\n  model: \"{model}\",\n  messages: [{{ role: \"user\", content: \"Hello\" }}],\n}});\nconsole.log(answer.choices[0].message.content);"
     );
     [("curl", curl), ("Python", python), ("Node", node)].into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::{
+        credit::{Hardness, Pool, Quantity, Unit, Window},
+        id::{KeyId, LimitId},
+        money::Amount,
+    };
+
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-23T10:04:05Z".parse().unwrap()
+    }
+
+    fn key(name: &str, number: u8) -> Key {
+        Key {
+            id: KeyId::new(now(), [number; 10]),
+            name: name.to_owned(),
+            last_four: "abcd".to_owned(),
+            created_at: now(),
+            expires_at: None,
+            revoked_at: None,
+            last_used: None,
+            spent_this_month: Amount::ZERO,
+        }
+    }
+
+    fn limit(scope: Scope, window: Window, capacity: i64) -> LimitState {
+        let pool = Pool { used: Quantity::from_count(2), ..Pool::new(Unit::Requests, Quantity::from_count(capacity)) };
+        let limit = Limit { id: LimitId::new(now(), [3; 10]), scope, window, hardness: Hardness::Hard, pool };
+        LimitState { limit, key_name: None }
+    }
+
+    fn html(limits: Vec<LimitState>, can_manage: bool) -> String {
+        let keys = vec![key("laptop", 1), key("production", 2), Key { revoked_at: Some(now()), ..key("old", 3) }];
+        let base_url = "http://127.0.0.1:8080/v1".to_owned();
+        let form = Form::default();
+        let page = Keys { keys, limits, now: now(), revoked: None, can_manage, base_url, without_credit: false, form };
+        Owner::new().with(|| list(&page).to_html())
+    }
+
+    #[test]
+    fn each_limit_stands_with_what_it_bounds() {
+        let laptop = Scope::Key(key("laptop", 1).id);
+        let limits = vec![limit(Scope::Account, Window::Month, 9), limit(laptop.clone(), Window::Minute, 5), limit(laptop, Window::Day, 7)];
+        let html = html(limits, true);
+        let (keys, account) = html.split_once("Limits of the account").unwrap();
+        let (of_laptop, of_others) = keys.split_once("production").unwrap();
+        assert!(of_laptop.contains("2 of 5 requests this minute") && of_laptop.contains("2 of 7 requests today"), "{html}");
+        assert!(!of_others.contains("2 of "), "{html}");
+        assert!(account.contains("2 of 9 requests this month") && account.contains("/keys/account"), "{html}");
+    }
+
+    #[test]
+    fn limits_are_set_by_who_may_and_of_keys_that_are_not_revoked() {
+        let managed = html(vec![], true);
+        assert!(managed.contains("Set limits of laptop") && managed.contains("See limits of old"), "{managed}");
+        assert!(managed.contains("None. One would bound all keys together") && managed.contains("Set limits of the account"), "{managed}");
+        let viewed = html(vec![], false);
+        assert!(viewed.contains("See limits of laptop") && !viewed.contains("Set limits"), "{viewed}");
+    }
 }

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use domain::money::Amount;
+use chrono::{TimeDelta, Utc};
+use domain::{
+    credit::{Exhausted, Unit},
+    money::Amount,
+    tokens::Tokens,
+};
 use ledger::Intent;
 use tokio::time::timeout;
 
@@ -11,10 +15,13 @@ use super::Call;
 use crate::{
     Shared,
     auth::unavailable,
-    bound::{Bound, Terms},
+    bound::{Available, Bound, Terms},
     reply::Refusal,
     turns::Turn,
 };
+
+/// How often a closer bound is tried: one pool after the other may be too short for it, or another call may have come first.
+const CLOSER_MAX: usize = 3;
 
 /// Pauses between tries to give back a hold.
 const RELEASE_AGAIN_FIRST: Duration = Duration::from_millis(50);
@@ -43,28 +50,29 @@ enum Unleased {
 }
 
 impl Call {
-    /// Holds the full bound; where credit is too short for it, a closer one, once. A free call needs no credit and leaves no lease.
+    /// Holds the full bound; where credit or a limit is too short for it, a closer one. A free call needs no credit, but limits count it too.
     pub(super) async fn hold(&self, shared: &Shared) -> Result<Bound, NotHeld> {
         let terms = Terms { request: &self.request, model: &self.entry.model, rates: &self.price.rates, discount: self.discount() };
-        let full = terms.full().map_err(|_| Refusal::invalid("max_tokens", "this call could cost more than any account can hold"))?;
-        if full.held.is_zero() {
-            return Ok(full); // without waiting for a turn
-        }
+        let mut bound = terms.full().map_err(|_| Refusal::invalid("max_tokens", "this call could cost more than any account can hold"))?;
         let turn = timeout(shared.settings.lease_timeout, shared.turns.of(self.key.account_id)).await;
         let turn = turn.map_err(|_| Refusal::unavailable())?;
-        let (needed, available) = match self.lease(shared, full).await {
-            Ok(()) => return Ok(full),
-            Err(Unleased::Refused(ledger::Error::InsufficientCredit { needed, available })) => (needed, available),
-            Err(unleased) => return Err(not_held(shared, unleased, turn)),
-        };
-        let Some(closer) = terms.within(available) else { return Err(insufficient(shared, needed, available).into()) };
-        self.lease(shared, closer).await.map(|()| closer).map_err(|unleased| not_held(shared, unleased, turn))
+        let mut available = Available::EVERYTHING;
+        for _ in 0..CLOSER_MAX {
+            let exhausted = match self.lease(shared, bound).await {
+                Ok(()) => return Ok(bound),
+                Err(Unleased::Refused(ledger::Error::Exhausted(exhausted))) => exhausted,
+                Err(unleased) => return Err(not_held(shared, unleased, turn)),
+            };
+            available = lowered(available, &exhausted);
+            match terms.within(available).filter(|closer| *closer != bound) {
+                Some(closer) => bound = closer,
+                None => return Err(Refusal::exhausted(&exhausted, Utc::now(), &shared.settings).into()),
+            }
+        }
+        self.lease(shared, bound).await.map(|()| bound).map_err(|unleased| not_held(shared, unleased, turn))
     }
 
     async fn lease(&self, shared: &Shared, bound: Bound) -> Result<(), Unleased> {
-        if bound.held.is_zero() {
-            return Ok(());
-        }
         let intent = Intent {
             account_id: self.key.account_id,
             call_id: self.id,
@@ -76,6 +84,7 @@ impl Call {
             stream: self.request.stream,
             input_estimate: self.request.prompt.tokens_estimated(self.entry.model.context_window),
             held: bound.held,
+            tokens_held: bound.tokens,
             proxy: shared.settings.instance,
             expires_at: self.at + TimeDelta::from_std(shared.settings.longest_call()).unwrap_or(TimeDelta::MAX),
         };
@@ -110,7 +119,7 @@ impl Call {
 
 fn not_held(shared: &Shared, unleased: Unleased, turn: Option<Turn>) -> NotHeld {
     match unleased {
-        Unleased::Refused(ledger::Error::InsufficientCredit { needed, available }) => insufficient(shared, needed, available).into(),
+        Unleased::Refused(ledger::Error::Exhausted(exhausted)) => Refusal::exhausted(&exhausted, Utc::now(), &shared.settings).into(),
         Unleased::Refused(ledger::Error::KeyRevoked) => Refusal::no_key("The API key was revoked or has expired.").into(),
         Unleased::Refused(ledger::Error::AccountSuspended) => Refusal::account_suspended().into(),
         Unleased::Refused(error) => NotHeld { refusal: unavailable(&error), perhaps: !error.did_nothing(), turn },
@@ -118,6 +127,12 @@ fn not_held(shared: &Shared, unleased: Unleased, turn: Option<Turn>) -> NotHeld 
     }
 }
 
-fn insufficient(shared: &Shared, needed: Amount, available: Amount) -> Refusal {
-    Refusal::insufficient_quota(needed, available.max(Amount::ZERO), &shared.settings.currency, &shared.settings.console_url)
+/// What is left of what there is, when a pool has said what it has.
+fn lowered(available: Available, exhausted: &Exhausted) -> Available {
+    match exhausted.pool.unit() {
+        Unit::Money => Available { money: available.money.min(Amount::from_nanos(exhausted.available.get())), ..available },
+        Unit::Tokens => Available { tokens: available.tokens.min(Tokens::from_sum(exhausted.available.get())), ..available },
+        // A call is one request, however short its answer.
+        Unit::Requests => Available { money: Amount::ZERO, tokens: Tokens::ZERO },
+    }
 }

@@ -78,6 +78,7 @@ impl Call {
             discount: self.discount(),
             amount: charge.amount,
             held: bound.held,
+            tokens_held: bound.tokens,
             written_off: charge.written_off,
             http_status: answer.status.map(|status| i32::from(status.as_u16())),
             latency_ms: millis(self.started.elapsed()),

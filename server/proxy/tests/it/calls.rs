@@ -323,6 +323,7 @@ async fn a_call_that_an_earlier_run_was_interrupted_in_is_settled_once(pool: PgP
         stream: true,
         input_estimate: Tokens::from_sum(1_000),
         held: amount("0.5"),
+        tokens_held: Tokens::from_sum(10_000),
         proxy: INSTANCE,
         expires_at: world.now + chrono::TimeDelta::hours(1),
     };

@@ -5,6 +5,7 @@ mod account;
 mod answers;
 mod bounds;
 mod calls;
+mod limits;
 mod refusals;
 mod upstream;
 mod world;

@@ -103,6 +103,12 @@ impl World {
         std::mem::replace(&mut self.proxy, proxy).stop().await;
     }
 
+    /// One more proxy beside the world's, on the same books.
+    pub(crate) async fn another_proxy(&self) -> Proxy {
+        let settings = Settings { instance: Uuid::from_u128(rand::random()), ..settings() };
+        Proxy::start(self.ledger.clone(), &self.ledger, SecretKey::from_bytes([7; 32]), settings).await.unwrap()
+    }
+
     /// The key of one more customer.
     pub(crate) async fn another_customer(&self, credit: &str) -> ApiKey {
         add_customer(&self.ledger, "another", credit, self.now).await.1

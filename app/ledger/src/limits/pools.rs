@@ -1,0 +1,170 @@
+//! The pools of limits: a row for each window that anything was held or used in.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    credit::{Hardness, Limit, Pool, Quantity, Scope, Unit, Window},
+    id::{AccountId, KeyId, LimitId},
+    money::Amount,
+    tokens::Tokens,
+};
+use sqlx::PgConnection;
+
+use crate::{Error, Result};
+
+/// A window of a limit.
+pub(crate) type WindowKey = (LimitId, DateTime<Utc>);
+
+/// What happens to a limit's window. Both are differences.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct WindowChange {
+    pub(crate) used: i64,
+    pub(crate) leased: i64,
+}
+
+/// What limits count of an ended call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    pub(crate) key: KeyId,
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) amount: Amount,
+    /// What it took, at most what was held for it: an upstream that cannot count uses up nobody's limit.
+    pub(crate) tokens: Tokens,
+}
+
+impl Counted {
+    /// How much it is of a limit's window, if the limit counts it.
+    pub(crate) fn of(&self, limit: &Limit) -> Option<(WindowKey, i64)> {
+        let is_counted = match limit.scope {
+            Scope::Account => true,
+            Scope::Key(key) => key == self.key,
+            Scope::Project(_) | Scope::Member(_) | Scope::Run(_) => false,
+        };
+        let quantity = match limit.pool.unit {
+            Unit::Money => self.amount.nanos(),
+            Unit::Tokens => self.tokens.get(),
+            Unit::Requests => 1,
+        };
+        is_counted.then_some(((limit.id, limit.window.range(self.started_at).from), quantity))
+    }
+}
+
+/// The limits of an account that are in force, each with the pool of its window that holds an instant.
+pub(crate) async fn at(connection: &mut PgConnection, account: AccountId, instant: DateTime<Utc>) -> Result<Vec<Limit>> {
+    let starts = |window: Window| window.range(instant).from;
+    let rows = sqlx::query_as!(
+        LimitRow,
+        r#"
+        select
+            l.limit_id as "id: LimitId", l.key_id as "key_id: KeyId", l.per as "window: Window", l.unit as "unit: Unit",
+            l.hardness as "hardness: Hardness", l.capacity, coalesce(w.opening + w.used, 0) as "used!", coalesce(w.leased, 0) as "leased!"
+        from limits l
+        left join limit_windows w on w.account_id = l.account_id and w.limit_id = l.limit_id and w.starts_at = case l.per
+            when 'minute' then $2::timestamptz when 'day' then $3 when 'week' then $4 when 'month' then $5 else $6
+        end
+        where l.account_id = $1 and l.removed_at is null
+        "#,
+        account.uuid(),
+        starts(Window::Minute),
+        starts(Window::Day),
+        starts(Window::Week),
+        starts(Window::Month),
+        starts(Window::Ever)
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Limit::from).collect())
+}
+
+/// The limits of these accounts that are in force, without what is in their pools.
+pub(crate) async fn in_force(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<(AccountId, Limit)>> {
+    if accounts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"
+        select
+            l.account_id as "account: AccountId", l.limit_id as "id: LimitId", l.key_id as "key_id: KeyId", l.per as "window: Window",
+            l.unit as "unit: Unit", l.hardness as "hardness: Hardness", l.capacity
+        from limits l
+        where l.account_id = any($1) and l.removed_at is null
+        "#,
+        &accounts.iter().map(|account| account.uuid()).collect::<Vec<_>>()
+    )
+    .fetch_all(connection)
+    .await?;
+    let limit = |id, key_id, window, unit, hardness, capacity| {
+        Limit::from(LimitRow { id, key_id, window, unit, hardness, capacity, used: 0, leased: 0 })
+    };
+    Ok(rows.into_iter().map(|row| (row.account, limit(row.id, row.key_id, row.window, row.unit, row.hardness, row.capacity))).collect())
+}
+
+/// Writes what happens to windows. One that nothing has happened in yet is made first: what is freed of one must not pass for what it begins with.
+pub(crate) async fn write(connection: &mut PgConnection, changes: &BTreeMap<(AccountId, WindowKey), WindowChange>) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let accounts: Vec<_> = changes.keys().map(|(account, _)| account.uuid()).collect();
+    let limits: Vec<_> = changes.keys().map(|(_, (limit, _))| limit.uuid()).collect();
+    let starts: Vec<_> = changes.keys().map(|(_, (_, starts_at))| *starts_at).collect();
+    sqlx::query!(
+        r#"
+        insert into limit_windows (account_id, limit_id, starts_at)
+        select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[])
+        on conflict (account_id, limit_id, starts_at) do nothing
+        "#,
+        &accounts,
+        &limits,
+        &starts
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        r#"
+        update limit_windows w set used = w.used + c.used, leased = w.leased + c.leased
+        from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::bigint[]) c (account_id, limit_id, starts_at, used, leased)
+        where w.account_id = c.account_id and w.limit_id = c.limit_id and w.starts_at = c.starts_at
+        "#,
+        &accounts,
+        &limits,
+        &starts,
+        &changes.values().map(|change| change.used).collect::<Vec<_>>(),
+        &changes.values().map(|change| change.leased).collect::<Vec<_>>()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl WindowChange {
+    /// Both, one after the other.
+    pub(crate) fn plus(self, other: Self) -> Result<Self> {
+        let sum = |a: i64, b: i64| a.checked_add(b).ok_or_else(|| Error::Corrupt("what a limit counts overflows".to_owned()));
+        Ok(Self { used: sum(self.used, other.used)?, leased: sum(self.leased, other.leased)? })
+    }
+}
+
+struct LimitRow {
+    id: LimitId,
+    key_id: Option<KeyId>,
+    window: Window,
+    unit: Unit,
+    hardness: Hardness,
+    capacity: i64,
+    used: i64,
+    leased: i64,
+}
+
+impl From<LimitRow> for Limit {
+    fn from(row: LimitRow) -> Self {
+        let quantity = Quantity::from_count;
+        Self {
+            id: row.id,
+            scope: row.key_id.map_or(Scope::Account, Scope::Key),
+            window: row.window,
+            hardness: row.hardness,
+            pool: Pool { used: quantity(row.used), leased: quantity(row.leased), ..Pool::new(row.unit, quantity(row.capacity)) },
+        }
+    }
+}

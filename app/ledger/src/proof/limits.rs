@@ -1,0 +1,142 @@
+//! What must hold of limits: what is in their windows is what their calls used.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    credit::{Hardness, Limit, Pool, Quantity, Scope, Unit, Window},
+    id::{AccountId, KeyId, LimitId},
+};
+use sqlx::PgConnection;
+
+use super::claim::{Claim, Findings};
+use crate::{
+    Result,
+    corrections::CorrectionRecord,
+    limits::{Counted, WindowKey},
+    settled::CallRecord,
+};
+
+/// The limits of an account, and what its calls used of them.
+pub(super) struct Limits {
+    limits: Vec<StoredLimit>,
+    used: BTreeMap<WindowKey, i128>,
+    opening: BTreeMap<WindowKey, i128>,
+}
+
+struct StoredLimit {
+    limit: Limit,
+    created_at: DateTime<Utc>,
+    /// Calls count no more in one that was removed; what running ones hold of it is freed.
+    is_removed: bool,
+}
+
+impl Limits {
+    pub(super) async fn read(connection: &mut PgConnection, account: AccountId) -> Result<Self> {
+        let rows = sqlx::query!(
+            r#"
+            select
+                limit_id as "id: LimitId", key_id as "key_id: KeyId", per as "window: Window", unit as "unit: Unit",
+                hardness as "hardness: Hardness", capacity, created_at, removed_at is not null as "is_removed!"
+            from limits where account_id = $1
+            "#,
+            account.uuid()
+        )
+        .fetch_all(connection)
+        .await?;
+        let limits = rows.into_iter().map(|row| StoredLimit {
+            limit: Limit {
+                id: row.id,
+                scope: row.key_id.map_or(Scope::Account, Scope::Key),
+                window: row.window,
+                hardness: row.hardness,
+                pool: Pool::new(row.unit, Quantity::from_count(row.capacity)),
+            },
+            created_at: row.created_at,
+            is_removed: row.is_removed,
+        });
+        Ok(Self { limits: limits.collect(), used: BTreeMap::new(), opening: BTreeMap::new() })
+    }
+
+    /// Counts a call, as it was posted.
+    pub(super) fn add_call(&mut self, call: &CallRecord) {
+        let Self { limits, used, opening } = self;
+        for StoredLimit { limit, created_at, .. } in limits.iter() {
+            let Some((window, counted)) = call.counted().of(limit) else { continue };
+            if call.posted_at > *created_at {
+                *used.entry(window).or_default() += i128::from(counted);
+            } else {
+                let tokens = call.total_tokens.map_or(0, domain::tokens::Tokens::get);
+                *opening.entry(window).or_default() += figure(limit, call.amount, tokens, 1);
+            }
+        }
+    }
+
+    /// Counts a correction that was posted before a limit was there: the sums from which it took its opening have it.
+    pub(super) fn add_correction(&mut self, correction: &CorrectionRecord, key: KeyId) {
+        let Self { limits, opening, .. } = self;
+        let counted =
+            Counted { key, started_at: correction.started_at, amount: domain::money::Amount::ZERO, tokens: domain::tokens::Tokens::ZERO };
+        for StoredLimit { limit, .. } in limits.iter().filter(|stored| correction.posted_at <= stored.created_at) {
+            if let Some((window, _)) = counted.of(limit) {
+                *opening.entry(window).or_default() += figure(limit, correction.amount, correction.total_tokens, 0);
+            }
+        }
+    }
+
+    /// Compares what was counted with what is stored. Minutes are forgotten after a while.
+    pub(super) async fn check(self, connection: &mut PgConnection, account: AccountId, findings: &mut Findings) -> Result<()> {
+        let rows = sqlx::query!(
+            r#"
+            select
+                w.limit_id as "limit: LimitId", w.starts_at, w.opening, w.used, w.leased,
+                (
+                    select coalesce(sum(l.amount), 0)::bigint from leases l
+                    where l.account_id = w.account_id and l.limit_id = w.limit_id and l.starts_at = w.starts_at
+                ) as "held!"
+            from limit_windows w where w.account_id = $1
+            "#,
+            account.uuid()
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        // Whoever locks the books looks for limits only where the head says that there are any.
+        let is_limited = sqlx::query_scalar!("select is_limited from heads where account_id = $1", account.uuid());
+        if let Some(found) = is_limited.fetch_optional(&mut *connection).await? {
+            let expected = self.limits.iter().any(|stored| !stored.is_removed);
+            findings.compare(Claim::LimitIsItsCalls, || format!("head of account {account} (limits)"), expected, found);
+        }
+        let row = |limit: LimitId, starts_at: DateTime<Utc>| format!("limit {limit} from {starts_at}");
+        for stored in self.limits.iter().filter(|stored| !stored.is_removed) {
+            let StoredLimit { limit, created_at, .. } = stored;
+            let first = limit.window.range(*created_at).from;
+            for window in rows.iter().filter(|row| row.limit == limit.id) {
+                let of = |sums: &BTreeMap<WindowKey, i128>| sums.get(&(limit.id, window.starts_at)).copied().unwrap_or(0);
+                let has_opening = window.starts_at == first && limit.window != Window::Minute;
+                let expected = (if has_opening { of(&self.opening) } else { 0 }, of(&self.used));
+                let found = (i128::from(window.opening), i128::from(window.used));
+                if expected != found {
+                    findings.note(Claim::LimitIsItsCalls, row(limit.id, window.starts_at), format!("{expected:?}"), format!("{found:?}"));
+                }
+            }
+            let is_stored = |starts_at: &DateTime<Utc>| rows.iter().any(|row| row.limit == limit.id && row.starts_at == *starts_at);
+            let missing = self.used.iter().filter(|((id, starts_at), used)| *id == limit.id && **used != 0 && !is_stored(starts_at));
+            for ((_, starts_at), used) in missing.filter(|_| limit.window != Window::Minute) {
+                findings.note(Claim::LimitIsItsCalls, row(limit.id, *starts_at), used, "nothing");
+            }
+        }
+        for window in &rows {
+            findings.compare(Claim::LimitIsItsLeases, || row(window.limit, window.starts_at), window.held, window.leased);
+        }
+        Ok(())
+    }
+}
+
+/// What a limit's unit is of some figures.
+fn figure(limit: &Limit, amount: i64, tokens: i64, requests: i64) -> i128 {
+    i128::from(match limit.pool.unit {
+        Unit::Money => amount,
+        Unit::Tokens => tokens,
+        Unit::Requests => requests,
+    })
+}

@@ -1,0 +1,255 @@
+//! What bounds an account and its keys, whatever calls at once.
+
+use chrono::TimeDelta;
+use domain::{
+    credit::{Exhausted, Hardness, LimitState, Quantity, Refuser, Unit, Window},
+    id::{KeyId, LimitId},
+    money::Amount,
+    tokens::Tokens,
+};
+use futures_util::future::join_all;
+use ledger::{Error, Intent, NewLimit};
+use sqlx::PgPool;
+
+use crate::world::{Customer, World, amount};
+
+fn limit(world: &mut World, key: Option<KeyId>, window: Window, unit: Unit, capacity: i64) -> NewLimit {
+    let id = LimitId::new(world.now, world.random());
+    NewLimit { id, key, window, unit, hardness: Hardness::Hard, capacity: Quantity::from_count(capacity) }
+}
+
+async fn set(world: &World, customer: Customer, new: &NewLimit) -> LimitId {
+    world.ledger.member(customer.user).await.unwrap().set_limit(new).await.unwrap()
+}
+
+async fn limits(world: &World, customer: Customer) -> Vec<LimitState> {
+    world.ledger.reader(customer.user).await.unwrap().limits(world.now).await.unwrap()
+}
+
+/// Used, held and left of the account's only limit.
+async fn figures(world: &World, customer: Customer) -> (i64, i64, i64) {
+    let states = limits(world, customer).await;
+    let [LimitState { limit, .. }] = &states[..] else { panic!("{states:?}") };
+    (limit.pool.used.get(), limit.pool.leased.get(), limit.pool.room().get())
+}
+
+/// A call that may cost 0.5 and take 1,000 tokens.
+fn intent(world: &mut World, customer: Customer) -> Intent {
+    Intent { tokens_held: Tokens::from_sum(1_000), ..world.intent(customer, "0.5") }
+}
+
+fn exhausted(refused: Result<(), Error>) -> Exhausted {
+    match refused {
+        Err(Error::Exhausted(exhausted)) => *exhausted,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// On what is left for ten, forty at once: ten run, whatever is counted and of whom.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn no_limit_is_passed_at_any_concurrency(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    for (place, (unit, capacity)) in [(Unit::Money, 5_400_000_000), (Unit::Tokens, 10_999), (Unit::Requests, 10)].into_iter().enumerate() {
+        for of_key in [false, true] {
+            for window in [Window::Minute, Window::Month] {
+                let ada = world.customer(&format!("ada-{place}-{of_key}-{}", window.name()), "1000").await;
+                let new = limit(&mut world, of_key.then_some(ada.key), window, unit, capacity);
+                set(&world, ada, &new).await;
+                let intents: Vec<_> = (0..40).map(|_| intent(&mut world, ada)).collect();
+                let meter = world.ledger.meter();
+                let answers = join_all(intents.iter().map(|intent| meter.lease(intent))).await;
+                let admitted: Vec<_> =
+                    intents.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(intent, _)| intent).collect();
+                assert_eq!(admitted.len(), 10, "{unit:?} {window:?}");
+                let refused = exhausted(answers.into_iter().find(Result::is_err).unwrap());
+                assert!(matches!(refused.pool, Refuser::Limit { unit: of, .. } if of == unit), "{refused:?}");
+
+                // They end at half of what they held, and what they did not use is there again.
+                let ended: Vec<_> = admitted.iter().map(|intent| world.settle(intent, ada, 250, 125)).collect();
+                meter.post_calls(&ended).await.unwrap();
+                let (used, leased, _) = figures(&world, ada).await;
+                let expected = match unit {
+                    Unit::Money => 10 * ended[0].amount.nanos(),
+                    Unit::Tokens => 10 * 375,
+                    Unit::Requests => 10,
+                };
+                assert_eq!((used, leased), (expected, 0), "{unit:?} {window:?}");
+            }
+        }
+    }
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_belongs_to_the_window_in_which_it_began(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let new = limit(&mut world, None, Window::Minute, Unit::Requests, 1);
+    set(&world, ada, &new).await;
+    let first = intent(&mut world, ada);
+    world.ledger.meter().lease(&first).await.unwrap();
+    let second = intent(&mut world, ada);
+    let refused = exhausted(world.ledger.meter().lease(&second).await);
+    assert_eq!((refused.needed.get(), refused.available.get()), (1, 0));
+    assert_eq!(refused.resets_at, Some(world.now + TimeDelta::minutes(1)));
+
+    world.now += TimeDelta::minutes(1);
+    let next = intent(&mut world, ada);
+    world.ledger.meter().lease(&next).await.unwrap();
+    let ended = [world.settle(&first, ada, 10, 10), world.settle(&next, ada, 10, 10)];
+    world.ledger.meter().post_calls(&ended).await.unwrap();
+
+    assert_eq!(figures(&world, ada).await, (1, 0, 0), "the first call is of the minute before");
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_keys_limit_counts_its_calls_alone_and_the_accounts_counts_all(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let other = KeyId::new(world.now, world.random());
+    let secret = world.secret();
+    let member = world.ledger.member(ada.user).await.unwrap();
+    let new_key = ledger::NewKey { id: other, secret: &secret, name: "other", expires_at: None, now: world.now };
+    member.create_key(new_key).await.unwrap();
+    let (of_key, of_all) =
+        (limit(&mut world, Some(ada.key), Window::Month, Unit::Requests, 1), limit(&mut world, None, Window::Month, Unit::Requests, 2));
+    set(&world, ada, &of_key).await;
+    set(&world, ada, &of_all).await;
+    let meter = world.ledger.meter();
+
+    meter.lease(&intent(&mut world, ada)).await.unwrap();
+    let refused = exhausted(meter.lease(&intent(&mut world, ada)).await);
+    assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == of_key.id));
+    meter.lease(&Intent { key_id: other, ..intent(&mut world, ada) }).await.unwrap();
+    let refused = exhausted(meter.lease(&Intent { key_id: other, ..intent(&mut world, ada) }).await);
+    assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == of_all.id));
+
+    let names: Vec<_> = limits(&world, ada).await.into_iter().map(|state| state.key_name).collect();
+    assert_eq!(names, [None, Some("first".to_owned())]);
+    let of_other = meter.limits(ada.account, other, world.now).await.unwrap();
+    assert_eq!(of_other.iter().map(|state| state.limit.id).collect::<Vec<_>>(), [of_all.id]);
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_limit_that_is_set_in_the_middle_of_a_window_knows_what_was_used_in_it(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let earlier: Vec<_> = [0, 2, 20].into_iter().map(|days| world.call(ada, 1_000, 100, TimeDelta::days(days))).collect();
+    world.ledger.meter().post_calls(&earlier).await.unwrap();
+    world.ledger.system().operator().credit_call(earlier[0].call_id, world.give_back(Some("0.0002"), "back")).await.unwrap();
+    for (window, calls) in [(Window::Day, 1), (Window::Month, 2), (Window::Ever, 3), (Window::Minute, 0)] {
+        let new = limit(&mut world, Some(ada.key), window, Unit::Requests, 100);
+        set(&world, ada, &new).await;
+        let states = limits(&world, ada).await;
+        let used = states.iter().find(|state| state.limit.window == window).unwrap().limit.pool.used.get();
+        assert_eq!(used, calls, "{window:?}");
+    }
+    let money = limit(&mut world, None, Window::Month, Unit::Money, 1_000_000_000);
+    set(&world, ada, &money).await;
+    let (spent, back) = (earlier[0].amount.nanos() + earlier[1].amount.nanos(), amount("0.0002").nanos());
+    let of_money = limits(&world, ada).await.into_iter().find(|state| state.limit.pool.unit == Unit::Money).unwrap();
+    assert_eq!(of_money.limit.pool.used.get(), spent - back);
+    let later = world.call(ada, 1_000, 100, TimeDelta::zero());
+    world.ledger.meter().post_calls(&[later]).await.unwrap();
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_limit_is_set_anew_lowered_below_its_use_and_removed_while_calls_run(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let new = limit(&mut world, None, Window::Day, Unit::Requests, 3);
+    let id = set(&world, ada, &new).await;
+    let running: Vec<_> = (0..2).map(|_| intent(&mut world, ada)).collect();
+    for intent in &running {
+        world.ledger.meter().lease(intent).await.unwrap();
+    }
+    let lower = limit(&mut world, None, Window::Day, Unit::Requests, 1);
+    assert_eq!(set(&world, ada, &lower).await, id, "it is the same one");
+    assert_eq!(figures(&world, ada).await, (0, 2, 0));
+    let refused = exhausted(world.ledger.meter().lease(&intent(&mut world, ada)).await);
+    assert_eq!(refused.available.get(), 0);
+    let ended = world.settle(&running[0], ada, 10, 10);
+    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+    world.assert_proven().await;
+
+    let member = world.ledger.member(ada.user).await.unwrap();
+    member.remove_limit(id).await.unwrap();
+    member.remove_limit(id).await.unwrap();
+    assert_eq!(limits(&world, ada).await, []);
+    world.ledger.meter().lease(&intent(&mut world, ada)).await.unwrap();
+    let ended = world.settle(&running[1], ada, 10, 10);
+    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+    let held: i64 = sqlx::query_scalar("select leased from limit_windows").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(held, 0, "what running calls held of it is free");
+    world.assert_proven().await;
+
+    // One of its kind may be set again, and knows what was used.
+    let again = limit(&mut world, None, Window::Day, Unit::Requests, 9);
+    assert_ne!(set(&world, ada, &again).await, id);
+    assert_eq!(figures(&world, ada).await, (2, 0, 7));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_soft_limit_counts_and_refuses_nobody(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let soft = NewLimit { hardness: Hardness::Soft, ..limit(&mut world, None, Window::Day, Unit::Requests, 1) };
+    set(&world, ada, &soft).await;
+    for _ in 0..3 {
+        world.ledger.meter().lease(&intent(&mut world, ada)).await.unwrap();
+    }
+    assert_eq!(figures(&world, ada).await, (0, 3, 0));
+    world.assert_proven().await;
+}
+
+/// It costs nothing, and is a request of so many tokens all the same. What an upstream reports beyond what was held for it uses up nobody's limit.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_free_call_counts_and_a_false_report_does_not(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let new = limit(&mut world, None, Window::Day, Unit::Tokens, 1_500);
+    set(&world, ada, &new).await;
+    let free = Intent { held: Amount::ZERO, ..intent(&mut world, ada) };
+    world.ledger.meter().lease(&free).await.unwrap();
+    let second = Intent { held: Amount::ZERO, ..intent(&mut world, ada) };
+    assert_eq!(exhausted(world.ledger.meter().lease(&second).await).available.get(), 500);
+    let ended = world.settle(&free, ada, 900_000, 900_000);
+    assert_eq!(ended.amount, Amount::ZERO);
+    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+    assert_eq!(figures(&world, ada).await, (1_000, 0, 500));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_that_was_never_forwarded_uses_nothing_of_any_limit(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let new = limit(&mut world, Some(ada.key), Window::Day, Unit::Money, 1_000_000_000);
+    set(&world, ada, &new).await;
+    let held = intent(&mut world, ada);
+    world.ledger.meter().lease(&held).await.unwrap();
+    assert_eq!(figures(&world, ada).await, (0, 500_000_000, 500_000_000));
+    world.ledger.meter().release(ada.account, held.call_id).await.unwrap();
+    assert_eq!(figures(&world, ada).await, (0, 0, 1_000_000_000));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_limit_that_cannot_be_is_refused(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (ada, bob) = (world.customer("ada", "1").await, world.customer("bob", "1").await);
+    let member = world.ledger.member(ada.user).await.unwrap();
+    let below = limit(&mut world, None, Window::Day, Unit::Money, -1);
+    assert!(matches!(member.set_limit(&below).await, Err(Error::Invalid { field: "capacity", .. })));
+    let of_bobs_key = limit(&mut world, Some(bob.key), Window::Day, Unit::Money, 1);
+    assert!(matches!(member.set_limit(&of_bobs_key).await, Err(Error::NotFound)));
+    let of_bob = limit(&mut world, None, Window::Day, Unit::Money, 1);
+    set(&world, bob, &of_bob).await;
+    assert!(matches!(member.remove_limit(of_bob.id).await, Err(Error::NotFound)), "it is another's");
+    assert_eq!(limits(&world, ada).await, []);
+    world.assert_proven().await;
+}

@@ -1,0 +1,17 @@
+//! The form's fields: what they are called, and what is offered there.
+
+use domain::credit::Hardness;
+
+/// How much there is in each window.
+pub(super) const CAPACITY: &str = "capacity";
+/// What it counts.
+pub(super) const UNIT: &str = "unit";
+/// When it begins anew.
+pub(super) const WINDOW: &str = "window";
+/// What happens at its end.
+pub(super) const HARDNESS: &str = "hardness";
+/// The limit that is to be removed.
+pub(super) const REMOVE: &str = "remove";
+
+/// What can happen at the end of a limit, in the order in which it is offered.
+pub(super) const ENDS: [Hardness; 2] = [Hardness::Hard, Hardness::Soft];

@@ -1,0 +1,25 @@
+//! What bounds an account, or one of its keys: listed, set and removed.
+
+#[cfg(feature = "ssr")]
+pub(crate) mod api;
+mod fields;
+pub(crate) mod page;
+#[cfg(feature = "ssr")]
+pub(crate) mod post;
+pub(crate) mod view;
+
+use domain::id::KeyId;
+
+/// What stands for the account where an address names a key.
+const ACCOUNT: &str = "account";
+
+/// Where the limits of a key are, or those of the account.
+pub(crate) fn address(key: Option<KeyId>) -> String {
+    key.map_or_else(|| format!("/keys/{ACCOUNT}"), |key| format!("/keys/{key}"))
+}
+
+/// The key that an address names; `None` for the account.
+#[cfg(feature = "ssr")]
+fn subject(id: &str) -> Result<Option<KeyId>, crate::error::ConsoleError> {
+    if id == ACCOUNT { Ok(None) } else { id.parse().map(Some).map_err(|_| crate::error::ConsoleError::NotFound) }
+}

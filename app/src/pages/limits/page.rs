@@ -1,0 +1,31 @@
+use chrono::{DateTime, Utc};
+use domain::{account::Key, credit::Limit, id::LimitId};
+use serde::{Deserialize, Serialize};
+
+use crate::parts::form::Form;
+
+/// Everything on the page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    /// The key whose calls they count; `None` for all of the account's.
+    pub(crate) key: Option<Key>,
+    /// The limits, shortest window first.
+    pub(crate) limits: Vec<Limit>,
+    /// What was just done to one of them.
+    pub(crate) done: Option<Done>,
+    /// Whether the visitor may set and remove them.
+    pub(crate) can_manage: bool,
+    /// When they were read.
+    pub(crate) now: DateTime<Utc>,
+    /// The form that sets one.
+    pub(crate) form: Form,
+}
+
+/// What was done to a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Done {
+    /// It was set.
+    Set(LimitId),
+    /// It was removed.
+    Removed(LimitId),
+}

@@ -1,0 +1,273 @@
+use chrono::{DateTime, Utc};
+use domain::credit::{Hardness, Limit, Unit, Window};
+use leptos::prelude::*;
+
+use super::{
+    address,
+    fields::{CAPACITY, ENDS, HARDNESS, REMOVE, UNIT, WINDOW},
+    page::{Done, Limits},
+};
+use crate::parts::{
+    form::{Field, Form, Tone, choice, hidden, notice},
+    layout::{empty, head, section, stack},
+    limit::{bar, figure_view, name},
+    table::{
+        Column,
+        Kind::{Action, Figures, Words},
+        link, table, text,
+    },
+    time,
+};
+
+/// The limits of a key, or of the account.
+pub(crate) fn limits(page: &Limits) -> AnyView {
+    let Limits { key, limits, done, can_manage, now, form } = page;
+    let whose = key.as_ref().map_or_else(|| "the account".to_owned(), |key| format!("“{}”", key.name));
+    let is_revoked = key.as_ref().is_some_and(|key| key.revoked_at.is_some());
+    let can_change = *can_manage && !is_revoked;
+    let path = address(key.as_ref().map(|key| key.id));
+    let done = done.and_then(|done| outcome(done, limits));
+    let revoked = is_revoked.then(|| notice(Tone::Plain, "This key is revoked: no call is left to bound."));
+    let set = can_change.then(|| section("Set a limit", set_form(path.clone(), form)));
+    let body =
+        if limits.is_empty() { none(key.is_some(), can_change) } else { limits_table(limits, *now, can_change.then_some(path.as_str())) };
+    stack(vec![
+        head(format!("Limits of {whose}"), about(key.is_some()), ()),
+        form.problem_view(),
+        done.into_any(),
+        revoked.into_any(),
+        body,
+        set.into_any(),
+    ])
+}
+
+fn about(of_key: bool) -> AnyView {
+    let bounded = if of_key {
+        view! { "They bound the calls of this key; "{link(address(None), "the limits of the account")}" bound them too." }.into_any()
+    } else {
+        text("They bound the calls of all keys together.")
+    };
+    view! { {bounded}" Times are UTC. "{link("/keys".to_owned(), "All keys")} }.into_any()
+}
+
+/// What was just done, as far as what is listed bears it out.
+fn outcome(done: Done, limits: &[Limit]) -> Option<AnyView> {
+    let find = |id| limits.iter().find(|limit| limit.id == id);
+    let words = match done {
+        Done::Set(id) => format!("The limit is set: {}.", name(find(id)?)),
+        Done::Removed(id) if find(id).is_none() => "The limit is removed: it bounds no call any more.".to_owned(),
+        Done::Removed(_) => return None,
+    };
+    Some(notice(Tone::Good, words))
+}
+
+/// What one would be for, where one can be set.
+fn none(of_key: bool, can_change: bool) -> AnyView {
+    let (what, example) = if of_key {
+        ("This key has no limit.", " One keeps it from using more than it should, such as $10.00 per month or 60 requests per minute.")
+    } else {
+        ("The account has no limit.", " One keeps all keys together from using more than they should, such as $100.00 per month.")
+    };
+    empty(format!("{what}{}", if can_change { example } else { "" }), ())
+}
+
+/// The limits; with a path to send the form to, each can be removed.
+fn limits_table(limits: &[Limit], now: DateTime<Utc>, path: Option<&str>) -> AnyView {
+    const COLUMNS: [Column; 7] = [
+        Column("Limit", Words),
+        Column("Used", Figures),
+        Column("Reserved now", Figures),
+        Column("Left", Figures),
+        Column("Begins anew", Words),
+        Column("At its end", Words),
+        Column("Remove", Action),
+    ];
+    let rows = limits.iter().map(|limit| {
+        let figure = |quantity| figure_view(quantity, limit.pool.unit);
+        let anew = limit.resets_at(now).map_or_else(|| text("never"), |at| time::time_view(at, format!("{} UTC", time::minute(at))));
+        vec![
+            view! { {name(limit)}{bar(&limit.pool)} }.into_any(),
+            figure(limit.pool.used),
+            figure(limit.pool.leased),
+            figure(limit.pool.room()),
+            anew,
+            text(end(limit.hardness)),
+            path.map(|path| remove(path.to_owned(), limit)).into_any(),
+        ]
+        .into()
+    });
+    table("cards", &COLUMNS, rows.collect(), None)
+}
+
+const fn end(hardness: Hardness) -> &'static str {
+    match hardness {
+        Hardness::Hard => "Calls are refused",
+        Hardness::Soft => "It only warns",
+    }
+}
+
+/// Asks once and names the limit. Unfolds without a script.
+fn remove(path: String, limit: &Limit) -> AnyView {
+    let name = name(limit);
+    view! {
+        <details class="confirm">
+            <summary aria-label=format!("Remove {name}")>"Remove"</summary>
+            <form method="post" action=path>
+                {hidden(REMOVE, limit.id.to_string())}
+                <p>{format!("From then on no call is bounded by {name}.")}</p>
+                <button class="danger">{format!("Remove the limit of {name}")}</button>
+            </form>
+        </details>
+    }
+    .into_any()
+}
+
+fn set_form(path: String, form: &Form) -> AnyView {
+    let rules = "A call counts in the window in which it began; while it runs, with the most that it can take. What was used since the window \
+                 began counts at once, except in a minute. Setting the same kind of limit again changes its amount.";
+    view! {
+        <p class="subtitle prose">{rules}</p>
+        <form class="row-form" method="post" action=path>
+            {Field::amount(CAPACITY, "Amount").hint("Dollars like 12.50, or a whole number.").required().view(form)}
+            {choice(form, UNIT, "Of what", options(&Unit::ALL, Unit::name, unit_label), Unit::Money.name())}
+            {choice(form, WINDOW, "Over what time", options(&Window::ALL, Window::name, Window::label), Window::Month.name())}
+            {choice(form, HARDNESS, "At its end", options(&ENDS, Hardness::name, end), Hardness::Hard.name())}
+            <button class="primary">"Set the limit"</button>
+        </form>
+    }
+    .into_any()
+}
+
+fn options<T: Copy>(offered: &[T], name: fn(T) -> &'static str, label: fn(T) -> &'static str) -> Vec<(String, String)> {
+    offered.iter().map(|choice| (name(*choice).to_owned(), label(*choice).to_owned())).collect()
+}
+
+const fn unit_label(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Money => "Dollars",
+        Unit::Tokens | Unit::Requests => unit.label(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use std::collections::BTreeMap;
+
+    use domain::{
+        account::Key,
+        credit::{Pool, Quantity, Scope},
+        id::{KeyId, LimitId},
+        money::Amount,
+    };
+
+    use super::*;
+    use crate::parts::form::Problem;
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-23T10:04:05Z".parse().unwrap()
+    }
+
+    fn laptop() -> Key {
+        Key {
+            id: KeyId::new(now(), [1; 10]),
+            name: "laptop".to_owned(),
+            last_four: "abcd".to_owned(),
+            created_at: now(),
+            expires_at: None,
+            revoked_at: None,
+            last_used: None,
+            spent_this_month: Amount::ZERO,
+        }
+    }
+
+    /// $10.00 per month, of which $3.20 are used and 50 cents held.
+    fn monthly() -> Limit {
+        let cents = |cents: i64| Quantity::from_count(cents * 10_000_000);
+        Limit {
+            id: LimitId::new(now(), [2; 10]),
+            scope: Scope::Key(laptop().id),
+            window: Window::Month,
+            hardness: Hardness::Hard,
+            pool: Pool { unit: Unit::Money, capacity: cents(1_000), used: cents(320), leased: cents(50) },
+        }
+    }
+
+    fn page(limits: Vec<Limit>) -> Limits {
+        Limits { key: Some(laptop()), limits, done: None, can_manage: true, now: now(), form: Form::default() }
+    }
+
+    fn html(page: &Limits) -> String {
+        Owner::new().with(|| limits(page).to_html())
+    }
+
+    #[test]
+    fn a_limit_says_what_is_used_held_and_left_and_when_it_begins_anew() {
+        let html = html(&page(vec![monthly()]));
+        for text in ["Limits of “laptop”", "$10.00 per month", "$3.20", "$0.50", "$6.30", "1 Dec 2026, 00:00 UTC", "Calls are refused"]
+        {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
+        assert!(html.contains("Remove the limit of $10.00 per month") && html.contains("the limits of the account"), "{html}");
+    }
+
+    #[test]
+    fn one_that_was_overdrawn_has_nothing_left_and_one_of_all_time_never_begins_anew() {
+        let pool = Pool { used: Quantity::from_count(7), ..Pool::new(Unit::Requests, Quantity::from_count(5)) };
+        let html = html(&page(vec![Limit { window: Window::Ever, hardness: Hardness::Soft, pool, ..monthly() }]));
+        for text in ["5 requests in all", r#"data-label="Left" class="number">0<"#, ">never<", "It only warns"] {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
+    }
+
+    #[test]
+    fn where_there_is_none_the_page_says_what_one_is_for() {
+        let of_key = page(vec![]);
+        assert!(html(&of_key).contains("This key has no limit. One keeps it from"));
+        let of_account = Limits { key: None, ..page(vec![]) };
+        let html = html(&of_account);
+        assert!(
+            html.contains("Limits of the account") && html.contains("The account has no limit. One keeps all keys together from"),
+            "{html}"
+        );
+        assert!(html.contains(r#"action="/keys/account""#), "{html}");
+    }
+
+    #[test]
+    fn a_viewer_sees_the_limits_and_no_form() {
+        for limits in [vec![], vec![monthly()]] {
+            let viewed = html(&Limits { can_manage: false, ..page(limits.clone()) });
+            assert!(!viewed.contains("<form") && !viewed.contains("Set a limit"), "{viewed}");
+            assert!(html(&page(limits)).contains("<form"));
+        }
+    }
+
+    #[test]
+    fn a_revoked_key_keeps_its_limits_and_has_no_form() {
+        let key = Some(Key { revoked_at: Some(now()), ..laptop() });
+        let html = html(&Limits { key, ..page(vec![monthly()]) });
+        assert!(html.contains("This key is revoked") && html.contains("$10.00 per month") && !html.contains("<form"), "{html}");
+    }
+
+    #[test]
+    fn what_was_done_is_read_from_the_limits_and_not_from_the_address() {
+        let said = |done, limits| html(&Limits { done: Some(done), ..page(limits) });
+        let (ours, other) = (monthly().id, LimitId::new(now(), [9; 10]));
+        assert!(said(Done::Set(ours), vec![monthly()]).contains("The limit is set: $10.00 per month."));
+        assert!(!said(Done::Set(other), vec![monthly()]).contains("The limit is set"));
+        assert!(said(Done::Removed(other), vec![monthly()]).contains("The limit is removed"));
+        assert!(!said(Done::Removed(ours), vec![monthly()]).contains("The limit is removed"));
+    }
+
+    #[test]
+    fn a_form_that_comes_back_keeps_what_was_typed_and_chosen() {
+        let typed = [(CAPACITY, "a lot"), (UNIT, "requests"), (WINDOW, "minute"), (HARDNESS, "soft")];
+        let typed: BTreeMap<_, _> = typed.map(|(field, text)| (field.to_owned(), text.to_owned())).into();
+        let problem = Some(Problem { field: CAPACITY.to_owned(), message: "This is not a whole number: write it like 1000.".to_owned() });
+        let html = html(&Limits { form: Form { typed, problem, ..Form::default() }, ..page(vec![]) });
+        assert!(html.contains(r#"value="a lot""#) && html.contains("This is not a whole number"), "{html}");
+        for chosen in ["requests", "minute", "soft"] {
+            assert!(html.contains(&format!(r#"<option value="{chosen}" selected"#)), "{chosen} is not chosen: {html}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Limits in words, and how far each is used.
+
+use domain::{
+    credit::{Hardness, Limit, Pool, Quantity, Unit, Window},
+    money::Amount,
+};
+use leptos::prelude::*;
+
+use crate::parts::{money, table::text};
+
+/// What it allows: `$10.00 per month`, `1 request per minute`.
+pub(crate) fn name(limit: &Limit) -> String {
+    format!("{} {}", whole(&limit.pool), limit.window.label().to_ascii_lowercase())
+}
+
+/// How far each is used, a line and a bar each; nothing where there is none.
+pub(crate) fn lines(limits: &[&Limit]) -> AnyView {
+    let lines = limits.iter().map(|limit| view! { <li>{short(limit)}{bar(&limit.pool)}</li> }).collect_view();
+    (!limits.is_empty()).then(|| view! { <ul class="limits">{lines}</ul> }).into_any()
+}
+
+/// `$3.20 of $10.00 this month`.
+fn short(limit: &Limit) -> String {
+    let used = figure(limit.pool.used, limit.pool.unit);
+    let soft = if limit.hardness == Hardness::Soft { " (only warns)" } else { "" };
+    format!("{used} of {} {}{soft}", whole(&limit.pool), running(limit.window))
+}
+
+/// What there is in each window, every digit of it: `$10.00`, `1,000 tokens`.
+fn whole(pool: &Pool) -> String {
+    let count = pool.capacity.get();
+    let plural = if count == 1 { "" } else { "s" };
+    match pool.unit {
+        Unit::Money => money::exact(Amount::from_nanos(count)),
+        Unit::Tokens => format!("{} token{plural}", money::grouped(count)),
+        Unit::Requests => format!("{} request{plural}", money::grouped(count)),
+    }
+}
+
+fn figure(quantity: Quantity, unit: Unit) -> String {
+    match unit {
+        Unit::Money => money::total(Amount::from_nanos(quantity.get())),
+        Unit::Tokens | Unit::Requests => money::grouped(quantity.get()),
+    }
+}
+
+/// A quantity in a column of its own.
+pub(crate) fn figure_view(quantity: Quantity, unit: Unit) -> AnyView {
+    match unit {
+        Unit::Money => money::total_view(Amount::from_nanos(quantity.get())),
+        Unit::Tokens | Unit::Requests => text(figure(quantity, unit)),
+    }
+}
+
+const fn running(window: Window) -> &'static str {
+    match window {
+        Window::Minute => "this minute",
+        Window::Day => "today",
+        Window::Week => "this week",
+        Window::Month => "this month",
+        Window::Ever => "in all",
+    }
+}
+
+/// The part that is used, for the eye: the words beside it say how much.
+pub(crate) fn bar(pool: &Pool) -> AnyView {
+    let used = used_per_mille(pool);
+    let width = format!("{}.{}%", used / 10, used % 10);
+    view! { <svg class="bar" aria-hidden="true"><rect width=width height="100%"></rect></svg> }.into_any()
+}
+
+/// At most all of it; of nothing, all of it.
+fn used_per_mille(pool: &Pool) -> i128 {
+    let (used, capacity) = (i128::from(pool.used.get()), i128::from(pool.capacity.get()));
+    if capacity <= 0 || used >= capacity { 1_000 } else { (used * 1_000 / capacity).max(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use domain::{credit::Scope, id::LimitId};
+
+    use super::*;
+
+    fn limit(window: Window, unit: Unit, capacity: i64, used: i64) -> Limit {
+        Limit {
+            id: LimitId::new(DateTime::UNIX_EPOCH, [1; 10]),
+            scope: Scope::Account,
+            window,
+            hardness: Hardness::Hard,
+            pool: Pool { used: Quantity::from_count(used), ..Pool::new(unit, Quantity::from_count(capacity)) },
+        }
+    }
+
+    #[test]
+    fn a_limit_is_named_by_what_it_allows() {
+        for (window, unit, capacity, words) in [
+            (Window::Month, Unit::Money, 10_000_000_000, "$10.00 per month"),
+            (Window::Ever, Unit::Money, 2_500_000, "$0.0025 in all"),
+            (Window::Week, Unit::Tokens, 1_000_000, "1,000,000 tokens per week"),
+            (Window::Day, Unit::Tokens, 1, "1 token per day"),
+            (Window::Minute, Unit::Requests, 1, "1 request per minute"),
+            (Window::Minute, Unit::Requests, 0, "0 requests per minute"),
+        ] {
+            assert_eq!(name(&limit(window, unit, capacity, 0)), words);
+        }
+    }
+
+    #[test]
+    fn a_line_says_how_much_of_the_running_window_is_used() {
+        assert_eq!(short(&limit(Window::Month, Unit::Money, 10_000_000_000, 3_199_999_999)), "$3.20 of $10.00 this month");
+        assert_eq!(short(&limit(Window::Day, Unit::Tokens, 5_000, 1_200)), "1,200 of 5,000 tokens today");
+        let soft = Limit { hardness: Hardness::Soft, ..limit(Window::Ever, Unit::Requests, 1, 3) };
+        assert_eq!(short(&soft), "3 of 1 request in all (only warns)");
+    }
+
+    #[test]
+    fn a_bar_is_as_long_as_the_part_that_is_used_and_never_longer_than_its_place() {
+        let bar = |capacity, used| used_per_mille(&limit(Window::Day, Unit::Tokens, capacity, used).pool);
+        assert_eq!([bar(1_000, 0), bar(1_000, 320), bar(3, 1), bar(3, 3), bar(3, 7)], [0, 320, 333, 1_000, 1_000]);
+        assert_eq!([bar(0, 0), bar(0, -1), bar(5, -1), bar(i64::MAX, i64::MAX - 1)], [1_000, 1_000, 0, 999]);
+    }
+
+    #[test]
+    fn where_there_is_no_limit_there_is_no_list() {
+        let html = |limits: &[&Limit]| Owner::new().with(|| lines(limits).to_html());
+        assert!(!html(&[]).contains("<ul"));
+        let html = html(&[&limit(Window::Minute, Unit::Requests, 8, 2)]);
+        assert!(html.contains("2 of 8 requests this minute") && html.contains(r#"width="25.0%""#), "{html}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Limits as clients meet them.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    credit::{Hardness, Quantity, Unit, Window},
+    id::LimitId,
+    money::Amount,
+};
+use futures_util::future::{join_all, select_all};
+use http::StatusCode;
+use ledger::NewLimit;
+use proxy::Proxy;
+use serde_json::json;
+use sqlx::PgPool;
+use tower::Service;
+
+use crate::world::{World, amount, chat, json, text};
+
+/// What the upstream's answer comes to.
+const CHARGE: &str = "0.000019";
+
+async fn set(world: &World, of_key: bool, window: Window, unit: Unit, capacity: i64) -> LimitId {
+    let id = LimitId::new(world.now, rand::random());
+    let key = of_key.then_some(world.key_id);
+    let new = NewLimit { id, key, window, unit, hardness: Hardness::Hard, capacity: Quantity::from_count(capacity) };
+    world.ledger.system().account(world.account).set_limit(&new).await.unwrap()
+}
+
+/// On what is left for ten, fifty at once over so many proxies: ten reach the upstream, whatever is counted.
+async fn ten_of_fifty(pool: &PgPool, proxies: usize, of_key: bool, unit: Unit) {
+    let world = World::new(pool, "1000").await;
+    let body = chat("hold", r#","max_tokens":1000"#);
+    // A token per byte and the overhead at 1,000 nanos each, and 1,000 tokens at 2,000.
+    let prompt = i64::try_from(body.len()).unwrap() + 64;
+    let each = match unit {
+        Unit::Money => prompt * 1_000 + 2_000_000,
+        Unit::Tokens => prompt + 1_000,
+        Unit::Requests => 1,
+    };
+    set(&world, of_key, Window::Month, unit, 10 * each + each / 2).await;
+    let others = join_all((1..proxies).map(|_| world.another_proxy())).await;
+    let routers: Vec<_> = others.iter().map(Proxy::router).chain([world.router()]).collect();
+    let mut calls: Vec<_> = (0..50)
+        .map(|place| {
+            let (mut router, request) = (routers[place % routers.len()].clone(), world.request(body.clone()));
+            Box::pin(async move { router.call(request).await.unwrap() })
+        })
+        .collect();
+    let (mut answered, mut refusals) = (Vec::new(), Vec::new());
+    while !calls.is_empty() {
+        let (response, _, rest) = select_all(calls).await;
+        calls = rest;
+        if response.status() == StatusCode::OK { &mut answered } else { &mut refusals }.push(response);
+        if refusals.len() == 40 && answered.is_empty() {
+            world.upstream.open_gate(); // those that were admitted have waited until all others were refused
+        }
+    }
+    drop(calls);
+    assert_eq!((answered.len(), refusals.len(), world.upstream.received().len()), (10, 40, 10), "{unit:?}");
+    for refusal in refusals {
+        let error = json(refusal).await["error"].clone();
+        assert_eq!((&error["code"], &error["exhausted"]["unit"]), (&json!("insufficient_quota"), &json!(unit)));
+    }
+    join_all(answered.into_iter().map(text)).await;
+    for other in others {
+        other.stop().await;
+    }
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn money_is_not_overspent_over_one_proxy(pool: PgPool) {
+    ten_of_fifty(&pool, 1, true, Unit::Money).await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn money_is_not_overspent_over_three_proxies(pool: PgPool) {
+    ten_of_fifty(&pool, 3, false, Unit::Money).await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn tokens_are_not_overspent_over_three_proxies(pool: PgPool) {
+    ten_of_fifty(&pool, 3, true, Unit::Tokens).await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn requests_are_not_overspent_over_three_proxies(pool: PgPool) {
+    ten_of_fifty(&pool, 3, false, Unit::Requests).await;
+}
+
+/// A rate that is used up says so as OpenAI's own does, so that clients wait for it by themselves.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_minutes_limit_is_a_rate_and_says_when_to_come_again(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    // As many calls as it takes to see the second one of a minute.
+    let limit = set(&world, true, Window::Minute, Unit::Requests, 1).await;
+    let refusal = loop {
+        let response = world.post(chat("hello", "")).await;
+        if response.status() != StatusCode::OK {
+            break response;
+        }
+        text(response).await;
+    };
+    assert_eq!(refusal.status(), StatusCode::TOO_MANY_REQUESTS);
+    let header = |name: &str| refusal.headers()[name].to_str().unwrap().to_owned();
+    let wait: i64 = header("retry-after").parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(header("x-should-retry"), "true");
+    assert_eq!((header("x-ratelimit-limit-requests"), header("x-ratelimit-remaining-requests")), ("1".to_owned(), "0".to_owned()));
+    assert_eq!(header("x-ratelimit-reset-requests"), format!("{wait}s"));
+    let error = json(refusal).await["error"].clone();
+    assert_eq!((&error["type"], &error["code"]), (&json!("rate_limit_exceeded"), &json!("rate_limit_exceeded")));
+    let exhausted = &error["exhausted"];
+    assert_eq!((&exhausted["limit"], &exhausted["needed"], &exhausted["available"]), (&json!(limit), &json!(1), &json!(0)));
+    let resets_at: DateTime<Utc> = exhausted["resets_at"].as_str().unwrap().parse().unwrap();
+    assert!(resets_at > world.now);
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_budget_that_is_used_up_says_whose_how_much_is_left_and_when_it_begins_anew(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    set(&world, true, Window::Month, Unit::Money, 1_000_000).await;
+    let refusal = world.post(chat("hello", r#","max_tokens":1000"#)).await;
+    assert_eq!((refusal.status(), &refusal.headers()["x-should-retry"]), (StatusCode::TOO_MANY_REQUESTS, &"false".parse().unwrap()));
+    assert!(!refusal.headers().contains_key("retry-after"));
+    let error = json(refusal).await["error"].clone();
+    assert_eq!(error["code"], "insufficient_quota");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("0.001 USD are left of the key's limit of 0.001 USD per month"), "{message}");
+    assert_eq!(error["exhausted"]["resets_at"], json!(null), "a month's whole budget is less than this call may take");
+    assert!(world.upstream.received().is_empty());
+    world.stop().await;
+}
+
+/// Where the client named no cap, a shorter answer is better than none.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_short_limit_of_tokens_lowers_the_cap_of_the_answer(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let body = chat("hello", "");
+    let prompt = i64::try_from(body.len()).unwrap() + 64;
+    set(&world, false, Window::Day, Unit::Tokens, prompt + 300).await;
+    assert_eq!(world.post(body).await.status(), StatusCode::OK);
+    let sent: serde_json::Value = serde_json::from_slice(&world.upstream.received()[0].1).unwrap();
+    assert_eq!(sent["max_tokens"], 300);
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn the_holder_of_a_key_sees_the_limits_that_count_its_calls(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    set(&world, true, Window::Month, Unit::Money, 1_000_000_000).await;
+    set(&world, false, Window::Day, Unit::Requests, 5).await;
+    text(world.post(chat("hello", "")).await).await;
+    let limits = json(world.get("/v1/key").await).await["data"]["limits"].clone();
+    let figures = |place: usize| (limits[place]["scope"].clone(), limits[place]["used"].clone(), limits[place]["available"].clone());
+    assert_eq!(figures(0), (json!("account"), json!(1), json!(4)));
+    let left = Amount::from_nanos(1_000_000_000 - amount(CHARGE).nanos());
+    assert_eq!(figures(1), (json!("key"), json!(amount(CHARGE)), json!(left)));
+    world.stop().await;
+}

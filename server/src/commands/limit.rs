@@ -1,0 +1,285 @@
+//! `farebox limit`: bounds on what an account, or one of its keys, may use.
+
+use std::num::IntErrorKind;
+
+use anyhow::{Context, anyhow, bail};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
+use domain::{
+    account::Key,
+    credit::{Hardness, LimitState, Quantity, Scope, Unit, Window},
+    id::{KeyId, LimitId},
+    money::Amount,
+};
+use ledger::{AccountReader, NewLimit};
+use serde_json::{Value, json};
+
+use super::{account::find, table};
+use crate::{cli::Output, config::Config, database::with_ledger};
+
+/// Bounds on what an account, or one of its keys, may use.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Set a limit; one of the same kind has this amount from now on
+    Set(Set),
+    /// List an account's limits, with what is used of each
+    List {
+        /// The account: its name, its id, or its owner's address
+        account: String,
+    },
+    /// Remove a limit: no call is bounded by it any more
+    Remove {
+        /// The account: its name, its id, or its owner's address
+        account: String,
+        /// The limit's id, as `farebox limit list` shows it
+        limit: LimitId,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Set {
+    /// The account: its name, its id, or its owner's address
+    account: String,
+
+    /// How much in each window: in currency units, or a whole number of tokens or requests
+    #[arg(allow_negative_numbers = true)]
+    amount: String,
+
+    /// When it begins anew, in UTC
+    #[arg(long, env = "FAREBOX_LIMIT_PER", value_name = "WINDOW")]
+    per: Per,
+
+    /// What it counts
+    #[arg(long, env = "FAREBOX_LIMIT_UNIT", value_name = "UNIT", default_value = "money")]
+    unit: Counted,
+
+    /// The key whose calls it counts: its name, or its id as `farebox account show` lists it [default: all of the account's]
+    #[arg(long, env = "FAREBOX_LIMIT_KEY", value_name = "KEY")]
+    key: Option<String>,
+
+    /// Only warn when it is used up, instead of refusing calls
+    #[arg(long, env = "FAREBOX_LIMIT_SOFT", value_parser = FalseyValueParser::new())]
+    soft: bool,
+}
+
+/// When a limit begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Per {
+    /// At each full minute
+    Minute,
+    /// At midnight
+    Day,
+    /// On Monday, at midnight
+    Week,
+    /// On the first of the month, at midnight
+    Month,
+    /// Never
+    Ever,
+}
+
+impl From<Per> for Window {
+    fn from(per: Per) -> Self {
+        match per {
+            Per::Minute => Self::Minute,
+            Per::Day => Self::Day,
+            Per::Week => Self::Week,
+            Per::Month => Self::Month,
+            Per::Ever => Self::Ever,
+        }
+    }
+}
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Counted {
+    /// What calls cost, in currency units
+    Money,
+    /// Tokens of prompt and completion together
+    Tokens,
+    /// Calls
+    Requests,
+}
+
+impl From<Counted> for Unit {
+    fn from(counted: Counted) -> Self {
+        match counted {
+            Counted::Money => Self::Money,
+            Counted::Tokens => Self::Tokens,
+            Counted::Requests => Self::Requests,
+        }
+    }
+}
+
+/// Does what was asked for.
+pub(super) async fn run(args: LimitArgs, config: &Config) -> anyhow::Result<()> {
+    match args.action {
+        Action::Set(set) => self::set(set, args.output, config).await,
+        Action::List { account } => list(&account, args.output, config).await,
+        Action::Remove { account, limit } => remove(&account, limit, args.output, config).await,
+    }
+}
+
+async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let unit = Unit::from(args.unit);
+    let mut new = NewLimit {
+        id: LimitId::new(now, rand::random()),
+        key: None,
+        window: args.per.into(),
+        unit,
+        hardness: if args.soft { Hardness::Soft } else { Hardness::Hard },
+        capacity: parse_quantity(&args.amount, unit)?,
+    };
+    let (account, id) = with_ledger(config, async |ledger| {
+        let account = find(ledger, &args.account).await?;
+        let member = ledger.system().account(account.id);
+        if let Some(key) = &args.key {
+            new.key = Some(find_key(&member, key, now).await?);
+        }
+        let id = member.set_limit(&new).await?;
+        Ok((account, id))
+    })
+    .await?;
+    let value = json!({
+        "account": account.id, "key": new.key, "limit": id, "per": new.window, "unit": unit, "hardness": new.hardness,
+        "capacity": quantity_json(new.capacity, unit),
+    });
+    output.print(&value, || {
+        let whose = args.key.as_ref().map_or_else(|| account.name.clone(), |key| format!("{key} of {}", account.name));
+        let does = if args.soft { "is warned at" } else { "is limited to" };
+        format!("{whose} {does} {}: limit {id}.", words(new.capacity, unit, new.window))
+    })
+}
+
+/// A quantity as people type it: an amount of money, or a whole number.
+fn parse_quantity(text: &str, unit: Unit) -> anyhow::Result<Quantity> {
+    match unit {
+        Unit::Money => text.parse::<Amount>().map(Quantity::from).map_err(|error| anyhow!("the amount {error}")),
+        Unit::Tokens | Unit::Requests => text.parse::<i64>().map(Quantity::from_count).map_err(|error| match error.kind() {
+            IntErrorKind::PosOverflow => anyhow!("the amount is too large"),
+            _ => anyhow!("the amount is not a whole number, which {} are counted in: write it like 1000", unit.name()),
+        }),
+    }
+}
+
+/// The account's key of this id, or the one of this name that works.
+async fn find_key(account: &AccountReader, text: &str, now: DateTime<Utc>) -> anyhow::Result<KeyId> {
+    let keys = account.keys(now).await?;
+    let is_meant = |key: &&Key| key.id.to_string() == text || (key.name == text && key.works_at(now));
+    let found: Vec<KeyId> = keys.iter().filter(is_meant).map(|key| key.id).collect();
+    match found[..] {
+        [key] => Ok(key),
+        [] => bail!("key {text}: not found"),
+        _ => bail!("several keys are called {text}: give the id of one, as `farebox account show` lists it"),
+    }
+}
+
+async fn list(account: &str, output: Output, config: &Config) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let limits = with_ledger(config, async |ledger| {
+        let account = find(ledger, account).await?;
+        Ok(ledger.system().account(account.id).limits(now).await?)
+    })
+    .await?;
+    let values: Vec<Value> = limits.iter().map(|state| state_json(state, now)).collect();
+    output.print(&values, || {
+        let rows = limits.iter().map(|state| line(state, now));
+        table(["KEY", "LIMIT", "USED", "RESERVED", "LEFT", "RESETS", "KIND", "ID"], rows)
+    })
+}
+
+fn state_json(state: &LimitState, now: DateTime<Utc>) -> Value {
+    let LimitState { limit, key_name } = state;
+    let pool = &limit.pool;
+    let quantity = |quantity| quantity_json(quantity, pool.unit);
+    let key = match &limit.scope {
+        Scope::Key(key) => Some(key),
+        _ => None,
+    };
+    json!({
+        "limit": limit.id, "key": key, "key_name": key_name, "per": limit.window, "unit": pool.unit, "hardness": limit.hardness,
+        "capacity": quantity(pool.capacity), "used": quantity(pool.used), "reserved": quantity(pool.leased), "left": quantity(pool.room()),
+        "resets_at": limit.resets_at(now),
+    })
+}
+
+/// Money as elsewhere: the exact decimal, in a text. Tokens and requests are numbers.
+fn quantity_json(quantity: Quantity, unit: Unit) -> Value {
+    match unit {
+        Unit::Money => json!(Amount::from_nanos(quantity.get())),
+        Unit::Tokens | Unit::Requests => json!(quantity),
+    }
+}
+
+fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 8] {
+    let LimitState { limit, key_name } = state;
+    let pool = &limit.pool;
+    [
+        key_name.clone().unwrap_or_else(|| limit.scope.kind().name().to_owned()),
+        words(pool.capacity, pool.unit, limit.window),
+        figure(pool.used, pool.unit),
+        figure(pool.leased, pool.unit),
+        figure(pool.room(), pool.unit),
+        limit.resets_at(now).map_or_else(|| "never".to_owned(), |at| at.to_string()),
+        limit.hardness.label().to_lowercase(),
+        limit.id.to_string(),
+    ]
+}
+
+/// `10 money per month`, `5 requests per minute`.
+fn words(capacity: Quantity, unit: Unit, window: Window) -> String {
+    format!("{} {} {}", figure(capacity, unit), unit.name(), window.label().to_lowercase())
+}
+
+fn figure(quantity: Quantity, unit: Unit) -> String {
+    match unit {
+        Unit::Money => Amount::from_nanos(quantity.get()).to_string(),
+        Unit::Tokens | Unit::Requests => quantity.to_string(),
+    }
+}
+
+async fn remove(account: &str, limit: LimitId, output: Output, config: &Config) -> anyhow::Result<()> {
+    let account = with_ledger(config, async |ledger| {
+        let account = find(ledger, account).await?;
+        ledger.system().account(account.id).remove_limit(limit).await.with_context(|| format!("limit {limit}"))?;
+        Ok(account)
+    })
+    .await?;
+    output.print(&json!({ "account": account.id, "limit": limit, "removed": true }), || {
+        format!("Limit {limit} of {} bounds no call any more.", account.name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_of_its_unit() {
+        let parse = |text, unit| parse_quantity(text, unit).map(Quantity::get).map_err(|error| error.to_string());
+        assert_eq!((parse("12.5", Unit::Money), parse("12", Unit::Tokens)), (Ok(12_500_000_000), Ok(12)));
+        for (text, unit, problem) in [
+            ("a lot", Unit::Money, "not a number"),
+            ("0.0000000001", Unit::Money, "more than nine decimals"),
+            ("12.5", Unit::Requests, "not a whole number, which requests are counted in"),
+            ("1,000", Unit::Tokens, "not a whole number"),
+            ("9223372036854775808", Unit::Tokens, "too large"),
+        ] {
+            assert!(parse(text, unit).is_err_and(|said| said.contains(problem)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_named_by_what_it_allows() {
+        assert_eq!(words(Quantity::from_count(10_500_000_000), Unit::Money, Window::Month), "10.5 money per month");
+        assert_eq!(words(Quantity::from_count(5), Unit::Requests, Window::Ever), "5 requests in all");
+    }
+}
