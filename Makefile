@@ -100,6 +100,10 @@ size: $(SITE) ## print what a browser loads of the console, compressed; fails ab
 sim: ## simulate credit for 100,000 steps under each of 20 seeds
 	FAREBOX_SIM_STEPS=100000 FAREBOX_SIM_SEEDS=20 cargo test --release -p domain --test credit -- --nocapture
 
+.PHONY: sim-ledger
+sim-ledger: build ## simulate the whole ledger for FAREBOX_SIM_STEPS (2,000) under each of FAREBOX_SIM_SEEDS (10)
+	FAREBOX_SIM_STEPS=$${FAREBOX_SIM_STEPS:-2000} FAREBOX_SIM_SEEDS=$${FAREBOX_SIM_SEEDS:-10} .ci/with-postgres.sh cargo test --quiet -p ledger --test it simulation
+
 .PHONY: bench
 bench: build ## measure prices, the stream scanner and the ledger's posting
 	cargo bench -p domain -p proxy

@@ -88,6 +88,8 @@ create table limits (
     per        text not null constraint limits_window_is_known check (per in ('minute', 'day', 'week', 'month', 'ever')),
     unit       text not null constraint limits_unit_is_known check (unit in ('money', 'tokens', 'requests')),
     hardness   text not null constraint limits_hardness_is_known check (hardness in ('hard', 'soft')),
+    -- The operator's limits are not the account's to change.
+    set_by     text not null constraint limits_setter_is_known check (set_by in ('operator', 'account')),
     -- Nanos, tokens or requests a window.
     capacity   bigint not null constraint limits_capacity_is_not_negative check (capacity >= 0),
     -- It counts what is posted later; what was used before in the window that was running then is its opening.
@@ -98,7 +100,7 @@ create table limits (
     constraint limits_name_their_key check ((scope = 'key') = (key_id is not null))
 );
 -- There is one of each kind at a time.
-create unique index limits_are_one_of_a_kind on limits (account_id, scope, key_id, per, unit, hardness) nulls not distinct where removed_at is null;
+create unique index limits_are_one_of_a_kind on limits (account_id, set_by, scope, key_id, per, unit, hardness) nulls not distinct where removed_at is null;
 
 -- What is in a limit's windows. A call is of the window in which it began.
 create table limit_windows (
@@ -157,7 +159,10 @@ begin
                 clock_timestamp(), g.grant_id, g.kind, g.granted, g.used, g.unbooked, g.leased, g.floor, g.models, g.priority, g.starts_at,
                 least(g.expires_at, g.ended_at)
             from heads h join grants g on g.account_id = h.account_id
-            where h.account_id = one
+            -- What has ended and is empty comes back no more.
+            where h.account_id = one and not coalesce(
+                least(g.expires_at, g.ended_at) < now() and g.granted = g.used and g.leased = 0 and g.unbooked = 0, false
+            )
             order by g.grant_id;
     end loop;
 end

@@ -14,12 +14,16 @@ test("run by its button it is green, claim by claim, and sound", async ({ page }
   await signIn(page, "operator");
   await openIdle(page);
   const before = await green(page).allInnerTexts();
-  await runNow(page).click();
-  await expect(page).toHaveURL(/\/admin\/proof(\?already=yes)?$/);
-  await openIdle(page);
-  const after = await green(page).innerText();
+  let after = "";
+  // Farebox may begin one of a day by itself just then.
+  await expect(async () => {
+    await runNow(page).click();
+    await expect(page).toHaveURL(/\/admin\/proof(\?already=yes)?$/);
+    await openIdle(page);
+    after = await green(page).innerText({ timeout: 1_000 });
+    expect(after).toMatch(/operator@demo\.example began it .* UTC: it covers everything\.$/);
+  }).toPass({ timeout: 2 * RUN_MS_MAX });
   expect(before).not.toContain(after);
-  expect(after).toMatch(/operator@demo\.example began it .* UTC: it covers everything\.$/);
   const [, accounts, calls] = /^Every figure holds: ([\d,]+) accounts? and ([\d,]+) calls?, in .*, ended .* UTC\./.exec(after) ?? [];
   expect(count(accounts ?? "") > 0n && count(calls ?? "") > 0n, after).toBe(true);
 
@@ -41,9 +45,12 @@ test("while it runs, the page brings itself up to date", { tag: "@script" }, asy
 test("one runs at a time, and whoever asks for a second is told so", async ({ page }) => {
   await signIn(page, "operator");
   const ask = () => page.request.post("/admin/proof", { form: {} });
-  const answers = await Promise.all([ask(), ask()]);
-  for (const answer of answers) expect(answer.status()).toBe(200);
-  expect(answers.map((answer) => new URL(answer.url()).search)).toContain("?already=yes");
+  // The first may have ended before the second is asked for.
+  await expect(async () => {
+    const answers = await Promise.all([ask(), ask()]);
+    for (const answer of answers) expect(answer.status()).toBe(200);
+    expect(answers.map((answer) => new URL(answer.url()).search)).toContain("?already=yes");
+  }).toPass({ timeout: RUN_MS_MAX });
 });
 
 test("every sealed day has its root", async ({ page }) => {

@@ -116,7 +116,7 @@ test("a call that is given back shows why, what it costs by now, and its entry i
   expect(amount(await definition(page, "Total").innerText()), "its receipt stays as it was").toBe(nanos(charged));
   expect(amount(await definition(page, "Cost by now").innerText())).toBe(left);
   await expect(page.getByText(/^Given back, .*: An apology <b>for<\/b> Tuesday$/)).toBeVisible();
-  await expect(definition(page, "In the journal")).toHaveText(/^Usage of \d+ \w+ \d{4}, \d\d:00 to \d\d:00 UTC$/);
+  await expect(definition(page, "In the journal")).toHaveText(/^Usage of \d+ \w+ \d{4}, \d\d:00 to \d\d:00 UTC(: posted when it has ended)?$/);
   await expect(definition(page, "Credit in the journal")).toHaveText(/^No\. \d+$/);
   await expectSound(page);
   expect(nanos((await receipt(ready, id, key)).cost)).toBe(left);

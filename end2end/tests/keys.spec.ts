@@ -195,16 +195,16 @@ test("a key's limit is set, given another amount, and removed", async ({ page })
   await setLimit(page, { amount: "3", unit: "Requests", window: "Per minute" });
   await expect(page.getByRole("status")).toHaveText("The limit is set: 3 requests per minute.");
   expect(await limits()).toEqual([expect.objectContaining({ Limit: "3 requests per minute", Left: "3" })]);
-  await setLimit(page, { amount: "0.5", unit: "Dollars", window: "In all", end: "It only warns" });
+  await setLimit(page, { amount: "0.5", unit: "Dollars", window: "In all", end: "Calls go on" });
   await expect(page.getByRole("status")).toHaveText("The limit is set: $0.50 in all.");
   expect(await limits()).toEqual([
     expect.objectContaining({ Limit: "3 requests per minute" }),
-    expect.objectContaining({ Limit: "$0.50 in all", "Begins anew": "never", "At its end": "It only warns" }),
+    expect.objectContaining({ Limit: "$0.50 in all", "Begins anew": "never", "At its end": "Calls go on" }),
   ]);
 
   await page.goto("/keys");
   await expect(tableOf(page, "Name")).toContainText("0 of 3 requests this minute");
-  await expect(tableOf(page, "Name")).toContainText("$0.00 of $0.50 in all (only warns)");
+  await expect(tableOf(page, "Name")).toContainText("$0.00 of $0.50 in all (soft)");
   await expectSound(page);
 
   await openLimits(page, "“laptop”");
@@ -265,7 +265,7 @@ test.describe("a limit that cannot be", () => {
       { typed: "1.5", unit: "Requests", problem: /This is not a whole number/ },
       { typed: "-1", unit: "Tokens", problem: /Write a number from 0 on\./ },
     ]) {
-      await setLimit(page, { amount: typed, unit, window: "Per week", end: "It only warns" });
+      await setLimit(page, { amount: typed, unit, window: "Per week", end: "Calls go on" });
       await expect(page.getByLabel("Amount")).toHaveAccessibleDescription(problem);
       await expect(page.getByLabel("Amount")).toHaveValue(typed);
       await expect(page.getByLabel("Of what")).toHaveValue(unit === "Dollars" ? "money" : unit.toLowerCase());

@@ -31,23 +31,14 @@ pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
         every(SESSIONS_EVERY, "forgetting ended sessions", || async { system.delete_expired_sessions(Utc::now()).await.map(drop) });
     let seen = Mutex::new(HashSet::new());
     let interrupted = every(INTERRUPTED_EVERY, "settling the calls of dead proxies", || settle_dead(ledger, &seen));
-    let books = every(BOOKS_EVERY, "closing hours and days of the books", || close_books(ledger));
-    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, interrupted, books) }).await;
-}
-
-/// A sealed day's root is logged, where it is out of reach of whoever owns the database; and the day is proved.
-async fn close_books(ledger: &Ledger) -> ledger::Result<()> {
-    let system = ledger.system();
-    system.lapse_grants().await?;
-    system.close_hours().await?;
-    let sealed = system.seal_days().await?;
-    for root in &sealed {
-        tracing::info!(%root, "a day is sealed: keep its root elsewhere, and prove the books with farebox verify --against");
-    }
-    if let Some(root) = sealed.last() {
-        system.prove_day(root.day).await?;
-    }
-    Ok(())
+    // Each by itself: what keeps one of them from being done keeps no other.
+    let lapses = every(BOOKS_EVERY, "posting credit that has ended", || async { system.lapse_grants().await.map(drop) });
+    let hours = every(BOOKS_EVERY, "closing the hours of the books", || async { system.close_hours().await.map(drop) });
+    let days = every(BOOKS_EVERY, "sealing days", || async {
+        system.seal_days().await?;
+        system.prove_sealed_days().await.map(drop)
+    });
+    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, interrupted, lapses, hours, days) }).await;
 }
 
 /// What the ledger refused once, for want of a month or by a defect that an upgrade has mended, is posted as soon as it can be.

@@ -267,6 +267,8 @@ pub struct CallDetail {
     pub paid_by: Vec<PaidBy>,
     /// When the charge was posted: it is in the journal's usage of that hour.
     pub posted_at: DateTime<Utc>,
+    /// Whether that hour is open still: it gets its posting when it has ended.
+    pub hour_is_open: bool,
     /// The `usage` object exactly as the upstream sent it.
     pub raw_usage: Option<String>,
     /// What was changed since, oldest first.

@@ -148,7 +148,17 @@ async fn create(database: &Database, new: NewCustomer) -> Result<()> {
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!("insert into heads (account_id, posted_at) values ($1, $2)", new.account_id.uuid(), new.now).execute(&mut *tx).await?;
+    // Nothing is dated into a day that is sealed.
+    sqlx::query!(
+        r#"
+        insert into heads (account_id, posted_at)
+        select $1, greatest($2, (select max(day) + 1 from roots)::timestamp at time zone 'UTC')
+        "#,
+        new.account_id.uuid(),
+        new.now
+    )
+    .execute(&mut *tx)
+    .await?;
     sqlx::query!(
         "insert into grants (account_id, grant_id, kind, unit, starts_at) values ($1, $2, 'wallet', 'money', $3)",
         new.account_id.uuid(),

@@ -162,7 +162,7 @@ async fn admit(connection: &mut PgConnection, intent: &Intent, book: &Book) -> R
     // Until keys are parts of projects, an account is one project.
     let project = ProjectId::from_uuid(intent.account_id.uuid());
     let caller = Caller { key: intent.key_id, project, member: None, run: None };
-    warn_of_soft(demand, &caller, &limits);
+    warn_of_soft(demand, intent.account_id, &caller, &limits);
     Ok(Split { payment, limits: credit::bound(demand, &caller, &limits, started_at).map_err(exhausted)? })
 }
 
@@ -170,11 +170,11 @@ fn exhausted(exhausted: Exhausted) -> Error {
     Error::Exhausted(Box::new(exhausted))
 }
 
-/// A soft limit refuses nothing: somebody is to know.
-fn warn_of_soft(demand: Demand, caller: &Caller, limits: &[Limit]) {
+/// A soft limit refuses nothing: somebody is to know of the call that passes it, and need not hear of those that follow.
+fn warn_of_soft(demand: Demand, account: AccountId, caller: &Caller, limits: &[Limit]) {
     let soft = limits.iter().filter(|limit| limit.hardness == Hardness::Soft && limit.scope.applies_to(caller));
-    for limit in soft.filter(|limit| demand.of(limit.pool.unit) > limit.pool.room()) {
-        tracing::warn!(limit = %limit.id, scope = limit.scope.kind().name(), window = limit.window.name(), "a call passes a soft limit");
+    for limit in soft.filter(|limit| demand.of(limit.pool.unit) > limit.pool.room() && !limit.pool.room().is_zero()) {
+        tracing::warn!(%account, limit = %limit.id, window = limit.window.name(), "a call may pass a soft limit");
     }
 }
 

@@ -202,7 +202,7 @@ async fn write_rights(owner: &mut PgConnection, login: &Login) -> Result<()> {
     let mut statements = vec![
         format!("revoke all on {} from {role}", ours.join(", ")),
         format!("grant usage on schema public to {role}"),
-        format!("grant execute on function make_calls_partition to {role}"),
+        format!("grant execute on function make_calls_partition, lock_books, uuid_v7_time to {role}"),
     ];
     statements.extend(RIGHTS.map(|(tables, rights)| format!("grant {rights} on {tables} to {role}")));
     for statement in statements {

@@ -20,7 +20,7 @@ use crate::{
     books::{Book, Books, Lock},
     corrections::{self, Correction, CorrectionRecord, KnownCall},
     leases::{self, Lease, Share},
-    limits::{self, WindowChange},
+    limits,
     rollups::{self, Addition},
     settled::{self, PaidShare, SealedCall},
 };
@@ -158,7 +158,11 @@ impl Meter {
         let mut plan = Plan::of(&batch, &mut books, &known, &leases, &limits)?;
         for (call, known) in std::mem::take(&mut plan.late) {
             let before = corrections::of_call(&mut tx, call.account_id, call.call_id).await?;
-            plan.correct(call, known, &before, book_of(&mut books, call)?)?;
+            let book = book_of(&mut books, call)?;
+            plan.correct(call, known, &before, book)?;
+            if let Some(correction) = plan.corrections.last() {
+                limits::count(correction.counted(), limits.get(&call.account_id).map_or(&[], Vec::as_slice), book)?;
+            }
         }
 
         books.write(&mut tx).await?;
@@ -243,7 +247,8 @@ impl<'a> Plan<'a> {
             match known.get(&call.call_id) {
                 None => {
                     plan.charge(call, held, book)?;
-                    count(call, limits.get(&call.account_id).map_or(&[], Vec::as_slice), book)?;
+                    // Whether or not the limit was there when the call was admitted.
+                    limits::count(call.counted()?, limits.get(&call.account_id).map_or(&[], Vec::as_slice), book)?;
                 }
                 Some(known) if is_late(call, known) => plan.late.push((call, known)),
                 Some(known) => {
@@ -335,13 +340,4 @@ fn limits_by_account(limits: Vec<(AccountId, Limit)>) -> HashMap<AccountId, Vec<
         by_account.entry(account).or_default().push(limit);
     }
     by_account
-}
-
-/// Each limit that counts the call counts it in the window in which it began, whether or not it was there when the call was admitted.
-fn count(call: &SettledCall, limits: &[Limit], book: &mut Book) -> Result<()> {
-    let counted = call.counted()?;
-    for (window, used) in limits.iter().filter_map(|limit| counted.of(limit)) {
-        book.count(window, WindowChange { used, leased: 0 })?;
-    }
-    Ok(())
 }

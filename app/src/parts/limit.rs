@@ -22,7 +22,7 @@ pub(crate) fn lines(limits: &[&Limit]) -> AnyView {
 /// `$3.20 of $10.00 this month`.
 fn short(limit: &Limit) -> String {
     let used = figure(limit.pool.used, limit.pool.unit);
-    let soft = if limit.hardness == Hardness::Soft { " (only warns)" } else { "" };
+    let soft = if limit.hardness == Hardness::Soft { " (soft)" } else { "" };
     format!("{used} of {} {}{soft}", whole(&limit.pool), running(limit.window))
 }
 
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(short(&limit(Window::Month, Unit::Money, 10_000_000_000, 3_199_999_999)), "$3.20 of $10.00 this month");
         assert_eq!(short(&limit(Window::Day, Unit::Tokens, 5_000, 1_200)), "1,200 of 5,000 tokens today");
         let soft = Limit { hardness: Hardness::Soft, ..limit(Window::Ever, Unit::Requests, 1, 3) };
-        assert_eq!(short(&soft), "3 of 1 request in all (only warns)");
+        assert_eq!(short(&soft), "3 of 1 request in all (soft)");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::reply::Refusal;
 
-/// How long a key is taken to be what it was. Only a fast way to say no: the lease of a call that costs looks again.
+/// How long a key is taken to be what it was. Only a fast way to say no: the lease of each call looks again.
 const REMEMBERED: Duration = Duration::from_secs(1);
 const KEYS_MAX: u64 = 100_000;
 /// How long the ledger may take to say.

@@ -53,6 +53,15 @@ impl Terms<'_> {
         self.bound(self.request.prompt.tokens_max(self.model), cap)
     }
 
+    /// The bound of the shortest answer that is worth a call; `None` where the client named a cap, which is never lowered.
+    pub(crate) fn least(&self) -> Option<Bound> {
+        if self.request.output_cap().is_some() {
+            return None;
+        }
+        let shortest = self.model.bounds.output_min.min(self.model.default_output_hold);
+        self.bound(self.request.prompt.tokens_max(self.model), shortest).ok()
+    }
+
     /// A bound that fits into credit or limits too short for the full one: where the client named no cap on the output, a lower one than the model's.
     pub(crate) fn within(&self, available: Available) -> Option<Bound> {
         if self.request.output_cap().is_some() {

@@ -85,7 +85,7 @@ impl Poster {
     }
 
     /// Hands a call over and waits until it is in the books. Returns whether it is: only a process that ends in the middle of it leaves it out, and then
-    /// the next run settles what has a lease, as interrupted; of a call that was free nothing is left.
+    /// the next run settles its lease as interrupted.
     pub(crate) async fn post(&self, call: SettledCall) -> bool {
         let (posted, landed) = oneshot::channel();
         let group = &self.0[group_of(call.account_id)];

@@ -150,33 +150,23 @@ impl Refusal {
     /// Credit or a limit does not cover the most that the call can take. A limit of a minute is a rate, which waiting cures; the others are budgets.
     #[must_use]
     pub(crate) fn exhausted(exhausted: &Exhausted, now: DateTime<Utc>, settings: &Settings) -> Self {
-        let (needed, available) = (in_words(exhausted, exhausted.needed, settings), in_words(exhausted, exhausted.available, settings));
-        let (kind, message) = match &exhausted.pool {
+        let figure = |quantity| in_words(exhausted, quantity, settings);
+        let (needed, available) = (figure(exhausted.needed), figure(exhausted.available));
+        let console = settings.console_url.trim_end_matches('/');
+        let (code, what) = match &exhausted.pool {
             Refuser::Credit { .. } => {
-                let console = settings.console_url.trim_end_matches('/');
-                let message = format!(
-                    "This call needs up to {needed} of credit, and {available} are available. \
-                     Lower the cap on its output, or top up at {console}/billing."
-                );
-                ("insufficient_quota", message)
+                ("insufficient_quota", format!("This call needs up to {needed} of credit, and {available} are available."))
             }
             Refuser::Limit { scope, window, capacity, .. } => {
-                let limit = format!("{} {}", in_words(exhausted, *capacity, settings), window.label().to_lowercase());
-                let again = exhausted.resets_at.map_or_else(String::new, |at| format!(" It begins anew at {}.", instant(at)));
-                let message = format!(
-                    "This call needs up to {needed}, and {available} are left of the {}'s limit of {limit}.{again}",
-                    scope.kind().name()
-                );
-                (if *window == Window::Minute { "rate_limit_exceeded" } else { "insufficient_quota" }, message)
+                let limit = format!("{} {}", figure(*capacity), window.label().to_lowercase());
+                let what =
+                    format!("This call needs up to {needed}, and {available} are left of the {}'s limit of {limit}.", scope.kind().name());
+                (if *window == Window::Minute { "rate_limit_exceeded" } else { "insufficient_quota" }, what)
             }
         };
-        let wait = exhausted.resets_at.filter(|_| kind == "rate_limit_exceeded").and_then(|at| (at - now).to_std().ok());
-        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, kind, kind, message);
-        Self {
-            retry_after: wait.map(|wait| Duration::from_secs(wait.as_secs() + 1)),
-            exhausted: Some(Box::new(exhausted.clone())),
-            ..refusal
-        }
+        let (advice, retry_after) = advice(exhausted, now, &figure(exhausted.held), console);
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, code, code, format!("{what} {advice}"));
+        Self { retry_after, exhausted: Some(Box::new(exhausted.clone())), ..refusal }
     }
 
     /// No connection to the upstream: it has seen nothing of the request.
@@ -218,16 +208,12 @@ impl Refusal {
     /// Whether the same request can succeed when it is sent again, and cannot have cost anybody anything yet.
     #[must_use]
     pub(crate) fn should_retry(&self) -> bool {
-        matches!(self.code, "gateway_unavailable" | "request_timeout" | "upstream_unavailable") || self.is_a_rate()
+        matches!(self.code, "gateway_unavailable" | "request_timeout" | "upstream_unavailable")
+            || self.exhausted.is_some() && self.retry_after.is_some()
     }
 }
 
 impl Refusal {
-    /// Whether waiting for so long cures it.
-    fn is_a_rate(&self) -> bool {
-        self.code == "rate_limit_exceeded" && self.retry_after.is_some()
-    }
-
     /// What it says of a rate, as OpenAI's own headers do.
     fn rate_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let Some(Exhausted { pool: Refuser::Limit { window: Window::Minute, unit, capacity, .. }, available, .. }) =
@@ -258,9 +244,34 @@ impl IntoResponse for Refusal {
         headers.insert("x-should-retry", HeaderValue::from_static(if self.should_retry() { "true" } else { "false" }));
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+            headers.insert("retry-after-ms", HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
         }
         headers.extend(self.rate_headers());
         response
+    }
+}
+
+/// What helps, and after how long the same call may be sent again by itself.
+fn advice(exhausted: &Exhausted, now: DateTime<Utc>, held: &str, console: &str) -> (String, Option<Duration>) {
+    /// Most calls have ended by then.
+    const SOON: Duration = Duration::from_secs(2);
+    let page = if matches!(exhausted.pool, Refuser::Credit { .. }) { "billing" } else { "keys" };
+    if exhausted.may_pass() {
+        return (
+            format!("Running calls hold {held}, part of which comes back when they end: try again soon. See {console}/{page}."),
+            Some(SOON),
+        );
+    }
+    let is_a_rate = matches!(exhausted.pool, Refuser::Limit { window: Window::Minute, .. });
+    match (exhausted.resets_at, &exhausted.pool) {
+        (Some(at), _) => {
+            // A window that has begun anew meanwhile has room.
+            let wait = (at - now).to_std().unwrap_or_default() + Duration::from_secs(1);
+            let is_soon = is_a_rate || at <= now;
+            (format!("It begins anew at {}. See {console}/{page}.", instant(at)), is_soon.then(|| Duration::from_secs(wait.as_secs())))
+        }
+        (None, Refuser::Credit { .. }) => (format!("Lower the cap on its output, or top up at {console}/billing."), None),
+        (None, Refuser::Limit { .. }) => (format!("Lower the cap on its output: waiting does not help. See {console}/keys."), None),
     }
 }
 
@@ -270,12 +281,14 @@ fn exhausted_json(exhausted: &Exhausted) -> Value {
         Unit::Money => json!(Amount::from_nanos(quantity.get())),
         Unit::Tokens | Unit::Requests => json!(quantity),
     };
-    let (needed, available) = (figure(exhausted.needed), figure(exhausted.available));
+    let (needed, available, held) = (figure(exhausted.needed), figure(exhausted.available), figure(exhausted.held));
     match &exhausted.pool {
-        Refuser::Credit { unit } => json!({ "pool": "credit", "unit": unit, "needed": needed, "available": available, "resets_at": null }),
+        Refuser::Credit { unit } => {
+            json!({ "pool": "credit", "unit": unit, "needed": needed, "available": available, "held": held, "resets_at": null })
+        }
         Refuser::Limit { id, scope, window, unit, capacity } => json!({
             "pool": "limit", "limit": id, "scope": scope.kind(), "window": window, "unit": unit, "capacity": figure(*capacity),
-            "needed": needed, "available": available, "resets_at": exhausted.resets_at.map(instant),
+            "needed": needed, "available": available, "held": held, "resets_at": exhausted.resets_at.map(instant),
         }),
     }
 }

@@ -71,12 +71,16 @@ impl Default for Settings {
     }
 }
 
+/// How often a call asks for a hold at most: one pool after the other may be too short for it, or another call may have come first.
+pub(crate) const LEASES_MAX: u32 = 6;
+
 impl Settings {
     /// After so long a call that was not settled belongs to a dead proxy.
     #[must_use]
     pub fn longest_call(&self) -> Duration {
         const POSTING_MARGIN: Duration = Duration::from_secs(600);
-        let before_forwarding = self.body_timeout + 3 * self.lease_timeout;
+        // The account's turn, and each time that it asks for a hold.
+        let before_forwarding = self.body_timeout + (1 + LEASES_MAX) * self.lease_timeout;
         before_forwarding + self.upstream_first_byte_timeout + self.call_timeout + self.drain_timeout + POSTING_MARGIN
     }
 }

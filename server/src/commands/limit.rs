@@ -144,7 +144,7 @@ async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
         if let Some(key) = &args.key {
             new.key = Some(find_key(&member, key, now).await?);
         }
-        let id = member.set_limit(&new).await?;
+        let id = ledger.system().operator().set_limit(account.id, &new).await?;
         Ok((account, id))
     })
     .await?;
@@ -154,7 +154,7 @@ async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
     });
     output.print(&value, || {
         let whose = args.key.as_ref().map_or_else(|| account.name.clone(), |key| format!("{key} of {}", account.name));
-        let does = if args.soft { "is warned at" } else { "is limited to" };
+        let does = if args.soft { "has a soft limit of" } else { "is limited to" };
         format!("{whose} {does} {}: limit {id}.", words(new.capacity, unit, new.window))
     })
 }
@@ -192,12 +192,12 @@ async fn list(account: &str, output: Output, config: &Config) -> anyhow::Result<
     let values: Vec<Value> = limits.iter().map(|state| state_json(state, now)).collect();
     output.print(&values, || {
         let rows = limits.iter().map(|state| line(state, now));
-        table(["KEY", "LIMIT", "USED", "RESERVED", "LEFT", "RESETS", "KIND", "ID"], rows)
+        table(["KEY", "LIMIT", "USED", "RESERVED", "LEFT", "RESETS", "KIND", "SET BY", "ID"], rows)
     })
 }
 
 fn state_json(state: &LimitState, now: DateTime<Utc>) -> Value {
-    let LimitState { limit, key_name } = state;
+    let LimitState { limit, key_name, by_operator } = state;
     let pool = &limit.pool;
     let quantity = |quantity| quantity_json(quantity, pool.unit);
     let key = match &limit.scope {
@@ -205,7 +205,7 @@ fn state_json(state: &LimitState, now: DateTime<Utc>) -> Value {
         _ => None,
     };
     json!({
-        "limit": limit.id, "key": key, "key_name": key_name, "per": limit.window, "unit": pool.unit, "hardness": limit.hardness,
+        "limit": limit.id, "key": key, "key_name": key_name, "per": limit.window, "unit": pool.unit, "hardness": limit.hardness, "by_operator": by_operator,
         "capacity": quantity(pool.capacity), "used": quantity(pool.used), "reserved": quantity(pool.leased), "left": quantity(pool.room()),
         "resets_at": limit.resets_at(now),
     })
@@ -219,8 +219,8 @@ fn quantity_json(quantity: Quantity, unit: Unit) -> Value {
     }
 }
 
-fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 8] {
-    let LimitState { limit, key_name } = state;
+fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 9] {
+    let LimitState { limit, key_name, by_operator } = state;
     let pool = &limit.pool;
     [
         key_name.clone().unwrap_or_else(|| limit.scope.kind().name().to_owned()),
@@ -230,13 +230,21 @@ fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 8] {
         figure(pool.room(), pool.unit),
         limit.resets_at(now).map_or_else(|| "never".to_owned(), |at| at.to_string()),
         limit.hardness.label().to_lowercase(),
+        if *by_operator { "operator" } else { "account" }.to_owned(),
         limit.id.to_string(),
     ]
 }
 
-/// `10 money per month`, `5 requests per minute`.
+/// `10 per month`, `1 request per minute`.
 fn words(capacity: Quantity, unit: Unit, window: Window) -> String {
-    format!("{} {} {}", figure(capacity, unit), unit.name(), window.label().to_lowercase())
+    let noun = match unit {
+        Unit::Money => "",
+        Unit::Tokens if capacity.get() == 1 => " token",
+        Unit::Tokens => " tokens",
+        Unit::Requests if capacity.get() == 1 => " request",
+        Unit::Requests => " requests",
+    };
+    format!("{}{noun} {}", figure(capacity, unit), window.label().to_lowercase())
 }
 
 fn figure(quantity: Quantity, unit: Unit) -> String {
@@ -249,7 +257,7 @@ fn figure(quantity: Quantity, unit: Unit) -> String {
 async fn remove(account: &str, limit: LimitId, output: Output, config: &Config) -> anyhow::Result<()> {
     let account = with_ledger(config, async |ledger| {
         let account = find(ledger, account).await?;
-        ledger.system().account(account.id).remove_limit(limit).await.with_context(|| format!("limit {limit}"))?;
+        ledger.system().operator().remove_limit(account.id, limit).await.with_context(|| format!("limit {limit}"))?;
         Ok(account)
     })
     .await?;

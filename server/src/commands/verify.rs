@@ -34,10 +34,13 @@ pub(crate) struct VerifyArgs {
     #[arg(long, env = "FAREBOX_VERIFY_AGAINST", value_name = "ROOT")]
     against: Option<Root>,
 
-    /// Accounts to check at the same time [default: one for each core]
+    /// Accounts to check at the same time [default: one for each core, at most 8]
     #[arg(long, env = "FAREBOX_VERIFY_AT_ONCE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     at_once: Option<u32>,
 }
+
+/// Connections that a proof takes by itself at most: a server beside it needs some too.
+const AT_ONCE_MAX: u32 = 8;
 
 /// How often somebody who watches is told how far it is.
 const TOLD_EVERY: Duration = Duration::from_millis(200);
@@ -47,7 +50,7 @@ pub(super) async fn run(args: VerifyArgs, config: &Config) -> anyhow::Result<Exi
     if config.database_url.is_none() && !Cluster::exists(&config.data_dir) {
         bail!("there is no database in {}: name the --data-dir or the DATABASE_URL that the server has", config.data_dir.display());
     }
-    let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1)).min(AT_ONCE_MAX);
     let at_once = args.at_once.unwrap_or(cores);
     let proof = with_ledger_of(config, at_once + 1, async |ledger| {
         let account = match &args.account {
@@ -73,7 +76,7 @@ impl Telling {
     fn tell(&mut self, progress: Progress) {
         let Progress { accounts, done, calls } = progress;
         if stderr().is_terminal() && self.0.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
-            let _ = write!(stderr(), "\r{done} of {accounts} accounts, {calls} calls\x1b[K");
+            let _ = write!(stderr(), "\r{done} of {}, {}\x1b[K", count(accounts, "account"), count(calls, "call"));
             self.0 = Some(Instant::now());
         }
     }
@@ -89,10 +92,15 @@ impl Telling {
 fn explain(proof: &Proof) -> String {
     let verdict = |faults: usize| if faults == 0 { "holds".to_owned() } else { format!("{faults} disagree") };
     let checks = table(["", "CLAIM"], proof.checks.iter().map(|check| [verdict(check.faults), check.claim.clone()]));
-    let extent = format!("{} accounts, {} calls", proof.accounts, proof.calls);
+    let extent = format!("{}, {}", count(proof.accounts, "account"), count(proof.calls, "call"));
     if proof.holds() {
         return format!("{checks}\n\nEvery figure holds: {extent}.");
     }
     let faults = proof.faults.iter().map(|fault| [fault.row.clone(), fault.expected.clone(), fault.found.clone(), fault.claim.clone()]);
     format!("{checks}\n\n{}\n\nOf {extent}.", table(["ROW", "EXPECTED", "FOUND", "CLAIM"], faults))
+}
+
+/// `1 call`, `34500 calls`.
+fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

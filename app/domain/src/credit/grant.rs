@@ -89,6 +89,11 @@ impl<'a> Payers<'a> {
         Quantity::nearest(self.in_unit(Unit::Money).map(|grant| i128::from(grant.pool.room().get())).sum())
     }
 
+    /// What running calls hold of all grants of a unit.
+    pub(super) fn held(&self, unit: Unit) -> Quantity {
+        Quantity::nearest(self.in_unit(unit).map(|grant| i128::from(grant.pool.leased.get())).sum()).or_zero()
+    }
+
     /// What the largest token grant has: one of them pays for all of a call, or none does.
     pub(super) fn tokens(&self) -> Quantity {
         self.in_unit(Unit::Tokens).map(|grant| grant.pool.room()).max().unwrap_or_default()

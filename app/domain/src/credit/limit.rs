@@ -44,6 +44,8 @@ pub struct LimitState {
     pub limit: Limit,
     /// The name of the key whose calls it counts, of one that counts a key's.
     pub key_name: Option<String>,
+    /// Whether the operator has set it: the account cannot change or remove it.
+    pub by_operator: bool,
 }
 
 /// What happens to a call for which a limit has no room.

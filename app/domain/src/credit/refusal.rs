@@ -20,6 +20,8 @@ pub struct Exhausted {
     pub needed: Quantity,
     /// What can be held of it: the same call with just so much of this unit is not refused by it. Never below zero.
     pub available: Quantity,
+    /// What running calls hold of it: part of that comes back when they end.
+    pub held: Quantity,
     /// When the pool begins anew and has room for the call. `None` if waiting does not help: it never begins anew, or all that it has then
     /// is not enough either.
     pub resets_at: Option<DateTime<Utc>>,
@@ -75,6 +77,7 @@ impl Exhausted {
             pool: Refuser::Limit { id, scope: scope.clone(), window, unit: pool.unit, capacity: pool.capacity },
             needed,
             available,
+            held: pool.leased.or_zero(),
             resets_at: limit.resets_at(now).filter(|_| needed <= pool.capacity),
         })
     }
@@ -84,7 +87,13 @@ impl Exhausted {
         let (money, tokens) = (payers.money(), payers.tokens());
         let only_tokens = money.is_zero() && !tokens.is_zero() && !demand.of(Unit::Tokens).is_zero();
         let (unit, available) = if only_tokens { (Unit::Tokens, tokens) } else { (Unit::Money, money) };
-        Self { pool: Refuser::Credit { unit }, needed: demand.of(unit), available, resets_at: None }
+        Self { pool: Refuser::Credit { unit }, needed: demand.of(unit), available, held: payers.held(unit), resets_at: None }
+    }
+
+    /// Whether only running calls stand in the way: when they end, the same call may be admitted.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        i128::from(self.needed.get()) <= i128::from(self.available.get()) + i128::from(self.held.get())
     }
 
     /// The refusal of a limit that lasts longest is the largest.
@@ -146,6 +155,7 @@ mod tests {
                 },
                 needed: quantity(4),
                 available: quantity(3),
+                held: Quantity::ZERO,
                 resets_at: minute.resets_at(NOW),
             }
         );

@@ -114,9 +114,11 @@ impl Books {
         Ok(Self { by_account })
     }
 
-    /// Dates whatever comes later after now.
-    pub(crate) fn touch(&mut self) {
-        self.by_account.values_mut().for_each(|book| book.is_touched = true);
+    /// Dates whatever comes later after now, and not before an instant.
+    pub(crate) fn touch(&mut self, instant: DateTime<Utc>) {
+        for book in self.by_account.values_mut() {
+            (book.is_touched, book.now) = (true, book.now.max(instant));
+        }
     }
 
     /// How many accounts there are.

@@ -65,38 +65,55 @@ impl System {
         let mut sealed = Vec::new();
         for day in first.iter_days().take_while(|day| *day <= yesterday) {
             self.close_hours().await?;
-            self.move_heads_past(end_of(day)).await?;
-            sealed.extend(self.seal_day(day).await?);
+            if !self.move_heads_past(end_of(day)).await? {
+                break; // some account is locked: the next round goes on from here
+            }
+            match self.seal_day(day).await? {
+                Sealed::Now(root) => {
+                    // Out of reach of whoever owns the database.
+                    tracing::info!(%root, "a day is sealed: keep its root elsewhere, and prove the books with farebox verify --against");
+                    sealed.push(root);
+                }
+                Sealed::Before => {}
+                Sealed::NotYet => break,
+            }
         }
         Ok(sealed)
     }
 
     /// Whatever is posted from now on is dated after the day, whichever way Postgres' clock is set; and what was begun before has ended, since its
-    /// books were locked.
-    async fn move_heads_past(&self, end: DateTime<Utc>) -> Result<()> {
+    /// books were locked. Returns whether that is so of every account: one that is locked right now keeps nobody waiting.
+    async fn move_heads_past(&self, end: DateTime<Utc>) -> Result<bool> {
+        let (mut after, mut all) = (None, true);
         loop {
             let mut tx = self.database.write().await?;
             let behind = sqlx::query_scalar!(
-                r#"select account_id as "account_id: AccountId" from heads where posted_at < $1 order by account_id limit $2"#,
+                r#"
+                select account_id as "account_id: AccountId" from heads
+                where posted_at < $1 and ($2::uuid is null or account_id > $2) order by account_id limit $3
+                "#,
                 end,
+                after.map(AccountId::uuid),
                 TOGETHER_MAX
             );
             let accounts = behind.fetch_all(&mut *tx).await?;
-            if accounts.is_empty() {
-                return Ok(());
-            }
-            let mut books = Books::lock(&mut tx, &accounts, Lock::Wait, None).await?;
-            books.touch();
+            after = accounts.last().copied();
+            let mut books = Books::lock(&mut tx, &accounts, Lock::Defer, None).await?;
+            all &= books.len() == accounts.len();
+            books.touch(end);
             books.write(&mut tx).await?;
             tx.commit().await?;
+            if (accounts.len() as i64) < TOGETHER_MAX {
+                return Ok(all);
+            }
         }
     }
 
-    async fn seal_day(&self, day: NaiveDate) -> Result<Option<Root>> {
+    async fn seal_day(&self, day: NaiveDate) -> Result<Sealed> {
         let mut tx = self.database.write().await?;
         let open = sqlx::query_scalar!(r#"select exists (select from heads where hour < $1) as "open!""#, end_of(day));
         if open.fetch_one(&mut *tx).await? {
-            return Ok(None);
+            return Ok(Sealed::NotYet);
         }
         let (root, accounts) = of_day(&mut tx, day).await?;
         let insert = sqlx::query!(
@@ -107,8 +124,18 @@ impl System {
         );
         let inserted = insert.execute(&mut *tx).await?.rows_affected() == 1;
         tx.commit().await?;
-        Ok(inserted.then_some(root))
+        Ok(if inserted { Sealed::Now(root) } else { Sealed::Before })
     }
+}
+
+/// What became of a day that was to be sealed.
+enum Sealed {
+    /// It is.
+    Now(Root),
+    /// Another process was first.
+    Before,
+    /// It has an hour that is open.
+    NotYet,
 }
 
 /// What the books say of a day by now, and of how many accounts.

@@ -84,7 +84,11 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
     let row = sqlx::query!(
         r#"
         select
-            to_jsonb(c) as "record!", coalesce(k.name, '') as "key_name!", v.rates as "rates: Json<Rates>", v.effective_from
+            to_jsonb(c) as "record!", coalesce(k.name, '') as "key_name!",
+            exists (
+                select from heads h where h.account_id = c.account_id and h.hour = date_trunc('hour', c.posted_at, 'UTC')
+            ) as "hour_is_open!",
+            v.rates as "rates: Json<Rates>", v.effective_from
         from calls c
         join price_versions v using (price_id)
         left join api_keys k using (account_id, key_id)
@@ -114,6 +118,7 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
         written_off: record.charge().written_off,
         paid_by,
         posted_at: record.posted_at,
+        hour_is_open: row.hour_is_open,
         raw_usage: record.raw_usage.clone(),
         row: row_of(record, row.key_name, corrected),
         corrections: in_words(&mut connection, account, corrections).await?,

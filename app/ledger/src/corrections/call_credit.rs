@@ -11,7 +11,7 @@ use super::{Correction, CorrectionRecord, cost_of, give_back, known_calls, minus
 use crate::{
     Error, Operator, Result,
     books::{Books, Lock},
-    money,
+    limits, money,
 };
 
 /// A call that is to be given back.
@@ -61,6 +61,10 @@ impl Operator {
         let paid_by = give_back(&net(&known, &before)?, given, book)?;
         let digest = request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor);
         let correction = Correction::credit(&known, credit, digest, paid_by, book)?;
+        if book.is_limited {
+            let limits: Vec<_> = limits::in_force(&mut tx, &[account]).await?.into_iter().map(|(_, limit)| limit).collect();
+            limits::count(correction.counted(), &limits, book)?;
+        }
         books.write(&mut tx).await?;
         correction.insert(&mut tx).await?;
         tx.commit().await?;

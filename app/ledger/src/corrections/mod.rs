@@ -24,8 +24,9 @@ use crate::{
     books::{Book, NewPosting, Request},
     encoding::Encoding,
     leases::Share,
+    limits::Counted,
     rollups::{self, Addition},
-    settled::{self, CallRecord, PaidShare},
+    settled::{self, CallRecord, PaidShare, tokens_counted},
 };
 
 /// The newest encoding, by which corrections are sealed.
@@ -123,6 +124,8 @@ pub(crate) struct Correction {
     model: String,
     stream: bool,
     outcome: Outcome,
+    /// What it adds to the tokens that limits count of the call.
+    tokens: i64,
 }
 
 impl Correction {
@@ -157,7 +160,8 @@ impl Correction {
             settlement: Some(settlement),
             posted_at: book.now(),
         };
-        let correction = Self::of(record, known);
+        let counted = tokens_counted(&call.usage, call.tokens_held) - tokens_counted(&known.usage(), call.tokens_held);
+        let correction = Self { tokens: counted, ..Self::of(record, known) };
         correction.post(book, JournalKind::LateUsage, &format!("call {}", call.call_id), "", None)?;
         Ok(correction)
     }
@@ -185,7 +189,7 @@ impl Correction {
     }
 
     fn of(record: CorrectionRecord, known: &KnownCall) -> Self {
-        Self { record, key_id: known.key_id, model: known.model.clone(), stream: known.stream, outcome: known.outcome }
+        Self { record, key_id: known.key_id, model: known.model.clone(), stream: known.stream, outcome: known.outcome, tokens: 0 }
     }
 
     /// Posts what it moves; late usage was asked for by nobody, and happened with its call.
@@ -240,6 +244,12 @@ impl Correction {
         .execute(connection)
         .await?;
         Ok(())
+    }
+
+    /// What limits count of it.
+    pub(crate) fn counted(&self) -> Counted {
+        let (amount, started_at) = (Amount::from_nanos(self.record.amount), self.record.started_at);
+        Counted { key: self.key_id, started_at, amount, tokens: self.tokens, requests: 0 }
     }
 
     fn addition(&self) -> Addition<'_> {

@@ -7,11 +7,10 @@ use domain::{
     credit::{Hardness, Limit, Pool, Quantity, Scope, Unit, Window},
     id::{AccountId, KeyId, LimitId},
     money::Amount,
-    tokens::Tokens,
 };
 use sqlx::PgConnection;
 
-use crate::{Error, Result};
+use crate::{Error, Result, books::Book};
 
 /// A window of a limit.
 pub(crate) type WindowKey = (LimitId, DateTime<Utc>);
@@ -23,14 +22,16 @@ pub(crate) struct WindowChange {
     pub(crate) leased: i64,
 }
 
-/// What limits count of an ended call.
+/// What limits count of an ended call, or of a correction of one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     pub(crate) key: KeyId,
+    /// The call's start.
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) amount: Amount,
-    /// What it took, at most what was held for it: an upstream that cannot count uses up nobody's limit.
-    pub(crate) tokens: Tokens,
+    /// What it took, at most what was held for it: an upstream that cannot count uses up nobody's limit. Of a correction, the difference.
+    pub(crate) tokens: i64,
+    pub(crate) requests: i64,
 }
 
 impl Counted {
@@ -43,8 +44,8 @@ impl Counted {
         };
         let quantity = match limit.pool.unit {
             Unit::Money => self.amount.nanos(),
-            Unit::Tokens => self.tokens.get(),
-            Unit::Requests => 1,
+            Unit::Tokens => self.tokens,
+            Unit::Requests => self.requests,
         };
         is_counted.then_some(((limit.id, limit.window.range(self.started_at).from), quantity))
     }
@@ -134,6 +135,14 @@ pub(crate) async fn write(connection: &mut PgConnection, changes: &BTreeMap<(Acc
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Counts a call, or a correction of one, in each limit that counts it, in the window in which the call began.
+pub(crate) fn count(counted: Counted, limits: &[Limit], book: &mut Book) -> Result<()> {
+    for (window, used) in limits.iter().filter_map(|limit| counted.of(limit)) {
+        book.count(window, WindowChange { used, leased: 0 })?;
+    }
     Ok(())
 }
 

@@ -49,6 +49,12 @@ pub(super) async fn check(
     mut limits: Option<&mut Limits>,
     findings: &mut Findings,
 ) -> Result<(Hours, u64)> {
+    // An hour that is open still may have begun before.
+    let open = sqlx::query_scalar!("select hour from heads where account_id = $1", account.uuid())
+        .fetch_optional(&mut *connection)
+        .await?
+        .flatten();
+    let since = since.map(|since| open.map_or(since, |open| open.min(since)));
     let started_since = since.and_then(|since| since.checked_sub_signed(LATE)).filter(|_| !all);
     let mut hours = Hours::new();
     let mut count = 0;

@@ -57,7 +57,7 @@ pub(super) async fn check(
                 look_at(&record, &of, *cost, prices, &row, findings);
                 *cost += i128::from(record.amount);
                 if let Some(limits) = &mut limits {
-                    limits.add_correction(&record, of.key_id);
+                    limits.add_correction(&record, &of);
                 }
             }
             None => findings.note(Claim::CorrectionAddsUp, row, "a call", "none that can be read"),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     credit::{Hardness, Limit, Pool, Quantity, Scope, Unit, Window},
     id::{AccountId, KeyId, LimitId},
+    money::Amount,
 };
 use sqlx::PgConnection;
 
@@ -14,8 +15,11 @@ use crate::{
     Result,
     corrections::CorrectionRecord,
     limits::{Counted, WindowKey},
-    settled::CallRecord,
+    settled::{CallRecord, tokens_counted},
 };
+
+/// For how long minutes are kept at least; a little less, since the clock goes on.
+const KEPT: TimeDelta = TimeDelta::hours(23);
 
 /// The limits of an account, and what its calls used of them.
 pub(super) struct Limits {
@@ -72,19 +76,24 @@ impl Limits {
         }
     }
 
-    /// Counts a correction that was posted before a limit was there: the sums from which it took its opening have it.
-    pub(super) fn add_correction(&mut self, correction: &CorrectionRecord, key: KeyId) {
-        let Self { limits, opening, .. } = self;
-        let counted =
-            Counted { key, started_at: correction.started_at, amount: domain::money::Amount::ZERO, tokens: domain::tokens::Tokens::ZERO };
-        for StoredLimit { limit, .. } in limits.iter().filter(|stored| correction.posted_at <= stored.created_at) {
-            if let Some((window, _)) = counted.of(limit) {
+    /// Counts a correction of a call. What was posted before a limit was there is in the sums from which it took its opening.
+    pub(super) fn add_correction(&mut self, correction: &CorrectionRecord, call: &CallRecord) {
+        let late = correction.late().ok().flatten();
+        let tokens = late.map_or(0, |late| tokens_counted(&late.usage, late.tokens_held) - call.counted().tokens);
+        let amount = Amount::from_nanos(correction.amount);
+        let counted = Counted { key: call.key_id, started_at: call.started_at, amount, tokens, requests: 0 };
+        let Self { limits, used, opening } = self;
+        for StoredLimit { limit, created_at, .. } in limits.iter() {
+            let Some((window, quantity)) = counted.of(limit) else { continue };
+            if correction.posted_at > *created_at {
+                *used.entry(window).or_default() += i128::from(quantity);
+            } else {
                 *opening.entry(window).or_default() += figure(limit, correction.amount, correction.total_tokens, 0);
             }
         }
     }
 
-    /// Compares what was counted with what is stored. Minutes are forgotten after a while.
+    /// Compares what was counted with what is stored.
     pub(super) async fn check(self, connection: &mut PgConnection, account: AccountId, findings: &mut Findings) -> Result<()> {
         let rows = sqlx::query!(
             r#"
@@ -106,11 +115,14 @@ impl Limits {
             let expected = self.limits.iter().any(|stored| !stored.is_removed);
             findings.compare(Claim::LimitIsItsCalls, || format!("head of account {account} (limits)"), expected, found);
         }
+        let now = crate::clock(&mut *connection).await?;
         let row = |limit: LimitId, starts_at: DateTime<Utc>| format!("limit {limit} from {starts_at}");
         for stored in self.limits.iter().filter(|stored| !stored.is_removed) {
             let StoredLimit { limit, created_at, .. } = stored;
             let first = limit.window.range(*created_at).from;
-            for window in rows.iter().filter(|row| row.limit == limit.id) {
+            // Minutes are forgotten after a day, and what comes later of one makes it anew.
+            let is_kept = |starts_at: DateTime<Utc>| limit.window != Window::Minute || starts_at > now - KEPT;
+            for window in rows.iter().filter(|row| row.limit == limit.id && is_kept(row.starts_at)) {
                 let of = |sums: &BTreeMap<WindowKey, i128>| sums.get(&(limit.id, window.starts_at)).copied().unwrap_or(0);
                 let has_opening = window.starts_at == first && limit.window != Window::Minute;
                 let expected = (if has_opening { of(&self.opening) } else { 0 }, of(&self.used));
@@ -120,8 +132,10 @@ impl Limits {
                 }
             }
             let is_stored = |starts_at: &DateTime<Utc>| rows.iter().any(|row| row.limit == limit.id && row.starts_at == *starts_at);
-            let missing = self.used.iter().filter(|((id, starts_at), used)| *id == limit.id && **used != 0 && !is_stored(starts_at));
-            for ((_, starts_at), used) in missing.filter(|_| limit.window != Window::Minute) {
+            let opening = self.opening.iter().filter(|((_, starts_at), _)| *starts_at == first && limit.window != Window::Minute);
+            let missing =
+                self.used.iter().chain(opening).filter(|((id, starts_at), used)| *id == limit.id && **used != 0 && !is_stored(starts_at));
+            for ((_, starts_at), used) in missing.filter(|((_, starts_at), _)| is_kept(*starts_at)) {
                 findings.note(Claim::LimitIsItsCalls, row(limit.id, *starts_at), used, "nothing");
             }
         }

@@ -122,9 +122,17 @@ async fn check_account(database: Database, account: AccountId, since: Option<Nai
     let mut tx = database.snapshot().await?;
     let from = since.map(|day| day.and_time(NaiveTime::MIN).and_utc());
     let first = check_in(&mut tx, account, (since, from), false, &prices).await?;
-    let missed = !first.0.of(Claim::UsageIsItsCalls).is_empty() || !first.0.of(Claim::OpenHourIsItsCalls).is_empty();
+    let found = |claims: &[Claim]| claims.iter().any(|claim| !first.0.of(*claim).is_empty());
     // A call that was posted long after it began is not among those that were looked at.
-    let checked = if since.is_some() && missed { check_in(&mut tx, account, (since, from), true, &prices).await? } else { first };
+    let is_partial = since.is_some() && found(&[Claim::UsageIsItsCalls, Claim::OpenHourIsItsCalls]);
+    // A price that was published since the proof began is not among those that were read.
+    let is_repriced = found(&[Claim::CallIsItsReceipt, Claim::CallIsAtItsPrice, Claim::LateIsItsReceipt]);
+    let checked = if is_partial || is_repriced {
+        let prices = Prices::read(&mut tx, &mut Findings::default()).await?;
+        check_in(&mut tx, account, (since, from), is_partial, &prices).await?
+    } else {
+        first
+    };
     tx.rollback().await?;
     Ok(checked)
 }

@@ -75,17 +75,22 @@ impl Operator {
 }
 
 impl System {
-    /// Begins a proof of what was posted from this day on, if the last run was begun before that day has ended.
+    /// Begins a proof of the days that were sealed since the last proof that had a result was begun, if there are any and none is running. Asked
+    /// often, it is begun again where one was lost.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn prove_day(&self, day: NaiveDate) -> Result<bool> {
-        let last = sqlx::query_scalar!(r#"select max((begun_at at time zone 'UTC')::date) from proofs"#);
-        let last = last.fetch_one(&mut *self.database.read().await?).await?;
-        if last.is_some_and(|last| last > day) {
-            return Ok(false);
+    pub async fn prove_sealed_days(&self) -> Result<bool> {
+        let first = sqlx::query_scalar!(
+            r#"
+            select min(day) from roots
+            where made_at > coalesce((select max(begun_at) from proofs where proof is not null), '-infinity')
+            "#
+        );
+        match first.fetch_one(&mut *self.database.read().await?).await? {
+            Some(day) => begin(&self.database, "", Some(day)).await,
+            None => Ok(false),
         }
-        begin(&self.database, "", Some(day)).await
     }
 }
 

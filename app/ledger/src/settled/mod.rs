@@ -146,6 +146,7 @@ impl SettledCall {
             started_at: self.started_at()?,
             amount: self.amount,
             tokens: tokens_counted(&self.usage, self.tokens_held),
+            requests: 1,
         })
     }
 
@@ -193,16 +194,16 @@ impl SettledCall {
 }
 
 /// Prompt and completion, at most what was held for them.
-fn tokens_counted(usage: &CallUsage, held: Tokens) -> Tokens {
+pub(crate) fn tokens_counted(usage: &CallUsage, held: Tokens) -> i64 {
     let side = |count: Option<Tokens>| count.unwrap_or(Tokens::ZERO);
-    side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens)).min(held)
+    side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens)).min(held).get()
 }
 
 impl CallRecord {
     /// What limits count of it.
     pub(crate) fn counted(&self) -> Counted {
         let tokens = tokens_counted(&self.usage(), Tokens::from_sum(self.tokens_held));
-        Counted { key: self.key_id, started_at: self.started_at, amount: Amount::from_nanos(self.amount), tokens }
+        Counted { key: self.key_id, started_at: self.started_at, amount: Amount::from_nanos(self.amount), tokens, requests: 1 }
     }
 
     /// The same, sealed.

@@ -19,7 +19,7 @@ fn limit(world: &mut World, key: Option<KeyId>, window: Window, unit: Unit, capa
 }
 
 async fn set(world: &World, customer: Customer, new: &NewLimit) -> LimitId {
-    world.ledger.member(customer.user).await.unwrap().set_limit(new).await.unwrap()
+    world.ledger.owner(customer.user).await.unwrap().set_limit(new).await.unwrap()
 }
 
 async fn limits(world: &World, customer: Customer) -> Vec<LimitState> {
@@ -175,7 +175,7 @@ async fn a_limit_is_set_anew_lowered_below_its_use_and_removed_while_calls_run(p
     world.ledger.meter().post_calls(&[ended]).await.unwrap();
     world.assert_proven().await;
 
-    let member = world.ledger.member(ada.user).await.unwrap();
+    let member = world.ledger.owner(ada.user).await.unwrap();
     member.remove_limit(id).await.unwrap();
     member.remove_limit(id).await.unwrap();
     assert_eq!(limits(&world, ada).await, []);
@@ -189,7 +189,7 @@ async fn a_limit_is_set_anew_lowered_below_its_use_and_removed_while_calls_run(p
     // One of its kind may be set again, and knows what was used.
     let again = limit(&mut world, None, Window::Day, Unit::Requests, 9);
     assert_ne!(set(&world, ada, &again).await, id);
-    assert_eq!(figures(&world, ada).await, (2, 0, 7));
+    assert_eq!(figures(&world, ada).await, (2, 1, 6), "and what runs");
     world.assert_proven().await;
 }
 
@@ -242,7 +242,7 @@ async fn a_call_that_was_never_forwarded_uses_nothing_of_any_limit(pool: PgPool)
 async fn a_limit_that_cannot_be_is_refused(pool: PgPool) {
     let mut world = World::new(pool).await;
     let (ada, bob) = (world.customer("ada", "1").await, world.customer("bob", "1").await);
-    let member = world.ledger.member(ada.user).await.unwrap();
+    let member = world.ledger.owner(ada.user).await.unwrap();
     let below = limit(&mut world, None, Window::Day, Unit::Money, -1);
     assert!(matches!(member.set_limit(&below).await, Err(Error::Invalid { field: "capacity", .. })));
     let of_bobs_key = limit(&mut world, Some(bob.key), Window::Day, Unit::Money, 1);
@@ -251,5 +251,72 @@ async fn a_limit_that_cannot_be_is_refused(pool: PgPool) {
     set(&world, bob, &of_bob).await;
     assert!(matches!(member.remove_limit(of_bob.id).await, Err(Error::NotFound)), "it is another's");
     assert_eq!(limits(&world, ada).await, []);
+    world.assert_proven().await;
+}
+
+/// An operator's limit is not the account's to change, and one of all keys not that of whoever may only make keys.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_limit_is_changed_only_by_whoever_may(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let operator = world.ledger.system().operator();
+    let by_operator = limit(&mut world, None, Window::Month, Unit::Requests, 1);
+    operator.set_limit(ada.account, &by_operator).await.unwrap();
+    let (owner, member) = (world.ledger.owner(ada.user).await.unwrap(), world.ledger.member(ada.user).await.unwrap());
+    assert!(matches!(owner.remove_limit(by_operator.id).await, Err(Error::Forbidden)));
+    let own = limit(&mut world, None, Window::Month, Unit::Requests, 1_000);
+    assert!(matches!(member.set_limit(&own).await, Err(Error::Forbidden)));
+    assert_eq!(owner.set_limit(&own).await.unwrap(), own.id, "beside the operator's");
+    assert!(matches!(member.remove_limit(own.id).await, Err(Error::Forbidden)));
+    let of_key = limit(&mut world, Some(ada.key), Window::Month, Unit::Requests, 5);
+    member.set_limit(&of_key).await.unwrap();
+    member.remove_limit(of_key.id).await.unwrap();
+
+    world.ledger.meter().lease(&intent(&mut world, ada)).await.unwrap();
+    let refused = exhausted(world.ledger.meter().lease(&intent(&mut world, ada)).await);
+    assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == by_operator.id), "both bound");
+    assert!(refused.may_pass(), "the call that runs may leave it");
+    assert_eq!(limits(&world, ada).await.iter().map(|state| state.by_operator).collect::<Vec<_>>().len(), 2);
+    operator.remove_limit(ada.account, own.id).await.unwrap();
+    operator.remove_limit(ada.account, by_operator.id).await.unwrap();
+    world.assert_proven().await;
+}
+
+/// Calls that run when a limit is set count as if they had begun under it.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_new_limit_knows_what_runs(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let running = intent(&mut world, ada);
+    world.ledger.meter().lease(&running).await.unwrap();
+    for unit in Unit::ALL {
+        let new = limit(&mut world, Some(ada.key), Window::Day, unit, 1_000_000_000);
+        set(&world, ada, &new).await;
+    }
+    let held: Vec<_> = limits(&world, ada).await.iter().map(|state| (state.limit.pool.unit, state.limit.pool.leased.get())).collect();
+    assert_eq!(held, [(Unit::Money, 500_000_000), (Unit::Tokens, 1_000), (Unit::Requests, 1)]);
+    world.assert_proven().await;
+    let ended = world.settle(&running, ada, 250, 125);
+    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+    let used: Vec<_> = limits(&world, ada).await.iter().map(|state| (state.limit.pool.used.get(), state.limit.pool.leased.get())).collect();
+    assert_eq!(used, [(500_000, 0), (375, 0), (1, 0)]);
+    world.assert_proven().await;
+}
+
+/// What is corrected of a call is corrected in its window.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn late_usage_counts_and_what_is_given_back_does_not(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let new = limit(&mut world, None, Window::Month, Unit::Money, 1_000_000_000);
+    set(&world, ada, &new).await;
+    let dead = world.intent(ada, "0.5");
+    world.ledger.meter().lease(&dead).await.unwrap();
+    for settlement in [world.interrupt(&dead, ada), world.settle(&dead, ada, 100_000, 0)] {
+        world.ledger.meter().post_calls(&[settlement]).await.unwrap();
+    }
+    assert_eq!(figures(&world, ada).await, (100_000_000, 0, 900_000_000));
+    world.ledger.system().operator().credit_call(dead.call_id, world.give_back(Some("0.04"), "back")).await.unwrap();
+    assert_eq!(figures(&world, ada).await, (60_000_000, 0, 940_000_000));
     world.assert_proven().await;
 }

@@ -12,5 +12,6 @@ mod pooler;
 mod posting;
 mod prices;
 mod proof;
+mod simulation;
 mod usage;
 mod world;

@@ -31,7 +31,7 @@ const TABLES: [&str; 16] = [
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 20] = [
+const FREE: [(&str, &str, &str); 22] = [
     (
         "heads",
         "posted_at",
@@ -49,6 +49,8 @@ const FREE: [(&str, &str, &str); 20] = [
     ("intents", "tokens_held", "likewise"),
     ("limits", "capacity", "what somebody set, and may set anew: no call's figure follows from it"),
     ("limits", "hardness", "likewise"),
+    ("limits", "set_by", "who may change it"),
+    ("limits", "removed_at", "what somebody removed, which they may"),
     ("leases", "place", "in which order a hold is used"),
     ("price_versions", "created_by", "who wrote it; no figure"),
     ("quarantine", "reason", "what PostgreSQL said; the row itself is named"),

@@ -1,6 +1,6 @@
 use domain::{
     account::Customer,
-    billing::{PostingNumber, Statement},
+    billing::{JournalKind, PostingNumber, Statement},
     money::Amount,
 };
 use leptos::prelude::*;
@@ -102,7 +102,8 @@ pub(crate) fn one(page: OneCustomer) -> AnyView {
 }
 
 fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Option<AnyView> {
-    let row = statement.journal.posting(number)?;
+    // The address may name any posting.
+    let row = statement.journal.posting(number).filter(|row| matches!(row.kind, JournalKind::TopUp | JournalKind::Adjustment))?;
     let once = if again { " It had been posted before: the form was sent twice, and counted once." } else { "" };
     Some(notice(
         Tone::Good,

@@ -1,4 +1,4 @@
-use domain::billing::{PostingNumber, Statement};
+use domain::billing::{JournalKind, PostingNumber, Statement};
 use leptos::prelude::*;
 
 use super::page::{Billing, Payment};
@@ -25,7 +25,8 @@ pub(crate) fn billing(page: Billing) -> AnyView {
 
 /// What was just paid, read from the books and not from the address.
 fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Option<AnyView> {
-    let row = statement.journal.posting(number)?;
+    // The address may name any posting.
+    let row = statement.journal.posting(number).filter(|row| row.kind == JournalKind::TopUp)?;
     let amount = money::exact(row.amount);
     let message = if again {
         format!("{amount} had already been added: the form was sent twice, and counted once.")
@@ -61,7 +62,7 @@ fn top_up(payment: Payment, form: &Form) -> AnyView {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::billing::{Balance, JournalKind, JournalPage, JournalRow, StatementLine};
+    use domain::billing::{Balance, JournalPage, JournalRow, StatementLine};
 
     use super::*;
 

@@ -199,7 +199,9 @@ fn particulars(call: &CallDetail) -> AnyView {
 /// Where the books have it: in the usage of an hour, and each correction in a posting of its own.
 fn in_the_journal(call: &CallDetail) -> impl Iterator<Item = (String, String)> {
     let hour = Step::Hour.floor(call.posted_at);
-    let usage = pair("In the journal", format!("Usage of {}, {} UTC", time::day(hour), time::hour(hour)));
+    // Until its hour has ended the books have no posting of it.
+    let when = if call.hour_is_open { ": posted when it has ended" } else { "" };
+    let usage = pair("In the journal", format!("Usage of {}, {} UTC{when}", time::day(hour), time::hour(hour)));
     let corrections = call
         .corrections
         .iter()
@@ -271,6 +273,7 @@ mod tests {
             held: "0.0014".parse().unwrap(),
             written_off: Amount::ZERO,
             posted_at: started_at,
+            hour_is_open: false,
             raw_usage: Some(r#"{"prompt_tokens": 12}"#.to_owned()),
             corrections: vec![],
         }

@@ -216,7 +216,7 @@ mod tests {
     fn limit(scope: Scope, window: Window, capacity: i64) -> LimitState {
         let pool = Pool { used: Quantity::from_count(2), ..Pool::new(Unit::Requests, Quantity::from_count(capacity)) };
         let limit = Limit { id: LimitId::new(now(), [3; 10]), scope, window, hardness: Hardness::Hard, pool };
-        LimitState { limit, key_name: None }
+        LimitState { limit, key_name: None, by_operator: false }
     }
 
     fn html(limits: Vec<LimitState>, can_manage: bool) -> String {

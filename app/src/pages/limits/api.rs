@@ -1,5 +1,9 @@
 use chrono::{DateTime, Utc};
-use domain::{account::Key, credit::Scope, id::LimitId};
+use domain::{
+    account::{Key, Role},
+    credit::Scope,
+    id::LimitId,
+};
 use ledger::AccountReader;
 
 use super::{
@@ -18,11 +22,13 @@ pub(crate) async fn limits(caller: &Caller, id: &str, query: &str) -> Result<Lim
     let key = key(&reader, id, now).await?;
     let scope = key.as_ref().map_or(Scope::Account, |key| Scope::Key(key.id));
     let states = reader.limits(now).await?.into_iter();
+    let visit = &caller.visitor.visit;
     Ok(Limits {
-        key,
-        limits: states.map(|state| state.limit).filter(|limit| limit.scope == scope).collect(),
+        limits: states.filter(|state| state.limit.scope == scope).collect(),
         done: done(query),
-        can_manage: caller.visitor.visit.manages_keys(),
+        // What bounds all of the account is an owner's to set.
+        can_manage: if key.is_some() { visit.manages_keys() } else { visit.role() == Some(Role::Owner) },
+        key,
         now,
         form: caller.form(),
     })

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use domain::{account::Key, credit::Limit, id::LimitId};
+use domain::{account::Key, credit::LimitState, id::LimitId};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
@@ -10,7 +10,7 @@ pub(crate) struct Limits {
     /// The key whose calls they count; `None` for all of the account's.
     pub(crate) key: Option<Key>,
     /// The limits, shortest window first.
-    pub(crate) limits: Vec<Limit>,
+    pub(crate) limits: Vec<LimitState>,
     /// What was just done to one of them.
     pub(crate) done: Option<Done>,
     /// Whether the visitor may set and remove them.

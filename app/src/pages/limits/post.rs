@@ -5,7 +5,7 @@ use domain::{
     credit::{Hardness, Quantity, Unit, Window},
     id::{KeyId, LimitId},
 };
-use ledger::{AccountMember, NewLimit};
+use ledger::NewLimit;
 
 use super::{
     address,
@@ -24,32 +24,38 @@ pub(crate) async fn change(Path(id): Path<String>, submission: Submission) -> Re
 }
 
 async fn try_change(id: &str, submission: &Submission) -> Result<Response, Refusal> {
-    let member = submission.caller().member().await?;
+    let caller = submission.caller();
     let key = subject(id)?;
     let done = match submission.text(REMOVE) {
-        "" => format!("set={}", set(&member, key, submission).await?),
-        limit => format!("removed={}", remove(&member, limit).await?),
+        "" => {
+            let new = limit(key, submission)?;
+            let id =
+                if key.is_some() { caller.member().await?.set_limit(&new).await? } else { caller.owner().await?.set_limit(&new).await? };
+            format!("set={id}")
+        }
+        typed => {
+            let limit: LimitId = typed.parse().map_err(|_| ConsoleError::NotFound)?;
+            if key.is_some() {
+                caller.member().await?.remove_limit(limit).await?
+            } else {
+                caller.owner().await?.remove_limit(limit).await?
+            }
+            format!("removed={limit}")
+        }
     };
     Ok(see_other(&format!("{}?{done}", address(key))))
 }
 
-async fn set(member: &AccountMember, key: Option<KeyId>, submission: &Submission) -> Result<LimitId, Refusal> {
+fn limit(key: Option<KeyId>, submission: &Submission) -> Result<NewLimit, Refusal> {
     let unit = chosen(submission, UNIT, &Unit::ALL, Unit::name)?;
-    let new = NewLimit {
+    Ok(NewLimit {
         id: LimitId::new(submission.visitor.now, rand::random()),
         key,
         window: chosen(submission, WINDOW, &Window::ALL, Window::name)?,
         unit,
         hardness: chosen(submission, HARDNESS, &ENDS, Hardness::name)?,
         capacity: capacity(submission, unit)?,
-    };
-    Ok(member.set_limit(&new).await?)
-}
-
-async fn remove(member: &AccountMember, limit: &str) -> Result<LimitId, Refusal> {
-    let limit = limit.parse().map_err(|_| ConsoleError::NotFound)?;
-    member.remove_limit(limit).await?;
-    Ok(limit)
+    })
 }
 
 fn chosen<T: Copy>(submission: &Submission, field: &str, offered: &[T], name: fn(T) -> &'static str) -> Result<T, Refusal> {

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use domain::credit::{Hardness, Limit, Unit, Window};
+use domain::credit::{Hardness, Limit, LimitState, Unit, Window};
 use leptos::prelude::*;
 
 use super::{
@@ -14,7 +14,7 @@ use crate::parts::{
     table::{
         Column,
         Kind::{Action, Figures, Words},
-        link, table, text,
+        link, table, text, with_note,
     },
     time,
 };
@@ -51,8 +51,8 @@ fn about(of_key: bool) -> AnyView {
 }
 
 /// What was just done, as far as what is listed bears it out.
-fn outcome(done: Done, limits: &[Limit]) -> Option<AnyView> {
-    let find = |id| limits.iter().find(|limit| limit.id == id);
+fn outcome(done: Done, limits: &[LimitState]) -> Option<AnyView> {
+    let find = |id| limits.iter().map(|state| &state.limit).find(|limit| limit.id == id);
     let words = match done {
         Done::Set(id) => format!("The limit is set: {}.", name(find(id)?)),
         Done::Removed(id) if find(id).is_none() => "The limit is removed: it bounds no call any more.".to_owned(),
@@ -72,7 +72,7 @@ fn none(of_key: bool, can_change: bool) -> AnyView {
 }
 
 /// The limits; with a path to send the form to, each can be removed.
-fn limits_table(limits: &[Limit], now: DateTime<Utc>, path: Option<&str>) -> AnyView {
+fn limits_table(limits: &[LimitState], now: DateTime<Utc>, path: Option<&str>) -> AnyView {
     const COLUMNS: [Column; 7] = [
         Column("Limit", Words),
         Column("Used", Figures),
@@ -82,17 +82,18 @@ fn limits_table(limits: &[Limit], now: DateTime<Utc>, path: Option<&str>) -> Any
         Column("At its end", Words),
         Column("Remove", Action),
     ];
-    let rows = limits.iter().map(|limit| {
+    let rows = limits.iter().map(|LimitState { limit, by_operator, .. }| {
+        let whose = if *by_operator { "set by the operator" } else { "" };
         let figure = |quantity| figure_view(quantity, limit.pool.unit);
         let anew = limit.resets_at(now).map_or_else(|| text("never"), |at| time::time_view(at, format!("{} UTC", time::minute(at))));
         vec![
-            view! { {name(limit)}{bar(&limit.pool)} }.into_any(),
+            with_note(view! { {name(limit)}{bar(&limit.pool)} }.into_any(), whose.to_owned()),
             figure(limit.pool.used),
             figure(limit.pool.leased),
             figure(limit.pool.room()),
             anew,
             text(end(limit.hardness)),
-            path.map(|path| remove(path.to_owned(), limit)).into_any(),
+            path.filter(|_| !by_operator).map(|path| remove(path.to_owned(), limit)).into_any(),
         ]
         .into()
     });
@@ -102,7 +103,7 @@ fn limits_table(limits: &[Limit], now: DateTime<Utc>, path: Option<&str>) -> Any
 const fn end(hardness: Hardness) -> &'static str {
     match hardness {
         Hardness::Hard => "Calls are refused",
-        Hardness::Soft => "It only warns",
+        Hardness::Soft => "Calls go on",
     }
 }
 
@@ -194,6 +195,7 @@ mod tests {
     }
 
     fn page(limits: Vec<Limit>) -> Limits {
+        let limits = limits.into_iter().map(|limit| LimitState { limit, key_name: None, by_operator: false }).collect();
         Limits { key: Some(laptop()), limits, done: None, can_manage: true, now: now(), form: Form::default() }
     }
 
@@ -215,7 +217,7 @@ mod tests {
     fn one_that_was_overdrawn_has_nothing_left_and_one_of_all_time_never_begins_anew() {
         let pool = Pool { used: Quantity::from_count(7), ..Pool::new(Unit::Requests, Quantity::from_count(5)) };
         let html = html(&page(vec![Limit { window: Window::Ever, hardness: Hardness::Soft, pool, ..monthly() }]));
-        for text in ["5 requests in all", r#"data-label="Left" class="number">0<"#, ">never<", "It only warns"] {
+        for text in ["5 requests in all", r#"data-label="Left" class="number">0<"#, ">never<", "Calls go on"] {
             assert!(html.contains(text), "{text} is missing: {html}");
         }
     }

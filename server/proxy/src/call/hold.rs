@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use domain::{
-    credit::{Exhausted, Unit},
+    credit::{Exhausted, Quantity, Refuser, Unit, Window},
     money::Amount,
     tokens::Tokens,
 };
@@ -17,11 +17,9 @@ use crate::{
     auth::unavailable,
     bound::{Available, Bound, Terms},
     reply::Refusal,
+    settings::LEASES_MAX,
     turns::Turn,
 };
-
-/// How often a closer bound is tried: one pool after the other may be too short for it, or another call may have come first.
-const CLOSER_MAX: usize = 3;
 
 /// Pauses between tries to give back a hold.
 const RELEASE_AGAIN_FIRST: Duration = Duration::from_millis(50);
@@ -57,19 +55,20 @@ impl Call {
         let turn = timeout(shared.settings.lease_timeout, shared.turns.of(self.key.account_id)).await;
         let turn = turn.map_err(|_| Refusal::unavailable())?;
         let mut available = Available::EVERYTHING;
-        for _ in 0..CLOSER_MAX {
+        for _ in 0..LEASES_MAX {
             let exhausted = match self.lease(shared, bound).await {
                 Ok(()) => return Ok(bound),
                 Err(Unleased::Refused(ledger::Error::Exhausted(exhausted))) => exhausted,
                 Err(unleased) => return Err(not_held(shared, unleased, turn)),
             };
-            available = lowered(available, &exhausted);
-            match terms.within(available).filter(|closer| *closer != bound) {
-                Some(closer) => bound = closer,
-                None => return Err(Refusal::exhausted(&exhausted, Utc::now(), &shared.settings).into()),
-            }
+            let refusal = || Refusal::exhausted(&exhausted, Utc::now(), &shared.settings).into();
+            let Some(room) = room(&exhausted) else { return Err(refusal()) };
+            available = lowered(available, exhausted.pool.unit(), room);
+            // Where not even the shortest answer fits, it is that which is refused: the least that would have to be there.
+            let closer = terms.within(available).or_else(|| terms.least());
+            bound = closer.filter(|closer| *closer != bound).ok_or_else(refusal)?;
         }
-        self.lease(shared, bound).await.map(|()| bound).map_err(|unleased| not_held(shared, unleased, turn))
+        Err(Refusal::unavailable().into())
     }
 
     async fn lease(&self, shared: &Shared, bound: Bound) -> Result<(), Unleased> {
@@ -127,12 +126,22 @@ fn not_held(shared: &Shared, unleased: Unleased, turn: Option<Turn>) -> NotHeld 
     }
 }
 
-/// What is left of what there is, when a pool has said what it has.
-fn lowered(available: Available, exhausted: &Exhausted) -> Available {
-    match exhausted.pool.unit() {
-        Unit::Money => Available { money: available.money.min(Amount::from_nanos(exhausted.available.get())), ..available },
-        Unit::Tokens => Available { tokens: available.tokens.min(Tokens::from_sum(exhausted.available.get())), ..available },
+/// How much of a pool that refused a call a shorter answer may take; `None` where none helps. Of a minute's limit only what exceeds the whole minute is
+/// cut off: whoever comes again soon has the whole answer.
+fn room(exhausted: &Exhausted) -> Option<Quantity> {
+    match exhausted.pool {
+        Refuser::Limit { unit: Unit::Requests, .. } => None,
+        Refuser::Limit { window: Window::Minute, capacity, .. } => (exhausted.needed > capacity).then_some(capacity),
+        Refuser::Limit { .. } | Refuser::Credit { .. } => Some(exhausted.available),
+    }
+}
+
+/// What is left of what there is, when a pool has no more than this.
+fn lowered(available: Available, unit: Unit, room: Quantity) -> Available {
+    match unit {
+        Unit::Money => Available { money: available.money.min(Amount::from_nanos(room.get())), ..available },
+        Unit::Tokens => Available { tokens: available.tokens.min(Tokens::from_sum(room.get())), ..available },
         // A call is one request, however short its answer.
-        Unit::Requests => Available { money: Amount::ZERO, tokens: Tokens::ZERO },
+        Unit::Requests => available,
     }
 }

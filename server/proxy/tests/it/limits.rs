@@ -127,7 +127,7 @@ async fn a_budget_that_is_used_up_says_whose_how_much_is_left_and_when_it_begins
     let error = json(refusal).await["error"].clone();
     assert_eq!(error["code"], "insufficient_quota");
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("0.001 USD are left of the key's limit of 0.001 USD per month"), "{message}");
+    assert!(message.contains("0.001 USD are left of the key's limit of 0.001 USD per month. Lower the cap on its output"), "{message}");
     assert_eq!(error["exhausted"]["resets_at"], json!(null), "a month's whole budget is less than this call may take");
     assert!(world.upstream.received().is_empty());
     world.stop().await;
@@ -146,11 +146,44 @@ async fn a_short_limit_of_tokens_lowers_the_cap_of_the_answer(pool: PgPool) {
     world.stop().await;
 }
 
+/// The first calls of a window smaller than the whole bound have shorter answers; then one is told when the next window begins, not that waiting is in
+/// vain.
+async fn small_window(pool: &PgPool, window: Window, code: &str) {
+    let world = World::new(pool, "1").await;
+    let body = chat("hello", "");
+    let prompt = i64::try_from(body.len()).unwrap() + 64;
+    let limit = set(&world, false, window, Unit::Tokens, prompt + 300).await;
+    let refusal = loop {
+        let response = world.post(body.clone()).await;
+        if response.status() != StatusCode::OK {
+            break response;
+        }
+        text(response).await;
+    };
+    let is_a_rate = window == Window::Minute;
+    let has = |header: &str| refusal.headers().contains_key(header);
+    assert_eq!((has("retry-after"), has("retry-after-ms")), (is_a_rate, is_a_rate));
+    let error = json(refusal).await["error"].clone();
+    assert_eq!((&error["code"], &error["exhausted"]["limit"]), (&json!(code), &json!(limit)));
+    assert!(error["exhausted"]["resets_at"].is_string(), "{error}");
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_a_small_minute_cannot_take_now_it_says_when_it_can(pool: PgPool) {
+    small_window(&pool, Window::Minute, "rate_limit_exceeded").await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_a_small_month_cannot_take_now_it_says_when_it_can(pool: PgPool) {
+    small_window(&pool, Window::Month, "insufficient_quota").await;
+}
+
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn the_holder_of_a_key_sees_the_limits_that_count_its_calls(pool: PgPool) {
     let world = World::new(&pool, "1").await;
     set(&world, true, Window::Month, Unit::Money, 1_000_000_000).await;
-    set(&world, false, Window::Day, Unit::Requests, 5).await;
+    set(&world, false, Window::Ever, Unit::Requests, 5).await;
     text(world.post(chat("hello", "")).await).await;
     let limits = json(world.get("/v1/key").await).await["data"]["limits"].clone();
     let figures = |place: usize| (limits[place]["scope"].clone(), limits[place]["used"].clone(), limits[place]["available"].clone());

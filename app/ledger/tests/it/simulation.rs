@@ -1,0 +1,429 @@
+//! The whole ledger under everything at once: calls, replays, deaths and late settlements, corrections, money in and out, credit that ends, limits, prices
+//! that change, hours and days that close, and a clock that is set forward and back. A plain sum beside it says what each account must have; the proof is
+//! asked again and again.
+//!
+//! A short round runs with the other tests. `make sim-ledger` runs `FAREBOX_SIM_SEEDS` of `FAREBOX_SIM_STEPS`; a seed that fails is printed, and the step.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    catalog::PriceKind,
+    credit::{Hardness, Quantity, Unit, Window},
+    id::{CallId, GrantId, LimitId, PriceId},
+    money::Amount,
+    pricing::{self, Charge, Discount},
+    rates::Rates,
+    tokens::Tokens,
+};
+use ledger::{Error, Intent, Ledger, NewGrant, NewLimit, NewPrice, SettledCall};
+use sqlx::PgPool;
+
+use crate::world::{Customer, MODEL, World, amount};
+
+/// SplitMix64: the same in every run and on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    fn between(&mut self, from: i64, to: i64) -> i64 {
+        from + (self.next() % (to - from + 1) as u64) as i64
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
+        (!from.is_empty()).then(|| from[self.below(from.len())].clone())
+    }
+}
+
+/// What an account must have, as a plain sum: what came in less what its calls cost and what lapsed. All in nanos.
+#[derive(Debug, Default)]
+struct Sum {
+    put_in: i128,
+    cost: i128,
+    lapsed: i128,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone)]
+enum State {
+    Running,
+    /// Taken for dead, and charged for its prompt.
+    Interrupted,
+    Settled(Box<SettledCall>),
+}
+
+struct Walk {
+    world: World,
+    dice: Dice,
+    customers: Vec<Customer>,
+    sums: Vec<Sum>,
+    calls: Vec<(usize, Intent, State)>,
+    grants: Vec<(usize, GrantId)>,
+    limits: Vec<(usize, LimitId)>,
+    /// Every price there was, by when it began.
+    prices: BTreeMap<DateTime<Utc>, PriceId>,
+    rates: BTreeMap<PriceId, Rates>,
+    /// The latest instant that the clock has shown.
+    latest: DateTime<Utc>,
+    serial: u64,
+}
+
+impl Walk {
+    async fn begin(pool: PgPool, seed: u64) -> Self {
+        let mut world = World::new(pool).await;
+        let mut customers = Vec::new();
+        for name in ["ada", "bob", "cyd"] {
+            customers.push(world.customer(name, "0").await);
+        }
+        let prices = BTreeMap::from([(DateTime::UNIX_EPOCH, world.price)]);
+        let rates = BTreeMap::from([(world.price, world.rates.clone())]);
+        let sums = customers.iter().map(|_| Sum::default()).collect();
+        let mut walk = Self {
+            world,
+            dice: Dice(seed),
+            customers,
+            sums,
+            calls: Vec::new(),
+            grants: Vec::new(),
+            limits: Vec::new(),
+            prices,
+            rates,
+            latest: DateTime::UNIX_EPOCH,
+            serial: 0,
+        };
+        for of in 0..walk.customers.len() {
+            walk.top_up(of, 5_000_000_000).await;
+        }
+        walk
+    }
+
+    fn ledger(&self) -> Ledger {
+        self.world.ledger.dated(self.world.now)
+    }
+
+    fn key(&mut self) -> String {
+        self.serial += 1;
+        format!("step {}", self.serial)
+    }
+
+    async fn top_up(&mut self, of: usize, nanos: i64) {
+        let (key, owner) = (self.key(), self.ledger().owner(self.customers[of].user).await.unwrap());
+        let money =
+            || ledger::MoneyIn { amount: Amount::from_nanos(nanos), idempotency_key: &key, memo: "sim", actor: "sim", now: self.world.now };
+        assert!(!owner.top_up(money()).await.unwrap().replayed);
+        assert!(owner.top_up(money()).await.unwrap().replayed);
+        self.sums[of].put_in += i128::from(nanos);
+    }
+
+    /// An operator takes back some of what is available, or is refused.
+    async fn take_back(&mut self, of: usize) {
+        let (key, nanos) = (self.key(), self.dice.between(1, 900_000_000));
+        let money =
+            ledger::MoneyIn { amount: Amount::from_nanos(-nanos), idempotency_key: &key, memo: "sim", actor: "sim", now: self.world.now };
+        match self.ledger().system().operator().credit(self.customers[of].account, money).await {
+            Ok(_) => self.sums[of].put_in -= i128::from(nanos),
+            Err(Error::InsufficientCredit { available, .. }) => assert!(available.nanos() < nanos),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    async fn give_grant(&mut self, of: usize) {
+        let (key, nanos, hours) = (self.key(), self.dice.between(1, 2_000_000_000), self.dice.between(1, 200));
+        let new = self.world.grant("1", &key);
+        let new = NewGrant { amount: Amount::from_nanos(nanos), expires_at: Some(self.world.now + TimeDelta::hours(hours)), ..new };
+        let id = new.id;
+        match self.ledger().system().operator().add_grant(self.customers[of].account, new).await {
+            Ok(_) => {
+                self.sums[of].put_in += i128::from(nanos);
+                self.grants.push((of, id));
+            }
+            // The books are ahead of a clock that was set back.
+            Err(Error::Invalid { field: "expires", .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// What lapses is what is left beyond what running calls hold.
+    async fn end_credit(&mut self, of: usize) {
+        let before = self.balance(of).await;
+        if self.dice.below(2) == 0 {
+            let ends: Vec<_> = self.grants.iter().filter(|(owner, _)| *owner == of).map(|(_, id)| *id).collect();
+            let Some(id) = self.dice.pick(&ends) else { return };
+            self.ledger().system().operator().end_grant(self.customers[of].account, id, "sim").await.unwrap();
+            self.sums[of].lapsed += before - self.balance(of).await;
+        } else {
+            let befores = self.balances().await;
+            self.ledger().system().lapse_grants().await.unwrap();
+            for (place, (before, after)) in befores.into_iter().zip(self.balances().await).enumerate() {
+                assert!(after <= before);
+                self.sums[place].lapsed += before - after;
+            }
+        }
+    }
+
+    async fn balance(&self, of: usize) -> i128 {
+        i128::from(self.world.balance(self.customers[of]).await.balance.nanos())
+    }
+
+    async fn balances(&self) -> Vec<i128> {
+        let mut balances = Vec::new();
+        for of in 0..self.customers.len() {
+            balances.push(self.balance(of).await);
+        }
+        balances
+    }
+
+    /// A call is admitted if and only if it is within what is available, unless a limit refuses it.
+    async fn begin_call(&mut self, of: usize) {
+        let (held, tokens) = (self.dice.between(0, 900_000_000), self.dice.between(20, 900_000));
+        let intent = Intent {
+            held: Amount::from_nanos(held),
+            tokens_held: Tokens::from_sum(tokens),
+            price_id: self.prices.range(..=self.world.now).next_back().map(|(_, price)| *price).unwrap(),
+            ..self.world.intent(self.customers[of], "1")
+        };
+        let reader = self.ledger().reader(self.customers[of].user).await.unwrap();
+        match self.ledger().meter().lease(&intent).await {
+            Ok(()) => self.calls.push((of, intent, State::Running)),
+            Err(Error::Exhausted(exhausted)) => {
+                assert!(exhausted.available < exhausted.needed, "{exhausted:?}");
+                let balance = reader.balance(self.world.now).await.unwrap();
+                assert!(balance.available.nanos() < held || !self.limits.is_empty(), "{exhausted:?} {balance:?}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// The settlement of a call after so many tokens of each side.
+    fn settlement(&mut self, of: usize, intent: &Intent, source: &State) -> SettledCall {
+        let (prompt, completion) = (self.dice.between(0, 300_000), self.dice.between(0, 300_000));
+        let customer = self.customers[of];
+        let call = match source {
+            State::Running if self.dice.below(6) == 0 => self.world.interrupt(intent, customer),
+            _ => self.world.settle(intent, customer, prompt, completion),
+        };
+        let rates = &self.rates[&intent.price_id];
+        let Charge { amount, written_off } = pricing::charge(&call.usage, rates, Discount::NONE, intent.held);
+        SettledCall { price_id: intent.price_id, amount, written_off, ..call }
+    }
+
+    /// Some calls end, together with some that had ended before.
+    async fn end_calls(&mut self) {
+        let mut batch = Vec::new();
+        for _ in 0..self.dice.between(1, 6) {
+            if self.calls.is_empty() {
+                return;
+            }
+            let place = self.dice.below(self.calls.len());
+            let (of, intent, state) = self.calls[place].clone();
+            if batch.iter().any(|(other, _): &(usize, SettledCall)| *other == place) {
+                continue;
+            }
+            let call = match &state {
+                State::Settled(call) => (**call).clone(),
+                open => self.settlement(of, &intent, open),
+            };
+            batch.push((place, call));
+        }
+        let calls: Vec<_> = batch.iter().map(|(_, call)| call.clone()).collect();
+        let before = self.costs(&calls).await;
+        let done = self.ledger().meter().post_calls(&calls).await.unwrap();
+        assert!(done.quarantined.is_empty() && done.deferred.is_empty() && done.unleased.is_empty(), "{done:?}");
+        let after = self.costs(&calls).await;
+        for ((place, call), (before, after)) in batch.into_iter().zip(before.into_iter().zip(after)) {
+            let (of, _, state) = &mut self.calls[place];
+            match (&*state, before, after) {
+                (State::Running, None, Some(cost)) => assert_eq!(cost, i128::from(call.amount.nanos())),
+                (State::Interrupted, Some(before), Some(after)) => {
+                    assert!(after <= i128::from(call.amount.nanos()).max(before), "it takes at most what it came to");
+                }
+                (State::Settled(_), Some(before), Some(after)) => assert_eq!(before, after, "a replay changes nothing"),
+                other => panic!("{other:?}"),
+            }
+            self.sums[*of].cost += after.unwrap_or(0) - before.unwrap_or(0);
+            let is_dead = matches!(state, State::Running) && call.source == domain::call::UsageSource::Interrupted;
+            *state = if is_dead { State::Interrupted } else { State::Settled(Box::new(call)) };
+        }
+    }
+
+    /// What calls cost by their receipts, corrections included; `None` for one that is not posted.
+    async fn costs(&self, calls: &[SettledCall]) -> Vec<Option<i128>> {
+        let mut costs = Vec::new();
+        for call in calls {
+            let detail = self.world.ledger.meter().generation(call.account_id, call.call_id).await.ok();
+            costs.push(detail.map(|detail| i128::from(detail.row.cost().nanos())));
+        }
+        costs
+    }
+
+    /// A call that was never forwarded leaves nothing.
+    async fn release(&mut self) {
+        let running: Vec<_> = (0..self.calls.len()).filter(|place| matches!(self.calls[*place].2, State::Running)).collect();
+        let Some(place) = self.dice.pick(&running) else { return };
+        let (of, intent, _) = self.calls.swap_remove(place);
+        self.ledger().meter().release(self.customers[of].account, intent.call_id).await.unwrap();
+    }
+
+    /// An operator gives back some of a call, or is told that it does not cost so much.
+    async fn give_back(&mut self) {
+        let ended: Vec<_> =
+            self.calls.iter().filter(|(_, _, state)| !matches!(state, State::Running)).map(|(of, it, _)| (*of, it.call_id)).collect();
+        let Some((of, call)) = self.dice.pick(&ended) else { return };
+        let cost = self.cost(of, call).await;
+        let given = self.dice.between(1, 400_000_000);
+        let key = self.key();
+        let credit = ledger::CallCredit { amount: Some(Amount::from_nanos(given)), idempotency_key: &key, memo: "sim", actor: "sim" };
+        match self.ledger().system().operator().credit_call(call, credit).await {
+            Ok(_) => {
+                assert!(i128::from(given) <= cost);
+                self.sums[of].cost -= i128::from(given);
+            }
+            Err(Error::Invalid { field: "amount", .. }) => assert!(i128::from(given) > cost),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    async fn cost(&self, of: usize, call: CallId) -> i128 {
+        let detail = self.world.ledger.meter().generation(self.customers[of].account, call).await.unwrap();
+        i128::from(detail.row.cost().nanos())
+    }
+
+    async fn change_limits(&mut self, of: usize) {
+        let member = self.ledger().owner(self.customers[of].user).await.unwrap();
+        let own: Vec<_> = self.limits.iter().filter(|(owner, _)| *owner == of).map(|(_, id)| *id).collect();
+        if let (true, Some(id)) = (self.dice.below(3) == 0, self.dice.pick(&own)) {
+            member.remove_limit(id).await.unwrap();
+            self.limits.retain(|(_, other)| *other != id);
+            return;
+        }
+        let unit = Unit::ALL[self.dice.below(3)];
+        let most = if unit == Unit::Requests { 40 } else { 4_000_000_000 };
+        let new = NewLimit {
+            id: LimitId::new(self.world.now, self.world.random()),
+            key: (self.dice.below(2) == 0).then_some(self.customers[of].key),
+            window: Window::ALL[self.dice.below(5)],
+            unit,
+            hardness: if self.dice.below(4) == 0 { Hardness::Soft } else { Hardness::Hard },
+            capacity: Quantity::from_count(self.dice.between(0, most)),
+        };
+        let id = member.set_limit(&new).await.unwrap();
+        self.limits.retain(|(_, other)| *other != id);
+        self.limits.push((of, id));
+    }
+
+    /// A price begins ahead of every call that was admitted: also of those of a clock that has been set back since.
+    async fn change_price(&mut self) {
+        if self.world.now < self.latest {
+            return;
+        }
+        let rates = Rates::plain(Amount::from_nanos(self.dice.between(0, 2_000_000)), Amount::from_nanos(self.dice.between(0, 2_000_000)));
+        let id = PriceId::new(self.world.now, self.world.random());
+        let new = NewPrice {
+            id,
+            model: MODEL,
+            kind: PriceKind::Sale,
+            rates: rates.clone(),
+            effective_from: self.world.now,
+            actor: "sim",
+            now: self.world.now,
+        };
+        match self.world.ledger.system().import_price(new).await {
+            // It is known ten seconds later.
+            Ok(()) => {
+                self.rates.insert(id, rates);
+                self.prices.insert(self.world.now, id);
+                self.world.now += TimeDelta::seconds(20);
+            }
+            Err(Error::Taken(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Time passes; now and then the clock is set back.
+    fn pass(&mut self) {
+        self.latest = self.latest.max(self.world.now);
+        let minutes = if self.dice.below(8) == 0 { self.dice.between(-40, 0) } else { self.dice.between(0, 90) };
+        self.world.now += TimeDelta::minutes(minutes);
+    }
+
+    async fn step(&mut self) {
+        let of = self.dice.below(self.customers.len());
+        match self.dice.below(100) {
+            0..35 => self.begin_call(of).await,
+            35..65 => self.end_calls().await,
+            65..70 => self.release().await,
+            70..75 => self.give_back().await,
+            75..79 => {
+                let nanos = self.dice.between(1, 2_000_000_000);
+                self.top_up(of, nanos).await;
+            }
+            79..82 => self.take_back(of).await,
+            82..85 => self.give_grant(of).await,
+            85..89 => self.end_credit(of).await,
+            89..93 => self.change_limits(of).await,
+            93..94 => self.change_price().await,
+            _ => self.pass(),
+        }
+    }
+
+    /// Every account has what came in, less what its calls cost and what lapsed.
+    async fn check(&self) {
+        for (of, balance) in self.balances().await.into_iter().enumerate() {
+            let Sum { put_in, cost, lapsed } = self.sums[of];
+            assert_eq!(balance, put_in - cost - lapsed, "account {of}");
+        }
+    }
+}
+
+async fn walk(pool: PgPool, seed: u64, steps: usize) {
+    let mut walk = Walk::begin(pool, seed).await;
+    for step in 0..steps {
+        println!("seed {seed}, step {step}");
+        walk.step().await;
+        walk.check().await;
+        if step % 50 == 49 {
+            walk.world.assert_proven().await;
+        }
+    }
+    // Everything ends, and nothing is held any more.
+    while let Some((of, intent, state)) = walk.calls.pop() {
+        if matches!(state, State::Running) {
+            walk.ledger().meter().release(walk.customers[of].account, intent.call_id).await.unwrap();
+        }
+    }
+    let system = walk.world.ledger.system();
+    system.close_hours().await.unwrap();
+    system.seal_days().await.unwrap();
+    for customer in &walk.customers {
+        assert_eq!(walk.world.balance(*customer).await.reserved, amount("0"));
+    }
+    walk.check().await;
+    walk.world.assert_proven().await;
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn every_account_has_what_came_in_less_what_its_calls_cost(pool: PgPool) {
+    let (first, seeds, steps) = (setting("FAREBOX_SIM_FIRST", 1), setting("FAREBOX_SIM_SEEDS", 1), setting("FAREBOX_SIM_STEPS", 600));
+    for seed in first..first + seeds {
+        // Each on empty books.
+        let tables = "accounts, users, memberships, sessions, api_keys, key_digests, providers, models, price_versions, heads, grants, limits, limit_windows, \
+                      intents, leases, journal, entries, books, roots, proofs, calls, corrections, usage_hourly, usage_daily, quarantine";
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("truncate {tables} cascade"))).execute(&pool).await.unwrap();
+        walk(pool.clone(), seed, usize::try_from(steps).unwrap()).await;
+    }
+}
