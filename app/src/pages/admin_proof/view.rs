@@ -290,7 +290,7 @@ mod tests {
         let row = r#"<code class="raw">call 0193a6f1-6b7e-7c3a-9d2e-5a1b2c3d4e5f<"#;
         assert_eq!(html.matches(row).count(), 3, "{html}");
         assert!(html.contains("0.0000222") && html.contains("0.0000223"), "{html}");
-        assert!(html.contains(">holds") && html.contains(r#"<span class="status-bad">3 rows disagree</span>"#), "{html}");
+        assert!(html.contains(">holds") && html.contains(r#"<span class="status-bad">3 rows disagree<"#), "{html}");
         assert!(!html.contains("Only the first"), "{html}");
     }
 
