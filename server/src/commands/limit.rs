@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_named_by_what_it_allows() {
-        assert_eq!(words(Quantity::from_count(10_500_000_000), Unit::Money, Window::Month), "10.5 money per month");
+        assert_eq!(words(Quantity::from_count(10_500_000_000), Unit::Money, Window::Month), "10.5 per month");
         assert_eq!(words(Quantity::from_count(5), Unit::Requests, Window::Ever), "5 requests in all");
     }
 }
