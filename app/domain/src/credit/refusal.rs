@@ -155,7 +155,7 @@ mod tests {
                 },
                 needed: quantity(4),
                 available: quantity(3),
-                held: Quantity::ZERO,
+                held: quantity(3),
                 resets_at: minute.resets_at(NOW),
             }
         );
