@@ -120,7 +120,8 @@ fn credit_beside_the_balance_is_given_listed_used_first_and_ended() {
     let server = place.serve(&["--only", "proxy"]);
     let (url, secret) = (server.said("/proxy_url"), key["key"].as_str().expect("a key"));
     let chat = json!({ "model": "small", "messages": [{ "role": "user", "content": "Hello" }] });
-    assert_eq!(ask(url, "/v1/chat/completions", secret, Some(&chat)).expect("the proxy answers").status, 200);
+    let answer = ask(url, "/v1/chat/completions", secret, Some(&chat)).expect("the proxy answers");
+    assert_eq!((answer.status, &answer.json()["usage"]["total_tokens"]), (200, &json!(1500))); // read to its end: then it is settled
     let credits = || ask(url, "/v1/credits", secret, None).expect("the proxy answers").json()["data"]["balance"].clone();
     assert_eq!(credits(), "12.49955");
     place.json(&["grant", "end", "Example", id], "");
