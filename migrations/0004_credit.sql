@@ -1,4 +1,4 @@
--- Pools of credit, what running calls have reserved of them, and the books.
+-- Heads of the books, pools of credit and limits, what running calls have reserved of them, the journal, daily roots, and runs of the proof.
 --
 -- Amounts are nanos: 1e-9 of the deployment's one currency.
 

@@ -7,6 +7,22 @@ use uuid::Uuid;
 
 use crate::settled::PaidShare;
 
+/// A version of an encoding and a row's digest in it. A new column is a new version; a row keeps the one that it was sealed under, and stays provable.
+pub(crate) type Seal = [u8; 33];
+
+/// The seal of a digest.
+pub(crate) fn seal(version: u8, digest: [u8; 32]) -> Seal {
+    let mut seal = [version; 33];
+    seal[1..].copy_from_slice(&digest);
+    seal
+}
+
+/// Whether a seal is that of the row whose digest in each version is given. `None` if a later version of Farebox sealed it.
+pub(crate) fn fits(seal: &[u8], digest: impl FnOnce(u8) -> Option<[u8; 32]>) -> Option<bool> {
+    let (version, sealed) = seal.split_first()?;
+    Some(sealed == digest(*version)?)
+}
+
 /// A row on its way into a digest.
 pub(crate) struct Encoding(Sha256);
 

@@ -15,7 +15,7 @@ use crate::{
     Error, Ledger, Meter, Operator, Result, System,
     catalog::{PriceRow, current_and_scheduled, models},
     database::Database,
-    encoding::Encoding,
+    encoding::{self, Encoding, Seal},
 };
 
 /// A price to be written.
@@ -173,18 +173,13 @@ async fn insert(database: &Database, new: NewPrice<'_>) -> Result<()> {
 const VERSION: u8 = 1;
 
 /// The seal to write a price under: a version, and the SHA-256 of every column in an encoding like that of calls.
-fn seal(version: &PriceVersion) -> [u8; 33] {
-    let mut seal = [VERSION; 33];
-    seal[1..].copy_from_slice(&digest_1(version));
-    seal
+fn seal(price: &PriceVersion) -> Seal {
+    encoding::seal(VERSION, digest_1(price))
 }
 
 /// Whether this is the price that was sealed so. `None` if a later version of Farebox sealed it.
-pub(crate) fn fits(version: &PriceVersion, seal: &[u8]) -> Option<bool> {
-    match seal.first()? {
-        1 => Some(seal[1..] == digest_1(version)),
-        _ => None,
-    }
+pub(crate) fn fits(price: &PriceVersion, seal: &[u8]) -> Option<bool> {
+    encoding::fits(seal, |version| (version == VERSION).then(|| digest_1(price)))
 }
 
 fn digest_1(version: &PriceVersion) -> [u8; 32] {

@@ -6,7 +6,7 @@ use domain::{
     id::{AccountId, GrantId},
 };
 
-use crate::encoding::Encoding;
+use crate::encoding::{self, Encoding, Seal};
 
 /// The newest encoding, by which postings are sealed.
 const VERSION: u8 = 1;
@@ -71,18 +71,13 @@ pub(crate) struct EntryRecord {
 
 impl PostingRecord {
     /// The digest to post it under: a version, and the SHA-256 of every column, the entries, and the digest of the posting before it.
-    pub(crate) fn digest(&self, before: Option<&[u8]>) -> [u8; 33] {
-        let mut digest = [VERSION; 33];
-        digest[1..].copy_from_slice(&self.digest_1(before));
-        digest
+    pub(crate) fn digest(&self, before: Option<&[u8]>) -> Seal {
+        encoding::seal(VERSION, self.digest_1(before))
     }
 
     /// Whether this is the row that was posted so, after that one. `None` if a later version of Farebox posted it.
     pub(crate) fn fits(&self, before: Option<&[u8]>, digest: &[u8]) -> Option<bool> {
-        match digest.first()? {
-            1 => Some(digest[1..] == self.digest_1(before)),
-            _ => None,
-        }
+        encoding::fits(digest, |version| (version == VERSION).then(|| self.digest_1(before)))
     }
 
     fn digest_1(&self, before: Option<&[u8]>) -> [u8; 32] {
@@ -148,7 +143,7 @@ mod tests {
     /// What is stored outlives its writer: this digest must be the same in every later version.
     #[test]
     fn the_first_encoding_never_changes() {
-        let hex = |digest: [u8; 33]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |digest: Seal| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(hex(posting().digest(None)), "01f7cb9b617e9875470163251336424ba273087b7c022c249fcbaa1c9f8ba5a97e");
         assert_eq!(hex(posting().digest(Some(&[1; 33]))), "01b5a90be6f37e5b88a95aab0d8d86ccca6106ab8319958265c533a612ef8ae139");
         assert_eq!(posting().fits(None, &[2; 33]), None, "what a later version posted is not called forged");

@@ -14,7 +14,7 @@ use super::{
     locked::Numbered,
     posting::{EntryRecord, GRANT, MONEY, PostingRecord},
 };
-use crate::{Result, limits};
+use crate::{Result, encoding::Seal, limits};
 
 /// What an account has in a book other than its grants: revenue, cash and so on.
 type Balances = BTreeMap<(AccountId, &'static str), i64>;
@@ -125,7 +125,7 @@ async fn add_to_books(connection: &mut PgConnection, counters: &Balances) -> Res
     before.collect()
 }
 
-async fn insert_journal(connection: &mut PgConnection, postings: &[(PostingRecord, [u8; 33])]) -> Result<()> {
+async fn insert_journal(connection: &mut PgConnection, postings: &[(PostingRecord, Seal)]) -> Result<()> {
     if postings.is_empty() {
         return Ok(());
     }
@@ -158,7 +158,7 @@ async fn insert_journal(connection: &mut PgConnection, postings: &[(PostingRecor
     Ok(())
 }
 
-async fn insert_entries(connection: &mut PgConnection, postings: &[(PostingRecord, [u8; 33])]) -> Result<()> {
+async fn insert_entries(connection: &mut PgConnection, postings: &[(PostingRecord, Seal)]) -> Result<()> {
     let rows: Vec<_> = postings.iter().flat_map(|(posting, _)| posting.entries.iter().map(move |entry| (posting, entry))).collect();
     if rows.is_empty() {
         return Ok(());

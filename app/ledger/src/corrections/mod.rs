@@ -22,7 +22,7 @@ pub use self::call_credit::{CallCredit, CreditedCall};
 use crate::{
     Error, Result, SettledCall,
     books::{Book, NewPosting, Request},
-    encoding::Encoding,
+    encoding::{self, Encoding, Seal},
     leases::Share,
     limits::Counted,
     rollups::{self, Addition},
@@ -81,16 +81,13 @@ pub(crate) struct CorrectionRecord {
 
 impl CorrectionRecord {
     /// The seal to post it under: a version, and the SHA-256 of every column in an encoding like that of calls.
-    pub(crate) fn seal(&self) -> Vec<u8> {
-        [&[VERSION], &self.digest_1()[..]].concat()
+    pub(crate) fn seal(&self) -> Seal {
+        encoding::seal(VERSION, self.digest_1())
     }
 
     /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
     pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
-        match seal.first()? {
-            1 => Some(seal[1..] == self.digest_1()),
-            _ => None,
-        }
+        encoding::fits(seal, |version| (version == VERSION).then(|| self.digest_1()))
     }
 
     fn digest_1(&self) -> [u8; 32] {
@@ -204,7 +201,7 @@ impl Correction {
             request,
             posted_at: record.posted_at,
             calls: None,
-            seals: Some(record.seal()),
+            seals: Some(record.seal().to_vec()),
             grants: given.collect::<Option<_>>().ok_or_else(overflow)?,
         };
         book.post(posting).map(drop)
@@ -239,7 +236,7 @@ impl Correction {
             Json(&record.paid_by) as _,
             record.settlement,
             record.posted_at,
-            record.seal()
+            &record.seal()[..]
         )
         .execute(connection)
         .await?;

@@ -92,11 +92,7 @@ struct StoredCall {
 fn look_at(call: &StoredCall, prices: &Prices, hours: &mut Hours, findings: &mut Findings) {
     let StoredCall { record, seal } = call;
     let row = || format!("call {}", record.call_id);
-    match record.fits(seal) {
-        Some(true) => {}
-        Some(false) => findings.note(Claim::CallIsSealed, row(), "the row that was sealed", "another"),
-        None => findings.note(Claim::CallIsSealed, row(), "a seal of this version or an older one", "one that cannot be read here"),
-    }
+    findings.sealed(Claim::CallIsSealed, row, record.fits(seal));
     let recomputed = prices.recompute(record);
     if recomputed != Ok(record.charge()) {
         findings.note(Claim::CallIsItsReceipt, row(), recomputed.map_or_else(|problem| problem, in_words), in_words(record.charge()));
@@ -180,16 +176,7 @@ impl Prices {
                         created_at: row.created_at,
                         created_by: row.created_by,
                     };
-                    match prices::fits(&version, &row.seal) {
-                        Some(true) => {}
-                        Some(false) => findings.note(Claim::PriceIsSealed, name(), "the price that was sealed", "another"),
-                        None => findings.note(
-                            Claim::PriceIsSealed,
-                            name(),
-                            "a seal of this version or an older one",
-                            "one that cannot be read here",
-                        ),
-                    }
+                    findings.sealed(Claim::PriceIsSealed, name, prices::fits(&version, &row.seal));
                 }
                 Err(error) => findings.note(Claim::PriceIsSealed, name(), "a price that can be read", error),
             }

@@ -139,6 +139,15 @@ impl Findings {
         }
     }
 
+    /// Notes a row that its seal does not fit, as [`crate::encoding::fits`] says.
+    pub(super) fn sealed(&mut self, claim: Claim, row: impl FnOnce() -> String, fits: Option<bool>) {
+        match fits {
+            Some(true) => {}
+            Some(false) => self.note(claim, row(), "the row that was sealed", "another"),
+            None => self.note(claim, row(), "a seal of this version or an older one", "one that cannot be read here"),
+        }
+    }
+
     /// Adds what was found elsewhere.
     pub(super) fn add(&mut self, other: Self) {
         for (claim, faults) in other.0 {

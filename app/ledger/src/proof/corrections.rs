@@ -39,18 +39,7 @@ pub(super) async fn check(
                 continue;
             }
         };
-        match record.fits(&seal) {
-            Some(true) => {}
-            Some(false) => findings.note(Claim::CorrectionIsSealed, row.clone(), "the row that was sealed", "another"),
-            None => {
-                findings.note(
-                    Claim::CorrectionIsSealed,
-                    row.clone(),
-                    "a seal of this version or an older one",
-                    "one that cannot be read here",
-                );
-            }
-        }
+        findings.sealed(Claim::CorrectionIsSealed, || row.clone(), record.fits(&seal));
         match of {
             Some(of) => {
                 let cost = costs.entry(call).or_insert_with(|| i128::from(of.amount));

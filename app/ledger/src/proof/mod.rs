@@ -207,22 +207,22 @@ async fn orphans(connection: &mut PgConnection, findings: &mut Findings) -> Resu
 
 /// The newest root that is stored here, and the one that was kept elsewhere. Both are of all accounts.
 async fn roots_hold(connection: &mut PgConnection, what: &Verification, findings: &mut Findings) -> Result<()> {
-    let mut kept: Vec<_> = what.against.into_iter().collect();
-    if what.account.is_none() {
-        let newest =
-            sqlx::query!("select day, digest, accounts from roots order by day desc limit 1").fetch_optional(&mut *connection).await?;
-        if let Some(newest) = newest {
-            let (_, accounts) = roots::of_day(connection, newest.day).await?;
-            findings.compare(Claim::RootHolds, || format!("root of {} (accounts)", newest.day), accounts, newest.accounts);
-            match roots::stored(newest.day, &newest.digest) {
-                Ok(root) => kept.push(root),
-                Err(error) => findings.note(Claim::RootHolds, format!("root of {}", newest.day), "32 bytes", error),
-            }
-        }
+    if let Some(kept) = what.against {
+        let (found, _) = roots::of_day(connection, kept.day).await?;
+        findings.compare(Claim::RootHolds, || format!("root of {}", kept.day), kept, found);
     }
-    for root in kept {
-        let (found, _) = roots::of_day(connection, root.day).await?;
-        findings.compare(Claim::RootHolds, || format!("root of {}", root.day), root, found);
+    if what.account.is_some() {
+        return Ok(());
+    }
+    let newest = sqlx::query!("select day, digest, accounts from roots order by day desc limit 1").fetch_optional(&mut *connection).await?;
+    if let Some(newest) = newest {
+        let row = || format!("root of {}", newest.day);
+        let (found, accounts) = roots::of_day(connection, newest.day).await?;
+        findings.compare(Claim::RootHolds, || format!("{} (accounts)", row()), accounts, newest.accounts);
+        match roots::stored(newest.day, &newest.digest) {
+            Ok(root) => findings.compare(Claim::RootHolds, row, root, found),
+            Err(error) => findings.note(Claim::RootHolds, row(), "32 bytes", error),
+        }
     }
     Ok(())
 }

@@ -16,8 +16,8 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-pub(crate) use self::{insert::insert, seal::Seal};
-use crate::{Error, Result, limits::Counted};
+pub(crate) use self::insert::insert;
+use crate::{Error, Result, encoding::Seal, limits::Counted};
 
 /// A call whose cost is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

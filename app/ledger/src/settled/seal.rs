@@ -1,34 +1,22 @@
 //! What proves that a row of `calls` is the one that was posted: SHA-256 over an encoding of it that is written down here and nowhere left to a library.
-//!
-//! An encoding has a version, which the seal begins with. A new column is a new version; a row keeps the one that it was sealed under, and stays
-//! provable.
 
 use domain::tokens::{Flag, Tokens};
 
 use super::CallRecord;
-use crate::encoding::Encoding;
+use crate::encoding::{self, Encoding, Seal};
 
 /// The newest encoding, by which calls are sealed.
 const VERSION: u8 = 1;
 
-/// A version and a digest.
-pub(crate) type Seal = [u8; 33];
-
 impl CallRecord {
     /// The seal to post it under.
     pub(crate) fn seal(&self) -> Seal {
-        let mut seal = [VERSION; 33];
-        seal[1..].copy_from_slice(&self.digest_1());
-        seal
+        encoding::seal(VERSION, self.digest_1())
     }
 
     /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
     pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
-        let digest = match seal.first()? {
-            1 => self.digest_1(),
-            _ => return None,
-        };
-        Some(seal[1..] == digest)
+        encoding::fits(seal, |version| (version == VERSION).then(|| self.digest_1()))
     }
 
     fn digest_1(&self) -> [u8; 32] {

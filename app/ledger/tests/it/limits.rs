@@ -276,7 +276,9 @@ async fn a_limit_is_changed_only_by_whoever_may(pool: PgPool) {
     let refused = exhausted(world.ledger.meter().lease(&intent(&mut world, ada)).await);
     assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == by_operator.id), "both bound");
     assert!(refused.may_pass(), "the call that runs may leave it");
-    assert_eq!(limits(&world, ada).await.iter().map(|state| state.by_operator).collect::<Vec<_>>().len(), 2);
+    let whose: std::collections::BTreeMap<_, _> =
+        limits(&world, ada).await.iter().map(|state| (state.limit.id, state.by_operator)).collect();
+    assert_eq!(whose, [(by_operator.id, true), (own.id, false)].into());
     operator.remove_limit(ada.account, own.id).await.unwrap();
     operator.remove_limit(ada.account, by_operator.id).await.unwrap();
     world.assert_proven().await;

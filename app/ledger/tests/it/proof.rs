@@ -1,6 +1,5 @@
 use chrono::{NaiveDate, TimeDelta};
 use domain::{
-    call::UsageSource,
     credit::{Hardness, Quantity, Unit, Window},
     id::LimitId,
     proof::Proof,
@@ -111,8 +110,8 @@ fn another(column: &str, kind: &str) -> String {
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn no_column_of_the_tables_of_money_can_be_changed_unnoticed(pool: PgPool) {
     let (world, ada) = busy_world(pool).await;
-    let mut bad = SettledCall { upstream_model: Some("nul\0".to_owned()), ..world_call(&world, ada) };
-    bad.source = UsageSource::Upstream;
+    let call = world.call_of(ada, 10, 10, TimeDelta::minutes(7), [77; 10]);
+    let bad = SettledCall { upstream_model: Some("nul\0".to_owned()), ..call };
     world.assert_proven().await;
     world.ledger.meter().post_calls(&[bad]).await.unwrap();
     let before = named(&world.proof().await);
@@ -149,10 +148,6 @@ async fn no_column_of_the_tables_of_money_can_be_changed_unnoticed(pool: PgPool)
         assert_eq!(named(&world.proof().await), before, "{table}.{column} put back");
     }
     assert!(found >= 90, "only {found} columns could be changed");
-}
-
-fn world_call(world: &World, customer: Customer) -> SettledCall {
-    world.call_of(customer, 10, 10, TimeDelta::minutes(7), [77; 10])
 }
 
 fn named(proof: &Proof) -> Vec<(String, String)> {
