@@ -11,10 +11,9 @@ use axum::{
 use chrono::{DateTime, Utc};
 use domain::{
     call::CallDetail,
-    credit::{Hardness, Limit, Quantity, Unit},
+    credit::{Hardness, Limit, Quantity},
     id::CallId,
     key::masked,
-    money::Amount,
     tokens::Bucket,
 };
 use http::{HeaderMap, StatusCode};
@@ -112,10 +111,7 @@ fn ok(body: &Value) -> Response {
 
 /// A limit that counts the key's calls, with what is in its running window.
 fn limit_json(limit: &Limit, now: DateTime<Utc>) -> Value {
-    let figure = |quantity: Quantity| match limit.pool.unit {
-        Unit::Money => json!(Amount::from_nanos(quantity.get())),
-        Unit::Tokens | Unit::Requests => json!(quantity),
-    };
+    let figure = |quantity: Quantity| quantity.figure(limit.pool.unit);
     json!({
         "id": limit.id, "scope": limit.scope.kind(), "window": limit.window, "unit": limit.pool.unit, "hard": limit.hardness == Hardness::Hard,
         "capacity": figure(limit.pool.capacity), "used": figure(limit.pool.used), "reserved": figure(limit.pool.leased),

@@ -277,10 +277,7 @@ fn advice(exhausted: &Exhausted, now: DateTime<Utc>, held: &str, console: &str) 
 
 /// Which credit or limit it is, and its figures, for programs.
 fn exhausted_json(exhausted: &Exhausted) -> Value {
-    let figure = |quantity: Quantity| match exhausted.pool.unit() {
-        Unit::Money => json!(Amount::from_nanos(quantity.get())),
-        Unit::Tokens | Unit::Requests => json!(quantity),
-    };
+    let figure = |quantity: Quantity| quantity.figure(exhausted.pool.unit());
     let (needed, available, held) = (figure(exhausted.needed), figure(exhausted.available), figure(exhausted.held));
     match &exhausted.pool {
         Refuser::Credit { unit } => {

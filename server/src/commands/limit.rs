@@ -1,13 +1,11 @@
 //! `farebox limit`: bounds on what an account, or one of its keys, may use.
 
-use std::num::IntErrorKind;
-
 use anyhow::{Context, anyhow, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use domain::{
     account::Key,
-    credit::{Hardness, LimitState, Quantity, Scope, Unit, Window},
+    credit::{Hardness, LimitState, Quantity, QuantityError, Scope, Unit, Window},
     id::{KeyId, LimitId},
     money::Amount,
 };
@@ -150,7 +148,7 @@ async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
     .await?;
     let value = json!({
         "account": account.id, "key": new.key, "limit": id, "per": new.window, "unit": unit, "hardness": new.hardness,
-        "capacity": quantity_json(new.capacity, unit),
+        "capacity": new.capacity.figure(unit),
     });
     output.print(&value, || {
         let whose = args.key.as_ref().map_or_else(|| account.name.clone(), |key| format!("{key} of {}", account.name));
@@ -159,15 +157,11 @@ async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
     })
 }
 
-/// A quantity as people type it: an amount of money, or a whole number.
 fn parse_quantity(text: &str, unit: Unit) -> anyhow::Result<Quantity> {
-    match unit {
-        Unit::Money => text.parse::<Amount>().map(Quantity::from).map_err(|error| anyhow!("the amount {error}")),
-        Unit::Tokens | Unit::Requests => text.parse::<i64>().map(Quantity::from_count).map_err(|error| match error.kind() {
-            IntErrorKind::PosOverflow => anyhow!("the amount is too large"),
-            _ => anyhow!("the amount is not a whole number, which {} are counted in: write it like 1000", unit.name()),
-        }),
-    }
+    Quantity::parse(text, unit).map_err(|error| match error {
+        QuantityError::NotWhole => anyhow!("the amount is not a whole number, which {} are counted in: write it like 1000", unit.name()),
+        other => anyhow!("the amount {other}"),
+    })
 }
 
 /// The account's key of this id, or the one of this name that works.
@@ -199,7 +193,7 @@ async fn list(account: &str, output: Output, config: &Config) -> anyhow::Result<
 fn state_json(state: &LimitState, now: DateTime<Utc>) -> Value {
     let LimitState { limit, key_name, by_operator } = state;
     let pool = &limit.pool;
-    let quantity = |quantity| quantity_json(quantity, pool.unit);
+    let quantity = |quantity: Quantity| quantity.figure(pool.unit);
     let key = match &limit.scope {
         Scope::Key(key) => Some(key),
         _ => None,
@@ -209,14 +203,6 @@ fn state_json(state: &LimitState, now: DateTime<Utc>) -> Value {
         "capacity": quantity(pool.capacity), "used": quantity(pool.used), "reserved": quantity(pool.leased), "left": quantity(pool.room()),
         "resets_at": limit.resets_at(now),
     })
-}
-
-/// Money as elsewhere: the exact decimal, in a text. Tokens and requests are numbers.
-fn quantity_json(quantity: Quantity, unit: Unit) -> Value {
-    match unit {
-        Unit::Money => json!(Amount::from_nanos(quantity.get())),
-        Unit::Tokens | Unit::Requests => json!(quantity),
-    }
 }
 
 fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 9] {

@@ -1,10 +1,16 @@
 //! A capacity that can be leased, and the whole numbers it is counted in.
 
-use std::fmt;
+use std::{
+    fmt,
+    num::{IntErrorKind, ParseIntError},
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{money::Amount, tokens::Tokens};
+use crate::{
+    money::{Amount, AmountError},
+    tokens::Tokens,
+};
 
 /// What a pool is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,6 +50,30 @@ impl Unit {
     }
 }
 
+/// A text that is no quantity of a unit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QuantityError {
+    /// It is no amount of money.
+    #[error(transparent)]
+    Money(#[from] AmountError),
+    /// It is no whole number.
+    #[error("is not a whole number: write it like 1000")]
+    NotWhole,
+    /// It does not fit.
+    #[error("is too large")]
+    TooLarge,
+}
+
+/// A quantity as programs read it: money as an exact decimal in a text, counts as numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Figure {
+    /// An amount.
+    Money(Amount),
+    /// Tokens or requests.
+    Count(i64),
+}
+
 /// A whole number of a pool's unit: nanos, tokens or requests. Arithmetic is checked, never wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
@@ -60,6 +90,29 @@ impl Quantity {
     #[must_use]
     pub const fn from_count(count: i64) -> Self {
         Self(count)
+    }
+
+    /// A quantity as people type it: an amount of money in currency units, or a whole number.
+    ///
+    /// # Errors
+    /// [`QuantityError`].
+    pub fn parse(text: &str, unit: Unit) -> Result<Self, QuantityError> {
+        match unit {
+            Unit::Money => Ok(text.parse::<Amount>()?.into()),
+            Unit::Tokens | Unit::Requests => text.parse().map(Self).map_err(|error: ParseIntError| match error.kind() {
+                IntErrorKind::PosOverflow => QuantityError::TooLarge,
+                _ => QuantityError::NotWhole,
+            }),
+        }
+    }
+
+    /// The same for programs.
+    #[must_use]
+    pub const fn figure(self, unit: Unit) -> Figure {
+        match unit {
+            Unit::Money => Figure::Money(Amount::from_nanos(self.0)),
+            Unit::Tokens | Unit::Requests => Figure::Count(self.0),
+        }
     }
 
     /// The bare number.
@@ -207,6 +260,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_quantity_is_typed_in_its_unit() {
+        let parse = |text, unit| Quantity::parse(text, unit).map(Quantity::get);
+        assert_eq!(
+            (parse("12.5", Unit::Money), parse("1000", Unit::Tokens), parse("7", Unit::Requests)),
+            (Ok(12_500_000_000), Ok(1_000), Ok(7))
+        );
+        for wrong in ["", "1.5", "1,000", "1 000", "a lot", "1e3"] {
+            assert_eq!(parse(wrong, Unit::Requests), Err(QuantityError::NotWhole), "{wrong}");
+        }
+        assert_eq!(parse("9223372036854775808", Unit::Tokens), Err(QuantityError::TooLarge));
+        assert_eq!(parse("a lot", Unit::Money), Err(QuantityError::Money(AmountError::NotANumber)));
+    }
+
+    #[test]
+    fn programs_read_money_as_a_text_and_counts_as_numbers() {
+        let json = |unit| serde_json::to_string(&Quantity::from_count(1_500_000_000).figure(unit)).unwrap_or_default();
+        assert_eq!((json(Unit::Money).as_str(), json(Unit::Tokens).as_str()), (r#""1.5""#, "1500000000"));
+    }
 
     fn pool(capacity: i64, used: i64, leased: i64) -> Pool {
         Pool {

@@ -1,5 +1,3 @@
-use std::num::IntErrorKind;
-
 use axum::{extract::Path, response::Response};
 use domain::{
     credit::{Hardness, Quantity, Unit, Window},
@@ -14,7 +12,7 @@ use super::{
 };
 use crate::{
     error::ConsoleError,
-    server::{Refusal, Submission, incomplete, see_other},
+    server::{Refusal, Submission, incomplete, see_other, sentence},
 };
 
 /// `POST /keys/{id}`: removes the limit that the form names, or sets one. Both may come twice: the same again changes nothing.
@@ -63,29 +61,5 @@ fn chosen<T: Copy>(submission: &Submission, field: &str, offered: &[T], name: fn
 }
 
 fn capacity(submission: &Submission, unit: Unit) -> Result<Quantity, Refusal> {
-    match unit {
-        Unit::Money => submission.amount(CAPACITY).map(Quantity::from),
-        Unit::Tokens | Unit::Requests => count(submission.text(CAPACITY)).map_err(|problem| Refusal::field(CAPACITY, problem)),
-    }
-}
-
-fn count(typed: &str) -> Result<Quantity, &'static str> {
-    typed.parse::<i64>().map(Quantity::from_count).map_err(|error| match error.kind() {
-        IntErrorKind::PosOverflow => "This is too large.",
-        _ => "This is not a whole number: write it like 1000.",
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_count_is_a_whole_number() {
-        assert_eq!(count("1000"), Ok(Quantity::from_count(1_000)));
-        for wrong in ["", "1.5", "1,000", "1 000", "a lot", "1e3"] {
-            assert!(count(wrong).is_err_and(|problem| problem.contains("not a whole number")), "{wrong}");
-        }
-        assert_eq!(count("9223372036854775808"), Err("This is too large."));
-    }
+    Quantity::parse(submission.text(CAPACITY), unit).map_err(|error| Refusal::field(CAPACITY, sentence(&format!("this {error}"))))
 }
