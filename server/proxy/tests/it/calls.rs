@@ -12,10 +12,7 @@ use domain::{
     money::Amount,
     tokens::{Flag, Tokens},
 };
-use futures_util::{
-    future::{join_all, select_all},
-    stream,
-};
+use futures_util::{future::join_all, stream};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -238,19 +235,7 @@ async fn fifty_calls_at_once_on_credit_for_ten_are_ten_calls(pool: PgPool) {
     let credit = Amount::from_nanos(10 * held);
     top_up(&world.ledger, world.account, credit, "credit for ten").await;
 
-    let mut calls: Vec<_> = (0..50).map(|_| Box::pin(world.post(body.clone()))).collect();
-    let (mut answered, mut refusals) = (Vec::new(), Vec::new());
-    while !calls.is_empty() {
-        let (response, _, rest) = select_all(calls).await;
-        calls = rest;
-        if response.status() == StatusCode::OK { &mut answered } else { &mut refusals }.push(response);
-        if refusals.len() == 40 && answered.is_empty() {
-            world.upstream.open_gate(); // those that were admitted have waited until all others were refused
-        }
-    }
-    drop(calls);
-    assert_eq!((answered.len(), refusals.len()), (10, 40));
-    assert_eq!(world.upstream.received().len(), 10);
+    let (answered, refusals) = world.ten_of_fifty(&[world.router()], &body).await;
     for refusal in refusals {
         // Only the calls that run stand in the way.
         assert_eq!(

@@ -6,13 +6,12 @@ use domain::{
     id::LimitId,
     money::Amount,
 };
-use futures_util::future::{join_all, select_all};
+use futures_util::future::join_all;
 use http::StatusCode;
 use ledger::NewLimit;
 use proxy::Proxy;
 use serde_json::json;
 use sqlx::PgPool;
-use tower::Service;
 
 use crate::world::{World, amount, chat, json, text};
 
@@ -40,23 +39,7 @@ async fn ten_of_fifty(pool: &PgPool, proxies: usize, of_key: bool, unit: Unit) {
     set(&world, of_key, Window::Month, unit, 10 * each + each / 2).await;
     let others = join_all((1..proxies).map(|_| world.another_proxy())).await;
     let routers: Vec<_> = others.iter().map(Proxy::router).chain([world.router()]).collect();
-    let mut calls: Vec<_> = (0..50)
-        .map(|place| {
-            let (mut router, request) = (routers[place % routers.len()].clone(), world.request(body.clone()));
-            Box::pin(async move { router.call(request).await.unwrap() })
-        })
-        .collect();
-    let (mut answered, mut refusals) = (Vec::new(), Vec::new());
-    while !calls.is_empty() {
-        let (response, _, rest) = select_all(calls).await;
-        calls = rest;
-        if response.status() == StatusCode::OK { &mut answered } else { &mut refusals }.push(response);
-        if refusals.len() == 40 && answered.is_empty() {
-            world.upstream.open_gate(); // those that were admitted have waited until all others were refused
-        }
-    }
-    drop(calls);
-    assert_eq!((answered.len(), refusals.len(), world.upstream.received().len()), (10, 40, 10), "{unit:?}");
+    let (answered, refusals) = world.ten_of_fifty(&routers, &body).await;
     for refusal in refusals {
         let error = json(refusal).await["error"].clone();
         assert_eq!((&error["code"], &error["exhausted"]["unit"]), (&json!("insufficient_quota"), &json!(unit)));

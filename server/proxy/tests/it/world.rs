@@ -13,7 +13,8 @@ use domain::{
     rates::Rates,
     tokens::Tokens,
 };
-use http::{Request, Response, header};
+use futures_util::future::select_all;
+use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use ledger::{Address, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, Verification, secrets::SecretKey};
 use proxy::{Proxy, Settings};
@@ -101,6 +102,28 @@ impl World {
         self.ledger.system().set_provider_url("loopback", base_url).await.unwrap();
         let proxy = Proxy::start(self.ledger.clone(), &self.ledger, SecretKey::from_bytes([7; 32]), settings()).await.unwrap();
         std::mem::replace(&mut self.proxy, proxy).stop().await;
+    }
+
+    /// Sends a call whose script is `hold` fifty times at once, to these in turn. What is admitted waits until all others are refused. Returns both: ten
+    /// are admitted.
+    pub(crate) async fn ten_of_fifty(&self, routers: &[Router], body: &str) -> (Vec<Response<Body>>, Vec<Response<Body>>) {
+        let mut calls: Vec<_> = (0..50)
+            .map(|place| {
+                let (mut router, request) = (routers[place % routers.len()].clone(), self.request(body));
+                Box::pin(async move { router.call(request).await.unwrap() })
+            })
+            .collect();
+        let (mut answered, mut refused) = (Vec::new(), Vec::new());
+        while !calls.is_empty() {
+            let (response, _, rest) = select_all(calls).await;
+            calls = rest;
+            if response.status() == StatusCode::OK { &mut answered } else { &mut refused }.push(response);
+            if refused.len() == 40 && answered.is_empty() {
+                self.upstream.open_gate();
+            }
+        }
+        assert_eq!((answered.len(), refused.len(), self.upstream.received().len()), (10, 40, 10));
+        (answered, refused)
     }
 
     /// One more proxy beside the world's, on the same books.
