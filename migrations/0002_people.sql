@@ -44,15 +44,30 @@ create table sessions (
 create index sessions_by_user on sessions (user_id);
 create index sessions_by_expiry on sessions (expires_at);
 
+-- Parts of an account. The first one bears the account's own id.
+create table projects (
+    account_id uuid not null references accounts,
+    project_id uuid not null,
+    name       text not null constraint projects_name_is_short check (length(name) between 1 and 100),
+    created_at timestamptz not null,
+    primary key (account_id, project_id)
+);
+create unique index projects_name_is_unique on projects (account_id, lower(name));
+
 create table api_keys (
     account_id uuid not null references accounts,
     key_id     uuid not null,
+    -- The project of the calls that are made with it from now on. Calls that were made stay where they are.
+    project_id uuid not null,
+    -- The member whose key it is; null if it is nobody's own.
+    user_id    uuid references users,
     name       text not null constraint api_keys_name_is_short check (length(name) between 1 and 100),
     last_four  text not null,
     created_at timestamptz not null,
     expires_at timestamptz,
     revoked_at timestamptz,
-    primary key (account_id, key_id)
+    primary key (account_id, key_id),
+    foreign key (account_id, project_id) references projects
 );
 
 -- A presented key is found by its SHA-256 alone; the key itself is stored nowhere.

@@ -59,6 +59,12 @@ create table intents (
     account_id     uuid not null references accounts,
     call_id        uuid not null,
     key_id         uuid not null,
+    project_id     uuid not null,
+    -- What the client said of it, see calls.
+    end_user       text,
+    session        text,
+    client         text,
+    tags           jsonb,
     model          text not null,
     provider       text not null,
     price_id       uuid not null references price_versions,
@@ -73,18 +79,22 @@ create table intents (
     proxy          uuid not null,
     expires_at     timestamptz not null,
     primary key (account_id, call_id),
-    foreign key (account_id, key_id) references api_keys
+    foreign key (account_id, key_id) references api_keys,
+    foreign key (account_id, project_id) references projects
 );
 create index intents_by_proxy on intents (proxy);
 create index intents_by_expiry on intents (expires_at);
 
--- Bounds on what an account, or one of its keys, may use in a window of time.
+-- Bounds on what an account, or a part of it, may use in a window of time.
 create table limits (
     account_id uuid not null references heads,
     limit_id   uuid not null,
-    scope      text not null constraint limits_scope_is_known check (scope in ('account', 'key')),
-    -- Of a key's limit, which.
+    scope      text not null constraint limits_scope_is_known check (scope in ('account', 'project', 'member', 'key', 'run')),
+    -- Which project, which member, which key, or which session of which calls.
+    project_id uuid,
+    user_id    uuid references users,
     key_id     uuid,
+    session    text,
     per        text not null constraint limits_window_is_known check (per in ('minute', 'day', 'week', 'month', 'ever')),
     unit       text not null constraint limits_unit_is_known check (unit in ('money', 'tokens', 'requests')),
     hardness   text not null constraint limits_hardness_is_known check (hardness in ('hard', 'soft')),
@@ -97,10 +107,14 @@ create table limits (
     removed_at timestamptz,
     primary key (account_id, limit_id),
     foreign key (account_id, key_id) references api_keys,
-    constraint limits_name_their_key check ((scope = 'key') = (key_id is not null))
+    foreign key (account_id, project_id) references projects,
+    constraint limits_name_whose_they_are check (
+        (scope = 'project') = (project_id is not null) and (scope = 'member') = (user_id is not null)
+        and (scope = 'key') = (key_id is not null) and (scope = 'run') = (session is not null)
+    )
 );
 -- There is one of each kind at a time.
-create unique index limits_are_one_of_a_kind on limits (account_id, set_by, scope, key_id, per, unit, hardness) nulls not distinct where removed_at is null;
+create unique index limits_are_one_of_a_kind on limits (account_id, set_by, scope, project_id, user_id, key_id, session, per, unit, hardness) nulls not distinct where removed_at is null;
 
 -- What is in a limit's windows. A call is of the window in which it began.
 create table limit_windows (

@@ -5,17 +5,34 @@ create function uuid_v7_time(id uuid) returns timestamptz
     language sql immutable strict parallel safe
     return timestamptz 'epoch' + ('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint * interval '1 millisecond';
 
+-- Something that a client said of a call of a day (UTC), as a number: the index of calls by what was said of them keeps these, day by day, so that one
+-- day's are found without looking at the others. Two may share a number, hence whoever looks compares the columns too.
+create function claim(account_id uuid, at timestamptz, what text, value text) returns bigint
+    language sql immutable parallel safe
+    return hashtextextended(
+        account_id::text || ' ' || what || '=' || value, extract(day from date_bin('1 day', at, 'epoch') - timestamptz 'epoch')::bigint
+    );
+
+create function claims_of_tags(account_id uuid, started_at timestamptz, tags jsonb) returns bigint[]
+    language sql immutable parallel safe
+    return (
+        select array_agg(claim(account_id, started_at, said.what, said.value))
+        from jsonb_each_text(tags) t
+        cross join lateral (values ('tag', t.key), ('tag ' || t.key, t.value)) said (what, value)
+    );
+
+-- All that a client said of a call by which it is found; a tag by its name alone too. An expression without a query, which PostgreSQL puts in the place of
+-- a call of this function.
+create function claims(account_id uuid, started_at timestamptz, end_user text, session text, tags jsonb) returns bigint[]
+    language sql immutable parallel safe
+    return array_remove(array[claim(account_id, started_at, 'end_user', end_user), claim(account_id, started_at, 'session', session)], null)
+        || case when tags is not null then claims_of_tags(account_id, started_at, tags) end;
+
+-- What is of one size stands first, so that nothing is lost to alignment.
 create table calls (
-    account_id            uuid not null,
     started_at            timestamptz not null,
-    call_id               uuid not null,
-    key_id                uuid not null,
-    model                 text not null,
-    provider              text not null,
-    upstream_model        text,
-    stream                boolean not null,
-    outcome               text not null constraint calls_outcome_is_known check (outcome in ('ok', 'upstream_error', 'client_left', 'interrupted')),
-    source                text not null constraint calls_source_is_known check (source in ('upstream', 'estimated', 'interrupted', 'none')),
+    -- The books have it in their usage of this hour.
+    posted_at             timestamptz not null,
     -- As reported; null is "not reported".
     prompt_tokens         bigint,
     completion_tokens     bigint,
@@ -29,25 +46,41 @@ create table calls (
     output_tokens         bigint,
     reasoning_tokens      bigint,
     audio_output_tokens   bigint,
-    -- What is wrong with the upstream's numbers: they contradict each other, or are more than the call can have used.
-    flag                  text constraint calls_flag_is_known check (flag in ('contradictory', 'excessive')),
-    price_id              uuid not null,
-    discount_bps          integer not null,
     amount                bigint not null constraint calls_amount_is_not_negative check (amount >= 0),
     held                  bigint not null,
     -- The most tokens that it could take: what limits of tokens count of it is at most this.
     tokens_held           bigint not null constraint calls_tokens_held_is_not_negative check (tokens_held >= 0),
     -- What of its price exceeds the hold: nobody pays it.
     written_off           bigint not null constraint calls_written_off_is_not_negative check (written_off >= 0),
-    -- [{"grant_id": …, "amount": nanos}]: who paid; sums to amount.
-    paid_by               jsonb not null,
-    http_status           integer,
     latency_ms            bigint not null,
     first_byte_ms         bigint,
-    -- The upstream's usage object, byte for byte.
-    raw_usage             text,
-    -- The books have it in their usage of this hour.
-    posted_at             timestamptz not null,
+    discount_bps          integer not null,
+    http_status           integer,
+    stream                boolean not null,
+    account_id            uuid not null,
+    call_id               uuid not null,
+    key_id                uuid not null,
+    -- The project that the key was in.
+    project_id            uuid not null,
+    price_id              uuid not null,
+    -- Who paid, if it was one grant.
+    grant_id              uuid,
+    model                 text not null,
+    provider              text not null,
+    upstream_model        text,
+    outcome               text not null constraint calls_outcome_is_known check (outcome in ('ok', 'upstream_error', 'client_left', 'interrupted')),
+    source                text not null constraint calls_source_is_known check (source in ('upstream', 'estimated', 'interrupted', 'none')),
+    -- What is wrong with the upstream's numbers: they contradict each other, or are more than the call can have used.
+    flag                  text constraint calls_flag_is_known check (flag in ('contradictory', 'excessive')),
+    -- What the client said of it: for whom and in which run it was made, by what software, and any names and values ({name: value}) besides.
+    end_user              text,
+    session               text,
+    client                text,
+    tags                  jsonb,
+    -- Who paid, if they were several: [{"grant_id": …, "amount": nanos}], which sums to amount.
+    paid_by               jsonb,
+    -- The upstream's usage object, byte for byte, compressed: a version, its length in four bytes (little-endian), an LZ4 block.
+    raw_usage             bytea,
     -- The version of an encoding and the SHA-256 of all of the above in it, so that a changed row is found whichever column was changed.
     seal                  bytea not null,
     primary key (account_id, started_at, call_id),
@@ -55,6 +88,9 @@ create table calls (
     constraint calls_charge_is_within_its_hold check (amount <= held),
     constraint calls_write_off_begins_at_the_hold check (written_off = 0 or amount = held)
 ) partition by range (started_at);
+-- What waits to be put into the index is read through by whoever looks: it is kept short.
+create index calls_by_claim on calls using gin (claims(account_id, started_at, end_user, session, tags)) with (gin_pending_list_limit = 128)
+    where end_user is not null or session is not null or tags is not null;
 
 -- What changes a call's figures after it was posted: rows of their own, since a call's row never changes. A call's figures are its own and theirs.
 create table corrections (
@@ -70,7 +106,7 @@ create table corrections (
     total_tokens      bigint not null,
     amount            bigint not null,
     written_off       bigint not null constraint corrections_written_off_is_not_negative check (written_off >= 0),
-    -- As in calls; below zero it was given back.
+    -- [{"grant_id": …, "amount": nanos}]: who paid; below zero it was given back.
     paid_by           jsonb not null,
     -- The settlement that came late: ledger::SettledCall as JSON.
     settlement        text,
@@ -117,32 +153,38 @@ create table usage_hourly (
     account_id        uuid not null,
     hour              timestamptz not null,
     key_id            uuid not null,
+    project_id        uuid not null,
     model             text not null,
     stream            boolean not null,
     outcome           text not null,
+    -- Empty where it is not known.
+    client            text not null,
     requests          bigint not null,
     prompt_tokens     bigint not null,
     completion_tokens bigint not null,
     total_tokens      bigint not null,
     amount            bigint not null,
     written_off       bigint not null,
-    primary key (account_id, hour, key_id, model, stream, outcome)
+    primary key (account_id, hour, key_id, model, stream, outcome, project_id, client)
 );
 
 create table usage_daily (
     account_id        uuid not null,
     day               timestamptz not null,
     key_id            uuid not null,
+    project_id        uuid not null,
     model             text not null,
     stream            boolean not null,
     outcome           text not null,
+    -- Empty where it is not known.
+    client            text not null,
     requests          bigint not null,
     prompt_tokens     bigint not null,
     completion_tokens bigint not null,
     total_tokens      bigint not null,
     amount            bigint not null,
     written_off       bigint not null,
-    primary key (account_id, day, key_id, model, stream, outcome)
+    primary key (account_id, day, key_id, model, stream, outcome, project_id, client)
 );
 
 -- The keys page and GET /v1/key ask what one key spent, and when it was last used. In the primary keys the key comes after the time, so that each such

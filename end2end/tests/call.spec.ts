@@ -132,6 +132,52 @@ test("a call that is given back shows why, what it costs by now, and its entry i
   await expect(page.getByText("$0.00").first()).toBeVisible();
 });
 
+test("what the client says of a call is on its receipt, and leads to the calls of which it said the same", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  const session = `run ${"x".repeat(200)}`;
+  const id = await call(ready, key, "What is a farebox?", {}, {
+    "user-agent": "curl/8.5.0",
+    "x-farebox-end-user": "<b>user & 1</b>",
+    "x-farebox-session": session,
+    "x-farebox-tags": JSON.stringify({ team: "search" }),
+  });
+  const plain = await call(ready, key);
+  const lines = { Client: "curl 8", "End user": "<b>user & 1</b>", Session: session, Tag: "team: search" };
+
+  await page.goto(`/calls/${id}`);
+  await expect(page.getByRole("heading", { name: "What the client said" })).toBeVisible();
+  for (const [term, words] of Object.entries(lines)) await expect(definition(page, term)).toHaveText(words);
+  await expectSound(page);
+  for (const term of Object.keys(lines)) {
+    await page.goto(`/calls/${id}`);
+    await definition(page, term).getByRole("link").click();
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText("Calls");
+    await expect(page.getByText("Filters (1)", { exact: true }), term).toBeVisible();
+    const found = tableOf(page, "Time").getByRole("rowheader").getByRole("link");
+    await expect(found, term).toHaveCount(1);
+    await expect(found, term).toHaveAttribute("href", `/calls/${id}`);
+    // Nobody chooses a session from a list: its field is there because it is asked for.
+    await expect(page.getByLabel("Session", { exact: true }), term).toHaveCount(term === "Session" ? 1 : 0);
+  }
+
+  await page.goto(`/calls/${plain}`);
+  await expect(definition(page, "Client")).not.toHaveText("curl 8");
+  for (const term of ["End user", "Session", "Tag"]) await expect(definition(page, term), term).toHaveCount(0);
+});
+
+test("the project of a call stands with its key, and leads to the project's calls", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/keys");
+  const { body } = await readTable(tableOf(page, "Name"));
+  const projects = Object.fromEntries(body.map((row) => [cell(row, "Name"), cell(row, "Project")]));
+  await openNewest(page, "/calls?range=last-month");
+  const project = projects[await definition(page, "Key").innerText()] ?? "";
+  await expect(definition(page, "Project")).toHaveText(project);
+  await definition(page, "Project").getByRole("link").click();
+  await expect(page).toHaveURL(/\/calls\?.*project=/);
+  await expect(page.getByLabel("Project", { exact: true }).locator("option:checked")).toHaveText(project);
+});
+
 /** Does the sum with integers, as whoever doubts it would, and returns the total in nanos. */
 async function recompute(page: Page): Promise<bigint> {
   const { body } = await readTable(tableOf(page, "Item"));

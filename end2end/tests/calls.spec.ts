@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { Page } from "@playwright/test";
 import { signUp, signUpAndPay } from "./accounts.ts";
-import { amount, cell, count, readTable, tableOf } from "./figures.ts";
+import { amount, cell, count, definition, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 import { call, nanos, receipt } from "./gateway.ts";
 
@@ -67,6 +67,32 @@ test("filters hold for every row, and live in the address", async ({ page }) => 
   }
   await page.getByRole("link", { name: "Clear" }).click();
   await expect(page).toHaveURL(LAST_MONTH);
+});
+
+test("what clients said is offered, and narrows the log to the calls of which they said it", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto(LAST_MONTH);
+  await page.getByText("Filters", { exact: true }).click();
+  for (const field of ["user", "tag", "value"]) {
+    expect(await page.locator(`#field-${field}-known option`).count(), field).toBeGreaterThan(1);
+  }
+  await expect(page.getByLabel("Session", { exact: true })).toHaveCount(0);
+  await page.getByLabel("End user", { exact: true }).fill("user-17");
+  await page.getByLabel("Tag", { exact: true }).fill("env");
+  await page.getByLabel("Tag value", { exact: true }).fill("production");
+  await page.getByRole("button", { name: "Apply" }).click();
+  await expect(page).toHaveURL(`${LAST_MONTH}&user=user-17&tag=env&value=production`);
+  // A tag and its value are one filter.
+  await expect(page.getByText("Filters (2)", { exact: true })).toBeVisible();
+  await expect(page.getByLabel("Tag value", { exact: true })).toHaveValue("production");
+  await expectSound(page);
+
+  const [newest = "", ...rest] = await ids(page);
+  for (const id of [newest, rest.at(-1) ?? newest]) {
+    await page.goto(`/calls/${id}`);
+    await expect(definition(page, "End user")).toHaveText("user-17");
+    await expect(definition(page, "Tag").filter({ hasText: /^env: production$/ })).toBeVisible();
+  }
 });
 
 test("a filter that nothing matches says what to do", async ({ page }) => {

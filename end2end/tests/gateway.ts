@@ -30,17 +30,23 @@ export interface Credits {
 }
 
 /** Asks a model, without an SDK; the answer is whatever the proxy says. */
-export function ask(ready: Ready, key: string, content: string, more: Record<string, unknown> = {}): Promise<Response> {
+export function ask(
+  ready: Ready,
+  key: string,
+  content: string,
+  more: Record<string, unknown> = {},
+  headers: Record<string, string> = {},
+): Promise<Response> {
   return fetch(`${ready.proxy_url}/v1/chat/completions`, {
     method: "POST",
-    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json", ...headers },
     body: JSON.stringify({ model: "demo-mini", messages: [{ role: "user", content }], ...more }),
   });
 }
 
 /** Makes a call that succeeds, reads its answer to the end, and returns its `x-request-id`. */
-export async function call(ready: Ready, key: string, content = "What is a farebox?", more = {}): Promise<string> {
-  const response = await ask(ready, key, content, more);
+export async function call(ready: Ready, key: string, content = "What is a farebox?", more = {}, headers = {}): Promise<string> {
+  const response = await ask(ready, key, content, more, headers);
   expect(response.status, await response.text()).toBe(200);
   return requestId(response);
 }

@@ -1,13 +1,18 @@
 // `/keys`: made, shown once, used, limited, revoked.
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { promisify } from "node:util";
 import type { Page } from "@playwright/test";
+import { fareboxPath, type Ready } from "../ready.ts";
 import { createKey, shownKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
 import { amount, cell, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, hydrated, signIn, test } from "./fixtures.ts";
 import { ask, call, nanos, receipt } from "./gateway.ts";
 
 const run = promisify(execFile);
+/** Runs the command line, as whoever administers the machine. */
+const farebox = (ready: Ready, ...args: string[]) =>
+  run(fareboxPath, args, { env: { ...process.env, DATABASE_URL: ready.database_url } });
 const create = (page: Page) => page.getByRole("button", { name: "Create key" });
 
 test("the list is sound", async ({ page }) => {
@@ -112,6 +117,29 @@ test("a key with a last day says until when it works", async ({ page }) => {
   expect((await readTable(tableOf(page, "Name"))).body[0]?.State).toMatch(/^Works until /);
 });
 
+test("where there are several projects, a new key is put into one, and each key names its own", async ({ page, ready }) => {
+  const { email } = await signUp(page);
+  await createKey(page, "laptop");
+  await farebox(ready, "project", "add", email, "Research");
+  await page.goto("/keys/new");
+  await expect(page.getByLabel("Project", { exact: true }).locator("option:checked")).toHaveText("Default");
+  await page.getByLabel("Project", { exact: true }).selectOption("Research");
+  await page.getByLabel("Name", { exact: true }).fill("notebooks");
+  await expectSound(page);
+  await create(page).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("“notebooks” is ready");
+  await createKey(page, "script");
+
+  await page.goto("/keys");
+  const { body } = await readTable(tableOf(page, "Name"));
+  const projects = Object.fromEntries(body.map((row) => [cell(row, "Name"), cell(row, "Project")]));
+  expect(projects).toEqual({ laptop: "Default", notebooks: "Research", script: "Default" });
+  await expectSound(page);
+  await openLimits(page, "“notebooks”");
+  await expect(page.getByText("The key is in the project Research.")).toBeVisible();
+  await expectSound(page);
+});
+
 test("the key is copied by a button that says so", { tag: "@script" }, async ({ page, context, ready }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: ready.console_url });
   await signUp(page);
@@ -153,6 +181,19 @@ test.describe("a key that cannot be", () => {
     await page.getByLabel("Name", { exact: true }).fill("named");
     await create(page).click();
     await expect(page.getByRole("heading", { level: 1 })).toHaveText("“named” is ready");
+  });
+
+  test("is in no project that is not there", async ({ page }) => {
+    await signUp(page);
+    await page.goto("/keys/new");
+    const once = await page.locator("input[name=once]").inputValue();
+    for (const project of ["mine", randomUUID()]) {
+      const refused = await page.request.post("/keys/new", { form: { once, name: "stray", project } });
+      expect(refused.status(), project).toBe(422);
+      expect(await refused.text(), project).toContain("There is no such project");
+    }
+    await page.goto("/keys");
+    await expect(page.getByText("There is no key yet")).toBeVisible();
   });
 
   for (const [day, problem] of [
@@ -234,6 +275,34 @@ test("what calls take is counted by the limits of their key and of the account, 
   await page.goto("/keys");
   await expect(tableOf(page, "Name")).toContainText("1 of 1 request in all");
   expect((await ask(ready, key, "Hello")).status).toBe(429);
+});
+
+test("a limit of a part of the account says whose it is, and a project's stands with its keys too", async ({ page, ready }) => {
+  const { email } = await signUp(page);
+  await createKey(page, "laptop");
+  const set = (...args: string[]) => farebox(ready, "limit", "set", email, "--unit", "requests", ...args);
+  await set("9", "--per", "day", "--project", "Default");
+  await set("4", "--per", "ever", "--run", `nightly ${"x".repeat(200)}`);
+  await page.goto("/keys");
+  await expect(page.getByRole("listitem").filter({ hasText: "0 of 9 requests today" })).toContainText("of the project Default");
+  await expectSound(page);
+
+  const row = (limit: string) => tableOf(page, "Limit").getByRole("row").filter({ hasText: limit });
+  await openLimits(page, "the account");
+  await expect(row("9 requests per day")).toContainText("of the project Default");
+  await expect(row("4 requests in all")).toContainText("of the run nightly x");
+  // The command line sets them as the operator.
+  await expect(row("9 requests per day")).toContainText("set by the operator");
+  await expect(page.locator("summary", { hasText: "Remove" })).toHaveCount(0);
+  await expectSound(page);
+
+  await openLimits(page, "“laptop”");
+  await setLimit(page, { amount: "7", unit: "Requests", window: "Per day" });
+  await expect(page.getByRole("status")).toHaveText("The limit is set: 7 requests per day.");
+  await expect(row("9 requests per day")).toContainText("of the project Default");
+  await expect(row("4 requests in all"), "a run need not be this key's").toHaveCount(0);
+  await expect(row("7 requests per day").locator("summary", { hasText: "Remove" })).toBeVisible();
+  await expect(page.locator("summary", { hasText: "Remove" })).toHaveCount(1);
 });
 
 test("a revoked key keeps its limits, and no form", async ({ page }) => {

@@ -1,7 +1,7 @@
 // `/usage`: what was used, as figures, bars and tables that agree with each other and with every other page.
 import type { Locator, Page } from "@playwright/test";
 import { signUp, signUpAndPay } from "./accounts.ts";
-import { amount, cell, column, figure, headline, headlineNow, readTable, sum, tableOf } from "./figures.ts";
+import { amount, cell, column, definition, figure, headline, headlineNow, readTable, type Row, sum, tableOf } from "./figures.ts";
 import { expect, expectNoSidewaysScroll, expectSound, hydrated, PHONE, signIn, test } from "./fixtures.ts";
 import { call, nanos, receipt } from "./gateway.ts";
 
@@ -18,7 +18,7 @@ test("it is sound", async ({ page }) => {
 test("cards, totals and sums of rows are the same figures", async ({ page }) => {
   await signIn(page, "customer");
   await page.goto(LAST_MONTH);
-  for (const noun of ["Model", "Key"]) {
+  for (const noun of ["Model", "Key", "Project"]) {
     const { body, foot } = await readTable(tableOf(page, noun));
     expect(body.length, noun).toBeGreaterThan(1);
     for (const name of FIGURES) {
@@ -31,7 +31,7 @@ test("cards, totals and sums of rows are the same figures", async ({ page }) => 
 });
 
 for (const [show, card] of [["requests", "Requests"], ["tokens", "Total tokens"]] as const) {
-  for (const group of ["model", "key", "none"]) {
+  for (const group of ["model", "key", "project", "none"]) {
     test(`bars of ${show} split by ${group} add up to the card`, async ({ page }) => {
       await signIn(page, "customer");
       await page.goto(`${LAST_MONTH}&show=${show}&group=${group}`);
@@ -176,6 +176,67 @@ test("a row leads to its own figures, and these to their calls", async ({ page }
   expect(new Set(keys)).toEqual(new Set(["staging"]));
 });
 
+test("a project's row leads to its own figures", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto(LAST_MONTH);
+  const { body } = await readTable(tableOf(page, "Project"));
+  expect(body.map((row) => cell(row, "Project")).sort()).toEqual(["Default", "Research"]);
+  const research = body.find((row) => row.Project === "Research");
+  await page.getByRole("link", { name: "Research" }).click();
+  await expect(page).toHaveURL(/project=/);
+  for (const name of FIGURES) await expect(headline(page, name), name).toHaveText(cell(research, name));
+  await expect(page.getByLabel("Project", { exact: true }).locator("option:checked")).toHaveText("Research");
+});
+
+test("under a filter the usage page and the log have the same figures", async ({ page }) => {
+  await signIn(page, "customer");
+  // Days that are over: nothing is added to them.
+  const week = `range=custom&from=${day(14)}&to=${day(8)}`;
+  await page.goto("/usage");
+  const research = await page.getByLabel("Project", { exact: true }).locator("option", { hasText: "Research" }).getAttribute("value");
+  await page.goto(`/calls?${week}&tag=env&value=staging`);
+  await tableOf(page, "Time").getByRole("rowheader").getByRole("link").first().click();
+  const session = encodeURIComponent(await definition(page, "Session").innerText());
+
+  for (const filter of [
+    `project=${research}`,
+    "client=curl+8",
+    "user=user-17",
+    `session=${session}`,
+    "tag=team&value=research",
+    "user=user-1&tag=env&status=ok",
+  ]) {
+    await page.goto(`/usage?${week}&${filter}`);
+    const cards = new Map<string, bigint>();
+    for (const name of FIGURES) cards.set(name, figure(await headlineNow(page, name)));
+    const calls = await wholeLog(page, `/calls?${week}&${filter}`);
+    expect(calls.length, filter).toBeGreaterThan(0);
+    expect(BigInt(calls.length), filter).toBe(cards.get("Requests"));
+    for (const [card, name] of [
+      ["Prompt tokens", "Prompt"],
+      ["Completion tokens", "Completion"],
+      ["Total tokens", "Total tokens"],
+      ["Cost", "Cost"],
+    ] as const) {
+      // Of a call that failed no tokens are reported.
+      const reported = calls.filter((row) => row[name] !== "–");
+      expect(sum(column(reported, name)), `${name}: ${filter}`).toBe(cards.get(card));
+    }
+  }
+});
+
+test("where there is one project, nothing is said of projects", async ({ page, ready }) => {
+  const key = await signUpAndPay(page);
+  const id = await call(ready, key);
+  await page.goto("/keys");
+  const limits = await page.getByRole("link", { name: "Set limits of end to end" }).getAttribute("href");
+  for (const path of ["/usage", "/calls", `/calls/${id}`, "/keys", "/keys/new", limits ?? ""]) {
+    await page.goto(path);
+    await page.waitForLoadState();
+    expect(await page.getByRole("main").textContent(), path).not.toMatch(/project/i);
+  }
+});
+
 test("days without calls are bars of zero", async ({ page }) => {
   await signIn(page, "customer");
   await page.goto("/usage");
@@ -254,6 +315,12 @@ test.describe("an address that makes no sense", () => {
     { query: "range=custom&from=2026-03-02&to=2026-03-01", field: "Last day", problem: "The last day is before the first" },
     { query: "status=fine", field: "Status", problem: '"fine" is not one of' },
     { query: "key=mine", field: "Key", problem: "Is not the id of a key" },
+    { query: "project=mine", field: "Project", problem: "Is not the id of a project" },
+    { query: "user=a%09b", field: "End user", problem: "Has control characters in it" },
+    { query: "session=a%09b", field: "Session", problem: "Has control characters in it" },
+    { query: "client=a%09b", field: "Client", problem: "Has control characters in it" },
+    { query: "value=red", field: "Tag", problem: "Name the tag whose value this is" },
+    { query: "tag=colour&value=a%09b", field: "Tag value", problem: "Has control characters in it" },
   ]) {
     test(`says so at ${field}: ${query}`, async ({ page }) => {
       await signIn(page, "customer");
@@ -279,6 +346,23 @@ test.describe("an address that makes no sense", () => {
     }
   });
 });
+
+/** The date of so many days ago. */
+function day(ago: number): string {
+  return new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
+}
+
+/** Every call of a log, over all its pages. */
+async function wholeLog(page: Page, path: string): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let next: string | null = path; next; ) {
+    await page.goto(next);
+    rows.push(...(await readTable(tableOf(page, "Time"))).body);
+    const older = page.getByRole("link", { name: "Older" });
+    next = (await older.count()) > 0 ? await older.getAttribute("href") : null;
+  }
+  return rows;
+}
 
 function bars(page: Page): Locator {
   return page.getByRole("figure").getByRole("list", { name: /arrow keys/ }).getByRole("listitem");

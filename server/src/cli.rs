@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
-use crate::commands::{account, admin, call, config, grant, key, limit, model, price, provider, root, user, verify};
+use crate::commands::{account, admin, call, config, grant, key, limit, model, price, project, provider, root, user, verify};
 
 /// Usage metering, billing console and proxy for LLM APIs.
 #[derive(Debug, Parser)]
@@ -46,9 +46,11 @@ pub(crate) enum Command {
     Admin(admin::AdminArgs),
     /// The customers who pay
     Account(account::AccountArgs),
+    /// The parts of an account: each has keys and limits of its own
+    Project(project::ProjectArgs),
     /// Credit beside the prepaid balance: promotions, allowances, packages
     Grant(grant::GrantArgs),
-    /// Bounds on what an account, or one of its keys, may use
+    /// Bounds on what an account, or a part of it, may use
     Limit(limit::LimitArgs),
     /// Single calls
     Call(call::CallArgs),

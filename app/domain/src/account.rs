@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{AccountId, KeyId, UserId},
+    id::{AccountId, KeyId, ProjectId, UserId},
     money::Amount,
 };
 
@@ -52,6 +52,8 @@ pub struct Key {
     pub id: KeyId,
     /// What its owner called it.
     pub name: String,
+    /// The project that its calls belong to from now on.
+    pub project: ProjectId,
     /// Its last four characters.
     pub last_four: String,
     /// When it was made.
@@ -72,6 +74,17 @@ impl Key {
     pub fn works_at(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expiry| now < expiry)
     }
+}
+
+/// A part of an account with keys and limits of its own. A call belongs for ever to the project that its key was in when it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    /// The project.
+    pub id: ProjectId,
+    /// What its owner called it.
+    pub name: String,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
 }
 
 /// A customer as operators list them.

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    account::Project,
+    attribution::Attribution,
     billing::{GrantKind, PostingNumber},
     id::{CallId, GrantId, KeyId, PriceId},
     money::Amount,
@@ -247,6 +249,10 @@ pub struct PaidBy {
 pub struct CallDetail {
     /// What the log shows.
     pub row: CallRow,
+    /// The project that its key was in.
+    pub project: Project,
+    /// What its client said of it.
+    pub attribution: Attribution,
     /// The upstream that answered.
     pub provider: String,
     /// The model name that the upstream answered with.

@@ -4,8 +4,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    attribution::{Label, LabelError},
     call::Outcome,
-    id::{CallId, KeyId},
+    id::{CallId, KeyId, ProjectId},
     period::{Period, Range, Step},
 };
 
@@ -22,6 +23,15 @@ pub struct FilterError {
     pub problem: String,
 }
 
+/// Which tags: those of a name, with this value or with any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagFilter {
+    /// The name.
+    pub name: Label,
+    /// The value.
+    pub value: Option<Label>,
+}
+
 /// Which calls: shared by the usage page and the call log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallFilter {
@@ -35,11 +45,32 @@ pub struct CallFilter {
     pub outcome: Option<Outcome>,
     /// Only streaming, or only not.
     pub stream: Option<bool>,
+    /// Of one project only: that of their keys when they were made.
+    pub project: Option<ProjectId>,
+    /// Only those that the client made for this person or system.
+    pub end_user: Option<Label>,
+    /// Only those of this run.
+    pub session: Option<Label>,
+    /// Only those made by this software.
+    pub client: Option<Label>,
+    /// Only those that bear this tag.
+    pub tag: Option<TagFilter>,
 }
 
 impl Default for CallFilter {
     fn default() -> Self {
-        Self { period: Period::Last30Days, key: None, model: None, outcome: None, stream: None }
+        Self {
+            period: Period::Last30Days,
+            key: None,
+            model: None,
+            outcome: None,
+            stream: None,
+            project: None,
+            end_user: None,
+            session: None,
+            client: None,
+            tag: None,
+        }
     }
 }
 
@@ -52,13 +83,15 @@ pub enum GroupBy {
     Model,
     /// One part per key.
     Key,
+    /// One part per project.
+    Project,
     /// Not split.
     None,
 }
 
 impl GroupBy {
     /// Every grouping, in the order in which they are offered.
-    pub const ALL: [Self; 3] = [Self::Model, Self::Key, Self::None];
+    pub const ALL: [Self; 4] = [Self::Model, Self::Key, Self::Project, Self::None];
 
     /// Its name in a query string.
     #[must_use]
@@ -66,6 +99,7 @@ impl GroupBy {
         match self {
             Self::Model => "model",
             Self::Key => "key",
+            Self::Project => "project",
             Self::None => "none",
         }
     }
@@ -136,6 +170,7 @@ impl CallFilter {
     pub fn from_query(query: &str) -> Result<Self, FilterError> {
         let mut filter = Self::default();
         let (mut from, mut to, mut preset, mut custom) = (None, None, false, false);
+        let (mut tag, mut tag_value) = (None, None);
         for (name, value) in pairs(query) {
             match name.as_ref() {
                 "range" if value == "custom" => custom = true,
@@ -149,6 +184,12 @@ impl CallFilter {
                 "model" => filter.model = Some(value.into_owned()),
                 "status" => filter.outcome = Some(one_of("status", &value, &Outcome::ALL, Outcome::name)?),
                 "stream" => filter.stream = Some(yes_no("stream", &value)?),
+                "project" => filter.project = Some(value.parse().map_err(|_| problem("project", "is not the id of a project"))?),
+                "user" => filter.end_user = Some(label("user", &value)?),
+                "session" => filter.session = Some(label("session", &value)?),
+                "client" => filter.client = Some(label("client", &value)?),
+                "tag" => tag = Some(label("tag", &value)?),
+                "value" => tag_value = Some(label("value", &value)?),
                 _ => {}
             }
         }
@@ -156,6 +197,10 @@ impl CallFilter {
         if custom || (!preset && (from.is_some() || to.is_some())) {
             filter.period = custom_period(from, to)?;
         }
+        filter.tag = match (tag, tag_value) {
+            (None, Some(_)) => return Err(problem("tag", "name the tag whose value this is")),
+            (name, value) => name.map(|name| TagFilter { name, value }),
+        };
         Ok(filter)
     }
 
@@ -181,7 +226,33 @@ impl CallFilter {
         if let Some(stream) = self.stream {
             query.append_pair("stream", if stream { "yes" } else { "no" });
         }
+        if let Some(project) = self.project {
+            query.append_pair("project", &project.to_string());
+        }
+        for (name, label) in [("user", &self.end_user), ("session", &self.session), ("client", &self.client)] {
+            if let Some(label) = label {
+                query.append_pair(name, label.as_str());
+            }
+        }
+        if let Some(TagFilter { name, value }) = &self.tag {
+            query.append_pair("tag", name.as_str());
+            if let Some(value) = value {
+                query.append_pair("value", value.as_str());
+            }
+        }
         query.finish()
+    }
+
+    /// Whether it asks for a part of the period's calls only.
+    #[must_use]
+    pub fn is_narrowed(&self) -> bool {
+        *self != Self { period: self.period, ..Self::default() }
+    }
+
+    /// Whether it asks for what only the calls themselves say: sums by the hour and the day know neither end users, sessions nor tags.
+    #[must_use]
+    pub const fn is_of_calls(&self) -> bool {
+        self.end_user.is_some() || self.session.is_some() || self.tag.is_some()
     }
 }
 
@@ -224,6 +295,10 @@ fn yes_no(field: &'static str, value: &str) -> Result<bool, FilterError> {
     }
 }
 
+fn label(field: &'static str, value: &str) -> Result<Label, FilterError> {
+    value.parse().map_err(|error: LabelError| problem(field, &error.to_string()))
+}
+
 fn date(field: &'static str, value: &str) -> Result<NaiveDate, FilterError> {
     // Years of four digits: what a date field sends, and what Postgres and the pages can show.
     let date = NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10);
@@ -254,6 +329,10 @@ mod tests {
         prop_oneof![prop::sample::select(Period::PRESETS.to_vec()), custom]
     }
 
+    fn any_label() -> impl Strategy<Value = Label> {
+        "(?s).{1,40}".prop_filter_map("what cannot be a label", |text| Label::clipped(&text))
+    }
+
     fn any_filter() -> impl Strategy<Value = UsageFilter> {
         let calls = (
             any_period(),
@@ -261,8 +340,22 @@ mod tests {
             prop::option::of(".{1,40}"),
             prop::option::of(prop::sample::select(Outcome::ALL.to_vec())),
             prop::option::of(any::<bool>()),
+            prop::option::of(any::<u128>().prop_map(|bits| ProjectId::from_uuid(uuid::Uuid::from_u128(bits)))),
+            prop::array::uniform3(prop::option::of(any_label())),
+            prop::option::of((any_label(), prop::option::of(any_label())).prop_map(|(name, value)| TagFilter { name, value })),
         )
-            .prop_map(|(period, key, model, outcome, stream)| CallFilter { period, key, model, outcome, stream });
+            .prop_map(|(period, key, model, outcome, stream, project, [end_user, session, client], tag)| CallFilter {
+                period,
+                key,
+                model,
+                outcome,
+                stream,
+                project,
+                end_user,
+                session,
+                client,
+                tag,
+            });
         let step = prop::option::of(prop::sample::select(vec![Step::Day, Step::Month]));
         (calls, step, prop::sample::select(GroupBy::ALL.to_vec())).prop_map(|(calls, step, group)| UsageFilter { calls, step, group })
     }
@@ -293,6 +386,9 @@ mod tests {
             ("status=fine", "status"),
             ("stream=maybe", "stream"),
             ("group=colour", "group"),
+            ("project=mine", "project"),
+            ("user=a%0Ab", "user"),
+            ("value=red", "tag"),
         ] {
             assert_eq!(UsageFilter::from_query(query).unwrap_err().field, field, "{query}");
         }

@@ -73,6 +73,14 @@ ids! {
     CallId;
 }
 
+impl ProjectId {
+    /// The project that an account has from the beginning, where keys are that nobody put into another.
+    #[must_use]
+    pub const fn first_of(account: AccountId) -> Self {
+        Self(account.0)
+    }
+}
+
 impl CallId {
     /// When the call was admitted, to the millisecond: the time inside the id (RFC 9562, section 5.7).
     ///

@@ -4,6 +4,7 @@
 //! proxy, recomputes it in the proof and explains it in the browser.
 
 pub mod account;
+pub mod attribution;
 pub mod billing;
 pub mod call;
 pub mod catalog;

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    account::Project,
+    attribution::Label,
     id::KeyId,
     money::Amount,
     period::{Range, Step},
@@ -39,10 +41,10 @@ impl Totals {
     }
 }
 
-/// What one key, one model, or everything used, in all and step by step.
+/// What one key, one project, one model, or everything used, in all and step by step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageSeries {
-    /// The key's id or the model's name: what a filter link needs. Empty when nothing is split.
+    /// The key's or the project's id, or the model's name: what a filter link needs. Empty when nothing is split.
     pub id: String,
     /// Its name on the page.
     pub label: String,
@@ -55,7 +57,7 @@ pub struct UsageSeries {
 /// One row of a breakdown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRow {
-    /// The key's id or the model's name.
+    /// The key's or the project's id, or the model's name.
     pub id: String,
     /// Its name on the page.
     pub label: String,
@@ -63,7 +65,7 @@ pub struct UsageRow {
     pub totals: Totals,
 }
 
-/// Everything that the usage page shows. `totals`, `series`, `by_key` and `by_model` are sums of the same rows.
+/// Everything that the usage page shows. `totals`, `series` and what it is split by are sums of the same rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageReport {
     /// When it was read.
@@ -84,8 +86,25 @@ pub struct UsageReport {
     pub by_key: Vec<UsageRow>,
     /// Per model, dearest first. Together they are `totals`.
     pub by_model: Vec<UsageRow>,
-    /// Every key of the account, for the filter.
+    /// Per project, dearest first. Together they are `totals`.
+    pub by_project: Vec<UsageRow>,
+    /// What filters can be set to.
+    pub choices: FilterChoices,
+}
+
+/// What the filters of an account's pages can be set to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FilterChoices {
+    /// Every key of the account.
     pub keys: Vec<(KeyId, String)>,
-    /// Every model the account has called, for the filter.
+    /// Every project of the account, the first one first.
+    pub projects: Vec<Project>,
+    /// Every model that it ever called.
     pub models: Vec<String>,
+    /// Every client that ever called.
+    pub clients: Vec<Label>,
+    /// End users of its latest calls, by name: there can be any number of them in all.
+    pub end_users: Vec<Label>,
+    /// Tags of its latest calls, by name, with their values.
+    pub tags: Vec<(Label, Vec<Label>)>,
 }

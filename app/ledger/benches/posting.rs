@@ -9,13 +9,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use domain::{
+    attribution::Attribution,
     call::{Outcome, UsageSource},
-    id::{AccountId, CallId, GrantId, KeyId, PriceId, UserId},
+    id::{AccountId, CallId, GrantId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::Discount,
     tokens::{CallUsage, Tokens},
 };
-use ledger::{Address, Ledger, Login, MoneyIn, NewCustomer, SettledCall, secrets::SecretKey};
+use ledger::{Address, Admitted, Ledger, Login, MoneyIn, NewCustomer, SettledCall, secrets::SecretKey};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
@@ -60,22 +61,29 @@ fn batch(account_id: AccountId, now: DateTime<Utc>, serial: &mut u128) -> Vec<Se
         .map(|place| {
             *serial += 1;
             let usage = CallUsage::of_totals(Some(Tokens::from_sum(1_200)), Some(Tokens::from_sum(340)), Some(Tokens::from_sum(1_540)));
-            SettledCall {
+            let admitted = Admitted {
                 account_id,
                 call_id: CallId::new(now - TimeDelta::seconds(i64::from(place)), random(*serial)),
                 key_id: KeyId::from_uuid(Uuid::from_u128(u128::from(place % 2))),
+                project_id: ProjectId::first_of(account_id),
+                member: None,
+                attribution: Attribution { client: "OpenAI/Python 1".parse().ok(), ..Attribution::default() },
                 model: if place % 3 == 0 { "large" } else { "small" }.to_owned(),
                 provider: "upstream".to_owned(),
-                upstream_model: Some("small-2026".to_owned()),
+                price_id: PriceId::from_uuid(Uuid::from_u128(1)),
+                discount: Discount::NONE,
                 stream: place % 2 == 0,
+                input_estimate: Tokens::from_sum(1_200),
+                held: Amount::from_nanos(384_000),
+                tokens_held: Tokens::from_sum(1_540),
+            };
+            SettledCall {
+                admitted,
+                upstream_model: Some("small-2026".to_owned()),
                 outcome: Outcome::Ok,
                 source: UsageSource::Upstream,
                 usage,
-                price_id: PriceId::from_uuid(Uuid::from_u128(1)),
-                discount: Discount::NONE,
                 amount: Amount::from_nanos(384_000),
-                held: Amount::from_nanos(384_000),
-                tokens_held: Tokens::from_sum(1_540),
                 written_off: Amount::ZERO,
                 http_status: Some(200),
                 latency_ms: 812,

@@ -17,16 +17,17 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    attribution::{Attribution, Tags},
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
     filter::{CallFilter, UsageFilter},
-    id::{AccountId, CallId, KeyId, ModelId, PriceId, ProviderId},
+    id::{AccountId, CallId, KeyId, ModelId, PriceId, ProjectId, ProviderId},
     money::Amount,
     pricing::{self, Discount},
     rates::Rates,
     tokens::{CallUsage, TokenCounts, Tokens},
 };
-use ledger::{Address, Ledger, Login, MoneyIn, NewModel, NewPrice, NewProvider, SettledCall, Verification, secrets::SecretKey};
+use ledger::{Address, Admitted, Ledger, Login, MoneyIn, NewModel, NewPrice, NewProvider, SettledCall, Verification, secrets::SecretKey};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 use uuid::Uuid;
 
@@ -90,6 +91,7 @@ async fn prepare(url: &str, accounts: usize) -> World {
     // People are none of this; a password's hash takes longer than a thousand calls.
     for statement in [
         "insert into accounts (account_id, name, created_at) select id, id::text, $2 from unnest($1::uuid[]) id",
+        "insert into projects (account_id, project_id, name, created_at) select id, id, 'Default', $2 from unnest($1::uuid[]) id",
         "insert into heads (account_id, posted_at) select id, $2 from unnest($1::uuid[]) id",
         "insert into grants (account_id, grant_id, kind, unit, starts_at) select id, id, 'wallet', 'money', $2 from unnest($1::uuid[]) id",
     ] {
@@ -138,6 +140,23 @@ async fn add_catalog(ledger: &Ledger, from: DateTime<Utc>, rates: &Rates, dice: 
     }
 }
 
+/// Every call has a client, half of them an end user, and a tenth of them a run and two tags.
+fn said(dice: &mut Dice) -> Attribution {
+    let mut tags = Tags::default();
+    let in_run = dice.below(10) == 0;
+    if in_run {
+        for (name, value) in [("team", dice.below(4)), ("feature", dice.below(20))] {
+            tags.insert(name, &format!("{name}-{value}")).unwrap();
+        }
+    }
+    Attribution {
+        end_user: (dice.below(2) == 0).then(|| format!("user-{}", dice.below(1_000)).parse().unwrap()),
+        session: in_run.then(|| format!("run-{}", dice.below(100_000)).parse().unwrap()),
+        client: "OpenAI/Python 1".parse().ok(),
+        tags,
+    }
+}
+
 fn call(world: &World, account: AccountId, at: DateTime<Utc>, dice: &mut Dice) -> SettledCall {
     let model = dice.below(3);
     let tokens = |count: u64| Some(Tokens::from_sum(count as i64));
@@ -159,22 +178,29 @@ fn call(world: &World, account: AccountId, at: DateTime<Utc>, dice: &mut Dice) -
         flag: None,
     };
     let amount = pricing::price(&usage, &world.rates, Discount::NONE).unwrap().amount;
-    SettledCall {
+    let admitted = Admitted {
         account_id: account,
         call_id: CallId::new(at, dice.bits()),
         key_id: KeyId::from_uuid(Uuid::from_u128(u128::from(dice.below(5)))),
+        project_id: ProjectId::first_of(account),
+        member: None,
+        attribution: said(dice),
         model: MODELS[model as usize].to_owned(),
         provider: "upstream".to_owned(),
-        upstream_model: Some(format!("{}-2026-08-06", MODELS[model as usize])),
+        price_id: PriceId::from_uuid(Uuid::from_u128(PRICE.uuid().as_u128() + u128::from(model))),
+        discount: Discount::NONE,
         stream: dice.below(2) == 0,
+        input_estimate: Tokens::from_sum(prompt as i64),
+        held: amount,
+        tokens_held: Tokens::from_sum((prompt + completion) as i64),
+    };
+    SettledCall {
+        admitted,
+        upstream_model: Some(format!("{}-2026-08-06", MODELS[model as usize])),
         outcome: if dice.below(200) == 0 { Outcome::ClientLeft } else { Outcome::Ok },
         source: UsageSource::Upstream,
         usage,
-        price_id: PriceId::from_uuid(Uuid::from_u128(PRICE.uuid().as_u128() + u128::from(model))),
-        discount: Discount::NONE,
         amount,
-        held: amount,
-        tokens_held: Tokens::from_sum((prompt + completion) as i64),
         written_off: Amount::ZERO,
         http_status: Some(200),
         latency_ms: 300 + dice.below(9_000) as i64,
@@ -251,6 +277,14 @@ async fn pages(world: &World) {
     let month = usage("range=30d");
     time("usage of 30 days, the large account", "target 10", async || reader.usage(&month, now).await.unwrap()).await;
     time("usage of 30 days, a small account", "target 10", async || sparse.usage(&month, now).await.unwrap()).await;
+    for (name, query) in [
+        ("usage of 30 days, one client", "range=30d&client=OpenAI%2FPython+1"),
+        ("usage of 30 days, one end user (1 in 2,000)", "range=30d&user=user-7"),
+        ("usage of 30 days, one tag (1 in 40 calls)", "range=30d&tag=team&value=team-1"),
+    ] {
+        let filter = usage(query);
+        time(name, "target 10", async || reader.usage(&filter, now).await.unwrap()).await;
+    }
     let log = calls("range=30d");
     time("call log, first page", "target 5", async || reader.calls(&log, None, 50, now).await.unwrap()).await;
     let deep = CallId::new(now - TimeDelta::days(25), [0; 10]);
@@ -258,9 +292,15 @@ async fn pages(world: &World) {
     for (name, query) in [
         ("call log, one key", "range=30d&key=00000000-0000-0000-0000-000000000003"),
         ("call log, one model", "range=30d&model=mini"),
-        ("call log, clients that left (1 in 200)", "range=30d&outcome=client_left"),
-        ("call log, no match", "range=30d&outcome=interrupted"),
+        ("call log, clients that left (1 in 200)", "range=30d&status=client_left"),
+        ("call log, no match", "range=30d&status=interrupted"),
         ("call log, no such key", "range=30d&key=00000000-0000-0000-0000-0000000000ff"),
+        ("call log, one client, which made all", "range=30d&client=OpenAI%2FPython+1"),
+        ("call log, one end user (1 in 2,000)", "range=30d&user=user-7"),
+        ("call log, one tag with its value (1 in 40)", "range=30d&tag=team&value=team-1"),
+        ("call log, one tag (1 in 10)", "range=30d&tag=team"),
+        ("call log, one run", "range=30d&session=run-7"),
+        ("call log, no such end user", "range=30d&user=nobody"),
     ] {
         let filter = calls(query);
         time(name, "target 5", async || reader.calls(&filter, None, 50, now).await.unwrap()).await;
@@ -273,18 +313,21 @@ async fn pages(world: &World) {
 }
 
 async fn sizes(world: &World, calls: usize) {
-    let of = |tables: &'static str| async move {
+    let of = |tables: &'static str, size: &'static str| async move {
         let sql = format!(
-            "select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint from pg_class c join pg_namespace n on n.oid = relnamespace \
+            "select coalesce(sum({size}(c.oid)), 0)::bigint from pg_class c join pg_namespace n on n.oid = relnamespace \
              where nspname = 'public' and relkind = 'r' and relname ~ '{tables}'"
         );
         sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).fetch_one(&world.pool).await.unwrap() as f64
     };
     let per_call = |bytes: f64| bytes / calls as f64;
-    let (log, sums, books) = (of("^calls_").await, of("^usage_").await, of("^(journal|entries|books|heads|grants)$").await);
+    let (whole, indexes) = ("pg_total_relation_size", "pg_indexes_size");
+    let log = of("^calls_", whole).await;
+    let (sums, books) = (of("^usage_", whole).await, of("^(journal|entries|books|heads|grants)$", whole).await);
     println!(
-        "bytes a call: {:.0} in the log, {:.0} in sums, {:.0} in books; {:.0} in all (target 400)",
+        "bytes a call: {:.0} in the log ({:.0} of them its indexes), {:.0} in sums, {:.0} in books; {:.0} in all (target 400)",
         per_call(log),
+        per_call(of("^calls_", indexes).await),
         per_call(sums),
         per_call(books),
         per_call(log + sums + books)

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::Role,
-    id::{AccountId, GrantId, UserId},
+    id::{AccountId, GrantId, ProjectId, UserId},
 };
 use sqlx::PgConnection;
 
 use crate::{Error, Ledger, Result, System, database::Database, password, users};
+
+/// The name of the project that an account has from the beginning.
+const FIRST_PROJECT: &str = "Default";
 
 /// A new account with its wallet and its owner.
 #[derive(Debug, Clone)]
@@ -144,6 +147,15 @@ async fn create(database: &Database, new: NewCustomer) -> Result<()> {
         new.account_id.uuid(),
         Error::one_line("name", &new.account_name)?,
         new.is_demo,
+        new.now
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "insert into projects (account_id, project_id, name, created_at) values ($1, $2, $3, $4)",
+        new.account_id.uuid(),
+        ProjectId::first_of(new.account_id).uuid(),
+        FIRST_PROJECT,
         new.now
     )
     .execute(&mut *tx)

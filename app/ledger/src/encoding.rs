@@ -2,6 +2,7 @@
 //! big-endian; a text as its length in bytes, so written, and its UTF-8, bytes likewise; what may be missing after one byte, 0 or 1.
 
 use chrono::{DateTime, Utc};
+use domain::attribution::Tags;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -41,6 +42,14 @@ impl Encoding {
         for share in shares {
             self.id(share.grant_id.uuid());
             self.number(share.amount);
+        }
+    }
+
+    pub(crate) fn tags(&mut self, tags: &Tags) {
+        self.number(tags.iter().count() as i64);
+        for (name, value) in tags.iter() {
+            self.text(name.as_str());
+            self.text(value.as_str());
         }
     }
 

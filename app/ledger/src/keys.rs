@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::Key,
-    id::{AccountId, KeyId},
+    id::{AccountId, KeyId, ProjectId, UserId},
     key::ApiKey,
     money::Amount,
     period::Period,
@@ -29,6 +29,10 @@ pub struct NewKey<'a> {
     pub secret: &'a ApiKey,
     /// What its owner calls it.
     pub name: &'a str,
+    /// The project of the calls that are made with it.
+    pub project: ProjectId,
+    /// The member whose key it is; `None` if it is nobody's own.
+    pub member: Option<UserId>,
     /// When it stops working by itself.
     pub expires_at: Option<DateTime<Utc>>,
     /// When.
@@ -42,6 +46,12 @@ pub struct KeyEntry {
     pub account_id: AccountId,
     /// The key.
     pub key_id: KeyId,
+    /// The project that it is in.
+    pub project_id: ProjectId,
+    /// That project's name.
+    pub project_name: String,
+    /// The member whose key it is.
+    pub member: Option<UserId>,
     /// Its name.
     pub name: String,
     /// Its last four characters.
@@ -77,16 +87,21 @@ impl AccountMember {
     ///
     /// # Errors
     /// [`Error::Taken`] when this id was used, so that a repeated request is not a second key; [`Error::Invalid`] for a name or an expiry
-    /// that cannot be.
+    /// that cannot be; [`Error::NotFound`] for a project that is not the account's.
     pub async fn create_key(&self, new: NewKey<'_>) -> Result<()> {
         if new.expires_at.is_some_and(|expiry| expiry <= new.now) {
             return Err(Error::invalid("expires", "choose a day that is still to come"));
         }
         let mut tx = self.database.write().await?;
         let inserted = sqlx::query!(
-            "insert into api_keys (account_id, key_id, name, last_four, created_at, expires_at) values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+            r#"
+            insert into api_keys (account_id, key_id, project_id, user_id, name, last_four, created_at, expires_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing
+            "#,
             self.account.uuid(),
             new.id.uuid(),
+            new.project.uuid(),
+            new.member.map(UserId::uuid),
             Error::one_line("name", new.name)?,
             new.secret.last_four(),
             new.now,
@@ -135,7 +150,7 @@ impl AccountReader {
             Key,
             r#"
             select
-                k.key_id as "id: KeyId", k.name, k.last_four, k.created_at, k.expires_at, k.revoked_at,
+                k.key_id as "id: KeyId", k.name, k.project_id as "project: ProjectId", k.last_four, k.created_at, k.expires_at, k.revoked_at,
                 (select max(hour) from usage_hourly h where h.account_id = k.account_id and h.key_id = k.key_id) as last_used,
                 (
                     select coalesce(sum(d.amount), 0)::bigint from usage_daily d
@@ -168,7 +183,7 @@ impl System {
         match accounts[..] {
             [account] => Ok(account),
             [] => Err(Error::NotFound),
-            _ => Err(Error::invalid("key", "several accounts have a key of this id; its owner can revoke it in the console")),
+            _ => Err(Error::invalid("key", "several accounts have a key of this id; its owner can see to it in the console")),
         }
     }
 }
@@ -182,10 +197,11 @@ impl Meter {
         let row = sqlx::query!(
             r#"
             select
-                k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.name, k.last_four, k.expires_at, k.revoked_at,
-                a.status = 'active' as "is_active!", a.discount_bps
+                k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.project_id as "project_id: ProjectId",
+                p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.expires_at, k.revoked_at, a.status = 'active' as "is_active!", a.discount_bps
             from key_digests d
             join api_keys k using (account_id, key_id)
+            join projects p using (account_id, project_id)
             join accounts a using (account_id)
             where d.digest = $1
             "#,
@@ -197,6 +213,9 @@ impl Meter {
             Ok(KeyEntry {
                 account_id: row.account_id,
                 key_id: row.key_id,
+                project_id: row.project_id,
+                project_name: row.project_name,
+                member: row.member,
                 name: row.name,
                 last_four: row.last_four,
                 expires_at: row.expires_at,

@@ -3,19 +3,22 @@
 //! A lease covers exactly one call. It is taken only while the account's books are locked, so that any number of calls at once cannot hold more
 //! than there is.
 
+use std::ops::Deref;
+
 use chrono::{DateTime, Utc};
 use domain::{
+    attribution::{Attribution, Label, Tags},
     credit::{self, Caller, Demand, Exhausted, Hardness, Hold, Limit, PoolRef, Quantity, Split, Unit},
-    id::{AccountId, CallId, GrantId, KeyId, LimitId, PriceId, ProjectId},
+    id::{AccountId, CallId, GrantId, KeyId, LimitId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::Discount,
     tokens::Tokens,
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use crate::{
-    Error, Meter, Result,
+    Admitted, Error, Meter, Result,
     books::{Book, Books, Lock},
     limits,
 };
@@ -23,32 +26,20 @@ use crate::{
 /// A call that is about to be forwarded, with all that is needed to settle it should its proxy die.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
-    /// Who pays.
-    pub account_id: AccountId,
     /// The call.
-    pub call_id: CallId,
-    /// The key it is made with.
-    pub key_id: KeyId,
-    /// The model the client asked for.
-    pub model: String,
-    /// The provider's name.
-    pub provider: String,
-    /// The sale price in force.
-    pub price_id: PriceId,
-    /// The discount in force.
-    pub discount: Discount,
-    /// Whether the answer will be a stream.
-    pub stream: bool,
-    /// Prompt tokens, counted before the call.
-    pub input_estimate: Tokens,
-    /// The most that the call can cost: [`domain::pricing::upper_bound`].
-    pub held: Amount,
-    /// The most tokens that it can take, of the prompt and of all answers.
-    pub tokens_held: Tokens,
-    /// The proxy that runs the call.
+    pub admitted: Admitted,
+    /// The proxy that runs it.
     pub proxy: Uuid,
     /// After this instant the proxy is taken for dead.
     pub expires_at: DateTime<Utc>,
+}
+
+impl Deref for Intent {
+    type Target = Admitted;
+
+    fn deref(&self) -> &Admitted {
+        &self.admitted
+    }
 }
 
 impl Meter {
@@ -116,13 +107,16 @@ impl Meter {
             IntentRow,
             r#"
             select
-                account_id as "account_id: AccountId", call_id as "call_id: CallId", key_id as "key_id: KeyId", model, provider,
-                price_id as "price_id: PriceId", discount_bps, stream, input_estimate as "input_estimate: Tokens",
-                held as "held: Amount", tokens_held as "tokens_held: Tokens", proxy, expires_at
+                i.account_id as "account_id: AccountId", i.call_id as "call_id: CallId", i.key_id as "key_id: KeyId",
+                i.project_id as "project_id: ProjectId", k.user_id as "member: UserId", i.end_user as "end_user: Label",
+                i.session as "session: Label", i.client as "client: Label", i.tags as "tags: Json<Tags>", i.model, i.provider,
+                i.price_id as "price_id: PriceId", i.discount_bps, i.stream, i.input_estimate as "input_estimate: Tokens",
+                i.held as "held: Amount", i.tokens_held as "tokens_held: Tokens", i.proxy, i.expires_at
             from intents i
-            where (proxy = $1 or expires_at <= $2)
+            join api_keys k using (account_id, key_id)
+            where (i.proxy = $1 or i.expires_at <= $2)
                 and not exists (select from quarantine q where q.account_id = i.account_id and q.call_id = i.call_id)
-            order by call_id
+            order by i.call_id
             "#,
             of,
             expired_at
@@ -156,12 +150,9 @@ async fn admit(connection: &mut PgConnection, intent: &Intent, book: &Book) -> R
     if !book.is_limited {
         return Ok(Split { payment, limits: Vec::new() });
     }
-    let started_at =
-        intent.call_id.started_at().ok_or_else(|| Error::Corrupt(format!("call {}: its id carries no time", intent.call_id)))?;
+    let started_at = intent.started_at()?;
     let limits = limits::at(connection, intent.account_id, started_at).await?;
-    // Until keys are parts of projects, an account is one project.
-    let project = ProjectId::from_uuid(intent.account_id.uuid());
-    let caller = Caller { key: intent.key_id, project, member: None, run: None };
+    let caller = intent.caller();
     warn_of_soft(demand, intent.account_id, &caller, &limits);
     Ok(Split { payment, limits: credit::bound(demand, &caller, &limits, started_at).map_err(exhausted)? })
 }
@@ -255,16 +246,23 @@ async fn check_caller(connection: &mut PgConnection, intent: &Intent, now: DateT
 }
 
 async fn insert_intent(connection: &mut PgConnection, intent: &Intent) -> Result<()> {
+    let attribution = &intent.attribution;
     sqlx::query!(
         r#"
         insert into intents (
-            account_id, call_id, key_id, model, provider, price_id, discount_bps, stream, input_estimate, held, tokens_held, proxy, expires_at
+            account_id, call_id, key_id, project_id, end_user, session, client, tags, model, provider, price_id, discount_bps, stream,
+            input_estimate, held, tokens_held, proxy, expires_at
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
         "#,
         intent.account_id.uuid(),
         intent.call_id.uuid(),
         intent.key_id.uuid(),
+        intent.project_id.uuid(),
+        attribution.end_user.as_ref().map(Label::as_str),
+        attribution.session.as_ref().map(Label::as_str),
+        attribution.client.as_ref().map(Label::as_str),
+        Some(&attribution.tags).filter(|tags| !tags.is_empty()).map(Json) as _,
         intent.model,
         intent.provider,
         intent.price_id.uuid(),
@@ -317,6 +315,12 @@ struct IntentRow {
     account_id: AccountId,
     call_id: CallId,
     key_id: KeyId,
+    project_id: ProjectId,
+    member: Option<UserId>,
+    end_user: Option<Label>,
+    session: Option<Label>,
+    client: Option<Label>,
+    tags: Option<Json<Tags>>,
     model: String,
     provider: String,
     price_id: PriceId,
@@ -333,10 +337,18 @@ impl TryFrom<IntentRow> for Intent {
     type Error = Error;
 
     fn try_from(row: IntentRow) -> Result<Self> {
-        Ok(Self {
+        let admitted = Admitted {
             account_id: row.account_id,
             call_id: row.call_id,
             key_id: row.key_id,
+            project_id: row.project_id,
+            member: row.member,
+            attribution: Attribution {
+                end_user: row.end_user,
+                session: row.session,
+                client: row.client,
+                tags: row.tags.map(|Json(tags)| tags).unwrap_or_default(),
+            },
             model: row.model,
             provider: row.provider,
             price_id: row.price_id,
@@ -345,8 +357,7 @@ impl TryFrom<IntentRow> for Intent {
             input_estimate: row.input_estimate,
             held: row.held,
             tokens_held: row.tokens_held,
-            proxy: row.proxy,
-            expires_at: row.expires_at,
-        })
+        };
+        Ok(Self { admitted, proxy: row.proxy, expires_at: row.expires_at })
     }
 }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod address;
+mod admitted;
 mod books;
 mod calls;
 mod catalog;
@@ -19,11 +20,13 @@ mod leases;
 mod limits;
 mod migration;
 mod money;
+mod narrow;
 mod new_grant;
 mod partitions;
 mod password;
 mod posting;
 mod prices;
+mod projects;
 mod proof;
 mod rollups;
 mod scope;
@@ -44,6 +47,7 @@ use crate::database::Database;
 pub use crate::{
     accounts::{AccountSummary, Inhabitants, NewCustomer},
     address::{Address, Login},
+    admitted::Admitted,
     books::Root,
     catalog::{Catalog, CatalogModel, NewModel, NewProvider, Upstream},
     corrections::{CallCredit, CreditedCall},
@@ -57,6 +61,7 @@ pub use crate::{
     new_grant::NewGrant,
     posting::PostedCalls,
     prices::NewPrice,
+    projects::NewProject,
     proof::Verification,
     scope::{AccountMember, AccountOwner, AccountReader, Meter, Operator, System},
     settled::SettledCall,

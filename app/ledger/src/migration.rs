@@ -28,7 +28,7 @@ const RIGHTS: [(&str, &str); 5] = [
     ("schema_contract, quarantine_of_unposted", "select"),
     ("key_digests, price_versions, journal, entries, roots, calls, corrections, quarantine", "select, insert"),
     (
-        "accounts, users, memberships, api_keys, providers, models, heads, grants, books, limits, usage_hourly, usage_daily",
+        "accounts, users, memberships, projects, api_keys, providers, models, heads, grants, books, limits, usage_hourly, usage_daily",
         "select, insert, update",
     ),
     ("intents, leases", "select, insert, delete"),
@@ -202,7 +202,7 @@ async fn write_rights(owner: &mut PgConnection, login: &Login) -> Result<()> {
     let mut statements = vec![
         format!("revoke all on {} from {role}", ours.join(", ")),
         format!("grant usage on schema public to {role}"),
-        format!("grant execute on function make_calls_partition, lock_books, uuid_v7_time to {role}"),
+        format!("grant execute on function make_calls_partition, lock_books, uuid_v7_time, claim, claims, claims_of_tags to {role}"),
     ];
     statements.extend(RIGHTS.map(|(tables, rights)| format!("grant {rights} on {tables} to {role}")));
     for statement in statements {

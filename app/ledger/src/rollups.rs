@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
+    attribution::Label,
     call::Outcome,
-    id::{AccountId, KeyId},
+    id::{AccountId, KeyId, ProjectId},
     period::Step,
     tokens::Tokens,
 };
@@ -24,6 +25,9 @@ pub(crate) struct Addition<'a> {
     pub(crate) model: &'a str,
     pub(crate) stream: bool,
     pub(crate) outcome: Outcome,
+    pub(crate) project: ProjectId,
+    /// Empty where it is not known.
+    pub(crate) client: &'a str,
     pub(crate) requests: i64,
     pub(crate) prompt_tokens: i64,
     pub(crate) completion_tokens: i64,
@@ -44,6 +48,8 @@ impl<'a> From<&'a CallRecord> for Addition<'a> {
             model: &call.model,
             stream: call.stream,
             outcome: call.outcome,
+            project: call.project_id,
+            client: call.client.as_ref().map_or("", Label::as_str),
             requests: 1,
             prompt_tokens: tokens(call.prompt_tokens),
             completion_tokens: tokens(call.completion_tokens),
@@ -54,8 +60,8 @@ impl<'a> From<&'a CallRecord> for Addition<'a> {
     }
 }
 
-/// Account, start, key, model, stream, outcome: sorted, so that two posters touch shared rows in the same order.
-type Key<'a> = (Uuid, DateTime<Utc>, Uuid, &'a str, bool, &'static str);
+/// Account, start, key, model, stream, outcome, project, client: sorted, so that two posters touch shared rows in the same order.
+type Key<'a> = (Uuid, DateTime<Utc>, Uuid, &'a str, bool, &'static str, Uuid, &'a str);
 
 #[derive(Default)]
 struct Sums {
@@ -91,7 +97,7 @@ pub(crate) async fn add(connection: &mut PgConnection, additions: &[Addition<'_>
 fn upsert(table: &'static str, step: Step, columns: Columns) -> QueryBuilder<Postgres> {
     const SUMS: [&str; 6] = ["requests", "prompt_tokens", "completion_tokens", "total_tokens", "amount", "written_off"];
     let key = |query: &mut QueryBuilder<Postgres>| {
-        query.push("account_id, ").push(step.name()).push(", key_id, model, stream, outcome");
+        query.push("account_id, ").push(step.name()).push(", key_id, model, stream, outcome, project_id, client");
     };
     let mut query = QueryBuilder::new("insert into ");
     query.push(table).push(" as u (");
@@ -101,7 +107,8 @@ fn upsert(table: &'static str, step: Step, columns: Columns) -> QueryBuilder<Pos
     }
     query.push(") select * from unnest(");
     query.push_bind(columns.accounts).push(", ").push_bind(columns.starts).push(", ").push_bind(columns.keys).push(", ");
-    query.push_bind(columns.models).push(", ").push_bind(columns.streams).push(", ").push_bind(columns.outcomes);
+    query.push_bind(columns.models).push(", ").push_bind(columns.streams).push(", ").push_bind(columns.outcomes).push(", ");
+    query.push_bind(columns.projects).push(", ").push_bind(columns.clients);
     let Columns { requests, prompt_tokens, completion_tokens, total_tokens, amounts, written_off, .. } = columns;
     for sums in [requests, prompt_tokens, completion_tokens, total_tokens, amounts, written_off] {
         query.push(", ").push_bind(sums);
@@ -119,7 +126,8 @@ fn upsert(table: &'static str, step: Step, columns: Columns) -> QueryBuilder<Pos
 fn sums<'a>(additions: &[Addition<'a>], step: Step) -> Result<BTreeMap<Key<'a>, Sums>> {
     let mut sums: BTreeMap<Key<'a>, Sums> = BTreeMap::new();
     for one in additions {
-        let key = (one.account.uuid(), step.floor(one.started_at), one.key.uuid(), one.model, one.stream, one.outcome.name());
+        let (account, start, outcome) = (one.account.uuid(), step.floor(one.started_at), one.outcome.name());
+        let key = (account, start, one.key.uuid(), one.model, one.stream, outcome, one.project.uuid(), one.client);
         sums.entry(key).or_default().add(one).ok_or_else(|| Error::Corrupt("the sums of a batch overflow".to_owned()))?;
     }
     Ok(sums)
@@ -134,6 +142,8 @@ struct Columns {
     models: Vec<String>,
     streams: Vec<bool>,
     outcomes: Vec<String>,
+    projects: Vec<Uuid>,
+    clients: Vec<String>,
     requests: Vec<i64>,
     prompt_tokens: Vec<i64>,
     completion_tokens: Vec<i64>,
@@ -145,13 +155,15 @@ struct Columns {
 impl Columns {
     fn of(sums: &BTreeMap<Key<'_>, Sums>) -> Self {
         let mut columns = Self::default();
-        for ((account, start, key, model, stream, outcome), sum) in sums {
+        for ((account, start, key, model, stream, outcome, project, client), sum) in sums {
             columns.accounts.push(*account);
             columns.starts.push(*start);
             columns.keys.push(*key);
             columns.models.push((*model).to_owned());
             columns.streams.push(*stream);
             columns.outcomes.push((*outcome).to_owned());
+            columns.projects.push(*project);
+            columns.clients.push((*client).to_owned());
             columns.requests.push(sum.requests);
             columns.prompt_tokens.push(sum.prompt_tokens);
             columns.completion_tokens.push(sum.completion_tokens);

@@ -1,26 +1,32 @@
-//! Usage over time. Everything on a usage page is summed from one set of rollup rows, so that its parts cannot disagree.
+//! Usage over time. Everything on a usage page is summed from one set of rows, so that its parts cannot disagree: sums by hour or day, or the calls
+//! themselves where it is narrowed to what their clients said of them.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
+    attribution::Label,
     call::Outcome,
     filter::{CallFilter, GroupBy, UsageFilter},
-    id::KeyId,
+    id::{KeyId, ProjectId},
     money::Amount,
     period::{Range, Step},
     tokens::Tokens,
-    usage::{Totals, UsageReport, UsageRow, UsageSeries},
+    usage::{FilterChoices, Totals, UsageReport, UsageRow, UsageSeries},
 };
-use sqlx::{FromRow, Postgres, QueryBuilder};
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
-use crate::{AccountReader, Error, Result};
+use crate::{
+    AccountReader, Error, Result,
+    narrow::{self, Said},
+};
 
-/// What one key used of one model in one hour, day or month.
+/// What one key, in one project, used of one model in one hour, day or month.
 #[derive(Debug, FromRow)]
 struct Cell {
     start: DateTime<Utc>,
     key_id: KeyId,
+    project_id: ProjectId,
     model: String,
     requests: i64,
     prompt_tokens: Tokens,
@@ -50,21 +56,23 @@ impl AccountReader {
         let range = filter.calls.period.range(now);
         let step = filter.step_for(range);
         let steps: Vec<_> = range.steps(step).collect();
-        let cells: Vec<Cell> =
-            self.cells_query(&filter.calls, range, step).build_query_as().fetch_all(&mut *self.database.read().await?).await?;
-        let previous: Vec<Cell> = self
-            .cells_query(&filter.calls, range.previous(), Step::Month)
-            .build_query_as()
-            .fetch_all(&mut *self.database.read().await?)
-            .await?;
-        let keys = self.key_names().await?;
+        let mut connection = self.database.read().await?;
+        let cells = self.cells(&mut connection, &filter.calls, range, step).await?;
+        let previous = self.cells(&mut connection, &filter.calls, range.previous(), Step::Month).await?;
+        drop(connection);
+        let choices = self.filter_choices().await?;
         let key_name = |cell: &Cell| {
-            let name = keys.iter().find(|(id, _)| *id == cell.key_id).map_or_else(String::new, |(_, name)| name.clone());
+            let name = choices.keys.iter().find(|(id, _)| *id == cell.key_id).map_or_else(String::new, |(_, name)| name.clone());
             (cell.key_id.to_string(), name)
+        };
+        let project_name = |cell: &Cell| {
+            let project = choices.projects.iter().find(|project| project.id == cell.project_id);
+            (cell.project_id.to_string(), project.map_or_else(String::new, |project| project.name.clone()))
         };
         let model_name = |cell: &Cell| (cell.model.clone(), cell.model.clone());
         let by_key = split(&cells, &steps, step, key_name)?;
         let by_model = split(&cells, &steps, step, model_name)?;
+        let by_project = split(&cells, &steps, step, project_name)?;
         let rows = |series: &[UsageSeries]| {
             series.iter().map(|one| UsageRow { id: one.id.clone(), label: one.label.clone(), totals: one.totals }).collect()
         };
@@ -76,22 +84,32 @@ impl AccountReader {
             previous: sum(previous.iter().map(Cell::totals))?,
             by_key: rows(&by_key),
             by_model: rows(&by_model),
+            by_project: rows(&by_project),
             series: match filter.group {
                 GroupBy::Key => by_key,
                 GroupBy::Model => by_model,
+                GroupBy::Project => by_project,
                 GroupBy::None => split(&cells, &steps, step, |_| (String::new(), "All calls".to_owned()))?,
             },
             steps,
-            models: self.called_models().await?,
-            keys,
+            choices,
         })
     }
 
+    async fn cells(&self, connection: &mut PgConnection, filter: &CallFilter, range: Range, step: Step) -> Result<Vec<Cell>> {
+        let Some(said) = Said::of(filter) else {
+            return Ok(self.cells_of_sums(filter, range, step).build_query_as().fetch_all(connection).await?);
+        };
+        let query = sqlx::query(include_str!("usage/said.sql")).bind(self.account.uuid()).bind(range.from).bind(range.to).bind(step.name());
+        let rows = said.bind(narrow::bind(query, filter)).persistent(false).fetch_all(connection).await?;
+        Ok(rows.iter().map(Cell::from_row).collect::<sqlx::Result<_>>()?)
+    }
+
     /// Hours come from the hourly rollup, days and months from the daily one.
-    fn cells_query(&self, filter: &CallFilter, range: Range, step: Step) -> QueryBuilder<Postgres> {
+    fn cells_of_sums(&self, filter: &CallFilter, range: Range, step: Step) -> QueryBuilder<Postgres> {
         let (table, column) = if step == Step::Hour { ("usage_hourly", "hour") } else { ("usage_daily", "day") };
         let mut query = QueryBuilder::new("select date_trunc(");
-        query.push_bind(step.name()).push(", ").push(column).push(", 'UTC') as start, key_id, model");
+        query.push_bind(step.name()).push(", ").push(column).push(", 'UTC') as start, key_id, project_id, model");
         for sum in ["requests", "prompt_tokens", "completion_tokens", "total_tokens", "amount"] {
             query.push(", sum(").push(sum).push(")::bigint as ").push(sum);
         }
@@ -99,32 +117,55 @@ impl AccountReader {
         query.push(" and ").push(column).push(" >= ").push_bind(range.from);
         query.push(" and ").push(column).push(" < ").push_bind(range.to);
         push_filter(&mut query, filter);
-        query.push(" group by 1, 2, 3");
+        query.push(" group by 1, 2, 3, 4");
         query
     }
 
-    /// Every key of the account with its name, for a filter.
+    /// What the filters of the account's pages can be set to.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn key_names(&self) -> Result<Vec<(KeyId, String)>> {
-        let rows = sqlx::query!(
+    pub async fn filter_choices(&self) -> Result<FilterChoices> {
+        let projects = self.projects().await?;
+        let mut connection = self.database.read().await?;
+        let keys = sqlx::query!(
             r#"select key_id as "key_id: KeyId", name from api_keys where account_id = $1 order by name, key_id"#,
             self.account.uuid()
         )
-        .fetch_all(&mut *self.database.read().await?)
+        .fetch_all(&mut *connection)
         .await?;
-        Ok(rows.into_iter().map(|row| (row.key_id, row.name)).collect())
-    }
-
-    /// Every model the account ever called, for a filter.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn called_models(&self) -> Result<Vec<String>> {
-        Ok(sqlx::query_scalar!("select distinct model from usage_daily where account_id = $1 order by model", self.account.uuid())
-            .fetch_all(&mut *self.database.read().await?)
-            .await?)
+        let called = sqlx::query!(
+            r#"
+            select
+                coalesce(array_agg(distinct model), '{}') as "models!", coalesce(array_agg(distinct client), '{}') as "clients!: Vec<Label>"
+            from usage_daily where account_id = $1
+            "#,
+            self.account.uuid()
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        // Planned for this account each time: what suits most accounts, which have few calls, reads all the calls of one that has many.
+        // See narrow.rs for why this is planned each time.
+        let said: Vec<(Option<Label>, Label)> = sqlx::query_as(include_str!("usage/said_lately.sql"))
+            .bind(self.account.uuid())
+            .persistent(false)
+            .fetch_all(&mut *connection)
+            .await?;
+        let (mut end_users, mut tags) = (Vec::new(), BTreeMap::<Label, Vec<Label>>::new());
+        for (tag, value) in said {
+            match tag {
+                Some(tag) => tags.entry(tag).or_default().push(value),
+                None => end_users.push(value),
+            }
+        }
+        Ok(FilterChoices {
+            keys: keys.into_iter().map(|row| (row.key_id, row.name)).collect(),
+            projects,
+            models: called.models,
+            clients: called.clients.into_iter().filter(|client| !client.as_str().is_empty()).collect(),
+            end_users,
+            tags: tags.into_iter().collect(),
+        })
     }
 }
 
@@ -141,6 +182,12 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &CallFilter) {
     }
     if let Some(stream) = filter.stream {
         query.push(" and stream = ").push_bind(stream);
+    }
+    if let Some(project) = filter.project {
+        query.push(" and project_id = ").push_bind(project.uuid());
+    }
+    if let Some(client) = &filter.client {
+        query.push(" and client = ").push_bind(client.clone());
     }
 }
 

@@ -7,7 +7,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{Error, Ledger, Result, System, password};
+use crate::{AccountReader, Error, Ledger, Result, System, password};
 
 /// Someone who runs the gateway.
 #[derive(Debug, Clone)]
@@ -64,6 +64,24 @@ impl Ledger {
             _ => None,
         };
         Ok(Person { id: user, email: row.email, is_operator: row.is_operator, account })
+    }
+}
+
+impl AccountReader {
+    /// The member of this address, in whatever case.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when nobody of the account has it.
+    pub async fn find_member(&self, email: &str) -> Result<UserId> {
+        let member = sqlx::query_scalar!(
+            r#"
+            select u.user_id as "user_id: UserId" from memberships m join users u using (user_id)
+            where m.account_id = $1 and lower(u.email) = lower($2)
+            "#,
+            self.account.uuid(),
+            email.trim()
+        );
+        member.fetch_optional(&mut *self.database.read().await?).await?.ok_or(Error::NotFound)
     }
 }
 

@@ -18,7 +18,6 @@ pub(crate) mod pricing;
 pub(crate) mod signup;
 pub(crate) mod usage;
 
-use domain::call::CallDetail;
 use leptos::{
     prelude::*,
     server_fn::codec::{Json, Postcard},
@@ -100,14 +99,10 @@ pub(crate) struct Address {
 
 /// What a page consists of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(
-    target_pointer_width = "64",
-    expect(clippy::large_enum_variant, reason = "there is one of it at a time, on its way to being shown")
-)]
 pub(crate) enum Content {
     Usage(usage::page::Usage),
     Calls(calls::page::Calls),
-    Call(CallDetail),
+    Call(call::page::OneCall),
     Keys(keys::page::Keys),
     NewKey(keys::page::NewKey),
     Limits(limits::page::Limits),

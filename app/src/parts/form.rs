@@ -71,6 +71,7 @@ pub(crate) struct Field {
     autocomplete: Option<&'static str>,
     inputmode: Option<&'static str>,
     min: Option<String>,
+    known: Option<Vec<String>>,
 }
 
 impl Field {
@@ -87,12 +88,19 @@ impl Field {
             autocomplete: Some("off"),
             inputmode,
             min: None,
+            known: None,
         }
     }
 
     /// An amount of money or a rate: text, because `<input type=number>` hides what it does not understand.
     pub(crate) fn amount(name: &'static str, label: impl Into<String>) -> Self {
         Self { inputmode: Some("decimal"), ..Self::new("text", name, label) }
+    }
+
+    /// A field of a filter: it offers what is known and takes anything. Nothing in a filter has to be filled in, so that it does not say so.
+    pub(crate) fn filter(name: &'static str, label: impl Into<String>, known: Vec<String>) -> Self {
+        // Firefox offers nothing where `autocomplete` is off: https://github.com/mglaman/drupal-mrn/pull/304.
+        Self { known: Some(known), autocomplete: None, ..Self::new("text", name, label) }
     }
 
     /// Says what belongs into it.
@@ -130,21 +138,30 @@ impl Field {
         let described: Vec<_> =
             [self.hint.as_ref().map(|_| hint_id.clone()), problem.as_ref().map(|_| problem_id.clone())].into_iter().flatten().collect();
         let described = (!described.is_empty()).then(|| described.join(" "));
-        let optional = (!self.required).then(|| view! { <span class="optional">"optional"</span> });
+        let optional = (!self.required && self.known.is_none()).then(|| view! { <span class="optional">"optional"</span> });
+        let known = self.known.filter(|known| !known.is_empty()).map(|known| (format!("{id}-known"), known));
+        let list = known.as_ref().map(|(list, _)| list.clone());
         let is_wrong = problem.is_some();
         view! {
             <div class="field">
                 <label for=id.clone()>{self.label}{optional}</label>
                 <input
-                    id=id type=self.kind name=self.name value=value required=self.required autocomplete=self.autocomplete
+                    id=id type=self.kind name=self.name value=value required=self.required autocomplete=self.autocomplete list=list
                     inputmode=self.inputmode min=self.min aria-invalid=is_wrong.then_some("true") aria-describedby=described autofocus=is_wrong
                 />
+                {known.map(|(list, known)| offer(list, known))}
                 {self.hint.map(|hint| view! { <p class="hint" id=hint_id>{hint}</p> })}
                 {problem.map(|problem| view! { <p class="problem" id=problem_id role="alert">{problem}</p> })}
             </div>
         }
         .into_any()
     }
+}
+
+/// What a field offers while somebody types.
+fn offer(id: String, known: Vec<String>) -> AnyView {
+    let options = known.into_iter().map(|value| view! { <option value=value></option> }).collect_view();
+    view! { <datalist id=id>{options}</datalist> }.into_any()
 }
 
 /// How a notice is meant.
@@ -215,6 +232,20 @@ mod tests {
         let form = Form { problem: Some(Problem::new("amount", "This is not a number.")), ..Form::default() };
         assert!(html(|| Field::amount("amount", "Amount").view(&form)).contains("autofocus"));
         assert!(!html(|| Field::amount("reason", "Reason").view(&form)).contains("autofocus"));
+    }
+
+    #[test]
+    fn a_field_of_a_filter_offers_what_is_known_and_takes_anything() {
+        let html = |known: &[&str]| {
+            let known = known.iter().map(|known| (*known).to_owned()).collect();
+            html(|| Field::filter("user", "End user", known).initial("user-9").view(&Form::default()))
+        };
+        let some = html(&["user-1", "a \"b\""]);
+        assert!(some.contains(r#"list="field-user-known""#) && some.contains(r#"<datalist id="field-user-known""#), "{some}");
+        assert!(some.contains(r#"value="user-1""#) && some.contains("a &quot;b&quot;") && some.contains(r#"value="user-9""#), "{some}");
+        assert!(!some.contains("optional") && !some.contains("autocomplete"), "{some}");
+        let none = html(&[]);
+        assert!(!none.contains("list=") && !none.contains("<datalist"), "{none}");
     }
 
     #[test]

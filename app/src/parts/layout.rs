@@ -33,9 +33,14 @@ fn empty_of(words: String, next: AnyView) -> AnyView {
 }
 
 /// Names and values, one line each.
-pub(crate) fn pairs(class: &'static str, pairs: Vec<(String, String)>) -> AnyView {
+pub(crate) fn pairs(class: &'static str, pairs: Vec<(String, AnyView)>) -> AnyView {
     let pairs = pairs.into_iter().map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }).collect_view();
     view! { <dl class=class>{pairs}</dl> }.into_any()
+}
+
+/// Words of somebody else's choice: they neither turn the text around them nor widen the page.
+pub(crate) fn foreign(words: &str) -> AnyView {
+    view! { <bdi>{words.to_owned()}</bdi> }.into_any()
 }
 
 /// Views one after the other.

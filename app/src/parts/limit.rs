@@ -1,21 +1,44 @@
 //! Limits in words, and how far each is used.
 
 use domain::{
-    credit::{Hardness, Limit, Pool, Quantity, Unit, Window},
+    credit::{Hardness, Limit, LimitState, Pool, Quantity, Scope, Unit, Window},
     money::Amount,
 };
 use leptos::prelude::*;
 
-use crate::parts::{money, table::text};
+use crate::parts::{layout::foreign, money, table::text};
 
 /// What it allows: `$10.00 per month`, `1 request per minute`.
 pub(crate) fn name(limit: &Limit) -> String {
     format!("{} {}", whole(&limit.pool), limit.window.label().to_ascii_lowercase())
 }
 
+/// The same with whose it is: `$10.00 per month of the project “Research”`.
+pub(crate) fn whole_name(state: &LimitState) -> String {
+    let whose = whose(state).map(|(noun, whose)| format!(" of the {noun} “{whose}”")).unwrap_or_default();
+    format!("{}{whose}", name(&state.limit))
+}
+
+/// Whose it is, below its name.
+pub(crate) fn whose_view(state: &LimitState) -> AnyView {
+    whose(state).map(|(noun, whose)| view! { <span class="by">{format!("of the {noun} ")}{foreign(whose)}</span> }).into_any()
+}
+
+/// Whose calls it counts: a noun and a name. Of all keys together or of one, where it stands says so.
+fn whose(state: &LimitState) -> Option<(&'static str, &str)> {
+    let noun = match state.limit.scope {
+        Scope::Account | Scope::Key(_) => return None,
+        Scope::Project(_) => "project",
+        Scope::Member(_) => "member",
+        Scope::Run(_) => "run",
+    };
+    Some((noun, state.whose.as_deref()?))
+}
+
 /// How far each is used, a line and a bar each; nothing where there is none.
-pub(crate) fn lines(limits: &[&Limit]) -> AnyView {
-    let lines = limits.iter().map(|limit| view! { <li>{short(limit)}{bar(&limit.pool)}</li> }).collect_view();
+pub(crate) fn lines(limits: &[&LimitState]) -> AnyView {
+    let lines =
+        limits.iter().map(|state| view! { <li>{short(&state.limit)}{whose_view(state)}{bar(&state.limit.pool)}</li> }).collect_view();
     (!limits.is_empty()).then(|| view! { <ul class="limits">{lines}</ul> }).into_any()
 }
 
@@ -77,8 +100,9 @@ fn used_per_mille(pool: &Pool) -> i128 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use chrono::DateTime;
-    use domain::{credit::Scope, id::LimitId};
+    use domain::id::{KeyId, LimitId, ProjectId, UserId};
 
     use super::*;
 
@@ -123,9 +147,23 @@ mod tests {
 
     #[test]
     fn where_there_is_no_limit_there_is_no_list() {
-        let html = |limits: &[&Limit]| Owner::new().with(|| lines(limits).to_html());
+        let html = |limits: &[&LimitState]| Owner::new().with(|| lines(limits).to_html());
         assert!(!html(&[]).contains("<ul"));
-        let html = html(&[&limit(Window::Minute, Unit::Requests, 8, 2)]);
+        let limit = limit(Window::Minute, Unit::Requests, 8, 2);
+        let html = html(&[&LimitState { limit, whose: None, by_operator: false }]);
         assert!(html.contains("2 of 8 requests this minute") && html.contains(r#"width="25.0%""#), "{html}");
+    }
+
+    #[test]
+    fn a_part_of_the_account_is_named_and_a_key_is_not() {
+        let name = |scope, whose: &str| {
+            let limit = Limit { scope, ..limit(Window::Day, Unit::Requests, 8, 2) };
+            whole_name(&LimitState { limit, whose: Some(whose.to_owned()), by_operator: false })
+        };
+        let (at, bits) = (DateTime::UNIX_EPOCH, [1; 10]);
+        assert_eq!(name(Scope::Project(ProjectId::new(at, bits)), "Research"), "8 requests per day of the project “Research”");
+        assert_eq!(name(Scope::Member(UserId::new(at, bits)), "a@b.example"), "8 requests per day of the member “a@b.example”");
+        assert_eq!(name(Scope::Run("nightly".parse().unwrap()), "nightly"), "8 requests per day of the run “nightly”");
+        assert_eq!(name(Scope::Key(KeyId::new(at, bits)), "laptop"), "8 requests per day");
     }
 }

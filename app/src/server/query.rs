@@ -6,14 +6,14 @@ use http::StatusCode;
 use super::{about, page_status, sentence};
 use crate::{
     error::ConsoleError,
-    parts::form::{Form, Problem},
+    parts::{
+        filter::{DAYS, NARROWING},
+        form::{Form, Problem},
+    },
 };
 
 /// Lines on a page of a journal.
 pub(crate) const JOURNAL_PAGE: i64 = 25;
-
-/// The fields of the filter bar.
-const FILTER_FIELDS: [&str; 6] = ["from", "to", "key", "model", "status", "stream"];
 
 /// A parameter of a query; empty is absent.
 pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
@@ -33,7 +33,7 @@ pub(crate) fn filter_or_default<F: Default>(parsed: Result<F, FilterError>, quer
 
 fn bad_form(error: &FilterError, query: &str) -> Form {
     // What has no field of its own, as in an address that somebody wrote by hand, is said above the form.
-    let problem = if FILTER_FIELDS.contains(&error.field) {
+    let problem = if DAYS.contains(&error.field) || NARROWING.contains(&error.field) {
         Problem::new(error.field, sentence(&error.problem))
     } else {
         Problem::new("", about(error.field, &error.problem))
@@ -61,7 +61,7 @@ fn posting_number(text: &str) -> Option<PostingNumber> {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::filter::CallFilter;
+    use domain::{filter::CallFilter, usage::FilterChoices};
     use leptos::prelude::*;
 
     use super::*;
@@ -74,9 +74,9 @@ mod tests {
         assert_eq!((form.typed("from"), form.typed("model")), (Some("2026-02-30"), Some("a/b")));
         assert!(form.problem_at("from").unwrap().contains("is not a date"));
         let html = Owner::new().with(|| {
-            let filter = CallFilter::default();
+            let (filter, choices) = (CallFilter::default(), FilterChoices::default());
             let href = |filter: &CallFilter| filter.to_query();
-            FilterBar { path: "/calls", filter: &filter, form: &form, keys: &[], models: &[], kept: vec![], href: &href }.view().to_html()
+            FilterBar { path: "/calls", filter: &filter, form: &form, choices: &choices, kept: vec![], href: &href }.view().to_html()
         });
         assert!(html.contains("aria-invalid=\"true\"") && html.contains("2026-02-30"), "{html}");
     }

@@ -96,10 +96,10 @@ pub(crate) async fn key(State(shared): State<Arc<Shared>>, headers: HeaderMap) -
     let now = Utc::now();
     let key = shared.keys.authenticate(&headers, now).await?;
     let usage = shared.meter.key_usage(key.account_id, key.key_id, now).await.map_err(|error| unavailable(&error))?;
-    let limits = shared.meter.limits(key.account_id, key.key_id, now).await.map_err(|error| unavailable(&error))?;
+    let limits = shared.meter.limits(&key, now).await.map_err(|error| unavailable(&error))?;
     let limits: Vec<_> = limits.iter().map(|state| limit_json(&state.limit, now)).collect();
     Ok(ok(&json!({ "data": {
-        "name": key.name, "masked": masked(&key.last_four),
+        "name": key.name, "masked": masked(&key.last_four), "project": { "id": key.project_id, "name": key.project_name },
         "usage": { "day": usage.day, "month": usage.month, "ever": usage.ever },
         "limits": limits, "expires_at": key.expires_at.map(instant),
     } })))
@@ -133,7 +133,7 @@ fn model_json(shared: &Shared, entry: &Entry, now: DateTime<Utc>) -> Option<Valu
 }
 
 fn generation_json(call: &CallDetail, currency: &str) -> Value {
-    let (row, receipt) = (&call.row, &call.receipt);
+    let (row, receipt, said) = (&call.row, &call.receipt, &call.attribution);
     let lines: Vec<_> = receipt
         .lines
         .iter()
@@ -159,6 +159,8 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         .collect();
     json!({
         "id": row.id, "model": row.model, "upstream_model": call.upstream_model, "provider": call.provider, "stream": row.stream,
+        "project": { "id": call.project.id, "name": call.project.name },
+        "end_user": said.end_user, "session": said.session, "client": said.client, "tags": said.tags,
         "status": row.outcome.name(), "source": row.source, "started_at": instant(row.started_at), "latency_ms": row.latency_ms,
         "first_byte_ms": row.first_byte_ms,
         "usage": {

@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::{
+    attribution::Attribution,
     catalog::{DisconnectPolicy, PriceVersion},
     id::CallId,
     pricing::Discount,
 };
 use http::{HeaderMap, Response, StatusCode, header};
-use ledger::KeyEntry;
+use ledger::{Admitted, KeyEntry};
 use tokio::{sync::oneshot, time::Instant};
 
 use self::{
@@ -49,6 +50,7 @@ pub(crate) struct Call {
     pub(crate) target: Arc<Target>,
     pub(crate) price: Arc<PriceVersion>,
     pub(crate) request: ChatRequest,
+    pub(crate) attribution: Attribution,
     pub(crate) headers: HeaderMap,
 }
 
@@ -87,6 +89,27 @@ impl Call {
             },
             Err(Unanswered::Failed(refusal)) => self.fail(&shared, bound, None, reply, refusal).await,
             Err(Unanswered::Abandoned) => self.settle(&shared, bound, Answer::none(End::Cancelled, true), None).await,
+        }
+    }
+
+    /// What is known of it when it begins, of a bound that is held for it.
+    fn admitted(&self, bound: Bound) -> Admitted {
+        let Self { key, entry, price, request, .. } = self;
+        Admitted {
+            account_id: key.account_id,
+            call_id: self.id,
+            key_id: key.key_id,
+            project_id: key.project_id,
+            member: key.member,
+            attribution: self.attribution.clone(),
+            model: entry.model.name.clone(),
+            provider: entry.model.provider.clone(),
+            price_id: price.id,
+            discount: self.discount(),
+            stream: request.stream,
+            input_estimate: request.prompt.tokens_estimated(entry.model.context_window),
+            held: bound.held,
+            tokens_held: bound.tokens,
         }
     }
 

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    Shared,
+    Shared, attribution,
     call::{Call, Head},
     catalog::{self, Entry, Snapshot, Target},
     dialect::openai_chat::request::ChatRequest,
@@ -53,13 +53,14 @@ pub(crate) async fn completions(
     }
     let text = std::str::from_utf8(&body.bytes).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
     let request = ChatRequest::parse(text)?;
+    let attribution = attribution::of_call(&head.headers, request.said.clone())?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
     let (entry, target, price) = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at)?;
     if let Some(prompt) = request.prompt.too_long(entry.model.context_window) {
         return Err(Refusal::context_length_exceeded(&request.model, entry.model.context_window, prompt));
     }
-    let call = Call { id, at, started, key, entry, target, price, request, headers: head.headers };
+    let call = Call { id, at, started, key, entry, target, price, request, attribution, headers: head.headers };
 
     let (reply, answered) = oneshot::channel();
     shared.calls.spawn(call.run(body, Arc::clone(&shared), reply));

@@ -5,6 +5,7 @@
 //! each call to its end (`call`): it settles (`settle`) and posts (`poster`) before the client sees the last bytes.
 
 mod account_api;
+mod attribution;
 mod auth;
 mod bound;
 mod call;

@@ -79,21 +79,12 @@ pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> Set
     let usage = CallUsage::of_totals(Some(intent.input_estimate), None, None);
     let charge = pricing::charge(&usage, rates, intent.discount, intent.held);
     SettledCall {
-        account_id: intent.account_id,
-        call_id: intent.call_id,
-        key_id: intent.key_id,
-        model: intent.model,
-        provider: intent.provider,
+        admitted: intent.admitted,
         upstream_model: None,
-        stream: intent.stream,
         outcome: Outcome::Interrupted,
         source: UsageSource::Interrupted,
         usage,
-        price_id: intent.price_id,
-        discount: intent.discount,
         amount: charge.amount,
-        held: intent.held,
-        tokens_held: intent.tokens_held,
         written_off: charge.written_off,
         http_status: None,
         latency_ms,

@@ -4,7 +4,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use domain::{
-    account::Key,
+    account::{Key, Project},
     billing::Balance,
     id::{AccountId, GrantId, UserId},
     key::masked,
@@ -123,18 +123,20 @@ async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result
 
 async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<()> {
     let now = Utc::now();
-    let (account, balance, keys) = with_ledger(config, async |ledger| {
+    let (account, balance, keys, projects) = with_ledger(config, async |ledger| {
         let account = find(ledger, account).await?;
         let reader = ledger.system().account(account.id);
         let balance = reader.balance(now).await?;
-        Ok((account, balance, reader.keys(now).await?))
+        Ok((account, balance, reader.keys(now).await?, reader.projects().await?))
     })
     .await?;
-    output.print(&json!({ "account": account, "balance": balance, "keys": keys }), || describe(&account, &balance, &keys, now))
+    output.print(&json!({ "account": account, "balance": balance, "keys": keys, "projects": projects }), || {
+        format!("{}\n\n{}", describe(&account, &balance), key_table(&keys, &projects, now))
+    })
 }
 
-fn describe(account: &AccountSummary, balance: &Balance, keys: &[Key], now: DateTime<Utc>) -> String {
-    let facts = table(
+fn describe(account: &AccountSummary, balance: &Balance) -> String {
+    table(
         [&account.name, ""],
         [
             ["id".to_owned(), account.id.to_string()],
@@ -144,12 +146,23 @@ fn describe(account: &AccountSummary, balance: &Balance, keys: &[Key], now: Date
             ["reserved".to_owned(), balance.reserved.to_string()],
             ["available".to_owned(), balance.available.to_string()],
         ],
-    );
+    )
+}
+
+fn key_table(keys: &[Key], projects: &[Project], now: DateTime<Utc>) -> String {
     let rows = keys.iter().map(|key| {
+        let project = projects.iter().find(|project| project.id == key.project).map(|project| project.name.clone());
         let state = if key.works_at(now) { "works" } else { "ended" };
-        [key.name.clone(), masked(&key.last_four), state.to_owned(), key.spent_this_month.to_string(), key.id.to_string()]
+        [
+            key.name.clone(),
+            masked(&key.last_four),
+            project.unwrap_or_default(),
+            state.to_owned(),
+            key.spent_this_month.to_string(),
+            key.id.to_string(),
+        ]
     });
-    format!("{facts}\n\n{}", table(["KEY", "", "STATE", "SPENT THIS MONTH", "ID"], rows))
+    table(["KEY", "", "PROJECT", "STATE", "SPENT THIS MONTH", "ID"], rows)
 }
 
 /// The account that somebody names.

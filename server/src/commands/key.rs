@@ -3,11 +3,14 @@
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use domain::{id::KeyId, key::ApiKey};
+use domain::{
+    id::{KeyId, ProjectId},
+    key::ApiKey,
+};
 use ledger::NewKey;
 use serde_json::json;
 
-use super::{account, parse_instant};
+use super::{account, parse_instant, parse_key_id, project};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// API keys.
@@ -40,6 +43,10 @@ struct Create {
     #[arg(long, env = "FAREBOX_KEY_NAME", value_name = "NAME")]
     name: String,
 
+    /// The project of its calls: its name, or its id as `farebox project list` shows it [default: the account's first]
+    #[arg(long, env = "FAREBOX_KEY_PROJECT", value_name = "PROJECT")]
+    project: Option<String>,
+
     /// When it stops working by itself, like 2026-12-01 or 2026-12-01T08:00:00Z
     #[arg(long, env = "FAREBOX_KEY_EXPIRES", value_name = "INSTANT", value_parser = parse_instant)]
     expires: Option<DateTime<Utc>>,
@@ -55,22 +62,24 @@ pub(super) async fn run(args: KeyArgs, config: &Config) -> anyhow::Result<()> {
 
 async fn create(args: Create, output: Output, config: &Config) -> anyhow::Result<()> {
     let now = Utc::now();
-    let secret = ApiKey::from_random(rand::random());
-    let new = NewKey { id: KeyId::new(now, rand::random()), secret: &secret, name: &args.name, expires_at: args.expires, now };
-    let id = new.id;
-    let account = with_ledger(config, async |ledger| {
+    let (id, secret) = (KeyId::new(now, rand::random()), ApiKey::from_random(rand::random()));
+    let (account, project) = with_ledger(config, async |ledger| {
         let account = account::find(ledger, &args.account).await?;
-        ledger.system().account(account.id).create_key(new).await?;
-        Ok(account)
+        let owner = ledger.system().account(account.id);
+        let project = match &args.project {
+            Some(project) => project::find(&owner, project).await?.id,
+            None => ProjectId::first_of(account.id),
+        };
+        let new = NewKey { id, secret: &secret, name: &args.name, project, member: None, expires_at: args.expires, now };
+        owner.create_key(new).await?;
+        Ok((account, project))
     })
     .await?;
-    let value = json!({ "id": id, "account": account.id, "name": args.name, "key": secret.expose(), "expires_at": args.expires });
+    let value = json!({
+        "id": id, "account": account.id, "project": project, "name": args.name, "key": secret.expose(), "expires_at": args.expires,
+    });
     // The key alone, so that a script can take it: KEY=$(farebox key create …)
     output.print(&value, || secret.expose().to_owned())
-}
-
-fn parse_key_id(text: &str) -> Result<KeyId, String> {
-    text.parse().map_err(|_| "write the key's id, as `farebox account show` lists it".to_owned())
 }
 
 async fn revoke(key: KeyId, output: Output, config: &Config) -> anyhow::Result<()> {

@@ -1,10 +1,11 @@
-//! `farebox limit`: bounds on what an account, or one of its keys, may use.
+//! `farebox limit`: bounds on what an account, or a part of it, may use.
 
 use anyhow::{Context, anyhow, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use domain::{
     account::Key,
+    attribution::Label,
     credit::{Hardness, LimitState, Quantity, QuantityError, Scope, Unit, Window},
     id::{KeyId, LimitId},
     money::Amount,
@@ -12,10 +13,10 @@ use domain::{
 use ledger::{AccountReader, NewLimit};
 use serde_json::{Value, json};
 
-use super::{account::find, table};
+use super::{account::find, project, table};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
-/// Bounds on what an account, or one of its keys, may use.
+/// Bounds on what an account, or a part of it, may use.
 #[derive(Debug, Args)]
 pub(crate) struct LimitArgs {
     #[command(flatten)]
@@ -59,13 +60,52 @@ struct Set {
     #[arg(long, env = "FAREBOX_LIMIT_UNIT", value_name = "UNIT", default_value = "money")]
     unit: Counted,
 
-    /// The key whose calls it counts: its name, or its id as `farebox account show` lists it [default: all of the account's]
-    #[arg(long, env = "FAREBOX_LIMIT_KEY", value_name = "KEY")]
-    key: Option<String>,
+    #[command(flatten)]
+    whose: Whose,
 
     /// Only warn when it is used up, instead of refusing calls
     #[arg(long, env = "FAREBOX_LIMIT_SOFT", value_parser = FalseyValueParser::new())]
     soft: bool,
+}
+
+/// Whose calls a limit counts: all of the account's, if nobody says.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Whose {
+    /// The key whose calls it counts: its name, or its id as `farebox account show` lists it [default: all of the account's]
+    #[arg(long, env = "FAREBOX_LIMIT_KEY", value_name = "KEY")]
+    key: Option<String>,
+
+    /// The project whose calls it counts: its name, or its id as `farebox project list` shows it
+    #[arg(long, env = "FAREBOX_LIMIT_PROJECT", value_name = "PROJECT")]
+    project: Option<String>,
+
+    /// The member whose keys' calls it counts: the address they sign in with
+    #[arg(long, env = "FAREBOX_LIMIT_MEMBER", value_name = "EMAIL")]
+    member: Option<String>,
+
+    /// The run whose calls it counts: those that name it as their session
+    #[arg(long, env = "FAREBOX_LIMIT_RUN", value_name = "NAME")]
+    run: Option<Label>,
+}
+
+impl Whose {
+    /// The scope, in an account.
+    async fn scope(&self, account: &AccountReader, now: DateTime<Utc>) -> anyhow::Result<Scope> {
+        Ok(match (&self.key, &self.project, &self.member, &self.run) {
+            (Some(key), ..) => Scope::Key(find_key(account, key, now).await?),
+            (None, Some(project), ..) => Scope::Project(project::find(account, project).await?.id),
+            (None, None, Some(email), _) => Scope::Member(account.find_member(email).await.with_context(|| format!("member {email}"))?),
+            (None, None, None, Some(run)) => Scope::Run(run.clone()),
+            (None, None, None, None) => Scope::Account,
+        })
+    }
+
+    /// As it was typed.
+    fn typed(&self) -> Option<&str> {
+        let run = self.run.as_ref().map(Label::as_str);
+        self.key.as_deref().or(self.project.as_deref()).or(self.member.as_deref()).or(run)
+    }
 }
 
 /// When a limit begins anew.
@@ -130,7 +170,7 @@ async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
     let unit = Unit::from(args.unit);
     let mut new = NewLimit {
         id: LimitId::new(now, rand::random()),
-        key: None,
+        scope: Scope::Account,
         window: args.per.into(),
         unit,
         hardness: if args.soft { Hardness::Soft } else { Hardness::Hard },
@@ -138,20 +178,20 @@ async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
     };
     let (account, id) = with_ledger(config, async |ledger| {
         let account = find(ledger, &args.account).await?;
-        let member = ledger.system().account(account.id);
-        if let Some(key) = &args.key {
-            new.key = Some(find_key(&member, key, now).await?);
-        }
+        new.scope = args.whose.scope(&ledger.system().account(account.id), now).await?;
         let id = ledger.system().operator().set_limit(account.id, &new).await?;
         Ok((account, id))
     })
     .await?;
     let value = json!({
-        "account": account.id, "key": new.key, "limit": id, "per": new.window, "unit": unit, "hardness": new.hardness,
-        "capacity": new.capacity.figure(unit),
+        "account": account.id, "scope": new.scope.kind(), "key": key_of(&new.scope), "limit": id, "per": new.window, "unit": unit,
+        "hardness": new.hardness, "capacity": new.capacity.figure(unit),
     });
     output.print(&value, || {
-        let whose = args.key.as_ref().map_or_else(|| account.name.clone(), |key| format!("{key} of {}", account.name));
+        let whose = match args.whose.typed() {
+            Some(typed) => format!("{} {typed} of {}", new.scope.kind().label(), account.name),
+            None => account.name.clone(),
+        };
         let does = if args.soft { "has a soft limit of" } else { "is limited to" };
         format!("{whose} {does} {}: limit {id}.", words(new.capacity, unit, new.window))
     })
@@ -186,30 +226,34 @@ async fn list(account: &str, output: Output, config: &Config) -> anyhow::Result<
     let values: Vec<Value> = limits.iter().map(|state| state_json(state, now)).collect();
     output.print(&values, || {
         let rows = limits.iter().map(|state| line(state, now));
-        table(["KEY", "LIMIT", "USED", "RESERVED", "LEFT", "RESETS", "KIND", "SET BY", "ID"], rows)
+        table(["SCOPE", "WHOSE", "LIMIT", "USED", "RESERVED", "LEFT", "RESETS", "KIND", "SET BY", "ID"], rows)
     })
 }
 
 fn state_json(state: &LimitState, now: DateTime<Utc>) -> Value {
-    let LimitState { limit, key_name, by_operator } = state;
+    let LimitState { limit, whose, by_operator } = state;
     let pool = &limit.pool;
     let quantity = |quantity: Quantity| quantity.figure(pool.unit);
-    let key = match &limit.scope {
-        Scope::Key(key) => Some(key),
-        _ => None,
-    };
     json!({
-        "limit": limit.id, "key": key, "key_name": key_name, "per": limit.window, "unit": pool.unit, "hardness": limit.hardness, "by_operator": by_operator,
-        "capacity": quantity(pool.capacity), "used": quantity(pool.used), "reserved": quantity(pool.leased), "left": quantity(pool.room()),
-        "resets_at": limit.resets_at(now),
+        "limit": limit.id, "scope": limit.scope.kind(), "key": key_of(&limit.scope), "whose": whose, "per": limit.window, "unit": pool.unit,
+        "hardness": limit.hardness, "by_operator": by_operator, "capacity": quantity(pool.capacity), "used": quantity(pool.used),
+        "reserved": quantity(pool.leased), "left": quantity(pool.room()), "resets_at": limit.resets_at(now),
     })
 }
 
-fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 9] {
-    let LimitState { limit, key_name, by_operator } = state;
+fn key_of(scope: &Scope) -> Option<KeyId> {
+    match scope {
+        Scope::Key(key) => Some(*key),
+        _ => None,
+    }
+}
+
+fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 10] {
+    let LimitState { limit, whose, by_operator } = state;
     let pool = &limit.pool;
     [
-        key_name.clone().unwrap_or_else(|| limit.scope.kind().name().to_owned()),
+        limit.scope.kind().name().to_owned(),
+        whose.clone().unwrap_or_default(),
         words(pool.capacity, pool.unit, limit.window),
         figure(pool.used, pool.unit),
         figure(pool.leased, pool.unit),

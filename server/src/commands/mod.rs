@@ -9,6 +9,7 @@ pub(crate) mod key;
 pub(crate) mod limit;
 pub(crate) mod model;
 pub(crate) mod price;
+pub(crate) mod project;
 pub(crate) mod provider;
 pub(crate) mod root;
 mod secret;
@@ -21,6 +22,7 @@ use std::{
 };
 
 use chrono::{DateTime, NaiveDate, Utc};
+use domain::id::KeyId;
 use serde::Serialize;
 use serde_json::json;
 
@@ -49,6 +51,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Price(args) => price::run(args, config).await?,
         Command::Admin(args) => admin::run(args, config).await?,
         Command::Account(args) => account::run(args, config).await?,
+        Command::Project(args) => project::run(args, config).await?,
         Command::Grant(args) => grant::run(args, config).await?,
         Command::Limit(args) => limit::run(args, config).await?,
         Command::Call(args) => call::run(args, config).await?,
@@ -114,6 +117,11 @@ fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
         Ok(instant) => Ok(instant.to_utc()),
         Err(_) => Err("write a date like 2026-12-01, or an instant like 2026-12-01T08:00:00Z".to_owned()),
     }
+}
+
+/// A key as people name it where no account is named: by its id alone.
+fn parse_key_id(text: &str) -> Result<KeyId, String> {
+    text.parse().map_err(|_| "write the key's id, as `farebox account show` lists it".to_owned())
 }
 
 #[cfg(test)]

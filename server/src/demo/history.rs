@@ -10,13 +10,13 @@ use domain::{
     pricing::{Discount, price, upper_bound},
     tokens::{CallUsage, TokenCounts, Tokens},
 };
-use ledger::{Ledger, MoneyIn, SettledCall};
+use ledger::{Admitted, Ledger, MoneyIn, SettledCall};
 use serde_json::json;
 
 use super::{
     catalog::{DemoModel, PROVIDER},
     dice::Dice,
-    people::DemoCustomer,
+    people::{DemoCustomer, DemoKey},
 };
 
 /// How far back the history goes.
@@ -37,6 +37,9 @@ const PAYMENT: [i64; 2] = [10, 5];
 const KEY_WEIGHTS: [i64; 3] = [7, 2, 1];
 /// How often each hour of the day (UTC) sees a call.
 const HOUR_WEIGHTS: [i64; 24] = [1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 20, 18, 14, 16, 18, 18, 16, 12, 8, 6, 5, 4, 3, 2];
+/// The most that a prompt and an answer can take, in tokens: what is held for them.
+const PROMPT_MAX: i64 = 4_000;
+const ANSWER_MAX: i64 = 1_024;
 
 /// The day on which the history that ends at `until` begins.
 pub(super) fn first_day(until: DateTime<Utc>) -> NaiveDate {
@@ -61,7 +64,7 @@ pub(super) async fn write(
             if day % PAYMENT_DAYS == 0 {
                 pay(ledger, customer, PAYMENT[place], date).await?;
             }
-            calls_of_day.extend(calls_of(date, day, place, customer, models, dice).into_iter().filter(|call| started_at(call) < until));
+            calls_of_day.extend(calls_of(date, day, place, customer, models, dice)?.into_iter().filter(|call| started_at(call) < until));
         }
         post(ledger, &mut calls_of_day, if day < DAYS - RECENT_DAYS { OLD_HOURS } else { 1 }).await?;
         calls += calls_of_day.len();
@@ -102,7 +105,14 @@ async fn pay(ledger: &Ledger, customer: &DemoCustomer, units: i64, date: NaiveDa
 }
 
 /// A customer's calls of one day, in order.
-fn calls_of(date: NaiveDate, day: i64, place: usize, customer: &DemoCustomer, models: &[DemoModel], dice: &mut Dice) -> Vec<SettledCall> {
+fn calls_of(
+    date: NaiveDate,
+    day: i64,
+    place: usize,
+    customer: &DemoCustomer,
+    models: &[DemoModel],
+    dice: &mut Dice,
+) -> anyhow::Result<Vec<SettledCall>> {
     let working_day = CALLS_PER_DAY[place] + CALLS_PER_DAY[place] * day / DAYS / 2;
     let usual = if matches!(date.weekday(), Weekday::Sat | Weekday::Sun) { working_day / 3 } else { working_day };
     let count = usual * dice.between(80, 120) / 100;
@@ -116,47 +126,59 @@ fn time_of_day(dice: &mut Dice) -> TimeDelta {
     TimeDelta::hours(hour) + TimeDelta::milliseconds(dice.between(0, 3_599_999))
 }
 
-fn call(start: DateTime<Utc>, customer: &DemoCustomer, models: &[DemoModel], dice: &mut Dice) -> SettledCall {
-    let key_id = customer.keys[dice.weighted(KEY_WEIGHTS) % customer.keys.len()];
+fn call(start: DateTime<Utc>, customer: &DemoCustomer, models: &[DemoModel], dice: &mut Dice) -> anyhow::Result<SettledCall> {
+    let key = &customer.keys[dice.weighted(KEY_WEIGHTS) % customer.keys.len()];
     let is_large = dice.per_mille(220);
     let model = &models[usize::from(is_large)];
-    let stream = dice.per_mille(600);
+    let admitted = admitted(start, customer, key, model, dice)?;
     let outcome = match dice.weighted([970, 14, 16]) {
         0 => Outcome::Ok,
         1 => Outcome::UpstreamError,
         // Only who watches a stream leaves in its middle.
-        _ if stream => Outcome::ClientLeft,
+        _ if admitted.stream => Outcome::ClientLeft,
         _ => Outcome::Ok,
     };
-    let (price_id, rates) = model.price_at(start);
+    let (_, rates) = model.price_at(start);
     let (usage, raw_usage) = if outcome == Outcome::UpstreamError { (CallUsage::default(), None) } else { usage(dice) };
-    let hold = upper_bound(Tokens::from_sum(4_000), Tokens::from_sum(1_024), rates, Discount::NONE).unwrap_or_default();
     let ms_per_token = if is_large { 30 } else { 5 };
     let first_byte_ms = 4 * ms_per_token + dice.between(20, 180);
     let answer_ms = ms_per_token * usage.completion_tokens.map_or(0, Tokens::get);
-    SettledCall {
-        account_id: customer.id,
-        call_id: CallId::new(start, dice.id_bits()),
-        key_id,
-        model: model.name.to_owned(),
-        provider: PROVIDER.to_owned(),
+    Ok(SettledCall {
         upstream_model: raw_usage.is_some().then(|| model.name.to_owned()),
-        stream,
         outcome,
         source: if raw_usage.is_some() { UsageSource::Upstream } else { UsageSource::None },
         // The rates and counts are ours: no product of them overflows.
         amount: price(&usage, rates, Discount::NONE).map_or(Amount::ZERO, |receipt| receipt.amount),
         usage,
-        price_id,
-        discount: Discount::NONE,
-        held: hold,
-        tokens_held: Tokens::from_sum(4_000 + 1_024),
         written_off: Amount::ZERO,
         http_status: Some(if outcome == Outcome::UpstreamError { 500 } else { 200 }),
         latency_ms: first_byte_ms + answer_ms,
-        first_byte_ms: Some(if stream { first_byte_ms } else { first_byte_ms + answer_ms }),
+        first_byte_ms: Some(if admitted.stream { first_byte_ms } else { first_byte_ms + answer_ms }),
         raw_usage,
-    }
+        admitted,
+    })
+}
+
+/// What is known of a call when it begins.
+fn admitted(start: DateTime<Utc>, customer: &DemoCustomer, key: &DemoKey, model: &DemoModel, dice: &mut Dice) -> anyhow::Result<Admitted> {
+    let (price_id, rates) = model.price_at(start);
+    let [prompt, answer] = [PROMPT_MAX, ANSWER_MAX].map(Tokens::from_sum);
+    Ok(Admitted {
+        account_id: customer.id,
+        call_id: CallId::new(start, dice.id_bits()),
+        key_id: key.id,
+        project_id: key.project,
+        member: None,
+        attribution: key.habits.map(|habits| habits.attribution(start, dice)).transpose()?.unwrap_or_default(),
+        model: model.name.to_owned(),
+        provider: PROVIDER.to_owned(),
+        price_id,
+        discount: Discount::NONE,
+        stream: dice.per_mille(600),
+        input_estimate: prompt,
+        held: upper_bound(prompt, answer, rates, Discount::NONE).unwrap_or_default(),
+        tokens_held: prompt.saturating_add(answer),
+    })
 }
 
 /// Mostly short prompts, some long ones; a part of those comes from the cache.

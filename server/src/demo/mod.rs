@@ -6,6 +6,7 @@
 mod answer;
 mod catalog;
 mod dice;
+mod habits;
 mod history;
 mod people;
 mod upstream;

@@ -5,14 +5,14 @@ use std::path::Path;
 use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
 use domain::{
-    id::{AccountId, GrantId, KeyId, UserId},
+    id::{AccountId, GrantId, KeyId, ProjectId, UserId},
     key::ApiKey,
     period::start_of,
 };
-use ledger::{Error, Ledger, NewCustomer, NewKey, NewOperator, keys::digest};
+use ledger::{AccountOwner, Error, Ledger, NewCustomer, NewKey, NewOperator, NewProject, keys::digest};
 use serde::{Deserialize, Serialize};
 
-use super::{dice::Dice, history::first_day};
+use super::{dice::Dice, habits::Habits, history::first_day};
 use crate::{config::hex, console::DemoSignIns, files};
 
 /// In the data folder.
@@ -91,12 +91,47 @@ pub(super) struct DemoCustomer {
     /// The account.
     pub(super) id: AccountId,
     /// Its keys, the busiest first.
-    pub(super) keys: Vec<KeyId>,
+    pub(super) keys: Vec<DemoKey>,
 }
 
-/// Names of accounts and of their keys. The first key of each is the one whose secret is shown.
-const CUSTOMERS: [(&str, &[&str]); 2] =
-    [("Demo Customer", &["production", "staging", "notebooks"]), ("Second Demo Customer", &["production", "nightly batch"])];
+/// A key whose history is written.
+#[derive(Debug)]
+pub(super) struct DemoKey {
+    /// The key.
+    pub(super) id: KeyId,
+    /// The project that it is in.
+    pub(super) project: ProjectId,
+    /// What is said of its calls, if anything.
+    pub(super) habits: Option<Habits>,
+}
+
+/// A key to be made.
+struct KeyPlan {
+    name: &'static str,
+    /// The project that is made for it; without one it is in the account's first.
+    project: Option<&'static str>,
+    habits: Option<Habits>,
+}
+
+impl KeyPlan {
+    /// One in the first project, of whose calls nothing is said.
+    const fn silent(name: &'static str) -> Self {
+        Self { name, project: None, habits: None }
+    }
+}
+
+/// Names of accounts, and their keys. The first key of each is the one whose secret is shown.
+const CUSTOMERS: [(&str, &[KeyPlan]); 2] = [
+    (
+        "Demo Customer",
+        &[
+            KeyPlan { habits: Some(Habits::PRODUCTION), ..KeyPlan::silent("production") },
+            KeyPlan { habits: Some(Habits::STAGING), ..KeyPlan::silent("staging") },
+            KeyPlan { name: "notebooks", project: Some("Research"), habits: Some(Habits::NOTEBOOKS) },
+        ],
+    ),
+    ("Second Demo Customer", &[KeyPlan::silent("production"), KeyPlan::silent("nightly batch")]),
+];
 
 /// Whether an earlier start got to its end.
 pub(super) async fn are_complete(ledger: &Ledger, remembered: &Remembered) -> anyhow::Result<bool> {
@@ -113,12 +148,12 @@ pub(super) async fn are_complete(ledger: &Ledger, remembered: &Remembered) -> an
     }
 }
 
-/// Makes the accounts with their owners and keys, as of the history's first day.
+/// Makes the accounts with their owners, projects and keys, as of the history's first day.
 pub(super) async fn make_customers(ledger: &Ledger, remembered: &Remembered, dice: &mut Dice) -> anyhow::Result<Vec<DemoCustomer>> {
     let since = start_of(first_day(remembered.begun_at));
     let sign_ins = [&remembered.sign_ins.customer, &remembered.sign_ins.second_customer];
     let mut customers = Vec::new();
-    for ((name, key_names), sign_in) in CUSTOMERS.into_iter().zip(sign_ins) {
+    for ((name, plans), sign_in) in CUSTOMERS.into_iter().zip(sign_ins) {
         let new = NewCustomer {
             account_id: AccountId::new(since, dice.id_bits()),
             account_name: name.to_owned(),
@@ -131,18 +166,30 @@ pub(super) async fn make_customers(ledger: &Ledger, remembered: &Remembered, dic
         };
         let id = new.account_id;
         unless_there(ledger.system().create_account(new).await)?;
+        let owner = ledger.system().account(id);
         let mut keys = Vec::new();
-        for (place, key_name) in key_names.iter().enumerate() {
+        for (place, plan) in plans.iter().enumerate() {
             let shown = sign_in.key.as_deref().filter(|_| place == 0).map(ApiKey::parse).transpose()?;
             // Nobody has the others' secrets; they are there for their history.
             let secret = shown.unwrap_or_else(|| ApiKey::from_random(rand::random()));
-            let new = NewKey { id: KeyId::new(since, dice.id_bits()), secret: &secret, name: key_name, expires_at: None, now: since };
-            keys.push(new.id);
-            unless_there(ledger.system().account(id).create_key(new).await)?;
+            let project = match plan.project {
+                Some(name) => make_project(&owner, name, since, dice).await?,
+                None => ProjectId::first_of(id),
+            };
+            let key = KeyId::new(since, dice.id_bits());
+            let new = NewKey { id: key, secret: &secret, name: plan.name, project, member: None, expires_at: None, now: since };
+            unless_there(owner.create_key(new).await)?;
+            keys.push(DemoKey { id: key, project, habits: plan.habits });
         }
         customers.push(DemoCustomer { id, keys });
     }
     Ok(customers)
+}
+
+async fn make_project(owner: &AccountOwner, name: &str, now: DateTime<Utc>, dice: &mut Dice) -> anyhow::Result<ProjectId> {
+    let id = ProjectId::new(now, dice.id_bits());
+    unless_there(owner.add_project(NewProject { id, name, now }).await)?;
+    Ok(id)
 }
 
 /// Makes the operator: the last step.
@@ -173,7 +220,8 @@ pub(super) async fn see_to_access(ledger: &Ledger, remembered: &mut Remembered, 
             has_new_keys = true;
         }
         let account = system.find_account(&sign_in.email).await?;
-        let new = NewKey { id: KeyId::new(now, rand::random()), secret: &secret, name: "demo", expires_at: None, now };
+        let (id, project) = (KeyId::new(now, rand::random()), ProjectId::first_of(account.id));
+        let new = NewKey { id, secret: &secret, name: "demo", project, member: None, expires_at: None, now };
         system.account(account.id).create_key(new).await?;
     }
     if !has_new_keys {

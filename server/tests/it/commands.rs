@@ -149,26 +149,100 @@ fn credit_beside_the_balance_is_given_listed_used_first_and_ended() {
 }
 
 #[test]
+fn a_project_is_added_and_listed_and_takes_keys() {
+    let place = Place::new();
+    let first = add_customer(&place);
+    assert_eq!(first["project"], first["account"], "the first project bears the account's id");
+    let research = place.json(&["project", "add", "Example", " Research "], "");
+    assert_eq!((&research["account"], &research["name"]), (&first["account"], &json!("Research")));
+    let projects = place.json(&["project", "list", "Example"], "");
+    let shown = |place: usize| (projects[place]["id"].clone(), projects[place]["name"].clone());
+    assert_eq!(projects.as_array().map(Vec::len), Some(2));
+    assert_eq!([shown(0), shown(1)], [(first["project"].clone(), json!("Default")), (research["id"].clone(), json!("Research"))]);
+    let table = place.command(&["project", "list", "Example"]).output().expect("farebox runs");
+    let table = String::from_utf8_lossy(&table.stdout);
+    assert!(table.starts_with("NAME      SINCE") && table.contains("\nResearch  20"), "{table}");
+
+    let made = place.json(&["key", "create", "Example", "--name", "notebooks", "--project", "research"], "");
+    assert_eq!(made["project"], research["id"], "a project's name is the same in any case");
+    let project_of = |key: &Value| {
+        let account = place.json(&["account", "show", "Example"], "");
+        let keys = account["keys"].as_array().expect("a list of keys");
+        keys.iter().find(|found| found["id"] == key["id"]).map(|found| found["project"].clone())
+    };
+    let move_key = |key: &Value, project: &str| {
+        let key = key["id"].as_str().expect("an id");
+        place.json(&["project", "move-key", key, project], "")
+    };
+    for _ in 0..2 {
+        assert_eq!(move_key(&first, "Research"), json!({ "key": first["id"], "project": research["id"] }));
+        assert_eq!(project_of(&first), Some(research["id"].clone()));
+    }
+    move_key(&made, first["project"].as_str().expect("an id"));
+    assert_eq!(project_of(&made), Some(first["project"].clone()));
+    let shown = place.command(&["account", "show", "Example"]).output().expect("farebox runs");
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    assert!(line("first").contains("  Research  works") && line("notebooks").contains("  Default   works"), "{shown}");
+    assert_eq!(place.verify(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_project_that_cannot_be_is_refused_with_a_reason() {
+    let place = Place::new();
+    let key = add_customer(&place);
+    let key = key["id"].as_str().expect("an id");
+    place.json(&["project", "add", "Example", "Research"], "");
+    place.json(&["account", "create", "Other", "--email", "other@example.com", "--password-env", "SECRET"], "a long password");
+    let others = place.json(&["project", "add", "Other", "Secret"], "");
+    let others = others["id"].as_str().expect("an id");
+    let (unknown, long) = ("0193a5b0-0000-7000-8000-000000000000", "n".repeat(101));
+    for (args, code, reason) in [
+        (vec!["project", "add", "Example", "Research"], 1, "a project of this name already exists"),
+        (vec!["project", "add", "Example", "RESEARCH"], 1, "a project of this name already exists"),
+        (vec!["project", "add", "Example", " "], 1, "1 to 100 characters"),
+        (vec!["project", "add", "Example", &long], 1, "1 to 100 characters"),
+        (vec!["project", "add", "Example", "two\nlines"], 1, "on one line"),
+        (vec!["project", "add", "nobody", "Research"], 1, "account nobody: not found"),
+        (vec!["project", "list", "nobody"], 1, "account nobody: not found"),
+        (vec!["project", "move-key", key, "nowhere"], 1, "project nowhere: not found; `farebox project list`"),
+        (vec!["project", "move-key", key, others], 1, "not found"),
+        (vec!["project", "move-key", key, "Secret"], 1, "not found"),
+        (vec!["project", "move-key", unknown, "Research"], 1, "not found"),
+        (vec!["project", "move-key", "first", "Research"], 2, "as `farebox account show` lists it"),
+        (vec!["key", "create", "Example", "--name", "second", "--project", "nowhere"], 1, "project nowhere: not found"),
+    ] {
+        let (found, said) = place.refusal(&args);
+        assert!(found == Some(code) && said.contains(reason), "farebox {args:?} ended with {found:?} and said: {said}");
+    }
+    assert_eq!(place.json(&["project", "list", "Example"], "").as_array().map(Vec::len), Some(2));
+    let account = place.json(&["account", "show", "Example"], "");
+    assert_eq!(account["keys"].as_array().map(Vec::len), Some(1), "no key was made");
+    assert_eq!(account["keys"][0]["project"], account["account"]["id"]);
+}
+
+#[test]
 fn limits_are_set_listed_and_removed() {
     let place = Place::new();
     let key = add_customer(&place);
     let set = |args: &[&str]| place.json(&[&["limit", "set", "Example"][..], args].concat(), "");
     let monthly = set(&["10", "--per", "month"]);
     assert_eq!((&monthly["capacity"], &monthly["unit"], &monthly["key"]), (&json!("10"), &json!("money"), &json!(null)));
+    assert_eq!(monthly["scope"], "account");
     let minute = set(&["5", "--per", "minute", "--unit", "requests", "--key", "first"]);
     assert_eq!((&minute["capacity"], &minute["key"]), (&json!(5), &key["id"]));
     let again = set(&["7", "--per", "minute", "--unit", "requests", "--key", key["id"].as_str().expect("an id")]);
     assert_eq!((&again["limit"], &again["capacity"]), (&minute["limit"], &json!(7)), "one of the same kind is changed");
 
     let limits = place.json(&["limit", "list", "Example"], "");
-    let shown = |place: usize| ["key_name", "per", "unit", "hardness", "capacity", "used", "left"].map(|name| limits[place][name].clone());
+    let shown = |place: usize| ["whose", "per", "unit", "hardness", "capacity", "used", "left"].map(|name| limits[place][name].clone());
     assert_eq!(limits.as_array().map(Vec::len), Some(2));
     assert_eq!(shown(0), [json!(null), json!("month"), json!("money"), json!("hard"), json!("10"), json!("0"), json!("10")]);
     assert_eq!(shown(1), [json!("first"), json!("minute"), json!("requests"), json!("hard"), json!(7), json!(0), json!(7)]);
     assert!(limits[0]["resets_at"].is_string());
     let table = place.command(&["limit", "list", "Example"]).output().expect("farebox runs");
     let table = String::from_utf8_lossy(&table.stdout);
-    assert!(table.contains("account  10 per month") && table.contains("first    7 requests per minute"), "{table}");
+    assert!(table.contains("account         10 per month") && table.contains("key      first  7 requests per minute"), "{table}");
 
     set(&["0.5", "--per", "ever", "--soft"]);
     let minute = minute["limit"].as_str().expect("an id");
@@ -180,6 +254,37 @@ fn limits_are_set_listed_and_removed() {
     assert_eq!(limits.as_array().map(Vec::len), Some(2));
     assert_eq!([kind(0), kind(1)], [(json!("month"), json!("hard")), (json!("ever"), json!("soft"))]);
     assert_eq!(limits[1]["resets_at"], json!(null));
+    assert_eq!(place.verify(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_limit_is_of_a_project_a_member_a_key_or_a_run() {
+    let place = Place::new();
+    let key = add_customer(&place);
+    place.json(&["project", "add", "Example", "Research"], "");
+    let parts = [
+        ("project", "--project", "research", "Research"),
+        ("member", "--member", "Owner@example.com", "owner@example.com"),
+        ("key", "--key", "first", "first"),
+        ("run", "--run", "nightly", "nightly"),
+    ];
+    let set = |option: &str, typed: &str, amount: &str| place.json(&["limit", "set", "Example", amount, "--per", "day", option, typed], "");
+    for (scope, option, typed, _) in parts {
+        let (once, again) = (set(option, typed, "1"), set(option, typed, "2"));
+        assert_eq!((&once["scope"], &once["limit"]), (&json!(scope), &again["limit"]), "{scope}");
+    }
+    let limits = place.json(&["limit", "list", "Example"], "");
+    assert_eq!(limits.as_array().map(Vec::len), Some(parts.len()));
+    let table = place.command(&["limit", "list", "Example"]).output().expect("farebox runs");
+    let table = String::from_utf8_lossy(&table.stdout);
+    for (limit, (scope, _, _, whose)) in limits.as_array().into_iter().flatten().zip(parts) {
+        assert_eq!((&limit["scope"], &limit["whose"], &limit["capacity"]), (&json!(scope), &json!(whose), &json!("2")));
+        assert_eq!(limit["key"], if scope == "key" { key["id"].clone() } else { json!(null) });
+        assert!(table.lines().any(|line| line.starts_with(scope) && line.contains(&format!("  {whose}  "))), "{table}");
+    }
+    let said = place.command(&["limit", "set", "Example", "3", "--per", "day", "--project", "Research"]).output().expect("farebox runs");
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(said.starts_with("Project Research of Example is limited to 3 per day: limit "), "{said}");
     assert_eq!(place.verify(), Vec::<Value>::new());
 }
 
@@ -203,6 +308,10 @@ fn a_limit_that_cannot_be_is_refused_with_a_reason() {
         (vec!["set", "nobody", "1", "--per", "day"], 1, "account nobody: not found"),
         (vec!["set", "Example", "1", "--per", "day", "--key", "second"], 1, "key second: not found"),
         (vec!["set", "Example", "1", "--per", "day", "--key", "twin"], 1, "several keys are called twin"),
+        (vec!["set", "Example", "1", "--per", "day", "--project", "nowhere"], 1, "project nowhere: not found"),
+        (vec!["set", "Example", "1", "--per", "day", "--member", "stranger@example.com"], 1, "member stranger@example.com: not found"),
+        (vec!["set", "Example", "1", "--per", "day", "--run", ""], 2, "is empty"),
+        (vec!["set", "Example", "1", "--per", "day", "--key", "first", "--project", "Default"], 2, "cannot be used with"),
         (vec!["remove", "Example", unknown], 1, "not found"),
         (vec!["remove", "Example", "first"], 2, "invalid"),
     ] {

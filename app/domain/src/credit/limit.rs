@@ -1,12 +1,13 @@
 //! Pools that only bound.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Pool, PoolRef, Window};
-use crate::id::{KeyId, LimitId, ProjectId, UserId};
+use crate::{
+    attribution::Label,
+    id::{KeyId, LimitId, ProjectId, UserId},
+};
 
 /// A bound on what an account, or a part of it, may use in a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +43,8 @@ impl Limit {
 pub struct LimitState {
     /// The limit.
     pub limit: Limit,
-    /// The name of the key whose calls it counts, of one that counts a key's.
-    pub key_name: Option<String>,
+    /// Of one that does not count the whole account's: the name of the key, the project or the run, or the address of the member.
+    pub whose: Option<String>,
     /// Whether the operator has set it: the account cannot change or remove it.
     pub by_operator: bool,
 }
@@ -91,8 +92,8 @@ pub enum Scope {
     Member(UserId),
     /// Those of one key.
     Key(KeyId),
-    /// Those that name this run, such as one session of an agent.
-    Run(Run),
+    /// Those that name this run as their session.
+    Run(Label),
 }
 
 impl Scope {
@@ -173,49 +174,8 @@ pub struct Caller {
     pub project: ProjectId,
     /// The member whose key it is, unless it is nobody's own.
     pub member: Option<UserId>,
-    /// The run that the call names.
-    pub run: Option<Run>,
-}
-
-/// A client's own name for a series of calls.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Run(String);
-
-/// A name that no run can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a run's name has 1 to {} characters", Run::MAX_CHARS)]
-pub struct RunError;
-
-impl Run {
-    /// The longest name, in characters: that of a tag's value.
-    pub const MAX_CHARS: usize = 256;
-
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Run {
-    type Error = RunError;
-
-    fn try_from(name: String) -> Result<Self, RunError> {
-        if name.is_empty() || name.chars().nth(Self::MAX_CHARS).is_some() { Err(RunError) } else { Ok(Self(name)) }
-    }
-}
-
-impl From<Run> for String {
-    fn from(run: Run) -> Self {
-        run.0
-    }
-}
-
-impl fmt::Display for Run {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+    /// The session that the call names.
+    pub run: Option<Label>,
 }
 
 /// A part of a limit's capacity, in basis points, whose use alerts: 8,000 is 80 %. A soft limit may have some above its capacity.
@@ -331,14 +291,6 @@ mod tests {
         let before = Limit { scope: Scope::Run(run("nightly")), ..limit(1, Window::Week, Unit::Tokens, 10) };
         assert_eq!(serde_json::from_str::<Limit>(&serde_json::to_string(&before).unwrap()).unwrap(), before);
         assert_eq!(postcard::from_bytes::<Limit>(&postcard::to_allocvec(&before).unwrap()).unwrap(), before);
-    }
-
-    #[test]
-    fn a_run_has_a_bounded_name() {
-        assert_eq!(Run::try_from(String::new()), Err(RunError));
-        assert!(Run::try_from("é".repeat(Run::MAX_CHARS)).is_ok());
-        assert_eq!(Run::try_from("é".repeat(Run::MAX_CHARS + 1)), Err(RunError));
-        assert!(serde_json::from_str::<Run>("\"\"").is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod window;
 pub use admit::{Demand, Split, admit, bound, pay};
 pub use grant::Grant;
 pub use hold::{Change, Hold, PoolRef};
-pub use limit::{Caller, Hardness, Limit, LimitState, Run, RunError, Scope, ScopeKind, Threshold, ThresholdError, crossed};
+pub use limit::{Caller, Hardness, Limit, LimitState, Scope, ScopeKind, Threshold, ThresholdError, crossed};
 pub use pool::{Figure, Pool, Quantity, QuantityError, Unit};
 pub use refusal::{Exhausted, Refuser};
 pub use room::{Bounds, Room, room};

@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Caller, Demand, Grant, Hardness, Limit, Pool, Quantity, Run, Scope, Unit, Window};
+use super::{Caller, Demand, Grant, Hardness, Limit, Pool, Quantity, Scope, Unit, Window};
 use crate::{
+    attribution::Label,
     billing::GrantKind,
     id::{GrantId, KeyId, LimitId, ProjectId, UserId},
     money::Amount,
@@ -27,8 +28,8 @@ pub(super) const fn demand(money: i64, tokens: i64, requests: u32) -> Demand {
     Demand { money: Amount::from_nanos(money), tokens: Tokens::from_sum(tokens), requests }
 }
 
-pub(super) fn run(name: &str) -> Run {
-    Run::try_from(name.to_owned()).unwrap()
+pub(super) fn run(name: &str) -> Label {
+    name.parse().unwrap()
 }
 
 pub(super) fn caller() -> Caller {

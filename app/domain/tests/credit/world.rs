@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
+    attribution::Label,
     billing::GrantKind,
     credit::{
-        Caller, Change, Charge, Demand, Exhausted, Grant, Hardness, Hold, Limit, Pool, PoolRef, Quantity, Refuser, Run, Scope, Split,
+        Caller, Change, Charge, Demand, Exhausted, Grant, Hardness, Hold, Limit, Pool, PoolRef, Quantity, Refuser, Scope, Split,
         Strictness, Unit, admit, release, room, settle,
     },
     id::{GrantId, KeyId, LimitId, ProjectId, UserId},
@@ -568,8 +569,8 @@ fn model(number: usize) -> String {
     format!("m{number}")
 }
 
-fn run(number: usize) -> Run {
-    Run::try_from(format!("run {number}")).unwrap_or_else(|error| panic!("{error}"))
+fn run(number: usize) -> Label {
+    format!("run {number}").parse().unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn of_whom(number: usize) -> Who {

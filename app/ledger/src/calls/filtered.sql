@@ -1,10 +1,12 @@
--- The same as page.sql, of a key ($7), a model ($8), an outcome ($9), streams or not ($10), each null for all. The sums say on which days, and then in
+-- The same as page.sql, of a key ($7), a model ($8), an outcome ($9), streams or not ($10), a project ($11) and a client ($12), each null for all. The
+-- sums say on which days, and then in
 -- which hours, there are such calls, so that few matches among many calls are found without reading those.
 with days as (
     select day, sum(requests) as calls from usage_daily
     where account_id = $1 and day >= date_trunc('day', $2, 'UTC') and day < $3 and ($4::timestamptz is null or day <= $4)
         and ($7::uuid is null or key_id = $7) and ($8::text is null or model = $8)
         and ($9::text is null or outcome = $9) and ($10::boolean is null or stream = $10)
+        and ($11::uuid is null or project_id = $11) and ($12::text is null or client = $12)
     group by day
 ), enough_days as (
     -- Of the newest day, some of the calls may be on pages before.
@@ -20,6 +22,7 @@ with days as (
     where h.hour >= date_trunc('hour', $2, 'UTC') and h.hour < $3 and ($4::timestamptz is null or h.hour <= $4)
         and ($7::uuid is null or h.key_id = $7) and ($8::text is null or h.model = $8)
         and ($9::text is null or h.outcome = $9) and ($10::boolean is null or h.stream = $10)
+        and ($11::uuid is null or h.project_id = $11) and ($12::text is null or h.client = $12)
     group by h.hour
 ), enough_hours as (
     select hour from (
@@ -36,6 +39,7 @@ with days as (
             and ($4::timestamptz is null or (started_at, call_id) < ($4, $5))
             and ($7::uuid is null or key_id = $7) and ($8::text is null or model = $8)
             and ($9::text is null or outcome = $9) and ($10::boolean is null or stream = $10)
+            and ($11::uuid is null or project_id = $11) and ($12::text is null or client = $12)
         order by started_at desc, call_id desc
         limit $6
     ) c
@@ -43,7 +47,8 @@ with days as (
     limit $6
 )
 select
-    to_jsonb(c) as record, coalesce(k.name, '') as key_name, x.prompt_tokens, x.completion_tokens, x.total_tokens, x.amount
+    c.*, coalesce(k.name, '') as key_name, x.prompt_tokens as more_prompt_tokens, x.completion_tokens as more_completion_tokens,
+    x.total_tokens as more_total_tokens, x.amount as more_amount
 from page c
 left join api_keys k using (account_id, key_id)
 left join lateral (

@@ -2,22 +2,63 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
+    account::Project,
     billing::GrantKind,
     call::{CallDetail, CallPage, CallRow, Corrected, Correction, CorrectionKind, PaidBy},
     filter::CallFilter,
-    id::{AccountId, CallId, GrantId, KeyId},
+    id::{AccountId, CallId, GrantId},
     money::Amount,
     pricing::{self, Discount},
     rates::Rates,
 };
-use sqlx::{PgConnection, Row, types::Json};
+use sqlx::{FromRow, PgConnection};
 
 use crate::{
     AccountReader, Error, Meter, Result,
     corrections::{self, CorrectionRecord},
     database::Database,
-    settled::{self, CallRecord},
+    narrow::{self, Said},
+    settled::CallRecord,
 };
+
+/// A row of a page of the log.
+#[derive(FromRow)]
+struct LoggedCall {
+    #[sqlx(flatten)]
+    record: CallRecord,
+    key_name: String,
+    /// What corrections add, if there are any.
+    more_prompt_tokens: Option<i64>,
+    more_completion_tokens: Option<i64>,
+    more_total_tokens: Option<i64>,
+    more_amount: Option<i64>,
+}
+
+impl From<LoggedCall> for CallRow {
+    fn from(row: LoggedCall) -> Self {
+        let corrected = row.more_amount.map(|amount| Corrected {
+            prompt_tokens: row.more_prompt_tokens.unwrap_or_default(),
+            completion_tokens: row.more_completion_tokens.unwrap_or_default(),
+            total_tokens: row.more_total_tokens.unwrap_or_default(),
+            amount: Amount::from_nanos(amount),
+        });
+        row_of(row.record, row.key_name, corrected)
+    }
+}
+
+/// A call with what its receipt rests on.
+#[derive(FromRow)]
+struct DetailedCall {
+    #[sqlx(flatten)]
+    record: CallRecord,
+    key_name: String,
+    project_name: String,
+    project_created_at: DateTime<Utc>,
+    hour_is_open: bool,
+    #[sqlx(json)]
+    rates: Rates,
+    effective_from: DateTime<Utc>,
+}
 
 impl AccountReader {
     /// A page of calls, newest first. Pages by key, so that the thousandth costs what the first does.
@@ -27,34 +68,31 @@ impl AccountReader {
     pub async fn calls(&self, filter: &CallFilter, before: Option<CallId>, limit: i64, now: DateTime<Utc>) -> Result<CallPage> {
         let range = filter.period.range(now);
         let cursor = before.and_then(|call| Some((call.started_at()?, call.uuid())));
-        let is_narrowed = filter.key.is_some() || filter.model.is_some() || filter.outcome.is_some() || filter.stream.is_some();
-        let mut query = sqlx::query(if is_narrowed { include_str!("filtered.sql") } else { include_str!("page.sql") })
+        let said = Said::of(filter);
+        let text = match (&said, filter.is_narrowed()) {
+            (Some(_), _) => include_str!("said.sql"),
+            (None, true) => include_str!("filtered.sql"),
+            (None, false) => include_str!("page.sql"),
+        };
+        let mut query = sqlx::query(text)
             .bind(self.account.uuid())
             .bind(range.from)
             .bind(range.to)
             .bind(cursor.map(|(started_at, _)| started_at))
             .bind(cursor.map(|(_, call)| call))
             .bind(limit.saturating_add(1));
-        if is_narrowed {
-            query = query.bind(filter.key.map(KeyId::uuid)).bind(&filter.model).bind(filter.outcome).bind(filter.stream);
+        if filter.is_narrowed() {
+            query = narrow::bind(query, filter);
         }
-        let mut calls = query.fetch_all(&mut *self.database.read().await?).await?;
-        let more = calls.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-        calls.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let calls = calls
-            .into_iter()
-            .map(|row| {
-                let corrected = row.try_get::<Option<i64>, _>("amount")?.map(|amount| {
-                    Ok::<_, Error>(Corrected {
-                        prompt_tokens: row.try_get("prompt_tokens")?,
-                        completion_tokens: row.try_get("completion_tokens")?,
-                        total_tokens: row.try_get("total_tokens")?,
-                        amount: Amount::from_nanos(amount),
-                    })
-                });
-                Ok(row_of(settled::from_json(row.try_get("record")?)?, row.try_get("key_name")?, corrected.transpose()?))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        if let Some(said) = said {
+            query = said.bind(query);
+        }
+        let rows = query.persistent(false).fetch_all(&mut *self.database.read().await?).await?;
+        let logged = rows.iter().map(LoggedCall::from_row).collect::<sqlx::Result<Vec<_>>>()?;
+        let mut calls: Vec<_> = logged.into_iter().map(CallRow::from).collect();
+        let size = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = calls.len() > size;
+        calls.truncate(size);
         let next = calls.last().filter(|_| more).map(|row| row.id);
         Ok(CallPage { calls, next })
     }
@@ -81,33 +119,22 @@ impl Meter {
 async fn detail(database: &Database, account: AccountId, call: CallId) -> Result<CallDetail> {
     let started_at = call.started_at().ok_or(Error::NotFound)?;
     let mut connection = database.read().await?;
-    let row = sqlx::query!(
-        r#"
-        select
-            to_jsonb(c) as "record!", coalesce(k.name, '') as "key_name!",
-            exists (
-                select from heads h where h.account_id = c.account_id and h.hour = date_trunc('hour', c.posted_at, 'UTC')
-            ) as "hour_is_open!",
-            v.rates as "rates: Json<Rates>", v.effective_from
-        from calls c
-        join price_versions v using (price_id)
-        left join api_keys k using (account_id, key_id)
-        where c.account_id = $1 and c.started_at = $2 and c.call_id = $3
-        "#,
-        account.uuid(),
-        started_at,
-        call.uuid()
-    )
-    .fetch_optional(&mut *connection)
-    .await?
-    .ok_or(Error::NotFound)?;
-    let record = settled::from_json(row.record)?;
+    let row: DetailedCall = sqlx::query_as(include_str!("detail.sql"))
+        .bind(account.uuid())
+        .bind(started_at)
+        .bind(call.uuid())
+        .fetch_optional(&mut *connection)
+        .await?
+        .ok_or(Error::NotFound)?;
+    let record = row.record;
     let discount = Discount::from_bps(record.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?;
     let receipt = pricing::price(&record.usage(), &row.rates, discount).map_err(|error| Error::Corrupt(error.to_string()))?;
     let paid_by = paid_by(&mut connection, account, &record).await?;
     let corrections = corrections::of_call(&mut connection, account, call).await?;
     let corrected = corrected(&corrections);
     Ok(CallDetail {
+        project: Project { id: record.project_id, name: row.project_name, created_at: row.project_created_at },
+        attribution: record.attribution(),
         provider: record.provider.clone(),
         upstream_model: record.upstream_model.clone(),
         http_status: record.http_status,
@@ -119,7 +146,7 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
         paid_by,
         posted_at: record.posted_at,
         hour_is_open: row.hour_is_open,
-        raw_usage: record.raw_usage.clone(),
+        raw_usage: record.raw_usage.as_deref().map(str::to_owned),
         row: row_of(record, row.key_name, corrected),
         corrections: in_words(&mut connection, account, corrections).await?,
     })

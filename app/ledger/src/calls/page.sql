@@ -1,6 +1,7 @@
 -- A page of an account's ($1) calls from $2 to before $3, and before a call ($4, $5) if there is one: at most $6, newest first.
 select
-    to_jsonb(c) as record, coalesce(k.name, '') as key_name, x.prompt_tokens, x.completion_tokens, x.total_tokens, x.amount
+    c.*, coalesce(k.name, '') as key_name, x.prompt_tokens as more_prompt_tokens, x.completion_tokens as more_completion_tokens,
+    x.total_tokens as more_total_tokens, x.amount as more_amount
 from (
     select * from calls
     where account_id = $1 and started_at >= $2 and started_at < $3 and ($4::timestamptz is null or (started_at, call_id) < ($4, $5))

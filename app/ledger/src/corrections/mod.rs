@@ -3,19 +3,20 @@
 
 mod call_credit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use domain::{
+    attribution::Label,
     billing::{JournalKind, PostingNumber},
     call::{CorrectionKind, Outcome, UsageSource},
-    credit::{self, Demand},
-    id::{AccountId, CallId, GrantId, KeyId},
+    credit::{self, Caller, Demand},
+    id::{AccountId, CallId, GrantId, KeyId, ProjectId, UserId},
     money::Amount,
     tokens::{CallUsage, Tokens},
 };
 use serde::Deserialize;
-use sqlx::{PgConnection, types::Json};
+use sqlx::{FromRow, PgConnection, types::Json};
 
 pub(crate) use self::call_credit::request_digest;
 pub use self::call_credit::{CallCredit, CreditedCall};
@@ -26,17 +27,22 @@ use crate::{
     leases::Share,
     limits::Counted,
     rollups::{self, Addition},
-    settled::{self, CallRecord, PaidShare, tokens_counted},
+    settled::{CallRecord, PaidShare, Payment, tokens_counted},
 };
 
 /// The newest encoding, by which corrections are sealed.
 const VERSION: u8 = 1;
 
 /// What is posted of a call that a correction rests on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub(crate) struct KnownCall {
     pub(crate) call_id: CallId,
     pub(crate) key_id: KeyId,
+    /// The member whose key it is.
+    pub(crate) member: Option<UserId>,
+    pub(crate) project_id: ProjectId,
+    pub(crate) session: Option<Label>,
+    pub(crate) client: Option<Label>,
     pub(crate) model: String,
     pub(crate) stream: bool,
     pub(crate) outcome: Outcome,
@@ -45,7 +51,8 @@ pub(crate) struct KnownCall {
     pub(crate) completion_tokens: Option<Tokens>,
     pub(crate) total_tokens: Option<Tokens>,
     pub(crate) amount: Amount,
-    pub(crate) paid_by: Json<Vec<PaidShare>>,
+    #[sqlx(flatten)]
+    pub(crate) paid_by: Payment,
     /// Its settlement came late, and was posted.
     pub(crate) is_settled_late: bool,
 }
@@ -53,6 +60,10 @@ pub(crate) struct KnownCall {
 impl KnownCall {
     fn usage(&self) -> CallUsage {
         CallUsage::of_totals(self.prompt_tokens, self.completion_tokens, self.total_tokens)
+    }
+
+    fn caller(&self) -> Caller {
+        Caller { key: self.key_id, project: self.project_id, member: self.member, run: self.session.clone() }
     }
 }
 
@@ -113,14 +124,11 @@ impl CorrectionRecord {
     }
 }
 
-/// A correction that was worked out, with what the sums of its call's hour are kept by.
+/// A correction that was worked out.
 #[derive(Debug, Clone)]
 pub(crate) struct Correction {
     pub(crate) record: CorrectionRecord,
-    key_id: KeyId,
-    model: String,
-    stream: bool,
-    outcome: Outcome,
+    of: KnownCall,
     /// What it adds to the tokens that limits count of the call.
     tokens: i64,
 }
@@ -158,7 +166,7 @@ impl Correction {
             posted_at: book.now(),
         };
         let counted = tokens_counted(&call.usage, call.tokens_held) - tokens_counted(&known.usage(), call.tokens_held);
-        let correction = Self { tokens: counted, ..Self::of(record, known) };
+        let correction = Self { record, of: known.clone(), tokens: counted };
         correction.post(book, JournalKind::LateUsage, &format!("call {}", call.call_id), "", None)?;
         Ok(correction)
     }
@@ -179,14 +187,10 @@ impl Correction {
             settlement: None,
             posted_at: book.now(),
         };
-        let correction = Self::of(record, known);
+        let correction = Self { record, of: known.clone(), tokens: 0 };
         let request = Request { idempotency_key: credit.idempotency_key.to_owned(), digest };
         correction.post(book, JournalKind::CallCredit, credit.memo, credit.actor, Some(request))?;
         Ok(correction)
-    }
-
-    fn of(record: CorrectionRecord, known: &KnownCall) -> Self {
-        Self { record, key_id: known.key_id, model: known.model.clone(), stream: known.stream, outcome: known.outcome, tokens: 0 }
     }
 
     /// Posts what it moves; late usage was asked for by nobody, and happened with its call.
@@ -246,18 +250,20 @@ impl Correction {
     /// What limits count of it.
     pub(crate) fn counted(&self) -> Counted {
         let (amount, started_at) = (Amount::from_nanos(self.record.amount), self.record.started_at);
-        Counted { key: self.key_id, started_at, amount, tokens: self.tokens, requests: 0 }
+        Counted { caller: self.of.caller(), started_at, amount, tokens: self.tokens, requests: 0 }
     }
 
     fn addition(&self) -> Addition<'_> {
-        let record = &self.record;
+        let Self { record, of, .. } = self;
         Addition {
             account: record.account_id,
             started_at: record.started_at,
-            key: self.key_id,
-            model: &self.model,
-            stream: self.stream,
-            outcome: self.outcome,
+            key: of.key_id,
+            model: &of.model,
+            stream: of.stream,
+            outcome: of.outcome,
+            project: of.project_id,
+            client: of.client.as_ref().map_or("", Label::as_str),
             requests: 0,
             prompt_tokens: record.prompt_tokens,
             completion_tokens: record.completion_tokens,
@@ -318,27 +324,11 @@ fn started_at(call: CallId) -> Result<DateTime<Utc>> {
 /// Those of these calls that are in the books.
 pub(crate) async fn known_calls(connection: &mut PgConnection, calls: &[(AccountId, CallId)]) -> Result<Vec<KnownCall>> {
     let starts = calls.iter().map(|(_, call)| started_at(*call)).collect::<Result<Vec<_>>>()?;
-    let posted = sqlx::query_as!(
-        KnownCall,
-        r#"
-        select
-            c.call_id as "call_id: CallId", c.key_id as "key_id: KeyId", c.model, c.stream,
-            c.outcome as "outcome: Outcome", c.source as "source: UsageSource", c.prompt_tokens as "prompt_tokens: Tokens",
-            c.completion_tokens as "completion_tokens: Tokens", c.total_tokens as "total_tokens: Tokens", c.amount as "amount: Amount",
-            c.paid_by as "paid_by: Json<Vec<PaidShare>>",
-            exists (
-                select from corrections k where k.account_id = c.account_id and k.call_id = c.call_id and k.kind = 'late_usage'
-            ) as "is_settled_late!"
-        from unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) b (account_id, started_at, call_id)
-        join calls c on c.account_id = b.account_id and c.started_at = b.started_at and c.call_id = b.call_id
-        "#,
-        &calls.iter().map(|(account, _)| account.uuid()).collect::<Vec<_>>(),
-        &starts,
-        &calls.iter().map(|(_, call)| call.uuid()).collect::<Vec<_>>()
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(posted)
+    let known = sqlx::query_as(include_str!("known_calls.sql"))
+        .bind(calls.iter().map(|(account, _)| account.uuid()).collect::<Vec<_>>())
+        .bind(starts)
+        .bind(calls.iter().map(|(_, call)| call.uuid()).collect::<Vec<_>>());
+    Ok(known.fetch_all(connection).await?)
 }
 
 /// The corrections of a call, oldest first.
@@ -373,20 +363,27 @@ pub(crate) struct StoredCorrection {
 pub(crate) async fn of_account(connection: &mut PgConnection, account: AccountId) -> Result<Vec<StoredCorrection>> {
     let rows = sqlx::query!(
         r#"
-        select x.seq as "number: PostingNumber", x.call_id as "call: CallId", to_jsonb(x) as "record!", x.seal, to_jsonb(c) as called
-        from corrections x
-        left join calls c using (account_id, started_at, call_id)
-        where x.account_id = $1
-        order by x.call_id, x.seq
+        select seq as "number: PostingNumber", started_at, call_id as "call: CallId", to_jsonb(x) as "record!", seal
+        from corrections x where account_id = $1 order by call_id, seq
         "#,
         account.uuid()
     )
+    .fetch_all(&mut *connection)
+    .await?;
+    let calls = sqlx::query(
+        "select c.* from unnest($2::timestamptz[], $3::uuid[]) b (started_at, call_id) \
+         join calls c on c.account_id = $1 and c.started_at = b.started_at and c.call_id = b.call_id",
+    )
+    .bind(account.uuid())
+    .bind(rows.iter().map(|row| row.started_at).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.call.uuid()).collect::<Vec<_>>())
     .fetch_all(connection)
     .await?;
+    let calls: HashMap<_, _> = calls.iter().filter_map(|row| CallRecord::from_row(row).ok()).map(|call| (call.call_id, call)).collect();
     let stored = rows.into_iter().map(|row| StoredCorrection {
         number: row.number,
         call: row.call,
-        of: row.called.and_then(|call| settled::from_json(call).ok()),
+        of: calls.get(&row.call).cloned(),
         record: from_json(row.record),
         seal: row.seal,
     });

@@ -1,19 +1,20 @@
-//! Limits: what bounds an account, or one of its keys, in a window of time. See [`domain::credit`] for what they decide.
+//! Limits: what bounds an account, or a part of it, in a window of time. See [`domain::credit`] for what they decide.
 
 mod pools;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    credit::{Demand, Hardness, Limit, LimitState, Quantity, Scope, Unit, Window},
-    id::{AccountId, CallId, KeyId, LimitId},
+    attribution::Label,
+    credit::{Caller, Demand, Hardness, Limit, LimitState, Quantity, Scope, Unit, Window},
+    id::{AccountId, CallId, KeyId, LimitId, ProjectId, UserId},
     money::Amount,
     tokens::Tokens,
 };
 use sqlx::PgConnection;
 
-pub(crate) use self::pools::{Counted, WindowChange, WindowKey, at, count, in_force, write};
+pub(crate) use self::pools::{Counted, Whose, WindowChange, WindowKey, at, count, in_force, write};
 use crate::{
-    AccountMember, AccountOwner, AccountReader, Error, Meter, Operator, Result, System,
+    AccountMember, AccountOwner, AccountReader, Error, KeyEntry, Meter, Operator, Result, System,
     books::{Books, Lock},
     database::Database,
 };
@@ -23,8 +24,8 @@ use crate::{
 pub struct NewLimit {
     /// Its id, unless there is one of its kind already.
     pub id: LimitId,
-    /// The key whose calls it counts; `None` for all of the account's.
-    pub key: Option<KeyId>,
+    /// Whose calls it counts.
+    pub scope: Scope,
     /// When it begins anew.
     pub window: Window,
     /// What it counts.
@@ -52,15 +53,15 @@ impl Setter {
 }
 
 impl AccountMember {
-    /// Sets a limit of a key; where one of the same key, window, unit and hardness is in force, it has this capacity from now on. Returns its id.
+    /// Sets a limit of a key; where one of the same scope, window, unit and hardness is in force, it has this capacity from now on. Returns its id.
     ///
     /// What was used in the running window before counts, but for minutes, and what running calls hold.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for a limit of the whole account, which is an owner's to set; [`Error::NotFound`] for a key that is not the account's;
-    /// [`Error::Invalid`] for a capacity below zero.
+    /// [`Error::Forbidden`] for a limit of anything but a key, which is an owner's to set; [`Error::NotFound`] for a key, a project or a member that is
+    /// not the account's; [`Error::Invalid`] for a capacity below zero.
     pub async fn set_limit(&self, new: &NewLimit) -> Result<LimitId> {
-        if new.key.is_none() {
+        if !matches!(new.scope, Scope::Key(_)) {
             return Err(Error::Forbidden);
         }
         set(&self.database, self.account, Setter::Account, new).await
@@ -69,7 +70,7 @@ impl AccountMember {
     /// Removes a limit of a key: calls that run settle on it, and none is bounded by it any more. Removing it again changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Forbidden`] for one of the whole account, or one that the operator has set.
+    /// [`Error::NotFound`]; [`Error::Forbidden`] for one of anything but a key, or one that the operator has set.
     pub async fn remove_limit(&self, limit: LimitId) -> Result<()> {
         let of_key = sqlx::query_scalar!(
             r#"select key_id is not null as "of_key!" from limits where account_id = $1 and limit_id = $2"#,
@@ -84,7 +85,7 @@ impl AccountMember {
 }
 
 impl AccountOwner {
-    /// [`AccountMember::set_limit`], also of the whole account.
+    /// [`AccountMember::set_limit`], of any scope.
     ///
     /// # Errors
     /// As there.
@@ -92,7 +93,7 @@ impl AccountOwner {
         set(&self.database, self.account, Setter::Account, new).await
     }
 
-    /// [`AccountMember::remove_limit`], also of the whole account.
+    /// [`AccountMember::remove_limit`], of any scope.
     ///
     /// # Errors
     /// As there.
@@ -126,7 +127,7 @@ async fn set(database: &Database, account: AccountId, by: Setter, new: &NewLimit
     let mut tx = database.write().await?;
     let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
     let book = books.of(account)?;
-    expect_key(&mut tx, account, new.key).await?;
+    expect(&mut tx, account, &new.scope).await?;
     let (mut leases, created_at) = (Vec::new(), book.now());
     let id = match change(&mut tx, account, by, new).await? {
         Some(id) => id,
@@ -178,17 +179,22 @@ async fn remove(database: &Database, account: AccountId, by: Setter, limit: Limi
 async fn running(connection: &mut PgConnection, account: AccountId, new: &NewLimit) -> Result<Vec<(CallId, WindowKey, i64)>> {
     let rows = sqlx::query!(
         r#"
-        select call_id as "call: CallId", held as "held: Amount", tokens_held as "tokens: Tokens" from intents
-        where account_id = $1 and ($2::uuid is null or key_id = $2)
+        select
+            i.call_id as "call: CallId", i.held as "held: Amount", i.tokens_held as "tokens: Tokens", i.key_id as "key: KeyId",
+            i.project_id as "project: ProjectId", k.user_id as "member: UserId", i.session as "run: Label"
+        from intents i
+        join api_keys k using (account_id, key_id)
+        where i.account_id = $1
         "#,
-        account.uuid(),
-        new.key.map(KeyId::uuid)
+        account.uuid()
     )
     .fetch_all(connection)
     .await?;
     let held = rows.into_iter().filter_map(|row| {
+        let caller = Caller { key: row.key, project: row.project, member: row.member, run: row.run };
         let quantity = Demand { money: row.held, tokens: row.tokens, requests: 1 }.of(new.unit).get();
-        Some((row.call, (new.id, new.window.range(row.call.started_at()?).from), quantity)).filter(|_| quantity > 0)
+        let is_counted = quantity > 0 && new.scope.applies_to(&caller);
+        is_counted.then_some((row.call, (new.id, new.window.range(row.call.started_at()?).from), quantity))
     });
     Ok(held.collect())
 }
@@ -215,7 +221,8 @@ async fn lease(connection: &mut PgConnection, account: AccountId, leases: &[(Cal
 }
 
 impl AccountReader {
-    /// The account's limits with what is in their running windows: its own first, then by the names of its keys, shortest window first.
+    /// The account's limits with what is in their running windows: its own first, then those of projects, members, keys and
+    /// runs by their names, shortest window first.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
@@ -242,78 +249,124 @@ impl System {
 }
 
 impl Meter {
-    /// The limits that count a key's calls, as [`AccountReader::limits`].
+    /// The limits that count a key's calls whatever they say, as [`AccountReader::limits`].
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn limits(&self, account: AccountId, key: KeyId, now: DateTime<Utc>) -> Result<Vec<LimitState>> {
-        states(&mut *self.database.read().await?, account, Some(key), now).await
+    pub async fn limits(&self, key: &KeyEntry, now: DateTime<Utc>) -> Result<Vec<LimitState>> {
+        let caller = Caller { key: key.key_id, project: key.project_id, member: key.member, run: None };
+        states(&mut *self.database.read().await?, key.account_id, Some(&caller), now).await
     }
 }
 
-async fn states(connection: &mut PgConnection, account: AccountId, of: Option<KeyId>, now: DateTime<Utc>) -> Result<Vec<LimitState>> {
+async fn states(connection: &mut PgConnection, account: AccountId, of: Option<&Caller>, now: DateTime<Utc>) -> Result<Vec<LimitState>> {
     let limits = at(connection, account, now).await?;
     let facts = sqlx::query!(
         r#"
-        select l.limit_id as "id: LimitId", k.name as "key_name?", l.set_by = 'operator' as "by_operator!"
-        from limits l left join api_keys k using (account_id, key_id)
+        select
+            l.limit_id as "id: LimitId", coalesce(k.name, p.name, u.email, l.session) as whose, l.set_by = 'operator' as "by_operator!"
+        from limits l
+        left join api_keys k using (account_id, key_id)
+        left join projects p on p.account_id = l.account_id and p.project_id = l.project_id
+        left join users u on u.user_id = l.user_id
         where l.account_id = $1 and l.removed_at is null
         "#,
         account.uuid()
     )
     .fetch_all(connection)
     .await?;
-    let counts = |scope: &Scope| of.is_none_or(|key| matches!(scope, Scope::Account) || *scope == Scope::Key(key));
     let state = |limit: Limit| {
         let facts = facts.iter().find(|facts| facts.id == limit.id)?;
-        Some(LimitState { key_name: facts.key_name.clone(), by_operator: facts.by_operator, limit })
+        Some(LimitState { whose: facts.whose.clone(), by_operator: facts.by_operator, limit })
     };
+    let counts = |scope: &Scope| of.is_none_or(|caller| scope.applies_to(caller));
     let mut states: Vec<_> = limits.into_iter().filter(|limit| counts(&limit.scope)).filter_map(state).collect();
-    let of = |scope: &Scope| if let Scope::Key(key) = scope { Some(*key) } else { None };
-    states.sort_by_key(|LimitState { limit, key_name, .. }| {
-        (key_name.clone(), of(&limit.scope), limit.window, limit.pool.unit, limit.hardness.name(), limit.id)
+    states.sort_by_key(|LimitState { limit, whose, .. }| {
+        let of = match limit.scope {
+            Scope::Key(key) => Some(key),
+            _ => None,
+        };
+        (limit.scope.kind(), whose.clone(), of, limit.window, limit.pool.unit, limit.hardness.name(), limit.id)
     });
     Ok(states)
 }
 
-async fn expect_key(connection: &mut PgConnection, account: AccountId, key: Option<KeyId>) -> Result<()> {
-    let Some(key) = key else { return Ok(()) };
-    sqlx::query!("select from api_keys where account_id = $1 and key_id = $2", account.uuid(), key.uuid())
-        .fetch_optional(connection)
-        .await?
-        .map(|_| ())
-        .ok_or(Error::NotFound)
+/// Whoever's calls it counts must be the account's.
+async fn expect(connection: &mut PgConnection, account: AccountId, scope: &Scope) -> Result<()> {
+    let is_there = match scope {
+        Scope::Account | Scope::Run(_) => return Ok(()),
+        Scope::Project(project) => {
+            sqlx::query_scalar!(
+                r#"select exists (select from projects where account_id = $1 and project_id = $2) as "is_there!""#,
+                account.uuid(),
+                project.uuid()
+            )
+            .fetch_one(connection)
+            .await?
+        }
+        Scope::Member(member) => {
+            sqlx::query_scalar!(
+                r#"select exists (select from memberships where account_id = $1 and user_id = $2) as "is_there!""#,
+                account.uuid(),
+                member.uuid()
+            )
+            .fetch_one(connection)
+            .await?
+        }
+        Scope::Key(key) => {
+            sqlx::query_scalar!(
+                r#"select exists (select from api_keys where account_id = $1 and key_id = $2) as "is_there!""#,
+                account.uuid(),
+                key.uuid()
+            )
+            .fetch_one(connection)
+            .await?
+        }
+    };
+    if is_there { Ok(()) } else { Err(Error::NotFound) }
 }
 
 /// Gives the limit of this kind that is in force another capacity.
 async fn change(connection: &mut PgConnection, account: AccountId, by: Setter, new: &NewLimit) -> Result<Option<LimitId>> {
+    let Whose { project, member, key, run } = new.scope.clone().into();
     let changed = sqlx::query_scalar!(
         r#"
-        update limits set capacity = $6
-        where account_id = $1 and key_id is not distinct from $2 and per = $3 and unit = $4 and hardness = $5 and removed_at is null and set_by = $7
+        update limits set capacity = $9
+        where account_id = $1 and set_by = $2 and project_id is not distinct from $3 and user_id is not distinct from $4
+            and key_id is not distinct from $5 and session is not distinct from $6 and per = $7 and unit = $8 and hardness = $10
+            and removed_at is null
         returning limit_id as "id: LimitId"
         "#,
         account.uuid(),
-        new.key.map(KeyId::uuid),
+        by.name(),
+        project.map(ProjectId::uuid),
+        member.map(UserId::uuid),
+        key.map(KeyId::uuid),
+        run.as_ref().map(Label::as_str),
         new.window.name(),
         new.unit.name(),
-        new.hardness.name(),
         new.capacity.get(),
-        by.name()
+        new.hardness.name()
     );
     Ok(changed.fetch_optional(connection).await?)
 }
 
 async fn insert(connection: &mut PgConnection, account: AccountId, by: Setter, new: &NewLimit, now: DateTime<Utc>) -> Result<()> {
+    let Whose { project, member, key, run } = new.scope.clone().into();
     let insert = sqlx::query!(
         r#"
-        insert into limits (account_id, limit_id, scope, key_id, per, unit, hardness, capacity, created_at, set_by)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing
+        insert into limits (
+            account_id, limit_id, scope, project_id, user_id, key_id, session, per, unit, hardness, capacity, created_at, set_by
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict do nothing
         "#,
         account.uuid(),
         new.id.uuid(),
-        if new.key.is_some() { "key" } else { "account" },
-        new.key.map(KeyId::uuid),
+        new.scope.kind().name(),
+        project.map(ProjectId::uuid),
+        member.map(UserId::uuid),
+        key.map(KeyId::uuid),
+        run.as_ref().map(Label::as_str),
         new.window.name(),
         new.unit.name(),
         new.hardness.name(),
@@ -324,27 +377,55 @@ async fn insert(connection: &mut PgConnection, account: AccountId, by: Setter, n
     if insert.execute(connection).await?.rows_affected() == 0 { Err(Error::Taken("this limit")) } else { Ok(()) }
 }
 
-/// What was used in the running window before, as the usage page says. Sums are kept by the hour and the day: a minute begins with nothing.
+/// What was used in the running window before, as the usage page says. Sums are kept by the hour and the day: a minute begins with nothing. Of a run
+/// there are no sums: its calls are looked for.
 async fn open(connection: &mut PgConnection, account: AccountId, new: &NewLimit, now: DateTime<Utc>) -> Result<()> {
     if new.window == Window::Minute {
         return Ok(());
     }
+    let window = new.window.range(now);
+    let Whose { project, member, key, run } = new.scope.clone().into();
+    let used = match run {
+        Some(run) => sqlx::query_file_scalar!(
+            "src/limits/used_by_run.sql",
+            account.uuid(),
+            window.from,
+            window.to,
+            run.as_str(),
+            new.unit.name()
+        )
+        .fetch_one(&mut *connection)
+        .await?,
+        None => {
+            sqlx::query_scalar!(
+                r#"
+                select coalesce(sum(case $4 when 'money' then amount when 'tokens' then total_tokens else requests end), 0)::bigint as "used!"
+                from usage_daily
+                where account_id = $1 and day >= $2 and ($3::timestamptz is null or day < $3)
+                    and ($5::uuid is null or project_id = $5) and ($6::uuid is null or key_id = $6)
+                    and ($7::uuid is null or key_id in (select key_id from api_keys where account_id = $1 and user_id = $7))
+                "#,
+                account.uuid(),
+                window.from,
+                window.to,
+                new.unit.name(),
+                project.map(ProjectId::uuid),
+                key.map(KeyId::uuid),
+                member.map(UserId::uuid)
+            )
+            .fetch_one(&mut *connection)
+            .await?
+        }
+    };
+    if used == 0 {
+        return Ok(());
+    }
     sqlx::query!(
-        r#"
-        insert into limit_windows (account_id, limit_id, starts_at, opening)
-        select
-            $1, $2, $3,
-            coalesce(sum(case $5 when 'money' then amount when 'tokens' then total_tokens else requests end), 0)::bigint
-        from usage_daily
-        where account_id = $1 and day >= $3 and ($6::timestamptz is null or day < $6) and ($4::uuid is null or key_id = $4)
-        having coalesce(sum(case $5 when 'money' then amount when 'tokens' then total_tokens else requests end), 0) <> 0
-        "#,
+        "insert into limit_windows (account_id, limit_id, starts_at, opening) values ($1, $2, $3, $4)",
         account.uuid(),
         new.id.uuid(),
-        new.window.range(now).from,
-        new.key.map(KeyId::uuid),
-        new.unit.name(),
-        new.window.range(now).to
+        window.from,
+        used
     )
     .execute(connection)
     .await?;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    credit::{Hardness, Limit, Pool, Quantity, Scope, Unit, Window},
-    id::{AccountId, KeyId, LimitId},
+    attribution::Label,
+    credit::{Caller, Hardness, Limit, Pool, Quantity, Scope, Unit, Window},
+    id::{AccountId, KeyId, LimitId, ProjectId, UserId},
     money::Amount,
 };
 use sqlx::PgConnection;
@@ -23,9 +24,10 @@ pub(crate) struct WindowChange {
 }
 
 /// What limits count of an ended call, or of a correction of one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Counted {
-    pub(crate) key: KeyId,
+    /// Whose call it is.
+    pub(crate) caller: Caller,
     /// The call's start.
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) amount: Amount,
@@ -37,17 +39,12 @@ pub(crate) struct Counted {
 impl Counted {
     /// How much it is of a limit's window, if the limit counts it.
     pub(crate) fn of(&self, limit: &Limit) -> Option<(WindowKey, i64)> {
-        let is_counted = match limit.scope {
-            Scope::Account => true,
-            Scope::Key(key) => key == self.key,
-            Scope::Project(_) | Scope::Member(_) | Scope::Run(_) => false,
-        };
         let quantity = match limit.pool.unit {
             Unit::Money => self.amount.nanos(),
             Unit::Tokens => self.tokens,
             Unit::Requests => self.requests,
         };
-        is_counted.then_some(((limit.id, limit.window.range(self.started_at).from), quantity))
+        limit.scope.applies_to(&self.caller).then_some(((limit.id, limit.window.range(self.started_at).from), quantity))
     }
 }
 
@@ -58,8 +55,8 @@ pub(crate) async fn at(connection: &mut PgConnection, account: AccountId, instan
         LimitRow,
         r#"
         select
-            l.limit_id as "id: LimitId", l.key_id as "key_id: KeyId", l.per as "window: Window", l.unit as "unit: Unit",
-            l.hardness as "hardness: Hardness", l.capacity, coalesce(w.opening + w.used, 0) as "used!", coalesce(w.leased, 0) as "leased!"
+            l.limit_id as "id: LimitId", l.project_id as "project: ProjectId", l.user_id as "member: UserId", l.key_id as "key: KeyId",
+            l.session as "run: Label", l.per as "window: Window", l.unit as "unit: Unit", l.hardness as "hardness: Hardness", l.capacity, coalesce(w.opening + w.used, 0) as "used!", coalesce(w.leased, 0) as "leased!"
         from limits l
         left join limit_windows w on w.account_id = l.account_id and w.limit_id = l.limit_id and w.starts_at = case l.per
             when 'minute' then $2::timestamptz when 'day' then $3 when 'week' then $4 when 'month' then $5 else $6
@@ -86,7 +83,8 @@ pub(crate) async fn in_force(connection: &mut PgConnection, accounts: &[AccountI
     let rows = sqlx::query!(
         r#"
         select
-            l.account_id as "account: AccountId", l.limit_id as "id: LimitId", l.key_id as "key_id: KeyId", l.per as "window: Window",
+            l.account_id as "account: AccountId", l.limit_id as "id: LimitId", l.project_id as "project: ProjectId",
+            l.user_id as "member: UserId", l.key_id as "key: KeyId", l.session as "run: Label", l.per as "window: Window",
             l.unit as "unit: Unit", l.hardness as "hardness: Hardness", l.capacity
         from limits l
         where l.account_id = any($1) and l.removed_at is null
@@ -95,10 +93,17 @@ pub(crate) async fn in_force(connection: &mut PgConnection, accounts: &[AccountI
     )
     .fetch_all(connection)
     .await?;
-    let limit = |id, key_id, window, unit, hardness, capacity| {
-        Limit::from(LimitRow { id, key_id, window, unit, hardness, capacity, used: 0, leased: 0 })
-    };
-    Ok(rows.into_iter().map(|row| (row.account, limit(row.id, row.key_id, row.window, row.unit, row.hardness, row.capacity))).collect())
+    let limits = rows.into_iter().map(|row| {
+        let limit = Limit {
+            id: row.id,
+            scope: Whose { project: row.project, member: row.member, key: row.key, run: row.run }.into(),
+            window: row.window,
+            hardness: row.hardness,
+            pool: Pool::new(row.unit, Quantity::from_count(row.capacity)),
+        };
+        (row.account, limit)
+    });
+    Ok(limits.collect())
 }
 
 /// Writes what happens to windows. One that nothing has happened in yet is made first: what is freed of one must not pass for what it begins with.
@@ -154,9 +159,42 @@ impl WindowChange {
     }
 }
 
+/// A limit's scope, as its columns say it: at most one is there, and none where it counts the whole account's calls.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Whose {
+    pub(crate) project: Option<ProjectId>,
+    pub(crate) member: Option<UserId>,
+    pub(crate) key: Option<KeyId>,
+    pub(crate) run: Option<Label>,
+}
+
+impl From<Scope> for Whose {
+    fn from(scope: Scope) -> Self {
+        let nobody = Self::default();
+        match scope {
+            Scope::Account => nobody,
+            Scope::Project(project) => Self { project: Some(project), ..nobody },
+            Scope::Member(member) => Self { member: Some(member), ..nobody },
+            Scope::Key(key) => Self { key: Some(key), ..nobody },
+            Scope::Run(run) => Self { run: Some(run), ..nobody },
+        }
+    }
+}
+
+impl From<Whose> for Scope {
+    fn from(whose: Whose) -> Self {
+        let Whose { project, member, key, run } = whose;
+        let of_project = project.map(Self::Project).or_else(|| member.map(Self::Member));
+        of_project.or_else(|| key.map(Self::Key)).or_else(|| run.map(Self::Run)).unwrap_or(Self::Account)
+    }
+}
+
 struct LimitRow {
     id: LimitId,
-    key_id: Option<KeyId>,
+    project: Option<ProjectId>,
+    member: Option<UserId>,
+    key: Option<KeyId>,
+    run: Option<Label>,
     window: Window,
     unit: Unit,
     hardness: Hardness,
@@ -170,7 +208,7 @@ impl From<LimitRow> for Limit {
         let quantity = Quantity::from_count;
         Self {
             id: row.id,
-            scope: row.key_id.map_or(Scope::Account, Scope::Key),
+            scope: Whose { project: row.project, member: row.member, key: row.key, run: row.run }.into(),
             window: row.window,
             hardness: row.hardness,
             pool: Pool { used: quantity(row.used), leased: quantity(row.leased), ..Pool::new(row.unit, quantity(row.capacity)) },

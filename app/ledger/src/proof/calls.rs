@@ -112,7 +112,7 @@ fn look_at(call: &StoredCall, prices: &Prices, hours: &mut Hours, findings: &mut
     if hour.open.add(seal).is_none() {
         findings.note(Claim::UsageIsItsCalls, row(), "calls that can be counted", "too many");
     }
-    for share in &record.paid_by {
+    for share in record.paid_by.iter() {
         *hour.charges.entry(share.grant_id).or_default() += i128::from(share.amount);
     }
 }

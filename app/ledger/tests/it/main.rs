@@ -11,6 +11,7 @@ mod people;
 mod pooler;
 mod posting;
 mod prices;
+mod projects;
 mod proof;
 mod simulation;
 mod usage;

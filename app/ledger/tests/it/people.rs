@@ -118,8 +118,9 @@ async fn a_key_is_found_by_its_digest_until_nobody_wants_it(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "1").await;
     let member = world.ledger.member(ada.user).await.unwrap();
-    let (id, secret) = (KeyId::new(world.now, world.random()), world.secret());
-    let new = NewKey { id, secret: &secret, name: "second", expires_at: Some(world.now + TimeDelta::days(1)), now: world.now };
+    let secret = world.secret();
+    let new = NewKey { expires_at: Some(world.now + TimeDelta::days(1)), ..world.new_key(ada, &secret, "second") };
+    let id = new.id;
     member.create_key(new.clone()).await.unwrap();
     assert!(matches!(member.create_key(new.clone()).await, Err(Error::Taken(_))), "a second click makes no second key");
 

@@ -1,6 +1,6 @@
 use chrono::{NaiveDate, TimeDelta};
 use domain::{
-    credit::{Hardness, Quantity, Unit, Window},
+    credit::{Hardness, Quantity, Scope, Unit, Window},
     id::LimitId,
     proof::Proof,
 };
@@ -30,13 +30,18 @@ const TABLES: [&str; 16] = [
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 22] = [
+const FREE: [(&str, &str, &str); 27] = [
     (
         "heads",
         "posted_at",
         "the least date of what is posted next, which bears its own; that it is no earlier than what is posted is proved",
     ),
     ("intents", "key_id", "of a running call: it is shown nowhere, and what it comes to is a call's row"),
+    ("intents", "project_id", "likewise"),
+    ("intents", "end_user", "likewise"),
+    ("intents", "session", "likewise"),
+    ("intents", "client", "likewise"),
+    ("intents", "tags", "likewise"),
     ("intents", "model", "likewise"),
     ("intents", "provider", "likewise"),
     ("intents", "price_id", "likewise"),
@@ -74,7 +79,7 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
     for (window, unit) in [(Window::Ever, Unit::Money), (Window::Ever, Unit::Tokens), (Window::Day, Unit::Requests)] {
         let id = LimitId::new(world.now, world.random());
         let capacity = Quantity::from_count(1_000_000_000_000);
-        member.set_limit(&NewLimit { id, key: Some(ada.key), window, unit, hardness: Hardness::Hard, capacity }).await.unwrap();
+        member.set_limit(&NewLimit { id, scope: Scope::Key(ada.key), window, unit, hardness: Hardness::Hard, capacity }).await.unwrap();
     }
     let (running, dead) = (world.intent(ada, "0.5"), world.intent(ada, "0.5"));
     world.ledger.meter().lease(&running).await.unwrap();
@@ -99,7 +104,8 @@ fn another(column: &str, kind: &str) -> String {
         "timestamp with time zone" => format!("coalesce({column}, now()) + interval '1 day'"),
         "date" => format!("{column} - 1"),
         "bytea" => format!(r"coalesce({column}, '\x01') || '\x07'"),
-        "jsonb" => format!(r#"{column} || '[{{"grant_id": "00000000-0000-0000-0000-000000000001", "amount": 0}}]'"#),
+        "jsonb" if column == "tags" => format!(r#"coalesce({column}, '{{}}') || '{{"another": "tag"}}'"#),
+        "jsonb" => format!(r#"coalesce({column}, '[]') || '[{{"grant_id": "00000000-0000-0000-0000-000000000001", "amount": 0}}]'"#),
         "ARRAY" => "array['another']".to_owned(),
         "text" => format!("coalesce({column}, '') || 'x'"),
         other => panic!("no other value of {other}"),

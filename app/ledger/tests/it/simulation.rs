@@ -8,18 +8,19 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    attribution::Label,
     catalog::PriceKind,
-    credit::{Hardness, Quantity, Unit, Window},
-    id::{CallId, GrantId, LimitId, PriceId},
+    credit::{Hardness, Quantity, Scope, Unit, Window},
+    id::{CallId, GrantId, LimitId, PriceId, ProjectId},
     money::Amount,
     pricing::{self, Charge, Discount},
     rates::Rates,
     tokens::Tokens,
 };
-use ledger::{Error, Intent, Ledger, NewGrant, NewLimit, NewPrice, SettledCall};
+use ledger::{Error, Intent, Ledger, NewGrant, NewLimit, NewPrice, NewProject, SettledCall};
 use sqlx::PgPool;
 
-use crate::world::{Customer, MODEL, World, amount};
+use crate::world::{Customer, MODEL, World, amount, with};
 
 /// SplitMix64: the same in every run and on every machine.
 struct Dice(u64);
@@ -67,6 +68,7 @@ struct Walk {
     world: World,
     dice: Dice,
     customers: Vec<Customer>,
+    projects: Vec<[ProjectId; 2]>,
     sums: Vec<Sum>,
     calls: Vec<(usize, Intent, State)>,
     grants: Vec<(usize, GrantId)>,
@@ -83,8 +85,14 @@ impl Walk {
     async fn begin(pool: PgPool, seed: u64) -> Self {
         let mut world = World::new(pool).await;
         let mut customers = Vec::new();
+        let mut projects = Vec::new();
         for name in ["ada", "bob", "cyd"] {
-            customers.push(world.customer(name, "0").await);
+            let customer = world.customer(name, "0").await;
+            let second = ProjectId::new(world.now, world.random());
+            let owner = world.ledger.owner(customer.user).await.unwrap();
+            owner.add_project(NewProject { id: second, name: "second", now: world.now }).await.unwrap();
+            projects.push([ProjectId::first_of(customer.account), second]);
+            customers.push(customer);
         }
         let prices = BTreeMap::from([(DateTime::UNIX_EPOCH, world.price)]);
         let rates = BTreeMap::from([(world.price, world.rates.clone())]);
@@ -93,6 +101,7 @@ impl Walk {
             world,
             dice: Dice(seed),
             customers,
+            projects,
             sums,
             calls: Vec::new(),
             grants: Vec::new(),
@@ -187,12 +196,12 @@ impl Walk {
     /// A call is admitted if and only if it is within what is available, unless a limit refuses it.
     async fn begin_call(&mut self, of: usize) {
         let (held, tokens) = (self.dice.between(0, 900_000_000), self.dice.between(20, 900_000));
-        let intent = Intent {
-            held: Amount::from_nanos(held),
-            tokens_held: Tokens::from_sum(tokens),
-            price_id: self.prices.range(..=self.world.now).next_back().map(|(_, price)| *price).unwrap(),
-            ..self.world.intent(self.customers[of], "1")
-        };
+        let (project, session) = (self.projects[of][self.dice.below(2)], self.dice.pick(&[None, Some(1), Some(2)]).flatten());
+        let intent = with(self.world.intent(self.customers[of], "1"), |call| {
+            (call.held, call.tokens_held) = (Amount::from_nanos(held), Tokens::from_sum(tokens));
+            call.price_id = self.prices.range(..=call.call_id.started_at().unwrap()).next_back().map(|(_, price)| *price).unwrap();
+            (call.project_id, call.attribution.session) = (project, session.map(run));
+        });
         let reader = self.ledger().reader(self.customers[of].user).await.unwrap();
         match self.ledger().meter().lease(&intent).await {
             Ok(()) => self.calls.push((of, intent, State::Running)),
@@ -216,7 +225,7 @@ impl Walk {
         };
         let rates = &self.rates[&intent.price_id];
         let Charge { amount, written_off } = pricing::charge(&call.usage, rates, Discount::NONE, intent.held);
-        SettledCall { price_id: intent.price_id, amount, written_off, ..call }
+        SettledCall { amount, written_off, ..call }
     }
 
     /// Some calls end, together with some that had ended before.
@@ -312,7 +321,13 @@ impl Walk {
         let most = if unit == Unit::Requests { 40 } else { 4_000_000_000 };
         let new = NewLimit {
             id: LimitId::new(self.world.now, self.world.random()),
-            key: (self.dice.below(2) == 0).then_some(self.customers[of].key),
+            scope: match self.dice.below(5) {
+                0 => Scope::Account,
+                1 => Scope::Project(self.projects[of][self.dice.below(2)]),
+                2 => Scope::Member(self.customers[of].user),
+                3 => Scope::Key(self.customers[of].key),
+                _ => Scope::Run(run(1)),
+            },
             window: Window::ALL[self.dice.below(5)],
             unit,
             hardness: if self.dice.below(4) == 0 { Hardness::Soft } else { Hardness::Hard },
@@ -387,6 +402,10 @@ impl Walk {
     }
 }
 
+fn run(number: u8) -> Label {
+    format!("run {number}").parse().unwrap()
+}
+
 async fn walk(pool: PgPool, seed: u64, steps: usize) {
     let mut walk = Walk::begin(pool, seed).await;
     for step in 0..steps {
@@ -422,7 +441,7 @@ async fn every_account_has_what_came_in_less_what_its_calls_cost(pool: PgPool) {
     let (first, seeds, steps) = (setting("FAREBOX_SIM_FIRST", 1), setting("FAREBOX_SIM_SEEDS", 1), setting("FAREBOX_SIM_STEPS", 600));
     for seed in first..first + seeds {
         // Each on empty books.
-        let tables = "accounts, users, memberships, sessions, api_keys, key_digests, providers, models, price_versions, heads, grants, limits, limit_windows, \
+        let tables = "accounts, users, memberships, sessions, projects, api_keys, key_digests, providers, models, price_versions, heads, grants, limits, limit_windows, \
                       intents, leases, journal, entries, books, roots, proofs, calls, corrections, usage_hourly, usage_daily, quarantine";
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("truncate {tables} cascade"))).execute(&pool).await.unwrap();
         walk(pool.clone(), seed, usize::try_from(steps).unwrap()).await;

@@ -1,12 +1,14 @@
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    call::{CallRow, Outcome},
-    filter::{CallFilter, GroupBy, UsageFilter},
-    id::KeyId,
+    attribution::{Attribution, Label, Tags},
+    call::{CallDetail, CallRow, Outcome},
+    filter::{CallFilter, GroupBy, TagFilter, UsageFilter},
+    id::ProjectId,
+    money::Amount,
     period::{Period, Step},
     usage::Totals,
 };
-use ledger::NewKey;
+use ledger::{AccountReader, NewKey, NewProject};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
@@ -19,10 +21,11 @@ use crate::world::{Customer, MODEL, World};
 /// Calls of two keys over forty days, streaming or not, the same in every run.
 async fn busy_account(world: &mut World) -> Customer {
     let ada = world.customer("ada", "100").await;
-    let second = KeyId::new(world.now, world.random());
     let secret = world.secret();
-    let member = world.ledger.member(ada.user).await.unwrap();
-    member.create_key(NewKey { id: second, secret: &secret, name: "second", expires_at: None, now: world.now }).await.unwrap();
+    let (new_key, research) = (world.new_key(ada, &secret, "second"), project(world, 1));
+    let (second, owner) = (new_key.id, world.ledger.owner(ada.user).await.unwrap());
+    owner.add_project(NewProject { id: research, name: "Research", now: world.now }).await.unwrap();
+    owner.create_key(NewKey { project: research, ..new_key }).await.unwrap();
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[9; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let shapes = prop::collection::vec((0_i64..2_000, 0_i64..2_000, 0_i64..57_600, any::<bool>(), any::<bool>()), 300);
@@ -33,14 +36,60 @@ async fn busy_account(world: &mut World) -> Customer {
         .into_iter()
         .map(|(prompt, completion, minutes, stream, other_key)| {
             let mut call = world.call(ada, prompt, completion, TimeDelta::minutes(minutes));
-            call.stream = stream;
             call.outcome = if minutes % 13 == 0 { Outcome::ClientLeft } else { Outcome::Ok };
-            call.key_id = if other_key { second } else { ada.key };
+            call.admitted.stream = stream;
+            if other_key {
+                (call.admitted.key_id, call.admitted.project_id) = (second, research);
+            }
+            call.admitted.attribution = said(minutes);
             call
         })
         .collect();
     world.ledger.meter().post_calls(&calls).await.unwrap();
+    let back = world.give_back(Some("0.000001"), "back");
+    world.ledger.system().operator().credit_call(calls[1].call_id, back).await.unwrap();
     ada
+}
+
+fn project(world: &World, number: u8) -> ProjectId {
+    ProjectId::new(world.now, [number; 10])
+}
+
+fn label(text: &str) -> Label {
+    text.parse().unwrap()
+}
+
+/// Of most calls something is said, never everything.
+fn said(minutes: i64) -> Attribution {
+    let mut tags = Tags::default();
+    if minutes % 3 == 0 {
+        tags.insert("team", if minutes % 2 == 0 { "search" } else { "support" }).unwrap();
+    }
+    if minutes % 5 == 0 {
+        tags.insert("team=search", "no=team").unwrap();
+    }
+    Attribution {
+        end_user: (minutes % 4 != 0).then(|| label(&format!("user {}", minutes % 7))),
+        session: (minutes % 11 < 3).then(|| label(&format!("run {}", minutes / 100))),
+        client: (minutes % 10 != 0).then(|| label(if minutes % 2 == 0 { "curl 8" } else { "OpenAI/Python 1" })),
+        tags,
+    }
+}
+
+/// One of each kind of what only the calls say, and two together.
+fn of_calls() -> Vec<CallFilter> {
+    let tag = |name: &str, value: Option<&str>| Some(TagFilter { name: label(name), value: value.map(label) });
+    let all = CallFilter::default;
+    vec![
+        CallFilter { end_user: Some(label("user 3")), ..all() },
+        CallFilter { end_user: Some(label("user 9")), ..all() },
+        CallFilter { session: Some(label("run 5")), ..all() },
+        CallFilter { tag: tag("team", Some("search")), ..all() },
+        CallFilter { tag: tag("team", None), ..all() },
+        CallFilter { tag: tag("team=search", None), ..all() },
+        CallFilter { tag: tag("team=search", Some("no=team")), end_user: Some(label("user 5")), ..all() },
+        CallFilter { tag: tag("team", Some("support")), stream: Some(true), client: Some(label("OpenAI/Python 1")), ..all() },
+    ]
 }
 
 fn sum(parts: impl IntoIterator<Item = Totals>) -> Totals {
@@ -59,26 +108,35 @@ async fn cards_chart_tables_and_log_agree_under_every_filter(pool: PgPool) {
                     [(Some(Step::Hour), GroupBy::Key), (Some(Step::Day), GroupBy::Model), (Some(Step::Month), GroupBy::None)]
                 {
                     let calls = CallFilter { period, key, stream, ..CallFilter::default() };
-                    let filter = UsageFilter { calls: calls.clone(), step, group };
-                    let report = reader.usage(&filter, world.now).await.unwrap();
-                    let log = reader.calls(&calls, None, 1_000, world.now).await.unwrap();
-                    let what = filter.to_query();
-
-                    assert_eq!(sum(report.series.iter().map(|one| one.totals)), report.totals, "{what}");
-                    assert_eq!(sum(report.series.iter().flat_map(|one| one.per_step.clone())), report.totals, "{what}");
-                    assert_eq!(sum(report.by_key.iter().map(|row| row.totals)), report.totals, "{what}");
-                    assert_eq!(sum(report.by_model.iter().map(|row| row.totals)), report.totals, "{what}");
-                    assert_eq!(i64::try_from(log.calls.len()).unwrap(), report.totals.requests, "{what}");
-                    assert_eq!(
-                        domain::money::Amount::checked_sum(log.calls.iter().map(|call| call.amount)).unwrap(),
-                        report.totals.amount,
-                        "{what}"
-                    );
+                    assert_agreement(&reader, &UsageFilter { calls, step, group }, world.now).await;
                 }
             }
         }
     }
+    let narrowed = of_calls().into_iter().chain([
+        CallFilter { project: Some(project(&world, 1)), ..CallFilter::default() },
+        CallFilter { client: Some(label("curl 8")), ..CallFilter::default() },
+    ]);
+    for calls in narrowed {
+        for period in [Period::Today, Period::Last30Days] {
+            let calls = CallFilter { period, ..calls.clone() };
+            assert_agreement(&reader, &UsageFilter { calls, step: None, group: GroupBy::Project }, world.now).await;
+        }
+    }
     world.assert_proven().await;
+}
+
+async fn assert_agreement(reader: &AccountReader, filter: &UsageFilter, now: DateTime<Utc>) {
+    let report = reader.usage(filter, now).await.unwrap();
+    let log = reader.calls(&filter.calls, None, 1_000, now).await.unwrap();
+    let what = filter.to_query();
+    assert_eq!(sum(report.series.iter().map(|one| one.totals)), report.totals, "{what}");
+    assert_eq!(sum(report.series.iter().flat_map(|one| one.per_step.clone())), report.totals, "{what}");
+    for rows in [&report.by_key, &report.by_model, &report.by_project] {
+        assert_eq!(sum(rows.iter().map(|row| row.totals)), report.totals, "{what}");
+    }
+    assert_eq!(i64::try_from(log.calls.len()).unwrap(), report.totals.requests, "{what}");
+    assert_eq!(Amount::checked_sum(log.calls.iter().map(CallRow::cost)).unwrap(), report.totals.amount, "{what}");
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -88,20 +146,36 @@ async fn pages_of_the_log_show_every_call_once_newest_first(pool: PgPool) {
     let reader = world.ledger.reader(ada.user).await.unwrap();
     let everything = reader.calls(&CallFilter::default(), None, 1_000, world.now).await.unwrap().calls;
     let all = || CallFilter::default();
-    for filter in [
+    let of_sums = [
         all(),
         CallFilter { key: Some(ada.key), ..all() },
         CallFilter { model: Some(MODEL.to_owned()), stream: Some(false), ..all() },
         CallFilter { outcome: Some(Outcome::ClientLeft), ..all() },
         CallFilter { outcome: Some(Outcome::Interrupted), ..all() },
-    ] {
-        let is_of = |call: &&CallRow| {
-            filter.key.is_none_or(|key| key == call.key_id)
-                && filter.model.as_ref().is_none_or(|model| *model == call.model)
-                && filter.outcome.is_none_or(|outcome| outcome == call.outcome)
-                && filter.stream.is_none_or(|stream| stream == call.stream)
+        CallFilter { project: Some(project(&world, 1)), ..all() },
+        CallFilter { project: Some(project(&world, 2)), ..all() },
+        CallFilter { client: Some(label("curl 8")), outcome: Some(Outcome::ClientLeft), ..all() },
+    ];
+    let mut details = Vec::new();
+    for call in &everything {
+        details.push(reader.call(call.id).await.unwrap());
+    }
+    for filter in of_sums.into_iter().chain(of_calls()) {
+        let is_of = |call: &&CallDetail| {
+            let said = &call.attribution;
+            let is_tagged =
+                |tag: &TagFilter| said.tags.get(tag.name.as_str()).is_some_and(|value| tag.value.as_ref().is_none_or(|of| of == value));
+            filter.key.is_none_or(|key| key == call.row.key_id)
+                && filter.model.as_ref().is_none_or(|model| *model == call.row.model)
+                && filter.outcome.is_none_or(|outcome| outcome == call.row.outcome)
+                && filter.stream.is_none_or(|stream| stream == call.row.stream)
+                && filter.project.is_none_or(|project| project == call.project.id)
+                && (filter.client.is_none() || filter.client == said.client)
+                && (filter.end_user.is_none() || filter.end_user == said.end_user)
+                && (filter.session.is_none() || filter.session == said.session)
+                && filter.tag.as_ref().is_none_or(is_tagged)
         };
-        let expected: Vec<_> = everything.iter().filter(is_of).cloned().collect();
+        let expected: Vec<_> = details.iter().filter(is_of).map(|call| call.row.clone()).collect();
         for size in [1, 7, 1_000] {
             let (mut paged, mut before) = (Vec::new(), None);
             loop {
@@ -124,6 +198,25 @@ async fn a_new_account_has_nothing_and_says_so(pool: PgPool) {
     let ada = world.customer("ada", "0").await;
     let reader = world.ledger.reader(ada.user).await.unwrap();
     let report = reader.usage(&UsageFilter::default(), world.now).await.unwrap();
-    assert_eq!((report.totals, report.series.len(), report.steps.len(), report.keys.len()), (Totals::default(), 0, 30, 1));
-    assert_eq!(reader.calls(&CallFilter::default(), None, 50, world.now).await.unwrap().calls, []);
+    assert_eq!((report.totals, report.series.len(), report.steps.len(), report.choices.keys.len()), (Totals::default(), 0, 30, 1));
+    for filter in of_calls().into_iter().chain([CallFilter::default()]) {
+        assert_eq!(reader.calls(&filter, None, 50, world.now).await.unwrap().calls, []);
+        assert_eq!(
+            reader.usage(&UsageFilter { calls: filter, ..UsageFilter::default() }, world.now).await.unwrap().totals,
+            Totals::default()
+        );
+    }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn filters_offer_what_there_is(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = busy_account(&mut world).await;
+    let choices = world.ledger.reader(ada.user).await.unwrap().filter_choices().await.unwrap();
+    let names = |labels: &[Label]| labels.iter().map(|label| label.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(choices.projects.iter().map(|project| project.name.as_str()).collect::<Vec<_>>(), ["Default", "Research"]);
+    assert_eq!(names(&choices.clients), ["OpenAI/Python 1", "curl 8"]);
+    assert_eq!(names(&choices.end_users), (0..7).map(|number| format!("user {number}")).collect::<Vec<_>>());
+    let tags: Vec<_> = choices.tags.iter().map(|(name, values)| (name.as_str(), names(values))).collect();
+    assert_eq!(tags, [("team", vec!["search".to_owned(), "support".to_owned()]), ("team=search", vec!["no=team".to_owned()])]);
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    attribution::Attribution,
     billing::GrantKind,
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
-    id::{AccountId, CallId, GrantId, KeyId, ModelId, PriceId, ProviderId, UserId},
+    id::{AccountId, CallId, GrantId, KeyId, ModelId, PriceId, ProjectId, ProviderId, UserId},
     key::ApiKey,
     money::Amount,
     pricing::{self, Charge, Discount},
@@ -16,8 +17,8 @@ use domain::{
     tokens::{CallUsage, Tokens},
 };
 use ledger::{
-    Address, CallCredit, Intent, Ledger, Login, MoneyIn, NewCustomer, NewGrant, NewKey, NewModel, NewPrice, NewProvider, SettledCall,
-    Verification, secrets::SecretKey,
+    Address, Admitted, CallCredit, Intent, Ledger, Login, MoneyIn, NewCustomer, NewGrant, NewKey, NewModel, NewPrice, NewProvider,
+    SettledCall, Verification, secrets::SecretKey,
 };
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -49,6 +50,12 @@ pub(crate) struct Customer {
 
 pub(crate) fn amount(text: &str) -> Amount {
     text.parse().unwrap()
+}
+
+/// The same intent, of a call that is admitted on other terms.
+pub(crate) fn with(mut intent: Intent, change: impl FnOnce(&mut Admitted)) -> Intent {
+    change(&mut intent.admitted);
+    intent
 }
 
 impl World {
@@ -128,10 +135,9 @@ impl World {
         let customer = Customer { user: new.user_id, account: new.account_id, key: KeyId::new(self.now, self.random()) };
         self.ledger.sign_up(new).await.unwrap();
         let owner = self.ledger.owner(customer.user).await.unwrap();
-        owner
-            .create_key(NewKey { id: customer.key, secret: &self.secret(), name: "first", expires_at: None, now: self.now })
-            .await
-            .unwrap();
+        let secret = self.secret();
+        let new_key = NewKey { id: customer.key, ..self.new_key(customer, &secret, "first") };
+        owner.create_key(new_key).await.unwrap();
         if amount(credit) > Amount::ZERO {
             owner.top_up(self.money(credit, &format!("opening of {name}"))).await.unwrap();
         }
@@ -154,20 +160,34 @@ impl World {
     }
 
     pub(crate) fn intent(&mut self, customer: Customer, held: &str) -> Intent {
-        Intent {
+        let id = CallId::new(self.now, self.random());
+        let admitted = Admitted { held: amount(held), tokens_held: Tokens::from_sum(1_000_000), ..self.admitted(customer, id) };
+        Intent { admitted, proxy: PROXY, expires_at: self.now + TimeDelta::hours(1) }
+    }
+
+    /// A key of a customer's first project.
+    pub(crate) fn new_key<'a>(&mut self, customer: Customer, secret: &'a ApiKey, name: &'a str) -> NewKey<'a> {
+        let (id, project) = (KeyId::new(self.now, self.random()), ProjectId::first_of(customer.account));
+        NewKey { id, secret, name, project, member: Some(customer.user), expires_at: None, now: self.now }
+    }
+
+    /// A call of a customer's first key, of which its client says nothing, with nothing held.
+    fn admitted(&self, customer: Customer, call_id: CallId) -> Admitted {
+        Admitted {
             account_id: customer.account,
-            call_id: CallId::new(self.now, self.random()),
+            call_id,
             key_id: customer.key,
+            project_id: ProjectId::first_of(customer.account),
+            member: Some(customer.user),
+            attribution: Attribution::default(),
             model: MODEL.to_owned(),
             provider: "upstream".to_owned(),
             price_id: self.price,
             discount: Discount::NONE,
             stream: true,
             input_estimate: Tokens::from_sum(12),
-            held: amount(held),
-            tokens_held: Tokens::from_sum(1_000_000),
-            proxy: PROXY,
-            expires_at: self.now + TimeDelta::hours(1),
+            held: Amount::ZERO,
+            tokens_held: Tokens::ZERO,
         }
     }
 
@@ -183,22 +203,14 @@ impl World {
         let tokens = |count| Some(Tokens::from_sum(count));
         let usage = CallUsage::of_totals(tokens(prompt), tokens(completion), tokens(prompt + completion));
         let amount = pricing::price(&usage, &self.rates, Discount::NONE).unwrap().amount;
+        let tokens_held = Tokens::from_sum(prompt + completion);
         SettledCall {
-            account_id: customer.account,
-            call_id,
-            key_id: customer.key,
-            model: MODEL.to_owned(),
-            provider: "upstream".to_owned(),
+            admitted: Admitted { held: amount, tokens_held, ..self.admitted(customer, call_id) },
             upstream_model: Some("small-2026".to_owned()),
-            stream: true,
             outcome: Outcome::Ok,
             source: UsageSource::Upstream,
             usage,
-            price_id: self.price,
-            discount: Discount::NONE,
             amount,
-            held: amount,
-            tokens_held: Tokens::from_sum(prompt + completion),
             written_off: Amount::ZERO,
             http_status: Some(200),
             latency_ms: 840,
@@ -211,7 +223,7 @@ impl World {
     pub(crate) fn settle(&mut self, intent: &Intent, customer: Customer, prompt: i64, completion: i64) -> SettledCall {
         let call = self.call(customer, prompt, completion, TimeDelta::zero());
         let Charge { amount, written_off } = pricing::charge(&call.usage, &self.rates, intent.discount, intent.held);
-        SettledCall { call_id: intent.call_id, amount, held: intent.held, tokens_held: intent.tokens_held, written_off, ..call }
+        SettledCall { admitted: intent.admitted.clone(), amount, written_off, ..call }
     }
 
     /// Promotional credit that expires in two weeks.

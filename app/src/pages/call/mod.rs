@@ -2,4 +2,5 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+pub(crate) mod page;
 pub(crate) mod view;

@@ -1,30 +1,35 @@
 use domain::{
+    attribution::Attribution,
     call::{CallDetail, CorrectionKind, Outcome, UsageSource},
+    filter::{CallFilter, TagFilter},
     money::{Amount, ExactAmount},
-    period::Step,
+    period::{Period, Step},
     pricing::Receipt,
     tokens::Flag,
 };
 use leptos::prelude::*;
 
+use super::page::OneCall;
 use crate::parts::{
     form::{Tone, notice},
-    layout::{head, pairs, section, stack},
+    layout::{foreign, head, pairs, section, stack},
     money,
     table::{
         Column,
         Kind::{Figures, Words},
         link, table, text,
     },
+    tabs::address,
     time,
 };
 
 /// A receipt: everything that the charge rests on, so that anyone can reach the same figure.
-pub(crate) fn receipt(call: &CallDetail) -> AnyView {
+pub(crate) fn receipt(page: &OneCall) -> AnyView {
+    let call = &page.call;
     let sheet = view! {
         <div class="receipt-page">
             <article class="receipt" aria-label="Receipt">{stack(vec![heading(call), lines(&call.receipt), sum(call), paid(call)])}</article>
-            {particulars(call)}
+            {particulars(page)}
         </div>
     };
     stack(vec![head("Receipt", link("/calls".to_owned(), "All calls"), ()), remarks(call), sheet.into_any(), raw(call)])
@@ -114,7 +119,7 @@ fn sum(call: &CallDetail) -> AnyView {
     if receipt.discount.bps() > 0 {
         let off = ExactAmount::from_parts(receipt.exact.parts() - receipt.subtotal.parts());
         steps.push(pair("Subtotal", money::exact_line(receipt.subtotal)));
-        steps.push((format!("Discount {}", percent(receipt.discount.bps())), money::exact_line(off)));
+        steps.push(pair(format!("Discount {}", percent(receipt.discount.bps())), money::exact_line(off)));
     }
     let rounding = i128::from(receipt.amount.nanos()) * ExactAmount::PARTS_PER_NANO - receipt.exact.parts();
     if rounding != 0 {
@@ -144,7 +149,7 @@ fn corrections(call: &CallDetail) -> AnyView {
         };
         let written_off = (!correction.written_off.is_zero())
             .then(|| pair("More than was left of the credit, not charged", money::exact(correction.written_off)));
-        std::iter::once((why, money::movement(correction.amount))).chain(written_off)
+        std::iter::once(pair(why, money::movement(correction.amount))).chain(written_off)
     });
     stack(vec![
         pairs("receipt-sum", lines.collect()),
@@ -154,17 +159,18 @@ fn corrections(call: &CallDetail) -> AnyView {
 
 fn paid(call: &CallDetail) -> AnyView {
     let given_back = call.held.checked_sub(call.row.amount).filter(|rest| *rest > Amount::ZERO);
-    let paid = call.paid_by.iter().map(|share| (format!("Paid from: {}", share.kind.label()), money::exact(share.amount)));
+    let paid = call.paid_by.iter().map(|share| pair(format!("Paid from: {}", share.kind.label()), money::exact(share.amount)));
     let held = std::iter::once(pair("Held while it ran", money::exact(call.held)));
     let given_back = given_back.map(|rest| pair("Given back at its end", money::exact(rest)));
     pairs("receipt-sum receipt-paid", paid.chain(held).chain(given_back).collect())
 }
 
-fn pair(name: &str, value: impl Into<String>) -> (String, String) {
-    (name.to_owned(), value.into())
+fn pair(name: impl Into<String>, value: impl Into<String>) -> (String, AnyView) {
+    (name.into(), text(value))
 }
 
-fn particulars(call: &CallDetail) -> AnyView {
+fn particulars(page: &OneCall) -> AnyView {
+    let call = &page.call;
     let (row, usage) = (&call.row, &call.row.usage);
     let status = match call.http_status {
         Some(status) => format!("{} (upstream answered {status})", row.outcome.label()),
@@ -172,8 +178,10 @@ fn particulars(call: &CallDetail) -> AnyView {
     };
     let answered_by = call.upstream_model.clone().filter(|model| *model != row.model).map(|model| pair("Answered by", model));
     let first_byte = row.first_byte_ms.map(|span| pair("Time to first byte", time::span(span)));
-    let how = [pair("Status", status), pair("Key", row.key_name.clone()), pair("Provider", call.provider.clone())]
+    let how = [pair("Status", status), pair("Key", row.key_name.clone())]
         .into_iter()
+        .chain(project(page))
+        .chain([pair("Provider", call.provider.clone())])
         .chain(answered_by)
         .chain([pair("Streaming", if row.stream { "Yes" } else { "No" }), pair("Latency", time::span(row.latency_ms))])
         .chain(first_byte);
@@ -190,14 +198,52 @@ fn particulars(call: &CallDetail) -> AnyView {
     ];
     let parts = vec![
         section("How it went", pairs("pairs", how.collect())),
+        said(page),
         section("What was counted", pairs("pairs", counted)),
         section("What it was priced by", pairs("pairs", priced.into_iter().chain(in_the_journal(call)).collect())),
     ];
     view! { <div class="particulars">{parts}</div> }.into_any()
 }
 
+/// The project that its key was in. The key proves it, so that it stands beside the key.
+fn project(page: &OneCall) -> Option<(String, AnyView)> {
+    let project = &page.call.project;
+    let calls = CallFilter { project: Some(project.id), ..CallFilter::default() };
+    page.has_projects.then(|| ("Project".to_owned(), way(page, foreign(&project.name), calls)))
+}
+
+/// What its client said of it, if it said anything: each leads to the calls of which the same was said.
+fn said(page: &OneCall) -> AnyView {
+    let Attribution { client, end_user, session, tags } = page.call.attribution.clone();
+    let line = |name: &str, words: AnyView, calls: CallFilter| (name.to_owned(), way(page, words, calls));
+    let any = CallFilter::default();
+    let client = client.map(|label| line("Client", foreign(label.as_str()), CallFilter { client: Some(label), ..any.clone() }));
+    let end_user = end_user.map(|label| line("End user", foreign(label.as_str()), CallFilter { end_user: Some(label), ..any.clone() }));
+    let session = session.map(|label| line("Session", foreign(label.as_str()), CallFilter { session: Some(label), ..any.clone() }));
+    let tags = tags.iter().map(|(name, value)| {
+        let words = view! { {foreign(name.as_str())}": "{foreign(value.as_str())} }.into_any();
+        let tag = TagFilter { name: name.clone(), value: Some(value.clone()) };
+        line("Tag", words, CallFilter { tag: Some(tag), ..any.clone() })
+    });
+    let lines: Vec<_> = client.into_iter().chain(end_user).chain(session).chain(tags).collect();
+    if lines.is_empty() {
+        return ().into_any();
+    }
+    let rule = view! { <p class="subtitle">"Whoever holds the key can say anything here: the gateway checks none of it."</p> };
+    section("What the client said", stack(vec![rule.into_any(), pairs("pairs", lines)]))
+}
+
+/// The way to the calls of this filter around this one: to the latest if it is among them, else to those of its day.
+fn way(page: &OneCall, words: AnyView, calls: CallFilter) -> AnyView {
+    let started_at = page.call.row.started_at;
+    let (latest, day) = (calls.period, started_at.date_naive());
+    let period = if started_at >= latest.range(page.now).from { latest } else { Period::Custom { from: day, to: day } };
+    let href = address("/calls", &CallFilter { period, ..calls }.to_query());
+    view! { <a href=href>{words}</a> }.into_any()
+}
+
 /// Where the books have it: in the usage of an hour, and each correction in a posting of its own.
-fn in_the_journal(call: &CallDetail) -> impl Iterator<Item = (String, String)> {
+fn in_the_journal(call: &CallDetail) -> impl Iterator<Item = (String, AnyView)> {
     let hour = Step::Hour.floor(call.posted_at);
     // Until its hour has ended the books have no posting of it.
     let when = if call.hour_is_open { ": posted when it has ended" } else { "" };
@@ -205,7 +251,7 @@ fn in_the_journal(call: &CallDetail) -> impl Iterator<Item = (String, String)> {
     let corrections = call
         .corrections
         .iter()
-        .map(|correction| (format!("{} in the journal", correction.kind.label()), format!("No. {}", correction.posting)));
+        .map(|correction| pair(format!("{} in the journal", correction.kind.label()), format!("No. {}", correction.posting)));
     std::iter::once(usage).chain(corrections)
 }
 
@@ -230,10 +276,12 @@ fn percent(bps: i32) -> String {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use chrono::TimeDelta;
     use domain::{
+        account::Project,
         billing::{GrantKind, PostingNumber},
         call::{CallRow, Corrected, Correction, PaidBy},
-        id::{CallId, GrantId, KeyId, PriceId},
+        id::{CallId, GrantId, KeyId, PriceId, ProjectId},
         pricing::{Discount, price},
         rates::Rates,
         tokens::{CallUsage, Tokens},
@@ -264,6 +312,8 @@ mod tests {
         CallDetail {
             paid_by: vec![PaidBy { grant: GrantId::new(started_at, [2; 10]), kind: GrantKind::Wallet, amount: receipt.amount }],
             row,
+            project: Project { id: ProjectId::new(started_at, [4; 10]), name: "Research".to_owned(), created_at: started_at },
+            attribution: Attribution::default(),
             provider: "demo".to_owned(),
             upstream_model: Some("demo-mini-2026".to_owned()),
             http_status: Some(200),
@@ -283,8 +333,25 @@ mod tests {
         CallUsage::of_totals(Some(Tokens::from_sum(prompt)), Some(Tokens::from_sum(completion)), Some(Tokens::from_sum(total)))
     }
 
+    fn draw(page: &OneCall) -> String {
+        Owner::new().with(|| receipt(page).to_html())
+    }
+
     fn html(call: &CallDetail) -> String {
-        Owner::new().with(|| receipt(call).to_html())
+        draw(&OneCall { call: call.clone(), has_projects: false, now: call.row.started_at })
+    }
+
+    /// A call of which its client said everything that it can.
+    fn said() -> CallDetail {
+        let mut attribution = Attribution {
+            end_user: "user & 17".parse().ok(),
+            session: "s-1".parse().ok(),
+            client: "curl 8".parse().ok(),
+            ..Attribution::default()
+        };
+        attribution.tags.insert("team", "search").unwrap();
+        attribution.tags.insert("env", "<b>").unwrap();
+        CallDetail { attribution, ..call(usage(12, 34, 46), 0) }
     }
 
     #[test]
@@ -352,6 +419,50 @@ mod tests {
     fn a_call_is_in_the_journals_usage_of_the_hour_in_which_it_was_posted() {
         let html = html(&call(usage(0, 0, 0), 0));
         assert!(html.contains("Usage of 23 Nov 2026, 10:00 to 11:00 UTC") && !html.contains("No. "), "{html}");
+    }
+
+    #[test]
+    fn what_its_client_said_leads_to_the_calls_of_which_it_said_the_same() {
+        let html = html(&said());
+        for (words, query) in [
+            ("<bdi>curl 8</bdi>", "client=curl+8"),
+            ("<bdi>user &amp; 17</bdi>", "user=user+%26+17"),
+            ("<bdi>s-1</bdi>", "session=s-1"),
+            ("<bdi>team</bdi>: <bdi>search</bdi>", "tag=team&amp;value=search"),
+            ("<bdi>env</bdi>: <bdi>&lt;b&gt;</bdi>", "tag=env&amp;value=%3Cb%3E"),
+        ] {
+            let link = html.split("<a ").find(|link| link.contains(&format!(r#"href="/calls?{query}""#)));
+            let seen = link.unwrap_or_else(|| panic!("{query} is missing: {html}")).replace("<!>", "");
+            assert!(seen.contains(words), "{words} is missing: {html}");
+        }
+        assert!(html.contains("What the client said") && html.contains("the gateway checks none of it"), "{html}");
+    }
+
+    #[test]
+    fn where_nothing_was_said_nothing_is_said_of_it() {
+        let html = html(&call(usage(12, 34, 46), 0));
+        assert!(!html.contains("What the client said") && !html.contains("/calls?"), "{html}");
+    }
+
+    #[test]
+    fn a_project_stands_with_the_key_where_there_are_several() {
+        let call = call(usage(12, 34, 46), 0);
+        let id = call.project.id;
+        assert!(!html(&call).contains("Project"));
+        let html = draw(&OneCall { has_projects: true, now: call.row.started_at, call });
+        assert!(html.contains(&format!(r#"href="/calls?project={id}""#)) && html.contains("<bdi>Research"), "{html}");
+    }
+
+    #[test]
+    fn an_old_call_leads_to_those_of_its_day() {
+        let call = said();
+        let after = |days| {
+            let now = call.row.started_at + TimeDelta::days(days);
+            draw(&OneCall { call: call.clone(), has_projects: true, now })
+        };
+        assert!(!after(29).contains("range="), "{}", after(29));
+        let old = after(30);
+        assert_eq!(old.matches("/calls?range=custom&amp;from=2026-11-23&amp;to=2026-11-23&amp;").count(), 6, "{old}");
     }
 
     #[test]

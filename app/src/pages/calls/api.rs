@@ -25,8 +25,8 @@ pub(crate) async fn calls(caller: &Caller, query: &str) -> Result<Calls, Console
     let asked = CallFilter::from_query(query).and_then(|filter| Ok((filter, cursor_from_query(query)?)));
     let ((filter, before), form) = filter_or_default(asked, query);
     let page = reader.calls(&filter, before, PAGE, caller.visitor.now).await?;
-    let (keys, models) = (reader.key_names().await?, reader.called_models().await?);
-    Ok(Calls { filter, form, search, page, has_newer: before.is_some(), keys, models })
+    let choices = reader.filter_choices().await?;
+    Ok(Calls { filter, form, search, page, has_newer: before.is_some(), choices })
 }
 
 /// Leads to the call of this id; without one, the search comes back with why.

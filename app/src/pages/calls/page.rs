@@ -1,4 +1,4 @@
-use domain::{call::CallPage, filter::CallFilter, id::KeyId};
+use domain::{call::CallPage, filter::CallFilter, usage::FilterChoices};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
@@ -16,8 +16,6 @@ pub(crate) struct Calls {
     pub(crate) page: CallPage,
     /// Whether newer calls precede them.
     pub(crate) has_newer: bool,
-    /// The account's keys.
-    pub(crate) keys: Vec<(KeyId, String)>,
-    /// The models it called.
-    pub(crate) models: Vec<String>,
+    /// What the filters can be set to.
+    pub(crate) choices: FilterChoices,
 }

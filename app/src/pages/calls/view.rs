@@ -23,9 +23,9 @@ use crate::parts::{
 
 /// The log.
 pub(crate) fn calls(data: Calls) -> AnyView {
-    let Calls { filter, form, search, page, has_newer, keys, models } = data;
+    let Calls { filter, form, search, page, has_newer, choices } = data;
     let href = |filter: &CallFilter| address("/calls", &filter.to_query());
-    let bar = FilterBar { path: "/calls", filter: &filter, form: &form, keys: &keys, models: &models, kept: vec![], href: &href }.view();
+    let bar = FilterBar { path: "/calls", filter: &filter, form: &form, choices: &choices, kept: vec![], href: &href }.view();
     let newest = has_newer.then(|| href(&filter));
     let older = page.next.map(|next| {
         let query = filter.to_query();

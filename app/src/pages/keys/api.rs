@@ -12,13 +12,13 @@ use crate::{
 pub(crate) async fn keys(caller: &Caller, query: &str) -> Result<Keys, ConsoleError> {
     let now = caller.visitor.now;
     let reader = caller.reader().await?;
-    let keys = reader.keys(now).await?;
+    let (keys, projects) = (reader.keys(now).await?, reader.projects().await?);
     let limits = reader.limits(now).await?;
     let revoked = parameter(query, "revoked").and_then(|id| id.parse().ok());
     let can_manage = caller.visitor.visit.manages_keys();
     let base_url = caller.console.settings.base_url();
     let without_credit = is_spent(&reader, now).await?;
-    Ok(Keys { keys, limits, now, revoked, can_manage, base_url, without_credit, form: caller.form() })
+    Ok(Keys { keys, projects, limits, now, revoked, can_manage, base_url, without_credit, form: caller.form() })
 }
 
 /// What the form of a new key needs, or the key that it just made.
@@ -26,13 +26,14 @@ pub(crate) async fn new_key(caller: &Caller) -> Result<NewKey, ConsoleError> {
     let fresh_key = FormAnswer::here().and_then(|answer| answer.fresh_key);
     let form = caller.form();
     let member = caller.member().await?;
+    let projects = member.projects().await?;
     let now = caller.visitor.now;
     let prices = caller.console.ledger.price_list(now).await?;
     // Whoever tries their key should not pay more than it takes.
     let priced = prices.into_iter().filter_map(|priced| Some((weight(&priced.sale?.rates), priced.model.name)));
     let model = priced.min().map(|(_, name)| name);
     let base_url = caller.console.settings.base_url();
-    Ok(NewKey { form, fresh_key, base_url, without_credit: is_spent(&member, now).await?, model, now })
+    Ok(NewKey { form, projects, fresh_key, base_url, without_credit: is_spent(&member, now).await?, model, now })
 }
 
 async fn is_spent(account: &AccountReader, now: DateTime<Utc>) -> Result<bool, ConsoleError> {

@@ -1,5 +1,9 @@
 use chrono::{DateTime, Utc};
-use domain::{account::Key, credit::LimitState, id::KeyId};
+use domain::{
+    account::{Key, Project},
+    credit::LimitState,
+    id::KeyId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::FreshKey;
@@ -10,6 +14,8 @@ use crate::parts::form::Form;
 pub(crate) struct Keys {
     /// The account's keys.
     pub(crate) keys: Vec<Key>,
+    /// The projects that they are in.
+    pub(crate) projects: Vec<Project>,
     /// What bounds the account and each of them.
     pub(crate) limits: Vec<LimitState>,
     /// When they were read.
@@ -26,11 +32,20 @@ pub(crate) struct Keys {
     pub(crate) form: Form,
 }
 
+impl Keys {
+    /// Whether there are projects to tell apart.
+    pub(crate) fn has_projects(&self) -> bool {
+        self.projects.len() > 1
+    }
+}
+
 /// Everything on the page of a new key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct NewKey {
     /// The form.
     pub(crate) form: Form,
+    /// The projects that it can be in, the first one first.
+    pub(crate) projects: Vec<Project>,
     /// The key that it made.
     pub(crate) fresh_key: Option<FreshKey>,
     /// Where the key is used.

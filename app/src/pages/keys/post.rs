@@ -1,7 +1,10 @@
 use axum::{http::StatusCode, response::Response};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::{id::KeyId, key::ApiKey};
-use ledger::NewKey;
+use domain::{
+    id::{KeyId, ProjectId},
+    key::ApiKey,
+};
+use ledger::{AccountReader, NewKey};
 
 use super::FreshKey;
 use crate::{
@@ -23,10 +26,11 @@ async fn make(submission: &Submission) -> Result<FreshKey, Refusal> {
     let id = member.key_of_form(submission.once()?);
     let name = submission.text("name").to_owned();
     let expires_at = expiry(submission.text("expires"))?;
+    let project = project(submission.text("project"), &member).await?;
     let now = submission.visitor.now;
     let make = async move {
         let secret = ApiKey::from_random(rand::random());
-        member.create_key(NewKey { id, secret: &secret, name: &name, expires_at, now }).await?;
+        member.create_key(NewKey { id, secret: &secret, name: &name, project, member: Some(user), expires_at, now }).await?;
         Ok(FreshKey { name, secret: secret.expose().to_owned(), expires_at })
     };
     submission.console.fresh_keys.once(user, id, make).await.map_err(|error| refusal(&error))
@@ -56,6 +60,13 @@ fn expiry(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
     let after =
         day.and_then(|day| day.succ_opt()).ok_or_else(|| Refusal::field("expires", "This is not a date: write it like 2027-01-31."))?;
     Ok(Some(domain::period::start_of(after)))
+}
+
+/// The project that is chosen; the account's first one where there was nothing to choose.
+async fn project(chosen: &str, account: &AccountReader) -> Result<ProjectId, Refusal> {
+    let projects = account.projects().await?;
+    let project = projects.iter().find(|project| chosen.is_empty() || project.id.to_string() == chosen);
+    project.map(|project| project.id).ok_or_else(|| Refusal::field("project", "There is no such project: choose one of the list."))
 }
 
 /// `POST /keys`: revokes the key that the form names.

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
-    account::Key,
-    credit::{Limit, LimitState, Scope},
+    account::{Key, Project},
+    credit::{LimitState, Scope},
     key::masked,
 };
 use leptos::prelude::*;
@@ -14,7 +14,7 @@ use crate::{
     pages::limits::address,
     parts::{
         copy::copy_button,
-        form::{Field, Form, Tone, hidden, notice},
+        form::{Field, Form, Tone, choice, hidden, notice},
         layout::{empty, head, section, stack},
         limit, money,
         table::{
@@ -28,7 +28,7 @@ use crate::{
 
 /// The keys.
 pub(crate) fn list(page: &Keys) -> AnyView {
-    let Keys { keys, limits, now, revoked, can_manage, base_url, without_credit, form } = page;
+    let Keys { keys, limits, revoked, can_manage, base_url, without_credit, form, .. } = page;
     let done = keys
         .iter()
         .find(|key| Some(key.id) == *revoked && key.revoked_at.is_some())
@@ -36,7 +36,7 @@ pub(crate) fn list(page: &Keys) -> AnyView {
     let body = if keys.is_empty() {
         empty(if *can_manage { "There is no key yet. Create one to make the first call." } else { "There is no key yet." }, ())
     } else {
-        keys_table(keys, limits, *now, *can_manage)
+        keys_table(page)
     };
     let create = can_manage.then(|| view! { <a class="button primary" href="/keys/new">"Create a key"</a> });
     let about =
@@ -45,8 +45,8 @@ pub(crate) fn list(page: &Keys) -> AnyView {
     stack(vec![head("Keys", about, create), form.problem_view(), done.into_any(), credit(*without_credit), body, of_account])
 }
 
-fn keys_table(keys: &[Key], limits: &[LimitState], now: DateTime<Utc>, can_manage: bool) -> AnyView {
-    const COLUMNS: [Column; 8] = [
+fn keys_table(page: &Keys) -> AnyView {
+    let mut columns = vec![
         Column("Name", Words),
         Column("Key", Words),
         Column("State", Words),
@@ -56,16 +56,17 @@ fn keys_table(keys: &[Key], limits: &[LimitState], now: DateTime<Utc>, can_manag
         Column("Limits", Words),
         Column("Revoke", Action),
     ];
-    let rows = keys.iter().map(|key| row(key, &of_scope(limits, &Scope::Key(key.id)), now, can_manage));
-    table("cards wide", &COLUMNS, rows.collect(), None)
+    if page.has_projects() {
+        columns.insert(PROJECT_PLACE, Column("Project", Words));
+    }
+    table("cards wide", &columns, page.keys.iter().map(|key| row(page, key)).collect(), None)
 }
 
-fn of_scope<'a>(limits: &'a [LimitState], scope: &Scope) -> Vec<&'a Limit> {
-    limits.iter().map(|state| &state.limit).filter(|limit| limit.scope == *scope).collect()
-}
+/// Where the project stands among the columns.
+const PROJECT_PLACE: usize = 1;
 
-fn row(key: &Key, limits: &[&Limit], now: DateTime<Utc>, can_manage: bool) -> Row {
-    let works = key.works_at(now);
+fn row(page: &Keys, key: &Key) -> Row {
+    let works = key.works_at(page.now);
     let state = match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("Revoked {}", time::day(at)),
         (None, Some(at)) if works => format!("Works until {}", time::minute(at)),
@@ -74,30 +75,40 @@ fn row(key: &Key, limits: &[&Limit], now: DateTime<Utc>, can_manage: bool) -> Ro
     };
     let last_used =
         key.last_used.map_or_else(|| text("never"), |hour| time::time_view(hour, format!("{}, {}", time::day(hour), time::hour(hour))));
-    let can_change = can_manage && key.revoked_at.is_none();
+    let can_change = page.can_manage && key.revoked_at.is_none();
     let action = if can_change { revoke(key) } else { ().into_any() };
-    let cells = vec![
+    let limits = limits_of(&page.limits, |scope| *scope == Scope::Key(key.id));
+    let mut cells = vec![
         link(format!("/usage?key={}", key.id), key.name.clone()),
         view! { <code>{masked(&key.last_four)}</code> }.into_any(),
         text(state),
         time::time_view(key.created_at, time::day(key.created_at)),
         last_used,
         money::total_view(key.spent_this_month),
-        key_limits(key, limits, can_change),
+        key_limits(key, &limits, can_change),
         action,
     ];
+    if page.has_projects() {
+        let project = page.projects.iter().find(|project| project.id == key.project);
+        cells.insert(PROJECT_PLACE, project.map(|project| text(project.name.clone())).into_any());
+    }
     Row { cells, faded: !works }
 }
 
+fn limits_of(limits: &[LimitState], is_asked: impl Fn(&Scope) -> bool) -> Vec<&LimitState> {
+    limits.iter().filter(|state| is_asked(&state.limit.scope)).collect()
+}
+
 /// How far they are used, and the way to all of it.
-fn key_limits(key: &Key, limits: &[&Limit], can_change: bool) -> AnyView {
+fn key_limits(key: &Key, limits: &[&LimitState], can_change: bool) -> AnyView {
     let words = if can_change { "Set limits" } else { "See limits" };
     let label = format!("{words} of {}", key.name);
     view! { <div>{limit::lines(limits)}<a href=address(Some(key.id)) aria-label=label>{words}</a></div> }.into_any()
 }
 
+/// What bounds all keys together, or those of a project, a member or a run.
 fn account_limits(limits: &[LimitState], can_manage: bool) -> AnyView {
-    let limits = of_scope(limits, &Scope::Account);
+    let limits = limits_of(limits, |scope| !matches!(scope, Scope::Key(_)));
     let way = link(address(None), if can_manage { "Set limits of the account" } else { "See limits of the account" });
     if limits.is_empty() {
         let words = "None. One would bound all keys together; a key can have limits of its own as well.";
@@ -129,24 +140,33 @@ fn revoke(key: &Key) -> AnyView {
 
 /// The form of a new key, or the key.
 pub(crate) fn new(page: NewKey) -> AnyView {
-    let NewKey { form, fresh_key, base_url, without_credit, model, now } = page;
+    let NewKey { form, projects, fresh_key, base_url, without_credit, model, now } = page;
     match fresh_key {
         Some(key) => show_once(key, &base_url, without_credit, model.as_deref().unwrap_or("MODEL")),
-        None => new_form(&form, now),
+        None => new_form(&form, &projects, now),
     }
 }
 
-fn new_form(form: &Form, now: DateTime<Utc>) -> AnyView {
+fn new_form(form: &Form, projects: &[Project], now: DateTime<Utc>) -> AnyView {
+    // What was sent and is none is told of, though there be nothing to choose.
+    let has_projects = projects.len() > 1 || form.problem_at("project").is_some();
     let form = view! {
         <form class="column-form" method="post" action="/keys/new">
             {form.once_field()}
             {form.problem_view()}
             {Field::new("text", "name", "Name").hint("What it is for: “production”, “laptop”. Usage is listed under it.").required().view(form)}
             {Field::new("date", "expires", "Last day").hint("It works through this day, UTC. Without one it works until it is revoked.").min(now.date_naive().to_string()).view(form)}
+            {has_projects.then(|| project_choice(form, projects))}
             <button class="primary">"Create key"</button>
         </form>
     };
     stack(vec![head("New key", link("/keys".to_owned(), "All keys"), ()), form.into_any()])
+}
+
+fn project_choice(form: &Form, projects: &[Project]) -> AnyView {
+    let options = projects.iter().map(|project| (project.id.to_string(), project.name.clone())).collect();
+    let first = projects.first().map(|project| project.id.to_string()).unwrap_or_default();
+    choice(form, "project", "Project", options, &first)
 }
 
 fn show_once(key: FreshKey, base_url: &str, without_credit: bool, model: &str) -> AnyView {
@@ -189,12 +209,13 @@ fn snippets(secret: &str, base_url: &str, model: &str) -> std::array::IntoIter<(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use domain::{
-        credit::{Hardness, Pool, Quantity, Unit, Window},
-        id::{KeyId, LimitId},
+        credit::{Hardness, Limit, Pool, Quantity, Unit, Window},
+        id::{KeyId, LimitId, ProjectId},
         money::Amount,
     };
 
     use super::*;
+    use crate::parts::form::Problem;
 
     fn now() -> DateTime<Utc> {
         "2026-11-23T10:04:05Z".parse().unwrap()
@@ -204,6 +225,7 @@ mod tests {
         Key {
             id: KeyId::new(now(), [number; 10]),
             name: name.to_owned(),
+            project: project("Default", 8).id,
             last_four: "abcd".to_owned(),
             created_at: now(),
             expires_at: None,
@@ -213,18 +235,42 @@ mod tests {
         }
     }
 
+    fn project(name: &str, number: u8) -> Project {
+        Project { id: ProjectId::new(now(), [number; 10]), name: name.to_owned(), created_at: now() }
+    }
+
     fn limit(scope: Scope, window: Window, capacity: i64) -> LimitState {
         let pool = Pool { used: Quantity::from_count(2), ..Pool::new(Unit::Requests, Quantity::from_count(capacity)) };
         let limit = Limit { id: LimitId::new(now(), [3; 10]), scope, window, hardness: Hardness::Hard, pool };
-        LimitState { limit, key_name: None, by_operator: false }
+        LimitState { limit, whose: None, by_operator: false }
+    }
+
+    fn page(limits: Vec<LimitState>, can_manage: bool) -> Keys {
+        Keys {
+            keys: vec![key("laptop", 1), key("production", 2), Key { revoked_at: Some(now()), ..key("old", 3) }],
+            projects: vec![project("Default", 8)],
+            limits,
+            now: now(),
+            revoked: None,
+            can_manage,
+            base_url: "http://127.0.0.1:8080/v1".to_owned(),
+            without_credit: false,
+            form: Form::default(),
+        }
+    }
+
+    fn draw(page: &Keys) -> String {
+        Owner::new().with(|| list(page).to_html())
     }
 
     fn html(limits: Vec<LimitState>, can_manage: bool) -> String {
-        let keys = vec![key("laptop", 1), key("production", 2), Key { revoked_at: Some(now()), ..key("old", 3) }];
+        draw(&page(limits, can_manage))
+    }
+
+    fn new_html(projects: Vec<Project>, form: Form) -> String {
         let base_url = "http://127.0.0.1:8080/v1".to_owned();
-        let form = Form::default();
-        let page = Keys { keys, limits, now: now(), revoked: None, can_manage, base_url, without_credit: false, form };
-        Owner::new().with(|| list(&page).to_html())
+        let page = NewKey { form, projects, fresh_key: None, base_url, without_credit: false, model: None, now: now() };
+        Owner::new().with(|| new(page).to_html())
     }
 
     #[test]
@@ -237,6 +283,53 @@ mod tests {
         assert!(of_laptop.contains("2 of 5 requests this minute") && of_laptop.contains("2 of 7 requests today"), "{html}");
         assert!(!of_others.contains("2 of "), "{html}");
         assert!(account.contains("2 of 9 requests this month") && account.contains("/keys/account"), "{html}");
+    }
+
+    #[test]
+    fn what_bounds_a_part_of_the_account_stands_with_the_accounts_limits_and_says_whose_it_is() {
+        let of = |scope, whose: &str| LimitState { whose: Some(whose.to_owned()), ..limit(scope, Window::Month, 9) };
+        let html =
+            html(vec![of(Scope::Project(project("", 8).id), "Research"), of(Scope::Run("nightly".parse().unwrap()), "nightly")], true);
+        let (keys, account) = html.split_once("Limits of the account").unwrap();
+        assert!(!keys.contains("2 of "), "{html}");
+        for (noun, whose) in [("project", "Research"), ("run", "nightly")] {
+            assert!(account.replace("<!>", "").contains(&format!("of the {noun} <bdi>{whose}</bdi>")), "{whose}: {html}");
+        }
+    }
+
+    #[test]
+    fn a_key_names_its_project_where_there_are_several() {
+        let mut page = page(vec![], true);
+        assert!(!draw(&page).contains("Project"));
+        page.projects.push(project("Research", 9));
+        page.keys[0].project = page.projects[1].id;
+        let html = draw(&page);
+        let (_, rows) = html.split_once("<tbody").unwrap();
+        let (laptop, production) = rows.split_once("production").unwrap();
+        assert!(laptop.contains(r#"data-label="Project""#) && laptop.contains("Research"), "{html}");
+        assert!(production.contains("Default") && !production.contains("Research"), "{html}");
+    }
+
+    #[test]
+    fn a_new_key_is_in_the_first_project_unless_another_is_chosen() {
+        let (first, research) = (project("Default", 8), project("Research", 9));
+        assert!(!new_html(vec![first.clone()], Form::default()).contains("field-project"));
+        let chosen = |form| {
+            let html = new_html(vec![first.clone(), research.clone()], form);
+            let (before, _) = html.split_once(" selected").unwrap();
+            before.rsplit('"').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(chosen(Form::default()), first.id.to_string());
+        let typed = [("project".to_owned(), research.id.to_string())].into();
+        assert_eq!(chosen(Form { typed, ..Form::default() }), research.id.to_string());
+    }
+
+    #[test]
+    fn a_project_that_is_none_is_told_of_at_its_field_though_there_is_nothing_to_choose() {
+        let problem = Some(Problem { field: "project".to_owned(), message: "There is no such project.".to_owned() });
+        let typed = [("project".to_owned(), "mine".to_owned())].into();
+        let html = new_html(vec![project("Default", 8)], Form { typed, problem, ..Form::default() });
+        assert!(html.contains(r#"id="field-project-problem""#) && html.contains(r#"<option value="mine" selected"#), "{html}");
     }
 
     #[test]

@@ -7,9 +7,11 @@ use crate::parts::form::Form;
 /// Everything on the page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Limits {
-    /// The key whose calls they count; `None` for all of the account's.
+    /// The key whose calls they count; `None` for the account's.
     pub(crate) key: Option<Key>,
-    /// The limits, shortest window first.
+    /// The name of the key's project, where there are several.
+    pub(crate) project: Option<String>,
+    /// The limits by whose they are, shortest window first.
     pub(crate) limits: Vec<LimitState>,
     /// What was just done to one of them.
     pub(crate) done: Option<Done>,

@@ -1,6 +1,6 @@
 use axum::{extract::Path, response::Response};
 use domain::{
-    credit::{Hardness, Quantity, Unit, Window},
+    credit::{Hardness, Quantity, Scope, Unit, Window},
     id::{KeyId, LimitId},
 };
 use ledger::NewLimit;
@@ -48,7 +48,7 @@ fn limit(key: Option<KeyId>, submission: &Submission) -> Result<NewLimit, Refusa
     let unit = chosen(submission, UNIT, &Unit::ALL, Unit::name)?;
     Ok(NewLimit {
         id: LimitId::new(submission.visitor.now, rand::random()),
-        key,
+        scope: key.map_or(Scope::Account, Scope::Key),
         window: chosen(submission, WINDOW, &Window::ALL, Window::name)?,
         unit,
         hardness: chosen(submission, HARDNESS, &ENDS, Hardness::name)?,

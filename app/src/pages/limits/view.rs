@@ -1,5 +1,7 @@
-use chrono::{DateTime, Utc};
-use domain::credit::{Hardness, Limit, LimitState, Unit, Window};
+use domain::{
+    account::Key,
+    credit::{Hardness, LimitState, Scope, Unit, Window},
+};
 use leptos::prelude::*;
 
 use super::{
@@ -9,8 +11,8 @@ use super::{
 };
 use crate::parts::{
     form::{Field, Form, Tone, choice, hidden, notice},
-    layout::{empty, head, section, stack},
-    limit::{bar, figure_view, name},
+    layout::{empty, foreign, head, section, stack},
+    limit::{bar, figure_view, name, whole_name, whose_view},
     table::{
         Column,
         Kind::{Action, Figures, Words},
@@ -21,7 +23,7 @@ use crate::parts::{
 
 /// The limits of a key, or of the account.
 pub(crate) fn limits(page: &Limits) -> AnyView {
-    let Limits { key, limits, done, can_manage, now, form } = page;
+    let Limits { key, limits, done, can_manage, form, .. } = page;
     let whose = key.as_ref().map_or_else(|| "the account".to_owned(), |key| format!("“{}”", key.name));
     let is_revoked = key.as_ref().is_some_and(|key| key.revoked_at.is_some());
     let can_change = *can_manage && !is_revoked;
@@ -29,10 +31,9 @@ pub(crate) fn limits(page: &Limits) -> AnyView {
     let done = done.and_then(|done| outcome(done, limits));
     let revoked = is_revoked.then(|| notice(Tone::Plain, "This key is revoked: no call is left to bound."));
     let set = can_change.then(|| section("Set a limit", set_form(path.clone(), form)));
-    let body =
-        if limits.is_empty() { none(key.is_some(), can_change) } else { limits_table(limits, *now, can_change.then_some(path.as_str())) };
+    let body = if limits.is_empty() { none(key.is_some(), can_change) } else { limits_table(page, can_change.then_some(path.as_str())) };
     stack(vec![
-        head(format!("Limits of {whose}"), about(key.is_some()), ()),
+        head(format!("Limits of {whose}"), about(page), ()),
         form.problem_view(),
         done.into_any(),
         revoked.into_any(),
@@ -41,20 +42,23 @@ pub(crate) fn limits(page: &Limits) -> AnyView {
     ])
 }
 
-fn about(of_key: bool) -> AnyView {
-    let bounded = if of_key {
+fn about(page: &Limits) -> AnyView {
+    let project = page.project.as_deref().map(|name| view! { "The key is in the project "{foreign(name)}". " }.into_any());
+    let bounded = if page.key.is_some() {
         view! { "They bound the calls of this key; "{link(address(None), "the limits of the account")}" bound them too." }.into_any()
+    } else if page.limits.iter().any(|state| state.limit.scope != Scope::Account) {
+        text("They bound the calls of all keys together, or of the project, the member or the run that they name.")
     } else {
         text("They bound the calls of all keys together.")
     };
-    view! { {bounded}" Times are UTC. "{link("/keys".to_owned(), "All keys")} }.into_any()
+    view! { {project}{bounded}" Times are UTC. "{link("/keys".to_owned(), "All keys")} }.into_any()
 }
 
 /// What was just done, as far as what is listed bears it out.
 fn outcome(done: Done, limits: &[LimitState]) -> Option<AnyView> {
-    let find = |id| limits.iter().map(|state| &state.limit).find(|limit| limit.id == id);
+    let find = |id| limits.iter().find(|state| state.limit.id == id);
     let words = match done {
-        Done::Set(id) => format!("The limit is set: {}.", name(find(id)?)),
+        Done::Set(id) => format!("The limit is set: {}.", whole_name(find(id)?)),
         Done::Removed(id) if find(id).is_none() => "The limit is removed: it bounds no call any more.".to_owned(),
         Done::Removed(_) => return None,
     };
@@ -72,7 +76,7 @@ fn none(of_key: bool, can_change: bool) -> AnyView {
 }
 
 /// The limits; with a path to send the form to, each can be removed.
-fn limits_table(limits: &[LimitState], now: DateTime<Utc>, path: Option<&str>) -> AnyView {
+fn limits_table(page: &Limits, path: Option<&str>) -> AnyView {
     const COLUMNS: [Column; 7] = [
         Column("Limit", Words),
         Column("Used", Figures),
@@ -82,22 +86,29 @@ fn limits_table(limits: &[LimitState], now: DateTime<Utc>, path: Option<&str>) -
         Column("At its end", Words),
         Column("Remove", Action),
     ];
-    let rows = limits.iter().map(|LimitState { limit, by_operator, .. }| {
-        let whose = if *by_operator { "set by the operator" } else { "" };
+    let rows = page.limits.iter().map(|state| {
+        let limit = &state.limit;
+        let by = if state.by_operator { "set by the operator" } else { "" };
         let figure = |quantity| figure_view(quantity, limit.pool.unit);
-        let anew = limit.resets_at(now).map_or_else(|| text("never"), |at| time::time_view(at, format!("{} UTC", time::minute(at))));
+        let anew = limit.resets_at(page.now).map_or_else(|| text("never"), |at| time::time_view(at, format!("{} UTC", time::minute(at))));
+        let removes = path.filter(|_| is_removable(state, page.key.as_ref()));
         vec![
-            with_note(view! { {name(limit)}{bar(&limit.pool)} }.into_any(), whose.to_owned()),
+            with_note(view! { {name(limit)}{whose_view(state)}{bar(&limit.pool)} }.into_any(), by.to_owned()),
             figure(limit.pool.used),
             figure(limit.pool.leased),
             figure(limit.pool.room()),
             anew,
             text(end(limit.hardness)),
-            path.filter(|_| !by_operator).map(|path| remove(path.to_owned(), limit)).into_any(),
+            removes.map(|path| remove(path.to_owned(), state)).into_any(),
         ]
         .into()
     });
     table("cards", &COLUMNS, rows.collect(), None)
+}
+
+/// The operator's limits are the operator's to remove, and those of a key's project stand on the account's page to be removed.
+fn is_removable(state: &LimitState, key: Option<&Key>) -> bool {
+    !state.by_operator && (key.is_none() || matches!(state.limit.scope, Scope::Key(_)))
 }
 
 const fn end(hardness: Hardness) -> &'static str {
@@ -108,13 +119,13 @@ const fn end(hardness: Hardness) -> &'static str {
 }
 
 /// Asks once and names the limit. Unfolds without a script.
-fn remove(path: String, limit: &Limit) -> AnyView {
-    let name = name(limit);
+fn remove(path: String, state: &LimitState) -> AnyView {
+    let name = whole_name(state);
     view! {
         <details class="confirm">
             <summary aria-label=format!("Remove {name}")>"Remove"</summary>
             <form method="post" action=path>
-                {hidden(REMOVE, limit.id.to_string())}
+                {hidden(REMOVE, state.limit.id.to_string())}
                 <p>{format!("From then on no call is bounded by {name}.")}</p>
                 <button class="danger">{format!("Remove the limit of {name}")}</button>
             </form>
@@ -155,10 +166,10 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use std::collections::BTreeMap;
 
+    use chrono::{DateTime, Utc};
     use domain::{
-        account::Key,
-        credit::{Pool, Quantity, Scope},
-        id::{KeyId, LimitId},
+        credit::{Limit, Pool, Quantity},
+        id::{KeyId, LimitId, ProjectId},
         money::Amount,
     };
 
@@ -173,6 +184,7 @@ mod tests {
         Key {
             id: KeyId::new(now(), [1; 10]),
             name: "laptop".to_owned(),
+            project: ProjectId::new(now(), [4; 10]),
             last_four: "abcd".to_owned(),
             created_at: now(),
             expires_at: None,
@@ -195,8 +207,14 @@ mod tests {
     }
 
     fn page(limits: Vec<Limit>) -> Limits {
-        let limits = limits.into_iter().map(|limit| LimitState { limit, key_name: None, by_operator: false }).collect();
-        Limits { key: Some(laptop()), limits, done: None, can_manage: true, now: now(), form: Form::default() }
+        let limits = limits.into_iter().map(|limit| LimitState { limit, whose: None, by_operator: false }).collect();
+        Limits { key: Some(laptop()), project: None, limits, done: None, can_manage: true, now: now(), form: Form::default() }
+    }
+
+    /// The same amount for all keys of the project that the laptop is in.
+    fn of_project() -> LimitState {
+        let limit = Limit { id: LimitId::new(now(), [5; 10]), scope: Scope::Project(laptop().project), ..monthly() };
+        LimitState { limit, whose: Some("Research".to_owned()), by_operator: false }
     }
 
     fn html(page: &Limits) -> String {
@@ -233,6 +251,24 @@ mod tests {
             "{html}"
         );
         assert!(html.contains(r#"action="/keys/account""#), "{html}");
+    }
+
+    #[test]
+    fn the_limit_of_its_project_stands_on_a_keys_page_and_is_not_removed_there() {
+        let limits = vec![of_project(), LimitState { limit: monthly(), whose: Some("laptop".to_owned()), by_operator: false }];
+        let html = html(&Limits { limits, project: Some("Research".to_owned()), ..page(vec![]) });
+        let plain = html.replace("<!>", "");
+        assert!(plain.contains("The key is in the project <bdi>Research</bdi>. "), "{html}");
+        assert!(plain.contains("of the project <bdi>Research</bdi>") && !plain.contains("of the key"), "{html}");
+        assert_eq!(html.matches("Remove the limit of").count(), 1, "{html}");
+    }
+
+    #[test]
+    fn an_owner_removes_any_limit_of_the_account_but_the_operators() {
+        let by_operator = LimitState { by_operator: true, ..of_project() };
+        let html = html(&Limits { key: None, limits: vec![of_project(), by_operator], ..page(vec![]) });
+        assert!(html.contains("of the project, the member or the run that they name") && html.contains("set by the operator"), "{html}");
+        assert_eq!(html.matches("Remove the limit of $10.00 per month of the project “Research”").count(), 1, "{html}");
     }
 
     #[test]

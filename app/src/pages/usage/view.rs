@@ -27,18 +27,11 @@ use crate::parts::{
 pub(crate) fn usage(page: &Usage) -> AnyView {
     let Usage { filter, measure, form, report, .. } = page;
     let href = |calls: &CallFilter| page_address(&with(filter, calls.clone(), report.now), *measure);
-    let bar = FilterBar {
-        path: "/usage",
-        filter: &filter.calls,
-        form,
-        keys: &report.keys,
-        models: &report.models,
-        kept: kept(filter, *measure),
-        href: &href,
-    };
+    let bar =
+        FilterBar { path: "/usage", filter: &filter.calls, form, choices: &report.choices, kept: kept(filter, *measure), href: &href };
     let body = if form.problem.is_some() {
         notice(Tone::Plain, "Correct what is marked, or choose a range above, to see the figures.")
-    } else if report.models.is_empty() {
+    } else if report.choices.models.is_empty() {
         stack(vec![sums(report), nothing_yet(page)])
     } else if report.totals.requests == 0 {
         let every = link("/usage".to_owned(), "Show the last 30 days");
@@ -119,13 +112,9 @@ fn bars(page: &Usage) -> AnyView {
     let Usage { filter, measure, report, .. } = page;
     let show =
         Measure::ALL.map(|choice| Tab { label: label(choice).to_owned(), href: page_address(filter, choice), current: choice == *measure });
-    let group = GroupBy::ALL.map(|group| Tab {
-        label: match group {
-            GroupBy::Model => "Model",
-            GroupBy::Key => "Key",
-            GroupBy::None => "Nothing",
-        }
-        .to_owned(),
+    let groups = GroupBy::ALL.into_iter().filter(|group| *group != GroupBy::Project || has_projects(report) || *group == filter.group);
+    let group = groups.map(|group| Tab {
+        label: group_label(group).to_owned(),
         href: page_address(&UsageFilter { group, ..filter.clone() }, *measure),
         current: group == filter.group,
     });
@@ -139,13 +128,18 @@ fn bars(page: &Usage) -> AnyView {
         <section aria-label="Over time">
             <div class="tab-row">
                 {tabs("Show", show.into())}
-                {tabs("Split by", group.into())}
+                {tabs("Split by", group.collect())}
                 {tabs("Per", step.collect())}
             </div>
             {chart(page).view()}
         </section>
     }
     .into_any()
+}
+
+/// Whether there are projects to tell apart.
+fn has_projects(report: &UsageReport) -> bool {
+    report.choices.projects.len() > 1
 }
 
 /// How a chart writes a figure.
@@ -186,6 +180,15 @@ const fn label(measure: Measure) -> &'static str {
     }
 }
 
+const fn group_label(group: GroupBy) -> &'static str {
+    match group {
+        GroupBy::Model => "Model",
+        GroupBy::Key => "Key",
+        GroupBy::Project => "Project",
+        GroupBy::None => "Nothing",
+    }
+}
+
 const fn step_label(step: Step) -> &'static str {
     match step {
         Step::Hour => "Hour",
@@ -199,10 +202,12 @@ fn tables(page: &Usage) -> AnyView {
     let only = |calls: CallFilter| page_address(&UsageFilter { calls, ..filter.clone() }, *measure);
     let by_model = report.by_model.iter().map(|row| (row, only(CallFilter { model: Some(row.id.clone()), ..filter.calls.clone() })));
     let by_key = report.by_key.iter().map(|row| (row, only(CallFilter { key: row.id.parse().ok(), ..filter.calls.clone() })));
+    let by_project = report.by_project.iter().map(|row| (row, only(CallFilter { project: row.id.parse().ok(), ..filter.calls.clone() })));
     let calls = address("/calls", &filter.calls.to_query());
     stack(vec![
         breakdown("Per model", "Model", by_model.collect(), report.totals),
         breakdown("Per key", "Key", by_key.collect(), report.totals),
+        has_projects(report).then(|| breakdown("Per project", "Project", by_project.collect(), report.totals)).into_any(),
         link(calls, "See these calls one by one"),
     ])
 }
@@ -255,7 +260,7 @@ fn page_address(filter: &UsageFilter, measure: Measure) -> String {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::{money::Amount, period::Period, tokens::Tokens};
+    use domain::{account::Project, id::ProjectId, money::Amount, period::Period, tokens::Tokens, usage::FilterChoices};
 
     use super::*;
     use crate::parts::{
@@ -285,9 +290,14 @@ mod tests {
             series: vec![],
             by_key: vec![],
             by_model: vec![row],
-            keys: vec![],
-            models: vec!["a/b&c".to_owned()],
+            by_project: vec![],
+            choices: FilterChoices { models: vec!["a/b&c".to_owned()], ..FilterChoices::default() },
         }
+    }
+
+    fn project(name: &str, number: u8) -> Project {
+        let created_at = "2026-11-01T00:00:00Z".parse().unwrap();
+        Project { id: ProjectId::new(created_at, [number; 10]), name: name.to_owned(), created_at }
     }
 
     fn page() -> Usage {
@@ -366,9 +376,27 @@ mod tests {
     }
 
     #[test]
+    fn projects_are_told_apart_where_there_are_several() {
+        let (first, research) = (project("Default", 1), project("Research", 2));
+        let mut page = page();
+        page.report.by_project = vec![UsageRow { id: research.id.to_string(), label: "Research".to_owned(), totals: page.report.totals }];
+        page.report.choices.projects = vec![first];
+        let one = draw(&page);
+        assert!(!one.contains("Per project") && !one.contains("group=project"), "{one}");
+        page.filter.group = GroupBy::Project;
+        assert!(draw(&page).contains("group=project"), "what the address asks for is what shows");
+
+        page.filter.group = GroupBy::Model;
+        page.report.choices.projects.push(research.clone());
+        let several = draw(&page);
+        assert!(several.contains("Per project") && several.contains("group=project"), "{several}");
+        assert!(several.contains(&format!("/usage?project={}&amp;show=tokens", research.id)), "{several}");
+    }
+
+    #[test]
     fn only_who_may_create_a_key_is_told_to() {
         let mut page = page();
-        page.report.models.clear();
+        page.report.choices.models.clear();
         assert!(draw(&page).contains("/keys/new") && draw(&page).contains("http://127.0.0.1:8080/v1"));
         page.can_create_keys = false;
         assert!(!draw(&page).contains("/keys/new"));

@@ -73,17 +73,7 @@ impl Call {
 
     async fn lease(&self, shared: &Shared, bound: Bound) -> Result<(), Unleased> {
         let intent = Intent {
-            account_id: self.key.account_id,
-            call_id: self.id,
-            key_id: self.key.key_id,
-            model: self.entry.model.name.clone(),
-            provider: self.entry.model.provider.clone(),
-            price_id: self.price.id,
-            discount: self.discount(),
-            stream: self.request.stream,
-            input_estimate: self.request.prompt.tokens_estimated(self.entry.model.context_window),
-            held: bound.held,
-            tokens_held: bound.tokens,
+            admitted: self.admitted(bound),
             proxy: shared.settings.instance,
             expires_at: self.at + TimeDelta::from_std(shared.settings.longest_call()).unwrap_or(TimeDelta::MAX),
         };

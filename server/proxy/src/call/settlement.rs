@@ -64,21 +64,12 @@ impl Call {
             tracing::warn!(call = %self.id, provider = model.provider, "an answer was no answer that can be charged");
         }
         SettledCall {
-            account_id: self.key.account_id,
-            call_id: self.id,
-            key_id: self.key.key_id,
-            model: model.name.clone(),
-            provider: model.provider.clone(),
+            admitted: self.admitted(bound),
             upstream_model: answer.reading.model,
-            stream: self.request.stream,
             outcome,
             source,
             usage,
-            price_id: self.price.id,
-            discount: self.discount(),
             amount: charge.amount,
-            held: bound.held,
-            tokens_held: bound.tokens,
             written_off: charge.written_off,
             http_status: answer.status.map(|status| i32::from(status.as_u16())),
             latency_ms: millis(self.started.elapsed()),

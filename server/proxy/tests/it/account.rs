@@ -1,7 +1,7 @@
 //! What the holder of a key may ask.
 
 use domain::id::CallId;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -49,6 +49,7 @@ async fn credit_and_key_say_what_is_left_and_what_was_spent(pool: PgPool) {
     assert_eq!((&credits["available"], &credits["currency"]), (&json!("0.999981"), &json!("USD")));
     assert_eq!(credits["grants"][0]["kind"], "wallet");
     let key = json(world.get("/v1/key").await).await["data"].take();
+    assert_eq!(key["project"]["name"], "Default");
     assert_eq!((&key["name"], &key["limits"], &key["expires_at"]), (&json!("first"), &json!([]), &json!(null)));
     assert_eq!(key["usage"]["ever"], "0.000019");
     assert!(key["usage"]["day"].is_string() && key["usage"]["month"].is_string(), "which may have begun a moment ago");
@@ -70,5 +71,39 @@ async fn models_are_listed_with_their_prices_and_only_where_they_have_one(pool: 
     let not_text = world.get("/v1/models/%FF").await;
     assert_eq!((not_text.status(), json(not_text).await["error"]["code"].as_str()), (StatusCode::NOT_FOUND, Some("model_not_found")));
     assert_eq!(world.get("/v1/models/unpriced").await.status(), StatusCode::FORBIDDEN);
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_a_client_says_of_a_call_stands_on_its_receipt_and_stays_here(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let mut request = world.request(chat("hello", r#","user":"not this","metadata":{"team":"not this","step":"2"}"#));
+    for (name, value) in [
+        ("x-farebox-end-user", "ada"),
+        ("x-farebox-session", "run 7"),
+        ("x-farebox-tags", r#"{"team":"search"}"#),
+        ("user-agent", "OpenAI/Python 1.52.0"),
+    ] {
+        request.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    let response = world.send(request).await;
+    let id = call_id(&response);
+    text(response).await;
+    let receipt = json(world.get(&format!("/v1/generation?id={id}")).await).await["data"].take();
+    let said = json!({ "end_user": "ada", "session": "run 7", "client": "OpenAI/Python 1", "tags": { "step": "2", "team": "search" } });
+    for (name, value) in said.as_object().unwrap() {
+        assert_eq!(receipt[name], *value, "{name}");
+    }
+    assert_eq!(receipt["project"]["name"], "Default");
+    let (headers, body) = world.upstream.received().remove(0);
+    assert!(headers.keys().all(|name| !name.as_str().starts_with("x-farebox")), "{headers:?}");
+    let sent: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((&sent["user"], &sent["metadata"]["team"]), (&json!("not this"), &json!("not this")), "the body is the client's");
+
+    let mut request = world.request(chat("hello", ""));
+    request.headers_mut().insert("x-farebox-tags", HeaderValue::from_static("team=search"));
+    let refused = world.send(request).await;
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(json(refused).await["error"]["param"], "x-farebox-tags");
     world.stop().await;
 }

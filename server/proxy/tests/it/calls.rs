@@ -6,9 +6,10 @@ use axum::body::Body;
 use bytes::Bytes;
 use chrono::Utc;
 use domain::{
+    attribution::Attribution,
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, UsageMode},
-    id::CallId,
+    id::{CallId, ProjectId},
     money::Amount,
     tokens::{Flag, Tokens},
 };
@@ -16,7 +17,7 @@ use futures_util::{future::join_all, stream};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use ledger::{Intent, Verification};
+use ledger::{Admitted, Intent, Verification};
 use proxy::Proxy;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -301,10 +302,13 @@ async fn credit_too_short_for_the_default_buys_a_shorter_answer(pool: PgPool) {
 async fn a_call_that_an_earlier_run_was_interrupted_in_is_settled_once(pool: PgPool) {
     let world = World::new(&pool, "1").await;
     let price = world.ledger.system().operator().price_history(MODEL).await.unwrap().remove(0);
-    let intent = Intent {
+    let admitted = Admitted {
         account_id: world.account,
         call_id: CallId::new(world.now, [3; 10]),
         key_id: world.key_id,
+        project_id: ProjectId::first_of(world.account),
+        member: None,
+        attribution: Attribution { session: "nightly".parse().ok(), ..Attribution::default() },
         model: MODEL.to_owned(),
         provider: "loopback".to_owned(),
         price_id: price.id,
@@ -313,9 +317,8 @@ async fn a_call_that_an_earlier_run_was_interrupted_in_is_settled_once(pool: PgP
         input_estimate: Tokens::from_sum(1_000),
         held: amount("0.5"),
         tokens_held: Tokens::from_sum(10_000),
-        proxy: INSTANCE,
-        expires_at: world.now + chrono::TimeDelta::hours(1),
     };
+    let intent = Intent { admitted, proxy: INSTANCE, expires_at: world.now + chrono::TimeDelta::hours(1) };
     world.ledger.meter().lease(&intent).await.unwrap();
     let (account, ledger) = (world.account, world.stop().await);
     for _ in 0..2 {
@@ -323,6 +326,7 @@ async fn a_call_that_an_earlier_run_was_interrupted_in_is_settled_once(pool: PgP
         Proxy::start(ledger.clone(), &ledger, secret, settings()).await.unwrap().stop().await;
         let call = ledger.meter().generation(account, intent.call_id).await.unwrap();
         assert_eq!((call.row.outcome, call.row.source, call.row.amount), (Outcome::Interrupted, UsageSource::Interrupted, amount("0.001")));
+        assert_eq!(call.attribution, intent.attribution);
         let balance = ledger.meter().balance(account, Utc::now()).await.unwrap();
         assert_eq!((balance.balance, balance.reserved), (amount("0.999"), Amount::ZERO));
     }

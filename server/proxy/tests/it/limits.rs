@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    credit::{Hardness, Quantity, Unit, Window},
-    id::LimitId,
+    credit::{Hardness, Quantity, Scope, ScopeKind, Unit, Window},
+    id::{LimitId, ProjectId},
     money::Amount,
 };
 use futures_util::future::join_all;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use ledger::NewLimit;
 use proxy::Proxy;
 use serde_json::json;
@@ -18,15 +18,20 @@ use crate::world::{World, amount, chat, json, text};
 /// What the upstream's answer comes to.
 const CHARGE: &str = "0.000019";
 
-async fn set(world: &World, of_key: bool, window: Window, unit: Unit, capacity: i64) -> LimitId {
+async fn set(world: &World, of: ScopeKind, window: Window, unit: Unit, capacity: i64) -> LimitId {
     let id = LimitId::new(world.now, rand::random());
-    let key = of_key.then_some(world.key_id);
-    let new = NewLimit { id, key, window, unit, hardness: Hardness::Hard, capacity: Quantity::from_count(capacity) };
+    let scope = match of {
+        ScopeKind::Key => Scope::Key(world.key_id),
+        ScopeKind::Project => Scope::Project(ProjectId::first_of(world.account)),
+        ScopeKind::Run => Scope::Run("nightly".parse().unwrap()),
+        _ => Scope::Account,
+    };
+    let new = NewLimit { id, scope, window, unit, hardness: Hardness::Hard, capacity: Quantity::from_count(capacity) };
     world.ledger.system().account(world.account).set_limit(&new).await.unwrap()
 }
 
 /// On what is left for ten, fifty at once over so many proxies: ten reach the upstream, whatever is counted.
-async fn ten_of_fifty(pool: &PgPool, proxies: usize, of_key: bool, unit: Unit) {
+async fn ten_of_fifty(pool: &PgPool, proxies: usize, of: ScopeKind, window: Window, unit: Unit) {
     let world = World::new(pool, "1000").await;
     let body = chat("hold", r#","max_tokens":1000"#);
     // A token per byte and the overhead at 1,000 nanos each, and 1,000 tokens at 2,000.
@@ -36,7 +41,7 @@ async fn ten_of_fifty(pool: &PgPool, proxies: usize, of_key: bool, unit: Unit) {
         Unit::Tokens => prompt + 1_000,
         Unit::Requests => 1,
     };
-    set(&world, of_key, Window::Month, unit, 10 * each + each / 2).await;
+    set(&world, of, window, unit, 10 * each + each / 2).await;
     let others = join_all((1..proxies).map(|_| world.another_proxy())).await;
     let routers: Vec<_> = others.iter().map(Proxy::router).chain([world.router()]).collect();
     let (answered, refusals) = world.ten_of_fifty(&routers, &body).await;
@@ -52,23 +57,28 @@ async fn ten_of_fifty(pool: &PgPool, proxies: usize, of_key: bool, unit: Unit) {
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_projects_day_is_not_overspent_over_three_proxies(pool: PgPool) {
+    ten_of_fifty(&pool, 3, ScopeKind::Project, Window::Day, Unit::Money).await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn money_is_not_overspent_over_one_proxy(pool: PgPool) {
-    ten_of_fifty(&pool, 1, true, Unit::Money).await;
+    ten_of_fifty(&pool, 1, ScopeKind::Key, Window::Month, Unit::Money).await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn money_is_not_overspent_over_three_proxies(pool: PgPool) {
-    ten_of_fifty(&pool, 3, false, Unit::Money).await;
+    ten_of_fifty(&pool, 3, ScopeKind::Account, Window::Month, Unit::Money).await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn tokens_are_not_overspent_over_three_proxies(pool: PgPool) {
-    ten_of_fifty(&pool, 3, true, Unit::Tokens).await;
+    ten_of_fifty(&pool, 3, ScopeKind::Key, Window::Month, Unit::Tokens).await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn requests_are_not_overspent_over_three_proxies(pool: PgPool) {
-    ten_of_fifty(&pool, 3, false, Unit::Requests).await;
+    ten_of_fifty(&pool, 3, ScopeKind::Account, Window::Month, Unit::Requests).await;
 }
 
 /// A rate that is used up says so as OpenAI's own does, so that clients wait for it by themselves.
@@ -76,7 +86,7 @@ async fn requests_are_not_overspent_over_three_proxies(pool: PgPool) {
 async fn a_minutes_limit_is_a_rate_and_says_when_to_come_again(pool: PgPool) {
     let world = World::new(&pool, "1").await;
     // As many calls as it takes to see the second one of a minute.
-    let limit = set(&world, true, Window::Minute, Unit::Requests, 1).await;
+    let limit = set(&world, ScopeKind::Key, Window::Minute, Unit::Requests, 1).await;
     let refusal = loop {
         let response = world.post(chat("hello", "")).await;
         if response.status() != StatusCode::OK {
@@ -103,7 +113,7 @@ async fn a_minutes_limit_is_a_rate_and_says_when_to_come_again(pool: PgPool) {
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_budget_that_is_used_up_says_whose_how_much_is_left_and_when_it_begins_anew(pool: PgPool) {
     let world = World::new(&pool, "1").await;
-    set(&world, true, Window::Month, Unit::Money, 1_000_000).await;
+    set(&world, ScopeKind::Key, Window::Month, Unit::Money, 1_000_000).await;
     let refusal = world.post(chat("hello", r#","max_tokens":1000"#)).await;
     assert_eq!((refusal.status(), &refusal.headers()["x-should-retry"]), (StatusCode::TOO_MANY_REQUESTS, &"false".parse().unwrap()));
     assert!(!refusal.headers().contains_key("retry-after"));
@@ -122,7 +132,7 @@ async fn a_short_limit_of_tokens_lowers_the_cap_of_the_answer(pool: PgPool) {
     let world = World::new(&pool, "1").await;
     let body = chat("hello", "");
     let prompt = i64::try_from(body.len()).unwrap() + 64;
-    set(&world, false, Window::Day, Unit::Tokens, prompt + 300).await;
+    set(&world, ScopeKind::Account, Window::Day, Unit::Tokens, prompt + 300).await;
     assert_eq!(world.post(body).await.status(), StatusCode::OK);
     let sent: serde_json::Value = serde_json::from_slice(&world.upstream.received()[0].1).unwrap();
     assert_eq!(sent["max_tokens"], 300);
@@ -135,7 +145,7 @@ async fn small_window(pool: &PgPool, window: Window, code: &str) {
     let world = World::new(pool, "1").await;
     let body = chat("hello", "");
     let prompt = i64::try_from(body.len()).unwrap() + 64;
-    let limit = set(&world, false, window, Unit::Tokens, prompt + 300).await;
+    let limit = set(&world, ScopeKind::Account, window, Unit::Tokens, prompt + 300).await;
     let refusal = loop {
         let response = world.post(body.clone()).await;
         if response.status() != StatusCode::OK {
@@ -165,13 +175,32 @@ async fn what_a_small_month_cannot_take_now_it_says_when_it_can(pool: PgPool) {
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn the_holder_of_a_key_sees_the_limits_that_count_its_calls(pool: PgPool) {
     let world = World::new(&pool, "1").await;
-    set(&world, true, Window::Month, Unit::Money, 1_000_000_000).await;
-    set(&world, false, Window::Ever, Unit::Requests, 5).await;
+    set(&world, ScopeKind::Key, Window::Month, Unit::Money, 1_000_000_000).await;
+    set(&world, ScopeKind::Account, Window::Ever, Unit::Requests, 5).await;
     text(world.post(chat("hello", "")).await).await;
     let limits = json(world.get("/v1/key").await).await["data"]["limits"].clone();
     let figures = |place: usize| (limits[place]["scope"].clone(), limits[place]["used"].clone(), limits[place]["available"].clone());
     assert_eq!(figures(0), (json!("account"), json!(1), json!(4)));
     let left = Amount::from_nanos(1_000_000_000 - amount(CHARGE).nanos());
     assert_eq!(figures(1), (json!("key"), json!(amount(CHARGE)), json!(left)));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_runs_limit_bounds_the_calls_that_name_it(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    set(&world, ScopeKind::Run, Window::Ever, Unit::Requests, 1).await;
+    let of_run = |run: &'static str| {
+        let mut request = world.request(chat("hello", ""));
+        request.headers_mut().insert("x-farebox-session", HeaderValue::from_static(run));
+        request
+    };
+    for (run, status) in [("nightly", 200), ("nightly", 429), ("daily", 200)] {
+        let response = world.send(of_run(run)).await;
+        assert_eq!(response.status(), status, "{run}");
+        let body = text(response).await;
+        assert!(status == 200 || body.contains("\"scope\":\"run\""), "{body}");
+    }
+    assert_eq!(world.post(chat("hello", "")).await.status(), StatusCode::OK);
     world.stop().await;
 }

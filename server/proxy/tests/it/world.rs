@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     call::CallDetail,
     catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
-    id::{AccountId, CallId, GrantId, KeyId, ModelId, PriceId, ProviderId, UserId},
+    id::{AccountId, CallId, GrantId, KeyId, ModelId, PriceId, ProjectId, ProviderId, UserId},
     key::ApiKey,
     money::Amount,
     rates::Rates,
@@ -267,7 +267,8 @@ async fn add_customer(ledger: &Ledger, name: &str, credit: &str, now: DateTime<U
     };
     ledger.sign_up(customer).await.unwrap();
     let owner = ledger.system().account(account);
-    owner.create_key(NewKey { id: key_id, secret: &key, name: "first", expires_at: None, now }).await.unwrap();
+    let project = ProjectId::first_of(account);
+    owner.create_key(NewKey { id: key_id, secret: &key, name: "first", project, member: None, expires_at: None, now }).await.unwrap();
     top_up(ledger, account, amount(credit), "opening").await;
     (account, key, key_id)
 }

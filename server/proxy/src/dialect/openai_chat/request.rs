@@ -3,12 +3,14 @@
 use std::ops::Range;
 
 use domain::{
+    attribution::Attribution,
     catalog::{Model, OutputCapField, UsageMode},
     tokens::Tokens,
 };
 
 use super::prompt::{Prompt, Unmeterable};
 use crate::{
+    attribution,
     json::{Member, Members, Name, place_of},
     reply::Refusal,
     splice::Edit,
@@ -76,6 +78,8 @@ pub(crate) struct ChatRequest {
     pub(crate) stream: bool,
     /// How large its prompt may be.
     pub(crate) prompt: Prompt,
+    /// What it says of itself.
+    pub(crate) said: Attribution,
     model_place: Range<usize>,
     choices: i64,
     /// Where the first member begins.
@@ -131,6 +135,7 @@ impl ChatRequest {
             model: name.into_owned(),
             stream: optional(&members, "stream", "true or false")?.unwrap_or(false),
             prompt: Prompt::of(&members, body.len()).map_err(|Unmeterable(why)| Refusal::invalid("messages", &why))?,
+            said: attribution::of_openai(&members),
             model_place: place_of(model.value.get(), body),
             choices: optional(&members, "n", "a whole number")?.unwrap_or(1),
             first_member: body.find('{').map_or(0, |brace| brace + 1),

@@ -1,0 +1,62 @@
+//! What is known of a call when it begins.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    attribution::Attribution,
+    credit::Caller,
+    id::{AccountId, CallId, KeyId, PriceId, ProjectId, UserId},
+    money::Amount,
+    pricing::Discount,
+    tokens::Tokens,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// A call, whoever makes it, and the terms on which it is admitted. None of this changes any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admitted {
+    /// Who pays.
+    pub account_id: AccountId,
+    /// The call.
+    pub call_id: CallId,
+    /// The key it is made with.
+    pub key_id: KeyId,
+    /// The project that the key is in.
+    pub project_id: ProjectId,
+    /// The member whose key it is, unless it is nobody's own.
+    pub member: Option<UserId>,
+    /// What the client says of it.
+    pub attribution: Attribution,
+    /// The model the client asked for.
+    pub model: String,
+    /// The provider's name.
+    pub provider: String,
+    /// The sale price in force.
+    pub price_id: PriceId,
+    /// The discount in force.
+    pub discount: Discount,
+    /// Whether the answer is a stream.
+    pub stream: bool,
+    /// Prompt tokens, counted before the call.
+    pub input_estimate: Tokens,
+    /// The most that the call can cost: [`domain::pricing::upper_bound`].
+    pub held: Amount,
+    /// The most tokens that it can take, of the prompt and of all answers.
+    pub tokens_held: Tokens,
+}
+
+impl Admitted {
+    /// When it was admitted.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the id carries no time.
+    pub(crate) fn started_at(&self) -> Result<DateTime<Utc>> {
+        self.call_id.started_at().ok_or_else(|| Error::Corrupt(format!("call {}: its id carries no time", self.call_id)))
+    }
+
+    /// Whose call it is, to limits.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller { key: self.key_id, project: self.project_id, member: self.member, run: self.attribution.session.clone() }
+    }
+}

@@ -1,0 +1,9 @@
+-- What clients said of the latest calls of an account ($1): end users, and values of tags.
+with latest as (
+    select end_user, tags from calls where account_id = $1 order by started_at desc, call_id desc limit 500
+), said as (
+    select distinct null as tag, end_user as value from latest where end_user is not null
+    union all
+    select distinct t.key, t.value from latest cross join jsonb_each_text(tags) t
+)
+select tag, value from said order by tag, value
