@@ -33,8 +33,6 @@ create table grants (
     used       bigint not null default 0,
     unbooked   bigint not null default 0 constraint grants_unbooked_is_not_negative check (unbooked >= 0),
     leased     bigint not null default 0 constraint grants_leased_is_not_negative check (leased >= 0),
-    -- How far below zero the grant may go. Prepaid credit only: nothing can be borrowed.
-    floor      bigint not null default 0 constraint grants_floor_is_zero check (floor = 0),
     -- The models it pays for; null for all.
     models     text[] constraint grants_models_are_some check (cardinality(models) > 0),
     -- What expires first pays first; of those that expire together, the lower number.
@@ -54,6 +52,21 @@ create index grants_by_end on grants (least(expires_at, ended_at)) where expires
 -- What calls are charged to when nothing else is left: exactly one per account.
 create unique index grants_one_wallet on grants (account_id) where kind = 'wallet';
 
+-- What is lent to an account: how far below zero its wallet may go, as it was set from time to time. The newest row is in force; none lends nothing.
+create table credit_lines (
+    account_id  uuid not null references heads,
+    set_at      timestamptz not null,
+    amount      bigint not null constraint credit_lines_amount_is_not_negative check (amount >= 0),
+    -- What is lent on top of it until an instant.
+    grace       bigint not null constraint credit_lines_grace_is_not_negative check (grace >= 0),
+    grace_until timestamptz,
+    -- Whether the account pays what a call costs beyond what was held for it, too.
+    is_lenient  boolean not null,
+    set_by      text not null,
+    primary key (account_id, set_at),
+    constraint credit_lines_grace_ends check ((grace > 0) = (grace_until is not null))
+);
+
 -- A call that was admitted and is not yet posted. If its proxy dies, this is what it is settled from.
 create table intents (
     account_id     uuid not null references accounts,
@@ -70,6 +83,8 @@ create table intents (
     price_id       uuid not null references price_versions,
     discount_bps   integer not null,
     stream         boolean not null,
+    -- Whether its account pays what it costs beyond what is held for it, too.
+    is_lenient     boolean not null,
     -- Prompt tokens as counted before the call, in case nobody ever counts better.
     input_estimate bigint not null constraint intents_input_is_not_negative check (input_estimate >= 0),
     -- The most that it can cost, and the most tokens that it can take.
@@ -151,8 +166,8 @@ create table leases (
 create function lock_books(accounts uuid[], is_to_wait boolean)
     returns table (
         account_id uuid, seq bigint, digest bytea, posted_at timestamptz, hour timestamptz, calls bigint, seals bytea, is_limited boolean,
-        now timestamptz, grant_id uuid, kind text, granted bigint, used bigint, unbooked bigint, leased bigint, floor bigint, models text[],
-        priority integer, starts_at timestamptz, expires_at timestamptz
+        now timestamptz, grant_id uuid, kind text, granted bigint, used bigint, unbooked bigint, leased bigint, models text[],
+        priority integer, starts_at timestamptz, expires_at timestamptz, lent bigint, grace bigint, grace_until timestamptz
     )
     language plpgsql
 as $$
@@ -170,9 +185,12 @@ begin
         return query
             select
                 h.account_id, h.seq, h.digest, h.posted_at, h.hour, h.calls, h.seals, h.is_limited,
-                clock_timestamp(), g.grant_id, g.kind, g.granted, g.used, g.unbooked, g.leased, g.floor, g.models, g.priority, g.starts_at,
-                least(g.expires_at, g.ended_at)
+                clock_timestamp(), g.grant_id, g.kind, g.granted, g.used, g.unbooked, g.leased, g.models, g.priority, g.starts_at,
+                least(g.expires_at, g.ended_at), l.amount, l.grace, l.grace_until
             from heads h join grants g on g.account_id = h.account_id
+            left join lateral (
+                select c.amount, c.grace, c.grace_until from credit_lines c where c.account_id = one order by c.set_at desc limit 1
+            ) l on g.kind = 'wallet'
             -- What has ended and is empty comes back no more.
             where h.account_id = one and not coalesce(
                 least(g.expires_at, g.ended_at) < now() and g.granted = g.used and g.leased = 0 and g.unbooked = 0, false

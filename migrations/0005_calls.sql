@@ -57,6 +57,8 @@ create table calls (
     discount_bps          integer not null,
     http_status           integer,
     stream                boolean not null,
+    -- Whether its account pays what it costs beyond its hold, too.
+    is_lenient            boolean not null,
     account_id            uuid not null,
     call_id               uuid not null,
     key_id                uuid not null,
@@ -85,7 +87,7 @@ create table calls (
     seal                  bytea not null,
     primary key (account_id, started_at, call_id),
     constraint calls_start_is_in_the_id check (started_at = uuid_v7_time(call_id)),
-    constraint calls_charge_is_within_its_hold check (amount <= held),
+    constraint calls_charge_is_within_its_hold check (amount <= held or is_lenient),
     constraint calls_write_off_begins_at_the_hold check (written_off = 0 or amount = held)
 ) partition by range (started_at);
 -- What waits to be put into the index is read through by whoever looks: it is kept short.

@@ -1,6 +1,8 @@
 // `/billing`: balance, books and top-up. Money moves once, and every page says the same of it.
 import type { Page } from "@playwright/test";
+import type { Ready } from "../ready.ts";
 import { createKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
+import { farebox } from "./command-line.ts";
 import { amount, cell, column, count, headline, headlineNow, readTable, sum, tableOf, type Row } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 import { ask, call, credits, nanos, receipt } from "./gateway.ts";
@@ -178,6 +180,34 @@ test("a call without credit is refused, says where to top up, and goes on after 
   await call(ready, key, "Hello");
 });
 
+test("what is lent is used below zero, and no further", async ({ page, ready }) => {
+  const { email } = await signUp(page);
+  const key = await createKey(page);
+  // Enough for a short answer, and soon too little for another.
+  const lent = 500_000n;
+  await farebox(ready, "account", "set", email, "--credit-line", "0.0005");
+  await page.goto("/billing");
+  await expect(headline(page, "Balance")).toHaveText("$0.00");
+  await expect(headline(page, "Available")).toHaveText("$0.0005");
+  await expect(page.getByText("what new calls can use, $0.0005 lent included")).toBeVisible();
+
+  const id = await call(ready, key);
+  await page.reload();
+  const balance = amount(await headlineNow(page, "Balance"));
+  expect(balance).toBeLessThan(0n);
+  expect(balance).toBe(-nanos((await receipt(ready, id, key)).amount));
+  expect(amount(await headlineNow(page, "Available"))).toBe(lent + balance);
+  await expectSound(page);
+
+  const refused = await askUntilRefused(ready, key);
+  expect(refused.status).toBe(429);
+  expect(await refused.json()).toMatchObject({ error: { code: "insufficient_quota", type: "insufficient_quota" } });
+  const left = await credits(ready, key);
+  expect(nanos(left.lent)).toBe(lent);
+  expect(nanos(left.available), "an account is strict at first").toBeGreaterThanOrEqual(0n);
+  expect(nanos(left.balance)).toBe(nanos(left.available) - lent);
+});
+
 test.describe("an amount that cannot be", () => {
   test.use({ expectedNoise: [/status of 422/] });
 
@@ -212,4 +242,13 @@ test.describe("an amount that cannot be", () => {
 /** The lines of the journal on the page, newest first, with the hours of days that are open. */
 async function journal(page: Page): Promise<Row[]> {
   return (await readTable(tableOf(page, "When"))).body;
+}
+
+/** Asks for one answer after another, each read to its end, until there is none. */
+async function askUntilRefused(ready: Ready, key: string): Promise<Response> {
+  for (;;) {
+    const response = await ask(ready, key, "And another one?");
+    if (!response.ok) return response;
+    await response.text();
+  }
 }

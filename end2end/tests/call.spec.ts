@@ -1,15 +1,11 @@
 // `/calls/:id`: the receipt, which anyone can recompute.
 import type { Page } from "@playwright/test";
-import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { promisify } from "node:util";
-import { fareboxPath } from "../ready.ts";
 import { signUpAndPay } from "./accounts.ts";
+import { farebox } from "./command-line.ts";
 import { amount, cell, count, definition, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 import { ask, call, nanos, receipt, requestId } from "./gateway.ts";
-
-const run = promisify(execFile);
 
 /** Decimals of an amount before its rounding. */
 const EXACT_PLACES = 16;
@@ -108,8 +104,7 @@ test("a call that is given back shows why, what it costs by now, and its entry i
   const key = await signUpAndPay(page);
   const id = await call(ready, key);
   const { amount: charged } = await receipt(ready, id, key);
-  const env = { ...process.env, DATABASE_URL: ready.database_url };
-  await run(fareboxPath, ["call", "credit", id, "0.00001", "--reason", "An apology <b>for</b> Tuesday"], { env });
+  await farebox(ready, "call", "credit", id, "0.00001", "--reason", "An apology <b>for</b> Tuesday");
 
   await page.goto(`/calls/${id}`);
   const left = nanos(charged) - 10_000n;
@@ -127,7 +122,7 @@ test("a call that is given back shows why, what it costs by now, and its entry i
   // The call itself is in the running hour, above.
   const { body } = await readTable(tableOf(page, "When"));
   expect(body.find((row) => row.Entry === "Credit for a call")).toMatchObject({ Amount: "$0.00001" });
-  await run(fareboxPath, ["call", "credit", id, "--reason", "The rest"], { env });
+  await farebox(ready, "call", "credit", id, "--reason", "The rest");
   await page.goto("/usage?range=today");
   await expect(page.getByText("$0.00").first()).toBeVisible();
 });

@@ -26,6 +26,8 @@ export interface Credits {
   balance: string;
   reserved: string;
   available: string;
+  /** How far below zero the balance may go; part of what is available. */
+  lent: string;
   currency: string;
 }
 

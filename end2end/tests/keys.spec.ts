@@ -3,16 +3,13 @@ import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { promisify } from "node:util";
 import type { Page } from "@playwright/test";
-import { fareboxPath, type Ready } from "../ready.ts";
 import { createKey, shownKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
+import { farebox } from "./command-line.ts";
 import { amount, cell, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, hydrated, signIn, test } from "./fixtures.ts";
 import { ask, call, nanos, receipt } from "./gateway.ts";
 
 const run = promisify(execFile);
-/** Runs the command line, as whoever administers the machine. */
-const farebox = (ready: Ready, ...args: string[]) =>
-  run(fareboxPath, args, { env: { ...process.env, DATABASE_URL: ready.database_url } });
 const create = (page: Page) => page.getByRole("button", { name: "Create key" });
 
 test("the list is sound", async ({ page }) => {

@@ -3,7 +3,8 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import OpenAI from "openai";
-import { fareboxPath, type Ready } from "../ready.ts";
+import type { Ready } from "../ready.ts";
+import { farebox } from "./command-line.ts";
 import { expect, test } from "./fixtures.ts";
 import { credits, nanos, receipt, requestId, type Usage } from "./gateway.ts";
 
@@ -137,5 +138,5 @@ test("the README's first calls work as pasted", async ({ ready }) => {
 });
 
 test("the ledger's proof holds after all of it", async ({ ready }) => {
-  await run(fareboxPath, ["verify"], { env: { ...process.env, DATABASE_URL: ready.database_url } });
+  await farebox(ready, "verify");
 });

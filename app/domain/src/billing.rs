@@ -206,8 +206,10 @@ pub struct Balance {
     pub balance: Amount,
     /// Held by running calls right now.
     pub reserved: Amount,
-    /// What new calls can still hold: balance − reserved, down to the floor, of what is in force.
+    /// What new calls can still hold: balance − reserved + lent, of what is in force.
     pub available: Amount,
+    /// What is lent right now: how far below zero the wallet may go.
+    pub lent: Amount,
     /// The pools it consists of, in the order in which they are used: those in force, and those that will be.
     pub grants: Vec<Grant>,
 }

@@ -136,17 +136,44 @@ pub fn upper_bound(prompt: Tokens, completion: Tokens, rates: &Rates, discount: 
 /// What a call costs its customer, and what the operator bears of it. Together they are its price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Charge {
-    /// What the customer pays: never more than was held.
+    /// What the customer pays: never more than was held, unless its account is lenient.
     pub amount: Amount,
     /// The rest of the price: an upstream reported more than a call can use, and its customer never agreed to that.
     pub written_off: Amount,
 }
 
-/// Charges a call for which so much was held.
+/// Who bears what a call costs beyond what was held for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Excess {
+    /// The operator: an account is strict, and never ends below its floor.
+    #[default]
+    WrittenOff,
+    /// The customer: an account is lenient, and may end below its floor.
+    Charged,
+}
+
+impl Excess {
+    /// Of an account that is lenient, or is not.
+    #[must_use]
+    pub const fn of(is_lenient: bool) -> Self {
+        if is_lenient { Self::Charged } else { Self::WrittenOff }
+    }
+
+    /// Whether the account is lenient.
+    #[must_use]
+    pub const fn is_charged(self) -> bool {
+        matches!(self, Self::Charged)
+    }
+}
+
+/// Charges a call for which so much was held. What is beyond that is never charged where the
+/// upstream's counts are flagged: they contradict each other, or are more than the call can have used.
 #[must_use]
-pub fn charge(usage: &CallUsage, rates: &Rates, discount: Discount, held: Amount) -> Charge {
+pub fn charge(usage: &CallUsage, rates: &Rates, discount: Discount, held: Amount, excess: Excess) -> Charge {
     let price = price(usage, rates, discount).map_or(Amount::MAX, |receipt| receipt.amount);
-    let amount = price.min(held).max(Amount::ZERO);
+    let is_lent = excess.is_charged() && usage.flag.is_none();
+    let amount = if is_lent { price } else { price.min(held) }.max(Amount::ZERO);
     // Both are between nothing and the price: their difference is an amount.
     Charge { amount, written_off: price.checked_sub(amount).unwrap_or(Amount::ZERO) }
 }
@@ -173,7 +200,7 @@ mod tests {
     use super::*;
     use crate::{
         rates::{BucketRates, ContextTier},
-        tokens::TokenCounts,
+        tokens::{Flag, TokenCounts},
     };
 
     fn amount(text: &str) -> Amount {
@@ -229,7 +256,7 @@ mod tests {
     fn a_call_never_costs_more_than_was_held_for_it() {
         let rates = Rates::plain(amount("1"), amount("2"));
         let charged = |prompt: i64, held: &str| {
-            let charge = charge(&usage(prompt, 50_000), &rates, Discount::NONE, amount(held));
+            let charge = charge(&usage(prompt, 50_000), &rates, Discount::NONE, amount(held), Excess::WrittenOff);
             (charge.amount, charge.written_off)
         };
         assert_eq!(charged(7, "8.34"), (amount("8.34"), amount("91.667")));
@@ -237,8 +264,22 @@ mod tests {
         assert_eq!(charged(7, "100.007"), (amount("100.007"), Amount::ZERO));
         assert_eq!(charged(7, "0"), (Amount::ZERO, amount("100.007")));
         let dearest = Rates::plain(Rates::MAX_PER_1K, Rates::MAX_PER_1K);
-        let no_amount = charge(&usage(Tokens::MAX_PER_CALL, 0), &dearest, Discount::NONE, amount("1"));
+        let no_amount = charge(&usage(Tokens::MAX_PER_CALL, 0), &dearest, Discount::NONE, amount("1"), Excess::WrittenOff);
         assert_eq!(no_amount.amount.checked_add(no_amount.written_off), Some(Amount::MAX));
+    }
+
+    #[test]
+    fn a_lenient_account_pays_what_a_call_came_to_but_not_what_nobody_can_believe() {
+        let rates = Rates::plain(amount("1"), amount("2"));
+        let charged = |flag| {
+            let usage = CallUsage { flag, ..usage(7, 50_000) };
+            let charge = charge(&usage, &rates, Discount::NONE, amount("8.34"), Excess::Charged);
+            (charge.amount, charge.written_off)
+        };
+        assert_eq!(charged(None), (amount("100.007"), Amount::ZERO));
+        for flag in [Flag::Excessive, Flag::Contradictory] {
+            assert_eq!(charged(Some(flag)), (amount("8.34"), amount("91.667")));
+        }
     }
 
     #[test]

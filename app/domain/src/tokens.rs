@@ -30,10 +30,10 @@ impl Tokens {
         if (0..=Self::MAX_PER_CALL).contains(&count) { Ok(Self(count)) } else { Err(AbsurdTokens(i128::from(count))) }
     }
 
-    /// A count summed over calls, as the ledger keeps it.
+    /// A count summed over calls, as the ledger keeps it. There are never fewer than none: below zero is zero.
     #[must_use]
     pub const fn from_sum(count: i64) -> Self {
-        Self(count)
+        Self(if count < 0 { 0 } else { count })
     }
 
     /// The bare number.

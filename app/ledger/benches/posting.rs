@@ -13,7 +13,7 @@ use domain::{
     call::{Outcome, UsageSource},
     id::{AccountId, CallId, GrantId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
-    pricing::Discount,
+    pricing::{Discount, Excess},
     tokens::{CallUsage, Tokens},
 };
 use ledger::{Address, Admitted, Ledger, Login, MoneyIn, NewCustomer, SettledCall, secrets::SecretKey};
@@ -73,6 +73,7 @@ fn batch(account_id: AccountId, now: DateTime<Utc>, serial: &mut u128) -> Vec<Se
                 price_id: PriceId::from_uuid(Uuid::from_u128(1)),
                 discount: Discount::NONE,
                 stream: place % 2 == 0,
+                excess: Excess::WrittenOff,
                 input_estimate: Tokens::from_sum(1_200),
                 held: Amount::from_nanos(384_000),
                 tokens_held: Tokens::from_sum(1_540),

@@ -23,7 +23,7 @@ use domain::{
     filter::{CallFilter, UsageFilter},
     id::{AccountId, CallId, KeyId, ModelId, PriceId, ProjectId, ProviderId},
     money::Amount,
-    pricing::{self, Discount},
+    pricing::{self, Discount, Excess},
     rates::Rates,
     tokens::{CallUsage, TokenCounts, Tokens},
 };
@@ -190,6 +190,7 @@ fn call(world: &World, account: AccountId, at: DateTime<Utc>, dice: &mut Dice) -
         price_id: PriceId::from_uuid(Uuid::from_u128(PRICE.uuid().as_u128() + u128::from(model))),
         discount: Discount::NONE,
         stream: dice.below(2) == 0,
+        excess: Excess::WrittenOff,
         input_estimate: Tokens::from_sum(prompt as i64),
         held: amount,
         tokens_held: Tokens::from_sum((prompt + completion) as i64),

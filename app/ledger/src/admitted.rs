@@ -6,7 +6,7 @@ use domain::{
     credit::Caller,
     id::{AccountId, CallId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
-    pricing::Discount,
+    pricing::{Discount, Excess},
     tokens::Tokens,
 };
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,8 @@ pub struct Admitted {
     pub discount: Discount,
     /// Whether the answer is a stream.
     pub stream: bool,
+    /// Who bears what it costs beyond what is held.
+    pub excess: Excess,
     /// Prompt tokens, counted before the call.
     pub input_estimate: Tokens,
     /// The most that the call can cost: [`domain::pricing::upper_bound`].

@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use domain::{
     billing::{Balance, Grant, GrantKind},
+    credit::CreditLine,
     id::{AccountId, GrantId, KeyId},
     money::Amount,
     period::Period,
 };
 use sqlx::PgExecutor;
 
-use crate::{AccountReader, Error, Meter, Result};
+use crate::{AccountReader, Error, Meter, Result, credit_lines};
 
 impl AccountReader {
     /// The account's credit.
@@ -73,9 +74,12 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
         r#"
         select
             grant_id as "id: GrantId", kind as "kind: GrantKind", (granted - used) as "balance!: Amount", granted as "granted: Amount",
-            leased as "leased: Amount", (granted - used - leased - floor) as "available!: Amount", models, starts_at,
-            least(expires_at, ended_at) as expires_at
-        from grants
+            leased as "leased: Amount", (granted - used - leased) as "available!: Amount", models, starts_at,
+            least(expires_at, ended_at) as expires_at, l.amount as "lent?: Amount", l.grace as "grace?: Amount", l.grace_until
+        from grants g
+        left join lateral (
+            select amount, grace, grace_until from credit_lines c where c.account_id = g.account_id order by set_at desc limit 1
+        ) l on g.kind = 'wallet'
         where account_id = $1 and unit = 'money'
         order by least(expires_at, ended_at) nulls last, priority, kind = 'wallet', grant_id
         "#,
@@ -98,8 +102,11 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
         // What a grant that has ended holds lapses within a minute, and until then stands in the journal.
         balance.balance = plus(balance.balance, grant.balance)?;
         balance.reserved = plus(balance.reserved, grant.leased)?;
+        let grace = credit_lines::grace(row.grace.unwrap_or_default(), row.grace_until);
+        let lent = CreditLine { amount: row.lent.unwrap_or_default(), grace, ..CreditLine::default() }.lent(now);
+        balance.lent = plus(balance.lent, lent)?;
         if grant.in_force(now) {
-            balance.available = plus(balance.available, row.available)?;
+            balance.available = plus(balance.available, plus(row.available, lent)?)?;
         }
         if grant.expires_at.is_none_or(|expiry| now < expiry) {
             balance.grants.push(grant);

@@ -7,7 +7,7 @@ use domain::{
     key::ApiKey,
     money::Amount,
     period::Period,
-    pricing::Discount,
+    pricing::{Discount, Excess},
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -64,6 +64,8 @@ pub struct KeyEntry {
     pub account_is_active: bool,
     /// The account's discount.
     pub discount: Discount,
+    /// Who bears what its calls cost beyond what was held for them.
+    pub excess: Excess,
 }
 
 impl KeyEntry {
@@ -198,7 +200,10 @@ impl Meter {
             r#"
             select
                 k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.project_id as "project_id: ProjectId",
-                p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.expires_at, k.revoked_at, a.status = 'active' as "is_active!", a.discount_bps
+                p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.expires_at, k.revoked_at, a.status = 'active' as "is_active!", a.discount_bps,
+                coalesce(
+                    (select l.is_lenient from credit_lines l where l.account_id = d.account_id order by l.set_at desc limit 1), false
+                ) as "is_lenient!"
             from key_digests d
             join api_keys k using (account_id, key_id)
             join projects p using (account_id, project_id)
@@ -222,6 +227,7 @@ impl Meter {
                 revoked_at: row.revoked_at,
                 account_is_active: row.is_active,
                 discount: Discount::from_bps(row.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
+                excess: Excess::of(row.is_lenient),
             })
         })
         .transpose()

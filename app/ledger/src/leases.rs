@@ -11,7 +11,7 @@ use domain::{
     credit::{self, Caller, Demand, Exhausted, Hardness, Hold, Limit, PoolRef, Quantity, Split, Unit},
     id::{AccountId, CallId, GrantId, KeyId, LimitId, PriceId, ProjectId, UserId},
     money::Amount,
-    pricing::Discount,
+    pricing::{Discount, Excess},
     tokens::Tokens,
 };
 use sqlx::{PgConnection, types::Json};
@@ -110,7 +110,7 @@ impl Meter {
                 i.account_id as "account_id: AccountId", i.call_id as "call_id: CallId", i.key_id as "key_id: KeyId",
                 i.project_id as "project_id: ProjectId", k.user_id as "member: UserId", i.end_user as "end_user: Label",
                 i.session as "session: Label", i.client as "client: Label", i.tags as "tags: Json<Tags>", i.model, i.provider,
-                i.price_id as "price_id: PriceId", i.discount_bps, i.stream, i.input_estimate as "input_estimate: Tokens",
+                i.price_id as "price_id: PriceId", i.discount_bps, i.stream, i.is_lenient, i.input_estimate as "input_estimate: Tokens",
                 i.held as "held: Amount", i.tokens_held as "tokens_held: Tokens", i.proxy, i.expires_at
             from intents i
             join api_keys k using (account_id, key_id)
@@ -251,9 +251,9 @@ async fn insert_intent(connection: &mut PgConnection, intent: &Intent) -> Result
         r#"
         insert into intents (
             account_id, call_id, key_id, project_id, end_user, session, client, tags, model, provider, price_id, discount_bps, stream,
-            input_estimate, held, tokens_held, proxy, expires_at
+            is_lenient, input_estimate, held, tokens_held, proxy, expires_at
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
         "#,
         intent.account_id.uuid(),
         intent.call_id.uuid(),
@@ -268,6 +268,7 @@ async fn insert_intent(connection: &mut PgConnection, intent: &Intent) -> Result
         intent.price_id.uuid(),
         intent.discount.bps(),
         intent.stream,
+        intent.excess.is_charged(),
         intent.input_estimate.get(),
         intent.held.nanos(),
         intent.tokens_held.get(),
@@ -326,6 +327,7 @@ struct IntentRow {
     price_id: PriceId,
     discount_bps: i32,
     stream: bool,
+    is_lenient: bool,
     input_estimate: Tokens,
     held: Amount,
     tokens_held: Tokens,
@@ -354,6 +356,7 @@ impl TryFrom<IntentRow> for Intent {
             price_id: row.price_id,
             discount: Discount::from_bps(row.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
             stream: row.stream,
+            excess: Excess::of(row.is_lenient),
             input_estimate: row.input_estimate,
             held: row.held,
             tokens_held: row.tokens_held,

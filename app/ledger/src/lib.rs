@@ -10,6 +10,7 @@ mod books;
 mod calls;
 mod catalog;
 mod corrections;
+mod credit_lines;
 mod customers;
 mod database;
 mod encoding;

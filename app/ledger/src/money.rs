@@ -99,10 +99,11 @@ async fn move_money(database: &Database, account: AccountId, kind: JournalKind, 
     Ok(Posted { posting, replayed: false })
 }
 
-/// Taking back obeys the condition of a lease: what is held or spent is not there to be taken.
+/// Taking back obeys the condition of a lease: what is held or spent is not there to be taken, nor what is lent.
 fn expect_room(book: &Book, amount: Amount) -> Result<()> {
     let wallet = book.wallet()?;
-    let available = book.grants().iter().find(|grant| grant.id == wallet).map(|grant| grant.pool.available().get()).unwrap_or_default();
+    let wallet = book.grants().iter().find(|grant| grant.id == wallet);
+    let available = wallet.map(|grant| grant.pool.available().get().saturating_add(grant.floor.get())).unwrap_or_default();
     match available.checked_add(amount.nanos()) {
         None if amount > Amount::ZERO => Err(too_large()),
         Some(rest) if rest >= 0 || amount > Amount::ZERO => Ok(()),

@@ -99,7 +99,7 @@ impl Field {
 
     /// A field of a filter: it offers what is known and takes anything. Nothing in a filter has to be filled in, so that it does not say so.
     pub(crate) fn filter(name: &'static str, label: impl Into<String>, known: Vec<String>) -> Self {
-        // Firefox offers nothing where `autocomplete` is off: https://github.com/mglaman/drupal-mrn/pull/304.
+        // Firefox offers nothing where `autocomplete` is off.
         Self { known: Some(known), autocomplete: None, ..Self::new("text", name, label) }
     }
 

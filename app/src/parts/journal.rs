@@ -27,8 +27,14 @@ pub(crate) fn balance(balance: &Balance) -> AnyView {
     figures(vec![
         figure("Balance", balance.balance, "what was added, less what calls used"),
         figure("Reserved now", balance.reserved, "held by calls that are running"),
-        figure("Available", balance.available, "what new calls can use"),
+        figure("Available", balance.available, &usable(balance.lent)),
     ])
+}
+
+/// What new calls can use, and how much of it is not the account's own.
+fn usable(lent: Amount) -> String {
+    const USABLE: &str = "what new calls can use";
+    if lent > Amount::ZERO { format!("{USABLE}, {} lent included", money::exact(lent)) } else { USABLE.to_owned() }
 }
 
 /// The pools that the balance consists of.
@@ -194,6 +200,29 @@ mod tests {
         let balance = Balance { balance: "4.125".parse().unwrap(), ..Balance::default() };
         let statement = Statement { balance, open_hour, journal: JournalPage { lines, next: None } };
         Owner::new().with(|| journal(statement, has_newer, "/billing").to_html())
+    }
+
+    /// The headline figures of a balance.
+    fn figures_of(amount: &str, available: &str, lent: &str) -> String {
+        let [amount, available, lent] = [amount, available, lent].map(|amount| amount.parse().unwrap());
+        let credit = Balance { balance: amount, available, lent, ..Balance::default() };
+        Owner::new().with(|| balance(&credit).to_html())
+    }
+
+    #[test]
+    fn what_is_lent_is_said_of_what_is_available_and_nothing_where_nothing_is() {
+        let html = figures_of("1", "6.5", "5.5");
+        assert!(html.contains("what new calls can use, $5.50 lent included"), "{html}");
+        let html = figures_of("1", "1", "0");
+        assert!(html.contains("what new calls can use<") && !html.contains("lent"), "{html}");
+    }
+
+    #[test]
+    fn a_balance_below_zero_has_its_sign_and_every_digit() {
+        let html = figures_of("-2.5001", "2.4999", "5");
+        assert!(html.contains(">−$2.50<") && html.contains(">−$2.5001<") && html.contains(">$2.4999<"), "{html}");
+        let html = figures_of("-0.0005", "-0.0005", "0");
+        assert_eq!(html.matches(">−$0.0005<").count(), 2, "however little is owed, it does not look like nothing: {html}");
     }
 
     fn open_hour() -> OpenHour {

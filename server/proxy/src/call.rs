@@ -16,6 +16,7 @@ use domain::{
     catalog::{DisconnectPolicy, PriceVersion},
     id::CallId,
     pricing::Discount,
+    tokens::Tokens,
 };
 use http::{HeaderMap, Response, StatusCode, header};
 use ledger::{Admitted, KeyEntry};
@@ -107,6 +108,7 @@ impl Call {
             price_id: price.id,
             discount: self.discount(),
             stream: request.stream,
+            excess: key.excess,
             input_estimate: request.prompt.tokens_estimated(entry.model.context_window),
             held: bound.held,
             tokens_held: bound.tokens,
@@ -115,6 +117,18 @@ impl Call {
 
     fn discount(&self) -> Discount {
         self.key.discount
+    }
+
+    /// What caps each answer's output: of a lenient account only its client, since the account pays whatever an answer comes to.
+    fn cap(&self, bound: Bound) -> Option<Tokens> {
+        let is_free = self.key.excess.is_charged() && self.request.output_cap().is_none();
+        (!is_free).then_some(bound.cap)
+    }
+
+    /// The most completion tokens that it can have.
+    fn completion_max(&self, bound: Bound) -> Tokens {
+        let model = &self.entry.model;
+        self.request.completion_max(model, self.cap(bound).unwrap_or(model.context_window))
     }
 
     /// Whether an answer is read to its end although nobody is there to receive it.

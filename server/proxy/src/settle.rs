@@ -77,7 +77,7 @@ impl Answer {
 #[must_use]
 pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> SettledCall {
     let usage = CallUsage::of_totals(Some(intent.input_estimate), None, None);
-    let charge = pricing::charge(&usage, rates, intent.discount, intent.held);
+    let charge = pricing::charge(&usage, rates, intent.discount, intent.held, intent.excess);
     SettledCall {
         admitted: intent.admitted,
         upstream_model: None,

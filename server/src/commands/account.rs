@@ -2,18 +2,20 @@
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::FalseyValueParser};
 use domain::{
     account::{Key, Project},
     billing::Balance,
+    credit::{CreditLine, Grace},
     id::{AccountId, GrantId, UserId},
     key::masked,
     money::Amount,
+    pricing::Excess,
 };
 use ledger::{AccountSummary, Ledger, MoneyIn, NewCustomer};
 use serde_json::json;
 
-use super::{ACTOR, idempotency_key, perhaps_done, secret, table, user::PasswordArgs};
+use super::{ACTOR, idempotency_key, parse_instant, perhaps_done, secret, table, user::PasswordArgs};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// The customers who pay.
@@ -31,7 +33,9 @@ enum Action {
     Create(Create),
     /// Change an account's balance
     Credit(Credit),
-    /// Show an account's balance and keys
+    /// Set what is lent to an account, and whether it is strict or lenient; what is not named stays as it is
+    Set(Set),
+    /// Show an account's balance, what is lent to it, and its keys
     Show {
         /// Its name, its id, or its owner's address
         account: String,
@@ -69,11 +73,72 @@ struct Credit {
     idempotency_key: Option<String>,
 }
 
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+struct Set {
+    /// Its name, its id, or its owner's address
+    account: String,
+
+    #[command(flatten)]
+    change: Change,
+}
+
+/// What is set, at least one of it.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Change {
+    /// How far below zero its balance may go, in currency units; 0 lends nothing
+    #[arg(long, env = "FAREBOX_ACCOUNT_CREDIT_LINE", value_name = "AMOUNT")]
+    credit_line: Option<Amount>,
+
+    /// How much more is lent for a while
+    #[arg(long, env = "FAREBOX_ACCOUNT_GRACE", value_name = "AMOUNT", requires = "until")]
+    grace: Option<Amount>,
+
+    /// When the grace ends: a date, or an instant like 2026-12-01T08:00:00Z
+    #[arg(long, env = "FAREBOX_ACCOUNT_UNTIL", value_name = "INSTANT", value_parser = parse_instant, requires = "grace")]
+    until: Option<DateTime<Utc>>,
+
+    /// End the grace now
+    #[arg(long, env = "FAREBOX_ACCOUNT_NO_GRACE", value_parser = FalseyValueParser::new(), conflicts_with_all = ["grace", "until"])]
+    no_grace: bool,
+
+    /// It pays what a call came to, also beyond what was held for it; where the client names no cap on the output, there is none
+    #[arg(long, env = "FAREBOX_ACCOUNT_LENIENT", value_parser = FalseyValueParser::new(), conflicts_with = "strict")]
+    lenient: bool,
+
+    /// A call never costs more than was held for it, so that the balance never ends below what is lent: how every account begins
+    #[arg(long, env = "FAREBOX_ACCOUNT_STRICT", value_parser = FalseyValueParser::new())]
+    strict: bool,
+}
+
+impl Change {
+    /// The line in force, with what was named changed.
+    fn applied_to(&self, line: CreditLine, now: DateTime<Utc>) -> CreditLine {
+        // One that has ended lends nothing, and the ledger would refuse to set it again.
+        let running = line.grace.filter(|grace| !self.no_grace && now < grace.until);
+        CreditLine {
+            amount: self.credit_line.unwrap_or(line.amount),
+            grace: self.grace().or(running),
+            excess: self.excess().unwrap_or(line.excess),
+        }
+    }
+
+    fn grace(&self) -> Option<Grace> {
+        self.grace.zip(self.until).map(|(amount, until)| Grace { amount, until })
+    }
+
+    fn excess(&self) -> Option<Excess> {
+        (self.lenient || self.strict).then(|| Excess::of(self.lenient))
+    }
+}
+
 /// Does what was asked for.
 pub(super) async fn run(args: AccountArgs, config: &Config) -> anyhow::Result<()> {
     match args.action {
         Action::Create(create) => self::create(create, args.output, config).await,
         Action::Credit(credit) => self::credit(credit, args.output, config).await,
+        Action::Set(set) => self::set(set, args.output, config).await,
         Action::Show { account } => show(&account, args.output, config).await,
     }
 }
@@ -121,21 +186,54 @@ async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result
     })
 }
 
-async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<()> {
-    let now = Utc::now();
-    let (account, balance, keys, projects) = with_ledger(config, async |ledger| {
-        let account = find(ledger, account).await?;
-        let reader = ledger.system().account(account.id);
-        let balance = reader.balance(now).await?;
-        Ok((account, balance, reader.keys(now).await?, reader.projects().await?))
+async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
+    let (account, line) = with_ledger(config, async |ledger| {
+        let account = find(ledger, &args.account).await?;
+        let system = ledger.system();
+        let in_force = system.account(account.id).credit_line().await?;
+        // By the clock that says whether a grace has ended.
+        let line = args.change.applied_to(in_force, ledger.clock().await?);
+        system.operator().set_credit_line(account.id, &line, ACTOR).await?;
+        Ok((account, line))
     })
     .await?;
-    output.print(&json!({ "account": account, "balance": balance, "keys": keys, "projects": projects }), || {
-        format!("{}\n\n{}", describe(&account, &balance), key_table(&keys, &projects, now))
+    output.print(&json!({ "account": account.id, "credit_line": line }), || {
+        format!("{} is lent {}; it is {}.", account.name, lent(&line), terms(line.excess))
     })
 }
 
-fn describe(account: &AccountSummary, balance: &Balance) -> String {
+/// `5, and 2 more until 2026-12-01 00:00:00 UTC`.
+fn lent(line: &CreditLine) -> String {
+    match (line.amount.is_zero(), line.grace) {
+        (true, None) => "nothing".to_owned(),
+        (false, None) => line.amount.to_string(),
+        (true, Some(Grace { amount, until })) => format!("{amount} until {until}"),
+        (false, Some(Grace { amount, until })) => format!("{}, and {amount} more until {until}", line.amount),
+    }
+}
+
+/// The flag's name, and what it means.
+const fn terms(excess: Excess) -> &'static str {
+    match excess {
+        Excess::WrittenOff => "strict: a call never costs more than was held for it",
+        Excess::Charged => "lenient: it pays what a call came to",
+    }
+}
+
+async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<()> {
+    let now = Utc::now();
+    let (account, balance, line, keys, projects) = with_ledger(config, async |ledger| {
+        let account = find(ledger, account).await?;
+        let reader = ledger.system().account(account.id);
+        let balance = reader.balance(now).await?;
+        Ok((account, balance, reader.credit_line().await?, reader.keys(now).await?, reader.projects().await?))
+    })
+    .await?;
+    let value = json!({ "account": account, "balance": balance, "credit_line": line, "keys": keys, "projects": projects });
+    output.print(&value, || format!("{}\n\n{}", describe(&account, &balance, &line, now), key_table(&keys, &projects, now)))
+}
+
+fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now: DateTime<Utc>) -> String {
     table(
         [&account.name, ""],
         [
@@ -145,8 +243,19 @@ fn describe(account: &AccountSummary, balance: &Balance) -> String {
             ["balance".to_owned(), balance.balance.to_string()],
             ["reserved".to_owned(), balance.reserved.to_string()],
             ["available".to_owned(), balance.available.to_string()],
+            ["credit line".to_owned(), line.amount.to_string()],
+            ["grace".to_owned(), grace_of(line, now)],
+            ["terms".to_owned(), terms(line.excess).to_owned()],
         ],
     )
+}
+
+fn grace_of(line: &CreditLine, now: DateTime<Utc>) -> String {
+    match line.grace {
+        None => "none".to_owned(),
+        Some(Grace { amount, until }) if now < until => format!("{amount} until {until}"),
+        Some(Grace { amount, until }) => format!("ended: {amount} until {until}"),
+    }
 }
 
 fn key_table(keys: &[Key], projects: &[Project], now: DateTime<Utc>) -> String {
@@ -168,4 +277,48 @@ fn key_table(keys: &[Key], projects: &[Project], now: DateTime<Utc>) -> String {
 /// The account that somebody names.
 pub(super) async fn find(ledger: &Ledger, text: &str) -> anyhow::Result<AccountSummary> {
     ledger.system().find_account(text).await.with_context(|| format!("account {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+    const NOTHING: Change = Change { credit_line: None, grace: None, until: None, no_grace: false, lenient: false, strict: false };
+
+    fn line(until: DateTime<Utc>) -> CreditLine {
+        let [amount, more] = [5_000_000_000, 2_500_000_000].map(Amount::from_nanos);
+        CreditLine { amount, grace: Some(Grace { amount: more, until }), excess: Excess::Charged }
+    }
+
+    #[test]
+    fn what_is_not_named_stays_but_a_grace_that_has_ended() {
+        let running = line(NOW + TimeDelta::seconds(1));
+        assert_eq!(NOTHING.applied_to(running, NOW), running);
+        assert_eq!(NOTHING.applied_to(line(NOW), NOW), CreditLine { grace: None, ..running });
+        let strict = Change { strict: true, ..NOTHING };
+        assert_eq!(strict.applied_to(running, NOW), CreditLine { excess: Excess::WrittenOff, ..running });
+        let ended = Change { no_grace: true, ..NOTHING };
+        assert_eq!(ended.applied_to(running, NOW), CreditLine { grace: None, ..running });
+        // Whether that can be is the ledger's to say.
+        let past = Change { grace: Some(Amount::ZERO), until: Some(NOW), ..NOTHING };
+        assert_eq!(past.applied_to(running, NOW).grace, Some(Grace { amount: Amount::ZERO, until: NOW }));
+    }
+
+    #[test]
+    fn what_is_lent_is_said_in_words() {
+        let both = line(NOW);
+        for (line, words) in [
+            (both, "5, and 2.5 more until 1970-01-01 00:00:00 UTC"),
+            (CreditLine { amount: Amount::ZERO, ..both }, "2.5 until 1970-01-01 00:00:00 UTC"),
+            (CreditLine { grace: None, ..both }, "5"),
+            (CreditLine::default(), "nothing"),
+        ] {
+            assert_eq!(lent(&line), words);
+        }
+        assert_eq!(grace_of(&both, NOW), "ended: 2.5 until 1970-01-01 00:00:00 UTC");
+        assert_eq!(grace_of(&both, NOW - TimeDelta::seconds(1)), "2.5 until 1970-01-01 00:00:00 UTC");
+    }
 }

@@ -7,7 +7,7 @@ use domain::{
     id::CallId,
     money::Amount,
     period::start_of,
-    pricing::{Discount, price, upper_bound},
+    pricing::{Discount, Excess, price, upper_bound},
     tokens::{CallUsage, TokenCounts, Tokens},
 };
 use ledger::{Admitted, Ledger, MoneyIn, SettledCall};
@@ -175,6 +175,7 @@ fn admitted(start: DateTime<Utc>, customer: &DemoCustomer, key: &DemoKey, model:
         price_id,
         discount: Discount::NONE,
         stream: dice.per_mille(600),
+        excess: Excess::WrittenOff,
         input_estimate: prompt,
         held: upper_bound(prompt, answer, rates, Discount::NONE).unwrap_or_default(),
         tokens_held: prompt.saturating_add(answer),

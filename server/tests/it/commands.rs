@@ -149,6 +149,63 @@ fn credit_beside_the_balance_is_given_listed_used_first_and_ended() {
 }
 
 #[test]
+fn what_is_lent_is_set_and_shown_and_what_is_not_named_stays() {
+    let place = Place::new();
+    add_customer(&place);
+    let set = |args: &[&str]| place.json(&[&["account", "set", "Example"][..], args].concat(), "")["credit_line"].clone();
+    let shown = || {
+        let account = place.json(&["account", "show", "Example"], "");
+        (account["credit_line"].clone(), account["balance"]["available"].clone())
+    };
+    assert_eq!(shown(), (json!({ "amount": "0", "grace": null, "excess": "written_off" }), json!("10.5")));
+    assert_eq!(set(&["--credit-line", "5"]), json!({ "amount": "5", "grace": null, "excess": "written_off" }));
+    let grace = json!({ "amount": "2", "until": "2100-01-01T00:00:00Z" });
+    assert_eq!(set(&["--grace", "2", "--until", "2100-01-01"]), json!({ "amount": "5", "grace": grace, "excess": "written_off" }));
+    let lenient = json!({ "amount": "5", "grace": grace, "excess": "charged" });
+    assert_eq!(set(&["--lenient"]), lenient);
+    assert_eq!(shown(), (lenient, json!("17.5")));
+
+    let said = |args: &[&str]| String::from_utf8_lossy(&place.command(args).output().expect("farebox runs").stdout).into_owned();
+    let table = said(&["account", "show", "Example"]);
+    for line in ["credit line  5", "grace        2 until 2100-01-01 00:00:00 UTC", "terms        lenient: it pays what a call came to"] {
+        assert!(table.lines().any(|found| found == line), "{line} is missing: {table}");
+    }
+    assert_eq!(
+        said(&["account", "set", "Example", "--credit-line", "3", "--strict"]),
+        "Example is lent 3, and 2 more until 2100-01-01 00:00:00 UTC; it is strict: a call never costs more than was held for it.\n"
+    );
+    assert_eq!(set(&["--no-grace"]), json!({ "amount": "3", "grace": null, "excess": "written_off" }));
+    assert_eq!(shown().1, "13.5");
+    assert_eq!(place.verify(), Vec::<Value>::new());
+}
+
+#[test]
+fn what_cannot_be_lent_is_refused_with_a_reason() {
+    let place = Place::new();
+    add_customer(&place);
+    let to_come = "2100-01-01";
+    for (args, code, reason) in [
+        (vec!["Example"], 2, "--credit-line <AMOUNT>|--grace <AMOUNT>"),
+        (vec!["Example", "--credit-line", "-1"], 1, "credit line: write an amount from 0 to 1,000,000,000"),
+        (vec!["Example", "--credit-line", "a lot"], 2, "write it like 12.50"),
+        (vec!["Example", "--grace", "2"], 2, "--until <INSTANT>"),
+        (vec!["Example", "--until", to_come], 2, "--grace <AMOUNT>"),
+        (vec!["Example", "--grace", "2", "--until", "soon"], 2, "write a date like"),
+        (vec!["Example", "--grace", "2", "--until", "2020-01-01"], 1, "an instant that is still to come"),
+        (vec!["Example", "--grace", "0", "--until", to_come], 1, "write an amount above 0"),
+        (vec!["Example", "--no-grace", "--grace", "2", "--until", to_come], 2, "cannot be used with"),
+        (vec!["Example", "--no-grace", "--until", to_come], 2, "cannot be used with"),
+        (vec!["Example", "--lenient", "--strict"], 2, "cannot be used with"),
+        (vec!["nobody", "--lenient"], 1, "account nobody: not found"),
+    ] {
+        let (found, said) = place.refusal(&[&["account", "set"][..], &args[..]].concat());
+        assert!(found == Some(code) && said.contains(reason), "farebox account set {args:?} ended with {found:?} and said: {said}");
+    }
+    let account = place.json(&["account", "show", "Example"], "");
+    assert_eq!(account["credit_line"], json!({ "amount": "0", "grace": null, "excess": "written_off" }));
+}
+
+#[test]
 fn a_project_is_added_and_listed_and_takes_keys() {
     let place = Place::new();
     let first = add_customer(&place);

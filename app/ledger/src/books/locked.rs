@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     billing::{GrantKind, PostingNumber},
-    credit::{self, Hold, Pool, PoolRef, Quantity, Unit},
+    credit::{self, CreditLine, Hold, Pool, PoolRef, Quantity, Unit},
     id::{AccountId, GrantId},
     money::Amount,
 };
@@ -16,7 +16,7 @@ use super::{
     hours::{hour_of, overflow},
 };
 use crate::{
-    Error, Result,
+    Error, Result, credit_lines,
     limits::{WindowChange, WindowKey},
 };
 
@@ -92,7 +92,8 @@ impl Books {
             select
                 account_id as "account!: AccountId", seq as "number!: PostingNumber", digest, posted_at as "posted_at!", hour, calls, seals,
                 is_limited as "is_limited!", now as "now!", grant_id as "id!: GrantId", kind as "kind!: GrantKind", granted as "granted!", used as "used!",
-                unbooked as "unbooked!", leased as "leased!", floor as "floor!", models, priority as "priority!", starts_at as "starts_at!", expires_at
+                unbooked as "unbooked!", leased as "leased!", models, priority as "priority!", starts_at as "starts_at!", expires_at,
+                lent as "lent: Amount", grace as "grace: Amount", grace_until
             from lock_books($1, $2)
             "#,
             &accounts.iter().map(|account| account.uuid()).collect::<Vec<_>>(),
@@ -166,7 +167,8 @@ impl Book {
     }
 
     fn add_grant(&mut self, row: &LockedRow) -> Result<()> {
-        let capacity = row.granted.checked_sub(row.floor).ok_or_else(overflow)?;
+        let floor = row.line().floor(self.now);
+        let capacity = row.granted.checked_sub(floor.get()).ok_or_else(overflow)?;
         let quantity = Quantity::from_count;
         let pool = Pool { used: quantity(row.used), leased: quantity(row.leased), ..Pool::new(Unit::Money, quantity(capacity)) };
         self.unbooked.insert(row.id, row.unbooked);
@@ -175,7 +177,7 @@ impl Book {
             kind: row.kind,
             pool,
             models: row.models.clone(),
-            floor: quantity(row.floor),
+            floor,
             starts_at: row.starts_at,
             expires_at: row.expires_at,
             priority: row.priority,
@@ -335,14 +337,22 @@ struct LockedRow {
     used: i64,
     unbooked: i64,
     leased: i64,
-    floor: i64,
     models: Option<Vec<String>>,
     priority: i32,
     starts_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
+    /// What is lent, of a wallet.
+    lent: Option<Amount>,
+    grace: Option<Amount>,
+    grace_until: Option<DateTime<Utc>>,
 }
 
 impl LockedRow {
+    fn line(&self) -> CreditLine {
+        let grace = credit_lines::grace(self.grace.unwrap_or_default(), self.grace_until);
+        CreditLine { amount: self.lent.unwrap_or_default(), grace, ..CreditLine::default() }
+    }
+
     fn open(&self) -> Result<Option<OpenCalls>> {
         let (Some(hour), Some(calls), Some(seals)) = (self.hour, self.calls, &self.seals) else { return Ok(None) };
         let seals = seals.as_slice().try_into().map_err(|_| Error::Corrupt("the digest of an open hour has another length".to_owned()))?;

@@ -136,7 +136,7 @@ pub(crate) struct Correction {
 impl Correction {
     /// The difference between a call that was settled as interrupted and what it came to after all.
     ///
-    /// Its hold went back when it was settled, and its credit may be spent: what the account no longer has of a difference is written off. What was given
+    /// Its hold went back when it was settled, and its credit may be spent: what the account no longer has of a difference is written off, unless it is lenient. What was given
     /// back since is not given back again.
     pub(crate) fn late_usage(call: &SettledCall, known: &KnownCall, before: &[CorrectionRecord], book: &mut Book) -> Result<Self> {
         let difference = minus(call.amount, known.amount)?;
@@ -144,7 +144,11 @@ impl Correction {
             let back = minus(Amount::ZERO, difference)?.min(cost_of(known, before)?);
             give_back(&net(known, before)?, back, book)?
         } else {
-            take(difference, &call.model, book)
+            let mut paid_by = take(difference, &call.model, book);
+            if call.excess.is_charged() {
+                lend(&mut paid_by, difference, book)?;
+            }
+            paid_by
         };
         let amount = Amount::checked_sum(paid_by.iter().map(|share| Amount::from_nanos(share.amount))).ok_or_else(overflow)?;
         let written_off = if difference.is_negative() { call.written_off } else { plus(minus(difference, amount)?, call.written_off)? };
@@ -292,6 +296,18 @@ fn take(amount: Amount, model: &str, book: &Book) -> Vec<PaidShare> {
     // What a refusal calls available can be had.
     let holds = pay(amount).or_else(|exhausted| pay(Amount::from_nanos(exhausted.available.get()))).unwrap_or_default();
     holds.into_iter().filter_map(Share::of).map(|share| PaidShare { grant_id: share.grant, amount: share.amount.nanos() }).collect()
+}
+
+/// Charges the wallet with what others do not pay of an amount, whatever is in it.
+fn lend(paid_by: &mut Vec<PaidShare>, amount: Amount, book: &Book) -> Result<()> {
+    let wallet = book.wallet()?;
+    let rest = paid_by.iter().try_fold(amount.nanos(), |rest, share| rest.checked_sub(share.amount)).ok_or_else(overflow)?;
+    match paid_by.iter_mut().find(|share| share.grant_id == wallet) {
+        _ if rest == 0 => {}
+        Some(share) => share.amount = share.amount.checked_add(rest).ok_or_else(overflow)?,
+        None => paid_by.push(PaidShare { grant_id: wallet, amount: rest }),
+    }
+    Ok(())
 }
 
 /// Gives back to whoever paid last first, each at most what it paid; to the wallet what belongs to a grant that has expired.

@@ -7,7 +7,7 @@ use domain::{
     catalog::{PriceKind, PriceVersion},
     id::{AccountId, GrantId, ModelId, PriceId},
     money::Amount,
-    pricing::{self, Charge, Discount},
+    pricing::{self, Charge, Discount, Excess},
     rates::Rates,
     tokens::Flag,
 };
@@ -198,7 +198,7 @@ impl Prices {
         let version = self.versions.get(&record.price_id).ok_or("a price version that exists")?;
         let rates = version.rates.as_ref().map_err(Clone::clone)?;
         let discount = Discount::from_bps(record.discount_bps).map_err(|error| error.to_string())?;
-        Ok(pricing::charge(&record.usage(), rates, discount, Amount::from_nanos(record.held)))
+        Ok(pricing::charge(&record.usage(), rates, discount, Amount::from_nanos(record.held), Excess::of(record.is_lenient)))
     }
 
     /// That a call's version is a sale price of its model, had begun when the call was admitted, and was followed by none that was known then.

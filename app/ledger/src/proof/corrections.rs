@@ -84,7 +84,7 @@ fn look_at(record: &CorrectionRecord, call: &CallRecord, cost: i128, prices: &Pr
     let recomputed = of_it.as_ref().map_err(ToString::to_string).and_then(|late| prices.recompute(late));
     let is_of_the_call = (late.account_id, late.call_id, late.key_id, late.price_id, late.discount.bps(), late.held.nanos())
         == (call.account_id, call.call_id, call.key_id, call.price_id, call.discount_bps, call.held)
-        && (late.project_id, &late.attribution) == (call.project_id, &call.attribution());
+        && (late.project_id, &late.attribution, late.excess.is_charged()) == (call.project_id, &call.attribution(), call.is_lenient);
     if recomputed != Ok(charge) || !is_of_the_call {
         let expected = recomputed.map_or_else(|problem| problem, in_words);
         findings.note(Claim::LateIsItsReceipt, row, format!("{expected}, on its call's terms"), in_words(charge));
@@ -107,7 +107,7 @@ mod tests {
         attribution::Attribution,
         call::{Outcome, UsageSource},
         id::{KeyId, PriceId, ProjectId},
-        pricing::{self, Discount},
+        pricing::{self, Discount, Excess},
         rates::Rates,
         tokens::{CallUsage, Tokens},
     };
@@ -124,7 +124,8 @@ mod tests {
     fn settled(prompt: i64, source: UsageSource) -> SettledCall {
         let id = CallId::new("2026-06-15T12:30:00Z".parse().unwrap(), [1; 10]);
         let usage = CallUsage::of_totals(Some(Tokens::from_sum(prompt)), None, None);
-        let Charge { amount, written_off } = pricing::charge(&usage, &rates(), Discount::NONE, Amount::from_nanos(1_000));
+        let Charge { amount, written_off } =
+            pricing::charge(&usage, &rates(), Discount::NONE, Amount::from_nanos(1_000), Excess::WrittenOff);
         let admitted = Admitted {
             account_id: AccountId::from_uuid(Uuid::from_u128(1)),
             call_id: id,
@@ -137,6 +138,7 @@ mod tests {
             price_id: price(),
             discount: Discount::NONE,
             stream: false,
+            excess: Excess::WrittenOff,
             input_estimate: Tokens::from_sum(12),
             held: Amount::from_nanos(1_000),
             tokens_held: Tokens::from_sum(1_000),
@@ -217,6 +219,7 @@ mod tests {
             Admitted { price_id: PriceId::from_uuid(Uuid::from_u128(44)), ..admitted() },
             Admitted { project_id: ProjectId::from_uuid(Uuid::from_u128(55)), ..admitted() },
             Admitted { attribution: said, ..admitted() },
+            Admitted { excess: Excess::Charged, ..admitted() },
         ] {
             let late = SettledCall { admitted: of_another, ..late.clone() };
             assert_eq!(broken(0, &late, row(688, 688, 0)), [Claim::LateIsItsReceipt]);

@@ -87,7 +87,10 @@ pub(super) struct GrantRow {
     used: i64,
     unbooked: i64,
     leased: i64,
-    floor: i64,
+    /// The most that was ever lent to the account, of its wallet.
+    lent: i64,
+    /// Whether it ever paid what calls cost beyond their holds, so that it may owe more.
+    was_lenient: bool,
     pub(super) models: Option<Vec<String>>,
     pub(super) priority: i32,
     pub(super) starts_at: DateTime<Utc>,
@@ -103,12 +106,16 @@ pub(super) async fn grants(connection: &mut PgConnection, account: AccountId) ->
         GrantRow,
         r#"
         select
-            g.grant_id as "id: GrantId", g.kind as "kind: GrantKind", g.unit, g.granted, g.used, g.unbooked, g.leased, g.floor, g.models,
+            g.grant_id as "id: GrantId", g.kind as "kind: GrantKind", g.unit, g.granted, g.used, g.unbooked, g.leased, g.models,
             g.priority, g.starts_at, g.expires_at, g.ended_at, a.created_at as account_created_at,
             (
                 select coalesce(sum(l.amount), 0)::bigint from leases l where l.account_id = g.account_id and l.grant_id = g.grant_id
-            ) as "held!"
+            ) as "held!",
+            coalesce(l.lent, 0) as "lent!", coalesce(l.was_lenient, false) as "was_lenient!"
         from grants g join accounts a using (account_id)
+        left join lateral (
+            select max(c.amount + c.grace) as lent, bool_or(c.is_lenient) as was_lenient from credit_lines c where c.account_id = g.account_id
+        ) l on g.kind = 'wallet'
         where g.account_id = $1
         "#,
         account.uuid()
@@ -136,8 +143,8 @@ fn look_at(grant: &GrantRow, whole: bool, unbooked: &BTreeMap<GrantId, i128>, jo
         }
     }
     findings.compare(Claim::GrantIsItsLeases, row, grant.held, grant.leased);
-    let room = i128::from(grant.granted) - i128::from(grant.used) - i128::from(grant.leased) - i128::from(grant.floor);
-    if room < 0 {
+    let room = i128::from(grant.granted) - i128::from(grant.used) - i128::from(grant.leased) + i128::from(grant.lent);
+    if room < 0 && !grant.was_lenient {
         findings.note(Claim::NobodyIsBelowTheFloor, row(), "0 or more available", room);
     }
     if grant.kind == GrantKind::Wallet && grant.starts_at != grant.account_created_at {

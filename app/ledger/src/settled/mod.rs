@@ -80,6 +80,7 @@ pub(crate) struct CallRecord {
     pub(crate) provider: String,
     pub(crate) upstream_model: Option<String>,
     pub(crate) stream: bool,
+    pub(crate) is_lenient: bool,
     pub(crate) outcome: Outcome,
     pub(crate) source: UsageSource,
     pub(crate) prompt_tokens: Option<Tokens>,
@@ -144,8 +145,21 @@ impl SettledCall {
         let TokenCounts { input, cache_read, cache_write_5m, cache_write_1h, audio_input, output, reasoning, audio_output } =
             self.usage.counts;
         let started_at = self.started_at()?;
-        let Admitted { account_id, call_id, key_id, project_id, attribution, model, provider, price_id, discount, stream, held, .. } =
-            self.admitted;
+        let Admitted {
+            account_id,
+            call_id,
+            key_id,
+            project_id,
+            attribution,
+            model,
+            provider,
+            price_id,
+            discount,
+            stream,
+            excess,
+            held,
+            ..
+        } = self.admitted;
         let Attribution { end_user, session, client, tags } = attribution;
         Ok(CallRecord {
             started_at,
@@ -161,6 +175,7 @@ impl SettledCall {
             provider,
             upstream_model: self.upstream_model,
             stream,
+            is_lenient: excess.is_charged(),
             outcome: self.outcome,
             source: self.source,
             prompt_tokens: self.usage.prompt_tokens,

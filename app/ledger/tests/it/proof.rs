@@ -1,6 +1,6 @@
 use chrono::{NaiveDate, TimeDelta};
 use domain::{
-    credit::{Hardness, Quantity, Scope, Unit, Window},
+    credit::{CreditLine, Grace, Hardness, Quantity, Scope, Unit, Window},
     id::LimitId,
     proof::Proof,
 };
@@ -10,11 +10,12 @@ use sqlx::{AssertSqlSafe, PgPool, Row};
 use crate::world::{Customer, World, amount};
 
 /// The tables of money. What a figure, a date or a name on a page rests on is in them.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "calls",
     "corrections",
     "heads",
     "grants",
+    "credit_lines",
     "books",
     "limits",
     "limit_windows",
@@ -30,7 +31,7 @@ const TABLES: [&str; 16] = [
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 27] = [
+const FREE: [(&str, &str, &str); 35] = [
     (
         "heads",
         "posted_at",
@@ -51,6 +52,14 @@ const FREE: [(&str, &str, &str); 27] = [
     ("intents", "proxy", "who looks after a running call"),
     ("intents", "expires_at", "when somebody else does"),
     ("intents", "tokens_held", "likewise"),
+    ("intents", "is_lenient", "likewise"),
+    ("credit_lines", "set_at", "when an operator set it; what is lent decides who may call, and no figure follows from it"),
+    ("credit_lines", "amount", "what an operator set, and may set anew: more than was ever lent is nobody's debt"),
+    ("credit_lines", "grace", "likewise"),
+    ("credit_lines", "grace_until", "likewise"),
+    ("credit_lines", "is_lenient", "likewise; each call says under which it was admitted"),
+    ("credit_lines", "set_by", "who set it"),
+    ("credit_lines", "account_id", "to whom it is lent"),
     ("limits", "capacity", "what somebody set, and may set anew: no call's figure follows from it"),
     ("limits", "hardness", "likewise"),
     ("limits", "set_by", "who may change it"),
@@ -87,6 +96,9 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
     for settlement in [world.interrupt(&dead, ada), world.settle(&dead, ada, 700, 70)] {
         world.ledger.meter().post_calls(&[settlement]).await.unwrap();
     }
+    let grace = Some(Grace { amount: amount("1"), until: "2100-01-01T00:00:00Z".parse().unwrap() });
+    let line = CreditLine { amount: amount("5"), grace, ..CreditLine::default() };
+    system.operator().set_credit_line(ada.account, &line, "test").await.unwrap();
     system.operator().credit_call(calls[0].call_id, world.give_back(Some("0.0002"), "back")).await.unwrap();
     (world, ada)
 }

@@ -10,10 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     attribution::Label,
     catalog::PriceKind,
-    credit::{Hardness, Quantity, Scope, Unit, Window},
+    credit::{CreditLine, Grace, Hardness, Quantity, Scope, Unit, Window},
     id::{CallId, GrantId, LimitId, PriceId, ProjectId},
     money::Amount,
-    pricing::{self, Charge, Discount},
+    pricing::{self, Charge, Discount, Excess},
     rates::Rates,
     tokens::Tokens,
 };
@@ -73,6 +73,8 @@ struct Walk {
     calls: Vec<(usize, Intent, State)>,
     grants: Vec<(usize, GrantId)>,
     limits: Vec<(usize, LimitId)>,
+    /// Which of the customers ever were lenient.
+    lenient: Vec<bool>,
     /// Every price there was, by when it began.
     prices: BTreeMap<DateTime<Utc>, PriceId>,
     rates: BTreeMap<PriceId, Rates>,
@@ -106,6 +108,7 @@ impl Walk {
             calls: Vec::new(),
             grants: Vec::new(),
             limits: Vec::new(),
+            lenient: vec![false; 3],
             prices,
             rates,
             latest: DateTime::UNIX_EPOCH,
@@ -196,18 +199,19 @@ impl Walk {
     /// A call is admitted if and only if it is within what is available, unless a limit refuses it.
     async fn begin_call(&mut self, of: usize) {
         let (held, tokens) = (self.dice.between(0, 900_000_000), self.dice.between(20, 900_000));
+        let excess = Excess::of(self.lenient[of] && self.dice.below(2) == 0);
         let (project, session) = (self.projects[of][self.dice.below(2)], self.dice.pick(&[None, Some(1), Some(2)]).flatten());
         let intent = with(self.world.intent(self.customers[of], "1"), |call| {
             (call.held, call.tokens_held) = (Amount::from_nanos(held), Tokens::from_sum(tokens));
             call.price_id = self.prices.range(..=call.call_id.started_at().unwrap()).next_back().map(|(_, price)| *price).unwrap();
-            (call.project_id, call.attribution.session) = (project, session.map(run));
+            (call.project_id, call.attribution.session, call.excess) = (project, session.map(run), excess);
         });
         let reader = self.ledger().reader(self.customers[of].user).await.unwrap();
         match self.ledger().meter().lease(&intent).await {
             Ok(()) => self.calls.push((of, intent, State::Running)),
             Err(Error::Exhausted(exhausted)) => {
                 assert!(exhausted.available < exhausted.needed, "{exhausted:?}");
-                let balance = reader.balance(self.world.now).await.unwrap();
+                let balance = reader.balance(self.world.now.max(self.latest)).await.unwrap();
                 let is_limited = self.limits.iter().any(|(owner, _)| *owner == of);
                 assert!(balance.available.nanos() < held || is_limited, "{exhausted:?} {balance:?}");
             }
@@ -224,7 +228,7 @@ impl Walk {
             _ => self.world.settle(intent, customer, prompt, completion),
         };
         let rates = &self.rates[&intent.price_id];
-        let Charge { amount, written_off } = pricing::charge(&call.usage, rates, Discount::NONE, intent.held);
+        let Charge { amount, written_off } = pricing::charge(&call.usage, rates, Discount::NONE, intent.held, intent.excess);
         SettledCall { amount, written_off, ..call }
     }
 
@@ -338,6 +342,21 @@ impl Walk {
         self.limits.push((of, id));
     }
 
+    /// What is lent changes; some of the calls that follow are lenient.
+    async fn lend(&mut self, of: usize) {
+        let mut some = || Amount::from_nanos(self.dice.between(0, 3_000_000_000).max(0));
+        let (amount, grace) = (some(), some());
+        let until = self.world.now.max(self.latest) + TimeDelta::days(1) + TimeDelta::hours(self.dice.between(0, 40));
+        let grace = Some(Grace { amount: grace, until }).filter(|grace| !grace.amount.is_zero() && self.dice.below(2) == 0);
+        let line = CreditLine { amount, grace, excess: Excess::of(self.dice.below(3) == 0) };
+        match self.ledger().system().operator().set_credit_line(self.customers[of].account, &line, "sim").await {
+            Ok(()) => self.lenient[of] |= line.excess.is_charged(),
+            // The books are ahead of a clock that was set back.
+            Err(Error::Invalid { field: "grace", .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
     /// A price begins ahead of every call that was admitted: also of those of a clock that has been set back since.
     async fn change_price(&mut self) {
         if self.world.now < self.latest {
@@ -389,6 +408,7 @@ impl Walk {
             85..89 => self.end_credit(of).await,
             89..93 => self.change_limits(of).await,
             93..94 => self.change_price().await,
+            94..96 => self.lend(of).await,
             _ => self.pass(),
         }
     }
@@ -441,7 +461,7 @@ async fn every_account_has_what_came_in_less_what_its_calls_cost(pool: PgPool) {
     let (first, seeds, steps) = (setting("FAREBOX_SIM_FIRST", 1), setting("FAREBOX_SIM_SEEDS", 1), setting("FAREBOX_SIM_STEPS", 600));
     for seed in first..first + seeds {
         // Each on empty books.
-        let tables = "accounts, users, memberships, sessions, projects, api_keys, key_digests, providers, models, price_versions, heads, grants, limits, limit_windows, \
+        let tables = "accounts, users, memberships, sessions, projects, api_keys, key_digests, providers, models, price_versions, heads, grants, credit_lines, limits, limit_windows, \
                       intents, leases, journal, entries, books, roots, proofs, calls, corrections, usage_hourly, usage_daily, quarantine";
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("truncate {tables} cascade"))).execute(&pool).await.unwrap();
         walk(pool.clone(), seed, usize::try_from(steps).unwrap()).await;

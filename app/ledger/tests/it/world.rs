@@ -11,7 +11,7 @@ use domain::{
     id::{AccountId, CallId, GrantId, KeyId, ModelId, PriceId, ProjectId, ProviderId, UserId},
     key::ApiKey,
     money::Amount,
-    pricing::{self, Charge, Discount},
+    pricing::{self, Charge, Discount, Excess},
     proof::Proof,
     rates::Rates,
     tokens::{CallUsage, Tokens},
@@ -185,6 +185,7 @@ impl World {
             price_id: self.price,
             discount: Discount::NONE,
             stream: true,
+            excess: Excess::WrittenOff,
             input_estimate: Tokens::from_sum(12),
             held: Amount::ZERO,
             tokens_held: Tokens::ZERO,
@@ -222,7 +223,7 @@ impl World {
     /// The settlement of a call that was held.
     pub(crate) fn settle(&mut self, intent: &Intent, customer: Customer, prompt: i64, completion: i64) -> SettledCall {
         let call = self.call(customer, prompt, completion, TimeDelta::zero());
-        let Charge { amount, written_off } = pricing::charge(&call.usage, &self.rates, intent.discount, intent.held);
+        let Charge { amount, written_off } = pricing::charge(&call.usage, &self.rates, intent.discount, intent.held, intent.excess);
         SettledCall { admitted: intent.admitted.clone(), amount, written_off, ..call }
     }
 
@@ -253,7 +254,7 @@ impl World {
     /// The settlement of a call that was held, by somebody who took its proxy for dead: its prompt, as it was counted before.
     pub(crate) fn interrupt(&mut self, intent: &Intent, customer: Customer) -> SettledCall {
         let usage = CallUsage::of_totals(Some(intent.input_estimate), None, None);
-        let Charge { amount, written_off } = pricing::charge(&usage, &self.rates, intent.discount, intent.held);
+        let Charge { amount, written_off } = pricing::charge(&usage, &self.rates, intent.discount, intent.held, intent.excess);
         let call = self.settle(intent, customer, 0, 0);
         let (outcome, source) = (Outcome::Interrupted, UsageSource::Interrupted);
         SettledCall { outcome, source, usage, amount, written_off, upstream_model: None, http_status: None, raw_usage: None, ..call }

@@ -1,5 +1,5 @@
 use axum::{extract::Path, response::Response};
-use domain::id::AccountId;
+use domain::{id::AccountId, money::Amount};
 use ledger::MoneyIn;
 
 use crate::{
@@ -33,10 +33,30 @@ async fn try_credit(id: &str, submission: &Submission) -> Result<Response, Refus
 
 fn refusal(error: ledger::Error) -> Refusal {
     match error {
-        ledger::Error::InsufficientCredit { available, .. } => Refusal::field(
-            "amount",
-            format!("Only {} is available to take back; the rest is spent or held by running calls.", money::exact(available)),
-        ),
+        ledger::Error::InsufficientCredit { available, .. } => Refusal::field("amount", left(available)),
         other => other.into(),
+    }
+}
+
+/// How much could be taken back; an account that has used what is lent to it has less than nothing.
+fn left(available: Amount) -> String {
+    if available > Amount::ZERO {
+        format!("Only {} is available to take back; the rest is spent or held by running calls.", money::exact(available))
+    } else {
+        "Nothing is available to take back: it is spent or held by running calls.".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_balance_below_zero_nothing_can_be_taken_back() {
+        let left_of = |nanos| left(Amount::from_nanos(nanos));
+        assert!(left_of(1_500_000_000).starts_with("Only $1.50 is available"));
+        for none in [0, -1_500_000_000] {
+            assert!(left_of(none).starts_with("Nothing is available"), "{none}");
+        }
     }
 }

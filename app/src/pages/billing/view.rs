@@ -14,7 +14,7 @@ pub(crate) fn billing(page: Billing) -> AnyView {
     let Billing { statement, has_newer, done, payment, form } = page;
     let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     stack(vec![
-        head("Billing", "Prepaid: a call starts only if the credit that is available covers the most it could cost. Times are UTC.", ()),
+        head("Billing", "A call starts only if the credit that is available covers the most it could cost. Times are UTC.", ()),
         done.into_any(),
         journal::balance(&statement.balance),
         section("Top up", top_up(payment, &form)),

@@ -23,7 +23,7 @@ impl Call {
         body: Received,
         reply: &mut Reply,
     ) -> Result<Response<UpstreamBody>, Unanswered> {
-        let edits = self.request.edits(&self.entry.model, self.target.usage_mode, bound.cap);
+        let edits = self.request.edits(&self.entry.model, self.target.usage_mode, self.cap(bound));
         let (body, taken) = body.edited(edits);
         let sending = shared.upstreams.chat(&self.target, &self.headers, body);
         let give_up = |refusal| if taken.is_set() { Unanswered::Abandoned } else { Unanswered::Failed(refusal) };

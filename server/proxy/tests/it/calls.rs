@@ -9,8 +9,10 @@ use domain::{
     attribution::Attribution,
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, UsageMode},
+    credit::CreditLine,
     id::{CallId, ProjectId},
     money::Amount,
+    pricing::{Discount, Excess},
     tokens::{Flag, Tokens},
 };
 use futures_util::{future::join_all, stream};
@@ -69,6 +71,30 @@ async fn an_upstream_that_reports_too_much_is_paid_what_was_held_and_the_rest_is
         let charged = call.receipt.amount.min(call.held);
         assert_eq!((call.row.amount, call.written_off), (charged, call.receipt.amount.checked_sub(charged).unwrap()), "{reported}");
         assert_eq!(world.balance().await, before.checked_sub(charged).unwrap(), "{reported}");
+    }
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_lenient_account_is_given_no_cap_and_pays_what_its_call_came_to(pool: PgPool) {
+    let world = World::new(&pool, "0.003").await;
+    let line = CreditLine { excess: Excess::Charged, ..CreditLine::default() };
+    world.ledger.system().operator().set_credit_line(world.account, &line, "test").await.unwrap();
+    for (reported, rest, cap, charged) in
+        [("9 2000", "", None, Some("0.004009")), ("9 5000", r#","max_tokens":50"#, Some(50), None), ("9 9000", "", None, None)]
+    {
+        top_up(&world.ledger, world.account, amount("1"), reported).await;
+        let response = world.post(chat(&format!("reports {reported}"), rest)).await;
+        let id = call_id(&response);
+        text(response).await;
+        let (_, sent) = world.upstream.received().pop().unwrap();
+        let sent: Value = serde_json::from_slice(&sent).unwrap();
+        assert_eq!(sent.get("max_tokens").and_then(Value::as_i64), cap, "{sent}");
+        let call = world.detail(id).await;
+        // What nobody can have used is the operator's.
+        let charged = charged.map_or(call.held, amount);
+        assert_eq!(call.row.amount, charged, "{reported}");
+        assert_eq!(call.written_off, call.receipt.amount.checked_sub(charged).unwrap(), "{reported}");
     }
     world.stop().await;
 }
@@ -312,8 +338,9 @@ async fn a_call_that_an_earlier_run_was_interrupted_in_is_settled_once(pool: PgP
         model: MODEL.to_owned(),
         provider: "loopback".to_owned(),
         price_id: price.id,
-        discount: domain::pricing::Discount::NONE,
+        discount: Discount::NONE,
         stream: true,
+        excess: Excess::WrittenOff,
         input_estimate: Tokens::from_sum(1_000),
         held: amount("0.5"),
         tokens_held: Tokens::from_sum(10_000),

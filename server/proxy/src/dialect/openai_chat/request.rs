@@ -168,9 +168,9 @@ impl ChatRequest {
         self.stream && mode == UsageMode::Forced && !matches!(self.options, StreamOptions::Usage { asked: true, .. })
     }
 
-    /// The changes that make it a request to this model's upstream, whose every answer is capped.
+    /// The changes that make it a request to this model's upstream, whose every answer is capped, if there is a cap.
     #[must_use]
-    pub(crate) fn edits(&self, model: &Model, mode: UsageMode, cap: Tokens) -> Vec<Edit> {
+    pub(crate) fn edits(&self, model: &Model, mode: UsageMode, cap: Option<Tokens>) -> Vec<Edit> {
         let mut edits = Vec::new();
         if model.upstream_name != self.model {
             edits.push(Edit::replace(self.model_place.clone(), serde_json::Value::from(model.upstream_name.as_str()).to_string()));
@@ -178,7 +178,9 @@ impl ChatRequest {
         if self.forces_usage(mode) {
             edits.push(self.force_usage());
         }
-        self.cap_output(model.output_cap_field, cap, &mut edits);
+        if let Some(cap) = cap {
+            self.cap_output(model.output_cap_field, cap, &mut edits);
+        }
         edits
     }
 
@@ -311,7 +313,7 @@ mod tests {
     fn check(body: &str, field: OutputCapField, mode: UsageMode, expected: &str) {
         let request = ChatRequest::parse(body).unwrap();
         let cap = request.output_cap().unwrap_or(Tokens::from_sum(4_096));
-        let spliced = splice(&Bytes::copy_from_slice(body.as_bytes()), request.edits(&model(field), mode, cap));
+        let spliced = splice(&Bytes::copy_from_slice(body.as_bytes()), request.edits(&model(field), mode, Some(cap)));
         assert_eq!(String::from_utf8_lossy(&spliced), expected);
     }
 
@@ -427,7 +429,7 @@ mod tests {
             }
             let body = asked.to_string();
             let request = ChatRequest::parse(&body).unwrap();
-            let edits = request.edits(&model(OutputCapField::MaxTokens), UsageMode::Forced, Tokens::from_sum(cap));
+            let edits = request.edits(&model(OutputCapField::MaxTokens), UsageMode::Forced, Some(Tokens::from_sum(cap)));
             let sent: Value = serde_json::from_slice(&splice(&Bytes::from(body), edits)).unwrap();
             prop_assert_eq!(&sent["max_tokens"], &Value::from(cap));
             prop_assert_eq!(&sent["model"], "vendor/m");

@@ -1,0 +1,147 @@
+//! What is lent to an account, and what it pays beyond that.
+
+use chrono::TimeDelta;
+use domain::{
+    credit::{CreditLine, Grace},
+    money::Amount,
+    pricing::Excess,
+    tokens::Flag,
+};
+use ledger::{Error, SettledCall};
+use sqlx::PgPool;
+
+use crate::world::{Customer, World, amount, with};
+
+async fn lend(world: &World, customer: Customer, line: CreditLine) -> Result<(), Error> {
+    world.ledger.dated(world.now).system().operator().set_credit_line(customer.account, &line, "test").await
+}
+
+fn line(text: &str) -> CreditLine {
+    CreditLine { amount: amount(text), ..CreditLine::default() }
+}
+
+fn available(refused: Result<(), Error>) -> Amount {
+    match refused {
+        Err(Error::Exhausted(exhausted)) => Amount::from_nanos(exhausted.available.get()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_is_lent_can_be_spent_and_is_owed(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0.25").await;
+    lend(&world, ada, line("1")).await.unwrap();
+    let balance = world.balance(ada).await;
+    assert_eq!((balance.balance, balance.lent, balance.available), (amount("0.25"), amount("1"), amount("1.25")));
+
+    let first = world.intent(ada, "1");
+    world.ledger.meter().lease(&first).await.unwrap();
+    assert_eq!(available(world.ledger.meter().lease(&world.intent(ada, "0.5")).await), amount("0.25"));
+    let ended = world.settle(&first, ada, 1_000_000, 0);
+    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+
+    let balance = world.balance(ada).await;
+    assert_eq!((balance.balance, balance.available), (amount("-0.75"), amount("0.25")));
+    world.assert_proven().await;
+
+    // What is lent can be taken back, and is owed all the same.
+    lend(&world, ada, line("0.5")).await.unwrap();
+    let balance = world.balance(ada).await;
+    assert_eq!((balance.balance, balance.available), (amount("-0.75"), amount("-0.25")));
+    assert_eq!(available(world.ledger.meter().lease(&world.intent(ada, "0.01")).await), Amount::ZERO);
+    world.assert_proven().await;
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    owner.top_up(world.money("1", "later")).await.unwrap();
+    assert_eq!(world.balance(ada).await.available, amount("0.75"));
+    assert_eq!(owner.credit_line().await.unwrap(), line("0.5"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_grace_lends_until_its_end(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let until = world.now + TimeDelta::hours(1);
+    lend(&world, ada, CreditLine { grace: Some(Grace { amount: amount("1"), until }), ..line("0.5") }).await.unwrap();
+    let first = world.intent(ada, "1.5");
+    world.ledger.dated(world.now).meter().lease(&first).await.unwrap();
+
+    let dated = world.ledger.dated(until);
+    let balance = dated.reader(ada.user).await.unwrap().balance(until).await.unwrap();
+    assert_eq!((balance.lent, balance.available), (amount("0.5"), amount("-1")));
+    assert_eq!(available(dated.meter().lease(&world.intent(ada, "0.01")).await), Amount::ZERO);
+    // What runs ends as it was admitted.
+    let ended = world.settle(&first, ada, 1_500_000, 0);
+    dated.meter().post_calls(&[ended]).await.unwrap();
+    assert_eq!(dated.reader(ada.user).await.unwrap().balance(until).await.unwrap().balance, amount("-1.5"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_lenient_account_pays_what_its_calls_came_to(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    lend(&world, ada, CreditLine { excess: Excess::Charged, ..CreditLine::default() }).await.unwrap();
+    let lenient = |intent| with(intent, |call| call.excess = Excess::Charged);
+    let (first, second, third) =
+        (lenient(world.intent(ada, "0.5")), lenient(world.intent(ada, "0.25")), lenient(world.intent(ada, "0.25")));
+    for intent in [&first, &second, &third] {
+        world.ledger.meter().lease(intent).await.unwrap();
+    }
+    let more = world.settle(&first, ada, 2_000_000, 0);
+    assert_eq!((more.amount, more.written_off), (amount("2"), Amount::ZERO));
+    // What it cannot have used it does not pay.
+    let absurd = world.settle(&second, ada, 2_000_000, 0);
+    let absurd = SettledCall {
+        usage: domain::tokens::CallUsage { flag: Some(Flag::Excessive), ..absurd.usage },
+        amount: amount("0.25"),
+        written_off: amount("1.75"),
+        ..absurd
+    };
+    let interrupted = world.interrupt(&third, ada);
+    let late = world.settle(&third, ada, 1_000_000, 0);
+    for call in [more, absurd, interrupted, late] {
+        world.ledger.meter().post_calls(&[call]).await.unwrap();
+    }
+    let balance = world.balance(ada).await;
+    assert_eq!((balance.balance, balance.reserved), (amount("-2.25"), Amount::ZERO));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_strict_account_never_pays_beyond_its_hold_whatever_its_line(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    lend(&world, ada, line("10")).await.unwrap();
+    let intent = world.intent(ada, "0.5");
+    world.ledger.meter().lease(&intent).await.unwrap();
+    let above = SettledCall { amount: amount("2"), written_off: Amount::ZERO, ..world.settle(&intent, ada, 2_000_000, 0) };
+    let done = world.ledger.meter().post_calls(&[above]).await.unwrap();
+    assert_eq!(done.quarantined, [intent.call_id], "the database itself refuses it");
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_cannot_be_lent_is_refused(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let grace = |text: &str, until| CreditLine { grace: Some(Grace { amount: amount(text), until }), ..CreditLine::default() };
+    for (bad, field) in [
+        (line("-1"), "credit line"),
+        (line("1000000000.000000001"), "credit line"),
+        (grace("1", world.now), "grace"),
+        (grace("0", world.now + TimeDelta::days(1)), "grace"),
+        (grace("-1", world.now + TimeDelta::days(1)), "grace"),
+        (grace("1000000000.000000001", world.now + TimeDelta::days(1)), "grace"),
+    ] {
+        assert!(matches!(lend(&world, ada, bad).await, Err(Error::Invalid { field: of, .. }) if of == field), "{bad:?}");
+    }
+    let nobody = Customer { account: domain::id::AccountId::new(world.now, [9; 10]), ..ada };
+    assert!(matches!(lend(&world, nobody, line("1")).await, Err(Error::NotFound)));
+
+    // What is lent is not there to be taken back.
+    lend(&world, ada, line("1000000000")).await.unwrap();
+    let back = world.ledger.system().operator().credit(ada.account, world.money("-2", "back")).await;
+    assert!(matches!(back, Err(Error::InsufficientCredit { available, .. }) if available == amount("1")), "{back:?}");
+    world.assert_proven().await;
+}

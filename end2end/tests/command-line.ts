@@ -1,0 +1,10 @@
+// What whoever administers the machine can ask of the database of the farebox under test.
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { fareboxPath, type Ready } from "../ready.ts";
+
+const run = promisify(execFile);
+
+/** Runs a command to its end, beside the farebox that serves. */
+export const farebox = (ready: Ready, ...args: string[]) =>
+  run(fareboxPath, args, { env: { ...process.env, DATABASE_URL: ready.database_url } });
