@@ -25,8 +25,9 @@ create table users (
 -- One person per address, however they spell its case.
 create unique index users_email_is_unique on users (lower(email));
 
+-- Without a key to the account: it may be on another machine.
 create table memberships (
-    account_id uuid not null references accounts,
+    account_id uuid not null,
     user_id    uuid not null references users,
     role       text not null constraint memberships_role_is_known check (role in ('viewer', 'member', 'owner')),
     created_at timestamptz not null,
@@ -70,10 +71,9 @@ create table api_keys (
     foreign key (account_id, project_id) references projects
 );
 
--- A presented key is found by its SHA-256 alone; the key itself is stored nowhere.
+-- A presented key is found by its SHA-256 alone; the key itself is stored nowhere. Without a key to it, likewise.
 create table key_digests (
     digest     bytea primary key constraint key_digests_are_sha256 check (length(digest) = 32),
     account_id uuid not null,
-    key_id     uuid not null,
-    foreign key (account_id, key_id) references api_keys
+    key_id     uuid not null
 );

@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
-use crate::commands::{account, admin, call, config, grant, key, limit, model, price, project, provider, root, user, verify};
+use crate::commands::{account, admin, call, config, grant, key, limit, model, price, project, provider, root, sums, user, verify};
 
 /// Usage metering, billing console and proxy for LLM APIs.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     /// Recompute every figure from the raw rows; exits with 1 and names the rows when any disagrees
     Verify(verify::VerifyArgs),
+    /// The sums that the pages read, by hour and by day
+    Sums(sums::SumsArgs),
     /// The daily roots, which seal what was posted up to each day
     Root(root::RootArgs),
     /// Print every option, its value and where it comes from; takes the same options as serve

@@ -196,23 +196,28 @@ impl Meter {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn key(&self, digest: &[u8; 32]) -> Result<Option<KeyEntry>> {
+        let mut connection = self.database.read().await?;
+        let found = sqlx::query!("select account_id, key_id from key_digests where digest = $1", &digest[..]);
+        // In a statement of its own: whose key it is is known everywhere, what is known of the account perhaps on one machine alone.
+        let Some(found) = found.fetch_optional(&mut *connection).await? else { return Ok(None) };
         let row = sqlx::query!(
             r#"
             select
                 k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.project_id as "project_id: ProjectId",
-                p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.expires_at, k.revoked_at, a.status = 'active' as "is_active!", a.discount_bps,
+                p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.expires_at, k.revoked_at,
+                a.status = 'active' as "is_active!", a.discount_bps,
                 coalesce(
-                    (select l.is_lenient from credit_lines l where l.account_id = d.account_id order by l.set_at desc limit 1), false
+                    (select l.is_lenient from credit_lines l where l.account_id = k.account_id order by l.set_at desc limit 1), false
                 ) as "is_lenient!"
-            from key_digests d
-            join api_keys k using (account_id, key_id)
+            from api_keys k
             join projects p using (account_id, project_id)
             join accounts a using (account_id)
-            where d.digest = $1
+            where k.account_id = $1 and k.key_id = $2
             "#,
-            &digest[..]
+            found.account_id,
+            found.key_id
         )
-        .fetch_optional(&mut *self.database.read().await?)
+        .fetch_optional(&mut *connection)
         .await?;
         row.map(|row| {
             Ok(KeyEntry {

@@ -8,12 +8,17 @@ use domain::{
     call::Outcome,
     id::{AccountId, KeyId, ProjectId},
     period::Step,
+    proof::Progress,
     tokens::Tokens,
 };
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use crate::{Error, Result, settled::CallRecord};
+use crate::{
+    Error, Result, System,
+    books::{Books, Lock},
+    settled::CallRecord,
+};
 
 /// What a call, or a correction of one, adds to the sums of its hour and its day.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +64,51 @@ impl<'a> From<&'a CallRecord> for Addition<'a> {
         }
     }
 }
+
+impl System {
+    /// Writes the sums of an account, or of all, anew from their calls and corrections, each account's under the lock of its books. Only the owner of the
+    /// schema may: the application deletes no sums. Returns how many accounts there were.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown account; [`Error::Unavailable`] when the database is away: accounts that are done stay so.
+    pub async fn rebuild_sums(&self, account: Option<AccountId>, mut tell: impl FnMut(Progress)) -> Result<u64> {
+        let accounts = sqlx::query_scalar!(
+            r#"select account_id as "account: AccountId" from heads where $1::uuid is null or account_id = $1 order by account_id"#,
+            account.map(AccountId::uuid)
+        )
+        .fetch_all(&mut *self.database.read().await?)
+        .await?;
+        if account.is_some() && accounts.is_empty() {
+            return Err(Error::NotFound);
+        }
+        let mut progress = Progress { accounts: accounts.len() as u64, ..Progress::default() };
+        for account in accounts {
+            let mut tx = self.database.write().await?;
+            Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+            for rebuild in REBUILD {
+                sqlx::query(rebuild).bind(account.uuid()).execute(&mut *tx).await?;
+            }
+            tx.commit().await?;
+            progress.done += 1;
+            tell(progress);
+        }
+        Ok(progress.done)
+    }
+}
+
+/// Forgets an account's ($1) sums and writes them from its figures.
+const REBUILD: [&str; 4] = [
+    "delete from usage_hourly where account_id = $1",
+    "insert into usage_hourly (account_id, hour, key_id, project_id, model, stream, outcome, client, requests, prompt_tokens, completion_tokens, \
+     total_tokens, amount, written_off) \
+     select account_id, date_trunc('hour', started_at, 'UTC'), key_id, project_id, model, stream, outcome, client, sum(requests), sum(prompt_tokens), \
+     sum(completion_tokens), sum(total_tokens), sum(amount), sum(written_off) from figures where account_id = $1 group by 1, 2, 3, 4, 5, 6, 7, 8",
+    "delete from usage_daily where account_id = $1",
+    "insert into usage_daily (account_id, day, key_id, project_id, model, stream, outcome, client, requests, prompt_tokens, completion_tokens, \
+     total_tokens, amount, written_off) \
+     select account_id, date_trunc('day', hour, 'UTC'), key_id, project_id, model, stream, outcome, client, sum(requests), sum(prompt_tokens), \
+     sum(completion_tokens), sum(total_tokens), sum(amount), sum(written_off) from usage_hourly where account_id = $1 group by 1, 2, 3, 4, 5, 6, 7, 8",
+];
 
 /// Account, start, key, model, stream, outcome, project, client: sorted, so that two posters touch shared rows in the same order.
 type Key<'a> = (Uuid, DateTime<Utc>, Uuid, &'a str, bool, &'static str, Uuid, &'a str);

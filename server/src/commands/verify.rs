@@ -70,10 +70,10 @@ pub(super) async fn run(args: VerifyArgs, config: &Config) -> anyhow::Result<Exi
 
 /// A line that says how far it is, while a person watches.
 #[derive(Default)]
-struct Telling(Option<Instant>);
+pub(super) struct Telling(Option<Instant>);
 
 impl Telling {
-    fn tell(&mut self, progress: Progress) {
+    pub(super) fn tell(&mut self, progress: Progress) {
         let Progress { accounts, done, calls } = progress;
         if stderr().is_terminal() && self.0.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
             let _ = write!(stderr(), "\r{done} of {}, {}\x1b[K", count(accounts, "account"), count(calls, "call"));
@@ -82,7 +82,7 @@ impl Telling {
     }
 
     /// Leaves the line empty.
-    fn end(&self) {
+    pub(super) fn end(&self) {
         if self.0.is_some() {
             let _ = write!(stderr(), "\r\x1b[K");
         }
@@ -101,6 +101,6 @@ fn explain(proof: &Proof) -> String {
 }
 
 /// `1 call`, `34500 calls`.
-fn count(number: u64, noun: &str) -> String {
+pub(super) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -73,4 +73,9 @@ fn one_figure_changed_by_hand_is_found_and_named_and_put_back_it_holds() {
         );
         assert_eq!(place.verify(), Vec::<Value>::new(), "{table}.{column} put back");
     }
+    let lost = "delete from usage_hourly; update usage_daily set amount = amount + 1";
+    runtime.block_on(sqlx::raw_sql(lost).execute(&mut connection)).expect("the owner may change them");
+    assert_ne!(place.verify(), Vec::<Value>::new());
+    assert_eq!(place.json(&["sums", "rebuild"], ""), json!({ "accounts": 1 }));
+    assert_eq!(place.verify(), Vec::<Value>::new(), "what the calls say they say again");
 }

@@ -386,16 +386,22 @@ async fn open(connection: &mut PgConnection, account: AccountId, new: &NewLimit,
     let window = new.window.range(now);
     let Whose { project, member, key, run } = new.scope.clone().into();
     let used = match run {
-        Some(run) => sqlx::query_file_scalar!(
-            "src/limits/used_by_run.sql",
-            account.uuid(),
-            window.from,
-            window.to,
-            run.as_str(),
-            new.unit.name()
-        )
-        .fetch_one(&mut *connection)
-        .await?,
+        Some(run) => {
+            sqlx::query_scalar!(
+                r#"
+                select coalesce(sum(case $4 when 'money' then amount when 'tokens' then total_tokens else requests end), 0)::bigint as "used!"
+                from figures
+                where account_id = $1 and started_at >= $2 and ($3::timestamptz is null or started_at < $3) and session = $5
+                "#,
+                account.uuid(),
+                window.from,
+                window.to,
+                new.unit.name(),
+                run.as_str()
+            )
+            .fetch_one(&mut *connection)
+            .await?
+        }
         None => {
             sqlx::query_scalar!(
                 r#"

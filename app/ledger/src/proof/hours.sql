@@ -1,23 +1,11 @@
 -- The rows of usage_hourly that are not the sums of an account's ($1) calls and corrections from an instant ($2) on: row, expected, found.
-with figures as (
-    select
-        started_at, key_id, model, stream, outcome, project_id, coalesce(client, '') as client, 1 as requests, prompt_tokens, completion_tokens,
-        total_tokens, amount, written_off
-    from calls
-    where account_id = $1 and started_at >= $2
-    union all
-    select
-        c.started_at, c.key_id, c.model, c.stream, c.outcome, c.project_id, coalesce(c.client, ''), 0, x.prompt_tokens, x.completion_tokens,
-        x.total_tokens, x.amount, x.written_off
-    from corrections x
-    join calls c using (account_id, started_at, call_id)
-    where x.account_id = $1 and x.started_at >= $2
-), sums as (
+with sums as (
     select
         date_trunc('hour', started_at, 'UTC') as hour, key_id, model, stream, outcome, project_id, client, sum(requests) as requests,
-        coalesce(sum(prompt_tokens), 0) as prompt_tokens, coalesce(sum(completion_tokens), 0) as completion_tokens,
-        coalesce(sum(total_tokens), 0) as total_tokens, sum(amount) as amount, sum(written_off) as written_off
+        sum(prompt_tokens) as prompt_tokens, sum(completion_tokens) as completion_tokens, sum(total_tokens) as total_tokens,
+        sum(amount) as amount, sum(written_off) as written_off
     from figures
+    where account_id = $1 and started_at >= $2
     group by 1, 2, 3, 4, 5, 6, 7
 ), stored as (
     select * from usage_hourly where account_id = $1 and hour >= $2

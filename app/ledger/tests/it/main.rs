@@ -5,6 +5,7 @@ mod books;
 mod corrections;
 mod credit_lines;
 mod database;
+mod distribution;
 mod leases;
 mod limits;
 mod money;

@@ -220,3 +220,36 @@ async fn filters_offer_what_there_is(pool: PgPool) {
     let tags: Vec<_> = choices.tags.iter().map(|(name, values)| (name.as_str(), names(values))).collect();
     assert_eq!(tags, [("team", vec!["search".to_owned(), "support".to_owned()]), ("team=search", vec!["no=team".to_owned()])]);
 }
+
+/// Only the owner of the schema may: a lost or a made-up sum is mended from the calls.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn sums_are_written_anew_from_the_calls(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = busy_account(&mut world).await;
+    let bob = world.customer("bob", "1").await;
+    let call = world.call(bob, 10, 10, TimeDelta::zero());
+    world.ledger.meter().post_calls(&[call]).await.unwrap();
+    for change in [
+        "delete from usage_hourly where requests = 1",
+        "update usage_daily set amount = amount + 1",
+        "update usage_hourly set client = client || '!'",
+        "insert into usage_daily select account_id, day - interval '1 year', key_id, project_id, model, stream, outcome, client, 1, 1, 1, 1, 1, 1 \
+         from usage_daily limit 1",
+    ] {
+        sqlx::query(change).execute(&world.pool).await.unwrap();
+        assert!(!world.proof().await.holds(), "{change}");
+        let owner = ledger::Ledger::connect_as_owner(&world.address, 2);
+        let mut told = Vec::new();
+        assert_eq!(owner.system().rebuild_sums(None, |progress| told.push(progress.done)).await.unwrap(), 2);
+        assert_eq!(told, [1, 2]);
+        world.assert_proven().await;
+    }
+    sqlx::query("update usage_daily set amount = amount + 1").execute(&world.pool).await.unwrap();
+    let owner = ledger::Ledger::connect_as_owner(&world.address, 2).system();
+    assert_eq!(owner.rebuild_sums(Some(ada.account), |_| {}).await.unwrap(), 1);
+    assert_eq!(world.proof().await.faults.len(), 1, "that of the other account");
+    let nobody = domain::id::AccountId::new(world.now, [9; 10]);
+    assert!(matches!(owner.rebuild_sums(Some(nobody), |_| {}).await, Err(ledger::Error::NotFound)));
+    let application = world.ledger.system().rebuild_sums(None, |_| {}).await;
+    assert!(matches!(application, Err(ledger::Error::Unavailable(_))), "{application:?}");
+}
