@@ -63,6 +63,8 @@ create table credit_lines (
     -- Whether the account pays what a call costs beyond what was held for it, too.
     is_lenient  boolean not null,
     set_by      text not null,
+    -- The version of an encoding and the SHA-256 of all of the above in it.
+    seal        bytea not null,
     primary key (account_id, set_at),
     constraint credit_lines_grace_ends check ((grace > 0) = (grace_until is not null))
 );

@@ -192,13 +192,13 @@ create table usage_daily (
 -- What each call, and each correction of one, adds to the sums of the hour and the day in which the call began.
 create view figures as
     select
-        account_id, started_at, key_id, model, stream, outcome, project_id, coalesce(client, '') as client, session, 1::bigint as requests,
+        account_id, started_at, key_id, model, stream, outcome, project_id, coalesce(client, '') as client, 1::bigint as requests,
         coalesce(prompt_tokens, 0) as prompt_tokens, coalesce(completion_tokens, 0) as completion_tokens,
         coalesce(total_tokens, 0) as total_tokens, amount, written_off
     from calls
     union all
     select
-        c.account_id, c.started_at, c.key_id, c.model, c.stream, c.outcome, c.project_id, coalesce(c.client, ''), c.session, 0,
+        c.account_id, c.started_at, c.key_id, c.model, c.stream, c.outcome, c.project_id, coalesce(c.client, ''), 0,
         x.prompt_tokens, x.completion_tokens, x.total_tokens, x.amount, x.written_off
     from corrections x
     join calls c using (account_id, started_at, call_id);

@@ -76,7 +76,7 @@ test("what clients said is offered, and narrows the log to the calls of which th
   for (const field of ["user", "tag", "value"]) {
     expect(await page.locator(`#field-${field}-known option`).count(), field).toBeGreaterThan(1);
   }
-  await expect(page.getByLabel("Session", { exact: true })).toHaveCount(0);
+  await expect(page.getByLabel("Session", { exact: true })).toHaveValue("");
   await page.getByLabel("End user", { exact: true }).fill("user-17");
   await page.getByLabel("Tag", { exact: true }).fill("env");
   await page.getByLabel("Tag value", { exact: true }).fill("production");
@@ -139,6 +139,16 @@ test.describe("what cannot be found", () => {
     await expect(page.getByLabel("Streaming", { exact: true })).toHaveAccessibleDescription("Is yes or no.");
     await page.getByRole("link", { name: "Today" }).click();
     await expect(page).toHaveURL("/calls?range=today");
+  });
+
+  test("a filter that is corrected keeps its range, and so does whatever else stood in the address", async ({ page }) => {
+    await signIn(page, "customer");
+    const response = await page.goto(`${LAST_MONTH}&status=ok&value=production`);
+    expect(response?.status()).toBe(400);
+    await page.getByLabel("Tag", { exact: true }).fill("env");
+    await page.getByRole("button", { name: "Apply" }).click();
+    await expect(page).toHaveURL(`${LAST_MONTH}&status=ok&tag=env&value=production`);
+    await expect(tableOf(page, "Time")).toBeVisible();
   });
 
   test("a page of the log that never was is 400", async ({ page }) => {

@@ -47,6 +47,7 @@ test("a key is shown once and works; revoked, it no longer does", async ({ page,
   expect(await page.content()).not.toContain(key);
   const { body } = await readTable(tableOf(page, "Name"));
   expect(body).toHaveLength(1);
+  await expect(tableOf(page, "Name").getByText(/^[0-9a-f-]+@e2e\.example$/), "whose it is").toBeVisible();
   expect(body[0]).toMatchObject({ Name: "end to end", Key: `sk-fb_…${key.slice(-4)}`, State: "Works" });
   expect(body[0]?.["Last used"]).not.toBe("never");
 
@@ -280,6 +281,7 @@ test("a limit of a part of the account says whose it is, and a project's stands 
   const set = (...args: string[]) => farebox(ready, "limit", "set", email, "--unit", "requests", ...args);
   await set("9", "--per", "day", "--project", "Default");
   await set("4", "--per", "ever", "--run", `nightly ${"x".repeat(200)}`);
+  await set("8", "--per", "day", "--member", email);
   await page.goto("/keys");
   await expect(page.getByRole("listitem").filter({ hasText: "0 of 9 requests today" })).toContainText("of the project Default");
   await expectSound(page);
@@ -288,6 +290,7 @@ test("a limit of a part of the account says whose it is, and a project's stands 
   await openLimits(page, "the account");
   await expect(row("9 requests per day")).toContainText("of the project Default");
   await expect(row("4 requests in all")).toContainText("of the run nightly x");
+  await expect(row("4 requests in all").getByRole("link", { name: /^nightly x/ })).toHaveAttribute("href", /^\/calls\?session=nightly\+x/);
   // The command line sets them as the operator.
   await expect(row("9 requests per day")).toContainText("set by the operator");
   await expect(page.locator("summary", { hasText: "Remove" })).toHaveCount(0);
@@ -297,6 +300,7 @@ test("a limit of a part of the account says whose it is, and a project's stands 
   await setLimit(page, { amount: "7", unit: "Requests", window: "Per day" });
   await expect(page.getByRole("status")).toHaveText("The limit is set: 7 requests per day.");
   await expect(row("9 requests per day")).toContainText("of the project Default");
+  await expect(row("8 requests per day"), "who made the key is its member").toContainText(`of the member ${email}`);
   await expect(row("4 requests in all"), "a run need not be this key's").toHaveCount(0);
   await expect(row("7 requests per day").locator("summary", { hasText: "Remove" })).toBeVisible();
   await expect(page.locator("summary", { hasText: "Remove" })).toHaveCount(1);

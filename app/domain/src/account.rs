@@ -54,6 +54,10 @@ pub struct Key {
     pub name: String,
     /// The project that its calls belong to from now on.
     pub project: ProjectId,
+    /// The member whose key it is, unless it is nobody's own.
+    pub member: Option<UserId>,
+    /// Their address.
+    pub member_email: Option<String>,
     /// Its last four characters.
     pub last_four: String,
     /// When it was made.

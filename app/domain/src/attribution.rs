@@ -42,9 +42,10 @@ impl Label {
     }
 }
 
-/// Control characters, and those by which Unicode (UAX #9, section 2) turns the direction of what follows.
+/// Control characters, line and paragraph separators, and those by which Unicode (UAX #9, section 2) turns the direction of what follows.
 fn is_disruptive(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    char.is_control()
+        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl FromStr for Label {
@@ -158,26 +159,27 @@ pub struct Attribution {
 
 /// The name and the major version of the software that a `User-Agent` header (RFC 9110, section 10.1.5) names first.
 ///
-/// `OpenAI/Python 1.52.0` is `OpenAI/Python 1`, `curl/8.5.0` is `curl 8`. Not longer than 64 characters: each different one has sums of its own.
+/// `OpenAI/Python 1.52.0` is `OpenAI/Python 1`, `curl/8.5.0` is `curl 8`. Each different one has sums of its own, so that what looks like the name of one
+/// job or one machine is none of a software: one of more than 40 characters, or with more than two digits in a row.
 #[must_use]
 pub fn client_of_user_agent(user_agent: &str) -> Option<Label> {
-    const MAX_CHARS: usize = 64;
     let mut words = user_agent.split_ascii_whitespace();
     let first = words.next()?;
-    let major = |version: &str| {
-        let digits: String = version.trim_start_matches('v').chars().take_while(char::is_ascii_digit).collect();
-        (!digits.is_empty()).then_some(digits)
-    };
-    let versioned = |name: &str, version: Option<String>| match version {
-        Some(version) => format!("{name} {version}"),
-        None => name.to_owned(),
-    };
-    let client = match first.rsplit_once('/') {
-        Some((name, version)) if major(version).is_some() => versioned(name, major(version)),
+    let (name, version) = match first.rsplit_once('/') {
+        Some((name, version)) if major(version).is_some() => (name, major(version)),
         // `OpenAI/Python 1.52.0`: a product and its language, then the version.
-        _ => versioned(first, words.next().and_then(major)),
+        _ => (first, words.next().and_then(major)),
     };
-    Label::clipped(&client.chars().take(MAX_CHARS).collect::<String>())
+    let is_a_software = name.chars().count() <= 40 && !name.as_bytes().windows(3).any(|three| three.iter().all(u8::is_ascii_digit));
+    let client = version.map_or_else(|| name.to_owned(), |version| format!("{name} {version}"));
+    Label::clipped(&client).filter(|_| is_a_software)
+}
+
+/// What a version begins with, as far as versions of a software go.
+fn major(version: &str) -> Option<&str> {
+    let version = version.trim_start_matches('v');
+    let digits = version.find(|letter: char| !letter.is_ascii_digit()).map_or(version, |end| &version[..end]);
+    (1..=4).contains(&digits.len()).then_some(digits)
 }
 
 #[cfg(test)]
@@ -204,7 +206,9 @@ mod tests {
         ] {
             assert_eq!(client_of_user_agent(user_agent).unwrap().as_str(), client);
         }
-        assert_eq!(client_of_user_agent("  "), None);
+        for nobody in ["  ", "job-4711", "worker-20261126/1.0", "job/20261126", &"x".repeat(41)] {
+            assert_eq!(client_of_user_agent(nobody), None, "{nobody}");
+        }
     }
 
     #[test]

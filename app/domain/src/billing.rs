@@ -5,7 +5,7 @@ use std::{fmt, num::ParseIntError, str::FromStr};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{id::GrantId, money::Amount, period::Step};
+use crate::{id::GrantId, money::Amount, period::Step, pricing::Excess};
 
 /// The number of a posting in the books of its account: 1, 2, 3 and on, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -206,10 +206,12 @@ pub struct Balance {
     pub balance: Amount,
     /// Held by running calls right now.
     pub reserved: Amount,
-    /// What new calls can still hold: balance − reserved + lent, of what is in force.
+    /// What new calls can still hold: balance − reserved + lent of each grant in force, as far as that is above zero.
     pub available: Amount,
     /// What is lent right now: how far below zero the wallet may go.
     pub lent: Amount,
+    /// Who bears what calls cost beyond what was held for them.
+    pub excess: Excess,
     /// The pools it consists of, in the order in which they are used: those in force, and those that will be.
     pub grants: Vec<Grant>,
 }

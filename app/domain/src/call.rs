@@ -9,7 +9,7 @@ use crate::{
     billing::{GrantKind, PostingNumber},
     id::{CallId, GrantId, KeyId, PriceId},
     money::Amount,
-    pricing::Receipt,
+    pricing::{Excess, Receipt},
     tokens::{CallUsage, Tokens},
 };
 
@@ -267,6 +267,8 @@ pub struct CallDetail {
     pub price_effective_from: DateTime<Utc>,
     /// What was reserved while the call ran.
     pub held: Amount,
+    /// Who bears what it costs beyond that.
+    pub excess: Excess,
     /// What of its price exceeds that: not charged. See [`crate::pricing::charge`].
     pub written_off: Amount,
     /// Who paid. Empty when the charge is zero.

@@ -248,12 +248,6 @@ impl CallFilter {
     pub fn is_narrowed(&self) -> bool {
         *self != Self { period: self.period, ..Self::default() }
     }
-
-    /// Whether it asks for what only the calls themselves say: sums by the hour and the day know neither end users, sessions nor tags.
-    #[must_use]
-    pub const fn is_of_calls(&self) -> bool {
-        self.end_user.is_some() || self.session.is_some() || self.tag.is_some()
-    }
 }
 
 /// Where a page of the call log begins: after this call, going back in time. In the query string it is `before=<id>`.

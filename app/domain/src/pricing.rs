@@ -165,15 +165,20 @@ impl Excess {
     pub const fn is_charged(self) -> bool {
         matches!(self, Self::Charged)
     }
+
+    /// Whether the customer bears it of a call of this usage: not where the upstream's counts are flagged, since they contradict each other, or are more
+    /// than the call can have used.
+    #[must_use]
+    pub const fn is_charged_of(self, usage: &CallUsage) -> bool {
+        self.is_charged() && usage.flag.is_none()
+    }
 }
 
-/// Charges a call for which so much was held. What is beyond that is never charged where the
-/// upstream's counts are flagged: they contradict each other, or are more than the call can have used.
+/// Charges a call for which so much was held.
 #[must_use]
 pub fn charge(usage: &CallUsage, rates: &Rates, discount: Discount, held: Amount, excess: Excess) -> Charge {
     let price = price(usage, rates, discount).map_or(Amount::MAX, |receipt| receipt.amount);
-    let is_lent = excess.is_charged() && usage.flag.is_none();
-    let amount = if is_lent { price } else { price.min(held) }.max(Amount::ZERO);
+    let amount = if excess.is_charged_of(usage) { price } else { price.min(held) }.max(Amount::ZERO);
     // Both are between nothing and the price: their difference is an amount.
     Charge { amount, written_off: price.checked_sub(amount).unwrap_or(Amount::ZERO) }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    credit::{CreditLine, Grace},
+    credit::{CreditLine, Grace, Quantity},
     id::AccountId,
     money::Amount,
     pricing::Excess,
@@ -12,30 +12,44 @@ use sqlx::PgConnection;
 use crate::{
     AccountReader, Error, Operator, Result,
     books::{Books, Lock},
+    encoding::{self, Encoding, Seal},
 };
 
-/// The most that is lent, and the most on top of it: a billion currency units each, so that it adds up with whatever an account has.
+/// The most that is lent, and the most on top of it: a billion currency units each.
 const LENT_MAX: Amount = Amount::from_nanos(1_000_000_000 * 1_000_000_000);
 
 impl Operator {
-    /// Sets what is lent to an account, from now on. Less than it owes is no error: no call is admitted until it owes less.
+    /// Changes what is lent to an account, from now on, and returns what it is. Less than it owes is no error: no call is admitted until it owes less.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown account; [`Error::Invalid`] for an amount below zero or above a billion currency units, or a grace that has
     /// ended already.
-    pub async fn set_credit_line(&self, account: AccountId, line: &CreditLine, actor: &str) -> Result<()> {
+    pub async fn change_credit_line(&self, account: AccountId, actor: &str, change: impl FnOnce(&mut CreditLine)) -> Result<CreditLine> {
+        let mut tx = self.database.write().await?;
+        let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+        let book = books.of(account)?;
+        let now = book.now();
+        let mut line = in_force(&mut tx, account).await?;
+        // One that has ended is not set again.
+        line.grace.take_if(|grace| grace.until <= now);
+        change(&mut line);
         if !(Amount::ZERO..=LENT_MAX).contains(&line.amount) {
             return Err(Error::invalid("credit line", "write an amount from 0 to 1,000,000,000"));
         }
-        let mut tx = self.database.write().await?;
-        let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
-        let now = books.of(account)?.now();
         if line.grace.is_some_and(|grace| grace.amount <= Amount::ZERO || grace.amount > LENT_MAX || grace.until <= now) {
             return Err(Error::invalid("grace", "write an amount above 0 and up to 1,000,000,000, and an instant that is still to come"));
         }
+        // What is lent must add up with all that was ever put into the wallet.
+        let wallet = book.wallet()?;
+        let wallet = book.grants().iter().find(|grant| grant.id == wallet).map(|grant| grant.pool.capacity.checked_add(grant.floor));
+        let most = line.grace.map_or(Some(line.amount), |grace| line.amount.checked_add(grace.amount)).map(Quantity::from);
+        if wallet.flatten().zip(most).and_then(|(granted, most)| granted.checked_add(most)).is_none() {
+            return Err(Error::invalid("credit line", "is too much beside what was paid in"));
+        }
         sqlx::query!(
             r#"
-            insert into credit_lines (account_id, set_at, amount, grace, grace_until, is_lenient, set_by) values ($1, $2, $3, $4, $5, $6, $7)
+            insert into credit_lines (account_id, set_at, amount, grace, grace_until, is_lenient, set_by, seal)
+            values ($1, $2, $3, $4, $5, $6, $7, $8)
             "#,
             account.uuid(),
             now,
@@ -43,7 +57,8 @@ impl Operator {
             line.grace.map_or(0, |grace| grace.amount.nanos()),
             line.grace.map(|grace| grace.until),
             line.excess.is_charged(),
-            actor
+            actor,
+            &SetLine { account, set_at: now, line, set_by: actor.to_owned() }.seal()[..]
         )
         .execute(&mut *tx)
         .await?;
@@ -51,8 +66,62 @@ impl Operator {
         books.touch(now);
         books.write(&mut tx).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(line)
     }
+}
+
+/// The newest encoding, by which they are sealed.
+const VERSION: u8 = 1;
+
+/// A row of `credit_lines`.
+pub(crate) struct SetLine {
+    pub(crate) account: AccountId,
+    pub(crate) set_at: DateTime<Utc>,
+    pub(crate) line: CreditLine,
+    pub(crate) set_by: String,
+}
+
+impl SetLine {
+    fn seal(&self) -> Seal {
+        encoding::seal(VERSION, self.digest_1())
+    }
+
+    /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
+    pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
+        encoding::fits(seal, |version| (version == VERSION).then(|| self.digest_1()))
+    }
+
+    fn digest_1(&self) -> [u8; 32] {
+        let mut row = Encoding::new(b"farebox credit line 1");
+        row.id(self.account.uuid());
+        row.instant(self.set_at);
+        row.number(self.line.amount.nanos());
+        row.maybe(self.line.grace, |row, grace| {
+            row.number(grace.amount.nanos());
+            row.instant(grace.until);
+        });
+        row.truth(self.line.excess.is_charged());
+        row.text(&self.set_by);
+        row.digest()
+    }
+}
+
+/// Every setting of an account, oldest first, each with its seal.
+pub(crate) async fn of_account(connection: &mut PgConnection, account: AccountId) -> Result<Vec<(SetLine, Vec<u8>)>> {
+    let rows = sqlx::query!(
+        r#"
+        select set_at, amount as "amount: Amount", grace as "grace: Amount", grace_until, is_lenient, set_by, seal from credit_lines
+        where account_id = $1 order by set_at
+        "#,
+        account.uuid()
+    )
+    .fetch_all(connection)
+    .await?;
+    let set = rows.into_iter().map(|row| {
+        let line = CreditLine { amount: row.amount, grace: grace(row.grace, row.grace_until), excess: Excess::of(row.is_lenient) };
+        (SetLine { account, set_at: row.set_at, line, set_by: row.set_by }, row.seal)
+    });
+    Ok(set.collect())
 }
 
 impl AccountReader {

@@ -20,9 +20,10 @@ use tokio::{
 use crate::{Error, MIGRATOR, Result};
 
 /// What holds for every session. Neither whoever locks an account's grants and forgets them, nor a process that hangs in the middle of a transaction,
-/// keeps all others waiting; and a database whose default is another isolation gives a single statement the one that these are written for.
-const SESSION: &str =
-    "set lock_timeout = '8s'; set idle_in_transaction_session_timeout = '60s'; set default_transaction_isolation = 'read committed'";
+/// keeps all others waiting; and a database whose default is another isolation gives a single statement the one that these are written for. None of them
+/// runs for so long that compiling it pays.
+const SESSION: &str = "set lock_timeout = '8s'; set idle_in_transaction_session_timeout = '60s'; \
+                       set default_transaction_isolation = 'read committed'; set jit = off";
 
 /// Under locks, each statement must see what the one before it waited for.
 const WRITE: &str = "begin isolation level read committed";

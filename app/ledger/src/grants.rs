@@ -7,6 +7,7 @@ use domain::{
     id::{AccountId, GrantId, KeyId},
     money::Amount,
     period::Period,
+    pricing::Excess,
 };
 use sqlx::PgExecutor;
 
@@ -75,10 +76,11 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
         select
             grant_id as "id: GrantId", kind as "kind: GrantKind", (granted - used) as "balance!: Amount", granted as "granted: Amount",
             leased as "leased: Amount", (granted - used - leased) as "available!: Amount", models, starts_at,
-            least(expires_at, ended_at) as expires_at, l.amount as "lent?: Amount", l.grace as "grace?: Amount", l.grace_until
+            least(expires_at, ended_at) as expires_at, l.amount as "lent?: Amount", l.grace as "grace?: Amount", l.grace_until,
+            l.is_lenient as "is_lenient?"
         from grants g
         left join lateral (
-            select amount, grace, grace_until from credit_lines c where c.account_id = g.account_id order by set_at desc limit 1
+            select amount, grace, grace_until, is_lenient from credit_lines c where c.account_id = g.account_id order by set_at desc limit 1
         ) l on g.kind = 'wallet'
         where account_id = $1 and unit = 'money'
         order by least(expires_at, ended_at) nulls last, priority, kind = 'wallet', grant_id
@@ -105,8 +107,12 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
         let grace = credit_lines::grace(row.grace.unwrap_or_default(), row.grace_until);
         let lent = CreditLine { amount: row.lent.unwrap_or_default(), grace, ..CreditLine::default() }.lent(now);
         balance.lent = plus(balance.lent, lent)?;
+        if row.is_lenient == Some(true) {
+            balance.excess = Excess::Charged;
+        }
+        // What is owed to one is not taken out of another.
         if grant.in_force(now) {
-            balance.available = plus(balance.available, plus(row.available, lent)?)?;
+            balance.available = plus(balance.available, plus(row.available, lent)?.max(Amount::ZERO))?;
         }
         if grant.expires_at.is_none_or(|expiry| now < expiry) {
             balance.grants.push(grant);

@@ -152,7 +152,8 @@ impl AccountReader {
             Key,
             r#"
             select
-                k.key_id as "id: KeyId", k.name, k.project_id as "project: ProjectId", k.last_four, k.created_at, k.expires_at, k.revoked_at,
+                k.key_id as "id: KeyId", k.name, k.project_id as "project: ProjectId", k.user_id as "member: UserId",
+                (select u.email from users u where u.user_id = k.user_id) as member_email, k.last_four, k.created_at, k.expires_at, k.revoked_at,
                 (select max(hour) from usage_hourly h where h.account_id = k.account_id and h.key_id = k.key_id) as last_used,
                 (
                     select coalesce(sum(d.amount), 0)::bigint from usage_daily d

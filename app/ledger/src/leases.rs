@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     Admitted, Error, Meter, Result,
     books::{Book, Books, Lock},
-    limits,
+    limits::{self, Runs},
 };
 
 /// A call that is about to be forwarded, with all that is needed to settle it should its proxy die.
@@ -151,8 +151,8 @@ async fn admit(connection: &mut PgConnection, intent: &Intent, book: &Book) -> R
         return Ok(Split { payment, limits: Vec::new() });
     }
     let started_at = intent.started_at()?;
-    let limits = limits::at(connection, intent.account_id, started_at).await?;
     let caller = intent.caller();
+    let limits = limits::at(connection, intent.account_id, started_at, Runs::Of(caller.run.as_ref())).await?;
     warn_of_soft(demand, intent.account_id, &caller, &limits);
     Ok(Split { payment, limits: credit::bound(demand, &caller, &limits, started_at).map_err(exhausted)? })
 }

@@ -107,9 +107,10 @@ fn expect_room(book: &Book, amount: Amount) -> Result<()> {
     match available.checked_add(amount.nanos()) {
         None if amount > Amount::ZERO => Err(too_large()),
         Some(rest) if rest >= 0 || amount > Amount::ZERO => Ok(()),
-        _ => {
-            Err(Error::InsufficientCredit { needed: amount.checked_neg().unwrap_or(Amount::MAX), available: Amount::from_nanos(available) })
-        }
+        _ => Err(Error::InsufficientCredit {
+            needed: amount.checked_neg().unwrap_or(Amount::MAX),
+            available: Amount::from_nanos(available.max(0)),
+        }),
     }
 }
 

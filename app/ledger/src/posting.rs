@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::{
+    attribution::Label,
     call::UsageSource,
     credit::{self, Demand, Hold, Limit, PoolRef, Split, Strictness},
     id::{AccountId, CallId, GrantId},
@@ -49,7 +50,7 @@ pub struct PostedCalls {
     pub corrected: usize,
     /// Calls that were there before.
     pub replayed: usize,
-    /// Calls that cost something but had no hold any more: recorded as debt, the one exception to "never below the floor".
+    /// Calls that cost something but had no hold any more: recorded as debt, also of accounts that are strict.
     pub unleased: Vec<CallId>,
     /// Calls that the ledger refused: they are kept whole, tried again every few hours, and until then named by [`crate::Ledger::verify`].
     pub quarantined: Vec<CallId>,
@@ -153,8 +154,9 @@ impl Meter {
         }
         let (accounts, calls): (Vec<_>, Vec<_>) = batch.iter().map(|call| (call.account_id, call.call_id)).unzip();
         let known = known_calls(&mut tx, &batch).await?;
+        let runs: Vec<_> = batch.iter().filter_map(|call| call.attribution.session.as_ref().map(Label::as_str)).collect();
         let leases = leases_by_call(leases::leases_of(&mut tx, &accounts, &calls).await?);
-        let limits = limits_by_account(limits::in_force(&mut tx, &books.limited()).await?);
+        let limits = limits_by_account(limits::in_force(&mut tx, &books.limited(), &runs).await?);
         let mut plan = Plan::of(&batch, &mut books, &known, &leases, &limits)?;
         for (call, known) in std::mem::take(&mut plan.late) {
             let before = corrections::of_call(&mut tx, call.account_id, call.call_id).await?;
@@ -299,7 +301,7 @@ fn apart<'b, 'a>(batch: &'b [&'a SettledCall]) -> Option<(&'b [&'a SettledCall],
     (at < batch.len()).then(|| batch.split_at(at))
 }
 
-/// A charge uses up the call's own hold, in order. It is never above that, but where the hold is gone it falls on the wallet.
+/// A charge uses up the call's own hold, in order. What is above it, of a lenient account or because the hold is gone, falls on the wallet.
 fn shares_of_charge(charge: Amount, held: Vec<Hold>, wallet: GrantId) -> Vec<Share> {
     let split = Split { payment: held, limits: Vec::new() };
     let charge = credit::settle(&split, Demand { money: charge, ..Demand::NOTHING }, Strictness::Lenient { wallet });

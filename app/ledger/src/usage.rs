@@ -145,7 +145,6 @@ impl AccountReader {
         .fetch_one(&mut *connection)
         .await?;
         // Planned for this account each time: what suits most accounts, which have few calls, reads all the calls of one that has many.
-        // See narrow.rs for why this is planned each time.
         let said: Vec<(Option<Label>, Label)> = sqlx::query_as(include_str!("usage/said_lately.sql"))
             .bind(self.account.uuid())
             .persistent(false)

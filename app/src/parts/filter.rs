@@ -20,9 +20,9 @@ pub(crate) const NARROWING: [&str; 10] = ["project", "key", "model", "status", "
 pub(crate) struct FilterBar<'a> {
     /// Where the page is.
     pub(crate) path: &'static str,
-    /// What is shown.
+    /// What is shown: of what could not be understood, the part that could.
     pub(crate) filter: &'a CallFilter,
-    /// What was asked for and could not be understood.
+    /// What was asked for, where it could not be understood.
     pub(crate) form: &'a Form,
     /// What they can be set to.
     pub(crate) choices: &'a FilterChoices,
@@ -55,6 +55,14 @@ impl FilterBar<'_> {
         self.kept.iter().filter(|(name, _)| is_kept(name)).map(|(name, value)| (Cow::Borrowed(*name), value.clone())).collect()
     }
 
+    /// What a form of these fields keeps of what could not be understood: what stands in the other one, be it wrong or right, is not lost.
+    fn typed_but(&self, fields: &[&str]) -> Option<Vec<(Cow<'static, str>, String)>> {
+        let Form { typed, problem, .. } = self.form;
+        problem.as_ref()?;
+        let others = typed.iter().filter(|(name, _)| !fields.contains(&name.as_str()));
+        Some(others.map(|(name, value)| (Cow::Owned(name.clone()), value.clone())).collect())
+    }
+
     fn presets(&self) -> AnyView {
         let is_bad = self.form.problem.is_some();
         let preset = |period: Period| Tab {
@@ -71,9 +79,12 @@ impl FilterBar<'_> {
             _ => (String::new(), String::new()),
         };
         // A step that fits the range in force can be too short for the one that is typed, which then finds its own.
-        let mut kept = self.kept(|name| name != "step");
+        let mut kept = self.typed_but(&["range", "from", "to", "step"]).unwrap_or_else(|| {
+            let mut kept = self.kept(|name| name != "step");
+            kept.extend(pairs(&CallFilter { period: CallFilter::default().period, ..self.filter.clone() }));
+            kept
+        });
         kept.push(("range".into(), "custom".to_owned()));
-        kept.extend(pairs(&CallFilter { period: CallFilter::default().period, ..self.filter.clone() }));
         view! {
             <form class="row-form" method="get" action=self.path>
                 {hiddens(kept)}
@@ -87,8 +98,11 @@ impl FilterBar<'_> {
 
     fn filters(&self, can_clear: bool) -> AnyView {
         let all = CallFilter { period: self.filter.period, ..CallFilter::default() };
-        let mut kept = self.kept(|_| true);
-        kept.extend(pairs(&all));
+        let kept = self.typed_but(&NARROWING).unwrap_or_else(|| {
+            let mut kept = self.kept(|_| true);
+            kept.extend(pairs(&all));
+            kept
+        });
         let clear = (self.href)(&all);
         view! {
             <form class="row-form" method="get" action=self.path>
@@ -130,8 +144,8 @@ impl FilterBar<'_> {
         vec![
             has_clients.then(|| self.choice("client", "Client", "Every client", clients)).into_any(),
             self.text("user", "End user", end_users.iter().map(ToString::to_string).collect()),
-            // Nobody knows one by heart: receipts lead to it.
-            self.is_asked("session").then(|| self.text("session", "Session", vec![])).into_any(),
+            // A conversation's is found on a receipt, but people name runs themselves.
+            self.text("session", "Session", vec![]),
             self.text("tag", "Tag", tags.iter().map(|(name, _)| name.to_string()).collect()),
             self.text("value", "Tag value", values.into_iter().map(ToString::to_string).collect()),
         ]
@@ -224,10 +238,13 @@ mod tests {
     #[test]
     fn what_there_is_nothing_to_choose_from_is_no_field() {
         let plain = html("", &FilterChoices { projects: vec![project("Default", 1)], ..FilterChoices::default() });
-        for name in ["project", "client", "session"] {
+        for name in ["project", "client"] {
             assert!(!plain.contains(&format!(r#"name="{name}""#)), "{name}: {plain}");
         }
-        assert!(plain.contains(r#"name="user""#) && plain.contains(r#"name="tag""#) && !plain.contains("<datalist"), "{plain}");
+        for name in ["user", "session", "tag", "value"] {
+            assert!(plain.contains(&format!(r#"name="{name}""#)), "{name}: {plain}");
+        }
+        assert!(!plain.contains("<datalist"), "{plain}");
         let some = html("", &some());
         assert!(some.contains("Every project") && some.contains("Research") && some.contains(r#"<option value="curl 8""#), "{some}");
         assert_eq!(some.matches(r#"value="blue""#).count(), 1, "one value of two tags: {some}");

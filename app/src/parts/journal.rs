@@ -24,12 +24,16 @@ use crate::parts::{
 pub(crate) fn balance(balance: &Balance) -> AnyView {
     let figure =
         |label, amount, note: &str| Figure { label, value: money::total(amount), exact: Some(money::exact(amount)), note: note.to_owned() };
-    figures(vec![
+    let figures = figures(vec![
         figure("Balance", balance.balance, "what was added, less what calls used"),
         figure("Reserved now", balance.reserved, "held by calls that are running"),
         figure("Available", balance.available, &usable(balance.lent)),
-    ])
+    ]);
+    if balance.excess.is_charged() { view! { <div>{figures}<p class="figures-basis">{LENIENT}</p></div> }.into_any() } else { figures }
 }
+
+/// What a lenient account should know of its balance.
+const LENIENT: &str = "Calls are charged what they come to, also beyond what was held for them.";
 
 /// What new calls can use, and how much of it is not the account's own.
 fn usable(lent: Amount) -> String {
@@ -176,7 +180,10 @@ fn movement(amount: Option<Amount>) -> AnyView {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::billing::{JournalKind, JournalPage};
+    use domain::{
+        billing::{JournalKind, JournalPage},
+        pricing::Excess,
+    };
 
     use super::*;
 
@@ -215,6 +222,13 @@ mod tests {
         assert!(html.contains("what new calls can use, $5.50 lent included"), "{html}");
         let html = figures_of("1", "1", "0");
         assert!(html.contains("what new calls can use<") && !html.contains("lent"), "{html}");
+    }
+
+    #[test]
+    fn a_lenient_account_is_told_that_calls_may_cost_more_than_was_held_for_them() {
+        let html = |excess| Owner::new().with(|| balance(&Balance { excess, ..Balance::default() }).to_html());
+        assert!(html(Excess::Charged).contains(LENIENT), "{}", html(Excess::Charged));
+        assert!(!html(Excess::WrittenOff).contains(LENIENT), "{}", html(Excess::WrittenOff));
     }
 
     #[test]

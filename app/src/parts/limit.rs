@@ -2,11 +2,12 @@
 
 use domain::{
     credit::{Hardness, Limit, LimitState, Pool, Quantity, Scope, Unit, Window},
+    filter::CallFilter,
     money::Amount,
 };
 use leptos::prelude::*;
 
-use crate::parts::{layout::foreign, money, table::text};
+use crate::parts::{layout::foreign, money, table::text, tabs::address};
 
 /// What it allows: `$10.00 per month`, `1 request per minute`.
 pub(crate) fn name(limit: &Limit) -> String {
@@ -19,9 +20,24 @@ pub(crate) fn whole_name(state: &LimitState) -> String {
     format!("{}{whose}", name(&state.limit))
 }
 
-/// Whose it is, below its name.
+/// Whose it is, below its name: the way to the calls that it counts, where the log can list them.
 pub(crate) fn whose_view(state: &LimitState) -> AnyView {
-    whose(state).map(|(noun, whose)| view! { <span class="by">{format!("of the {noun} ")}{foreign(whose)}</span> }).into_any()
+    let named = |(noun, whose): (&'static str, &str)| {
+        let words = match calls_of(&state.limit.scope) {
+            Some(calls) => view! { <a href=address("/calls", &calls.to_query())>{foreign(whose)}</a> }.into_any(),
+            None => foreign(whose),
+        };
+        view! { <span class="by">{format!("of the {noun} ")}{words}</span> }
+    };
+    whose(state).map(named).into_any()
+}
+
+fn calls_of(scope: &Scope) -> Option<CallFilter> {
+    match scope {
+        Scope::Project(project) => Some(CallFilter { project: Some(*project), ..CallFilter::default() }),
+        Scope::Run(run) => Some(CallFilter { session: Some(run.clone()), ..CallFilter::default() }),
+        Scope::Account | Scope::Key(_) | Scope::Member(_) => None,
+    }
 }
 
 /// Whose calls it counts: a noun and a name. Of all keys together or of one, where it stands says so.
@@ -165,5 +181,24 @@ mod tests {
         assert_eq!(name(Scope::Member(UserId::new(at, bits)), "a@b.example"), "8 requests per day of the member “a@b.example”");
         assert_eq!(name(Scope::Run("nightly".parse().unwrap()), "nightly"), "8 requests per day of the run “nightly”");
         assert_eq!(name(Scope::Key(KeyId::new(at, bits)), "laptop"), "8 requests per day");
+    }
+
+    #[test]
+    fn the_name_of_a_project_or_a_run_leads_to_its_calls() {
+        let html = |scope, whose: &str| {
+            let limit = Limit { scope, ..limit(Window::Day, Unit::Requests, 8, 2) };
+            let state = LimitState { limit, whose: Some(whose.to_owned()), by_operator: false };
+            Owner::new().with(|| whose_view(&state).to_html()).replace("<!>", "")
+        };
+        let project = ProjectId::new(DateTime::UNIX_EPOCH, [1; 10]);
+        let of_project = html(Scope::Project(project), "Research");
+        assert!(
+            of_project.contains(&format!(r#"of the project <a href="/calls?project={project}"><bdi>Research</bdi></a>"#)),
+            "{of_project}"
+        );
+        let of_run = html(Scope::Run("run & 7".parse().unwrap()), "run & 7");
+        assert!(of_run.contains(r#"of the run <a href="/calls?session=run+%26+7"><bdi>run &amp; 7</bdi></a>"#), "{of_run}");
+        let of_member = html(Scope::Member(UserId::new(DateTime::UNIX_EPOCH, [1; 10])), "a@b.example");
+        assert!(of_member.contains("of the member <bdi>a@b.example</bdi>") && !of_member.contains("<a "), "{of_member}");
     }
 }

@@ -31,7 +31,7 @@ pub(crate) use self::{
 };
 use self::{fresh::FreshKeys, throttle::Throttle};
 pub(crate) use self::{
-    query::{JOURNAL_PAGE, filter_or_default, journal_cursor, journal_done, parameter},
+    query::{JOURNAL_PAGE, filter_of, journal_cursor, journal_done, parameter},
     visitor::Visitor,
 };
 use crate::{error::ConsoleError, pages, routes::App, shell::shell, visit::Visit};

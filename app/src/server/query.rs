@@ -15,31 +15,67 @@ use crate::{
 /// Lines on a page of a journal.
 pub(crate) const JOURNAL_PAGE: i64 = 25;
 
+/// What says where on a page one is.
+const PLACES: [&str; 2] = ["before", "id"];
+
 /// A parameter of a query; empty is absent.
 pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.into_owned())
 }
 
-/// The filter that a query asked for. When it makes no sense, the page shows its form as it was filled in, under status 400.
-pub(crate) fn filter_or_default<F: Default>(parsed: Result<F, FilterError>, query: &str) -> (F, Form) {
-    match parsed {
+/// The filter that a query asked for. When it makes no sense, the page shows its form as it was filled in, under status 400, over as much of the filter
+/// as does make sense.
+pub(crate) fn filter_of<F: Default>(query: &str, parse: impl Fn(&str) -> Result<F, FilterError>) -> (F, Form) {
+    match parse(query) {
         Ok(filter) => (filter, Form::default()),
         Err(error) => {
             page_status(StatusCode::BAD_REQUEST);
-            (F::default(), bad_form(&error, query))
+            (understood(query, parse), bad_form(&error, query))
         }
     }
 }
 
+/// What is left of a filter when whatever is found fault with is left out.
+fn understood<F: Default>(query: &str, parse: impl Fn(&str) -> Result<F, FilterError>) -> F {
+    let mut pairs = pairs(query);
+    loop {
+        let rest = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+        let fault = match parse(&rest) {
+            Ok(filter) => return filter,
+            Err(error) => whole(error.field),
+        };
+        let before = pairs.len();
+        pairs.retain(|(name, _)| whole(name) != fault);
+        if pairs.len() == before {
+            return F::default();
+        }
+    }
+}
+
+/// What a parameter is a part of: days are of a range, and a value is of a tag.
+fn whole(name: &str) -> &str {
+    match name {
+        "from" | "to" => "range",
+        "value" => "tag",
+        other => other,
+    }
+}
+
 fn bad_form(error: &FilterError, query: &str) -> Form {
+    let has_field = DAYS.contains(&error.field) || NARROWING.contains(&error.field);
     // What has no field of its own, as in an address that somebody wrote by hand, is said above the form.
-    let problem = if DAYS.contains(&error.field) || NARROWING.contains(&error.field) {
-        Problem::new(error.field, sentence(&error.problem))
-    } else {
-        Problem::new("", about(error.field, &error.problem))
-    };
-    let typed = form_urlencoded::parse(query.trim_start_matches('?').as_bytes()).into_owned().collect();
+    let problem =
+        if has_field { Problem::new(error.field, sentence(&error.problem)) } else { Problem::new("", about(error.field, &error.problem)) };
+    // The forms keep what was typed: not where on a page it was, which is another place among other calls, nor what nobody could correct there.
+    let is_kept = |name: &str| !PLACES.contains(&name) && (has_field || name != error.field);
+    let typed = pairs(query).into_iter().filter(|(name, _)| is_kept(name)).collect();
     Form { typed, problem: Some(problem), ..Form::default() }
+}
+
+/// The parameters that say something.
+fn pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = form_urlencoded::parse(query.trim_start_matches('?').as_bytes()).into_owned();
+    pairs.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// Where a page of a journal begins: after this posting, going back.
@@ -61,7 +97,11 @@ fn posting_number(text: &str) -> Option<PostingNumber> {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::{filter::CallFilter, usage::FilterChoices};
+    use domain::{
+        filter::{CallFilter, GroupBy, UsageFilter},
+        period::Period,
+        usage::FilterChoices,
+    };
     use leptos::prelude::*;
 
     use super::*;
@@ -79,6 +119,63 @@ mod tests {
             FilterBar { path: "/calls", filter: &filter, form: &form, choices: &choices, kept: vec![], href: &href }.view().to_html()
         });
         assert!(html.contains("aria-invalid=\"true\"") && html.contains("2026-02-30"), "{html}");
+    }
+
+    #[test]
+    fn of_a_bad_filter_as_much_is_understood_as_makes_sense() {
+        for (query, rest) in [
+            ("range=last-month&value=red", "range=last-month"),
+            (
+                "range=custom&from=2026-01-01&to=2026-01-31&group=project&value=red",
+                "range=custom&from=2026-01-01&to=2026-01-31&group=project",
+            ),
+            ("?stream=maybe&key=mine&model=a%2Fb", "model=a%2Fb"),
+            ("range=custom&from=2026-02-30&to=2026-03-01&status=ok", "status=ok"),
+            ("range=7d&group=colour", "range=7d"),
+            ("range=custom&from=2020-01-01&to=2026-01-01&step=hour", "range=custom&from=2020-01-01&to=2026-01-01"),
+        ] {
+            assert!(UsageFilter::from_query(query).is_err(), "{query}");
+            let filter = understood(query, UsageFilter::from_query);
+            assert_eq!(filter.to_query(), rest, "{query}");
+        }
+        let unhappy = |_: &str| -> Result<UsageFilter, FilterError> { Err(FilterError { field: "step", problem: String::new() }) };
+        assert_eq!(understood("range=7d", unhappy), UsageFilter::default(), "and there it ends");
+    }
+
+    #[test]
+    fn whichever_form_of_a_bad_filter_is_sent_keeps_what_is_not_its_own() {
+        let query = "range=custom&from=2026-01-01&to=2026-01-31&show=tokens&group=project&step=day&model=m&value=red&before=x&id=y";
+        let form = bad_form(&UsageFilter::from_query(query).unwrap_err(), query);
+        let UsageFilter { calls, .. } = understood(query, UsageFilter::from_query);
+        let html = Owner::new().with(|| {
+            let href = |filter: &CallFilter| filter.to_query();
+            let choices = FilterChoices::default();
+            FilterBar { path: "/usage", filter: &calls, form: &form, choices: &choices, kept: vec![], href: &href }.view().to_html()
+        });
+        let (presets, forms) = html.split_once("<form").unwrap();
+        let (custom, narrowing) = forms.split_once("<form").unwrap();
+        let is_hidden = |form: &str, name: &str, value: &str| form.contains(&format!(r#"type="hidden" name="{name}" value="{value}""#));
+        for (name, value) in [("range", "custom"), ("from", "2026-01-01"), ("to", "2026-01-31"), ("step", "day")] {
+            assert!(is_hidden(narrowing, name, value), "{name}: {html}");
+        }
+        for (name, value) in [("range", "custom"), ("model", "m"), ("value", "red")] {
+            assert!(is_hidden(custom, name, value), "{name}: {html}");
+        }
+        for (name, value) in [("show", "tokens"), ("group", "project")] {
+            assert!(is_hidden(custom, name, value) && is_hidden(narrowing, name, value), "{name}: {html}");
+        }
+        assert_eq!(forms.matches(r#"type="hidden""#).count(), 5 + 6, "nothing else, and nothing twice: {html}");
+        assert!(presets.contains(r#"href="range=7d&amp;model=m""#), "a range leads out of it: {html}");
+    }
+
+    #[test]
+    fn what_nobody_could_correct_is_kept_by_no_form() {
+        for (query, field) in [("group=colour&model=m", "group"), ("range=yesterday&model=m", "range")] {
+            let form = bad_form(&UsageFilter::from_query(query).unwrap_err(), query);
+            assert_eq!((form.typed(field), form.typed("model")), (None, Some("m")), "{query}");
+        }
+        let filter = understood("range=7d&group=key&stream=maybe", UsageFilter::from_query);
+        assert_eq!((filter.group, filter.calls.period), (GroupBy::Key, Period::Last7Days));
     }
 
     #[test]

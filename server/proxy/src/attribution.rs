@@ -1,7 +1,10 @@
 //! What a client says of its call: in headers of ours, which never go upstream, or in members of the request that mean the same to its provider.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use domain::attribution::{Attribution, Label, LabelError, Tags, client_of_user_agent};
 use http::{HeaderMap, header};
+use serde_json::Value;
 
 use crate::{
     json::{Members, Name},
@@ -37,10 +40,10 @@ pub(crate) fn of_call(headers: &HeaderMap, body: Attribution) -> Result<Attribut
 pub(crate) fn of_openai(members: &Members<'_>) -> Attribution {
     let text = |name: &str| members.get(name).and_then(|member| member.read::<Name<'_>>()).and_then(|Name(text)| Label::clipped(&text));
     let mut tags = Tags::default();
-    let metadata = members.get("metadata").and_then(|member| Members::parse(member.value.get()).ok()).unwrap_or_default();
-    for member in metadata.iter() {
-        let name: String = member.name.chars().take(Tags::NAME_MAX_CHARS).collect();
-        if let (Some(name), Some(value)) = (Label::clipped(&name), member.read().and_then(|Name(value)| Label::clipped(&value))) {
+    let metadata: BTreeMap<String, Value> = members.get("metadata").and_then(|member| member.read()).unwrap_or_default();
+    for (name, value) in &metadata {
+        let name: String = name.chars().take(Tags::NAME_MAX_CHARS).collect();
+        if let (Some(name), Some(value)) = (Label::clipped(&name), value.as_str().and_then(Label::clipped)) {
             // One too many is left out.
             let _ = tags.insert(name.as_str(), value.as_str());
         }
@@ -57,24 +60,27 @@ fn label(headers: &HeaderMap, name: &'static str) -> Result<Option<Label>, Refus
 fn tags(headers: &HeaderMap) -> Result<Tags, Refusal> {
     let Some(text) = text(headers, TAGS)? else { return Ok(Tags::default()) };
     let wrong = |problem: &str| Refusal::invalid(TAGS, &format!("the header {TAGS}: {problem}; write it like {{\"team\":\"search\"}}"));
-    let members = Members::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    let members: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|error| wrong(&error.to_string()))?;
     let mut tags = Tags::default();
-    for member in members.iter() {
-        let Name(value) = member.read().ok_or_else(|| wrong("a value is no text"))?;
-        tags.insert(&member.name, &value).map_err(|error| wrong(&error.to_string()))?;
+    for (name, value) in &members {
+        tags.insert(name, value).map_err(|error| wrong(&error.to_string()))?;
     }
     Ok(tags)
 }
 
-/// The one value of a header, in UTF-8.
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Refusal> {
+/// The one value of a header, in UTF-8, or else in Latin-1, which is what browsers send (<https://fetch.spec.whatwg.org/#concept-header-value>). An empty
+/// one says nothing.
+fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {
         return Err(Refusal::invalid(name, &format!("the header {name} was sent twice")));
     }
-    let text = first.map(|value| std::str::from_utf8(value.as_bytes())).transpose();
-    text.map_err(|_| Refusal::invalid(name, &format!("the header {name} is not UTF-8")))
+    let text = first.map(|value| match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
+    });
+    Ok(text.filter(|text| !text.is_empty()))
 }
 
 #[cfg(test)]
@@ -122,14 +128,20 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_header_says_nothing_and_one_in_latin_1_is_read_as_that() {
+        assert_eq!(said(&[(END_USER, ""), (SESSION, ""), (TAGS, "")], "{}"), Attribution::default());
+        let mut latin = HeaderMap::new();
+        latin.insert(END_USER, HeaderValue::from_bytes(b"b\xf6b").unwrap());
+        assert_eq!(of_call(&latin, Attribution::default()).unwrap().end_user, label("b\u{f6}b"));
+    }
+
+    #[test]
     fn of_a_body_as_much_is_kept_as_can_be() {
-        for nothing in [
-            r#"{"user":7,"metadata":"x"}"#,
-            r#"{"user":"","metadata":{"a":1,"b":"","c":{"d":"e"},"":"f"}}"#,
-            r#"{"metadata":{"a":"b","a":"c"}}"#,
-        ] {
+        for nothing in [r#"{"user":7,"metadata":"x"}"#, r#"{"user":"","metadata":{"a":1,"b":"","c":{"d":"e"},"":"f"}}"#] {
             assert_eq!(body(nothing), Attribution::default(), "{nothing}");
         }
+        let cased = body(r#"{"metadata":{"Team":"a","team":"b","x":"y","n":7}}"#);
+        assert_eq!(tags(&cased.tags), [("Team", "a"), ("team", "b"), ("x", "y")]);
         let long = "é".repeat(300);
         let cut = body(&format!(r#"{{"user":"{long}","metadata":{{"{long}":"{long}\n"}}}}"#));
         assert_eq!(cut.end_user.unwrap().as_str().chars().count(), Label::MAX_CHARS);
@@ -147,14 +159,12 @@ mod tests {
         let many: Vec<_> = (0..11).map(|number| format!(r#""{number}":"x""#)).collect();
         let many = format!("{{{}}}", many.join(","));
         for (header, text, why) in [
-            (END_USER, "", "is empty"),
             (END_USER, &*long, "more than 256"),
             (SESSION, "a\tb", "control characters"),
             (SESSION, "a\u{202e}b", "control characters"),
             (TAGS, "team=search", r#"write it like {"team":"search"}"#),
-            (TAGS, r#"{"team":7}"#, "no text"),
+            (TAGS, r#"{"team":7}"#, "expected a string"),
             (TAGS, r#"{"team":""}"#, "is empty"),
-            (TAGS, r#"{"a":"b","a":"c"}"#, "given twice"),
             (TAGS, &*many, "at most 10"),
         ] {
             let refusal = of_call(&headers(&[(header, text)]), Attribution::default()).unwrap_err();
@@ -164,7 +174,5 @@ mod tests {
         let mut broken = headers(&[(END_USER, "a")]);
         broken.append(END_USER, HeaderValue::from_static("b"));
         assert!(of_call(&broken, Attribution::default()).unwrap_err().message.contains("twice"));
-        broken.insert(END_USER, HeaderValue::from_bytes(b"\xff").unwrap());
-        assert!(of_call(&broken, Attribution::default()).unwrap_err().message.contains("UTF-8"));
     }
 }

@@ -8,7 +8,7 @@ mod hold;
 mod read;
 mod settlement;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -52,6 +52,8 @@ pub(crate) struct Call {
     pub(crate) price: Arc<PriceVersion>,
     pub(crate) request: ChatRequest,
     pub(crate) attribution: Attribution,
+    /// Its prompt's tokens, once they were counted.
+    pub(crate) prompt_tokens: OnceLock<Tokens>,
     pub(crate) headers: HeaderMap,
 }
 
@@ -109,19 +111,26 @@ impl Call {
             discount: self.discount(),
             stream: request.stream,
             excess: key.excess,
-            input_estimate: request.prompt.tokens_estimated(entry.model.context_window),
+            input_estimate: self.prompt_tokens(),
             held: bound.held,
             tokens_held: bound.tokens,
         }
+    }
+
+    /// A tokenizer's count of the prompt, made once.
+    fn prompt_tokens(&self) -> Tokens {
+        *self.prompt_tokens.get_or_init(|| self.request.prompt.tokens_estimated(self.entry.model.context_window))
     }
 
     fn discount(&self) -> Discount {
         self.key.discount
     }
 
-    /// What caps each answer's output: of a lenient account only its client, since the account pays whatever an answer comes to.
+    /// What caps each answer's output. A lenient account, which pays whatever an answer comes to, is given no cap but where credit or a limit was too
+    /// short for the whole hold.
     fn cap(&self, bound: Bound) -> Option<Tokens> {
-        let is_free = self.key.excess.is_charged() && self.request.output_cap().is_none();
+        let is_whole = bound.cap >= self.entry.model.default_output_hold;
+        let is_free = self.key.excess.is_charged() && self.request.output_cap().is_none() && is_whole;
         (!is_free).then_some(bound.cap)
     }
 
@@ -129,6 +138,12 @@ impl Call {
     fn completion_max(&self, bound: Bound) -> Tokens {
         let model = &self.entry.model;
         self.request.completion_max(model, self.cap(bound).unwrap_or(model.context_window))
+    }
+
+    /// The most prompt tokens that are believed: of a lenient account, which pays whatever is, those that this prompt can have.
+    fn prompt_max(&self) -> Tokens {
+        let model = &self.entry.model;
+        if self.key.excess.is_charged() { self.request.prompt.tokens_max(model) } else { model.context_window }
     }
 
     /// Whether an answer is read to its end although nobody is there to receive it.

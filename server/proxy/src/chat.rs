@@ -1,6 +1,9 @@
 //! `POST /v1/chat/completions`: from a request to a running call.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Extension,
@@ -60,7 +63,8 @@ pub(crate) async fn completions(
     if let Some(prompt) = request.prompt.too_long(entry.model.context_window) {
         return Err(Refusal::context_length_exceeded(&request.model, entry.model.context_window, prompt));
     }
-    let call = Call { id, at, started, key, entry, target, price, request, attribution, headers: head.headers };
+    let call =
+        Call { id, at, started, key, entry, target, price, request, attribution, prompt_tokens: OnceLock::new(), headers: head.headers };
 
     let (reply, answered) = oneshot::channel();
     shared.calls.spawn(call.run(body, Arc::clone(&shared), reply));

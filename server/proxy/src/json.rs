@@ -65,11 +65,6 @@ impl<'a> Members<'a> {
         })
     }
 
-    /// All, in their order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Member<'a>> {
-        self.0.iter()
-    }
-
     /// Whether there are none.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {

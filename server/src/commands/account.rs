@@ -1,8 +1,8 @@
 //! `farebox account`: the customers who pay.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
-use clap::{Args, Subcommand, builder::FalseyValueParser};
+use clap::{Args, Subcommand, ValueEnum};
 use domain::{
     account::{Key, Project},
     billing::Balance,
@@ -12,10 +12,11 @@ use domain::{
     money::Amount,
     pricing::Excess,
 };
-use ledger::{AccountSummary, Ledger, MoneyIn, NewCustomer};
-use serde_json::json;
+use ledger::{AccountReader, AccountSummary, Ledger, MoneyIn, NewCustomer};
+use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::{ACTOR, idempotency_key, parse_instant, perhaps_done, secret, table, user::PasswordArgs};
+use super::{ACTOR, idempotency_key, parse_instant, perhaps_done, secret, table, user::PasswordArgs, without_empty_variable};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// The customers who pay.
@@ -74,7 +75,7 @@ struct Credit {
 }
 
 #[derive(Debug, Args)]
-#[command(allow_negative_numbers = true)]
+#[command(allow_negative_numbers = true, mut_args = without_empty_variable)]
 struct Set {
     /// Its name, its id, or its owner's address
     account: String,
@@ -91,45 +92,73 @@ struct Change {
     #[arg(long, env = "FAREBOX_ACCOUNT_CREDIT_LINE", value_name = "AMOUNT")]
     credit_line: Option<Amount>,
 
-    /// How much more is lent for a while
-    #[arg(long, env = "FAREBOX_ACCOUNT_GRACE", value_name = "AMOUNT", requires = "until")]
+    /// How much more is lent for a while, until the instant that --until names; 0 ends it now
+    #[arg(long, env = "FAREBOX_ACCOUNT_GRACE", value_name = "AMOUNT")]
     grace: Option<Amount>,
 
     /// When the grace ends: a date, or an instant like 2026-12-01T08:00:00Z
     #[arg(long, env = "FAREBOX_ACCOUNT_UNTIL", value_name = "INSTANT", value_parser = parse_instant, requires = "grace")]
     until: Option<DateTime<Utc>>,
 
-    /// End the grace now
-    #[arg(long, env = "FAREBOX_ACCOUNT_NO_GRACE", value_parser = FalseyValueParser::new(), conflicts_with_all = ["grace", "until"])]
-    no_grace: bool,
+    /// What its calls may cost
+    #[arg(long, env = "FAREBOX_ACCOUNT_TERMS", value_name = "TERMS")]
+    terms: Option<Terms>,
+}
 
-    /// It pays what a call came to, also beyond what was held for it; where the client names no cap on the output, there is none
-    #[arg(long, env = "FAREBOX_ACCOUNT_LENIENT", value_parser = FalseyValueParser::new(), conflicts_with = "strict")]
-    lenient: bool,
+/// Who bears what a call costs beyond what was held for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Terms {
+    /// A call is never charged more than was held for it: how every account begins
+    Strict,
+    /// It pays what a call came to, also beyond what was held for it; where the client names no cap on the output, and there was room for the whole
+    /// hold, there is none
+    Lenient,
+}
 
-    /// A call never costs more than was held for it, so that the balance never ends below what is lent: how every account begins
-    #[arg(long, env = "FAREBOX_ACCOUNT_STRICT", value_parser = FalseyValueParser::new())]
-    strict: bool,
+impl From<Terms> for Excess {
+    fn from(terms: Terms) -> Self {
+        Self::of(terms == Terms::Lenient)
+    }
+}
+
+impl From<Excess> for Terms {
+    fn from(excess: Excess) -> Self {
+        if excess.is_charged() { Self::Lenient } else { Self::Strict }
+    }
+}
+
+/// What becomes of the grace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GraceChange {
+    /// It stays as it is, if there is one.
+    Keep,
+    /// It ends now, if there is one.
+    End,
+    /// It is this one.
+    Lend(Grace),
 }
 
 impl Change {
-    /// The line in force, with what was named changed.
-    fn applied_to(&self, line: CreditLine, now: DateTime<Utc>) -> CreditLine {
-        // One that has ended lends nothing, and the ledger would refuse to set it again.
-        let running = line.grace.filter(|grace| !self.no_grace && now < grace.until);
-        CreditLine {
-            amount: self.credit_line.unwrap_or(line.amount),
-            grace: self.grace().or(running),
-            excess: self.excess().unwrap_or(line.excess),
-        }
+    fn grace(&self) -> anyhow::Result<GraceChange> {
+        Ok(match (self.grace, self.until) {
+            (None, _) => GraceChange::Keep,
+            (Some(amount), None) if amount.is_zero() => GraceChange::End,
+            (Some(amount), Some(until)) if !amount.is_zero() => GraceChange::Lend(Grace { amount, until }),
+            (Some(_), None) => bail!("a grace needs an end: name it with --until"),
+            (Some(_), Some(_)) => bail!("a grace of 0 ends now: leave --until out, or write an amount above 0"),
+        })
     }
 
-    fn grace(&self) -> Option<Grace> {
-        self.grace.zip(self.until).map(|(amount, until)| Grace { amount, until })
-    }
-
-    fn excess(&self) -> Option<Excess> {
-        (self.lenient || self.strict).then(|| Excess::of(self.lenient))
+    /// Changes what was named, and nothing else.
+    fn apply(&self, grace: GraceChange, line: &mut CreditLine) {
+        line.amount = self.credit_line.unwrap_or(line.amount);
+        line.grace = match grace {
+            GraceChange::Keep => line.grace,
+            GraceChange::End => None,
+            GraceChange::Lend(grace) => Some(grace),
+        };
+        line.excess = self.terms.map_or(line.excess, Excess::from);
     }
 }
 
@@ -187,19 +216,21 @@ async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result
 }
 
 async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
+    let grace = args.change.grace()?;
     let (account, line) = with_ledger(config, async |ledger| {
         let account = find(ledger, &args.account).await?;
-        let system = ledger.system();
-        let in_force = system.account(account.id).credit_line().await?;
-        // By the clock that says whether a grace has ended.
-        let line = args.change.applied_to(in_force, ledger.clock().await?);
-        system.operator().set_credit_line(account.id, &line, ACTOR).await?;
+        let operator = ledger.system().operator();
+        let line = operator.change_credit_line(account.id, ACTOR, |line| args.change.apply(grace, line)).await?;
         Ok((account, line))
     })
     .await?;
-    output.print(&json!({ "account": account.id, "credit_line": line }), || {
+    output.print(&json!({ "account": account.id, "credit_line": line_json(&line) }), || {
         format!("{} is lent {}; it is {}.", account.name, lent(&line), terms(line.excess))
     })
+}
+
+fn line_json(line: &CreditLine) -> Value {
+    json!({ "amount": line.amount, "grace": line.grace, "terms": Terms::from(line.excess) })
 }
 
 /// `5, and 2 more until 2026-12-01 00:00:00 UTC`.
@@ -212,10 +243,10 @@ fn lent(line: &CreditLine) -> String {
     }
 }
 
-/// The flag's name, and what it means.
+/// Their name, and what they mean.
 const fn terms(excess: Excess) -> &'static str {
     match excess {
-        Excess::WrittenOff => "strict: a call never costs more than was held for it",
+        Excess::WrittenOff => "strict: a call is never charged more than was held for it",
         Excess::Charged => "lenient: it pays what a call came to",
     }
 }
@@ -229,8 +260,16 @@ async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<
         Ok((account, balance, reader.credit_line().await?, reader.keys(now).await?, reader.projects().await?))
     })
     .await?;
-    let value = json!({ "account": account, "balance": balance, "credit_line": line, "keys": keys, "projects": projects });
+    let value = json!({
+        "account": account, "balance": balance_json(&balance), "credit_line": line_json(&line), "keys": keys, "projects": projects,
+    });
     output.print(&value, || format!("{}\n\n{}", describe(&account, &balance, &line, now), key_table(&keys, &projects, now)))
+}
+
+fn balance_json(balance: &Balance) -> Value {
+    // The terms are the credit line's to say.
+    let Balance { balance, reserved, available, lent, excess: _, grants } = balance;
+    json!({ "balance": balance, "reserved": reserved, "available": available, "lent": lent, "grants": grants })
 }
 
 fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now: DateTime<Utc>) -> String {
@@ -265,13 +304,14 @@ fn key_table(keys: &[Key], projects: &[Project], now: DateTime<Utc>) -> String {
         [
             key.name.clone(),
             masked(&key.last_four),
+            key.member_email.clone().unwrap_or_default(),
             project.unwrap_or_default(),
             state.to_owned(),
             key.spent_this_month.to_string(),
             key.id.to_string(),
         ]
     });
-    table(["KEY", "", "PROJECT", "STATE", "SPENT THIS MONTH", "ID"], rows)
+    table(["KEY", "", "MEMBER", "PROJECT", "STATE", "SPENT THIS MONTH", "ID"], rows)
 }
 
 /// The account that somebody names.
@@ -279,14 +319,20 @@ pub(super) async fn find(ledger: &Ledger, text: &str) -> anyhow::Result<AccountS
     ledger.system().find_account(text).await.with_context(|| format!("account {text}"))
 }
 
+/// The member of an account whom somebody names: by the address they sign in with.
+pub(super) async fn find_member(account: &AccountReader, email: &str) -> anyhow::Result<UserId> {
+    account.find_member(email).await.with_context(|| format!("member {email}"))
+}
+
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use chrono::TimeDelta;
 
     use super::*;
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
-    const NOTHING: Change = Change { credit_line: None, grace: None, until: None, no_grace: false, lenient: false, strict: false };
+    const NOTHING: Change = Change { credit_line: None, grace: None, until: None, terms: None };
 
     fn line(until: DateTime<Utc>) -> CreditLine {
         let [amount, more] = [5_000_000_000, 2_500_000_000].map(Amount::from_nanos);
@@ -294,17 +340,41 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_named_stays_but_a_grace_that_has_ended() {
-        let running = line(NOW + TimeDelta::seconds(1));
-        assert_eq!(NOTHING.applied_to(running, NOW), running);
-        assert_eq!(NOTHING.applied_to(line(NOW), NOW), CreditLine { grace: None, ..running });
-        let strict = Change { strict: true, ..NOTHING };
-        assert_eq!(strict.applied_to(running, NOW), CreditLine { excess: Excess::WrittenOff, ..running });
-        let ended = Change { no_grace: true, ..NOTHING };
-        assert_eq!(ended.applied_to(running, NOW), CreditLine { grace: None, ..running });
-        // Whether that can be is the ledger's to say.
-        let past = Change { grace: Some(Amount::ZERO), until: Some(NOW), ..NOTHING };
-        assert_eq!(past.applied_to(running, NOW).grace, Some(Grace { amount: Amount::ZERO, until: NOW }));
+    fn what_is_not_named_stays() {
+        let before = line(NOW);
+        let after = |change: Change| {
+            let mut line = before;
+            change.apply(change.grace().unwrap(), &mut line);
+            line
+        };
+        assert_eq!(after(NOTHING), before);
+        assert_eq!(after(Change { terms: Some(Terms::Strict), ..NOTHING }), CreditLine { excess: Excess::WrittenOff, ..before });
+        assert_eq!(after(Change { grace: Some(Amount::ZERO), ..NOTHING }), CreditLine { grace: None, ..before });
+        let grace = Grace { amount: Amount::from_nanos(1), until: NOW + TimeDelta::days(1) };
+        let lent = Change { grace: Some(grace.amount), until: Some(grace.until), ..NOTHING };
+        assert_eq!(after(lent), CreditLine { grace: Some(grace), ..before });
+        let nothing = Change { credit_line: Some(Amount::ZERO), ..NOTHING };
+        assert_eq!(after(nothing), CreditLine { amount: Amount::ZERO, ..before });
+    }
+
+    #[test]
+    fn a_grace_has_an_end_and_the_end_of_one_has_none() {
+        let refusal = |nanos, until| {
+            let change = Change { grace: Some(Amount::from_nanos(nanos)), until, ..NOTHING };
+            change.grace().unwrap_err().to_string()
+        };
+        assert!(refusal(1, None).contains("needs an end"));
+        assert!(refusal(0, Some(NOW)).contains("leave --until out"));
+    }
+
+    #[test]
+    fn terms_have_the_same_name_wherever_they_stand() {
+        for (excess, name) in [(Excess::WrittenOff, "strict"), (Excess::Charged, "lenient")] {
+            let line = CreditLine { excess, ..CreditLine::default() };
+            assert_eq!(line_json(&line)["terms"], name);
+            assert!(terms(excess).starts_with(name));
+            assert_eq!(Terms::from_str(name, false).map(Excess::from), Ok(excess));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use domain::{
 use ledger::NewKey;
 use serde_json::json;
 
-use super::{account, parse_instant, parse_key_id, project};
+use super::{account, parse_instant, parse_key_id, project, without_empty_variable};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// API keys.
@@ -35,6 +35,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_args = without_empty_variable)]
 struct Create {
     /// The account that pays: its name, its id, or its owner's address
     account: String,
@@ -46,6 +47,10 @@ struct Create {
     /// The project of its calls: its name, or its id as `farebox project list` shows it [default: the account's first]
     #[arg(long, env = "FAREBOX_KEY_PROJECT", value_name = "PROJECT")]
     project: Option<String>,
+
+    /// The member whose key it is, whose limits then bound it: the address they sign in with [default: nobody's]
+    #[arg(long, env = "FAREBOX_KEY_MEMBER", value_name = "EMAIL")]
+    member: Option<String>,
 
     /// When it stops working by itself, like 2026-12-01 or 2026-12-01T08:00:00Z
     #[arg(long, env = "FAREBOX_KEY_EXPIRES", value_name = "INSTANT", value_parser = parse_instant)]
@@ -63,20 +68,25 @@ pub(super) async fn run(args: KeyArgs, config: &Config) -> anyhow::Result<()> {
 async fn create(args: Create, output: Output, config: &Config) -> anyhow::Result<()> {
     let now = Utc::now();
     let (id, secret) = (KeyId::new(now, rand::random()), ApiKey::from_random(rand::random()));
-    let (account, project) = with_ledger(config, async |ledger| {
+    let (account, project, member) = with_ledger(config, async |ledger| {
         let account = account::find(ledger, &args.account).await?;
         let owner = ledger.system().account(account.id);
         let project = match &args.project {
             Some(project) => project::find(&owner, project).await?.id,
             None => ProjectId::first_of(account.id),
         };
-        let new = NewKey { id, secret: &secret, name: &args.name, project, member: None, expires_at: args.expires, now };
+        let member = match &args.member {
+            Some(email) => Some(account::find_member(&owner, email).await?),
+            None => None,
+        };
+        let new = NewKey { id, secret: &secret, name: &args.name, project, member, expires_at: args.expires, now };
         owner.create_key(new).await?;
-        Ok((account, project))
+        Ok((account, project, member))
     })
     .await?;
     let value = json!({
-        "id": id, "account": account.id, "project": project, "name": args.name, "key": secret.expose(), "expires_at": args.expires,
+        "id": id, "account": account.id, "project": project, "member": member, "name": args.name, "key": secret.expose(),
+        "expires_at": args.expires,
     });
     // The key alone, so that a script can take it: KEY=$(farebox key create …)
     output.print(&value, || secret.expose().to_owned())

@@ -13,7 +13,10 @@ use domain::{
 use ledger::{AccountReader, NewLimit};
 use serde_json::{Value, json};
 
-use super::{account::find, project, table};
+use super::{
+    account::{find, find_member},
+    project, table, without_empty_variable,
+};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// Bounds on what an account, or a part of it, may use.
@@ -44,6 +47,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_args = without_empty_variable)]
 struct Set {
     /// The account: its name, its id, or its owner's address
     account: String,
@@ -80,7 +84,8 @@ struct Whose {
     #[arg(long, env = "FAREBOX_LIMIT_PROJECT", value_name = "PROJECT")]
     project: Option<String>,
 
-    /// The member whose keys' calls it counts: the address they sign in with
+    /// The member whose keys' calls it counts: the address they sign in with. A key that was made at the command line is nobody's, unless `farebox
+    /// key create` was told --member
     #[arg(long, env = "FAREBOX_LIMIT_MEMBER", value_name = "EMAIL")]
     member: Option<String>,
 
@@ -95,16 +100,10 @@ impl Whose {
         Ok(match (&self.key, &self.project, &self.member, &self.run) {
             (Some(key), ..) => Scope::Key(find_key(account, key, now).await?),
             (None, Some(project), ..) => Scope::Project(project::find(account, project).await?.id),
-            (None, None, Some(email), _) => Scope::Member(account.find_member(email).await.with_context(|| format!("member {email}"))?),
+            (None, None, Some(email), _) => Scope::Member(find_member(account, email).await?),
             (None, None, None, Some(run)) => Scope::Run(run.clone()),
             (None, None, None, None) => Scope::Account,
         })
-    }
-
-    /// As it was typed.
-    fn typed(&self) -> Option<&str> {
-        let run = self.run.as_ref().map(Label::as_str);
-        self.key.as_deref().or(self.project.as_deref()).or(self.member.as_deref()).or(run)
     }
 }
 
@@ -176,24 +175,25 @@ async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
         hardness: if args.soft { Hardness::Soft } else { Hardness::Hard },
         capacity: parse_quantity(&args.amount, unit)?,
     };
-    let (account, id) = with_ledger(config, async |ledger| {
+    let (account, state) = with_ledger(config, async |ledger| {
         let account = find(ledger, &args.account).await?;
-        new.scope = args.whose.scope(&ledger.system().account(account.id), now).await?;
+        let reader = ledger.system().account(account.id);
+        new.scope = args.whose.scope(&reader, now).await?;
         let id = ledger.system().operator().set_limit(account.id, &new).await?;
-        Ok((account, id))
+        let state = reader.limits(now).await?.into_iter().find(|state| state.limit.id == id);
+        Ok((account, state.context("the limit was set, and removed again at once")?))
     })
     .await?;
-    let value = json!({
-        "account": account.id, "scope": new.scope.kind(), "key": key_of(&new.scope), "limit": id, "per": new.window, "unit": unit,
-        "hardness": new.hardness, "capacity": new.capacity.figure(unit),
-    });
+    let mut value = state_json(&state, now);
+    value["account"] = json!(account.id);
     output.print(&value, || {
-        let whose = match args.whose.typed() {
-            Some(typed) => format!("{} {typed} of {}", new.scope.kind().label(), account.name),
+        let LimitState { limit, whose, .. } = &state;
+        let whose = match whose {
+            Some(whose) => format!("{} {whose} of {}", limit.scope.kind().label(), account.name),
             None => account.name.clone(),
         };
         let does = if args.soft { "has a soft limit of" } else { "is limited to" };
-        format!("{whose} {does} {}: limit {id}.", words(new.capacity, unit, new.window))
+        format!("{whose} {does} {}: limit {}.", words(limit.pool.capacity, unit, limit.window), limit.id)
     })
 }
 
@@ -234,18 +234,19 @@ fn state_json(state: &LimitState, now: DateTime<Utc>) -> Value {
     let LimitState { limit, whose, by_operator } = state;
     let pool = &limit.pool;
     let quantity = |quantity: Quantity| quantity.figure(pool.unit);
-    json!({
-        "limit": limit.id, "scope": limit.scope.kind(), "key": key_of(&limit.scope), "whose": whose, "per": limit.window, "unit": pool.unit,
-        "hardness": limit.hardness, "by_operator": by_operator, "capacity": quantity(pool.capacity), "used": quantity(pool.used),
-        "reserved": quantity(pool.leased), "left": quantity(pool.room()), "resets_at": limit.resets_at(now),
-    })
-}
-
-fn key_of(scope: &Scope) -> Option<KeyId> {
-    match scope {
-        Scope::Key(key) => Some(*key),
-        _ => None,
+    let mut value = json!({
+        "limit": limit.id, "scope": limit.scope.kind(), "whose": whose, "key": null, "project": null, "member": null, "run": null,
+        "per": limit.window, "unit": pool.unit, "hardness": limit.hardness, "by_operator": by_operator, "capacity": quantity(pool.capacity),
+        "used": quantity(pool.used), "reserved": quantity(pool.leased), "left": quantity(pool.room()), "resets_at": limit.resets_at(now),
+    });
+    match &limit.scope {
+        Scope::Account => {}
+        Scope::Key(key) => value["key"] = json!(key),
+        Scope::Project(project) => value["project"] = json!(project),
+        Scope::Member(member) => value["member"] = json!(member),
+        Scope::Run(run) => value["run"] = json!(run),
     }
+    value
 }
 
 fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 10] {

@@ -23,6 +23,7 @@ use std::{
 };
 
 use chrono::{DateTime, NaiveDate, Utc};
+use clap::Arg;
 use domain::id::KeyId;
 use serde::Serialize;
 use serde_json::json;
@@ -70,6 +71,12 @@ async fn migrate(args: &MigrateArgs, config: &Config) -> anyhow::Result<()> {
     })
     .await?;
     args.output.print(&json!({ "migrated": true }), || "The database has this version's schema.".to_owned())
+}
+
+/// An option whose variable counts only where it says something: clap takes one that is set to nothing for an option that was given.
+fn without_empty_variable(option: Arg) -> Arg {
+    let is_empty = option.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    if is_empty { option.env(None::<&'static str>) } else { option }
 }
 
 /// The name that was given to a change, or one that no other change has.

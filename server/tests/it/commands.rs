@@ -157,12 +157,12 @@ fn what_is_lent_is_set_and_shown_and_what_is_not_named_stays() {
         let account = place.json(&["account", "show", "Example"], "");
         (account["credit_line"].clone(), account["balance"]["available"].clone())
     };
-    assert_eq!(shown(), (json!({ "amount": "0", "grace": null, "excess": "written_off" }), json!("10.5")));
-    assert_eq!(set(&["--credit-line", "5"]), json!({ "amount": "5", "grace": null, "excess": "written_off" }));
+    assert_eq!(shown(), (json!({ "amount": "0", "grace": null, "terms": "strict" }), json!("10.5")));
+    assert_eq!(set(&["--credit-line", "5"]), json!({ "amount": "5", "grace": null, "terms": "strict" }));
     let grace = json!({ "amount": "2", "until": "2100-01-01T00:00:00Z" });
-    assert_eq!(set(&["--grace", "2", "--until", "2100-01-01"]), json!({ "amount": "5", "grace": grace, "excess": "written_off" }));
-    let lenient = json!({ "amount": "5", "grace": grace, "excess": "charged" });
-    assert_eq!(set(&["--lenient"]), lenient);
+    assert_eq!(set(&["--grace", "2", "--until", "2100-01-01"]), json!({ "amount": "5", "grace": grace, "terms": "strict" }));
+    let lenient = json!({ "amount": "5", "grace": grace, "terms": "lenient" });
+    assert_eq!(set(&["--terms", "lenient"]), lenient);
     assert_eq!(shown(), (lenient, json!("17.5")));
 
     let said = |args: &[&str]| String::from_utf8_lossy(&place.command(args).output().expect("farebox runs").stdout).into_owned();
@@ -171,12 +171,35 @@ fn what_is_lent_is_set_and_shown_and_what_is_not_named_stays() {
         assert!(table.lines().any(|found| found == line), "{line} is missing: {table}");
     }
     assert_eq!(
-        said(&["account", "set", "Example", "--credit-line", "3", "--strict"]),
-        "Example is lent 3, and 2 more until 2100-01-01 00:00:00 UTC; it is strict: a call never costs more than was held for it.\n"
+        said(&["account", "set", "Example", "--credit-line", "3", "--terms", "strict"]),
+        "Example is lent 3, and 2 more until 2100-01-01 00:00:00 UTC; it is strict: a call is never charged more than was held for it.\n"
     );
-    assert_eq!(set(&["--no-grace"]), json!({ "amount": "3", "grace": null, "excess": "written_off" }));
+    assert_eq!(set(&["--grace", "0"]), json!({ "amount": "3", "grace": null, "terms": "strict" }));
+    assert_eq!(set(&["--grace", "0"]), json!({ "amount": "3", "grace": null, "terms": "strict" }), "one that has ended ends again");
     assert_eq!(shown().1, "13.5");
     assert_eq!(place.verify(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_sets_nothing() {
+    let mut place = Place::new();
+    add_customer(&place);
+    for variable in ["CREDIT_LINE", "GRACE", "UNTIL", "TERMS"].map(|name| format!("FAREBOX_ACCOUNT_{name}")) {
+        place.tell(variable.leak(), String::new());
+    }
+    for variable in ["FAREBOX_KEY_MEMBER", "FAREBOX_KEY_PROJECT", "FAREBOX_LIMIT_KEY", "FAREBOX_LIMIT_PROJECT", "FAREBOX_LIMIT_RUN"] {
+        place.tell(variable, String::new());
+    }
+    let (code, said) = place.refusal(&["account", "set", "Example"]);
+    assert!(code == Some(2) && said.contains("--credit-line <AMOUNT>|--grace <AMOUNT>"), "nothing was named: {said}");
+    let lent = place.json(&["account", "set", "Example", "--terms", "lenient"], "")["credit_line"].clone();
+    assert_eq!(lent, json!({ "amount": "0", "grace": null, "terms": "lenient" }));
+    assert_eq!(place.json(&["key", "create", "Example", "--name", "second"], "")["member"], json!(null));
+    let limit = place.json(&["limit", "set", "Example", "1", "--per", "day", "--member", "owner@example.com"], "");
+    assert_eq!(limit["scope"], "member");
+
+    place.tell("FAREBOX_ACCOUNT_TERMS", "strict".to_owned());
+    assert_eq!(place.json(&["account", "set", "Example"], "")["credit_line"]["terms"], "strict", "one that says something counts");
 }
 
 #[test]
@@ -188,21 +211,20 @@ fn what_cannot_be_lent_is_refused_with_a_reason() {
         (vec!["Example"], 2, "--credit-line <AMOUNT>|--grace <AMOUNT>"),
         (vec!["Example", "--credit-line", "-1"], 1, "credit line: write an amount from 0 to 1,000,000,000"),
         (vec!["Example", "--credit-line", "a lot"], 2, "write it like 12.50"),
-        (vec!["Example", "--grace", "2"], 2, "--until <INSTANT>"),
+        (vec!["Example", "--grace", "2"], 1, "name it with --until"),
         (vec!["Example", "--until", to_come], 2, "--grace <AMOUNT>"),
         (vec!["Example", "--grace", "2", "--until", "soon"], 2, "write a date like"),
         (vec!["Example", "--grace", "2", "--until", "2020-01-01"], 1, "an instant that is still to come"),
-        (vec!["Example", "--grace", "0", "--until", to_come], 1, "write an amount above 0"),
-        (vec!["Example", "--no-grace", "--grace", "2", "--until", to_come], 2, "cannot be used with"),
-        (vec!["Example", "--no-grace", "--until", to_come], 2, "cannot be used with"),
-        (vec!["Example", "--lenient", "--strict"], 2, "cannot be used with"),
-        (vec!["nobody", "--lenient"], 1, "account nobody: not found"),
+        (vec!["Example", "--grace", "-2", "--until", to_come], 1, "write an amount above 0"),
+        (vec!["Example", "--grace", "0", "--until", to_come], 1, "leave --until out"),
+        (vec!["Example", "--terms", "kind"], 2, "possible values: strict, lenient"),
+        (vec!["nobody", "--terms", "lenient"], 1, "account nobody: not found"),
     ] {
         let (found, said) = place.refusal(&[&["account", "set"][..], &args[..]].concat());
         assert!(found == Some(code) && said.contains(reason), "farebox account set {args:?} ended with {found:?} and said: {said}");
     }
     let account = place.json(&["account", "show", "Example"], "");
-    assert_eq!(account["credit_line"], json!({ "amount": "0", "grace": null, "excess": "written_off" }));
+    assert_eq!(account["credit_line"], json!({ "amount": "0", "grace": null, "terms": "strict" }));
 }
 
 #[test]
@@ -242,6 +264,32 @@ fn a_project_is_added_and_listed_and_takes_keys() {
     let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default();
     assert!(line("first").contains("  Research  works") && line("notebooks").contains("  Default   works"), "{shown}");
     assert_eq!(place.verify(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_key_is_a_members_where_that_is_said_and_else_nobodys() {
+    let place = Place::new();
+    let first = add_customer(&place);
+    assert_eq!(first["member"], json!(null));
+    let own = place.json(&["key", "create", "Example", "--name", "laptop", "--member", "Owner@example.com"], "");
+    let limit = place.json(&["limit", "set", "Example", "1", "--per", "day", "--member", "owner@example.com"], "");
+    assert!(own["member"].is_string() && own["member"] == limit["member"], "{own} {limit}");
+
+    let account = place.json(&["account", "show", "Example"], "");
+    let shown = |key: &Value| {
+        let keys = account["keys"].as_array().expect("a list of keys");
+        keys.iter().find(|found| found["id"] == key["id"]).map(|found| (found["member"].clone(), found["member_email"].clone()))
+    };
+    assert_eq!(shown(&own), Some((own["member"].clone(), json!("owner@example.com"))));
+    assert_eq!(shown(&first), Some((json!(null), json!(null))));
+    assert_eq!(account["balance"]["excess"], json!(null), "the terms are said once, by the credit line");
+    let table = place.command(&["account", "show", "Example"]).output().expect("farebox runs");
+    let table = String::from_utf8_lossy(&table.stdout);
+    let line = |key: &str| table.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    assert!(line("laptop").contains("  owner@example.com  Default") && !line("first").contains('@'), "{table}");
+
+    let (code, said) = place.refusal(&["key", "create", "Example", "--name", "stray", "--member", "stranger@example.com"]);
+    assert!(code == Some(1) && said.contains("member stranger@example.com: not found"), "{said}");
 }
 
 #[test]
@@ -318,7 +366,7 @@ fn limits_are_set_listed_and_removed() {
 fn a_limit_is_of_a_project_a_member_a_key_or_a_run() {
     let place = Place::new();
     let key = add_customer(&place);
-    place.json(&["project", "add", "Example", "Research"], "");
+    let research = place.json(&["project", "add", "Example", "Research"], "");
     let parts = [
         ("project", "--project", "research", "Research"),
         ("member", "--member", "Owner@example.com", "owner@example.com"),
@@ -329,6 +377,11 @@ fn a_limit_is_of_a_project_a_member_a_key_or_a_run() {
     for (scope, option, typed, _) in parts {
         let (once, again) = (set(option, typed, "1"), set(option, typed, "2"));
         assert_eq!((&once["scope"], &once["limit"]), (&json!(scope), &again["limit"]), "{scope}");
+        let listed = place.json(&["limit", "list", "Example"], "");
+        let listed = listed.as_array().into_iter().flatten().find(|listed| listed["limit"] == again["limit"]).expect("it is listed");
+        for name in ["scope", "whose", "key", "project", "member", "run"] {
+            assert_eq!((&again[name], again.get(name).is_some()), (&listed[name], true), "{name} of a limit of a {scope}");
+        }
     }
     let limits = place.json(&["limit", "list", "Example"], "");
     assert_eq!(limits.as_array().map(Vec::len), Some(parts.len()));
@@ -336,7 +389,10 @@ fn a_limit_is_of_a_project_a_member_a_key_or_a_run() {
     let table = String::from_utf8_lossy(&table.stdout);
     for (limit, (scope, _, _, whose)) in limits.as_array().into_iter().flatten().zip(parts) {
         assert_eq!((&limit["scope"], &limit["whose"], &limit["capacity"]), (&json!(scope), &json!(whose), &json!("2")));
-        assert_eq!(limit["key"], if scope == "key" { key["id"].clone() } else { json!(null) });
+        for (name, id) in [("key", &key["id"]), ("project", &research["id"]), ("run", &json!("nightly"))] {
+            assert_eq!(&limit[name], if scope == name { id } else { &Value::Null }, "{name} of a limit of a {scope}");
+        }
+        assert_eq!(limit["member"].is_string(), scope == "member");
         assert!(table.lines().any(|line| line.starts_with(scope) && line.contains(&format!("  {whose}  "))), "{table}");
     }
     let said = place.command(&["limit", "set", "Example", "3", "--per", "day", "--project", "Research"]).output().expect("farebox runs");

@@ -89,9 +89,9 @@ impl<'a> Payers<'a> {
         Quantity::nearest(self.in_unit(Unit::Money).map(|grant| i128::from(grant.pool.room().get())).sum())
     }
 
-    /// What running calls hold of all grants of a unit.
+    /// What running calls hold of all grants of a unit, as far as there is credit behind it.
     pub(super) fn held(&self, unit: Unit) -> Quantity {
-        Quantity::nearest(self.in_unit(unit).map(|grant| i128::from(grant.pool.leased.get())).sum()).or_zero()
+        Quantity::nearest(self.in_unit(unit).map(|grant| i128::from(grant.pool.coming().get())).sum()).or_zero()
     }
 
     /// What the largest token grant has: one of them pays for all of a call, or none does.

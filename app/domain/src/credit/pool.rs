@@ -226,6 +226,12 @@ impl Pool {
         self.available().or_zero()
     }
 
+    /// What a call can hold of it more once all running ones have ended and given everything back: nothing where even that is not above zero.
+    pub(super) fn coming(&self) -> Quantity {
+        let all = Quantity::nearest(self.exact() + i128::from(self.leased.0.max(0))).or_zero();
+        all.less(self.room())
+    }
+
     /// The pool after a call took a hold on it. Whether there is room is [`super::admit`]'s to say: a soft limit is held beyond its
     /// capacity.
     ///
@@ -296,6 +302,13 @@ mod tests {
         assert_eq!(pool(10, 8, 4).available(), Quantity::from_count(-2));
         assert_eq!(pool(10, 8, 4).room(), Quantity::ZERO);
         assert_eq!(pool(10, 3, 4).room(), Quantity::from_count(3));
+    }
+
+    #[test]
+    fn what_comes_back_counts_only_above_zero() {
+        assert_eq!(pool(10, 3, 4).coming(), Quantity::from_count(4));
+        assert_eq!(pool(10, 8, 4).coming(), Quantity::from_count(2));
+        assert_eq!(pool(0, 5, 3).coming(), Quantity::ZERO);
     }
 
     #[test]

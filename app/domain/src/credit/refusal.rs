@@ -77,7 +77,7 @@ impl Exhausted {
             pool: Refuser::Limit { id, scope: scope.clone(), window, unit: pool.unit, capacity: pool.capacity },
             needed,
             available,
-            held: pool.leased.or_zero(),
+            held: pool.coming(),
             resets_at: limit.resets_at(now).filter(|_| needed <= pool.capacity),
         })
     }

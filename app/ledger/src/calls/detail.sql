@@ -1,11 +1,12 @@
 -- One call of an account ($1), by its start ($2) and its id ($3), with what its receipt rests on.
 select
-    c.*, coalesce(k.name, '') as key_name, p.name as project_name, p.created_at as project_created_at, v.rates, v.effective_from,
+    c.*, coalesce(k.name, '') as key_name, coalesce(p.name, '') as project_name, coalesce(p.created_at, c.started_at) as project_created_at,
+    v.rates, v.effective_from,
     exists (
         select from heads h where h.account_id = c.account_id and h.hour = date_trunc('hour', c.posted_at, 'UTC')
     ) as hour_is_open
 from calls c
 join price_versions v using (price_id)
-join projects p using (account_id, project_id)
+left join projects p using (account_id, project_id)
 left join api_keys k using (account_id, key_id)
 where c.account_id = $1 and c.started_at = $2 and c.call_id = $3

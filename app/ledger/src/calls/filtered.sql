@@ -16,14 +16,18 @@ with days as (
     ) d
     where seen is null or seen < $6
 ), hours as (
-    select h.hour, sum(h.requests) as calls
+    select h.hour, h.calls
     from enough_days d
-    join usage_hourly h on h.account_id = $1 and h.hour >= d.day and h.hour < d.day + interval '1 day'
-    where h.hour >= date_trunc('hour', $2, 'UTC') and h.hour < $3 and ($4::timestamptz is null or h.hour <= $4)
-        and ($7::uuid is null or h.key_id = $7) and ($8::text is null or h.model = $8)
-        and ($9::text is null or h.outcome = $9) and ($10::boolean is null or h.stream = $10)
-        and ($11::uuid is null or h.project_id = $11) and ($12::text is null or h.client = $12)
-    group by h.hour
+    cross join lateral (
+        -- Grouped here, day by day: joined as a whole, all the hours of the period would be read.
+        select hour, sum(requests) as calls from usage_hourly
+        where account_id = $1 and hour >= d.day and hour < d.day + interval '24 hours'
+            and hour >= date_trunc('hour', $2, 'UTC') and hour < $3 and ($4::timestamptz is null or hour <= $4)
+            and ($7::uuid is null or key_id = $7) and ($8::text is null or model = $8)
+            and ($9::text is null or outcome = $9) and ($10::boolean is null or stream = $10)
+            and ($11::uuid is null or project_id = $11) and ($12::text is null or client = $12)
+        group by hour
+    ) h
 ), enough_hours as (
     select hour from (
         select hour, sum(calls) over older - first_value(calls) over (order by hour desc) as seen from hours

@@ -8,7 +8,7 @@ use domain::{
     filter::CallFilter,
     id::{AccountId, CallId, GrantId},
     money::Amount,
-    pricing::{self, Discount},
+    pricing::{self, Discount, Excess},
     rates::Rates,
 };
 use sqlx::{FromRow, PgConnection};
@@ -142,6 +142,7 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
         price_id: record.price_id,
         price_effective_from: row.effective_from,
         held: Amount::from_nanos(record.held),
+        excess: Excess::of(record.is_lenient),
         written_off: record.charge().written_off,
         paid_by,
         posted_at: record.posted_at,

@@ -1,12 +1,15 @@
 -- The same as page.sql, of a key ($7), a model ($8), an outcome ($9), streams or not ($10), a project ($11) and a client ($12), each null for all, and of
 -- those only the calls of which their client said $14 for $13 (see function claim), and all of: end user ($15), session ($16), a tag ($17) and its value
 -- ($18), null for any. Day by day, the newest first, until there are enough.
-with days as (
+with span as (
+    select min(started_at) as first, max(started_at) as last from calls where account_id = $1
+), days as (
     -- From the account's first call, or the first that is asked for, to its last.
-    select day from generate_series(
-        date_trunc('day', greatest($2, (select min(started_at) from calls where account_id = $1)), 'UTC'),
-        least($3 - interval '1 microsecond', (select max(started_at) from calls where account_id = $1)), interval '24 hours'
+    select day
+    from span, generate_series(
+        date_trunc('day', greatest($2, first), 'UTC'), least($3 - interval '1 microsecond', last), interval '24 hours'
     ) day
+    where first is not null
 ), page as (
     select c.*
     from (select day from days order by day desc) d

@@ -62,7 +62,7 @@ impl Operator {
         let digest = request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor);
         let correction = Correction::credit(&known, credit, digest, paid_by, book)?;
         if book.is_limited {
-            let limits: Vec<_> = limits::in_force(&mut tx, &[account]).await?.into_iter().map(|(_, limit)| limit).collect();
+            let limits: Vec<_> = limits::in_force(&mut tx, &[account], &known.run()).await?.into_iter().map(|(_, limit)| limit).collect();
             limits::count(correction.counted(), &limits, book)?;
         }
         books.write(&mut tx).await?;

@@ -62,6 +62,11 @@ impl KnownCall {
         CallUsage::of_totals(self.prompt_tokens, self.completion_tokens, self.total_tokens)
     }
 
+    /// The run that it names, if it names one.
+    fn run(&self) -> Vec<&str> {
+        self.session.iter().map(Label::as_str).collect()
+    }
+
     fn caller(&self) -> Caller {
         Caller { key: self.key_id, project: self.project_id, member: self.member, run: self.session.clone() }
     }
@@ -169,7 +174,8 @@ impl Correction {
             settlement: Some(settlement),
             posted_at: book.now(),
         };
-        let counted = tokens_counted(&call.usage, call.tokens_held) - tokens_counted(&known.usage(), call.tokens_held);
+        let of = |usage: &CallUsage| tokens_counted(usage, call.tokens_held, call.excess);
+        let counted = of(&call.usage) - of(&known.usage());
         let correction = Self { record, of: known.clone(), tokens: counted };
         correction.post(book, JournalKind::LateUsage, &format!("call {}", call.call_id), "", None)?;
         Ok(correction)

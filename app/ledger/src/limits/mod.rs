@@ -12,7 +12,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-pub(crate) use self::pools::{Counted, Whose, WindowChange, WindowKey, at, count, in_force, write};
+pub(crate) use self::pools::{Counted, Runs, Whose, WindowChange, WindowKey, at, count, in_force, write};
 use crate::{
     AccountMember, AccountOwner, AccountReader, Error, KeyEntry, Meter, Operator, Result, System,
     books::{Books, Lock},
@@ -260,7 +260,7 @@ impl Meter {
 }
 
 async fn states(connection: &mut PgConnection, account: AccountId, of: Option<&Caller>, now: DateTime<Utc>) -> Result<Vec<LimitState>> {
-    let limits = at(connection, account, now).await?;
+    let limits = at(connection, account, now, of.map_or(Runs::All, |caller| Runs::Of(caller.run.as_ref()))).await?;
     let facts = sqlx::query!(
         r#"
         select
@@ -387,17 +387,13 @@ async fn open(connection: &mut PgConnection, account: AccountId, new: &NewLimit,
     let Whose { project, member, key, run } = new.scope.clone().into();
     let used = match run {
         Some(run) => {
-            sqlx::query_scalar!(
-                r#"
-                select coalesce(sum(case $4 when 'money' then amount when 'tokens' then total_tokens else requests end), 0)::bigint as "used!"
-                from figures
-                where account_id = $1 and started_at >= $2 and ($3::timestamptz is null or started_at < $3) and session = $5
-                "#,
+            sqlx::query_file_scalar!(
+                "src/limits/used_by_run.sql",
                 account.uuid(),
                 window.from,
                 window.to,
-                new.unit.name(),
-                run.as_str()
+                run.as_str(),
+                new.unit.name()
             )
             .fetch_one(&mut *connection)
             .await?

@@ -23,6 +23,15 @@ pub(crate) struct WindowChange {
     pub(crate) leased: i64,
 }
 
+/// Of which runs limits are read: there can be any number of runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Runs<'a> {
+    /// Of this one, if there is one.
+    Of(Option<&'a Label>),
+    /// Of all.
+    All,
+}
+
 /// What limits count of an ended call, or of a correction of one.
 #[derive(Debug, Clone)]
 pub(crate) struct Counted {
@@ -48,8 +57,9 @@ impl Counted {
     }
 }
 
-/// The limits of an account that are in force, each with the pool of its window that holds an instant.
-pub(crate) async fn at(connection: &mut PgConnection, account: AccountId, instant: DateTime<Utc>) -> Result<Vec<Limit>> {
+/// The limits of an account that are in force, each with the pool of its window that holds an instant. Those of runs are those of this one, or of all
+/// where it is [`Runs::All`].
+pub(crate) async fn at(connection: &mut PgConnection, account: AccountId, instant: DateTime<Utc>, runs: Runs<'_>) -> Result<Vec<Limit>> {
     let starts = |window: Window| window.range(instant).from;
     let rows = sqlx::query_as!(
         LimitRow,
@@ -61,22 +71,24 @@ pub(crate) async fn at(connection: &mut PgConnection, account: AccountId, instan
         left join limit_windows w on w.account_id = l.account_id and w.limit_id = l.limit_id and w.starts_at = case l.per
             when 'minute' then $2::timestamptz when 'day' then $3 when 'week' then $4 when 'month' then $5 else $6
         end
-        where l.account_id = $1 and l.removed_at is null
+        where l.account_id = $1 and l.removed_at is null and (l.session is null or $7 or l.session = $8)
         "#,
         account.uuid(),
         starts(Window::Minute),
         starts(Window::Day),
         starts(Window::Week),
         starts(Window::Month),
-        starts(Window::Ever)
+        starts(Window::Ever),
+        matches!(runs, Runs::All),
+        if let Runs::Of(run) = runs { run.map(Label::as_str) } else { None }
     )
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(Limit::from).collect())
 }
 
-/// The limits of these accounts that are in force, without what is in their pools.
-pub(crate) async fn in_force(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<Vec<(AccountId, Limit)>> {
+/// The limits of these accounts that are in force, without what is in their pools. Those of runs are those of these.
+pub(crate) async fn in_force(connection: &mut PgConnection, accounts: &[AccountId], runs: &[&str]) -> Result<Vec<(AccountId, Limit)>> {
     if accounts.is_empty() {
         return Ok(Vec::new());
     }
@@ -87,9 +99,10 @@ pub(crate) async fn in_force(connection: &mut PgConnection, accounts: &[AccountI
             l.user_id as "member: UserId", l.key_id as "key: KeyId", l.session as "run: Label", l.per as "window: Window",
             l.unit as "unit: Unit", l.hardness as "hardness: Hardness", l.capacity
         from limits l
-        where l.account_id = any($1) and l.removed_at is null
+        where l.account_id = any($1) and l.removed_at is null and (l.session is null or l.session = any($2))
         "#,
-        &accounts.iter().map(|account| account.uuid()).collect::<Vec<_>>()
+        &accounts.iter().map(|account| account.uuid()).collect::<Vec<_>>(),
+        runs as _
     )
     .fetch_all(connection)
     .await?;

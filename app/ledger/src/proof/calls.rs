@@ -17,6 +17,7 @@ use sqlx::{FromRow, PgConnection, types::Json};
 use super::{
     claim::{Claim, Findings},
     limits::Limits,
+    lines::Lines,
 };
 use crate::{
     Result,
@@ -45,7 +46,7 @@ pub(super) async fn check(
     account: AccountId,
     since: Option<DateTime<Utc>>,
     all: bool,
-    prices: &Prices,
+    terms: Terms<'_>,
     mut limits: Option<&mut Limits>,
     findings: &mut Findings,
 ) -> Result<(Hours, u64)> {
@@ -70,7 +71,7 @@ pub(super) async fn check(
         count += 1;
         match StoredCall::from_row(&row) {
             Ok(call) => {
-                look_at(&call, prices, &mut hours, findings);
+                look_at(&call, terms, &mut hours, findings);
                 if let Some(limits) = &mut limits {
                     limits.add_call(&call.record);
                 }
@@ -81,6 +82,13 @@ pub(super) async fn check(
     Ok((hours, count))
 }
 
+/// What calls are checked against.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) prices: &'a Prices,
+    pub(super) lines: &'a Lines,
+}
+
 /// A row of `calls`, read column by column.
 #[derive(Debug, FromRow)]
 struct StoredCall {
@@ -89,8 +97,10 @@ struct StoredCall {
     seal: Vec<u8>,
 }
 
-fn look_at(call: &StoredCall, prices: &Prices, hours: &mut Hours, findings: &mut Findings) {
+fn look_at(call: &StoredCall, terms: Terms<'_>, hours: &mut Hours, findings: &mut Findings) {
     let StoredCall { record, seal } = call;
+    let Terms { prices, lines } = terms;
+    lines.look_at(record, findings);
     let row = || format!("call {}", record.call_id);
     findings.sealed(Claim::CallIsSealed, row, record.fits(seal));
     let recomputed = prices.recompute(record);

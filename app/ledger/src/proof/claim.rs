@@ -13,6 +13,8 @@ pub(crate) enum Claim {
     CallIsAtItsPrice,
     CallAddsUp,
     CallIsPaid,
+    CallIsOnItsTerms,
+    LineIsSealed,
     CorrectionIsSealed,
     CorrectionAddsUp,
     LateIsItsReceipt,
@@ -42,13 +44,15 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which they are shown.
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 33] = [
         Self::PriceIsSealed,
         Self::CallIsSealed,
         Self::CallIsItsReceipt,
         Self::CallIsAtItsPrice,
         Self::CallAddsUp,
         Self::CallIsPaid,
+        Self::CallIsOnItsTerms,
+        Self::LineIsSealed,
         Self::CorrectionIsSealed,
         Self::CorrectionAddsUp,
         Self::LateIsItsReceipt,
@@ -81,15 +85,19 @@ impl Claim {
         match self {
             Self::PriceIsSealed => "a price is the one that was written",
             Self::CallIsSealed => "a call's row is the one that was posted",
-            Self::CallIsItsReceipt => "a call's amount is its receipt recomputed, at most what was held",
+            Self::CallIsItsReceipt => "a call's amount is its receipt recomputed, of strict terms at most what was held",
             Self::CallIsAtItsPrice => "a call's price is the one of its model that was in force when the call was admitted",
             Self::CallAddsUp => "a call's buckets add up to its totals, or it is flagged",
             Self::CallIsPaid => "a call's shares sum to its amount",
+            Self::CallIsOnItsTerms => "a call on lenient terms is of an account that had them",
+            Self::LineIsSealed => "what is lent to an account is what was set",
             Self::CorrectionIsSealed => "a correction's row is the one that was posted",
             Self::CorrectionAddsUp => {
                 "a correction is the difference between its call and the settlement that came late, or what was given back"
             }
-            Self::LateIsItsReceipt => "a late settlement is of its call, and its amount is its receipt recomputed, at most what was held",
+            Self::LateIsItsReceipt => {
+                "a late settlement is of its call, and its amount is its receipt recomputed, of strict terms at most what was held"
+            }
             Self::CallCostsSomething => "no more of a call is given back than it costs",
             Self::PostingsAreChained => {
                 "postings are numbered and dated one after the other, and each digest seals its posting and the one before"
@@ -106,7 +114,9 @@ impl Claim {
             Self::HoldIsItsLeases => "a running call's hold is the sum of its leases",
             Self::LimitIsItsCalls => "what is used of a limit is what its calls used in that window",
             Self::LimitIsItsLeases => "what is held of a limit is the sum of its leases",
-            Self::NobodyIsBelowTheFloor => "no grant is below its floor, or has more held of it than is there",
+            Self::NobodyIsBelowTheFloor => {
+                "no grant is below its floor, or has more held of it than is there; lenient accounts may owe more"
+            }
             Self::WalletLasts => "a wallet is there from its account's first moment on",
             Self::CreditEnds => "what lapsed was of credit that had ended, and what was ended before its time says so in the journal",
             Self::HoursAreTheirCalls => "the sums per hour are those of its calls and their corrections",

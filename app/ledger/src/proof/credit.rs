@@ -13,29 +13,39 @@ use super::{
     calls::Hours,
     claim::{Claim, Findings},
     journal::Journal,
+    lines::Lines,
 };
 use crate::{
     Result,
     books::{GRANT, MONEY},
 };
 
-/// Checks an account's credit against its journal and the calls that no posting has summed up, which are all that is left in `hours`. With `whole`, the
-/// journal is all of it.
+/// What an account's credit is checked against.
+#[derive(Clone, Copy)]
+pub(super) struct Against<'a> {
+    pub(super) grants: &'a [GrantRow],
+    pub(super) journal: &'a Journal,
+    pub(super) lines: &'a Lines,
+    /// Whether the journal is all of it.
+    pub(super) whole: bool,
+}
+
+/// Checks an account's credit against its journal, what was lent to it, and the calls that no posting has summed up, which are all that is left in
+/// `hours`.
 pub(super) async fn check(
     connection: &mut PgConnection,
     account: AccountId,
-    whole: bool,
     mut hours: Hours,
-    grants: &[GrantRow],
-    journal: &Journal,
+    against: Against<'_>,
     findings: &mut Findings,
 ) -> Result<()> {
+    let journal = against.journal;
     let unbooked = head(connection, account, &mut hours, journal, findings).await?;
     for hour in hours.keys() {
         findings.note(Claim::UsageIsItsCalls, format!("hour {hour} of account {account}"), "a posting", "none");
     }
-    for grant in grants {
-        look_at(grant, whole, &unbooked, journal, findings);
+    for grant in against.grants {
+        look_at(grant, &unbooked, against, findings);
     }
     books(connection, account, journal, findings).await?;
     holds(connection, account, findings).await
@@ -87,10 +97,6 @@ pub(super) struct GrantRow {
     used: i64,
     unbooked: i64,
     leased: i64,
-    /// The most that was ever lent to the account, of its wallet.
-    lent: i64,
-    /// Whether it ever paid what calls cost beyond their holds, so that it may owe more.
-    was_lenient: bool,
     pub(super) models: Option<Vec<String>>,
     pub(super) priority: i32,
     pub(super) starts_at: DateTime<Utc>,
@@ -110,12 +116,8 @@ pub(super) async fn grants(connection: &mut PgConnection, account: AccountId) ->
             g.priority, g.starts_at, g.expires_at, g.ended_at, a.created_at as account_created_at,
             (
                 select coalesce(sum(l.amount), 0)::bigint from leases l where l.account_id = g.account_id and l.grant_id = g.grant_id
-            ) as "held!",
-            coalesce(l.lent, 0) as "lent!", coalesce(l.was_lenient, false) as "was_lenient!"
+            ) as "held!"
         from grants g join accounts a using (account_id)
-        left join lateral (
-            select max(c.amount + c.grace) as lent, bool_or(c.is_lenient) as was_lenient from credit_lines c where c.account_id = g.account_id
-        ) l on g.kind = 'wallet'
         where g.account_id = $1
         "#,
         account.uuid()
@@ -125,7 +127,8 @@ pub(super) async fn grants(connection: &mut PgConnection, account: AccountId) ->
     Ok(rows)
 }
 
-fn look_at(grant: &GrantRow, whole: bool, unbooked: &BTreeMap<GrantId, i128>, journal: &Journal, findings: &mut Findings) {
+fn look_at(grant: &GrantRow, unbooked: &BTreeMap<GrantId, i128>, against: Against<'_>, findings: &mut Findings) {
+    let Against { journal, lines, whole, .. } = against;
     let row = || format!("grant {}", grant.id);
     let of = |sums: &BTreeMap<GrantId, i128>| sums.get(&grant.id).copied().unwrap_or(0);
     let open = of(unbooked);
@@ -143,11 +146,13 @@ fn look_at(grant: &GrantRow, whole: bool, unbooked: &BTreeMap<GrantId, i128>, jo
         }
     }
     findings.compare(Claim::GrantIsItsLeases, row, grant.held, grant.leased);
-    let room = i128::from(grant.granted) - i128::from(grant.used) - i128::from(grant.leased) + i128::from(grant.lent);
-    if room < 0 && !grant.was_lenient {
+    let is_wallet = grant.kind == GrantKind::Wallet;
+    let lent = if is_wallet { lines.lent_max } else { 0 };
+    let room = i128::from(grant.granted) - i128::from(grant.used) - i128::from(grant.leased) + lent;
+    if room < 0 && !(is_wallet && lines.was_lenient()) {
         findings.note(Claim::NobodyIsBelowTheFloor, row(), "0 or more available", room);
     }
-    if grant.kind == GrantKind::Wallet && grant.starts_at != grant.account_created_at {
+    if is_wallet && grant.starts_at != grant.account_created_at {
         let found = format!("from {} on", grant.starts_at);
         findings.note(Claim::WalletLasts, row(), format!("from {} on", grant.account_created_at), found);
     }

@@ -7,6 +7,7 @@ mod corrections;
 mod credit;
 mod journal;
 mod limits;
+mod lines;
 mod rollups;
 mod runs;
 
@@ -21,9 +22,11 @@ use sqlx::PgConnection;
 use tokio::task::JoinSet;
 
 use self::{
-    calls::Prices,
+    calls::{Prices, Terms},
     claim::{Claim, Findings},
+    credit::Against,
     limits::Limits,
+    lines::Lines,
 };
 use crate::{Error, Ledger, Result, Root, books::roots, database::Database};
 
@@ -147,7 +150,9 @@ async fn check_in(
     let mut findings = Findings::default();
     // What was used of a limit is known from all of its calls.
     let mut limits = if from.is_none() { Some(Limits::read(connection, account).await?) } else { None };
-    let (mut hours, calls) = calls::check(connection, account, from, all, prices, limits.as_mut(), &mut findings).await?;
+    let lines = Lines::check(connection, account, &mut findings).await?;
+    let terms = Terms { prices, lines: &lines };
+    let (mut hours, calls) = calls::check(connection, account, from, all, terms, limits.as_mut(), &mut findings).await?;
     let mut corrections = corrections::check(connection, account, prices, limits.as_mut(), &mut findings).await?;
     if let Some(limits) = limits {
         limits.check(connection, account, &mut findings).await?;
@@ -159,7 +164,8 @@ async fn check_in(
         let row = format!("correction {} of call {}", correction.seq, correction.call_id);
         findings.note(Claim::CorrectionIsPosted, row, "a posting of its kind", "none");
     }
-    credit::check(connection, account, from.is_none(), hours, &grants, &journal, &mut findings).await?;
+    let against = Against { grants: &grants, journal: &journal, lines: &lines, whole: from.is_none() };
+    credit::check(connection, account, hours, against, &mut findings).await?;
     rollups::check(connection, account, since, &mut findings).await?;
     Ok((findings, calls))
 }

@@ -14,7 +14,7 @@ use domain::{
     credit::Caller,
     id::{AccountId, CallId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
-    pricing::Charge,
+    pricing::{Charge, Excess},
     tokens::{CallUsage, Flag, TokenCounts, Tokens},
 };
 use serde::{Deserialize, Serialize};
@@ -135,7 +135,7 @@ impl SettledCall {
             caller: self.caller(),
             started_at: self.started_at()?,
             amount: self.amount,
-            tokens: tokens_counted(&self.usage, self.tokens_held),
+            tokens: tokens_counted(&self.usage, self.tokens_held, self.excess),
             requests: 1,
         })
     }
@@ -206,16 +206,17 @@ impl SettledCall {
     }
 }
 
-/// Prompt and completion, at most what was held for them.
-pub(crate) fn tokens_counted(usage: &CallUsage, held: Tokens) -> i64 {
+/// Prompt and completion, at most what was held for them where their price is charged at most so too.
+pub(crate) fn tokens_counted(usage: &CallUsage, held: Tokens, excess: Excess) -> i64 {
     let side = |count: Option<Tokens>| count.unwrap_or(Tokens::ZERO);
-    side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens)).min(held).get()
+    let taken = side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens));
+    if excess.is_charged_of(usage) { taken } else { taken.min(held) }.get()
 }
 
 impl CallRecord {
     /// What limits count of it, as a call of a key of this member.
     pub(crate) fn counted(&self, member: Option<UserId>) -> Counted {
-        let tokens = tokens_counted(&self.usage(), Tokens::from_sum(self.tokens_held));
+        let tokens = tokens_counted(&self.usage(), Tokens::from_sum(self.tokens_held), Excess::of(self.is_lenient));
         let caller = self.caller(member);
         Counted { caller, started_at: self.started_at, amount: Amount::from_nanos(self.amount), tokens, requests: 1 }
     }

@@ -2,18 +2,19 @@
 
 use chrono::TimeDelta;
 use domain::{
-    credit::{CreditLine, Grace},
+    credit::{CreditLine, Grace, Hardness, Quantity, Scope, Unit, Window},
+    id::LimitId,
     money::Amount,
     pricing::Excess,
-    tokens::Flag,
+    tokens::{Flag, Tokens},
 };
-use ledger::{Error, SettledCall};
+use ledger::{Error, NewLimit, SettledCall};
 use sqlx::PgPool;
 
 use crate::world::{Customer, World, amount, with};
 
 async fn lend(world: &World, customer: Customer, line: CreditLine) -> Result<(), Error> {
-    world.ledger.dated(world.now).system().operator().set_credit_line(customer.account, &line, "test").await
+    world.ledger.dated(world.now).system().operator().change_credit_line(customer.account, "test", |own| *own = line).await.map(drop)
 }
 
 fn line(text: &str) -> CreditLine {
@@ -48,7 +49,7 @@ async fn what_is_lent_can_be_spent_and_is_owed(pool: PgPool) {
     // What is lent can be taken back, and is owed all the same.
     lend(&world, ada, line("0.5")).await.unwrap();
     let balance = world.balance(ada).await;
-    assert_eq!((balance.balance, balance.available), (amount("-0.75"), amount("-0.25")));
+    assert_eq!((balance.balance, balance.available), (amount("-0.75"), Amount::ZERO));
     assert_eq!(available(world.ledger.meter().lease(&world.intent(ada, "0.01")).await), Amount::ZERO);
     world.assert_proven().await;
     let owner = world.ledger.owner(ada.user).await.unwrap();
@@ -69,7 +70,7 @@ async fn a_grace_lends_until_its_end(pool: PgPool) {
 
     let dated = world.ledger.dated(until);
     let balance = dated.reader(ada.user).await.unwrap().balance(until).await.unwrap();
-    assert_eq!((balance.lent, balance.available), (amount("0.5"), amount("-1")));
+    assert_eq!((balance.lent, balance.available), (amount("0.5"), Amount::ZERO));
     assert_eq!(available(dated.meter().lease(&world.intent(ada, "0.01")).await), Amount::ZERO);
     // What runs ends as it was admitted.
     let ended = world.settle(&first, ada, 1_500_000, 0);
@@ -139,9 +140,49 @@ async fn what_cannot_be_lent_is_refused(pool: PgPool) {
     let nobody = Customer { account: domain::id::AccountId::new(world.now, [9; 10]), ..ada };
     assert!(matches!(lend(&world, nobody, line("1")).await, Err(Error::NotFound)));
 
+    let rich = world.customer("rich", "8500000000").await;
+    assert!(matches!(lend(&world, rich, line("1000000000")).await, Err(Error::Invalid { field: "credit line", .. })));
+    lend(&world, rich, line("1")).await.unwrap();
+
     // What is lent is not there to be taken back.
     lend(&world, ada, line("1000000000")).await.unwrap();
     let back = world.ledger.system().operator().credit(ada.account, world.money("-2", "back")).await;
     assert!(matches!(back, Err(Error::InsufficientCredit { available, .. }) if available == amount("1")), "{back:?}");
     world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn limits_count_all_that_a_lenient_call_took(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let lenient = CreditLine { excess: Excess::Charged, ..CreditLine::default() };
+    lend(&world, ada, lenient).await.unwrap();
+    let (id, capacity) = (LimitId::new(world.now, world.random()), Quantity::from_count(10_000));
+    let new = NewLimit { id, scope: Scope::Account, window: Window::Day, unit: Unit::Tokens, hardness: Hardness::Hard, capacity };
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    owner.set_limit(&new).await.unwrap();
+    let held = |excess| move |call: &mut ledger::Admitted| (call.tokens_held, call.excess) = (Tokens::from_sum(1_000), excess);
+    let (strict, lenient) =
+        (with(world.intent(ada, "0.1"), held(Excess::WrittenOff)), with(world.intent(ada, "0.1"), held(Excess::Charged)));
+    for intent in [&strict, &lenient] {
+        world.ledger.meter().lease(intent).await.unwrap();
+    }
+    let ended = [world.settle(&strict, ada, 2_000, 500), world.settle(&lenient, ada, 2_000, 500)];
+    world.ledger.meter().post_calls(&ended).await.unwrap();
+    let limits = owner.limits(world.now).await.unwrap();
+    assert_eq!(limits[0].limit.pool.used.get(), 1_000 + 2_500);
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn lenient_terms_that_an_account_never_had_are_found(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let intent = with(world.intent(ada, "0.5"), |call| call.excess = Excess::Charged);
+    world.ledger.meter().lease(&intent).await.unwrap();
+    let above = world.settle(&intent, ada, 2_000_000, 0);
+    world.ledger.meter().post_calls(&[above]).await.unwrap();
+    let faults = world.proof().await.faults;
+    assert_eq!(faults.iter().map(|fault| fault.row.clone()).collect::<Vec<_>>(), [format!("call {}", intent.call_id)]);
+    assert_eq!(faults[0].claim, "a call on lenient terms is of an account that had them");
 }

@@ -349,8 +349,8 @@ impl Walk {
         let until = self.world.now.max(self.latest) + TimeDelta::days(1) + TimeDelta::hours(self.dice.between(0, 40));
         let grace = Some(Grace { amount: grace, until }).filter(|grace| !grace.amount.is_zero() && self.dice.below(2) == 0);
         let line = CreditLine { amount, grace, excess: Excess::of(self.dice.below(3) == 0) };
-        match self.ledger().system().operator().set_credit_line(self.customers[of].account, &line, "sim").await {
-            Ok(()) => self.lenient[of] |= line.excess.is_charged(),
+        match self.ledger().system().operator().change_credit_line(self.customers[of].account, "sim", |own| *own = line).await {
+            Ok(line) => self.lenient[of] |= line.excess.is_charged(),
             // The books are ahead of a clock that was set back.
             Err(Error::Invalid { field: "grace", .. }) => {}
             Err(other) => panic!("{other}"),

@@ -199,6 +199,8 @@ async fn a_new_account_has_nothing_and_says_so(pool: PgPool) {
     let reader = world.ledger.reader(ada.user).await.unwrap();
     let report = reader.usage(&UsageFilter::default(), world.now).await.unwrap();
     assert_eq!((report.totals, report.series.len(), report.steps.len(), report.choices.keys.len()), (Totals::default(), 0, 30, 1));
+    let ever = CallFilter::from_query("from=0001-01-01&to=9999-12-31&user=x").unwrap();
+    assert_eq!(reader.calls(&ever, None, 50, world.now).await.unwrap().calls, [], "and does not look through eight thousand years");
     for filter in of_calls().into_iter().chain([CallFilter::default()]) {
         assert_eq!(reader.calls(&filter, None, 50, world.now).await.unwrap().calls, []);
         assert_eq!(

@@ -1,4 +1,7 @@
-use domain::billing::{JournalKind, PostingNumber, Statement};
+use domain::{
+    billing::{JournalKind, PostingNumber, Statement},
+    pricing::Excess,
+};
 use leptos::prelude::*;
 
 use super::page::{Billing, Payment};
@@ -14,13 +17,21 @@ pub(crate) fn billing(page: Billing) -> AnyView {
     let Billing { statement, has_newer, done, payment, form } = page;
     let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     stack(vec![
-        head("Billing", "A call starts only if the credit that is available covers the most it could cost. Times are UTC.", ()),
+        head("Billing", rule(statement.balance.excess), ()),
         done.into_any(),
         journal::balance(&statement.balance),
         section("Top up", top_up(payment, &form)),
         section("Credit", journal::grants(&statement.balance.grants)),
         section("Journal", journal::journal(statement, has_newer, "/billing")),
     ])
+}
+
+/// When a call starts. What is held for one is the most that it can cost, unless the account pays also what it costs beyond that.
+const fn rule(excess: Excess) -> &'static str {
+    match excess {
+        Excess::WrittenOff => "A call starts only if the credit that is available covers the most it could cost. Times are UTC.",
+        Excess::Charged => "A call starts only if the credit that is available covers what is held for it. Times are UTC.",
+    }
 }
 
 /// What was just paid, read from the books and not from the address.
@@ -67,6 +78,10 @@ mod tests {
     use super::*;
 
     fn page(payment: Payment, done: Option<(i64, bool)>) -> String {
+        page_of(Excess::WrittenOff, payment, done)
+    }
+
+    fn page_of(excess: Excess, payment: Payment, done: Option<(i64, bool)>) -> String {
         let at = "2026-11-23T10:04:05Z".parse().unwrap();
         let row = JournalRow {
             number: PostingNumber::from_count(1),
@@ -80,7 +95,7 @@ mod tests {
             balance_after: "30".parse().unwrap(),
         };
         let journal = JournalPage { lines: vec![StatementLine::Posting(row)], next: None };
-        let balance = Balance { balance: "29.5".parse().unwrap(), ..Balance::default() };
+        let balance = Balance { balance: "29.5".parse().unwrap(), excess, ..Balance::default() };
         let data = Billing {
             statement: Statement { balance, open_hour: None, journal },
             has_newer: false,
@@ -96,6 +111,14 @@ mod tests {
         let html = page(Payment::ByOperator, None);
         assert!(html.contains("No payment provider is set up") && !html.contains("<form"));
         assert!(page(Payment::Test, None).contains("no card, no money"));
+    }
+
+    #[test]
+    fn only_of_a_strict_account_the_most_that_a_call_could_cost_is_covered() {
+        let [strict, lenient] = [Excess::WrittenOff, Excess::Charged].map(|excess| page_of(excess, Payment::Test, None));
+        assert!(strict.contains("covers the most it could cost") && !strict.contains("beyond what was held"), "{strict}");
+        assert!(lenient.contains("covers what is held for it") && lenient.contains("also beyond what was held for them"), "{lenient}");
+        assert!(!lenient.contains("the most it could cost"), "{lenient}");
     }
 
     #[test]

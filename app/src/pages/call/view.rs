@@ -4,7 +4,7 @@ use domain::{
     filter::{CallFilter, TagFilter},
     money::{Amount, ExactAmount},
     period::{Period, Step},
-    pricing::Receipt,
+    pricing::{Excess, Receipt},
     tokens::Flag,
 };
 use leptos::prelude::*;
@@ -57,12 +57,10 @@ fn remarks(call: &CallDetail) -> AnyView {
              price and completion tokens at the completion price. What it sent is below, unchanged."
         }
         Flag::Excessive => {
-            "The upstream reported more tokens than this call can have used. A call never costs more than what was held for it. What the \
+            "The upstream reported more tokens than this call can have used. So no more is charged than what was held for it. What the \
              upstream sent is below, unchanged."
         }
     });
-    let capped = (!call.written_off.is_zero() && call.row.usage.flag != Some(Flag::Excessive))
-        .then_some("What was counted comes to more than what was held for this call. A call never costs more than that.");
     let unexplained = call.unexplained_tokens().map(|tokens| {
         let tokens = money::grouped(tokens.get());
         format!(
@@ -76,8 +74,26 @@ fn remarks(call: &CallDetail) -> AnyView {
              tokens. What that changes stands below the total."
         )
     });
-    let remarks = [source, left, flagged, capped].into_iter().flatten().map(str::to_owned).chain(unexplained).chain(late);
+    let remarks = [source, left, flagged, beyond_its_hold(call)].into_iter().flatten().map(str::to_owned).chain(unexplained).chain(late);
     stack(remarks.map(|words| notice(Tone::Plain, words)).collect())
+}
+
+/// Why it cost more than was held for it, or did not though it came to more.
+fn beyond_its_hold(call: &CallDetail) -> Option<&'static str> {
+    if call.row.amount > call.held {
+        return Some("What was counted comes to more than what was held for this call. This account pays what its calls came to.");
+    }
+    // Where the upstream counted too much, that is said of its count.
+    if call.written_off.is_zero() || call.row.usage.flag == Some(Flag::Excessive) {
+        return None;
+    }
+    Some(match call.excess {
+        Excess::WrittenOff => "What was counted comes to more than what was held for this call. A call never costs more than that.",
+        Excess::Charged => {
+            "What was counted comes to more than what was held for this call. Where the counts contradict each other, no more than that is \
+             charged."
+        }
+    })
 }
 
 fn heading(call: &CallDetail) -> AnyView {
@@ -321,6 +337,7 @@ mod tests {
             price_id: PriceId::new(started_at, [3; 10]),
             price_effective_from: started_at,
             held: "0.0014".parse().unwrap(),
+            excess: Excess::WrittenOff,
             written_off: Amount::ZERO,
             posted_at: started_at,
             hour_is_open: false,
@@ -392,7 +409,28 @@ mod tests {
         for figure in ["more tokens than this call can have used", "$0.0018204", "−$0.0004204", "$0.0014"] {
             assert!(html.contains(figure), "{figure} is missing");
         }
-        assert!(!html.contains("Given back"));
+        assert!(!html.contains("Given back") && !html.contains("A call never costs more"), "{html}");
+    }
+
+    #[test]
+    fn what_is_charged_or_not_beyond_the_hold_is_explained_by_the_terms_of_the_account() {
+        const STRICT: &str = "A call never costs more than that.";
+        const LENIENT: &str = "This account pays what its calls came to.";
+        let dear = call(usage(12_000, 34, 12_034), 0);
+        let lenient = html(&CallDetail { excess: Excess::Charged, ..dear.clone() });
+        assert!(lenient.contains(LENIENT) && !lenient.contains(STRICT) && !lenient.contains("not charged"), "{lenient}");
+        let below_its_hold = html(&CallDetail { excess: Excess::Charged, ..call(usage(12, 34, 46), 0) });
+        assert!(!below_its_hold.contains(LENIENT), "{below_its_hold}");
+
+        let capped = |mut call: CallDetail| {
+            (call.row.amount, call.written_off) = (call.held, call.receipt.amount.checked_sub(call.held).unwrap());
+            html(&call)
+        };
+        let strict = capped(dear);
+        assert!(strict.contains(STRICT) && !strict.contains(LENIENT), "{strict}");
+        let flagged = call(CallUsage { flag: Some(Flag::Contradictory), ..usage(12_000, 34, 12_000) }, 0);
+        let flagged = capped(CallDetail { excess: Excess::Charged, ..flagged });
+        assert!(flagged.contains("no more than that is charged") && !flagged.contains(STRICT) && !flagged.contains(LENIENT), "{flagged}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::page::Calls;
 use crate::{
     error::ConsoleError,
     parts::form::{Form, Problem},
-    server::{Caller, filter_or_default, page_redirect, page_status, parameter},
+    server::{Caller, filter_of, page_redirect, page_status, parameter},
 };
 
 /// Calls on a page.
@@ -22,8 +22,8 @@ pub(crate) async fn calls(caller: &Caller, query: &str) -> Result<Calls, Console
         Some(id) => find(&reader, &id).await?,
         None => Form::default(),
     };
-    let asked = CallFilter::from_query(query).and_then(|filter| Ok((filter, cursor_from_query(query)?)));
-    let ((filter, before), form) = filter_or_default(asked, query);
+    let asked = |query: &str| CallFilter::from_query(query).and_then(|filter| Ok((filter, cursor_from_query(query)?)));
+    let ((filter, before), form) = filter_of(query, asked);
     let page = reader.calls(&filter, before, PAGE, caller.visitor.now).await?;
     let choices = reader.filter_choices().await?;
     Ok(Calls { filter, form, search, page, has_newer: before.is_some(), choices })

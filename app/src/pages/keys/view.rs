@@ -15,7 +15,7 @@ use crate::{
     parts::{
         copy::copy_button,
         form::{Field, Form, Tone, choice, hidden, notice},
-        layout::{empty, head, section, stack},
+        layout::{empty, foreign, head, section, stack},
         limit, money,
         table::{
             Column,
@@ -79,7 +79,7 @@ fn row(page: &Keys, key: &Key) -> Row {
     let action = if can_change { revoke(key) } else { ().into_any() };
     let limits = limits_of(&page.limits, |scope| *scope == Scope::Key(key.id));
     let mut cells = vec![
-        link(format!("/usage?key={}", key.id), key.name.clone()),
+        named(key),
         view! { <code>{masked(&key.last_four)}</code> }.into_any(),
         text(state),
         time::time_view(key.created_at, time::day(key.created_at)),
@@ -93,6 +93,12 @@ fn row(page: &Keys, key: &Key) -> Row {
         cells.insert(PROJECT_PLACE, project.map(|project| text(project.name.clone())).into_any());
     }
     Row { cells, faded: !works }
+}
+
+/// Its name, and below it whose it is; nothing where it is nobody's.
+fn named(key: &Key) -> AnyView {
+    let member = key.member_email.as_deref().map(|email| view! { <span class="by">{foreign(email)}</span> });
+    view! { <span>{link(format!("/usage?key={}", key.id), key.name.clone())}</span>{member} }.into_any()
 }
 
 fn limits_of(limits: &[LimitState], is_asked: impl Fn(&Scope) -> bool) -> Vec<&LimitState> {
@@ -226,6 +232,8 @@ mod tests {
             id: KeyId::new(now(), [number; 10]),
             name: name.to_owned(),
             project: project("Default", 8).id,
+            member: None,
+            member_email: None,
             last_four: "abcd".to_owned(),
             created_at: now(),
             expires_at: None,
@@ -293,7 +301,9 @@ mod tests {
         let (keys, account) = html.split_once("Limits of the account").unwrap();
         assert!(!keys.contains("2 of "), "{html}");
         for (noun, whose) in [("project", "Research"), ("run", "nightly")] {
-            assert!(account.replace("<!>", "").contains(&format!("of the {noun} <bdi>{whose}</bdi>")), "{whose}: {html}");
+            let words = account.replace("<!>", "");
+            let (_, name) = words.split_once(&format!("of the {noun} <a href=\"/calls?")).unwrap();
+            assert!(name.split("</a>").next().unwrap().ends_with(&format!("<bdi>{whose}</bdi>")), "{whose}: {html}");
         }
     }
 
@@ -308,6 +318,16 @@ mod tests {
         let (laptop, production) = rows.split_once("production").unwrap();
         assert!(laptop.contains(r#"data-label="Project""#) && laptop.contains("Research"), "{html}");
         assert!(production.contains("Default") && !production.contains("Research"), "{html}");
+    }
+
+    #[test]
+    fn a_key_says_below_its_name_whose_it_is_unless_it_is_nobodys() {
+        let mut page = page(vec![], true);
+        page.keys[0].member_email = Some("ada@example.com".to_owned());
+        let html = draw(&page);
+        let (laptop, others) = html.split_once("production").unwrap();
+        assert!(laptop.contains(r#"<span class="by"><bdi>ada@example.com"#), "{html}");
+        assert!(!others.contains(r#"class="by""#), "{html}");
     }
 
     #[test]

@@ -48,12 +48,13 @@ async fn project(reader: &AccountReader, key: Option<&Key>) -> Result<Option<Str
     Ok(projects.into_iter().find(|project| are_several && project.id == key.project).map(|project| project.name))
 }
 
-/// A key's page has what bounds the key or its project, the account's everything else that is not a key's.
+/// A key's page has what bounds the key, its project or its member, the account's everything else that is not a key's.
 fn is_shown(scope: &Scope, key: Option<&Key>) -> bool {
     match (scope, key) {
         (Scope::Key(id), Some(key)) => *id == key.id,
         (Scope::Project(id), Some(key)) => *id == key.project,
-        (Scope::Account | Scope::Member(_) | Scope::Run(_), Some(_)) | (Scope::Key(_), None) => false,
+        (Scope::Member(id), Some(key)) => key.member == Some(*id),
+        (Scope::Account | Scope::Run(_), Some(_)) | (Scope::Key(_), None) => false,
         (_, None) => true,
     }
 }
@@ -61,4 +62,49 @@ fn is_shown(scope: &Scope, key: Option<&Key>) -> bool {
 fn done(query: &str) -> Option<Done> {
     let limit = |name| -> Option<LimitId> { parameter(query, name)?.parse().ok() };
     limit("set").map(Done::Set).or_else(|| limit("removed").map(Done::Removed))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::{
+        id::{KeyId, ProjectId, UserId},
+        money::Amount,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_keys_page_has_what_bounds_the_key_its_project_or_its_member() {
+        let at = DateTime::UNIX_EPOCH;
+        let [ours, others] =
+            [1, 2].map(|number| (KeyId::new(at, [number; 10]), ProjectId::new(at, [number; 10]), UserId::new(at, [number; 10])));
+        let key = Key {
+            id: ours.0,
+            name: "laptop".to_owned(),
+            project: ours.1,
+            member: Some(ours.2),
+            member_email: None,
+            last_four: "abcd".to_owned(),
+            created_at: at,
+            expires_at: None,
+            revoked_at: None,
+            last_used: None,
+            spent_this_month: Amount::ZERO,
+        };
+        let run = Scope::Run("nightly".parse().unwrap());
+        let parts = |(key, project, member)| [Scope::Key(key), Scope::Project(project), Scope::Member(member)];
+        for scope in parts(ours) {
+            assert!(is_shown(&scope, Some(&key)), "{scope:?}");
+        }
+        for scope in parts(others).into_iter().chain([Scope::Account, run.clone()]) {
+            assert!(!is_shown(&scope, Some(&key)), "{scope:?}");
+        }
+        let nobodys = Key { member: None, ..key };
+        assert!(!is_shown(&Scope::Member(ours.2), Some(&nobodys)));
+        for scope in [Scope::Account, Scope::Project(ours.1), Scope::Member(ours.2), run] {
+            assert!(is_shown(&scope, None), "{scope:?}");
+        }
+        assert!(!is_shown(&Scope::Key(ours.0), None));
+    }
 }

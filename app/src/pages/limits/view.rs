@@ -106,7 +106,7 @@ fn limits_table(page: &Limits, path: Option<&str>) -> AnyView {
     table("cards", &COLUMNS, rows.collect(), None)
 }
 
-/// The operator's limits are the operator's to remove, and those of a key's project stand on the account's page to be removed.
+/// The operator's limits are the operator's to remove, and those of a key's project or member stand on the account's page to be removed.
 fn is_removable(state: &LimitState, key: Option<&Key>) -> bool {
     !state.by_operator && (key.is_none() || matches!(state.limit.scope, Scope::Key(_)))
 }
@@ -169,7 +169,7 @@ mod tests {
     use chrono::{DateTime, Utc};
     use domain::{
         credit::{Limit, Pool, Quantity},
-        id::{KeyId, LimitId, ProjectId},
+        id::{KeyId, LimitId, ProjectId, UserId},
         money::Amount,
     };
 
@@ -185,6 +185,8 @@ mod tests {
             id: KeyId::new(now(), [1; 10]),
             name: "laptop".to_owned(),
             project: ProjectId::new(now(), [4; 10]),
+            member: Some(UserId::new(now(), [6; 10])),
+            member_email: Some("ada@example.com".to_owned()),
             last_four: "abcd".to_owned(),
             created_at: now(),
             expires_at: None,
@@ -259,8 +261,17 @@ mod tests {
         let html = html(&Limits { limits, project: Some("Research".to_owned()), ..page(vec![]) });
         let plain = html.replace("<!>", "");
         assert!(plain.contains("The key is in the project <bdi>Research</bdi>. "), "{html}");
-        assert!(plain.contains("of the project <bdi>Research</bdi>") && !plain.contains("of the key"), "{html}");
+        assert!(plain.contains("><bdi>Research</bdi></a>") && !plain.contains("of the key"), "{html}");
         assert_eq!(html.matches("Remove the limit of").count(), 1, "{html}");
+    }
+
+    #[test]
+    fn the_limit_of_its_member_stands_on_a_keys_page_and_is_not_removed_there() {
+        let limit = Limit { scope: Scope::Member(laptop().member.unwrap()), ..monthly() };
+        let limits = vec![LimitState { limit, whose: laptop().member_email, by_operator: false }];
+        let html = html(&Limits { limits, ..page(vec![]) });
+        assert!(html.replace("<!>", "").contains("of the member <bdi>ada@example.com</bdi>"), "{html}");
+        assert!(!html.contains("Remove the limit of"), "{html}");
     }
 
     #[test]

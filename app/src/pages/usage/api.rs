@@ -7,14 +7,14 @@ use super::page::{Measure, Usage};
 use crate::{
     error::ConsoleError,
     parts::chart::{SERIES_MAX, Series},
-    server::{Caller, filter_or_default, parameter},
+    server::{Caller, filter_of, parameter},
 };
 
 /// The usage of the caller's account.
 pub(crate) async fn usage(caller: &Caller, query: &str) -> Result<Usage, ConsoleError> {
     let reader = caller.reader().await?;
-    let asked = UsageFilter::from_query(query).and_then(|filter| Ok((filter, measure(query)?)));
-    let ((filter, measure), form) = filter_or_default(asked, query);
+    let asked = |query: &str| UsageFilter::from_query(query).and_then(|filter| Ok((filter, measure(query)?)));
+    let ((filter, measure), form) = filter_of(query, asked);
     let mut report = reader.usage(&filter, caller.visitor.now).await?;
     let series = drawn(std::mem::take(&mut report.series), measure);
     let (can_create_keys, base_url) = (caller.visitor.visit.manages_keys(), caller.console.settings.base_url());

@@ -53,11 +53,11 @@ impl Call {
     fn settlement(&self, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {
         let model = &self.entry.model;
         let completion_max = self.completion_max(bound);
-        let (outcome, source, usage) = answer.judge(|| self.request.prompt.tokens_estimated(model.context_window), completion_max);
+        let (outcome, source, usage) = answer.judge(|| self.prompt_tokens(), completion_max);
         if answer.reading.unreadable {
             tracing::warn!(call = %self.id, provider = model.provider, "part of the answer could not be read by the meter");
         }
-        let usage = usage.within(model.context_window, completion_max);
+        let usage = usage.within(self.prompt_max(), completion_max);
         let charge = pricing::charge(&usage, &self.price.rates, self.discount(), bound.held, self.key.excess);
         self.alarm_of_loss(charge, &usage);
         if source == UsageSource::None && answer.end == End::Complete && answer.status.is_some_and(|status| status.is_success()) {

@@ -77,9 +77,14 @@ async fn an_upstream_that_reports_too_much_is_paid_what_was_held_and_the_rest_is
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_lenient_account_is_given_no_cap_and_pays_what_its_call_came_to(pool: PgPool) {
-    let world = World::new(&pool, "0.003").await;
+    let world = World::new(&pool, "0.001").await;
     let line = CreditLine { excess: Excess::Charged, ..CreditLine::default() };
-    world.ledger.system().operator().set_credit_line(world.account, &line, "test").await.unwrap();
+    world.ledger.system().operator().change_credit_line(world.account, "test", |own| *own = line).await.unwrap();
+    // Where credit is short, the answer is too.
+    text(world.post(chat("hello", "")).await).await;
+    let (_, sent) = world.upstream.received().pop().unwrap();
+    let sent: Value = serde_json::from_slice(&sent).unwrap();
+    assert!(sent["max_tokens"].as_i64().is_some_and(|cap| cap < 500), "{sent}");
     for (reported, rest, cap, charged) in
         [("9 2000", "", None, Some("0.004009")), ("9 5000", r#","max_tokens":50"#, Some(50), None), ("9 9000", "", None, None)]
     {
