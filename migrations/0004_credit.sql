@@ -163,8 +163,8 @@ create table leases (
     constraint leases_are_of_one_pool check ((grant_id is null) = (limit_id is not null) and (limit_id is null) = (starts_at is null))
 );
 
--- What is locked of an account, and what it has then. Account by account, in order, so that no two can wait for each other, and each by equality, which
--- a database that is spread over machines can route. What somebody else has locked is waited for, or left out.
+-- Locks accounts, and says what they have then. Account by account, in order, so that no two can wait for each other, and each by equality, which a
+-- database that is spread over machines can route. What somebody else has locked is waited for, or left out.
 create function lock_books(accounts uuid[], is_to_wait boolean)
     returns table (
         account_id uuid, seq bigint, digest bytea, posted_at timestamptz, hour timestamptz, calls bigint, seals bytea, is_limited boolean,
@@ -176,6 +176,7 @@ as $$
 #variable_conflict use_column
 declare
     one uuid;
+    locked uuid[] := '{}';
 begin
     for one in select distinct a from unnest(accounts) a order by a loop
         if is_to_wait then
@@ -183,22 +184,25 @@ begin
         else
             perform from heads h where h.account_id = one for no key update skip locked;
         end if;
-        continue when not found;
-        return query
-            select
-                h.account_id, h.seq, h.digest, h.posted_at, h.hour, h.calls, h.seals, h.is_limited,
-                clock_timestamp(), g.grant_id, g.kind, g.granted, g.used, g.unbooked, g.leased, g.models, g.priority, g.starts_at,
-                least(g.expires_at, g.ended_at), l.amount, l.grace, l.grace_until
-            from heads h join grants g on g.account_id = h.account_id
-            left join lateral (
-                select c.amount, c.grace, c.grace_until from credit_lines c where c.account_id = one order by c.set_at desc limit 1
-            ) l on g.kind = 'wallet'
-            -- What has ended and is empty comes back no more.
-            where h.account_id = one and not coalesce(
-                least(g.expires_at, g.ended_at) < now() and g.granted = g.used and g.leased = 0 and g.unbooked = 0, false
-            )
-            order by g.grant_id;
+        if found then
+            locked := locked || one;
+        end if;
     end loop;
+    -- Nothing of them changes any more.
+    return query
+        select
+            h.account_id, h.seq, h.digest, h.posted_at, h.hour, h.calls, h.seals, h.is_limited,
+            clock_timestamp(), g.grant_id, g.kind, g.granted, g.used, g.unbooked, g.leased, g.models, g.priority, g.starts_at,
+            least(g.expires_at, g.ended_at), l.amount, l.grace, l.grace_until
+        from heads h join grants g on g.account_id = h.account_id
+        left join lateral (
+            select c.amount, c.grace, c.grace_until from credit_lines c where c.account_id = g.account_id order by c.set_at desc limit 1
+        ) l on g.kind = 'wallet'
+        -- What has ended and is empty comes back no more.
+        where h.account_id = any(locked) and not coalesce(
+            least(g.expires_at, g.ended_at) < now() and g.granted = g.used and g.leased = 0 and g.unbooked = 0, false
+        )
+        order by h.account_id, g.grant_id;
 end
 $$;
 

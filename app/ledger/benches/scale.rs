@@ -3,6 +3,11 @@
 //! Fills a database of its own through the real posting path: half of the calls belong to one account, half to `ACCOUNTS` others (10,000), in the
 //! order of their thirty days, so that hours are closed as they end. Then it says how many calls a second were posted, what a call takes on disk, how
 //! long each page's queries take, and what the proof takes. The database is dropped at the end.
+//!
+//! 26 November 2026, two cores, PostgreSQL 15 without fsync, a million calls: posted 18,800 a second of one account, 5,800 of sparse ones by one group and
+//! 11,700 by four; 561 bytes a call in the log, 399 in sums, 332 in books (fifty calls for each sparse account: their hours and postings weigh more than
+//! they do). p95: usage of 30 days 17 ms, of one end user 44, of one tag 121; log 2.4 ms, 25 days deep 2.7, one key 6.5, clients that left 43, one end
+//! user 22, one tag 34; customers 21 ms. The proof of everything 125 s, one account at a time, in 63 MiB throughout.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
