@@ -139,6 +139,22 @@ mod tests {
     }
 
     #[test]
+    fn a_call_may_pass_once_running_ones_have_ended_if_what_they_hold_is_enough() {
+        let wallet = |capacity, leased| {
+            let mut wallet = grant(1, GrantKind::Wallet, Unit::Money, capacity);
+            wallet.pool.leased = quantity(leased);
+            wallet
+        };
+        let may_pass = |wallet: Grant| refusal(demand(5, 1, 1), &[wallet], &[]).may_pass();
+        assert!(may_pass(wallet(5, 3)) && !may_pass(wallet(4, 3)) && !may_pass(wallet(0, 9)));
+        let mut day = limit(7, Window::Day, Unit::Requests, 1);
+        day.pool.leased = quantity(1);
+        assert!(refusal(demand(0, 1, 1), &[], &[day.clone()]).may_pass());
+        (day.pool.leased, day.pool.used) = (quantity(0), quantity(1));
+        assert!(!refusal(demand(0, 1, 1), &[], &[day]).may_pass());
+    }
+
+    #[test]
     fn a_refusal_says_which_limit_and_when_it_resets() {
         let minute = limit(7, Window::Minute, Unit::Tokens, 10);
         let mut used = minute.clone();
