@@ -118,7 +118,7 @@ pub(crate) async fn of_account(connection: &mut PgConnection, account: AccountId
     .fetch_all(connection)
     .await?;
     let set = rows.into_iter().map(|row| {
-        let line = CreditLine { amount: row.amount, grace: grace(row.grace, row.grace_until), excess: Excess::of(row.is_lenient) };
+        let line = from_columns(Some(row.amount), Some(row.grace), row.grace_until, Some(row.is_lenient));
         (SetLine { account, set_at: row.set_at, line, set_by: row.set_by }, row.seal)
     });
     Ok(set.collect())
@@ -144,14 +144,19 @@ pub(crate) async fn in_force(connection: &mut PgConnection, account: AccountId) 
         account.uuid()
     );
     let row = row.fetch_optional(connection).await?;
-    Ok(row.map_or_else(CreditLine::default, |row| CreditLine {
-        amount: row.amount,
-        grace: grace(row.grace, row.grace_until),
-        excess: Excess::of(row.is_lenient),
-    }))
+    Ok(row.map_or_else(CreditLine::default, |row| from_columns(Some(row.amount), Some(row.grace), row.grace_until, Some(row.is_lenient))))
 }
 
-/// A grace from its columns.
-pub(crate) fn grace(amount: Amount, until: Option<DateTime<Utc>>) -> Option<Grace> {
-    until.map(|until| Grace { amount, until })
+/// A line from its columns; nothing is lent where there is no row.
+pub(crate) fn from_columns(
+    amount: Option<Amount>,
+    grace: Option<Amount>,
+    until: Option<DateTime<Utc>>,
+    is_lenient: Option<bool>,
+) -> CreditLine {
+    CreditLine {
+        amount: amount.unwrap_or_default(),
+        grace: until.map(|until| Grace { amount: grace.unwrap_or_default(), until }),
+        excess: Excess::of(is_lenient.unwrap_or_default()),
+    }
 }

@@ -3,11 +3,9 @@
 use chrono::{DateTime, Utc};
 use domain::{
     billing::{Balance, Grant, GrantKind},
-    credit::CreditLine,
     id::{AccountId, GrantId, KeyId},
     money::Amount,
     period::Period,
-    pricing::Excess,
 };
 use sqlx::PgExecutor;
 
@@ -104,11 +102,11 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
         // What a grant that has ended holds lapses within a minute, and until then stands in the journal.
         balance.balance = plus(balance.balance, grant.balance)?;
         balance.reserved = plus(balance.reserved, grant.leased)?;
-        let grace = credit_lines::grace(row.grace.unwrap_or_default(), row.grace_until);
-        let lent = CreditLine { amount: row.lent.unwrap_or_default(), grace, ..CreditLine::default() }.lent(now);
+        let line = credit_lines::from_columns(row.lent, row.grace, row.grace_until, row.is_lenient);
+        let lent = line.lent(now);
         balance.lent = plus(balance.lent, lent)?;
-        if row.is_lenient == Some(true) {
-            balance.excess = Excess::Charged;
+        if row.kind == GrantKind::Wallet {
+            balance.excess = line.excess;
         }
         // What is owed to one is not taken out of another.
         if grant.in_force(now) {

@@ -100,7 +100,8 @@ impl AccountReader {
         let Some(said) = Said::of(filter) else {
             return Ok(self.cells_of_sums(filter, range, step).build_query_as().fetch_all(connection).await?);
         };
-        let query = sqlx::query(include_str!("usage/said.sql")).bind(self.account.uuid()).bind(range.from).bind(range.to).bind(step.name());
+        let query = sqlx::query(concat!(include_str!("days.sql"), include_str!("usage/said.sql")));
+        let query = query.bind(self.account.uuid()).bind(range.from).bind(range.to).bind(step.name());
         let rows = said.bind(narrow::bind(query, filter)).persistent(false).fetch_all(connection).await?;
         Ok(rows.iter().map(Cell::from_row).collect::<sqlx::Result<_>>()?)
     }

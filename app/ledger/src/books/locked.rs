@@ -349,8 +349,7 @@ struct LockedRow {
 
 impl LockedRow {
     fn line(&self) -> CreditLine {
-        let grace = credit_lines::grace(self.grace.unwrap_or_default(), self.grace_until);
-        CreditLine { amount: self.lent.unwrap_or_default(), grace, ..CreditLine::default() }
+        credit_lines::from_columns(self.lent, self.grace, self.grace_until, None)
     }
 
     fn open(&self) -> Result<Option<OpenCalls>> {

@@ -50,15 +50,3 @@ with days as (
     order by c.started_at desc, c.call_id desc
     limit $6
 )
-select
-    c.*, coalesce(k.name, '') as key_name, x.prompt_tokens as more_prompt_tokens, x.completion_tokens as more_completion_tokens,
-    x.total_tokens as more_total_tokens, x.amount as more_amount
-from page c
-left join api_keys k using (account_id, key_id)
-left join lateral (
-    select
-        sum(prompt_tokens)::bigint as prompt_tokens, sum(completion_tokens)::bigint as completion_tokens,
-        sum(total_tokens)::bigint as total_tokens, sum(amount)::bigint as amount
-    from corrections where account_id = c.account_id and call_id = c.call_id
-) x on true
-order by c.started_at desc, c.call_id desc

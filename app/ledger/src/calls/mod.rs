@@ -70,9 +70,9 @@ impl AccountReader {
         let cursor = before.and_then(|call| Some((call.started_at()?, call.uuid())));
         let said = Said::of(filter);
         let text = match (&said, filter.is_narrowed()) {
-            (Some(_), _) => include_str!("said.sql"),
-            (None, true) => include_str!("filtered.sql"),
-            (None, false) => include_str!("page.sql"),
+            (Some(_), _) => concat!(include_str!("../days.sql"), include_str!("said.sql"), include_str!("logged.sql")),
+            (None, true) => concat!(include_str!("filtered.sql"), include_str!("logged.sql")),
+            (None, false) => concat!(include_str!("page.sql"), include_str!("logged.sql")),
         };
         let mut query = sqlx::query(text)
             .bind(self.account.uuid())

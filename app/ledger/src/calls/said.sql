@@ -1,16 +1,7 @@
 -- The same as page.sql, of a key ($7), a model ($8), an outcome ($9), streams or not ($10), a project ($11) and a client ($12), each null for all, and of
 -- those only the calls of which their client said $14 for $13 (see function claim), and all of: end user ($15), session ($16), a tag ($17) and its value
 -- ($18), null for any. Day by day, the newest first, until there are enough.
-with span as (
-    select min(started_at) as first, max(started_at) as last from calls where account_id = $1
-), days as (
-    -- From the account's first call, or the first that is asked for, to its last.
-    select day
-    from span, generate_series(
-        date_trunc('day', greatest($2, first), 'UTC'), least($3 - interval '1 microsecond', last), interval '24 hours'
-    ) day
-    where first is not null
-), page as (
+, page as (
     select c.*
     from (select day from days order by day desc) d
     cross join lateral (
@@ -30,15 +21,3 @@ with span as (
     order by d.day desc, c.started_at desc, c.call_id desc
     limit $6
 )
-select
-    c.*, coalesce(k.name, '') as key_name, x.prompt_tokens as more_prompt_tokens, x.completion_tokens as more_completion_tokens,
-    x.total_tokens as more_total_tokens, x.amount as more_amount
-from page c
-left join api_keys k using (account_id, key_id)
-left join lateral (
-    select
-        sum(prompt_tokens)::bigint as prompt_tokens, sum(completion_tokens)::bigint as completion_tokens,
-        sum(total_tokens)::bigint as total_tokens, sum(amount)::bigint as amount
-    from corrections where account_id = c.account_id and call_id = c.call_id
-) x on true
-order by c.started_at desc, c.call_id desc

@@ -1,16 +1,7 @@
 -- What an account's ($1) calls from $2 to before $3 came to, corrections included, by the step ($4) in which they began, key, project and model: of a key
 -- ($5), a model ($6), an outcome ($7), streams or not ($8), a project ($9) and a client ($10), each null for all, and of those only the calls of which
 -- their client said $12 for $11 (see function claim), and all of: end user ($13), session ($14), a tag ($15) and its value ($16), null for any.
-with span as (
-    select min(started_at) as first, max(started_at) as last from calls where account_id = $1
-), days as (
-    -- From the account's first call, or the first that is asked for, to its last.
-    select day
-    from span, generate_series(
-        date_trunc('day', greatest($2, first), 'UTC'), least($3 - interval '1 microsecond', last), interval '24 hours'
-    ) day
-    where first is not null
-), found as (
+, found as (
     select c.* from calls c
     where c.account_id = $1 and c.started_at >= $2 and c.started_at < $3
         and claims(c.account_id, c.started_at, c.end_user, c.session, c.tags) && (select array_agg(claim($1, day, $11, $12)) from days)

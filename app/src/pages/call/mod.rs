@@ -3,4 +3,5 @@
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
 pub(crate) mod page;
+mod said;
 pub(crate) mod view;
