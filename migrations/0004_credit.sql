@@ -27,8 +27,8 @@ create table grants (
     account_id uuid not null references heads,
     grant_id   uuid not null,
     kind       text not null constraint grants_kind_is_known check (kind in ('wallet', 'promo', 'plan', 'package')),
-    unit       text not null constraint grants_unit_is_known check (unit in ('money')),
-    -- What was put in, less what was taken back; what calls used of it, corrections included; and what of that no posting has summed up yet.
+    unit       text not null constraint grants_unit_is_known check (unit in ('money', 'tokens')),
+    -- Nanos or tokens. What was put in, less what was taken back; what calls used of it, corrections included; and what of that no posting has summed up yet.
     granted    bigint not null default 0,
     used       bigint not null default 0,
     unbooked   bigint not null default 0 constraint grants_unbooked_is_not_negative check (unbooked >= 0),
@@ -44,7 +44,7 @@ create table grants (
     primary key (account_id, grant_id),
     constraint grants_end_after_they_start check (expires_at > starts_at),
     constraint grants_wallet_lasts check (
-        kind <> 'wallet' or (expires_at is null and ended_at is null and models is null and priority = 0)
+        kind <> 'wallet' or (unit = 'money' and expires_at is null and ended_at is null and models is null and priority = 0)
     )
 );
 -- Credit that has ended is looked for every minute.
@@ -168,7 +168,7 @@ create table leases (
 create function lock_books(accounts uuid[], is_to_wait boolean)
     returns table (
         account_id uuid, seq bigint, digest bytea, posted_at timestamptz, hour timestamptz, calls bigint, seals bytea, is_limited boolean,
-        now timestamptz, grant_id uuid, kind text, granted bigint, used bigint, unbooked bigint, leased bigint, models text[],
+        now timestamptz, grant_id uuid, kind text, unit text, granted bigint, used bigint, unbooked bigint, leased bigint, models text[],
         priority integer, starts_at timestamptz, expires_at timestamptz, lent bigint, grace bigint, grace_until timestamptz
     )
     language plpgsql
@@ -192,7 +192,7 @@ begin
     return query
         select
             h.account_id, h.seq, h.digest, h.posted_at, h.hour, h.calls, h.seals, h.is_limited,
-            clock_timestamp(), g.grant_id, g.kind, g.granted, g.used, g.unbooked, g.leased, g.models, g.priority, g.starts_at,
+            clock_timestamp(), g.grant_id, g.kind, g.unit, g.granted, g.used, g.unbooked, g.leased, g.models, g.priority, g.starts_at,
             least(g.expires_at, g.ended_at), l.amount, l.grace, l.grace_until
         from heads h join grants g on g.account_id = h.account_id
         left join lateral (
@@ -206,7 +206,7 @@ begin
 end
 $$;
 
--- Double entry: per posting and unit, the entries sum to zero. Calls are posted by the hour, all that an account's were charged in one.
+-- Double entry: per posting and unit, money or tokens, the entries sum to zero. Calls are posted by the hour, all that an account's were charged in one.
 create table journal (
     account_id      uuid not null references accounts,
     -- The account's own numbers, from 1 on and without gaps.
@@ -245,7 +245,7 @@ create table entries (
     book          text not null constraint entries_book_is_known check (
                       book in ('grant', 'revenue', 'cash', 'promo', 'adjustment', 'quota', 'breakage')
                   ),
-    unit          text not null constraint entries_unit_is_known check (unit in ('money')),
+    unit          text not null constraint entries_unit_is_known check (unit in ('money', 'tokens')),
     grant_id      uuid,
     amount        bigint not null,
     -- What is in the grant, or in the account's book, after this line.
@@ -264,7 +264,7 @@ create table books (
     book       text not null constraint books_name_is_known check (
                    book in ('revenue', 'cash', 'promo', 'adjustment', 'quota', 'breakage')
                ),
-    unit       text not null constraint books_unit_is_known check (unit in ('money')),
+    unit       text not null constraint books_unit_is_known check (unit in ('money', 'tokens')),
     balance    bigint not null,
     primary key (account_id, book, unit)
 );

@@ -50,6 +50,8 @@ create table calls (
     held                  bigint not null,
     -- The most tokens that it could take: what limits of tokens count of it is at most this.
     tokens_held           bigint not null constraint calls_tokens_held_is_not_negative check (tokens_held >= 0),
+    -- What a token grant paid of them; such a call costs no money. Null of a call that is paid in money, or costs nothing.
+    tokens_paid           bigint constraint calls_tokens_paid_are_within_their_hold check (tokens_paid between 0 and tokens_held),
     -- What of its price exceeds the hold: nobody pays it.
     written_off           bigint not null constraint calls_written_off_is_not_negative check (written_off >= 0),
     latency_ms            bigint not null,
@@ -79,7 +81,7 @@ create table calls (
     session               text,
     client                text,
     tags                  jsonb,
-    -- Who paid, if they were several: [{"grant_id": …, "amount": nanos}], which sums to amount.
+    -- Who paid, if they were several: [{"grant_id": …, "amount": nanos}], which sums to amount. Tokens are paid by one.
     paid_by               jsonb,
     -- The upstream's usage object, byte for byte, compressed: a version, its length in four bytes (little-endian), an LZ4 block.
     raw_usage             bytea,
@@ -88,7 +90,8 @@ create table calls (
     primary key (account_id, started_at, call_id),
     constraint calls_start_is_in_the_id check (started_at = uuid_v7_time(call_id)),
     constraint calls_charge_is_within_its_hold check (amount <= held or is_lenient),
-    constraint calls_write_off_begins_at_the_hold check (written_off = 0 or amount = held)
+    constraint calls_write_off_begins_at_the_hold check (written_off = 0 or amount = held),
+    constraint calls_are_paid_in_money_or_in_tokens check (tokens_paid is null or (amount = 0 and written_off = 0))
 ) partition by range (started_at);
 -- What waits to be put into the index is read through by whoever looks: it is kept short.
 create index calls_by_claim on calls using gin (claims(account_id, started_at, end_user, session, tags)) with (gin_pending_list_limit = 128)
@@ -107,8 +110,10 @@ create table corrections (
     completion_tokens bigint not null,
     total_tokens      bigint not null,
     amount            bigint not null,
+    -- What it adds to the tokens that were paid; null of a call that is paid in money.
+    tokens_paid       bigint,
     written_off       bigint not null constraint corrections_written_off_is_not_negative check (written_off >= 0),
-    -- [{"grant_id": …, "amount": nanos}]: who paid; below zero it was given back.
+    -- [{"grant_id": …, "amount": nanos or tokens}]: who paid; below zero it was given back.
     paid_by           jsonb not null,
     -- The settlement that came late: ledger::SettledCall as JSON.
     settlement        text,
@@ -118,7 +123,8 @@ create table corrections (
     primary key (account_id, call_id, seq),
     foreign key (account_id, seq) references journal,
     constraint corrections_late_usage_has_its_settlement check ((kind = 'late_usage') = (settlement is not null)),
-    constraint corrections_credit_gives_back check (kind <> 'credit' or amount < 0)
+    constraint corrections_credit_gives_back check (kind <> 'credit' or coalesce(tokens_paid, amount) < 0),
+    constraint corrections_are_paid_in_money_or_in_tokens check (tokens_paid is null or (amount = 0 and written_off = 0))
 );
 -- A settlement comes late once.
 create unique index corrections_one_late_usage on corrections (account_id, call_id) where kind = 'late_usage';

@@ -5,7 +5,13 @@ use std::{fmt, num::ParseIntError, str::FromStr};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{id::GrantId, money::Amount, period::Step, pricing::Excess};
+use crate::{
+    credit::{Quantity, Unit},
+    id::GrantId,
+    money::Amount,
+    period::Step,
+    pricing::Excess,
+};
 
 /// The number of a posting in the books of its account: 1, 2, 3 and on, without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -177,12 +183,14 @@ pub struct Grant {
     pub id: GrantId,
     /// Its kind.
     pub kind: GrantKind,
+    /// What it is counted in.
+    pub unit: Unit,
     /// What is in it: what it was given, less what calls used.
-    pub balance: Amount,
+    pub balance: Quantity,
     /// What it was given in all.
-    pub granted: Amount,
+    pub granted: Quantity,
     /// What running calls have reserved of it.
-    pub leased: Amount,
+    pub leased: Quantity,
     /// The models it pays for; `None` for all.
     pub models: Option<Vec<String>>,
     /// From when it pays.
@@ -199,7 +207,7 @@ impl Grant {
     }
 }
 
-/// An account's credit, all of it read at one instant.
+/// An account's credit, all of it read at one instant. Its amounts are of money; tokens stand in their grants.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Balance {
     /// What was given, less what calls used.
@@ -233,9 +241,11 @@ pub struct JournalRow {
     pub event_at: DateTime<Utc>,
     /// When it was written.
     pub posted_at: DateTime<Utc>,
-    /// What it changed.
+    /// What it changed of money.
     pub amount: Amount,
-    /// The balance after it.
+    /// What it changed of tokens.
+    pub tokens: i64,
+    /// The balance of money after it.
     pub balance_after: Amount,
 }
 
@@ -316,6 +326,8 @@ pub struct OpenHour {
     pub calls: i64,
     /// What they were charged.
     pub amount: Amount,
+    /// What they were paid with in tokens.
+    pub tokens: i64,
 }
 
 /// An account's credit and a page of its books, read at one instant: the newest posting's balance, less the open hour's charges, is the balance.
@@ -341,7 +353,18 @@ mod tests {
         let calls = (kind == JournalKind::Usage).then_some(1);
         let (memo, actor) = (String::new(), String::new());
         let (amount, balance_after) = (Amount::from_nanos(1), Amount::from_nanos(number));
-        JournalRow { number: PostingNumber(number), kind, calls, memo, actor, event_at: at, posted_at: at, amount, balance_after }
+        JournalRow {
+            number: PostingNumber(number),
+            kind,
+            calls,
+            memo,
+            actor,
+            event_at: at,
+            posted_at: at,
+            amount,
+            tokens: 0,
+            balance_after,
+        }
     }
 
     /// Newest first: usage at these hours since 1970, or a top-up.

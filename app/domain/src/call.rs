@@ -7,6 +7,7 @@ use crate::{
     account::Project,
     attribution::Attribution,
     billing::{GrantKind, PostingNumber},
+    credit::{Quantity, Unit},
     id::{CallId, GrantId, KeyId, PriceId},
     money::Amount,
     pricing::{Excess, Receipt},
@@ -136,6 +137,8 @@ pub struct Correction {
     pub usage: Option<CallUsage>,
     /// What it adds to the call's charge; below zero it was given back.
     pub amount: Amount,
+    /// What it adds to the tokens that were paid, of a call that was paid in tokens.
+    pub tokens_paid: Option<i64>,
     /// What of it nobody pays: the credit that was held for it had been spent.
     pub written_off: Amount,
     /// An operator's reason.
@@ -240,8 +243,8 @@ pub struct PaidBy {
     pub grant: GrantId,
     /// What kind of grant it is.
     pub kind: GrantKind,
-    /// How much of the charge it paid.
-    pub amount: Amount,
+    /// How much it paid: money, or tokens where the call was paid in tokens.
+    pub quantity: Quantity,
 }
 
 /// Everything about one call: its receipt, and what the receipt rests on.
@@ -265,13 +268,17 @@ pub struct CallDetail {
     pub price_id: PriceId,
     /// Since when that version is in force.
     pub price_effective_from: DateTime<Utc>,
-    /// What was reserved while the call ran.
+    /// The most that it could cost: reserved while it ran, unless it was paid in tokens.
     pub held: Amount,
+    /// The most tokens that it could take: reserved while it ran, if it was paid in tokens.
+    pub tokens_held: Tokens,
     /// Who bears what it costs beyond that.
     pub excess: Excess,
     /// What of its price exceeds that: not charged. See [`crate::pricing::charge`].
     pub written_off: Amount,
-    /// Who paid. Empty when the charge is zero.
+    /// What a token grant paid, if one did: then the call costs no money, and its receipt says what it would have cost.
+    pub tokens_paid: Option<Tokens>,
+    /// Who paid. Empty when nothing was charged.
     pub paid_by: Vec<PaidBy>,
     /// When the charge was posted: it is in the journal's usage of that hour.
     pub posted_at: DateTime<Utc>,
@@ -284,6 +291,30 @@ pub struct CallDetail {
 }
 
 impl CallDetail {
+    /// What it is paid in.
+    #[must_use]
+    pub const fn paid_in(&self) -> Unit {
+        if self.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money }
+    }
+
+    /// What was paid for it, as it was posted, in what it is paid in.
+    #[must_use]
+    pub fn paid(&self) -> Quantity {
+        self.tokens_paid.map_or_else(|| self.row.amount.into(), Quantity::from)
+    }
+
+    /// What is paid for it by now, its corrections included.
+    #[must_use]
+    pub fn cost(&self) -> Quantity {
+        match self.tokens_paid {
+            None => self.row.cost().into(),
+            Some(tokens) => {
+                let corrected = self.corrections.iter().filter_map(|correction| correction.tokens_paid);
+                Quantity::from_count(corrected.fold(tokens.get(), i64::saturating_add))
+            }
+        }
+    }
+
     /// Tokens in the upstream's total that neither its prompt nor its completion explains: shown, never charged.
     #[must_use]
     pub fn unexplained_tokens(&self) -> Option<Tokens> {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     billing::{Balance, Grant, GrantKind},
+    credit::{Quantity, Unit},
     id::{AccountId, GrantId, KeyId},
     money::Amount,
     period::Period,
@@ -72,15 +73,15 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
     let rows = sqlx::query!(
         r#"
         select
-            grant_id as "id: GrantId", kind as "kind: GrantKind", (granted - used) as "balance!: Amount", granted as "granted: Amount",
-            leased as "leased: Amount", (granted - used - leased) as "available!: Amount", models, starts_at,
+            grant_id as "id: GrantId", kind as "kind: GrantKind", unit as "unit: Unit", (granted - used) as "balance!: Quantity",
+            granted as "granted: Quantity", leased as "leased: Quantity", (granted - used - leased) as "available!: Quantity", models, starts_at,
             least(expires_at, ended_at) as expires_at, l.amount as "lent?: Amount", l.grace as "grace?: Amount", l.grace_until,
             l.is_lenient as "is_lenient?"
         from grants g
         left join lateral (
             select amount, grace, grace_until, is_lenient from credit_lines c where c.account_id = g.account_id order by set_at desc limit 1
         ) l on g.kind = 'wallet'
-        where account_id = $1 and unit = 'money'
+        where account_id = $1
         order by least(expires_at, ended_at) nulls last, priority, kind = 'wallet', grant_id
         "#,
         account.uuid()
@@ -92,6 +93,7 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
         let grant = Grant {
             id: row.id,
             kind: row.kind,
+            unit: row.unit,
             balance: row.balance,
             granted: row.granted,
             leased: row.leased,
@@ -100,8 +102,15 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
             expires_at: row.expires_at,
         };
         // What a grant that has ended holds lapses within a minute, and until then stands in the journal.
-        balance.balance = plus(balance.balance, grant.balance)?;
-        balance.reserved = plus(balance.reserved, grant.leased)?;
+        if grant.expires_at.is_none_or(|expiry| now < expiry) {
+            balance.grants.push(grant.clone());
+        }
+        // Tokens are no money.
+        if grant.unit != Unit::Money {
+            continue;
+        }
+        balance.balance = plus(balance.balance, nanos(grant.balance))?;
+        balance.reserved = plus(balance.reserved, nanos(grant.leased))?;
         let line = credit_lines::from_columns(row.lent, row.grace, row.grace_until, row.is_lenient);
         let lent = line.lent(now);
         balance.lent = plus(balance.lent, lent)?;
@@ -110,13 +119,15 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
         }
         // What is owed to one is not taken out of another.
         if grant.in_force(now) {
-            balance.available = plus(balance.available, plus(row.available, lent)?.max(Amount::ZERO))?;
-        }
-        if grant.expires_at.is_none_or(|expiry| now < expiry) {
-            balance.grants.push(grant);
+            balance.available = plus(balance.available, plus(nanos(row.available), lent)?.max(Amount::ZERO))?;
         }
     }
     Ok(balance)
+}
+
+/// Of a grant of money.
+const fn nanos(quantity: Quantity) -> Amount {
+    Amount::from_nanos(quantity.get())
 }
 
 fn plus(a: Amount, b: Amount) -> Result<Amount> {

@@ -127,22 +127,6 @@ impl Meter {
     }
 }
 
-/// A part of an amount, held of one grant or taken from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Share {
-    pub(crate) grant: GrantId,
-    pub(crate) amount: Amount,
-}
-
-impl Share {
-    pub(crate) fn of(hold: Hold) -> Option<Self> {
-        match hold.pool {
-            PoolRef::Grant(grant) => Some(Self { grant, amount: Amount::from_nanos(hold.quantity.get()) }),
-            PoolRef::Limit { .. } => None,
-        }
-    }
-}
-
 /// What the call may hold: credit in force by Postgres' clock, and of limits the windows in which it began.
 async fn admit(connection: &mut PgConnection, intent: &Intent, book: &Book) -> Result<Split> {
     let demand = Demand { money: intent.held, tokens: intent.tokens_held, requests: 1 };
@@ -151,7 +135,7 @@ async fn admit(connection: &mut PgConnection, intent: &Intent, book: &Book) -> R
         return Ok(Split { payment, limits: Vec::new() });
     }
     let started_at = intent.started_at()?;
-    let caller = intent.caller();
+    let (caller, demand) = (intent.caller(), demand.paid_by(&payment));
     let limits = limits::at(connection, intent.account_id, started_at, Runs::Of(caller.run.as_ref())).await?;
     warn_of_soft(demand, intent.account_id, &caller, &limits);
     Ok(Split { payment, limits: credit::bound(demand, &caller, &limits, started_at).map_err(exhausted)? })
@@ -182,9 +166,10 @@ pub(crate) async fn leases_of(connection: &mut PgConnection, accounts: &[Account
         r#"
         select
             l.lease_id as "call: CallId", l.grant_id as "grant: GrantId", l.limit_id as "limit: LimitId", l.starts_at,
-            i.unit as "unit?: Unit", l.amount as "amount: Quantity"
+            coalesce(i.unit, g.unit) as "unit!: Unit", l.amount as "amount: Quantity"
         from leases l
         left join limits i on i.account_id = l.account_id and i.limit_id = l.limit_id
+        left join grants g on g.account_id = l.account_id and g.grant_id = l.grant_id
         where (l.account_id, l.lease_id) in (select account_id, call_id from unnest($1::uuid[], $2::uuid[]) c (account_id, call_id))
         order by l.place
         "#,
@@ -199,7 +184,7 @@ pub(crate) async fn leases_of(connection: &mut PgConnection, accounts: &[Account
             (None, Some(id), Some(from)) => PoolRef::Limit { id, from },
             _ => return Err(Error::Corrupt(format!("a lease of call {} is of no pool", row.call))),
         };
-        Ok(Lease { call: row.call, hold: Hold { pool, unit: row.unit.unwrap_or(Unit::Money), quantity: row.amount } })
+        Ok(Lease { call: row.call, hold: Hold { pool, unit: row.unit, quantity: row.amount } })
     });
     leases.collect()
 }

@@ -77,7 +77,7 @@ async fn move_money(database: &Database, account: AccountId, kind: JournalKind, 
     let mut tx = database.write().await?;
     let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
     let book = books.of(account)?;
-    let digest = request_digest(kind, money.amount, money.memo, money.actor);
+    let digest = request_digest(kind, &money.amount.to_string(), money.memo, money.actor);
     if let Some(posted) = posted_before(&mut tx, account, money.idempotency_key, &digest).await? {
         return Ok(posted);
     }
@@ -118,10 +118,10 @@ pub(crate) fn too_large() -> Error {
     Error::invalid("amount", "the balance would be too large")
 }
 
-/// What was asked under an idempotency key; time and numbers are the server's own and differ when a request is repeated.
-pub(crate) fn request_digest(kind: JournalKind, amount: Amount, memo: &str, actor: &str) -> [u8; 32] {
+/// What was asked under an idempotency key, the amount in words; time and numbers are the server's own and differ when a request is repeated.
+pub(crate) fn request_digest(kind: JournalKind, amount: &str, memo: &str, actor: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for part in [kind.name(), &amount.to_string(), memo, actor] {
+    for part in [kind.name(), amount, memo, actor] {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }

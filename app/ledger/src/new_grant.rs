@@ -5,7 +5,6 @@ use domain::{
     billing::{GrantKind, JournalKind, PostingNumber},
     credit::{self, Pool, Quantity, Unit},
     id::{AccountId, GrantId},
-    money::Amount,
 };
 use sqlx::PgConnection;
 
@@ -26,8 +25,10 @@ pub struct NewGrant<'a> {
     pub id: GrantId,
     /// Promotional credit, the allowance of a plan, or a package; there is one wallet already.
     pub kind: GrantKind,
+    /// Money, or tokens.
+    pub unit: Unit,
     /// How much. Above zero.
-    pub amount: Amount,
+    pub quantity: Quantity,
     /// The models it pays for; `None` for all.
     pub models: Option<Vec<String>>,
     /// From when it pays; `None` for at once.
@@ -79,7 +80,7 @@ impl Operator {
             posted_at: book.now(),
             calls: None,
             seals: None,
-            grants: vec![(new.id, new.amount.nanos())],
+            grants: vec![(new.id, new.quantity.get())],
         });
         let posting = posting.map_err(|_| money::too_large())?;
         books.write(&mut tx).await?;
@@ -196,7 +197,10 @@ fn expect_possible(new: &NewGrant<'_>) -> Result<JournalKind> {
         GrantKind::Plan => JournalKind::Allowance,
         GrantKind::Package => JournalKind::Package,
     };
-    if new.amount <= Amount::ZERO {
+    if new.unit == Unit::Requests {
+        return Err(Error::invalid("unit", "write money or tokens: requests are bounded by limits, see `farebox limit set`"));
+    }
+    if new.quantity <= Quantity::ZERO {
         return Err(Error::invalid("amount", "write an amount above zero"));
     }
     if new.memo.is_empty() {
@@ -227,11 +231,12 @@ async fn insert(connection: &mut PgConnection, account: AccountId, grant: &credi
     let insert = sqlx::query!(
         r#"
         insert into grants (account_id, grant_id, kind, unit, models, priority, starts_at, expires_at)
-        values ($1, $2, $3, 'money', $4, $5, $6, $7) on conflict do nothing
+        values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing
         "#,
         account.uuid(),
         grant.id.uuid(),
         grant.kind as GrantKind,
+        grant.pool.unit as Unit,
         grant.models.as_deref(),
         grant.priority,
         grant.starts_at,
@@ -244,7 +249,7 @@ fn empty(new: &NewGrant<'_>, starts_at: DateTime<Utc>) -> credit::Grant {
     credit::Grant {
         id: new.id,
         kind: new.kind,
-        pool: Pool::new(Unit::Money, Quantity::ZERO),
+        pool: Pool::new(new.unit, Quantity::ZERO),
         models: new.models.clone(),
         floor: Quantity::ZERO,
         starts_at,
@@ -284,8 +289,8 @@ fn sorted(models: Option<Vec<String>>) -> Option<Vec<String>> {
 /// What a grant is, as it was asked for: none of it changes.
 pub(crate) struct Terms<'a> {
     pub(crate) kind: GrantKind,
-    /// Nanos.
-    pub(crate) amount: i64,
+    pub(crate) unit: Unit,
+    pub(crate) quantity: Quantity,
     pub(crate) models: Option<&'a [String]>,
     pub(crate) priority: i32,
     /// `None` if it was to begin at once.
@@ -297,7 +302,8 @@ impl<'a> Terms<'a> {
     fn of(new: &'a NewGrant<'_>) -> Self {
         Self {
             kind: new.kind,
-            amount: new.amount.nanos(),
+            unit: new.unit,
+            quantity: new.quantity,
             models: new.models.as_deref(),
             priority: new.priority,
             starts_at: new.starts_at,
@@ -310,7 +316,8 @@ impl<'a> Terms<'a> {
 pub(crate) fn terms_digest(terms: &Terms<'_>, memo: &str, actor: &str) -> [u8; 32] {
     let mut asked = Encoding::new(b"farebox grant 1");
     asked.text(terms.kind.name());
-    asked.number(terms.amount);
+    asked.text(terms.unit.name());
+    asked.number(terms.quantity.get());
     asked.maybe(terms.models, |asked, models| {
         asked.number(models.len() as i64);
         models.iter().for_each(|model| asked.text(model));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::{
     attribution::Label,
     call::UsageSource,
-    credit::{self, Demand, Hold, Limit, PoolRef, Split, Strictness},
+    credit::{self, Demand, Hold, Limit, PoolRef, Split, Strictness, Unit},
     id::{AccountId, CallId, GrantId},
     money::Amount,
 };
@@ -20,10 +20,10 @@ use crate::{
     Error, Meter, Result, SettledCall,
     books::{Book, Books, Lock},
     corrections::{self, Correction, CorrectionRecord, KnownCall},
-    leases::{self, Lease, Share},
+    leases::{self, Lease},
     limits,
     rollups::{self, Addition},
-    settled::{self, PaidShare, SealedCall},
+    settled::{self, PaidShare, SealedCall, tokens_owed},
 };
 
 /// The most calls of one transaction: it holds the books of all their accounts.
@@ -247,11 +247,7 @@ impl<'a> Plan<'a> {
                 book.hold(*hold, -hold.quantity.get())?;
             }
             match known.get(&call.call_id) {
-                None => {
-                    plan.charge(call, held, book)?;
-                    // Whether or not the limit was there when the call was admitted.
-                    limits::count(call.counted()?, limits.get(&call.account_id).map_or(&[], Vec::as_slice), book)?;
-                }
+                None => plan.charge(call, held, limits.get(&call.account_id).map_or(&[], Vec::as_slice), book)?,
                 Some(known) if is_late(call, known) => plan.late.push((call, known)),
                 Some(known) => {
                     warn_of_another_charge(call, known);
@@ -273,17 +269,17 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Charges a new call.
-    fn charge(&mut self, call: &SettledCall, held: &[Hold], book: &mut Book) -> Result<()> {
+    /// Charges a new call, and counts it in limits, whether or not they were there when it was admitted.
+    fn charge(&mut self, call: &SettledCall, held: &[Hold], limits: &[Limit], book: &mut Book) -> Result<()> {
         let held: Vec<_> = held.iter().copied().filter(|hold| matches!(hold.pool, PoolRef::Grant(_))).collect();
         if held.is_empty() && !call.amount.is_zero() {
             self.unleased.push(call.call_id);
         }
-        let shares = shares_of_charge(call.amount, held, book.wallet()?);
-        let paid_by = shares.iter().map(|share| PaidShare { grant_id: share.grant, amount: share.amount.nanos() }).collect();
-        let call = call.clone().into_record(paid_by, book.now())?.sealed();
-        book.add_call(&call.seal, shares.into_iter().map(|share| (share.grant, share.amount)))?;
-        self.records.push(call);
+        let (unit, paid_by) = payment(call, held, book.wallet()?);
+        let record = call.clone().into_record(unit, paid_by, book.now())?.sealed();
+        book.add_call(&record)?;
+        limits::count(record.counted(call.member), limits, book)?;
+        self.records.push(record);
         Ok(())
     }
 }
@@ -301,12 +297,14 @@ fn apart<'b, 'a>(batch: &'b [&'a SettledCall]) -> Option<(&'b [&'a SettledCall],
     (at < batch.len()).then(|| batch.split_at(at))
 }
 
-/// A charge uses up the call's own hold, in order. What is above it, of a lenient account or because the hold is gone, falls on the wallet.
-fn shares_of_charge(charge: Amount, held: Vec<Hold>, wallet: GrantId) -> Vec<Share> {
+/// A charge uses up the call's own hold, in order, in what that is counted in. What is above it, of a lenient account or because the hold is gone, falls
+/// on the wallet.
+fn payment(call: &SettledCall, held: Vec<Hold>, wallet: GrantId) -> (Unit, Vec<PaidShare>) {
     let split = Split { payment: held, limits: Vec::new() };
-    let charge = credit::settle(&split, Demand { money: charge, ..Demand::NOTHING }, Strictness::Lenient { wallet });
+    let came_to = Demand { money: call.amount, tokens: tokens_owed(&call.usage, call.tokens_held), requests: 1 };
+    let charge = credit::settle(&split, came_to, Strictness::Lenient { wallet });
     let used = charge.payment.into_iter().filter(|change| !change.used.is_zero());
-    used.filter_map(|change| Share::of(Hold { pool: change.pool, unit: change.unit, quantity: change.used })).collect()
+    (charge.unit, used.filter_map(|change| PaidShare::of(change.pool, change.used)).collect())
 }
 
 /// A proxy that was away for so long that its call was settled as interrupted brings the call's own settlement.
@@ -316,7 +314,8 @@ fn is_late(call: &SettledCall, posted: &KnownCall) -> bool {
 
 /// Nothing hands over a call with two charges but a defect, or somebody who changes calls on their way here.
 fn warn_of_another_charge(call: &SettledCall, posted: &KnownCall) {
-    if call.amount != posted.amount && posted.source != UsageSource::Interrupted {
+    let is_in_money = posted.tokens_paid.is_none();
+    if is_in_money && call.amount != posted.amount && posted.source != UsageSource::Interrupted {
         tracing::error!(call = %call.call_id, posted = %posted.amount, settled = %call.amount, "a call was posted before with another charge, which stays");
     }
 }

@@ -45,7 +45,8 @@ async fn open_hour(connection: &mut PgConnection, account: AccountId) -> Result<
         r#"
         select
             hour as "hour!", calls as "calls!",
-            (select coalesce(sum(unbooked), 0)::bigint from grants g where g.account_id = h.account_id) as "amount!: Amount"
+            (select coalesce(sum(unbooked), 0)::bigint from grants g where g.account_id = h.account_id and g.unit = 'money') as "amount!: Amount",
+            (select coalesce(sum(unbooked), 0)::bigint from grants g where g.account_id = h.account_id and g.unit = 'tokens') as "tokens!"
         from heads h
         where account_id = $1 and hour is not null
         "#,
@@ -69,6 +70,10 @@ async fn page(connection: &mut PgConnection, account: AccountId, before: Option<
                 select coalesce(sum(e.amount), 0)::bigint from entries e
                 where e.account_id = j.account_id and e.seq = j.seq and e.book = 'grant' and e.unit = 'money'
             ) as "amount!: Amount",
+            (
+                select coalesce(sum(e.amount), 0)::bigint from entries e
+                where e.account_id = j.account_id and e.seq = j.seq and e.book = 'grant' and e.unit = 'tokens'
+            ) as "tokens!",
             (
                 select coalesce(sum(last.balance_after), 0)::bigint
                 from grants g

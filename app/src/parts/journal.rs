@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use crate::parts::{
     figures::{Figure, figures},
     layout::{empty, stack},
+    limit::figure_view,
     money,
     pager::pager,
     table::{
@@ -48,7 +49,7 @@ pub(crate) fn grants(grants: &[Grant]) -> AnyView {
     let rows = grants.iter().map(|grant| {
         let expires = grant.expires_at.map_or_else(|| "never".to_owned(), |at| format!("{} UTC", time::minute(at)));
         let credit = with_note(text(grant.kind.label()), scope(grant));
-        vec![credit, money::total_view(grant.balance), money::total_view(grant.leased), text(expires)].into()
+        vec![credit, figure_view(grant.balance, grant.unit), figure_view(grant.leased, grant.unit), text(expires)].into()
     });
     table("cards", &COLUMNS, rows.collect(), None)
 }
@@ -89,7 +90,7 @@ fn running(open: OpenHour, balance: Amount) -> Row {
         time::time_view(open.hour, time::minute(open.hour)),
         text("Usage"),
         text(format!("{calls} since {}: posted when the hour has ended", time::clock(open.hour))),
-        movement(open.amount.checked_neg()),
+        moved(open.amount.checked_neg(), open.tokens.checked_neg()),
         money::exact_view(balance),
     ];
     Row { cells, faded: true }
@@ -109,7 +110,7 @@ fn posting(row: JournalRow) -> Row {
         time::time_view(row.event_at, time::minute(row.event_at)),
         with_note(text(row.kind.label()), number(row.number)),
         with_note(text(row.memo), by),
-        money::movement_view(row.amount),
+        moved(Some(row.amount), Some(row.tokens)),
         money::exact_view(row.balance_after),
     ]
     .into()
@@ -129,7 +130,7 @@ fn lone_hour(row: &JournalRow) -> Row {
         time::time_view(row.event_at, time::minute(row.event_at)),
         with_note(text(row.kind.label()), number(row.number)),
         text(format!("{}, {}", calls(row.calls), time::hour(row.event_at))),
-        money::movement_view(row.amount),
+        moved(Some(row.amount), Some(row.tokens)),
         money::exact_view(row.balance_after),
     ]
     .into()
@@ -142,7 +143,10 @@ fn day(newest: &JournalRow, oldest: &JournalRow, hours: &[JournalRow]) -> Row {
         time::time_view(start, time::day(start)),
         with_note(text(newest.kind.label()), format!("{} to {}", number(oldest.number), newest.number)),
         opener(format!("{}, {}", calls(count), time::hours(oldest.event_at, newest.event_at))),
-        movement(Amount::checked_sum(hours.iter().map(|hour| hour.amount))),
+        moved(
+            Amount::checked_sum(hours.iter().map(|hour| hour.amount)),
+            hours.iter().try_fold(0_i64, |sum, hour| sum.checked_add(hour.tokens)),
+        ),
         money::exact_view(newest.balance_after),
     ]
     .into()
@@ -154,7 +158,7 @@ fn hour_of_day(row: &JournalRow) -> Row {
         time::time_view(row.event_at, time::hour(row.event_at)),
         text(number(row.number)),
         text(calls(row.calls)),
-        money::movement_view(row.amount),
+        moved(Some(row.amount), Some(row.tokens)),
         money::exact_view(row.balance_after),
     ]
     .into()
@@ -172,9 +176,14 @@ fn calls(count: Option<i64>) -> String {
     }
 }
 
-/// A sum, if it can be written down.
-fn movement(amount: Option<Amount>) -> AnyView {
-    amount.map_or_else(|| text(money::ABSENT), money::movement_view)
+/// What moved of money and of tokens, as far as the sums can be written down. Where both did, the tokens stand below.
+fn moved(amount: Option<Amount>, tokens: Option<i64>) -> AnyView {
+    let of_money = amount.map_or_else(|| text(money::ABSENT), money::movement_view);
+    match tokens.map(money::tokens_moved).unwrap_or_else(|| format!("{} tokens", money::ABSENT)) {
+        _ if tokens == Some(0) => of_money,
+        of_tokens if amount == Some(Amount::ZERO) => text(of_tokens),
+        of_tokens => with_note(of_money, of_tokens),
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +208,7 @@ mod tests {
             event_at,
             posted_at: event_at,
             amount: "-0.25".parse().unwrap(),
+            tokens: 0,
             balance_after: balance_after.parse().unwrap(),
         }
     }
@@ -240,7 +250,22 @@ mod tests {
     }
 
     fn open_hour() -> OpenHour {
-        OpenHour { hour: "2026-11-23T14:00:00Z".parse().unwrap(), calls: 1, amount: "0.125".parse().unwrap() }
+        OpenHour { hour: "2026-11-23T14:00:00Z".parse().unwrap(), calls: 1, amount: "0.125".parse().unwrap(), tokens: 0 }
+    }
+
+    #[test]
+    fn what_was_paid_in_tokens_stands_in_tokens() {
+        let hour = |tokens, amount: &str| JournalRow { tokens, amount: amount.parse().unwrap(), ..hour(2, "2026-11-23T10:00:00Z", "4.5") };
+        let alone = html(vec![StatementLine::Usage(vec![hour(-1_500, "0")])], None, false);
+        assert!(alone.contains(">−1,500 tokens<") && !alone.contains("$0.00"), "{alone}");
+        let both = html(vec![StatementLine::Usage(vec![hour(-1_500, "-0.25"), hour(-1, "0")])], None, false);
+        for text in ["−$0.25", "−1,501 tokens", "−1,500 tokens", "−1 tokens"] {
+            assert!(both.contains(text), "{text} is missing: {both}");
+        }
+        let given = JournalRow { kind: JournalKind::Package, calls: None, ..hour(2_000_000, "0") };
+        assert!(html(vec![StatementLine::Posting(given)], None, false).contains(">+2,000,000 tokens<"));
+        let running = OpenHour { amount: Amount::ZERO, tokens: 40, ..open_hour() };
+        assert!(html(vec![], Some(running), false).contains("−40 tokens"));
     }
 
     #[test]

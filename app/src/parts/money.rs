@@ -112,6 +112,16 @@ pub(crate) fn compact(count: i64) -> String {
     signed(i128::from(count), format!("{}{fraction}{letter}", thousands(tenths / 10)))
 }
 
+/// A count of tokens with its noun: `1,234 tokens`.
+pub(crate) fn tokens(count: i64) -> String {
+    format!("{} {}", grouped(count), if count == 1 { "token" } else { "tokens" })
+}
+
+/// Tokens with their sign, for a column of movements: `+1,000 tokens`.
+pub(crate) fn tokens_moved(count: i64) -> String {
+    format!("{}{}", if count > 0 { "+" } else { "" }, tokens(count))
+}
+
 /// Tokens that an upstream may not have reported.
 pub(crate) fn reported(tokens: Option<Tokens>) -> String {
     tokens.map_or_else(|| ABSENT.to_owned(), |tokens| grouped(tokens.get()))

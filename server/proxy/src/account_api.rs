@@ -10,7 +10,7 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use domain::{
-    call::CallDetail,
+    call::{CallDetail, PaidBy},
     credit::{Hardness, Limit, Quantity},
     id::CallId,
     key::masked,
@@ -79,8 +79,10 @@ pub(crate) async fn credits(State(shared): State<Arc<Shared>>, headers: HeaderMa
         .grants
         .iter()
         .map(|grant| {
+            let figure = |quantity: Quantity| quantity.figure(grant.unit);
             json!({
-                "grant": grant.id, "kind": grant.kind, "granted": grant.granted, "balance": grant.balance, "reserved": grant.leased,
+                "grant": grant.id, "kind": grant.kind, "unit": grant.unit, "granted": figure(grant.granted), "balance": figure(grant.balance),
+                "reserved": figure(grant.leased),
                 "models": grant.models, "starts_at": instant(grant.starts_at), "expires_at": grant.expires_at.map(instant),
             })
         })
@@ -139,8 +141,9 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         .iter()
         .map(|line| json!({ "bucket": line.bucket, "tokens": line.tokens, "per_1k": line.per_1k, "amount": line.amount }))
         .collect();
-    let paid_by: Vec<_> =
-        call.paid_by.iter().map(|paid| json!({ "grant": paid.grant, "kind": paid.kind, "amount": paid.amount })).collect();
+    let unit = call.paid_in();
+    let share = |paid: &PaidBy| json!({ "grant": paid.grant, "kind": paid.kind, "amount": paid.quantity.figure(unit) });
+    let paid_by: Vec<_> = call.paid_by.iter().map(share).collect();
     let buckets: serde_json::Map<_, _> = Bucket::ALL
         .into_iter()
         .filter_map(|bucket| Some((json!(bucket).as_str()?.to_owned(), json!(row.usage.counts.get(bucket)?))))
@@ -150,7 +153,8 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         .iter()
         .map(|correction| {
             json!({
-                "posting": correction.posting, "kind": correction.kind, "amount": correction.amount, "written_off": correction.written_off,
+                "posting": correction.posting, "kind": correction.kind, "amount": correction.amount,
+                "tokens_paid": correction.tokens_paid, "written_off": correction.written_off,
                 "prompt_tokens": correction.usage.and_then(|usage| usage.prompt_tokens),
                 "completion_tokens": correction.usage.and_then(|usage| usage.completion_tokens),
                 "reason": correction.memo, "posted_at": instant(correction.posted_at),
@@ -168,6 +172,7 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
             "buckets": buckets, "flag": row.usage.flag,
         },
         "lines": lines, "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": row.amount,
-        "written_off": call.written_off, "corrections": corrections, "cost": row.cost(), "currency": currency, "held": call.held, "price_version": call.price_id, "paid_by": paid_by,
+        "written_off": call.written_off, "corrections": corrections, "cost": row.cost(), "currency": currency, "held": call.held,
+        "tokens_held": call.tokens_held, "tokens_paid": call.tokens_paid, "price_version": call.price_id, "paid_by": paid_by,
     })
 }

@@ -16,7 +16,7 @@ use ledger::{AccountReader, AccountSummary, Ledger, MoneyIn, NewCustomer};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{ACTOR, idempotency_key, parse_instant, perhaps_done, secret, table, user::PasswordArgs, without_empty_variable};
+use super::{ACTOR, grant, idempotency_key, parse_instant, perhaps_done, secret, table, user::PasswordArgs, without_empty_variable};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// The customers who pay.
@@ -269,7 +269,7 @@ async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<
 fn balance_json(balance: &Balance) -> Value {
     // The terms are the credit line's to say.
     let Balance { balance, reserved, available, lent, excess: _, grants } = balance;
-    json!({ "balance": balance, "reserved": reserved, "available": available, "lent": lent, "grants": grants })
+    json!({ "balance": balance, "reserved": reserved, "available": available, "lent": lent, "grants": grants.iter().map(grant::json).collect::<Vec<_>>() })
 }
 
 fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now: DateTime<Utc>) -> String {

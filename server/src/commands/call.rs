@@ -28,7 +28,7 @@ struct Credit {
     /// Its request id
     id: CallId,
 
-    /// How much of it, in currency units [default: all that it still costs]
+    /// How much of it, in currency units [default: all that it still costs; of a call that was paid in tokens always all]
     amount: Option<Amount>,
 
     /// Why, for the customer's receipt and books
@@ -57,9 +57,9 @@ async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result
     })
     .await;
     let credited = credited.map_err(|error| perhaps_done(error, asked, "the call was given back", &idempotency_key))?;
-    let value = json!({ "call": args.id, "posting": credited.posting, "replayed": credited.replayed, "cost": credited.cost });
+    let value = json!({ "call": args.id, "posting": credited.posting, "replayed": credited.replayed, "unit": credited.unit, "cost": credited.cost.figure(credited.unit) });
     output.print(&value, || {
         let done = if credited.replayed { "was given back before; nothing was done" } else { "was given back" };
-        format!("Call {} {done}. It costs {} by now.", args.id, credited.cost)
+        format!("Call {} {done}. It costs {} by now.", args.id, credited.cost.in_words(credited.unit))
     })
 }

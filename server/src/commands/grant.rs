@@ -2,11 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
-use domain::{billing, billing::GrantKind, id::GrantId, money::Amount};
+use domain::{
+    billing,
+    billing::GrantKind,
+    credit::{Quantity, Unit},
+    id::GrantId,
+};
 use ledger::NewGrant;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{ACTOR, account::find, idempotency_key, parse_instant, perhaps_done, table};
+use super::{ACTOR, account::find, idempotency_key, parse_instant, parse_quantity, perhaps_done, table};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// Credit beside the prepaid balance.
@@ -41,8 +46,13 @@ struct Add {
     /// The account: its name, its id, or its owner's address
     account: String,
 
-    /// How much, in currency units
-    amount: Amount,
+    /// How much: in currency units, or a whole number of tokens
+    #[arg(allow_negative_numbers = true)]
+    amount: String,
+
+    /// What it is counted in; tokens pay for whole calls, whatever these would cost
+    #[arg(long, env = "FAREBOX_GRANT_UNIT", value_name = "UNIT", default_value = "money")]
+    unit: PaidIn,
 
     /// Why, for the customer's books
     #[arg(long, env = "FAREBOX_GRANT_REASON", value_name = "TEXT")]
@@ -94,6 +104,24 @@ impl From<Kind> for GrantKind {
     }
 }
 
+/// What credit is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PaidIn {
+    /// Currency units
+    Money,
+    /// Tokens of prompt and completion together
+    Tokens,
+}
+
+impl From<PaidIn> for Unit {
+    fn from(unit: PaidIn) -> Self {
+        match unit {
+            PaidIn::Money => Self::Money,
+            PaidIn::Tokens => Self::Tokens,
+        }
+    }
+}
+
 /// Does what was asked for.
 pub(super) async fn run(args: GrantArgs, config: &Config) -> anyhow::Result<()> {
     match args.action {
@@ -105,6 +133,8 @@ pub(super) async fn run(args: GrantArgs, config: &Config) -> anyhow::Result<()> 
 
 async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
     let now = Utc::now();
+    let unit = Unit::from(args.unit);
+    let quantity = parse_quantity(&args.amount, unit)?;
     let idempotency_key = idempotency_key(args.idempotency_key.clone());
     let mut asked = false;
     let id = GrantId::new(now, rand::random());
@@ -114,7 +144,8 @@ async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
         let new = NewGrant {
             id,
             kind: args.kind.into(),
-            amount: args.amount,
+            unit,
+            quantity,
             models: (!args.models.is_empty()).then(|| args.models.clone()),
             starts_at: args.starts,
             expires_at: args.expires,
@@ -130,10 +161,11 @@ async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
     .await;
     let (account, posted) = added.map_err(|error| perhaps_done(error, asked, "the credit was given", &idempotency_key))?;
     let id = (!posted.replayed).then_some(id);
-    let value =
-        json!({ "account": account.id, "grant": id, "amount": args.amount, "posting": posted.posting, "replayed": posted.replayed });
+    let value = json!({
+        "account": account.id, "grant": id, "unit": unit, "amount": quantity.figure(unit), "posting": posted.posting, "replayed": posted.replayed,
+    });
     output.print(&value, || match id {
-        Some(id) => format!("{} has {} of credit more: grant {id}.", account.name, args.amount),
+        Some(id) => format!("{} has {} of credit more: grant {id}.", account.name, quantity.in_words(unit)),
         None => format!("{} was given this before; nothing was done.", account.name),
     })
 }
@@ -145,17 +177,26 @@ async fn list(account: &str, output: Output, config: &Config) -> anyhow::Result<
         Ok(ledger.system().account(account.id).balance(now).await?.grants)
     })
     .await?;
-    output.print(&grants, || {
+    output.print(&grants.iter().map(json).collect::<Vec<_>>(), || {
         let rows = grants.iter().map(|grant| line(grant, now));
         table(["CREDIT", "LEFT", "RESERVED", "MODELS", "STATE", "EXPIRES", "ID"], rows)
+    })
+}
+
+/// A grant for programs.
+pub(super) fn json(grant: &billing::Grant) -> Value {
+    let figure = |quantity: Quantity| quantity.figure(grant.unit);
+    json!({
+        "id": grant.id, "kind": grant.kind, "unit": grant.unit, "balance": figure(grant.balance), "granted": figure(grant.granted),
+        "leased": figure(grant.leased), "models": grant.models, "starts_at": grant.starts_at, "expires_at": grant.expires_at,
     })
 }
 
 fn line(grant: &billing::Grant, now: DateTime<Utc>) -> [String; 7] {
     [
         grant.kind.name().to_owned(),
-        grant.balance.to_string(),
-        grant.leased.to_string(),
+        grant.balance.in_words(grant.unit),
+        grant.leased.in_words(grant.unit),
         grant.models.as_ref().map_or_else(|| "all".to_owned(), |models| models.join(", ")),
         if grant.in_force(now) { "in force".to_owned() } else { format!("from {}", grant.starts_at) },
         grant.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),

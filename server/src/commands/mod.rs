@@ -22,9 +22,13 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::anyhow;
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Arg;
-use domain::id::KeyId;
+use domain::{
+    credit::{Quantity, QuantityError, Unit},
+    id::KeyId,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -128,6 +132,14 @@ fn parse_instant(text: &str) -> Result<DateTime<Utc>, String> {
     }
 }
 
+/// An amount as people type it, in the unit that they say.
+fn parse_quantity(text: &str, unit: Unit) -> anyhow::Result<Quantity> {
+    Quantity::parse(text, unit).map_err(|error| match error {
+        QuantityError::NotWhole => anyhow!("the amount is not a whole number, which {} are counted in: write it like 1000", unit.name()),
+        other => anyhow!("the amount {other}"),
+    })
+}
+
 /// A key as people name it where no account is named: by its id alone.
 fn parse_key_id(text: &str) -> Result<KeyId, String> {
     text.parse().map_err(|_| "write the key's id, as `farebox account show` lists it".to_owned())
@@ -142,6 +154,21 @@ mod tests {
         assert_eq!(parse_instant("2026-12-01"), parse_instant("2026-12-01T01:00:00+01:00"));
         for wrong in ["2026-02-30", "tomorrow", "2026-12-01T08:00:00", ""] {
             assert!(parse_instant(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_of_its_unit() {
+        let parse = |text, unit| parse_quantity(text, unit).map(Quantity::get).map_err(|error| error.to_string());
+        assert_eq!((parse("12.5", Unit::Money), parse("12", Unit::Tokens)), (Ok(12_500_000_000), Ok(12)));
+        for (text, unit, problem) in [
+            ("a lot", Unit::Money, "not a number"),
+            ("0.0000000001", Unit::Money, "more than nine decimals"),
+            ("12.5", Unit::Requests, "not a whole number, which requests are counted in"),
+            ("1,000", Unit::Tokens, "not a whole number"),
+            ("9223372036854775808", Unit::Tokens, "too large"),
+        ] {
+            assert!(parse(text, unit).is_err_and(|said| said.contains(problem)), "{text}");
         }
     }
 

@@ -127,9 +127,24 @@ fn credit_beside_the_balance_is_given_listed_used_first_and_ended() {
     place.json(&["grant", "end", "Example", id], "");
     assert_eq!(credits(), "10.5", "what was left of it has lapsed; the call was paid from it");
 
+    let (code, said) = place.refusal(&["grant", "add", "Example", "1.5", "--unit", "tokens", "--reason", "x"]);
+    assert!(code == Some(1) && said.contains("not a whole number, which tokens are counted in"), "{said}");
+    let package = place.json(&["grant", "add", "Example", "1000000", "--unit", "tokens", "--kind", "package", "--reason", "order 7"], "");
+    assert_eq!((&package["unit"], &package["amount"]), (&json!("tokens"), &json!(1_000_000)));
+    let answer = ask(url, "/v1/chat/completions", secret, Some(&chat)).expect("the proxy answers");
+    let call = answer.header("x-request-id").expect("its id").to_owned();
+    assert_eq!(answer.json()["usage"]["total_tokens"], json!(1500));
+    assert_eq!(credits(), "10.5");
+    let left = || place.json(&["grant", "list", "Example"], "")[0]["balance"].clone();
+    let receipt = ask(url, &format!("/v1/generation?id={call}"), secret, None).expect("the proxy answers").json()["data"].take();
+    let paid = receipt["tokens_paid"].as_i64().expect("tokens");
+    assert_eq!((&receipt["tokens_paid"], left()), (&receipt["tokens_held"], json!(1_000_000 - paid)), "no Hello is as long as is reported");
+    let credited = place.json(&["call", "credit", &call, "--reason", "sorry"], "");
+    assert_eq!((&credited["unit"], &credited["cost"], left()), (&json!("tokens"), &json!(0), json!(1_000_000)));
+
     assert_eq!(place.verify(), Vec::<Value>::new());
     let proof = place.json(&["verify", "--account", "Example", "--since", "2020-01-01", "--at-once", "1"], "");
-    assert_eq!((&proof["accounts"], &proof["calls"]), (&json!(1), &json!(1)));
+    assert_eq!((&proof["accounts"], &proof["calls"]), (&json!(1), &json!(2)));
     let (code, said) = place.refusal(&["verify", "--against", "2026-11-25:beef"]);
     assert!(code == Some(2) && said.contains("64 hexadecimal digits"), "{said}");
     let nothing = format!("2020-01-01:{}", "0".repeat(64));

@@ -9,7 +9,7 @@ use crate::{money::Amount, tokens::Tokens};
 /// What a call takes: before it, the most that it can; after it, what it came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Demand {
-    /// At the price of the call, whoever pays it and how.
+    /// At the price of the call.
     pub money: Amount,
     /// Prompt and completion.
     pub tokens: Tokens,
@@ -28,6 +28,15 @@ impl Demand {
             Unit::Money => Quantity::from(self.money).or_zero(),
             Unit::Tokens => Quantity::from(self.tokens).or_zero(),
             Unit::Requests => Quantity::from_count(i64::from(self.requests)),
+        }
+    }
+
+    /// What limits bound of it: a call that is paid in tokens costs no money.
+    #[must_use]
+    pub fn paid_by(self, payment: &[Hold]) -> Self {
+        match payment.first().map(|hold| hold.unit) {
+            Some(Unit::Tokens) => Self { money: Amount::ZERO, ..self },
+            Some(Unit::Money | Unit::Requests) | None => self,
         }
     }
 }
@@ -49,6 +58,8 @@ pub struct Split {
 /// 2. a token grant pays for the whole call, its flat fee included, if by itself it has all the tokens that are demanded, at least one;
 /// 3. else money grants pay, each with what it has, until the demand is met.
 ///
+/// A call that a token grant pays costs no money: limits of money neither refuse nor count it.
+///
 /// Only grants in force that cover the model pay. Of several, the one that expires soonest comes first (one that never does comes last),
 /// then the lower priority, then any other before a wallet, then the lower id. The limits' pools are those of the windows that hold `now`.
 ///
@@ -63,10 +74,12 @@ pub fn admit(
     now: DateTime<Utc>,
 ) -> Result<Split, Exhausted> {
     // Credit refuses forever, and comes first among what does: no limit needs to be asked then.
-    Ok(Split { payment: pay(demand, model, grants, now)?, limits: bound(demand, caller, limits, now)? })
+    let payment = pay(demand, model, grants, now)?;
+    let limits = bound(demand.paid_by(&payment), caller, limits, now)?;
+    Ok(Split { payment, limits })
 }
 
-/// What a call holds of the limits that count it: the part of [`admit`] that asks limits alone.
+/// What a call holds of the limits that count it: the part of [`admit`] that asks limits alone. See [`Demand::paid_by`].
 ///
 /// # Errors
 /// [`Exhausted`] by a hard limit.
@@ -106,16 +119,28 @@ fn in_tokens(wanted: Quantity, payers: &Payers<'_>) -> Option<Hold> {
 }
 
 fn in_money(wanted: Quantity, payers: &Payers<'_>) -> Option<Vec<Hold>> {
-    let mut rest = wanted;
+    let (holds, missing) = take_from(payers, wanted, Unit::Money);
+    missing.is_zero().then_some(holds)
+}
+
+/// What there is of a quantity, for a call of a model: from each grant that is counted in its unit what it has, in the order in which they pay.
+#[must_use]
+pub fn take(wanted: Quantity, unit: Unit, model: &str, grants: &[Grant], now: DateTime<Utc>) -> Vec<Hold> {
+    take_from(&Payers::of(grants, model, now), wanted, unit).0
+}
+
+/// The same, and what is missing.
+fn take_from(payers: &Payers<'_>, wanted: Quantity, unit: Unit) -> (Vec<Hold>, Quantity) {
+    let mut rest = wanted.or_zero();
     let mut holds = Vec::new();
-    for grant in payers.in_unit(Unit::Money) {
+    for grant in payers.in_unit(unit) {
         let given = grant.pool.room().min(rest);
         if !given.is_zero() {
             holds.push(hold(grant, given));
             rest = rest.less(given);
         }
     }
-    rest.is_zero().then_some(holds)
+    (holds, rest)
 }
 
 fn hold(grant: &Grant, quantity: Quantity) -> Hold {
@@ -234,11 +259,25 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_paid_in_tokens_counts_against_limits_of_money() {
-        let limits = [limit(1, Window::Month, Unit::Money, 7)];
-        let held = ask(demand(7, 1, 1), &[package(1, 1)], &limits).map(|split| split.limits[0].quantity);
-        assert_eq!(held, Ok(quantity(7)));
-        assert!(ask(demand(8, 1, 1), &[package(1, 1)], &limits).is_err());
+    fn a_call_that_is_paid_in_tokens_takes_nothing_of_limits_of_money() {
+        let limits = [limit(1, Window::Month, Unit::Money, 7), limit(2, Window::Month, Unit::Tokens, 3)];
+        let held = |money, tokens, grants: &[Grant]| {
+            ask(demand(money, tokens, 1), grants, &limits)
+                .map(|split| split.limits.iter().map(|hold| hold.quantity.get()).collect::<Vec<_>>())
+        };
+        assert_eq!(held(8, 2, &[package(1, 2)]), Ok(vec![0, 2]));
+        assert_eq!(held(7, 2, &[promo(1, 9)]), Ok(vec![7, 2]));
+        assert!(held(8, 2, &[promo(1, 9)]).is_err() && held(8, 4, &[package(1, 9)]).is_err());
+    }
+
+    #[test]
+    fn what_there_is_of_a_quantity_is_taken_in_its_unit_alone() {
+        let grants = [promo(1, 3), package(2, 4), package(3, 6)];
+        let taken =
+            |wanted, unit| take(quantity(wanted), unit, "m", &grants, NOW).iter().map(|hold| hold.quantity.get()).collect::<Vec<_>>();
+        assert_eq!((taken(2, Unit::Money), taken(9, Unit::Money)), (vec![2], vec![3]));
+        assert_eq!((taken(5, Unit::Tokens), taken(99, Unit::Tokens)), (vec![4, 1], vec![4, 6]));
+        assert_eq!((taken(0, Unit::Tokens), taken(-1, Unit::Money)), (vec![], vec![]));
     }
 
     #[test]
@@ -261,10 +300,6 @@ mod tests {
             Unit::Tokens => i128::from(demand.tokens.get()).max(0),
             Unit::Requests => i128::from(demand.requests),
         };
-        let bounded = limits.iter().any(|limit| {
-            let wanted = wanted(limit.pool.unit);
-            limit.scope == Scope::Account && limit.hardness == Hardness::Hard && wanted > 0 && wanted > rest(&limit.pool)
-        });
         let usable: Vec<_> = grants
             .iter()
             .filter(|grant| {
@@ -275,8 +310,12 @@ mod tests {
             .collect();
         let money: i128 = usable.iter().filter(|grant| grant.pool.unit == Unit::Money).map(|grant| rest(&grant.pool).max(0)).sum();
         let tokens = usable.iter().filter(|grant| grant.pool.unit == Unit::Tokens).map(|grant| rest(&grant.pool)).max().unwrap_or(0);
-        let paid = wanted(Unit::Money) <= money || (wanted(Unit::Tokens) > 0 && wanted(Unit::Tokens) <= tokens);
-        !bounded && paid
+        let in_tokens = wanted(Unit::Money) > 0 && wanted(Unit::Tokens) > 0 && wanted(Unit::Tokens) <= tokens;
+        let bounded = limits.iter().any(|limit| {
+            let wanted = if in_tokens && limit.pool.unit == Unit::Money { 0 } else { wanted(limit.pool.unit) };
+            limit.scope == Scope::Account && limit.hardness == Hardness::Hard && wanted > 0 && wanted > rest(&limit.pool)
+        });
+        !bounded && (in_tokens || wanted(Unit::Money) <= money)
     }
 
     /// The same question with just so much of one unit.
@@ -310,7 +349,9 @@ mod tests {
             let applying: Vec<_> = limits.iter().filter(|limit| limit.scope == Scope::Account).collect();
             prop_assert_eq!(split.limits.len(), applying.len());
             for (held, limit) in split.limits.iter().zip(applying) {
-                prop_assert_eq!(*held, Hold { pool: limit.pool_ref(NOW), unit: limit.pool.unit, quantity: demand.of(limit.pool.unit) });
+                let costs_none = unit == Unit::Tokens && limit.pool.unit == Unit::Money;
+                let quantity = if costs_none { Quantity::ZERO } else { demand.of(limit.pool.unit) };
+                prop_assert_eq!(*held, Hold { pool: limit.pool_ref(NOW), unit: limit.pool.unit, quantity });
             }
         }
 
@@ -357,8 +398,9 @@ mod tests {
             for limit in anew.iter_mut().filter(|limit| has_ended(limit)) {
                 limit.pool = Pool::new(limit.pool.unit, limit.pool.capacity);
             }
-            let wallet = [grant(1, GrantKind::Wallet, Unit::Money, i64::MAX)];
-            prop_assert!(admit(demand, &caller(), "m", &wallet, &anew, then).is_ok());
+            let in_tokens = pay(demand, "m", &grants, NOW).is_ok_and(|holds| holds.first().is_some_and(|hold| hold.unit == Unit::Tokens));
+            let rich = if in_tokens { package(1, i64::MAX) } else { promo(1, i64::MAX) };
+            prop_assert!(admit(demand, &caller(), "m", &[rich], &anew, then).is_ok());
         }
     }
 

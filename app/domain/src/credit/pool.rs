@@ -167,8 +167,9 @@ impl Quantity {
         Self(i64::try_from(exact).unwrap_or(if exact < 0 { i64::MIN } else { i64::MAX }))
     }
 
-    /// A quantity as people read it.
-    pub(super) fn in_words(self, unit: Unit) -> String {
+    /// A quantity as people read it: `0.5`, or `1200 tokens`.
+    #[must_use]
+    pub fn in_words(self, unit: Unit) -> String {
         match unit {
             Unit::Money => Amount::from_nanos(self.0).to_string(),
             Unit::Tokens | Unit::Requests => format!("{self} {}", unit.name()),

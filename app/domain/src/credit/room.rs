@@ -52,7 +52,7 @@ pub struct Room {
     /// For a call that is paid in money, or costs nothing. The money is bounded by grants and limits, all else by limits.
     pub by_money: Bounds,
     /// For a call of at least one token that a token grant pays; `None` if no such grant has any. The tokens are bounded by the largest
-    /// grant and limits, all else by limits.
+    /// grant and limits, the money, which it does not cost, by nothing, all else by limits.
     pub by_tokens: Option<Bounds>,
 }
 
@@ -76,7 +76,7 @@ pub fn room(caller: &Caller, model: &str, grants: &[Grant], limits: &[Limit], no
     let tokens = payers.tokens();
     Room {
         by_money: limited.lowered(Unit::Money, payers.money()),
-        by_tokens: (!tokens.is_zero()).then(|| limited.lowered(Unit::Tokens, tokens)),
+        by_tokens: (!tokens.is_zero()).then(|| Bounds { money: None, ..limited.lowered(Unit::Tokens, tokens) }),
     }
 }
 
@@ -107,15 +107,16 @@ mod tests {
             [limit(1, Window::Day, Unit::Money, 100), limit(2, Window::Day, Unit::Tokens, 80), limit(3, Window::Day, Unit::Tokens, 90)];
         let room = room(&caller(), "m", &grants, &limits, NOW);
         let bounds = |money, tokens| Bounds { money: Some(quantity(money)), tokens: Some(quantity(tokens)), requests: None };
-        assert_eq!(room, Room { by_money: bounds(7, 80), by_tokens: Some(bounds(100, 60)) });
-        assert!(room.admits(demand(7, 80, 9)) && room.admits(demand(100, 60, 9)) && !room.admits(demand(8, 61, 1)));
+        assert_eq!(room, Room { by_money: bounds(7, 80), by_tokens: Some(Bounds { money: None, ..bounds(0, 60) }) });
+        assert!(room.admits(demand(7, 80, 9)) && room.admits(demand(101, 60, 9)) && !room.admits(demand(8, 61, 1)));
         assert!(!room.admits(demand(8, 0, 1)));
     }
 
-    /// A call that takes all that the bounds allow; what nothing bounds is not asked for.
+    /// A call that takes all that the bounds allow; what nothing bounds is not asked for, but that one in tokens would cost something.
     fn utmost(bounds: Bounds) -> Demand {
         let most = |unit| bounds.of(unit).unwrap_or_default().get();
-        demand(most(Unit::Money), most(Unit::Tokens), u32::try_from(most(Unit::Requests)).unwrap_or(u32::MAX))
+        let money = if bounds.money.is_some() { most(Unit::Money) } else { 1 };
+        demand(money, most(Unit::Tokens), u32::try_from(most(Unit::Requests)).unwrap_or(u32::MAX))
     }
 
     /// One more of a unit.

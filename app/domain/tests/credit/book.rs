@@ -235,16 +235,19 @@ impl Book {
     pub(crate) fn verdict(&self, question: &Question, now: i64) -> Result<Vec<(Place, i64)>, Vec<Refusal>> {
         let sums = self.sums();
         let counting = self.counting(question, now);
+        let payment = self.payment(question, now, &sums);
+        let is_token_grant = |place: &Place| matches!(place, Place::Grant(grant) if self.grants[*grant].unit == Unit::Tokens);
+        let costs_money = !payment.iter().flatten().any(|(place, _)| is_token_grant(place));
+        let needed_of = |unit| if unit == Unit::Money && !costs_money { 0 } else { question.of(unit) };
         let mut refusals: Vec<Refusal> = Vec::new();
         for (limit, place) in counting.iter().filter(|(limit, _)| self.limits[*limit].is_hard) {
             let (facts, rest) = (&self.limits[*limit], self.rest(*place, &sums));
-            let needed = question.of(facts.unit);
+            let needed = needed_of(facts.unit);
             if needed > 0 && needed > rest {
                 let until = if needed > facts.capacity { None } else { window(facts.window, now).1 };
                 refusals.push(Refusal { by: Refused::Limit(*limit), available: rest.max(0), until });
             }
         }
-        let payment = self.payment(question, now, &sums);
         if payment.is_none() {
             refusals.push(self.broke(question, now, &sums));
         }
@@ -253,7 +256,7 @@ impl Book {
         refusals.sort_by_key(|refusal| std::cmp::Reverse(refusal.until.unwrap_or(i64::MAX)));
         match payment {
             Some(mut holds) if refusals.is_empty() => {
-                holds.extend(counting.into_iter().map(|(limit, place)| (place, question.of(self.limits[limit].unit))));
+                holds.extend(counting.into_iter().map(|(limit, place)| (place, needed_of(self.limits[limit].unit))));
                 Ok(holds)
             }
             _ => Err(refusals),

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Error, Result, credit_lines,
     limits::{WindowChange, WindowKey},
+    settled::SealedCall,
 };
 
 /// What happens to accounts whose books somebody else has locked.
@@ -57,15 +58,27 @@ pub(crate) struct Book {
     pub(super) is_touched: bool,
 }
 
-/// A posting with its number, and what is in each of its grants after it.
+/// A posting with its number.
 #[derive(Debug)]
 pub(super) struct Numbered {
     pub(super) number: PostingNumber,
     pub(super) posting: NewPosting,
-    pub(super) after: Vec<i64>,
+    /// What becomes of each of its grants.
+    pub(super) grants: Vec<GrantLine>,
 }
 
-/// What happens to a grant. All are differences, in nanos.
+/// What a posting does to a grant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GrantLine {
+    pub(super) grant: GrantId,
+    pub(super) unit: Unit,
+    /// What it gets; below zero what it gives.
+    pub(super) amount: i64,
+    /// What is in it then.
+    pub(super) after: i64,
+}
+
+/// What happens to a grant. All are differences, in nanos or tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     /// What is put in; below zero it is taken back.
@@ -91,8 +104,8 @@ impl Books {
             r#"
             select
                 account_id as "account!: AccountId", seq as "number!: PostingNumber", digest, posted_at as "posted_at!", hour, calls, seals,
-                is_limited as "is_limited!", now as "now!", grant_id as "id!: GrantId", kind as "kind!: GrantKind", granted as "granted!", used as "used!",
-                unbooked as "unbooked!", leased as "leased!", models, priority as "priority!", starts_at as "starts_at!", expires_at,
+                is_limited as "is_limited!", now as "now!", grant_id as "id!: GrantId", kind as "kind!: GrantKind", unit as "unit!: Unit",
+                granted as "granted!", used as "used!", unbooked as "unbooked!", leased as "leased!", models, priority as "priority!", starts_at as "starts_at!", expires_at,
                 lent as "lent: Amount", grace as "grace: Amount", grace_until
             from lock_books($1, $2)
             "#,
@@ -170,7 +183,7 @@ impl Book {
         let floor = row.line().floor(self.now);
         let capacity = row.granted.checked_sub(floor.get()).ok_or_else(overflow)?;
         let quantity = Quantity::from_count;
-        let pool = Pool { used: quantity(row.used), leased: quantity(row.leased), ..Pool::new(Unit::Money, quantity(capacity)) };
+        let pool = Pool { used: quantity(row.used), leased: quantity(row.leased), ..Pool::new(row.unit, quantity(capacity)) };
         self.unbooked.insert(row.id, row.unbooked);
         self.grants.push(credit::Grant {
             id: row.id,
@@ -227,18 +240,17 @@ impl Book {
     }
 
     /// Adds a new call to the open hour. Those of one lock come by their ids.
-    pub(crate) fn add_call(&mut self, seal: &[u8], charges: impl IntoIterator<Item = (GrantId, Amount)>) -> Result<()> {
+    pub(crate) fn add_call(&mut self, call: &SealedCall) -> Result<()> {
         let hour = hour_of(self.now);
         self.is_touched = true;
-        self.open.get_or_insert_with(|| OpenCalls::since(hour)).add(seal).ok_or_else(overflow)?;
-        for (grant, charged) in charges {
-            let charged = charged.nanos();
-            self.change(grant, Change { used: charged, unbooked: charged, ..Change::default() })?;
+        self.open.get_or_insert_with(|| OpenCalls::since(hour)).add(&call.seal).ok_or_else(overflow)?;
+        for share in call.paid_by.iter() {
+            self.change(share.grant_id, Change { used: share.amount, unbooked: share.amount, ..Change::default() })?;
         }
         Ok(())
     }
 
-    /// Posts money that moves by itself: what is put in, taken back, used or given back. Returns the posting's number.
+    /// Posts credit that moves by itself: what is put in, taken back, used or given back. Returns the posting's number.
     pub(crate) fn post(&mut self, posting: NewPosting) -> Result<PostingNumber> {
         for (grant, amount) in posting.grants.clone() {
             let change = if posting.kind.is_of_calls() {
@@ -252,13 +264,14 @@ impl Book {
         self.number_posting(posting)
     }
 
-    /// That what is in all grants together can still be written down.
+    /// That what is in all grants of a unit together can still be written down.
     fn expect_sums(&self) -> Result<()> {
         let in_it = |grant: &credit::Grant| {
             i128::from(grant.pool.capacity.get()) + i128::from(grant.floor.get()) - i128::from(grant.pool.used.get())
         };
-        let sum: i128 = self.grants.iter().map(in_it).sum();
-        i64::try_from(sum).map(drop).map_err(|_| overflow())
+        let sum_of = |unit| self.grants.iter().filter(|grant| grant.pool.unit == unit).map(in_it).sum::<i128>();
+        let fits = [Unit::Money, Unit::Tokens].into_iter().all(|unit| i64::try_from(sum_of(unit)).is_ok());
+        if fits { Ok(()) } else { Err(overflow()) }
     }
 
     /// Posts the open hour, if it has ended.
@@ -274,11 +287,15 @@ impl Book {
 
     fn number_posting(&mut self, posting: NewPosting) -> Result<PostingNumber> {
         let number = self.next_number()?;
-        let after = posting.grants.iter().map(|(grant, _)| self.booked(*grant)).collect::<Result<_>>()?;
+        let grants = posting.grants.iter().map(|(grant, amount)| self.line(*grant, *amount)).collect::<Result<_>>()?;
         self.number = number;
-        self.postings.push(Numbered { number, posting, after });
+        self.postings.push(Numbered { number, posting, grants });
         self.is_touched = true;
         Ok(number)
+    }
+
+    fn line(&self, grant: GrantId, amount: i64) -> Result<GrantLine> {
+        Ok(GrantLine { grant, unit: self.grant(grant)?.pool.unit, amount, after: self.booked(grant)? })
     }
 
     /// What the journal says is in a grant.
@@ -333,6 +350,7 @@ struct LockedRow {
     now: DateTime<Utc>,
     id: GrantId,
     kind: GrantKind,
+    unit: Unit,
     granted: i64,
     used: i64,
     unbooked: i64,

@@ -17,5 +17,5 @@ pub use self::roots::Root;
 pub(crate) use self::{
     hours::OpenCalls,
     locked::{Book, Books, Change, Lock},
-    posting::{EntryRecord, GRANT, MONEY, NewPosting, PostingRecord, Request},
+    posting::{EntryRecord, GRANT, NewPosting, PostingRecord, Request},
 };

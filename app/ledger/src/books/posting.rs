@@ -13,8 +13,6 @@ const VERSION: u8 = 1;
 
 /// The book of grants; each other book has its name from [`JournalKind::book`].
 pub(crate) const GRANT: &str = "grant";
-/// The one unit that is booked.
-pub(crate) const MONEY: &str = "money";
 
 /// A posting that is about to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub(crate) struct NewPosting {
     pub(crate) calls: Option<i64>,
     /// What it is posted for: the digest of its calls' seals, or the seal of its correction.
     pub(crate) seals: Option<Vec<u8>>,
-    /// What each grant gets, below zero what it gives, in nanos. The book of the posting's kind stands against them.
+    /// What each grant gets, below zero what it gives, in its unit. The book of the posting's kind stands against them, in each unit.
     pub(crate) grants: Vec<(GrantId, i64)>,
 }
 
@@ -119,7 +117,7 @@ mod tests {
         let entry = |line, book: &str, grant, amount| EntryRecord {
             line,
             book: book.to_owned(),
-            unit: MONEY.to_owned(),
+            unit: "money".to_owned(),
             grant,
             amount,
             balance_after: 10 + amount,

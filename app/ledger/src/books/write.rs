@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     billing::PostingNumber,
+    credit::Unit,
     id::{AccountId, GrantId},
 };
 use sqlx::PgConnection;
@@ -11,13 +12,13 @@ use sqlx::PgConnection;
 use super::{
     Book, Books, Change,
     hours::overflow,
-    locked::Numbered,
-    posting::{EntryRecord, GRANT, MONEY, PostingRecord},
+    locked::{GrantLine, Numbered},
+    posting::{EntryRecord, GRANT, PostingRecord},
 };
 use crate::{Result, encoding::Seal, limits};
 
-/// What an account has in a book other than its grants: revenue, cash and so on.
-type Balances = BTreeMap<(AccountId, &'static str), i64>;
+/// What an account has in a book other than its grants, in a unit: revenue, cash and so on.
+type Balances = BTreeMap<(AccountId, &'static str, Unit), i64>;
 
 impl Books {
     /// Writes all that happened. Nothing else may be written of these accounts' credit in this transaction.
@@ -46,36 +47,41 @@ impl Books {
     fn counters(&self) -> Result<Balances> {
         let mut counters = Balances::new();
         for book in self.by_account.values() {
-            for Numbered { posting, .. } in book.postings.iter().filter(|numbered| !numbered.posting.grants.is_empty()) {
-                let counter = counters.entry((book.account, posting.kind.book())).or_default();
-                *counter = counter.checked_add(posting.counter().ok_or_else(overflow)?).ok_or_else(overflow)?;
+            for numbered in &book.postings {
+                for (unit, against) in numbered.counter()? {
+                    let counter = counters.entry((book.account, numbered.posting.kind.book(), unit)).or_default();
+                    *counter = counter.checked_add(against).ok_or_else(overflow)?;
+                }
             }
         }
         Ok(counters)
     }
 }
 
-impl super::NewPosting {
-    /// What the book of its kind gets, so that the entries sum to zero.
-    fn counter(&self) -> Option<i64> {
-        self.grants.iter().try_fold(0_i64, |sum, (_, amount)| sum.checked_sub(*amount))
-    }
-}
-
 impl Numbered {
+    /// What the book of its kind gets in each unit, so that the entries sum to zero.
+    fn counter(&self) -> Result<BTreeMap<Unit, i64>> {
+        let mut counter = BTreeMap::new();
+        for line in &self.grants {
+            let sum: &mut i64 = counter.entry(line.unit).or_default();
+            *sum = sum.checked_sub(line.amount).ok_or_else(overflow)?;
+        }
+        Ok(counter)
+    }
+
     /// The rows of the posting. `before` is what was in its account's other books, and is after it then.
     fn into_record(self, account: AccountId, before: &mut Balances) -> Result<PostingRecord> {
-        let Self { number, posting, after } = self;
-        let mut entries: Vec<_> = (1..)
-            .zip(posting.grants.iter().zip(after))
-            .map(|(line, ((grant, amount), balance_after))| entry(line, GRANT, Some(*grant), *amount, balance_after))
-            .collect();
-        if let Some(last) = entries.last() {
-            let counter = posting.counter().ok_or_else(overflow)?;
-            let balance = before.entry((account, posting.kind.book())).or_default();
-            *balance = balance.checked_add(counter).ok_or_else(overflow)?;
-            entries.push(entry(last.line + 1, posting.kind.book(), None, counter, *balance));
+        let counter = self.counter()?;
+        let Self { number, posting, grants } = self;
+        let mut entries: Vec<_> = grants.into_iter().map(EntryRecord::from).collect();
+        for (unit, amount) in counter {
+            let book = posting.kind.book();
+            let balance = before.entry((account, book, unit)).or_default();
+            *balance = balance.checked_add(amount).ok_or_else(overflow)?;
+            let unit = unit.name().to_owned();
+            entries.push(EntryRecord { line: 0, book: book.to_owned(), unit, grant: None, amount, balance_after: *balance });
         }
+        entries.iter_mut().zip(1..).for_each(|(entry, line)| entry.line = line);
         let (idempotency_key, request_digest) = posting.request.map(|request| (request.idempotency_key, request.digest.to_vec())).unzip();
         Ok(PostingRecord {
             account,
@@ -94,8 +100,12 @@ impl Numbered {
     }
 }
 
-fn entry(line: i16, book: &str, grant: Option<GrantId>, amount: i64, balance_after: i64) -> EntryRecord {
-    EntryRecord { line, book: book.to_owned(), unit: MONEY.to_owned(), grant, amount, balance_after }
+impl From<GrantLine> for EntryRecord {
+    /// Without its number.
+    fn from(line: GrantLine) -> Self {
+        let GrantLine { grant, unit, amount, after } = line;
+        Self { line: 0, book: GRANT.to_owned(), unit: unit.name().to_owned(), grant: Some(grant), amount, balance_after: after }
+    }
 }
 
 /// Adds to the books other than the grants. Returns what was in them before.
@@ -106,21 +116,21 @@ async fn add_to_books(connection: &mut PgConnection, counters: &Balances) -> Res
     let rows = sqlx::query!(
         r#"
         insert into books as b (account_id, book, unit, balance)
-        select account_id, book, $4, amount from unnest($1::uuid[], $2::text[], $3::bigint[]) c (account_id, book, amount)
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[])
         on conflict (account_id, book, unit) do update set balance = b.balance + excluded.balance
-        returning account_id as "account: AccountId", book, balance
+        returning account_id as "account: AccountId", book, unit as "unit: Unit", balance
         "#,
-        &counters.keys().map(|(account, _)| account.uuid()).collect::<Vec<_>>(),
-        &counters.keys().map(|(_, book)| (*book).to_owned()).collect::<Vec<_>>(),
-        &counters.values().copied().collect::<Vec<_>>(),
-        MONEY
+        &counters.keys().map(|(account, ..)| account.uuid()).collect::<Vec<_>>(),
+        &counters.keys().map(|(_, book, _)| (*book).to_owned()).collect::<Vec<_>>(),
+        &counters.keys().map(|(.., unit)| unit.name().to_owned()).collect::<Vec<_>>(),
+        &counters.values().copied().collect::<Vec<_>>()
     )
     .fetch_all(connection)
     .await?;
-    let after: BTreeMap<_, _> = rows.iter().map(|row| ((row.account, row.book.as_str()), row.balance)).collect();
-    let before = counters.iter().map(|((account, book), added)| {
-        let balance = after.get(&(*account, *book)).and_then(|after| after.checked_sub(*added)).ok_or_else(overflow)?;
-        Ok(((*account, *book), balance))
+    let after: BTreeMap<_, _> = rows.iter().map(|row| ((row.account, row.book.as_str(), row.unit), row.balance)).collect();
+    let before = counters.iter().map(|(place, added)| {
+        let balance = after.get(place).and_then(|after| after.checked_sub(*added)).ok_or_else(overflow)?;
+        Ok((*place, balance))
     });
     before.collect()
 }

@@ -5,11 +5,13 @@ use domain::{
     account::Project,
     billing::GrantKind,
     call::{CallDetail, CallPage, CallRow, Corrected, Correction, CorrectionKind, PaidBy},
+    credit::Quantity,
     filter::CallFilter,
     id::{AccountId, CallId, GrantId},
     money::Amount,
     pricing::{self, Discount, Excess},
     rates::Rates,
+    tokens::Tokens,
 };
 use sqlx::{FromRow, PgConnection};
 
@@ -142,8 +144,10 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
         price_id: record.price_id,
         price_effective_from: row.effective_from,
         held: Amount::from_nanos(record.held),
+        tokens_held: Tokens::from_sum(record.tokens_held),
         excess: Excess::of(record.is_lenient),
         written_off: record.charge().written_off,
+        tokens_paid: record.tokens_paid.map(Tokens::from_sum),
         paid_by,
         posted_at: record.posted_at,
         hour_is_open: row.hour_is_open,
@@ -166,7 +170,7 @@ async fn paid_by(connection: &mut PgConnection, account: AccountId, record: &Cal
     .await?;
     let shares = record.paid_by.iter().filter_map(|share| {
         let kind = kinds.iter().find(|row| row.grant == share.grant_id)?.kind;
-        Some(PaidBy { grant: share.grant_id, kind, amount: Amount::from_nanos(share.amount) })
+        Some(PaidBy { grant: share.grant_id, kind, quantity: Quantity::from_count(share.amount) })
     });
     Ok(shares.collect())
 }
@@ -185,6 +189,7 @@ async fn in_words(connection: &mut PgConnection, account: AccountId, records: Ve
             kind: record.kind,
             usage: record.late()?.map(|call| call.usage),
             amount: Amount::from_nanos(record.amount),
+            tokens_paid: record.tokens_paid,
             written_off: Amount::from_nanos(record.written_off),
             memo,
             actor,

@@ -2,12 +2,13 @@
 
 use domain::{
     billing::{JournalKind, PostingNumber},
+    credit::{Quantity, Unit},
     id::{AccountId, CallId},
     money::Amount,
 };
 use sqlx::PgConnection;
 
-use super::{Correction, CorrectionRecord, cost_of, give_back, known_calls, minus, net, of_call};
+use super::{Correction, CorrectionRecord, KnownCall, cost_of, give_back, known_calls, net, of_call, overflow, sum};
 use crate::{
     Error, Operator, Result,
     books::{Books, Lock},
@@ -17,7 +18,7 @@ use crate::{
 /// A call that is to be given back.
 #[derive(Debug, Clone)]
 pub struct CallCredit<'a> {
-    /// How much of it, above zero; `None` for all that it still costs.
+    /// How much of it, above zero; `None` for all that it still costs. Of a call that was paid in tokens, all.
     pub amount: Option<Amount>,
     /// The same key again is the same request, however often it arrives.
     pub idempotency_key: &'a str,
@@ -51,15 +52,15 @@ impl Operator {
         let known = known_calls(&mut tx, &[(account, call)]).await?.pop().ok_or(Error::NotFound)?;
         let before = of_call(&mut tx, account, call).await?;
         let cost = cost_of(&known, &before)?;
-        if let Some(posting) = posted_before(&mut tx, account, call, credit, &before).await? {
-            return Ok(CreditedCall { posting, replayed: true, cost });
+        if let Some(posting) = posted_before(&mut tx, (account, &known), credit, &before).await? {
+            return Ok(CreditedCall { posting, replayed: true, cost: Quantity::from_count(cost), unit: known.unit() });
         }
-        let given = credit.amount.unwrap_or(cost);
-        if given > cost || cost <= Amount::ZERO {
-            return Err(Error::invalid("amount", format!("the call costs {cost} by now: no more than that can be given back")));
-        }
-        let paid_by = give_back(&net(&known, &before)?, given, book)?;
-        let digest = request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor);
+        let wanted = wanted(credit, cost, known.unit())?;
+        let paid_by = give_back(&net(&known, &before)?, wanted, known.unit(), book)?;
+        let given = sum(&paid_by)?.checked_neg().filter(|given| *given > 0).ok_or_else(|| {
+            Error::invalid("call", "the package that paid for it has ended: give promotional credit instead, with `farebox grant add`")
+        })?;
+        let digest = request_digest(call, given, known.unit(), credit.amount.is_none(), credit.memo, credit.actor);
         let correction = Correction::credit(&known, credit, digest, paid_by, book)?;
         if book.is_limited {
             let limits: Vec<_> = limits::in_force(&mut tx, &[account], &known.run()).await?.into_iter().map(|(_, limit)| limit).collect();
@@ -68,7 +69,8 @@ impl Operator {
         books.write(&mut tx).await?;
         correction.insert(&mut tx).await?;
         tx.commit().await?;
-        Ok(CreditedCall { posting: correction.record.seq, replayed: false, cost: minus(cost, given)? })
+        let cost = Quantity::from_count(cost.checked_sub(given).ok_or_else(overflow)?);
+        Ok(CreditedCall { posting: correction.record.seq, replayed: false, cost, unit: known.unit() })
     }
 }
 
@@ -80,28 +82,45 @@ pub struct CreditedCall {
     /// Whether the same request had been posted before.
     pub replayed: bool,
     /// What the call costs by now.
-    pub cost: Amount,
+    pub cost: Quantity,
+    /// What it is paid in.
+    pub unit: Unit,
+}
+
+/// How much is to be given back of what a call costs.
+fn wanted(credit: &CallCredit<'_>, cost: i64, unit: Unit) -> Result<i64> {
+    let in_words = Quantity::from_count(cost).in_words(unit);
+    match credit.amount {
+        Some(_) if unit == Unit::Tokens => {
+            Err(Error::invalid("amount", format!("the call was paid with {in_words}: leave the amount out to give all of it back")))
+        }
+        Some(amount) if amount.nanos() > cost => {
+            Err(Error::invalid("amount", format!("the call costs {in_words} by now: no more than that can be given back")))
+        }
+        _ if cost <= 0 => Err(Error::invalid("amount", "the call costs nothing by now: there is nothing to give back")),
+        amount => Ok(amount.map_or(cost, Amount::nanos)),
+    }
 }
 
 /// What was asked for under an idempotency key: which call, how much of it or all of it, by whom and why.
-pub(crate) fn request_digest(call: CallId, given: Amount, all: bool, memo: &str, actor: &str) -> [u8; 32] {
+pub(crate) fn request_digest(call: CallId, given: i64, unit: Unit, all: bool, memo: &str, actor: &str) -> [u8; 32] {
     let what = if all { "all of it" } else { "so much" };
-    money::request_digest(JournalKind::CallCredit, given, &format!("{what} {call} {memo}"), actor)
+    let given = if unit == Unit::Tokens { format!("{given} tokens") } else { Amount::from_nanos(given).to_string() };
+    money::request_digest(JournalKind::CallCredit, &given, &format!("{what} {call} {memo}"), actor)
 }
 
 /// The posting of the same request, if it was made before.
 async fn posted_before(
     connection: &mut PgConnection,
-    account: AccountId,
-    call: CallId,
+    (account, known): (AccountId, &KnownCall),
     credit: &CallCredit<'_>,
     before: &[CorrectionRecord],
 ) -> Result<Option<PostingNumber>> {
     let Some((posting, digest)) = money::of_key(connection, account, credit.idempotency_key).await? else { return Ok(None) };
     let posted = before.iter().find(|correction| correction.seq == posting).ok_or(Error::IdempotencyConflict)?;
     // All of a call was what it cost then.
-    let given = credit.amount.unwrap_or(Amount::from_nanos(-posted.amount));
-    if request_digest(call, given, credit.amount.is_none(), credit.memo, credit.actor)[..] == digest {
+    let given = credit.amount.map_or(posted.paid().saturating_neg(), Amount::nanos);
+    if request_digest(known.call_id, given, known.unit(), credit.amount.is_none(), credit.memo, credit.actor)[..] == digest {
         Ok(Some(posting))
     } else {
         Err(Error::IdempotencyConflict)

@@ -10,7 +10,7 @@ use domain::{
     attribution::Label,
     billing::{JournalKind, PostingNumber},
     call::{CorrectionKind, Outcome, UsageSource},
-    credit::{self, Caller, Demand},
+    credit::{self, Caller, Quantity, Unit},
     id::{AccountId, CallId, GrantId, KeyId, ProjectId, UserId},
     money::Amount,
     tokens::{CallUsage, Tokens},
@@ -24,10 +24,9 @@ use crate::{
     Error, Result, SettledCall,
     books::{Book, NewPosting, Request},
     encoding::{self, Encoding, Seal},
-    leases::Share,
     limits::Counted,
     rollups::{self, Addition},
-    settled::{CallRecord, PaidShare, Payment, tokens_counted},
+    settled::{CallRecord, PaidShare, Payment, tokens_counted, tokens_owed},
 };
 
 /// The newest encoding, by which corrections are sealed.
@@ -51,6 +50,7 @@ pub(crate) struct KnownCall {
     pub(crate) completion_tokens: Option<Tokens>,
     pub(crate) total_tokens: Option<Tokens>,
     pub(crate) amount: Amount,
+    pub(crate) tokens_paid: Option<i64>,
     #[sqlx(flatten)]
     pub(crate) paid_by: Payment,
     /// Its settlement came late, and was posted.
@@ -58,6 +58,16 @@ pub(crate) struct KnownCall {
 }
 
 impl KnownCall {
+    /// What it was paid in, and its corrections are.
+    fn unit(&self) -> Unit {
+        if self.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money }
+    }
+
+    /// What was paid for it.
+    fn paid(&self) -> i64 {
+        self.tokens_paid.unwrap_or(self.amount.nanos())
+    }
+
     fn usage(&self) -> CallUsage {
         CallUsage::of_totals(self.prompt_tokens, self.completion_tokens, self.total_tokens)
     }
@@ -87,6 +97,8 @@ pub(crate) struct CorrectionRecord {
     pub(crate) total_tokens: i64,
     /// Nanos, likewise.
     pub(crate) amount: i64,
+    /// What it adds to the tokens that were paid, of a call that is paid in tokens.
+    pub(crate) tokens_paid: Option<i64>,
     /// Nanos.
     pub(crate) written_off: i64,
     pub(crate) paid_by: Vec<PaidShare>,
@@ -116,10 +128,16 @@ impl CorrectionRecord {
         for number in [self.prompt_tokens, self.completion_tokens, self.total_tokens, self.amount, self.written_off] {
             row.number(number);
         }
+        row.maybe(self.tokens_paid, Encoding::number);
         row.shares(&self.paid_by);
         row.maybe(self.settlement.as_deref(), Encoding::text);
         row.instant(self.posted_at);
         row.digest()
+    }
+
+    /// What it adds to what its call was paid, in what that was paid in.
+    pub(crate) fn paid(&self) -> i64 {
+        self.tokens_paid.unwrap_or(self.amount)
     }
 
     /// The settlement that came late.
@@ -144,19 +162,25 @@ impl Correction {
     /// Its hold went back when it was settled, and its credit may be spent: what the account no longer has of a difference is written off, unless it is lenient. What was given
     /// back since is not given back again.
     pub(crate) fn late_usage(call: &SettledCall, known: &KnownCall, before: &[CorrectionRecord], book: &mut Book) -> Result<Self> {
-        let difference = minus(call.amount, known.amount)?;
-        let paid_by = if difference.is_negative() {
-            let back = minus(Amount::ZERO, difference)?.min(cost_of(known, before)?);
-            give_back(&net(known, before)?, back, book)?
+        let unit = known.unit();
+        let owed = if unit == Unit::Tokens { tokens_owed(&call.usage, call.tokens_held).get() } else { call.amount.nanos() };
+        let difference = owed.checked_sub(known.paid()).ok_or_else(overflow)?;
+        let paid_by = if difference < 0 {
+            let back = difference.checked_neg().ok_or_else(overflow)?.min(cost_of(known, before)?);
+            give_back(&net(known, before)?, back, unit, book)?
         } else {
-            let mut paid_by = take(difference, &call.model, book);
-            if call.excess.is_charged() {
+            let mut paid_by = take(difference, unit, &call.model, book);
+            if unit == Unit::Money && call.excess.is_charged() {
                 lend(&mut paid_by, difference, book)?;
             }
             paid_by
         };
-        let amount = Amount::checked_sum(paid_by.iter().map(|share| Amount::from_nanos(share.amount))).ok_or_else(overflow)?;
-        let written_off = if difference.is_negative() { call.written_off } else { plus(minus(difference, amount)?, call.written_off)? };
+        let paid = sum(&paid_by)?;
+        let not_paid = if difference < 0 { 0 } else { difference.checked_sub(paid).ok_or_else(overflow)? };
+        let (amount, tokens_paid, written_off) = match unit {
+            Unit::Tokens => (0, Some(paid), 0),
+            Unit::Money | Unit::Requests => (paid, None, not_paid.checked_add(call.written_off.nanos()).ok_or_else(overflow)?),
+        };
         let settlement = serde_json::to_string(call).map_err(|error| Error::Corrupt(error.to_string()))?;
         let [prompt_tokens, completion_tokens, total_tokens] = tokens_between(&call.usage, &known.usage());
         let record = CorrectionRecord {
@@ -168,8 +192,9 @@ impl Correction {
             prompt_tokens,
             completion_tokens,
             total_tokens,
-            amount: amount.nanos(),
-            written_off: written_off.nanos(),
+            amount,
+            tokens_paid,
+            written_off,
             paid_by,
             settlement: Some(settlement),
             posted_at: book.now(),
@@ -182,6 +207,8 @@ impl Correction {
     }
 
     fn credit(known: &KnownCall, credit: &CallCredit<'_>, digest: [u8; 32], paid_by: Vec<PaidShare>, book: &mut Book) -> Result<Self> {
+        let paid = sum(&paid_by)?;
+        let (amount, tokens_paid) = if known.unit() == Unit::Tokens { (0, Some(paid)) } else { (paid, None) };
         let record = CorrectionRecord {
             account_id: book.account,
             started_at: started_at(known.call_id)?,
@@ -191,7 +218,8 @@ impl Correction {
             prompt_tokens: 0,
             completion_tokens: 0,
             total_tokens: 0,
-            amount: paid_by.iter().map(|share| share.amount).sum(),
+            amount,
+            tokens_paid,
             written_off: 0,
             paid_by,
             settlement: None,
@@ -232,10 +260,10 @@ impl Correction {
         sqlx::query!(
             r#"
             insert into corrections (
-                account_id, started_at, call_id, seq, kind, prompt_tokens, completion_tokens, total_tokens, amount, written_off, paid_by,
-                settlement, posted_at, seal
+                account_id, started_at, call_id, seq, kind, prompt_tokens, completion_tokens, total_tokens, amount, tokens_paid, written_off,
+                paid_by, settlement, posted_at, seal
             )
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
             "#,
             record.account_id.uuid(),
             record.started_at,
@@ -246,6 +274,7 @@ impl Correction {
             record.completion_tokens,
             record.total_tokens,
             record.amount,
+            record.tokens_paid,
             record.written_off,
             Json(&record.paid_by) as _,
             record.settlement,
@@ -296,18 +325,16 @@ fn net(known: &KnownCall, corrections: &[CorrectionRecord]) -> Result<Vec<PaidSh
     Ok(shares)
 }
 
-/// Takes what there is of an amount, from grants in the order in which they pay.
-fn take(amount: Amount, model: &str, book: &Book) -> Vec<PaidShare> {
-    let pay = |money| credit::pay(Demand { money, ..Demand::NOTHING }, model, book.grants(), book.now());
-    // What a refusal calls available can be had.
-    let holds = pay(amount).or_else(|exhausted| pay(Amount::from_nanos(exhausted.available.get()))).unwrap_or_default();
-    holds.into_iter().filter_map(Share::of).map(|share| PaidShare { grant_id: share.grant, amount: share.amount.nanos() }).collect()
+/// Takes what there is, from grants in the order in which they pay.
+fn take(wanted: i64, unit: Unit, model: &str, book: &Book) -> Vec<PaidShare> {
+    let holds = credit::take(Quantity::from_count(wanted), unit, model, book.grants(), book.now());
+    holds.into_iter().filter_map(|hold| PaidShare::of(hold.pool, hold.quantity)).collect()
 }
 
-/// Charges the wallet with what others do not pay of an amount, whatever is in it.
-fn lend(paid_by: &mut Vec<PaidShare>, amount: Amount, book: &Book) -> Result<()> {
+/// Charges the wallet with what others do not pay of an amount in nanos, whatever is in it.
+fn lend(paid_by: &mut Vec<PaidShare>, amount: i64, book: &Book) -> Result<()> {
     let wallet = book.wallet()?;
-    let rest = paid_by.iter().try_fold(amount.nanos(), |rest, share| rest.checked_sub(share.amount)).ok_or_else(overflow)?;
+    let rest = amount.checked_sub(sum(paid_by)?).ok_or_else(overflow)?;
     match paid_by.iter_mut().find(|share| share.grant_id == wallet) {
         _ if rest == 0 => {}
         Some(share) => share.amount = share.amount.checked_add(rest).ok_or_else(overflow)?,
@@ -316,16 +343,20 @@ fn lend(paid_by: &mut Vec<PaidShare>, amount: Amount, book: &Book) -> Result<()>
     Ok(())
 }
 
-/// Gives back to whoever paid last first, each at most what it paid; to the wallet what belongs to a grant that has expired.
-fn give_back(paid: &[PaidShare], amount: Amount, book: &Book) -> Result<Vec<PaidShare>> {
+/// Gives back to whoever paid last first, each at most what it paid; to the wallet the money of a grant that has expired. Its tokens are gone with it: no
+/// other grant is for the same models as long.
+fn give_back(paid: &[PaidShare], quantity: i64, unit: Unit, book: &Book) -> Result<Vec<PaidShare>> {
     let wallet = book.wallet()?;
-    let mut rest = amount.nanos();
+    let mut rest = quantity;
     let mut back: BTreeMap<GrantId, i64> = BTreeMap::new();
     for share in paid.iter().rev().filter(|share| share.amount > 0) {
         let part = share.amount.min(rest);
-        let is_there = book.grants().iter().any(|grant| grant.id == share.grant_id && grant.in_force(book.now()));
-        *back.entry(if is_there { share.grant_id } else { wallet }).or_default() -= part;
         rest -= part;
+        let is_there = book.grants().iter().any(|grant| grant.id == share.grant_id && grant.in_force(book.now()));
+        let to = if is_there { Some(share.grant_id) } else { (unit == Unit::Money).then_some(wallet) };
+        if let Some(grant) = to {
+            *back.entry(grant).or_default() -= part;
+        }
     }
     if rest != 0 {
         return Err(Error::Corrupt("more is given back than was paid".to_owned()));
@@ -333,9 +364,14 @@ fn give_back(paid: &[PaidShare], amount: Amount, book: &Book) -> Result<Vec<Paid
     Ok(back.into_iter().filter(|(_, amount)| *amount != 0).map(|(grant_id, amount)| PaidShare { grant_id, amount }).collect())
 }
 
-/// A call's charge and its corrections.
-fn cost_of(known: &KnownCall, corrections: &[CorrectionRecord]) -> Result<Amount> {
-    corrections.iter().try_fold(known.amount, |sum, correction| plus(sum, Amount::from_nanos(correction.amount)))
+/// What is paid for a call by now, with its corrections, in what it was paid in.
+fn cost_of(known: &KnownCall, corrections: &[CorrectionRecord]) -> Result<i64> {
+    let cost = corrections.iter().try_fold(known.paid(), |sum, correction| sum.checked_add(correction.paid()));
+    cost.ok_or_else(overflow)
+}
+
+fn sum(shares: &[PaidShare]) -> Result<i64> {
+    shares.iter().try_fold(0_i64, |sum, share| sum.checked_add(share.amount)).ok_or_else(overflow)
 }
 
 /// A call's id is its start.
@@ -420,14 +456,6 @@ pub(crate) fn tokens_between(late: &CallUsage, known: &CallUsage) -> [i64; 3] {
         more(late.completion_tokens, known.completion_tokens),
         more(late.total_tokens, known.total_tokens),
     ]
-}
-
-fn plus(a: Amount, b: Amount) -> Result<Amount> {
-    a.checked_add(b).ok_or_else(overflow)
-}
-
-fn minus(a: Amount, b: Amount) -> Result<Amount> {
-    a.checked_sub(b).ok_or_else(overflow)
 }
 
 fn overflow() -> Error {

@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     catalog::{PriceKind, PriceVersion},
+    credit::Unit,
     id::{AccountId, GrantId, ModelId, PriceId},
     money::Amount,
     pricing::{self, Charge, Discount, Excess},
     rates::Rates,
-    tokens::Flag,
+    tokens::{Flag, Tokens},
 };
 use futures_util::TryStreamExt;
 use sqlx::{FromRow, PgConnection, types::Json};
 
 use super::{
     claim::{Claim, Findings},
+    credit::GrantRow,
     limits::Limits,
     lines::Lines,
 };
@@ -23,7 +25,7 @@ use crate::{
     Result,
     books::{OpenCalls, hours::hour_of},
     prices,
-    settled::CallRecord,
+    settled::{CallRecord, tokens_owed},
 };
 
 /// The calls that were posted in one hour, summed.
@@ -87,6 +89,7 @@ pub(super) async fn check(
 pub(super) struct Terms<'a> {
     pub(super) prices: &'a Prices,
     pub(super) lines: &'a Lines,
+    pub(super) grants: &'a [GrantRow],
 }
 
 /// A row of `calls`, read column by column.
@@ -99,13 +102,28 @@ struct StoredCall {
 
 fn look_at(call: &StoredCall, terms: Terms<'_>, hours: &mut Hours, findings: &mut Findings) {
     let StoredCall { record, seal } = call;
-    let Terms { prices, lines } = terms;
+    let Terms { prices, lines, grants } = terms;
     lines.look_at(record, findings);
     let row = || format!("call {}", record.call_id);
     findings.sealed(Claim::CallIsSealed, row, record.fits(seal));
-    let recomputed = prices.recompute(record);
-    if recomputed != Ok(record.charge()) {
-        findings.note(Claim::CallIsItsReceipt, row(), recomputed.map_or_else(|problem| problem, in_words), in_words(record.charge()));
+    match record.tokens_paid {
+        None => {
+            let recomputed = prices.recompute(record);
+            if recomputed != Ok(record.charge()) {
+                findings.note(
+                    Claim::CallIsItsReceipt,
+                    row(),
+                    recomputed.map_or_else(|problem| problem, in_words),
+                    in_words(record.charge()),
+                );
+            }
+        }
+        Some(paid) => {
+            let owed = tokens_owed(&record.usage(), Tokens::from_sum(record.tokens_held)).get();
+            findings.compare(Claim::CallIsItsReceipt, || format!("{} (tokens)", row()), owed, paid);
+            let nothing = Charge { amount: Amount::ZERO, written_off: Amount::ZERO };
+            findings.compare(Claim::CallIsItsReceipt, row, in_words(nothing), in_words(record.charge()));
+        }
     }
     if let Err(found) = prices.expect_in_force(record) {
         findings.note(Claim::CallIsAtItsPrice, row(), format!("{} at {}", record.model, record.started_at), found);
@@ -116,7 +134,12 @@ fn look_at(call: &StoredCall, terms: Terms<'_>, hours: &mut Hours, findings: &mu
         findings.note(Claim::CallAddsUp, row(), totals, format!("{:?}", usage.counts));
     }
     let paid: i128 = record.paid_by.iter().map(|share| i128::from(share.amount)).sum();
-    findings.compare(Claim::CallIsPaid, row, i128::from(record.amount), paid);
+    findings.compare(Claim::CallIsPaid, row, i128::from(record.tokens_paid.unwrap_or(record.amount)), paid);
+    let unit = if record.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money };
+    for share in record.paid_by.iter() {
+        let of_it = grants.iter().find(|grant| grant.id == share.grant_id).map_or("no grant", |grant| grant.unit.name());
+        findings.compare(Claim::CallIsPaid, || format!("{} (grant {})", row(), share.grant_id), unit.name(), of_it);
+    }
     let hour = hour_of(record.posted_at);
     let hour = hours.entry(hour).or_insert_with(|| Hour { open: OpenCalls::since(hour), charges: BTreeMap::new() });
     if hour.open.add(seal).is_none() {

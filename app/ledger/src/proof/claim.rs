@@ -85,10 +85,12 @@ impl Claim {
         match self {
             Self::PriceIsSealed => "a price is the one that was written",
             Self::CallIsSealed => "a call's row is the one that was posted",
-            Self::CallIsItsReceipt => "a call's amount is its receipt recomputed, of strict terms at most what was held",
+            Self::CallIsItsReceipt => {
+                "a call's amount is its receipt recomputed, of strict terms at most what was held, or nothing where it took as many tokens of a grant"
+            }
             Self::CallIsAtItsPrice => "a call's price is the one of its model that was in force when the call was admitted",
             Self::CallAddsUp => "a call's buckets add up to its totals, or it is flagged",
-            Self::CallIsPaid => "a call's shares sum to its amount",
+            Self::CallIsPaid => "a call's shares sum to its amount, or to its tokens, of grants that are counted in these",
             Self::CallIsOnItsTerms => "a call on lenient terms is of an account that had them",
             Self::LineIsSealed => "what is lent to an account is what was set",
             Self::CorrectionIsSealed => "a correction's row is the one that was posted",
@@ -102,7 +104,9 @@ impl Claim {
             Self::PostingsAreChained => {
                 "postings are numbered and dated one after the other, and each digest seals its posting and the one before"
             }
-            Self::PostingBalances => "the entries of a posting sum to zero, in the books of its kind, each with the balance after it",
+            Self::PostingBalances => {
+                "the entries of a posting sum to zero in each unit, in the books of its kind, each with the balance after it"
+            }
             Self::UsageIsItsCalls => "an hour's posting takes from each grant what its calls cost, and bears their number and their digest",
             Self::CorrectionIsPosted => "a correction has a posting of its kind that moves what it says, when and why",
             Self::MovementIsItsRequest => "money moved by hand is what was asked for, by whom and why",

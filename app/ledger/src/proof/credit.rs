@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use domain::{
     billing::GrantKind,
+    credit::Unit,
     id::{AccountId, CallId, GrantId},
 };
 use sqlx::PgConnection;
@@ -15,10 +16,7 @@ use super::{
     journal::Journal,
     lines::Lines,
 };
-use crate::{
-    Result,
-    books::{GRANT, MONEY},
-};
+use crate::{Result, books::GRANT};
 
 /// What an account's credit is checked against.
 #[derive(Clone, Copy)]
@@ -92,7 +90,7 @@ async fn head(
 pub(super) struct GrantRow {
     pub(super) id: GrantId,
     pub(super) kind: GrantKind,
-    unit: String,
+    pub(super) unit: Unit,
     granted: i64,
     used: i64,
     unbooked: i64,
@@ -112,7 +110,7 @@ pub(super) async fn grants(connection: &mut PgConnection, account: AccountId) ->
         GrantRow,
         r#"
         select
-            g.grant_id as "id: GrantId", g.kind as "kind: GrantKind", g.unit, g.granted, g.used, g.unbooked, g.leased, g.models,
+            g.grant_id as "id: GrantId", g.kind as "kind: GrantKind", g.unit as "unit: Unit", g.granted, g.used, g.unbooked, g.leased, g.models,
             g.priority, g.starts_at, g.expires_at, g.ended_at, a.created_at as account_created_at,
             (
                 select coalesce(sum(l.amount), 0)::bigint from leases l where l.account_id = g.account_id and l.grant_id = g.grant_id
@@ -133,7 +131,7 @@ fn look_at(grant: &GrantRow, unbooked: &BTreeMap<GrantId, i128>, against: Agains
     let of = |sums: &BTreeMap<GrantId, i128>| sums.get(&grant.id).copied().unwrap_or(0);
     let open = of(unbooked);
     findings.compare(Claim::OpenHourIsItsCalls, row, open, i128::from(grant.unbooked));
-    let booked = journal.balances.get(&(GRANT.to_owned(), grant.unit.clone(), Some(grant.id))).copied().unwrap_or(0);
+    let booked = journal.balances.get(&(GRANT.to_owned(), grant.unit.name().to_owned(), Some(grant.id))).copied().unwrap_or(0);
     findings.compare(Claim::GrantIsItsEntries, row, booked - open, i128::from(grant.granted) - i128::from(grant.used));
     if whole {
         let found = (i128::from(grant.granted), i128::from(grant.used));
@@ -170,7 +168,7 @@ async fn books(connection: &mut PgConnection, account: AccountId, journal: &Jour
         }
     }
     for ((book, unit, grant), balance) in &journal.balances {
-        if grant.is_none() && !rows.iter().any(|row| row.book == *book && row.unit == *unit && unit == MONEY) {
+        if grant.is_none() && !rows.iter().any(|row| row.book == *book && row.unit == *unit) {
             findings.note(Claim::BookIsItsEntries, row(book), balance, "nothing");
         }
     }
@@ -181,10 +179,18 @@ async fn books(connection: &mut PgConnection, account: AccountId, journal: &Jour
 async fn holds(connection: &mut PgConnection, account: AccountId, findings: &mut Findings) -> Result<()> {
     let rows = sqlx::query!(
         r#"
-        select i.call_id as "call: CallId", i.held, coalesce(sum(l.amount), 0)::bigint as "leased!"
-        from intents i left join leases l on l.account_id = i.account_id and l.lease_id = i.call_id and l.grant_id is not null
-        where i.account_id = $1
-        group by i.call_id, i.held having i.held <> coalesce(sum(l.amount), 0)
+        select call_id as "call: CallId", held as "held!", leased as "leased!"
+        from (
+            select
+                i.call_id, case when bool_or(g.unit = 'tokens') then i.tokens_held else i.held end as held,
+                coalesce(sum(l.amount), 0)::bigint as leased
+            from intents i
+            left join leases l on l.account_id = i.account_id and l.lease_id = i.call_id and l.grant_id is not null
+            left join grants g on g.account_id = l.account_id and g.grant_id = l.grant_id
+            where i.account_id = $1
+            group by i.call_id, i.held, i.tokens_held
+        ) holds
+        where held <> leased
         "#,
         account.uuid()
     )

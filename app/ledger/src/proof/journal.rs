@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     billing::{JournalKind, PostingNumber},
     call::CorrectionKind,
+    credit::{Quantity, Unit},
     id::{AccountId, GrantId},
     money::Amount,
 };
@@ -165,7 +166,7 @@ impl Journal {
             findings.note(Claim::PostingsAreChained, row(), expected, format!("{} at {}", posting.number, posting.posted_at));
         }
         findings.sealed(Claim::PostingsAreChained, row, posting.fits(self.digest.as_deref(), &digest));
-        self.balance(posting, findings);
+        self.balance(posting, grants, findings);
         match posting.kind {
             JournalKind::Usage => usage(posting, hours.remove(&posting.event_at), findings),
             JournalKind::LateUsage | JournalKind::CallCredit => {
@@ -179,28 +180,31 @@ impl Journal {
         (self.number, self.digest, self.posted_at) = (posting.number.get(), Some(digest), Some(posting.posted_at));
     }
 
-    fn balance(&mut self, posting: &PostingRecord, findings: &mut Findings) {
+    fn balance(&mut self, posting: &PostingRecord, grants: &[GrantRow], findings: &mut Findings) {
         let row = |entry: &EntryRecord| format!("{}, line {}", name(posting), entry.line);
-        let mut sum = 0;
+        let mut sums: BTreeMap<&str, i128> = BTreeMap::new();
         for (entry, line) in posting.entries.iter().zip(1_i16..) {
             findings.compare(Claim::PostingBalances, || row(entry), line, entry.line);
             if entry.book != GRANT {
                 findings.compare(Claim::PostingBalances, || row(entry), posting.kind.book(), entry.book.as_str());
             }
             let amount = i128::from(entry.amount);
-            sum += amount;
+            *sums.entry(&entry.unit).or_default() += amount;
             let opening = if self.is_continued { i128::from(entry.balance_after) - amount } else { 0 };
             let balance = self.balances.entry((entry.book.clone(), entry.unit.clone(), entry.grant)).or_insert(opening);
             *balance += amount;
             findings.compare(Claim::PostingBalances, || row(entry), *balance, i128::from(entry.balance_after));
             if let Some(grant) = entry.grant {
+                let unit = grants.iter().find(|row| row.id == grant).map_or("no grant", |grant| grant.unit.name());
+                findings.compare(Claim::PostingBalances, || row(entry), unit, entry.unit.as_str());
                 let (sums, amount) = if posting.kind.is_of_calls() { (&mut self.used, -amount) } else { (&mut self.granted, amount) };
                 *sums.entry(grant).or_default() += amount;
             }
         }
-        if sum != 0 {
-            let lines = posting.entries.iter().map(|entry| format!("line {} {} {}", entry.line, entry.book, entry.amount));
-            findings.note(Claim::PostingBalances, name(posting), 0, format!("{sum} = {}", lines.collect::<Vec<_>>().join(", ")));
+        for (unit, sum) in sums.into_iter().filter(|(_, sum)| *sum != 0) {
+            let of_it = posting.entries.iter().filter(|entry| entry.unit == unit);
+            let lines = of_it.map(|entry| format!("line {} {} {}", entry.line, entry.book, entry.amount)).collect::<Vec<_>>().join(", ");
+            findings.note(Claim::PostingBalances, name(posting), 0, format!("{sum} {unit} = {lines}"));
         }
     }
 }
@@ -267,9 +271,10 @@ fn correction(posting: &PostingRecord, correction: Option<&CorrectionRecord>, fi
         findings.note(Claim::CorrectionIsPosted, name(posting), format!("{paid:?}, and its seal"), format!("{taken:?}"));
     }
     if correction.kind == CorrectionKind::Credit {
-        let amount = Amount::from_nanos(correction.amount.saturating_neg());
-        let digests = [false, true].map(|all| corrections::request_digest(correction.call_id, amount, all, &posting.memo, &posting.actor));
-        asked_for(posting, &digests, amount, findings);
+        let given = correction.paid().saturating_neg();
+        let unit = if correction.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money };
+        let digest = |all| corrections::request_digest(correction.call_id, given, unit, all, &posting.memo, &posting.actor);
+        asked_for(posting, &[digest(false), digest(true)], &Quantity::from_count(given).in_words(unit), findings);
     }
 }
 
@@ -277,7 +282,8 @@ fn correction(posting: &PostingRecord, correction: Option<&CorrectionRecord>, fi
 fn movement(posting: &PostingRecord, findings: &mut Findings) {
     let given: i128 = posting.entries.iter().filter(|entry| entry.grant.is_some()).map(|entry| i128::from(entry.amount)).sum();
     let amount = Amount::from_nanos(i64::try_from(given).unwrap_or(i64::MAX));
-    asked_for(posting, &[money::request_digest(posting.kind, amount, &posting.memo, &posting.actor)], amount, findings);
+    let amount = amount.to_string();
+    asked_for(posting, &[money::request_digest(posting.kind, &amount, &posting.memo, &posting.actor)], &amount, findings);
 }
 
 /// The grant that a posting is of, if it is of one alone.
@@ -292,16 +298,17 @@ fn giving(posting: &PostingRecord, grants: &[GrantRow], findings: &mut Findings)
     let Some(grant) = grant_of(posting, grants) else {
         return findings.note(Claim::MovementIsItsRequest, name(posting), "one grant", "none, or several");
     };
-    let amount = posting.entries.iter().filter(|entry| entry.grant.is_some()).map(|entry| entry.amount).sum();
+    let quantity =
+        Quantity::from_count(posting.entries.iter().filter(|entry| entry.grant.is_some()).map(|entry| entry.amount).sum::<i64>());
+    let GrantRow { kind, unit, priority, expires_at, .. } = *grant;
     let digest = |starts_at| {
-        let models = grant.models.as_deref();
-        let terms = Terms { kind: grant.kind, amount, models, priority: grant.priority, starts_at, expires_at: grant.expires_at };
+        let terms = Terms { kind, unit, quantity, models: grant.models.as_deref(), priority, starts_at, expires_at };
         terms_digest(&terms, &posting.memo, &posting.actor)
     };
     // What was to begin at once began when it was posted.
     let at_once = (grant.starts_at == posting.posted_at).then(|| digest(None));
     let digests: Vec<_> = at_once.into_iter().chain([digest(Some(grant.starts_at))]).collect();
-    asked_for(posting, &digests, Amount::from_nanos(amount), findings);
+    asked_for(posting, &digests, &quantity.in_words(unit), findings);
 }
 
 /// What lapsed was of credit that had ended.
@@ -315,7 +322,7 @@ fn lapse(posting: &PostingRecord, grants: &[GrantRow], findings: &mut Findings) 
     Some((grant?.id, posting.event_at))
 }
 
-fn asked_for(posting: &PostingRecord, digests: &[[u8; 32]], amount: Amount, findings: &mut Findings) {
+fn asked_for(posting: &PostingRecord, digests: &[[u8; 32]], amount: &str, findings: &mut Findings) {
     if !digests.iter().any(|digest| posting.request_digest.as_deref() == Some(&digest[..])) {
         let found = format!("{} of {amount} by {}: {}", posting.kind.name(), posting.actor, posting.memo);
         findings.note(Claim::MovementIsItsRequest, name(posting), "what its digest says", found);

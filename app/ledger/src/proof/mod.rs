@@ -151,14 +151,14 @@ async fn check_in(
     // What was used of a limit is known from all of its calls.
     let mut limits = if from.is_none() { Some(Limits::read(connection, account).await?) } else { None };
     let lines = Lines::check(connection, account, &mut findings).await?;
-    let terms = Terms { prices, lines: &lines };
+    let grants = credit::grants(connection, account).await?;
+    let terms = Terms { prices, lines: &lines, grants: &grants };
     let (mut hours, calls) = calls::check(connection, account, from, all, terms, limits.as_mut(), &mut findings).await?;
     let mut corrections = corrections::check(connection, account, prices, limits.as_mut(), &mut findings).await?;
     if let Some(limits) = limits {
         limits.check(connection, account, &mut findings).await?;
     }
     corrections.retain(|correction| from.is_none_or(|from| correction.posted_at >= from));
-    let grants = credit::grants(connection, account).await?;
     let journal = journal::check(connection, account, from, &mut hours, &mut corrections, &grants, &mut findings).await?;
     for correction in corrections {
         let row = format!("correction {} of call {}", correction.seq, correction.call_id);

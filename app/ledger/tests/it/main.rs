@@ -16,5 +16,6 @@ mod prices;
 mod projects;
 mod proof;
 mod simulation;
+mod tokens;
 mod usage;
 mod world;

@@ -139,8 +139,11 @@ async fn a_hold_may_span_grants_and_the_one_that_expires_first_pays_first(pool: 
     meter.post_calls(&[world.settle(&intent, ada, 5_000, 0)]).await.unwrap();
 
     let paid_by = world.ledger.reader(ada.user).await.unwrap().call(intent.call_id).await.unwrap().paid_by;
-    let shares: Vec<_> = paid_by.iter().map(|share| (share.kind, share.amount)).collect();
-    assert_eq!(shares, [(domain::billing::GrantKind::Promo, amount("0.003")), (domain::billing::GrantKind::Wallet, amount("0.002"))]);
+    let shares: Vec<_> = paid_by.iter().map(|share| (share.kind, share.quantity)).collect();
+    assert_eq!(
+        shares,
+        [(domain::billing::GrantKind::Promo, amount("0.003").into()), (domain::billing::GrantKind::Wallet, amount("0.002").into())]
+    );
     assert_eq!(world.balance(ada).await.reserved, Amount::ZERO);
     world.assert_proven().await;
 }

@@ -3,6 +3,7 @@ use domain::{
     credit::{CreditLine, Grace, Hardness, Quantity, Scope, Unit, Window},
     id::{LimitId, ProjectId},
     proof::Proof,
+    tokens::Tokens,
 };
 use ledger::{NewLimit, Root, SettledCall, Verification};
 use sqlx::{AssertSqlSafe, PgPool, Row};
@@ -66,14 +67,20 @@ const FREE: [(&str, &str, &str); 28] = [
     ("roots", "made_at", "when it was worked out, which may be any time after its day"),
 ];
 
-/// An account with every kind of row: hours that are posted and one that is open, a promo and a running call, corrections, a call in quarantine, a
-/// sealed day.
+/// An account with every kind of row: hours that are posted and one that is open, a promo, a package, a running call, corrections in money and in
+/// tokens, a call in quarantine, a sealed day.
 async fn busy_world(pool: PgPool) -> (World, Customer) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let calls: Vec<_> = (0..5).map(|hour| world.call(ada, 1_000, 100, TimeDelta::hours(hour))).collect();
     world.ledger.meter().post_calls(&calls).await.unwrap();
     world.promo(ada, "0.25").await;
+    world.package(ada, 5_000, "package").await;
+    let in_tokens = with(world.intent(ada, "0.5"), |call| call.tokens_held = Tokens::from_sum(3_000));
+    world.ledger.meter().lease(&in_tokens).await.unwrap();
+    for settlement in [world.interrupt(&in_tokens, ada), world.settle(&in_tokens, ada, 700, 70)] {
+        world.ledger.meter().post_calls(&[settlement]).await.unwrap();
+    }
     let system = world.ledger.system();
     system.close_hours().await.unwrap();
     system.seal_days().await.unwrap();
@@ -238,7 +245,7 @@ async fn a_correction_that_was_changed_in_any_way_is_found(pool: PgPool) {
         "written_off = 7",
     ] {
         run(&world, "create table kept as select * from corrections".to_owned()).await;
-        let change = format!("update corrections set {change} where kind = 'late_usage'");
+        let change = format!("update corrections set {change} where kind = 'late_usage' and tokens_paid is null");
         sqlx::raw_sql(AssertSqlSafe(change.clone())).execute(&world.pool).await.unwrap();
         let proof = world.proof().await;
         assert!(proof.faults.iter().any(|fault| fault.row.starts_with("correction ")), "{change}: {:?}", proof.faults);
@@ -251,13 +258,13 @@ async fn a_correction_that_was_changed_in_any_way_is_found(pool: PgPool) {
 async fn a_price_that_was_not_in_force_is_noticed_by_the_calls_it_priced(pool: PgPool) {
     let (world, _) = busy_world(pool).await;
     run(&world, "update price_versions set effective_from = effective_from + interval '10 years'".to_owned()).await;
-    assert_eq!(of_calls(&world).await, 6, "it had not begun");
+    assert_eq!(of_calls(&world).await, 7, "it had not begun");
     run(&world, "update price_versions set effective_from = effective_from - interval '10 years'".to_owned()).await;
     world.assert_proven().await;
     let another = "insert into price_versions select gen_random_uuid(), model_id, kind, effective_from + interval '1 day', rates, effective_from, '', seal \
                    from price_versions where kind = 'sale'";
     run(&world, another.to_owned()).await;
-    assert_eq!(of_calls(&world).await, 6, "another one had followed it");
+    assert_eq!(of_calls(&world).await, 7, "another one had followed it");
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -287,9 +294,9 @@ async fn a_row_of_an_account_that_does_not_exist_is_found(pool: PgPool) {
 async fn a_rewritten_price_is_noticed_by_the_calls_it_priced(pool: PgPool) {
     let (world, _) = busy_world(pool).await;
     run(&world, r#"update price_versions set rates = jsonb_set(rates, '{base,input}', '"0.0011"')"#.to_owned()).await;
-    assert_eq!(of_calls(&world).await, 7, "six calls, and the settlement of one that came late");
+    assert_eq!(of_calls(&world).await, 8, "six calls that are paid in money, and two settlements that came late");
     run(&world, "update price_versions set rates = '{}'".to_owned()).await;
-    assert_eq!(of_calls(&world).await, 7, "one that cannot be read ends no proof");
+    assert_eq!(of_calls(&world).await, 8, "one that cannot be read ends no proof");
 }
 
 /// The rows at fault that are calls or corrections of them. Of prices there is one.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     attribution::Label,
+    call::CallDetail,
     catalog::PriceKind,
     credit::{CreditLine, Grace, Hardness, Quantity, Scope, Unit, Window},
     id::{CallId, GrantId, LimitId, PriceId, ProjectId},
@@ -47,12 +48,21 @@ impl Dice {
     }
 }
 
-/// What an account must have, as a plain sum: what came in less what its calls cost and what lapsed. All in nanos.
-#[derive(Debug, Default)]
+/// What an account must have of money or of tokens, as a plain sum: what came in less what its calls cost and what lapsed.
+#[derive(Debug, Clone, Copy, Default)]
 struct Sum {
     put_in: i128,
     cost: i128,
     lapsed: i128,
+}
+
+/// Of each unit that is paid in.
+type Both<T> = [T; 2];
+const PAID_IN: Both<Unit> = [Unit::Money, Unit::Tokens];
+
+/// Where a unit stands among them.
+fn place_of(unit: Unit) -> usize {
+    usize::from(unit == Unit::Tokens)
 }
 
 /// What became of a call.
@@ -69,7 +79,7 @@ struct Walk {
     dice: Dice,
     customers: Vec<Customer>,
     projects: Vec<[ProjectId; 2]>,
-    sums: Vec<Sum>,
+    sums: Vec<Both<Sum>>,
     calls: Vec<(usize, Intent, State)>,
     grants: Vec<(usize, GrantId)>,
     limits: Vec<(usize, LimitId)>,
@@ -98,7 +108,7 @@ impl Walk {
         }
         let prices = BTreeMap::from([(DateTime::UNIX_EPOCH, world.price)]);
         let rates = BTreeMap::from([(world.price, world.rates.clone())]);
-        let sums = customers.iter().map(|_| Sum::default()).collect();
+        let sums = customers.iter().map(|_| Both::default()).collect();
         let mut walk = Self {
             world,
             dice: Dice(seed),
@@ -135,7 +145,7 @@ impl Walk {
             || ledger::MoneyIn { amount: Amount::from_nanos(nanos), idempotency_key: &key, memo: "sim", actor: "sim", now: self.world.now };
         assert!(!owner.top_up(money()).await.unwrap().replayed);
         assert!(owner.top_up(money()).await.unwrap().replayed);
-        self.sums[of].put_in += i128::from(nanos);
+        self.sums[of][0].put_in += i128::from(nanos);
     }
 
     /// An operator takes back some of what is available, or is refused.
@@ -144,20 +154,23 @@ impl Walk {
         let money =
             ledger::MoneyIn { amount: Amount::from_nanos(-nanos), idempotency_key: &key, memo: "sim", actor: "sim", now: self.world.now };
         match self.ledger().system().operator().credit(self.customers[of].account, money).await {
-            Ok(_) => self.sums[of].put_in -= i128::from(nanos),
+            Ok(_) => self.sums[of][0].put_in -= i128::from(nanos),
             Err(Error::InsufficientCredit { available, .. }) => assert!(available.nanos() < nanos),
             Err(other) => panic!("{other}"),
         }
     }
 
     async fn give_grant(&mut self, of: usize) {
-        let (key, nanos, hours) = (self.key(), self.dice.between(1, 2_000_000_000), self.dice.between(1, 200));
+        let unit = PAID_IN[self.dice.below(2)];
+        let most = if unit == Unit::Money { 2_000_000_000 } else { 3_000_000 };
+        let (key, quantity, hours) = (self.key(), self.dice.between(1, most), self.dice.between(1, 200));
         let new = self.world.grant("1", &key);
-        let new = NewGrant { amount: Amount::from_nanos(nanos), expires_at: Some(self.world.now + TimeDelta::hours(hours)), ..new };
+        let expires_at = Some(self.world.now + TimeDelta::hours(hours));
+        let new = NewGrant { unit, quantity: Quantity::from_count(quantity), expires_at, ..new };
         let id = new.id;
         match self.ledger().system().operator().add_grant(self.customers[of].account, new).await {
             Ok(_) => {
-                self.sums[of].put_in += i128::from(nanos);
+                self.sums[of][place_of(unit)].put_in += i128::from(quantity);
                 self.grants.push((of, id));
             }
             // The books are ahead of a clock that was set back.
@@ -173,27 +186,37 @@ impl Walk {
             let ends: Vec<_> = self.grants.iter().filter(|(owner, _)| *owner == of).map(|(_, id)| *id).collect();
             let Some(id) = self.dice.pick(&ends) else { return };
             self.ledger().system().operator().end_grant(self.customers[of].account, id, "sim").await.unwrap();
-            self.sums[of].lapsed += before - self.balance(of).await;
+            self.lapse(of, before).await;
         } else {
-            let befores = self.balances().await;
+            let mut befores = Vec::new();
+            for of in 0..self.customers.len() {
+                befores.push(self.balance(of).await);
+            }
             self.ledger().system().lapse_grants().await.unwrap();
-            for (place, (before, after)) in befores.into_iter().zip(self.balances().await).enumerate() {
-                assert!(after <= before);
-                self.sums[place].lapsed += before - after;
+            for (of, before) in befores.into_iter().enumerate() {
+                self.lapse(of, before).await;
             }
         }
     }
 
-    async fn balance(&self, of: usize) -> i128 {
-        i128::from(self.world.balance(self.customers[of]).await.balance.nanos())
+    /// What is gone since was lost.
+    async fn lapse(&mut self, of: usize, before: Both<i128>) {
+        let after = self.balance(of).await;
+        for (sum, (before, after)) in self.sums[of].iter_mut().zip(before.into_iter().zip(after)) {
+            assert!(after <= before);
+            sum.lapsed += before - after;
+        }
     }
 
-    async fn balances(&self) -> Vec<i128> {
-        let mut balances = Vec::new();
-        for of in 0..self.customers.len() {
-            balances.push(self.balance(of).await);
-        }
-        balances
+    /// What an account has, of credit that has ended too.
+    async fn balance(&self, of: usize) -> Both<i128> {
+        let sql = "select coalesce(sum(granted - used) filter (where unit = 'money'), 0)::bigint, \
+                   coalesce(sum(granted - used) filter (where unit = 'tokens'), 0)::bigint from grants where account_id = $1";
+        let account = self.customers[of].account.uuid();
+        let (money, tokens): (i64, i64) = sqlx::query_as(sql).bind(account).fetch_one(&self.world.pool).await.unwrap();
+        let shown = self.world.balance(self.customers[of]).await.balance;
+        assert_eq!(shown.nanos(), money);
+        [money, tokens].map(i128::from)
     }
 
     /// A call is admitted if and only if it is within what is available, unless a limit refuses it.
@@ -213,7 +236,9 @@ impl Walk {
                 assert!(exhausted.available < exhausted.needed, "{exhausted:?}");
                 let balance = reader.balance(self.world.now.max(self.latest)).await.unwrap();
                 let is_limited = self.limits.iter().any(|(owner, _)| *owner == of);
-                assert!(balance.available.nanos() < held || is_limited, "{exhausted:?} {balance:?}");
+                let mut packages = balance.grants.iter().filter(|grant| grant.unit == Unit::Tokens && grant.in_force(self.world.now));
+                let has_tokens = packages.any(|grant| grant.balance.get() - grant.leased.get() >= tokens);
+                assert!((balance.available.nanos() < held && !has_tokens) || is_limited, "{exhausted:?} {balance:?}");
             }
             Err(other) => panic!("{other}"),
         }
@@ -258,25 +283,26 @@ impl Walk {
         for ((place, call), (before, after)) in batch.into_iter().zip(before.into_iter().zip(after)) {
             let (of, _, state) = &mut self.calls[place];
             match (&*state, before, after) {
-                (State::Running, None, Some(cost)) => assert_eq!(cost, i128::from(call.amount.nanos())),
+                (State::Running, None, Some(cost)) => assert_eq!(cost, (cost.0, owed(&call, cost.0))),
                 (State::Interrupted, Some(before), Some(after)) => {
-                    assert!(after <= i128::from(call.amount.nanos()).max(before), "it takes at most what it came to");
+                    assert!(after.0 == before.0 && after.1 <= owed(&call, after.0).max(before.1), "it takes at most what it came to");
                 }
                 (State::Settled(_), Some(before), Some(after)) => assert_eq!(before, after, "a replay changes nothing"),
                 other => panic!("{other:?}"),
             }
-            self.sums[*of].cost += after.unwrap_or(0) - before.unwrap_or(0);
+            let (unit, after) = after.unwrap();
+            self.sums[*of][place_of(unit)].cost += after - before.map_or(0, |(_, before)| before);
             let is_dead = matches!(state, State::Running) && call.source == domain::call::UsageSource::Interrupted;
             *state = if is_dead { State::Interrupted } else { State::Settled(Box::new(call)) };
         }
     }
 
     /// What calls cost by their receipts, corrections included; `None` for one that is not posted.
-    async fn costs(&self, calls: &[SettledCall]) -> Vec<Option<i128>> {
+    async fn costs(&self, calls: &[SettledCall]) -> Vec<Option<(Unit, i128)>> {
         let mut costs = Vec::new();
         for call in calls {
             let detail = self.world.ledger.meter().generation(call.account_id, call.call_id).await.ok();
-            costs.push(detail.map(|detail| i128::from(detail.row.cost().nanos())));
+            costs.push(detail.as_ref().map(cost_of));
         }
         costs
     }
@@ -294,23 +320,28 @@ impl Walk {
         let ended: Vec<_> =
             self.calls.iter().filter(|(_, _, state)| !matches!(state, State::Running)).map(|(of, it, _)| (*of, it.call_id)).collect();
         let Some((of, call)) = self.dice.pick(&ended) else { return };
-        let cost = self.cost(of, call).await;
-        let given = self.dice.between(1, 400_000_000);
+        let (unit, cost) = self.cost(of, call).await;
+        let given = (self.dice.below(3) > 0).then(|| self.dice.between(1, 400_000_000));
         let key = self.key();
-        let credit = ledger::CallCredit { amount: Some(Amount::from_nanos(given)), idempotency_key: &key, memo: "sim", actor: "sim" };
+        let credit = ledger::CallCredit { amount: given.map(Amount::from_nanos), idempotency_key: &key, memo: "sim", actor: "sim" };
         match self.ledger().system().operator().credit_call(call, credit).await {
-            Ok(_) => {
-                assert!(i128::from(given) <= cost);
-                self.sums[of].cost -= i128::from(given);
+            Ok(credited) => {
+                let after = self.cost(of, call).await;
+                assert_eq!((credited.unit, i128::from(credited.cost.get())), after);
+                assert!(given.is_none_or(|given| unit == Unit::Money && i128::from(given) == cost - after.1));
+                self.sums[of][place_of(unit)].cost -= cost - after.1;
             }
-            Err(Error::Invalid { field: "amount", .. }) => assert!(i128::from(given) > cost),
+            Err(Error::Invalid { field: "amount", .. }) => {
+                assert!(cost == 0 || given.is_some_and(|given| unit == Unit::Tokens || i128::from(given) > cost));
+            }
+            // The package that paid has ended.
+            Err(Error::Invalid { field: "call", .. }) => assert_eq!((unit, given), (Unit::Tokens, None)),
             Err(other) => panic!("{other}"),
         }
     }
 
-    async fn cost(&self, of: usize, call: CallId) -> i128 {
-        let detail = self.world.ledger.meter().generation(self.customers[of].account, call).await.unwrap();
-        i128::from(detail.row.cost().nanos())
+    async fn cost(&self, of: usize, call: CallId) -> (Unit, i128) {
+        cost_of(&self.world.ledger.meter().generation(self.customers[of].account, call).await.unwrap())
     }
 
     async fn change_limits(&mut self, of: usize) {
@@ -415,10 +446,26 @@ impl Walk {
 
     /// Every account has what came in, less what its calls cost and what lapsed.
     async fn check(&self) {
-        for (of, balance) in self.balances().await.into_iter().enumerate() {
-            let Sum { put_in, cost, lapsed } = self.sums[of];
-            assert_eq!(balance, put_in - cost - lapsed, "account {of}");
+        for (of, sums) in self.sums.iter().enumerate() {
+            assert_eq!(self.balance(of).await, sums.map(|Sum { put_in, cost, lapsed }| put_in - cost - lapsed), "account {of}");
         }
+    }
+}
+
+/// What a call costs by its receipt and its corrections, and in what.
+fn cost_of(call: &CallDetail) -> (Unit, i128) {
+    let Some(tokens) = call.tokens_paid else { return (Unit::Money, i128::from(call.row.cost().nanos())) };
+    let corrected: i64 = call.corrections.iter().filter_map(|correction| correction.tokens_paid).sum();
+    assert_eq!(call.row.cost(), Amount::ZERO);
+    (Unit::Tokens, i128::from(tokens.get() + corrected))
+}
+
+/// What a settlement comes to in a unit: of tokens at most what was held.
+fn owed(call: &SettledCall, unit: Unit) -> i128 {
+    let tokens = |side: Option<Tokens>| side.map_or(0, Tokens::get);
+    match unit {
+        Unit::Tokens => i128::from((tokens(call.usage.prompt_tokens) + tokens(call.usage.completion_tokens)).min(call.tokens_held.get())),
+        Unit::Money | Unit::Requests => i128::from(call.amount.nanos()),
     }
 }
 

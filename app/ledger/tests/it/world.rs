@@ -8,6 +8,7 @@ use domain::{
     billing::GrantKind,
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
+    credit::{Quantity, Unit},
     id::{AccountId, CallId, GrantId, KeyId, ModelId, PriceId, ProjectId, ProviderId, UserId},
     key::ApiKey,
     money::Amount,
@@ -235,11 +236,21 @@ impl World {
         id
     }
 
+    /// A package of tokens that expires in two weeks.
+    pub(crate) async fn package(&mut self, customer: Customer, tokens: i64, key: &str) -> GrantId {
+        let quantity = Quantity::from_count(tokens);
+        let new = NewGrant { kind: GrantKind::Package, unit: Unit::Tokens, quantity, ..self.grant("1", key) };
+        let id = new.id;
+        self.ledger.system().operator().add_grant(customer.account, new).await.unwrap();
+        id
+    }
+
     pub(crate) fn grant<'a>(&mut self, credit: &str, key: &'a str) -> NewGrant<'a> {
         NewGrant {
             id: GrantId::new(self.now, self.random()),
             kind: GrantKind::Promo,
-            amount: amount(credit),
+            unit: Unit::Money,
+            quantity: amount(credit).into(),
             models: None,
             starts_at: None,
             expires_at: Some(self.now + TimeDelta::days(14)),

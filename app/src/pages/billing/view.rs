@@ -92,6 +92,7 @@ mod tests {
             event_at: at,
             posted_at: at,
             amount: "25".parse().unwrap(),
+            tokens: 0,
             balance_after: "30".parse().unwrap(),
         };
         let journal = JournalPage { lines: vec![StatementLine::Posting(row)], next: None };

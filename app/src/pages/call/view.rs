@@ -1,5 +1,6 @@
 use domain::{
     call::{CallDetail, CorrectionKind, Outcome, UsageSource},
+    credit::{Quantity, Unit},
     money::{Amount, ExactAmount},
     period::Step,
     pricing::{Excess, Receipt},
@@ -145,6 +146,13 @@ fn sum(call: &CallDetail) -> AnyView {
         steps.push(pair("Price", money::exact(receipt.amount)));
         steps.push(pair("More than was held, not charged", format!("−{}", money::exact(call.written_off))));
     }
+    if let Some(tokens) = call.tokens_paid {
+        steps.push(pair("Price", money::exact(receipt.amount)));
+        steps.push(pair(
+            format!("Paid with {}", money::tokens(tokens.get())),
+            money::movement(Amount::ZERO.checked_sub(receipt.amount).unwrap_or_default()),
+        ));
+    }
     stack(vec![
         pairs("receipt-sum", steps),
         pairs("receipt-sum receipt-total", vec![pair("Total", money::exact(call.row.amount))]),
@@ -165,19 +173,29 @@ fn corrections(call: &CallDetail) -> AnyView {
         };
         let written_off = (!correction.written_off.is_zero())
             .then(|| pair("More than was left of the credit, not charged", money::exact(correction.written_off)));
-        std::iter::once(pair(why, money::movement(correction.amount))).chain(written_off)
+        let changed = correction.tokens_paid.map_or_else(|| money::movement(correction.amount), money::tokens_moved);
+        std::iter::once(pair(why, changed)).chain(written_off)
     });
     stack(vec![
         pairs("receipt-sum", lines.collect()),
-        pairs("receipt-sum receipt-total", vec![pair("Cost by now", money::exact(call.row.cost()))]),
+        pairs("receipt-sum receipt-total", vec![pair("Cost by now", in_its_unit(call, call.cost()))]),
     ])
 }
 
+/// Every digit of what was paid, held or given back.
+fn in_its_unit(call: &CallDetail, quantity: Quantity) -> String {
+    match call.paid_in() {
+        Unit::Tokens => money::tokens(quantity.get()),
+        Unit::Money | Unit::Requests => money::exact(Amount::from_nanos(quantity.get())),
+    }
+}
+
 fn paid(call: &CallDetail) -> AnyView {
-    let given_back = call.held.checked_sub(call.row.amount).filter(|rest| *rest > Amount::ZERO);
-    let paid = call.paid_by.iter().map(|share| pair(format!("Paid from: {}", share.kind.label()), money::exact(share.amount)));
-    let held = std::iter::once(pair("Held while it ran", money::exact(call.held)));
-    let given_back = given_back.map(|rest| pair("Given back at its end", money::exact(rest)));
+    let held = if call.paid_in() == Unit::Tokens { Quantity::from(call.tokens_held) } else { Quantity::from(call.held) };
+    let given_back = held.checked_sub(call.paid()).filter(|rest| *rest > Quantity::ZERO);
+    let paid = call.paid_by.iter().map(|share| pair(format!("Paid from: {}", share.kind.label()), in_its_unit(call, share.quantity)));
+    let held = std::iter::once(pair("Held while it ran", in_its_unit(call, held)));
+    let given_back = given_back.map(|rest| pair("Given back at its end", in_its_unit(call, rest)));
     pairs("receipt-sum receipt-paid", paid.chain(held).chain(given_back).collect())
 }
 
@@ -290,7 +308,7 @@ mod tests {
             first_byte_ms: Some(90),
         };
         CallDetail {
-            paid_by: vec![PaidBy { grant: GrantId::new(started_at, [2; 10]), kind: GrantKind::Wallet, amount: receipt.amount }],
+            paid_by: vec![PaidBy { grant: GrantId::new(started_at, [2; 10]), kind: GrantKind::Wallet, quantity: receipt.amount.into() }],
             row,
             project: Project { id: ProjectId::new(started_at, [4; 10]), name: "Research".to_owned(), created_at: started_at },
             attribution: Attribution::default(),
@@ -301,6 +319,8 @@ mod tests {
             price_id: PriceId::new(started_at, [3; 10]),
             price_effective_from: started_at,
             held: "0.0014".parse().unwrap(),
+            tokens_held: Tokens::from_sum(4_000),
+            tokens_paid: None,
             excess: Excess::WrittenOff,
             written_off: Amount::ZERO,
             posted_at: started_at,
@@ -308,6 +328,23 @@ mod tests {
             raw_usage: Some(r#"{"prompt_tokens": 12}"#.to_owned()),
             corrections: vec![],
         }
+    }
+
+    #[test]
+    fn a_call_that_was_paid_in_tokens_says_what_it_would_have_cost() {
+        let mut call = call(usage(1_200, 34, 1_234), 0);
+        let price = call.receipt.amount;
+        (call.row.amount, call.tokens_paid) = (Amount::ZERO, Some(Tokens::from_sum(1_234)));
+        call.paid_by = vec![PaidBy { kind: GrantKind::Package, quantity: Quantity::from_count(1_234), ..call.paid_by[0].clone() }];
+        let drawn = html(&call);
+        let price = money::exact(price);
+        for text in ["Paid with 1,234 tokens", &format!("−{price}"), "$0.00", "Paid from: Package", "4,000 tokens", "2,766 tokens"] {
+            assert!(drawn.contains(text), "{text} is missing: {drawn}");
+        }
+        assert!(!drawn.contains("0.0014"), "what was held is tokens: {drawn}");
+        let late = Correction { amount: Amount::ZERO, tokens_paid: Some(-34), ..correction(&call) };
+        let drawn = html(&CallDetail { corrections: vec![late], ..call });
+        assert!(drawn.contains("−34 tokens") && drawn.contains("1,200 tokens"), "{drawn}");
     }
 
     fn usage(prompt: i64, completion: i64, total: i64) -> CallUsage {
@@ -401,19 +438,24 @@ mod tests {
     fn what_was_changed_since_is_below_the_total_with_its_reason() {
         let mut call = call(usage(12, 34, 46), 0);
         call.row.corrected = Some(Corrected { amount: "-0.00002".parse().unwrap(), ..Corrected::default() });
-        call.corrections = vec![Correction {
+        call.corrections = vec![correction(&call)];
+        let html = html(&call);
+        for text in ["$0.0000222", "Given back, 23 Nov 2026: An apology", "−$0.00002", "Cost by now", "$0.0000022", "No. 12"] {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
+    }
+
+    fn correction(call: &CallDetail) -> Correction {
+        Correction {
             posting: PostingNumber::from_count(12),
             kind: CorrectionKind::Credit,
             usage: None,
             amount: "-0.00002".parse().unwrap(),
+            tokens_paid: None,
             written_off: Amount::ZERO,
             memo: "An apology".to_owned(),
             actor: "command line".to_owned(),
             posted_at: call.posted_at,
-        }];
-        let html = html(&call);
-        for text in ["$0.0000222", "Given back, 23 Nov 2026: An apology", "−$0.00002", "Cost by now", "$0.0000022", "No. 12"] {
-            assert!(html.contains(text), "{text} is missing: {html}");
         }
     }
 

@@ -1,7 +1,12 @@
 //! What the holder of a key may ask.
 
-use domain::id::CallId;
+use domain::{
+    billing::GrantKind,
+    credit::{Quantity, Unit},
+    id::{CallId, GrantId},
+};
 use http::{HeaderValue, StatusCode};
+use ledger::NewGrant;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -37,6 +42,37 @@ async fn a_receipt_is_found_by_the_answers_request_id(pool: PgPool) {
     ] {
         assert_eq!(world.get(&path).await.status(), status, "{path}");
     }
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_a_package_pays_is_said_in_tokens(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let package = NewGrant {
+        id: GrantId::new(world.now, [3; 10]),
+        kind: GrantKind::Package,
+        unit: Unit::Tokens,
+        quantity: Quantity::from_count(100_000),
+        models: None,
+        starts_at: None,
+        expires_at: None,
+        priority: 0,
+        idempotency_key: "package",
+        memo: "order 7",
+        actor: "test",
+        now: world.now,
+    };
+    world.ledger.system().operator().add_grant(world.account, package).await.unwrap();
+    let response = world.post(chat("hello", "")).await;
+    let id = call_id(&response);
+    text(response).await;
+    let receipt = json(world.get(&format!("/v1/generation?id={id}")).await).await["data"].take();
+    assert_eq!((&receipt["amount"], &receipt["cost"], &receipt["tokens_paid"]), (&json!("0"), &json!("0"), &json!(14)));
+    assert_eq!((&receipt["paid_by"][0]["kind"], &receipt["paid_by"][0]["amount"]), (&json!("package"), &json!(14)));
+    let credits = json(world.get("/v1/credits").await).await["data"].take();
+    assert_eq!((&credits["balance"], &credits["available"]), (&json!("1"), &json!("1")));
+    let grant = &credits["grants"][0];
+    assert_eq!((&grant["unit"], &grant["granted"], &grant["balance"]), (&json!("tokens"), &json!(100_000), &json!(99_986)));
     world.stop().await;
 }
 
