@@ -117,7 +117,7 @@ impl Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let constraint = error.as_database_error().and_then(|database| database.constraint());
-        match constraint {
+        match constraint.map(without_shard) {
             Some("users_email_is_unique") => Self::EmailTaken,
             Some("users_email_is_short") => Self::invalid("email", "write an address of 3 to 254 characters"),
             Some("accounts_name_is_short") => Self::invalid("name", "write 1 to 200 characters"),
@@ -143,5 +143,13 @@ impl From<sqlx::Error> for Error {
                 other => Self::Unavailable(other),
             },
         }
+    }
+}
+
+/// A constraint's name as the schema has it: where a table is spread over machines, the number of a shard stands behind it.
+fn without_shard(name: &str) -> &str {
+    match name.rsplit_once('_') {
+        Some((whole, shard)) if !shard.is_empty() && shard.bytes().all(|byte| byte.is_ascii_digit()) => whole,
+        _ => name,
     }
 }
