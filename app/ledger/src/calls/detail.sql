@@ -3,7 +3,7 @@ select
     c.*, coalesce(k.name, '') as key_name, coalesce(p.name, '') as project_name, coalesce(p.created_at, c.started_at) as project_created_at,
     v.rates, v.effective_from,
     exists (
-        select from heads h where h.account_id = c.account_id and h.hour = date_trunc('hour', c.posted_at, 'UTC')
+        select from heads h where h.account_id = $1 and h.hour = date_trunc('hour', c.posted_at, 'UTC')
     ) as hour_is_open
 from calls c
 join price_versions v using (price_id)
