@@ -104,6 +104,10 @@ sim: ## simulate credit for 100,000 steps under each of 20 seeds
 sim-ledger: build ## simulate the whole ledger for FAREBOX_SIM_STEPS (2,000) under each of FAREBOX_SIM_SEEDS (10)
 	FAREBOX_SIM_STEPS=$${FAREBOX_SIM_STEPS:-2000} FAREBOX_SIM_SEEDS=$${FAREBOX_SIM_SEEDS:-10} .ci/with-postgres.sh cargo test --quiet -p ledger --test it simulation
 
+.PHONY: test-spread
+test-spread: build ## run the ledger's tests on tables that are spread over 16 partitions by the account, as over machines
+	FAREBOX_TEST_TWIN=1 .ci/with-postgres.sh cargo test --quiet -p ledger --test it
+
 .PHONY: bench
 bench: build ## measure prices, the stream scanner and the ledger's posting
 	cargo bench -p domain -p proxy

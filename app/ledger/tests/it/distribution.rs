@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 /// Spread by account_id.
-const DISTRIBUTED: [&str; 18] = [
+pub(crate) const DISTRIBUTED: [&str; 18] = [
     "accounts",
     "api_keys",
     "books",

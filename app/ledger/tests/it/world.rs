@@ -24,6 +24,8 @@ use ledger::{
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::twin;
+
 pub(crate) const MODEL: &str = "small";
 pub(crate) const PASSWORD: &str = "correct horse";
 pub(crate) const PROXY: Uuid = Uuid::from_u128(7);
@@ -61,10 +63,22 @@ pub(crate) fn with(mut intent: Intent, change: impl FnOnce(&mut Admitted)) -> In
 
 impl World {
     pub(crate) async fn new(pool: PgPool) -> Self {
+        Self::of(pool, twin::is_wanted()).await
+    }
+
+    /// One whose tables are spread by the account, see [`twin`].
+    pub(crate) async fn spread(pool: PgPool) -> Self {
+        Self::of(pool, true).await
+    }
+
+    async fn of(pool: PgPool, is_spread: bool) -> Self {
         let now = "2026-06-15T12:30:00Z".parse().unwrap();
         let address = Address::from((*pool.connect_options()).clone());
         let login = Login::derived(&address, &SecretKey::from_bytes([7; 32]));
         Ledger::migrate(&address, now).await.unwrap();
+        if is_spread {
+            twin::spread(&pool).await;
+        }
         Ledger::prepare_login(&address, &login).await.unwrap();
         // What is posted is of the same day as what it is of.
         let ledger = Ledger::connect_patiently(&login, 20, PATIENCE).dated(now);
