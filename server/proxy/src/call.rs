@@ -72,17 +72,17 @@ impl Call {
     pub(crate) async fn run(self, body: Received, shared: Arc<Shared>, mut reply: Reply) {
         let bound = match self.hold(&shared).await {
             Ok(bound) => bound,
-            Err(NotHeld { refusal, perhaps, turn: _turn }) => {
+            Err(NotHeld { refusal, perhaps, turn }) => {
                 let _ = reply.send(Err(refusal)); // whoever has left needs no refusal
                 if perhaps {
-                    self.release(&shared).await;
+                    self.release(&shared, turn).await;
                 }
                 return;
             }
         };
         if reply.is_closed() {
             // The client left before anything was forwarded: there is nothing to charge.
-            self.release(&shared).await;
+            self.release(&shared, None).await;
             return;
         }
         match self.forward(&shared, bound, body, &mut reply).await {

@@ -16,7 +16,8 @@ pub(crate) fn add_model(place: &Place, base_url: &str) {
     add_model_of(place, "acme", base_url, "small");
 }
 
-fn add_model_of(place: &Place, provider: &str, base_url: &str, model: &str) {
+/// The same, of another provider and by another name.
+pub(crate) fn add_model_of(place: &Place, provider: &str, base_url: &str, model: &str) {
     place.json(&["provider", "add", provider, "--base-url", base_url, "--allow-private", "--credential-env", "SECRET"], "sk-upstream");
     place.json(&["model", "add", model, "--provider", provider, "--context-window", "128000", "--default-output-hold", "1024"], "");
     place.json(&["price", "set", model, "--input", "0.00015", "--output", "0.0006"], "");

@@ -13,5 +13,6 @@ mod life;
 mod limits;
 mod projects;
 mod proof;
+mod read_only;
 mod root;
 mod upstream;

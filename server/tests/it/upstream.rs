@@ -3,7 +3,10 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -11,9 +14,39 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyD
 
 const ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1767225600,"model":"small","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}}"#;
 
+/// The tokens of it.
+pub(crate) const ANSWER_TOKENS: usize = 1500;
+
+/// What an upstream was asked, and whether it answers yet.
+#[derive(Default)]
+pub(crate) struct Gate {
+    asked: AtomicUsize,
+    shut: Mutex<()>,
+}
+
+impl Gate {
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Nothing is answered until what this returns is dropped.
+    pub(crate) fn shut(&self) -> MutexGuard<'_, ()> {
+        self.shut.lock().expect("whoever shut it has opened it")
+    }
+}
+
 /// Starts it on a free port, for as long as the tests run. Returns the base URL for a provider.
 pub(crate) fn start() -> String {
-    format!("http://127.0.0.1:{}/v1", listen(answer_all))
+    start_gated().0
+}
+
+/// The same, with its gate, which is open.
+pub(crate) fn start_gated() -> (String, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let its = Arc::clone(&gate);
+    let port = listen(move |stream| answer_all(stream, &its));
+    (format!("http://127.0.0.1:{port}/v1"), gate)
 }
 
 /// Starts it over TLS, where it shows a certificate for `localhost`. Returns its port, and the certificate in PEM.
@@ -24,7 +57,7 @@ pub(crate) fn start_tls() -> (u16, String) {
     let config = Arc::new(config.expect("the key is the certificate's"));
     let port = listen(move |stream| {
         let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
-        answer_all(StreamOwned::new(connection, stream))
+        answer_all(StreamOwned::new(connection, stream), &Gate::default())
     });
     (port, certified.cert.pem())
 }
@@ -43,7 +76,7 @@ fn listen(serve: impl Fn(TcpStream) -> Option<()> + Clone + Send + 'static) -> u
 }
 
 /// Answers request after request, until the connection ends.
-fn answer_all(stream: impl Read + Write) -> Option<()> {
+fn answer_all(stream: impl Read + Write, gate: &Gate) -> Option<()> {
     let mut requests = BufReader::new(stream);
     loop {
         let mut length = 0;
@@ -58,6 +91,8 @@ fn answer_all(stream: impl Read + Write) -> Option<()> {
             }
         }
         requests.read_exact(&mut vec![0; length]).ok()?;
+        gate.asked.fetch_add(1, Ordering::SeqCst);
+        drop(gate.shut.lock()); // whatever became of who had shut it
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", ANSWER.len());
         let stream = requests.get_mut();
         stream.write_all(&[head.as_bytes(), ANSWER.as_bytes()].concat()).ok()?;

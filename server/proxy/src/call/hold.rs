@@ -30,7 +30,7 @@ pub(super) struct NotHeld {
     pub(super) refusal: Refusal,
     /// Nobody knows whether it is held after all: the ledger's answer did not arrive.
     pub(super) perhaps: bool,
-    /// The account's turn, which lasts until that is known.
+    /// The account's turn, which lasts until that was asked.
     pub(super) turn: Option<Turn>,
 }
 
@@ -83,14 +83,18 @@ impl Call {
         }
     }
 
-    /// Gives back the hold of a call that was not forwarded, until that is known to be done: a hold that stayed would later be charged.
-    pub(super) async fn release(&self, shared: &Shared) {
+    /// Gives back the hold of a call that was not forwarded, until that is known to be done: a hold that stayed would later be charged. It keeps the
+    /// account's `turn` for its first try and takes another for each that follows: between two of them the account's calls have theirs, or a database
+    /// that takes no writes would keep all of them waiting to hear so.
+    pub(super) async fn release(&self, shared: &Shared, mut turn: Option<Turn>) {
         let release = async {
             let mut pause = RELEASE_AGAIN_FIRST;
             while let Err(error) = shared.meter.release(self.key.account_id, self.id).await {
                 tracing::warn!(%error, call = %self.id, "a hold could not be given back; trying again");
+                drop(turn.take());
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RELEASE_AGAIN_LAST);
+                turn = shared.turns.of(self.key.account_id).await;
             }
         };
         // While it runs, a stop ends it only if the ledger does not answer by then.
