@@ -51,7 +51,9 @@ create table calls (
     -- The most tokens that it could take: what limits of tokens count of it is at most this.
     tokens_held           bigint not null constraint calls_tokens_held_is_not_negative check (tokens_held >= 0),
     -- What a token grant paid of them; such a call costs no money. Null of a call that is paid in money, or costs nothing.
-    tokens_paid           bigint constraint calls_tokens_paid_are_within_their_hold check (tokens_paid between 0 and tokens_held),
+    tokens_paid           bigint constraint calls_tokens_paid_are_within_their_hold check (
+                              tokens_paid is null or (tokens_paid between 0 and tokens_held and tokens_held > 0)
+                          ),
     -- What of its price exceeds the hold: nobody pays it.
     written_off           bigint not null constraint calls_written_off_is_not_negative check (written_off >= 0),
     latency_ms            bigint not null,
@@ -91,7 +93,9 @@ create table calls (
     constraint calls_start_is_in_the_id check (started_at = uuid_v7_time(call_id)),
     constraint calls_charge_is_within_its_hold check (amount <= held or is_lenient),
     constraint calls_write_off_begins_at_the_hold check (written_off = 0 or amount = held),
-    constraint calls_are_paid_in_money_or_in_tokens check (tokens_paid is null or (amount = 0 and written_off = 0))
+    constraint calls_are_paid_in_money_or_in_tokens check (
+        tokens_paid is null or (amount = 0 and written_off = 0 and paid_by is null and (tokens_paid > 0) = (grant_id is not null))
+    )
 ) partition by range (started_at);
 -- What waits to be put into the index is read through by whoever looks: it is kept short.
 create index calls_by_claim on calls using gin (claims(account_id, started_at, end_user, session, tags)) with (gin_pending_list_limit = 128)

@@ -224,6 +224,19 @@ pub struct Balance {
     pub grants: Vec<Grant>,
 }
 
+impl Balance {
+    /// Whether no call that costs anything can be paid: neither in money nor in tokens.
+    #[must_use]
+    pub fn is_spent(&self, now: DateTime<Utc>) -> bool {
+        self.available <= Amount::ZERO && !self.packages().any(|grant| grant.in_force(now) && grant.leased < grant.balance)
+    }
+
+    /// What of it is counted in tokens.
+    pub fn packages(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(|grant| grant.unit == Unit::Tokens)
+    }
+}
+
 /// One posting, with the balance after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalRow {

@@ -185,6 +185,8 @@ pub struct CallRow {
     pub usage: CallUsage,
     /// What it cost, as it was posted.
     pub amount: Amount,
+    /// What a token grant paid, if one did: then it costs no money, and its receipt says what it would have cost.
+    pub tokens_paid: Option<Tokens>,
     /// What was changed since, if anything was.
     pub corrected: Option<Corrected>,
     /// From admission to the last byte.
@@ -276,8 +278,6 @@ pub struct CallDetail {
     pub excess: Excess,
     /// What of its price exceeds that: not charged. See [`crate::pricing::charge`].
     pub written_off: Amount,
-    /// What a token grant paid, if one did: then the call costs no money, and its receipt says what it would have cost.
-    pub tokens_paid: Option<Tokens>,
     /// Who paid. Empty when nothing was charged.
     pub paid_by: Vec<PaidBy>,
     /// When the charge was posted: it is in the journal's usage of that hour.
@@ -294,19 +294,19 @@ impl CallDetail {
     /// What it is paid in.
     #[must_use]
     pub const fn paid_in(&self) -> Unit {
-        if self.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money }
+        if self.row.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money }
     }
 
     /// What was paid for it, as it was posted, in what it is paid in.
     #[must_use]
     pub fn paid(&self) -> Quantity {
-        self.tokens_paid.map_or_else(|| self.row.amount.into(), Quantity::from)
+        self.row.tokens_paid.map_or_else(|| self.row.amount.into(), Quantity::from)
     }
 
     /// What is paid for it by now, its corrections included.
     #[must_use]
     pub fn cost(&self) -> Quantity {
-        match self.tokens_paid {
+        match self.row.tokens_paid {
             None => self.row.cost().into(),
             Some(tokens) => {
                 let corrected = self.corrections.iter().filter_map(|correction| correction.tokens_paid);

@@ -46,17 +46,18 @@ impl Meter {
     /// Holds a call's upper bound, from several grants if need be and in every limit that counts it, or nothing.
     ///
     /// Key and account are looked at again once the books are locked, however long that took: what was revoked meanwhile admits nothing. What has begun
-    /// and what has ended is by Postgres' clock.
+    /// and what has ended is by Postgres' clock. Says what the call is paid in.
     ///
     /// # Errors
     /// [`Error::Exhausted`] with what is available, [`Error::KeyRevoked`], [`Error::AccountSuspended`], [`Error::Unavailable`].
-    pub async fn lease(&self, intent: &Intent) -> Result<()> {
+    pub async fn lease(&self, intent: &Intent) -> Result<Unit> {
         let mut tx = self.database.write().await?;
         let mut books = Books::lock(&mut tx, &[intent.account_id], Lock::Wait, self.database.dated).await?;
         let book = books.of(intent.account_id).map_err(|_| Error::KeyRevoked)?;
         let now = book.now();
         check_caller(&mut tx, intent, now).await?;
         let split = admit(&mut tx, intent, book).await?;
+        let unit = credit::unit_of(&split.payment);
         let holds: Vec<_> = split.payment.into_iter().chain(split.limits).filter(|hold| !hold.quantity.is_zero()).collect();
         for hold in &holds {
             book.hold(*hold, hold.quantity.get())?;
@@ -65,7 +66,7 @@ impl Meter {
         insert_intent(&mut tx, intent).await?;
         insert_leases(&mut tx, intent, &holds).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(unit)
     }
 
     /// Gives back the hold of a call that was never forwarded.
@@ -135,7 +136,7 @@ async fn admit(connection: &mut PgConnection, intent: &Intent, book: &Book) -> R
         return Ok(Split { payment, limits: Vec::new() });
     }
     let started_at = intent.started_at()?;
-    let (caller, demand) = (intent.caller(), demand.paid_by(&payment));
+    let (caller, demand) = (intent.caller(), demand.paid_in(credit::unit_of(&payment)));
     let limits = limits::at(connection, intent.account_id, started_at, Runs::Of(caller.run.as_ref())).await?;
     warn_of_soft(demand, intent.account_id, &caller, &limits);
     Ok(Split { payment, limits: credit::bound(demand, &caller, &limits, started_at).map_err(exhausted)? })

@@ -28,18 +28,19 @@ pub(crate) fn balance(balance: &Balance) -> AnyView {
     let figures = figures(vec![
         figure("Balance", balance.balance, "what was added, less what calls used"),
         figure("Reserved now", balance.reserved, "held by calls that are running"),
-        figure("Available", balance.available, &usable(balance.lent)),
+        figure("Available", balance.available, &usable(balance)),
     ]);
     if balance.excess.is_charged() { view! { <div>{figures}<p class="figures-basis">{LENIENT}</p></div> }.into_any() } else { figures }
 }
 
 /// What a lenient account should know of its balance.
-const LENIENT: &str = "Calls are charged what they come to, also beyond what was held for them.";
+const LENIENT: &str = "Calls are charged what they come to in money, also beyond what was held for them.";
 
 /// What new calls can use, and how much of it is not the account's own.
-fn usable(lent: Amount) -> String {
-    const USABLE: &str = "what new calls can use";
-    if lent > Amount::ZERO { format!("{USABLE}, {} lent included", money::exact(lent)) } else { USABLE.to_owned() }
+fn usable(balance: &Balance) -> String {
+    let lent = (balance.lent > Amount::ZERO).then(|| format!(", {} lent included", money::exact(balance.lent)));
+    let tokens = balance.packages().next().map(|_| ", beside the tokens below");
+    format!("what new calls can use{}{}", lent.unwrap_or_default(), tokens.unwrap_or_default())
 }
 
 /// The pools that the balance consists of.

@@ -173,6 +173,7 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         },
         "lines": lines, "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": row.amount,
         "written_off": call.written_off, "corrections": corrections, "cost": row.cost(), "currency": currency, "held": call.held,
-        "tokens_held": call.tokens_held, "tokens_paid": call.tokens_paid, "price_version": call.price_id, "paid_by": paid_by,
+        "tokens_held": call.tokens_held, "tokens_paid": row.tokens_paid, "tokens_cost": row.tokens_paid.map(|_| call.cost()), "price_version": call.price_id, "paid_in": unit,
+        "paid_by": paid_by,
     })
 }

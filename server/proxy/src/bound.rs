@@ -2,6 +2,7 @@
 
 use domain::{
     catalog::Model,
+    credit::Unit,
     money::Amount,
     pricing::{ChargeOverflow, Discount, upper_bound},
     rates::Rates,
@@ -17,6 +18,8 @@ pub(crate) struct Bound {
     /// The most tokens that the call can take, of the prompt and of all answers.
     pub(crate) tokens: Tokens,
     pub(crate) cap: Tokens,
+    /// What is held: the one, or the other.
+    pub(crate) paid_in: Unit,
 }
 
 /// What there is for a call.
@@ -86,7 +89,7 @@ impl Terms<'_> {
     fn bound(&self, prompt: Tokens, cap: Tokens) -> Result<Bound, ChargeOverflow> {
         let completion = self.request.completion_max(self.model, cap);
         let held = upper_bound(prompt, completion, self.rates, self.discount)?;
-        Ok(Bound { held, tokens: prompt.saturating_add(completion), cap })
+        Ok(Bound { held, tokens: prompt.saturating_add(completion), cap, paid_in: Unit::Money })
     }
 }
 

@@ -282,11 +282,18 @@ fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now:
             ["balance".to_owned(), balance.balance.to_string()],
             ["reserved".to_owned(), balance.reserved.to_string()],
             ["available".to_owned(), balance.available.to_string()],
+            ["packages".to_owned(), packages(balance)],
             ["credit line".to_owned(), line.amount.to_string()],
             ["grace".to_owned(), grace_of(line, now)],
             ["terms".to_owned(), terms(line.excess).to_owned()],
         ],
     )
+}
+
+/// What is left in tokens, package by package.
+fn packages(balance: &Balance) -> String {
+    let left: Vec<_> = balance.packages().map(|grant| grant.balance.in_words(grant.unit)).collect();
+    if left.is_empty() { "none".to_owned() } else { left.join(", ") }
 }
 
 fn grace_of(line: &CreditLine, now: DateTime<Utc>) -> String {

@@ -33,12 +33,18 @@ impl Demand {
 
     /// What limits bound of it: a call that is paid in tokens costs no money.
     #[must_use]
-    pub fn paid_by(self, payment: &[Hold]) -> Self {
-        match payment.first().map(|hold| hold.unit) {
-            Some(Unit::Tokens) => Self { money: Amount::ZERO, ..self },
-            Some(Unit::Money | Unit::Requests) | None => self,
+    pub fn paid_in(self, unit: Unit) -> Self {
+        match unit {
+            Unit::Tokens => Self { money: Amount::ZERO, ..self },
+            Unit::Money | Unit::Requests => self,
         }
     }
+}
+
+/// What a payment is counted in: tokens of one grant, else money, also where there is nothing to pay.
+#[must_use]
+pub fn unit_of(payment: &[Hold]) -> Unit {
+    payment.first().map_or(Unit::Money, |hold| hold.unit)
 }
 
 /// What an admitted call holds.
@@ -75,11 +81,11 @@ pub fn admit(
 ) -> Result<Split, Exhausted> {
     // Credit refuses forever, and comes first among what does: no limit needs to be asked then.
     let payment = pay(demand, model, grants, now)?;
-    let limits = bound(demand.paid_by(&payment), caller, limits, now)?;
+    let limits = bound(demand.paid_in(unit_of(&payment)), caller, limits, now)?;
     Ok(Split { payment, limits })
 }
 
-/// What a call holds of the limits that count it: the part of [`admit`] that asks limits alone. See [`Demand::paid_by`].
+/// What a call holds of the limits that count it: the part of [`admit`] that asks limits alone. See [`Demand::paid_in`].
 ///
 /// # Errors
 /// [`Exhausted`] by a hard limit.
@@ -338,7 +344,7 @@ mod tests {
         #[test]
         fn what_is_held_is_the_demand_and_is_there(demand in any_demand(), grants in any_grants(), limits in any_limits()) {
             let Ok(split) = ask(demand, &grants, &limits) else { return Ok(()) };
-            let unit = split.payment.first().map_or(Unit::Money, |hold| hold.unit);
+            let unit = unit_of(&split.payment);
             let sum: i128 = split.payment.iter().map(|hold| i128::from(hold.quantity.get())).sum();
             prop_assert_eq!(sum, i128::from(demand.of(unit).get()));
             for held in &split.payment {
@@ -379,6 +385,8 @@ mod tests {
                     prop_assert!(ask(demand, &all, &own).is_err());
                     ask(with(demand, unit, refusal.available), &all, &own)
                 }
+                // A call of no tokens is not paid in any.
+                Refuser::Credit { unit: Unit::Tokens } if refusal.available.is_zero() => return Ok(()),
                 Refuser::Credit { .. } => {
                     prop_assert!(ask(demand, &grants, &[]).is_err());
                     ask(with(demand, unit, refusal.available), &grants, &[])
@@ -398,7 +406,7 @@ mod tests {
             for limit in anew.iter_mut().filter(|limit| has_ended(limit)) {
                 limit.pool = Pool::new(limit.pool.unit, limit.pool.capacity);
             }
-            let in_tokens = pay(demand, "m", &grants, NOW).is_ok_and(|holds| holds.first().is_some_and(|hold| hold.unit == Unit::Tokens));
+            let in_tokens = pay(demand, "m", &grants, NOW).is_ok_and(|holds| unit_of(&holds) == Unit::Tokens);
             let rich = if in_tokens { package(1, i64::MAX) } else { promo(1, i64::MAX) };
             prop_assert!(admit(demand, &caller(), "m", &[rich], &anew, then).is_ok());
         }

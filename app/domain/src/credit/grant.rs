@@ -89,14 +89,20 @@ impl<'a> Payers<'a> {
         Quantity::nearest(self.in_unit(Unit::Money).map(|grant| i128::from(grant.pool.room().get())).sum())
     }
 
-    /// What running calls hold of all grants of a unit, as far as there is credit behind it.
-    pub(super) fn held(&self, unit: Unit) -> Quantity {
-        Quantity::nearest(self.in_unit(unit).map(|grant| i128::from(grant.pool.coming().get())).sum()).or_zero()
+    /// What running calls hold of all money grants, as far as there is credit behind it.
+    pub(super) fn money_held(&self) -> Quantity {
+        Quantity::nearest(self.in_unit(Unit::Money).map(|grant| i128::from(grant.pool.coming().get())).sum()).or_zero()
     }
 
     /// What the largest token grant has: one of them pays for all of a call, or none does.
     pub(super) fn tokens(&self) -> Quantity {
         self.in_unit(Unit::Tokens).map(|grant| grant.pool.room()).max().unwrap_or_default()
+    }
+
+    /// How much more one token grant may have once running calls have ended.
+    pub(super) fn tokens_held(&self) -> Quantity {
+        let most = self.in_unit(Unit::Tokens).map(|grant| grant.pool.room().get().saturating_add(grant.pool.coming().get())).max();
+        Quantity::from_count(most.unwrap_or_default()).less(self.tokens())
     }
 }
 
@@ -175,6 +181,19 @@ mod tests {
         shuffled.sort_by_key(|grant| grant.id);
         let payers = Payers::of(&shuffled, "m", NOW);
         assert_eq!(payers.0, expected.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_comes_back_in_tokens_is_that_of_the_grant_that_has_the_most_then() {
+        let package = |id, capacity, leased| {
+            let mut package = grant(id, GrantKind::Package, Unit::Tokens, capacity);
+            package.pool.leased = quantity(leased);
+            package
+        };
+        let both = [package(1, 30, 30), package(2, 20, 5)];
+        let payers = Payers::of(&both, "m", NOW);
+        assert_eq!((payers.tokens(), payers.tokens_held()), (quantity(15), quantity(15)), "30 of the one, and not 35 of both");
+        assert_eq!((payers.money(), payers.money_held()), (Quantity::ZERO, Quantity::ZERO));
     }
 
     #[test]

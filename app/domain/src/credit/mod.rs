@@ -16,7 +16,7 @@ mod room;
 mod settle;
 mod window;
 
-pub use admit::{Demand, Split, admit, bound, pay, take};
+pub use admit::{Demand, Split, admit, bound, pay, take, unit_of};
 pub use grant::Grant;
 pub use hold::{Change, Hold, PoolRef};
 pub use limit::{Caller, Hardness, Limit, LimitState, Scope, ScopeKind, Threshold, ThresholdError, crossed};

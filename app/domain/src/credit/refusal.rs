@@ -18,7 +18,8 @@ pub struct Exhausted {
     pub pool: Refuser,
     /// What the call may take of it.
     pub needed: Quantity,
-    /// What can be held of it: the same call with just so much of this unit is not refused by it. Never below zero.
+    /// What can be held of it: the same call with just so much of this unit is not refused by it, unless
+    /// that is no token, in which nothing is paid. Never below zero.
     pub available: Quantity,
     /// What running calls hold of it: part of that comes back when they end.
     pub held: Quantity,
@@ -46,7 +47,7 @@ pub enum Refuser {
     },
     /// The grants.
     Credit {
-        /// Money; or tokens, where only a token grant has anything left.
+        /// Money or tokens: of which there is the larger part of what the call needs.
         unit: Unit,
     },
 }
@@ -82,12 +83,19 @@ impl Exhausted {
         })
     }
 
-    /// Of grants that cannot pay for a call. They say tokens only where the call demands some and money has run out.
+    /// Of grants that cannot pay for a call. They say of which unit there is the larger part, since a smaller call comes furthest with that; where
+    /// there is nothing of either, of which the larger part may come back. In doubt they say money.
     pub(super) fn of_credit(demand: Demand, payers: &Payers<'_>) -> Self {
-        let (money, tokens) = (payers.money(), payers.tokens());
-        let only_tokens = money.is_zero() && !tokens.is_zero() && !demand.of(Unit::Tokens).is_zero();
-        let (unit, available) = if only_tokens { (Unit::Tokens, tokens) } else { (Unit::Money, money) };
-        Self { pool: Refuser::Credit { unit }, needed: demand.of(unit), available, held: payers.held(unit), resets_at: None }
+        let of = |unit, available, held| Self { pool: Refuser::Credit { unit }, needed: demand.of(unit), available, held, resets_at: None };
+        let money = of(Unit::Money, payers.money(), payers.money_held());
+        let tokens = of(Unit::Tokens, payers.tokens(), payers.tokens_held());
+        let is_larger = |part: fn(&Self) -> i128| {
+            let (of_tokens, of_money) = (part(&tokens), part(&money));
+            (of_tokens * i128::from(money.needed.get())).cmp(&(of_money * i128::from(tokens.needed.get())))
+        };
+        let available = is_larger(|it| i128::from(it.available.get()));
+        let then = is_larger(|it| i128::from(it.available.get().saturating_add(it.held.get())));
+        if !tokens.needed.is_zero() && available.then(then).is_gt() { tokens } else { money }
     }
 
     /// Whether only running calls stand in the way: when they end, the same call may be admitted.
@@ -225,7 +233,12 @@ mod tests {
             (refusal.pool.unit(), refusal.needed.get(), refusal.available.get())
         };
         assert_eq!(named(demand(9, 8, 1), std::slice::from_ref(&tokens)), (Unit::Tokens, 8, 5));
-        assert_eq!(named(demand(9, 8, 1), &[tokens.clone(), money]), (Unit::Money, 9, 3));
+        assert_eq!(named(demand(9, 8, 1), &[tokens.clone(), money.clone()]), (Unit::Tokens, 8, 5), "5 of 8 are more than 3 of 9");
+        assert_eq!(named(demand(4, 8, 1), &[tokens.clone(), money]), (Unit::Money, 4, 3));
+        let mut held = tokens.clone();
+        held.pool.leased = quantity(5);
+        let of_held = refusal(demand(9, 4, 1), std::slice::from_ref(&held), &[]);
+        assert_eq!((of_held.pool.unit(), of_held.available.get(), of_held.held.get(), of_held.may_pass()), (Unit::Tokens, 0, 5, true));
         assert_eq!(named(demand(9, 0, 1), &[tokens]), (Unit::Money, 9, 0));
         assert_eq!(named(demand(9, 8, 1), &[]), (Unit::Money, 9, 0));
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Demand, Hold, PoolRef, Quantity, Split, Unit};
+use super::{Change, Demand, Hold, PoolRef, Quantity, Split, Unit, unit_of};
 use crate::id::GrantId;
 
 /// Who bears what a call costs beyond what was held for it.
@@ -42,7 +42,7 @@ pub struct Charge {
 /// A call that is paid in tokens costs tokens alone; what it takes beyond its hold is written off, because a wallet holds no tokens.
 #[must_use]
 pub fn settle(split: &Split, actual: Demand, strictness: Strictness) -> Charge {
-    let unit = split.payment.first().map_or(Unit::Money, |hold| hold.unit);
+    let unit = unit_of(&split.payment);
     let owed = actual.of(unit);
     let mut rest = owed;
     let mut payment: Vec<_> = split

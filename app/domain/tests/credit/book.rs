@@ -265,7 +265,14 @@ impl Book {
 
     fn broke(&self, question: &Question, now: i64, sums: &BTreeMap<Place, Sums>) -> Refusal {
         let (money, tokens) = self.credit(question.model, now, sums);
-        let in_tokens = money == 0 && tokens > 0 && question.tokens > 0;
+        // What there would be, had running calls given everything back.
+        let ended: BTreeMap<Place, Sums> = sums.iter().map(|(place, sums)| (*place, Sums { leased: 0, ..*sums })).collect();
+        let (money_then, tokens_then) = self.credit(question.model, now, &ended);
+        let is_larger =
+            |tokens: i64, money: i64| (i128::from(tokens) * i128::from(question.money)) > (i128::from(money) * i128::from(question.tokens));
+        let is_even = !is_larger(tokens, money)
+            && (i128::from(tokens) * i128::from(question.money)) == (i128::from(money) * i128::from(question.tokens));
+        let in_tokens = question.tokens > 0 && (is_larger(tokens, money) || (is_even && is_larger(tokens_then, money_then)));
         let (unit, available) = if in_tokens { (Unit::Tokens, tokens) } else { (Unit::Money, money) };
         Refusal { by: Refused::Credit(unit), available, until: None }
     }

@@ -229,6 +229,10 @@ impl Account {
     /// The same question with just what is said to be available is not refused by the same pool.
     fn check_available(&self, exhausted: &Exhausted, question: &Question, limits: &[Limit], now: i64) -> Checked {
         let available = exhausted.available.get();
+        if (&exhausted.pool, available) == (&Refuser::Credit { unit: Unit::Tokens }, 0) {
+            // A call of no tokens is not paid in any.
+            return Ok(());
+        }
         let smaller = match exhausted.pool.unit() {
             Unit::Money => Question { money: available, ..*question },
             Unit::Tokens => Question { tokens: available, ..*question },

@@ -58,7 +58,7 @@ impl Operator {
         let wanted = wanted(credit, cost, known.unit())?;
         let paid_by = give_back(&net(&known, &before)?, wanted, known.unit(), book)?;
         let given = sum(&paid_by)?.checked_neg().filter(|given| *given > 0).ok_or_else(|| {
-            Error::invalid("call", "the package that paid for it has ended: give promotional credit instead, with `farebox grant add`")
+            Error::invalid("call", "the credit that paid for it has ended: give new credit instead, with `farebox grant add --unit tokens`")
         })?;
         let digest = request_digest(call, given, known.unit(), credit.amount.is_none(), credit.memo, credit.actor);
         let correction = Correction::credit(&known, credit, digest, paid_by, book)?;
@@ -91,13 +91,13 @@ pub struct CreditedCall {
 fn wanted(credit: &CallCredit<'_>, cost: i64, unit: Unit) -> Result<i64> {
     let in_words = Quantity::from_count(cost).in_words(unit);
     match credit.amount {
+        _ if cost <= 0 => Err(Error::invalid("amount", "the call costs nothing by now: there is nothing to give back")),
         Some(_) if unit == Unit::Tokens => {
             Err(Error::invalid("amount", format!("the call was paid with {in_words}: leave the amount out to give all of it back")))
         }
         Some(amount) if amount.nanos() > cost => {
             Err(Error::invalid("amount", format!("the call costs {in_words} by now: no more than that can be given back")))
         }
-        _ if cost <= 0 => Err(Error::invalid("amount", "the call costs nothing by now: there is nothing to give back")),
         amount => Ok(amount.map_or(cost, Amount::nanos)),
     }
 }

@@ -13,6 +13,7 @@ use domain::{
     credit::{self, Caller, Quantity, Unit},
     id::{AccountId, CallId, GrantId, KeyId, ProjectId, UserId},
     money::Amount,
+    pricing::Excess,
     tokens::{CallUsage, Tokens},
 };
 use serde::Deserialize;
@@ -177,6 +178,9 @@ impl Correction {
         };
         let paid = sum(&paid_by)?;
         let not_paid = if difference < 0 { 0 } else { difference.checked_sub(paid).ok_or_else(overflow)? };
+        if unit == Unit::Tokens && not_paid > 0 {
+            tracing::error!(call = %call.call_id, tokens = not_paid, "a call was settled after its package had been used up: nobody pays the rest");
+        }
         let (amount, tokens_paid, written_off) = match unit {
             Unit::Tokens => (0, Some(paid), 0),
             Unit::Money | Unit::Requests => (paid, None, not_paid.checked_add(call.written_off.nanos()).ok_or_else(overflow)?),
@@ -199,7 +203,8 @@ impl Correction {
             settlement: Some(settlement),
             posted_at: book.now(),
         };
-        let of = |usage: &CallUsage| tokens_counted(usage, call.tokens_held, call.excess);
+        let excess = if unit == Unit::Tokens { Excess::WrittenOff } else { call.excess };
+        let of = |usage: &CallUsage| tokens_counted(usage, call.tokens_held, excess);
         let counted = of(&call.usage) - of(&known.usage());
         let correction = Self { record, of: known.clone(), tokens: counted };
         correction.post(book, JournalKind::LateUsage, &format!("call {}", call.call_id), "", None)?;

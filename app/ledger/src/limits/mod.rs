@@ -181,7 +181,14 @@ async fn running(connection: &mut PgConnection, account: AccountId, new: &NewLim
         r#"
         select
             i.call_id as "call: CallId", i.held as "held: Amount", i.tokens_held as "tokens: Tokens", i.key_id as "key: KeyId",
-            i.project_id as "project: ProjectId", k.user_id as "member: UserId", i.session as "run: Label"
+            i.project_id as "project: ProjectId", k.user_id as "member: UserId", i.session as "run: Label",
+            coalesce(
+                (
+                    select g.unit from leases l join grants g on g.account_id = l.account_id and g.grant_id = l.grant_id
+                    where l.account_id = i.account_id and l.lease_id = i.call_id limit 1
+                ),
+                'money'
+            ) as "paid_in!: Unit"
         from intents i
         join api_keys k using (account_id, key_id)
         where i.account_id = $1
@@ -192,7 +199,7 @@ async fn running(connection: &mut PgConnection, account: AccountId, new: &NewLim
     .await?;
     let held = rows.into_iter().filter_map(|row| {
         let caller = Caller { key: row.key, project: row.project, member: row.member, run: row.run };
-        let quantity = Demand { money: row.held, tokens: row.tokens, requests: 1 }.of(new.unit).get();
+        let quantity = Demand { money: row.held, tokens: row.tokens, requests: 1 }.paid_in(row.paid_in).of(new.unit).get();
         let is_counted = quantity > 0 && new.scope.applies_to(&caller);
         is_counted.then_some((row.call, (new.id, new.window.range(row.call.started_at()?).from), quantity))
     });

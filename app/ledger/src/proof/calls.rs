@@ -136,9 +136,18 @@ fn look_at(call: &StoredCall, terms: Terms<'_>, hours: &mut Hours, findings: &mu
     let paid: i128 = record.paid_by.iter().map(|share| i128::from(share.amount)).sum();
     findings.compare(Claim::CallIsPaid, row, i128::from(record.tokens_paid.unwrap_or(record.amount)), paid);
     let unit = if record.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money };
+    if unit == Unit::Tokens && record.paid_by.len() > 1 {
+        findings.note(Claim::CallIsPaid, row(), "one grant of tokens", record.paid_by.len());
+    }
     for share in record.paid_by.iter() {
-        let of_it = grants.iter().find(|grant| grant.id == share.grant_id).map_or("no grant", |grant| grant.unit.name());
-        findings.compare(Claim::CallIsPaid, || format!("{} (grant {})", row(), share.grant_id), unit.name(), of_it);
+        let grant = grants.iter().find(|grant| grant.id == share.grant_id);
+        let pays = grant.is_some_and(|grant| {
+            let covers = grant.models.as_ref().is_none_or(|models| models.contains(&record.model));
+            grant.unit == unit && covers && grant.starts_at <= record.posted_at
+        });
+        if !pays {
+            findings.note(Claim::CallIsPaid, row(), format!("a grant in {} that pays for its model", unit.name()), share.grant_id);
+        }
     }
     let hour = hour_of(record.posted_at);
     let hour = hours.entry(hour).or_insert_with(|| Hour { open: OpenCalls::since(hour), charges: BTreeMap::new() });

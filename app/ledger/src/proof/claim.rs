@@ -90,7 +90,9 @@ impl Claim {
             }
             Self::CallIsAtItsPrice => "a call's price is the one of its model that was in force when the call was admitted",
             Self::CallAddsUp => "a call's buckets add up to its totals, or it is flagged",
-            Self::CallIsPaid => "a call's shares sum to its amount, or to its tokens, of grants that are counted in these",
+            Self::CallIsPaid => {
+                "a call's shares sum to its amount, or to its tokens, of grants that are counted in these and pay for its model"
+            }
             Self::CallIsOnItsTerms => "a call on lenient terms is of an account that had them",
             Self::LineIsSealed => "what is lent to an account is what was set",
             Self::CorrectionIsSealed => "a correction's row is the one that was posted",

@@ -1,36 +1,38 @@
 //! What must hold of each correction, beside its call.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::{
+    billing::GrantKind,
     credit::Unit,
-    id::{AccountId, CallId},
+    id::{AccountId, CallId, GrantId},
     money::Amount,
     pricing::Charge,
 };
 use sqlx::PgConnection;
 
 use super::{
-    calls::{Prices, in_words},
+    calls::{Terms, in_words},
     claim::{Claim, Findings},
+    credit::GrantRow,
     limits::Limits,
 };
 use crate::{
     Result, SettledCall,
     corrections::{self, CorrectionRecord, StoredCorrection},
-    settled::{CallRecord, tokens_owed},
+    settled::{CallRecord, PaidShare, tokens_owed},
 };
 
 /// Checks every correction of an account beside its call, and returns those that can be read.
 pub(super) async fn check(
     connection: &mut PgConnection,
     account: AccountId,
-    prices: &Prices,
+    terms: Terms<'_>,
     mut limits: Option<&mut Limits>,
     findings: &mut Findings,
 ) -> Result<Vec<CorrectionRecord>> {
     let mut readable = Vec::new();
-    let mut costs: HashMap<CallId, i128> = HashMap::new();
+    let mut calls: HashMap<CallId, Paid> = HashMap::new();
     for StoredCorrection { number, call, of, record, seal } in corrections::of_account(connection, account).await? {
         let row = format!("correction {number} of call {call}");
         let record = match record {
@@ -43,9 +45,9 @@ pub(super) async fn check(
         findings.sealed(Claim::CorrectionIsSealed, || row.clone(), record.fits(&seal));
         match of {
             Some(of) => {
-                let cost = costs.entry(call).or_insert_with(|| i128::from(of.tokens_paid.unwrap_or(of.amount)));
-                look_at(&record, &of, *cost, prices, &row, findings);
-                *cost += i128::from(record.paid());
+                let paid = calls.entry(call).or_insert_with(|| Paid::of(&of));
+                look_at(&record, &of, paid, terms, &row, findings);
+                paid.add(&record.paid_by);
                 if let Some(limits) = &mut limits {
                     limits.add_correction(&record, &of);
                 }
@@ -54,14 +56,49 @@ pub(super) async fn check(
         }
         readable.push(record);
     }
-    for (call, cost) in costs.into_iter().filter(|(_, cost)| *cost < 0) {
+    for (call, cost) in calls.iter().map(|(call, paid)| (call, paid.cost())).filter(|(_, cost)| *cost < 0) {
         findings.note(Claim::CallCostsSomething, format!("call {call}"), "0 or more", cost);
     }
     Ok(readable)
 }
 
-/// `cost` is the call's charge and the corrections before this one.
-fn look_at(record: &CorrectionRecord, call: &CallRecord, cost: i128, prices: &Prices, row: &str, findings: &mut Findings) {
+/// What each grant paid of a call, its corrections up to one included.
+struct Paid(BTreeMap<GrantId, i128>);
+
+impl Paid {
+    fn of(call: &CallRecord) -> Self {
+        let mut paid = Self(BTreeMap::new());
+        paid.add(&call.paid_by);
+        paid
+    }
+
+    fn add(&mut self, shares: &[PaidShare]) {
+        for share in shares {
+            *self.0.entry(share.grant_id).or_default() += i128::from(share.amount);
+        }
+    }
+
+    fn cost(&self) -> i128 {
+        self.0.values().sum()
+    }
+
+    /// Whether so much may be given back to a grant: what it paid, and to a wallet also what another one paid.
+    fn takes_back(&self, share: &PaidShare, grant: &GrantRow) -> bool {
+        grant.kind == GrantKind::Wallet || self.0.get(&share.grant_id).is_some_and(|paid| *paid + i128::from(share.amount) >= 0)
+    }
+}
+
+/// `before` is what was paid of the call before this one.
+fn look_at(record: &CorrectionRecord, call: &CallRecord, before: &Paid, terms: Terms<'_>, row: &str, findings: &mut Findings) {
+    let Terms { prices, grants, .. } = terms;
+    let unit = if call.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money };
+    for share in &record.paid_by {
+        let grant = grants.iter().find(|grant| grant.id == share.grant_id && grant.unit == unit);
+        if !grant.is_some_and(|grant| share.amount >= 0 || before.takes_back(share, grant)) {
+            let expected = format!("a grant in {} that pays, or that had paid so much", unit.name());
+            findings.note(Claim::CorrectionAddsUp, row, expected, format!("{} of {}", share.amount, share.grant_id));
+        }
+    }
     let paid: i128 = record.paid_by.iter().map(|share| i128::from(share.amount)).sum();
     findings.compare(Claim::CorrectionAddsUp, || row.to_owned(), i128::from(record.paid()), paid);
     findings.compare(Claim::CorrectionAddsUp, || format!("{row} (in tokens)"), call.tokens_paid.is_some(), record.tokens_paid.is_some());
@@ -70,13 +107,14 @@ fn look_at(record: &CorrectionRecord, call: &CallRecord, cost: i128, prices: &Pr
         Ok(None) => return,
         Err(error) => return findings.note(Claim::LateIsItsReceipt, row, "a readable settlement", error),
     };
-    adds_up(record, call, &late, cost, row, findings);
+    adds_up(record, call, &late, (before, grants), row, findings);
     let charge = Charge { amount: late.amount, written_off: late.written_off };
     let of_it = late.clone().into_record(Unit::Money, Vec::new(), record.posted_at);
     let recomputed = of_it.as_ref().map_err(ToString::to_string).and_then(|late| prices.recompute(late));
-    let is_of_the_call = (late.account_id, late.call_id, late.key_id, late.price_id, late.discount.bps(), late.held.nanos())
-        == (call.account_id, call.call_id, call.key_id, call.price_id, call.discount_bps, call.held)
-        && (late.project_id, &late.attribution, late.excess.is_charged()) == (call.project_id, &call.attribution(), call.is_lenient);
+    let is_of_the_call =
+        (late.account_id, late.call_id, late.key_id, late.price_id, late.discount.bps(), late.held.nanos(), late.tokens_held.get())
+            == (call.account_id, call.call_id, call.key_id, call.price_id, call.discount_bps, call.held, call.tokens_held)
+            && (late.project_id, &late.attribution, late.excess.is_charged()) == (call.project_id, &call.attribution(), call.is_lenient);
     if recomputed != Ok(charge) || !is_of_the_call {
         let expected = recomputed.map_or_else(|problem| problem, in_words);
         findings.note(Claim::LateIsItsReceipt, row, format!("{expected}, on its call's terms"), in_words(charge));
@@ -89,13 +127,26 @@ fn look_at(record: &CorrectionRecord, call: &CallRecord, cost: i128, prices: &Pr
 }
 
 /// What was given back before is not given back again.
-fn adds_up(record: &CorrectionRecord, call: &CallRecord, late: &SettledCall, cost: i128, row: &str, findings: &mut Findings) {
-    let paid = i128::from(record.paid());
-    let is_right = if let Some(before) = call.tokens_paid {
-        let difference = i128::from(tokens_owed(&late.usage, late.tokens_held).get()) - i128::from(before);
+fn adds_up(
+    record: &CorrectionRecord,
+    call: &CallRecord,
+    late: &SettledCall,
+    (before, grants): (&Paid, &[GrantRow]),
+    row: &str,
+    findings: &mut Findings,
+) {
+    let (paid, cost) = (i128::from(record.paid()), before.cost());
+    let is_right = if let Some(posted) = call.tokens_paid {
+        let difference = i128::from(tokens_owed(&late.usage, late.tokens_held).get()) - i128::from(posted);
         // A token grant that has ended takes nothing back, and what it no longer has nobody pays.
-        let possible = if difference < 0 { difference.max(-cost)..=0 } else { 0..=difference };
-        possible.contains(&paid) && record.amount == 0 && record.written_off == 0
+        let back = difference.max(-cost);
+        let lasts = |id: &GrantId| grants.iter().any(|grant| grant.id == *id && grant.lasts_at(record.posted_at));
+        let is_possible = match difference < 0 {
+            false => (0..=difference).contains(&paid),
+            true if before.0.keys().all(lasts) => paid == back,
+            true => (back..=0).contains(&paid),
+        };
+        is_possible && record.amount == 0 && record.written_off == 0
     } else {
         let difference = nanos(late.amount) - i128::from(call.amount);
         let (most, not_paid) = if difference < 0 { (difference.max(-cost), 0) } else { (difference, difference - paid) };
@@ -127,7 +178,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Admitted, SettledCall};
+    use crate::{
+        Admitted, SettledCall,
+        proof::{calls::Prices, lines::Lines},
+    };
 
     fn price() -> PriceId {
         PriceId::from_uuid(Uuid::from_u128(4))
@@ -175,10 +229,29 @@ mod tests {
         Rates::plain(Amount::from_nanos(1_000), Amount::from_nanos(1_000))
     }
 
+    fn grant(number: u128) -> GrantId {
+        GrantId::from_uuid(Uuid::from_u128(number))
+    }
+
+    /// A wallet (5), two packages that last (6, 7), and one that ended before the correction (8).
+    fn grants() -> [GrantRow; 4] {
+        let package = |number, expires| GrantRow::of(grant(number), GrantKind::Package, Unit::Tokens, expires);
+        let ended = "2026-06-15T12:45:00Z".parse().ok();
+        [GrantRow::of(grant(5), GrantKind::Wallet, Unit::Money, None), package(6, None), package(7, None), package(8, ended)]
+    }
+
     /// The claims that a correction breaks: a call of 12 nanos, of which `before` was added since, and what came late.
-    fn broken(before: i128, late: &SettledCall, row: serde_json::Value) -> Vec<Claim> {
-        let call =
-            settled(12, UsageSource::Interrupted).into_record(Unit::Money, Vec::new(), "2026-06-15T12:31:00Z".parse().unwrap()).unwrap();
+    fn broken(before: i64, late: &SettledCall, row: serde_json::Value) -> Vec<Claim> {
+        broken_in((Unit::Money, 5), before, late, row)
+    }
+
+    /// The same of a call of 12 nanos, or of 12 tokens, that a grant paid.
+    fn broken_in((unit, payer): (Unit, u128), before: i64, late: &SettledCall, row: serde_json::Value) -> Vec<Claim> {
+        let share = |amount| PaidShare { grant_id: grant(payer), amount };
+        let posted_at = "2026-06-15T12:31:00Z".parse().unwrap();
+        let call = settled(12, UsageSource::Interrupted).into_record(unit, vec![share(12)], posted_at).unwrap();
+        let mut paid = Paid::of(&call);
+        paid.add(&[share(before)]);
         let mut record = json!({
             "account_id": call.account_id, "started_at": call.started_at, "call_id": call.call_id, "seq": 9,
             "kind": "late_usage", "completion_tokens": 0, "total_tokens": 0, "written_off": 0,
@@ -188,13 +261,43 @@ mod tests {
         let record: CorrectionRecord = serde_json::from_value(record).unwrap();
         let mut findings = Findings::default();
         let prices = Prices::of_one(price(), &call.model, rates());
-        look_at(&record, &call, i128::from(call.amount) + before, &prices, "it", &mut findings);
+        let (lines, grants) = (Lines::default(), grants());
+        look_at(&record, &call, &paid, Terms { prices: &prices, lines: &lines, grants: &grants }, "it", &mut findings);
         [Claim::CorrectionAddsUp, Claim::LateIsItsReceipt].into_iter().filter(|claim| !findings.of(*claim).is_empty()).collect()
     }
 
     fn row(prompt_tokens: i64, amount: i64, written_off: i64) -> serde_json::Value {
         let paid_by = if amount == 0 { json!([]) } else { json!([{ "grant_id": Uuid::from_u128(5), "amount": amount }]) };
         json!({ "prompt_tokens": prompt_tokens, "amount": amount, "written_off": written_off, "paid_by": paid_by })
+    }
+
+    /// So many tokens more, paid by a grant.
+    fn in_tokens(prompt_tokens: i64, tokens: i64, payer: u128) -> serde_json::Value {
+        let paid_by = if tokens == 0 { json!([]) } else { json!([{ "grant_id": Uuid::from_u128(payer), "amount": tokens }]) };
+        json!({ "prompt_tokens": prompt_tokens, "amount": 0, "tokens_paid": tokens, "paid_by": paid_by })
+    }
+
+    #[test]
+    fn what_comes_late_of_a_call_that_was_paid_in_tokens_is_tokens_of_grants_that_have_them() {
+        let late = settled(700, UsageSource::Upstream);
+        let by = |payer| (Unit::Tokens, payer);
+        assert_eq!(broken_in(by(6), 0, &late, in_tokens(688, 688, 6)), []);
+        assert_eq!(broken_in(by(6), 0, &late, in_tokens(688, 600, 7)), [], "as far as another one had them");
+        for wrong in [in_tokens(688, 689, 6), in_tokens(688, 600, 5), row(688, 688, 0)] {
+            assert_eq!(broken_in(by(6), 0, &late, wrong.clone()), [Claim::CorrectionAddsUp], "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_given_back_to_the_grant_that_paid_while_it_lasts() {
+        let late = settled(5, UsageSource::Upstream);
+        let by = |payer| (Unit::Tokens, payer);
+        assert_eq!(broken_in(by(6), 0, &late, in_tokens(-7, -7, 6)), []);
+        for wrong in [in_tokens(-7, -7, 7), in_tokens(-7, -7, 5), in_tokens(-7, 0, 6), in_tokens(-7, -8, 6)] {
+            assert_eq!(broken_in(by(6), 0, &late, wrong.clone()), [Claim::CorrectionAddsUp], "{wrong}");
+        }
+        assert_eq!(broken_in(by(8), 0, &late, in_tokens(-7, 0, 8)), [], "it had ended");
+        assert_eq!(broken(0, &late, in_tokens(-7, -7, 6)), [Claim::CorrectionAddsUp], "the call was paid in money");
     }
 
     #[test]
@@ -229,6 +332,7 @@ mod tests {
         for of_another in [
             Admitted { key_id: KeyId::from_uuid(Uuid::from_u128(33)), ..admitted() },
             Admitted { held: Amount::from_nanos(2_000), ..admitted() },
+            Admitted { tokens_held: Tokens::from_sum(2_000), ..admitted() },
             Admitted { price_id: PriceId::from_uuid(Uuid::from_u128(44)), ..admitted() },
             Admitted { project_id: ProjectId::from_uuid(Uuid::from_u128(55)), ..admitted() },
             Admitted { attribution: said, ..admitted() },

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    billing::{JournalKind, PostingNumber},
+    billing::{GrantKind, JournalKind, PostingNumber},
     call::CorrectionKind,
     credit::{Quantity, Unit},
     id::{AccountId, GrantId},
@@ -173,7 +173,7 @@ impl Journal {
                 let place = corrections.iter().position(|correction| correction.seq == posting.number);
                 correction(posting, place.map(|place| corrections.swap_remove(place)).as_ref(), findings);
             }
-            JournalKind::TopUp | JournalKind::Adjustment => movement(posting, findings),
+            JournalKind::TopUp | JournalKind::Adjustment => movement(posting, grants, findings),
             JournalKind::Promo | JournalKind::Allowance | JournalKind::Package => giving(posting, grants, findings),
             JournalKind::Expiry => self.lapses.extend(lapse(posting, grants, findings)),
         }
@@ -279,7 +279,10 @@ fn correction(posting: &PostingRecord, correction: Option<&CorrectionRecord>, fi
 }
 
 /// What was asked for is known by its digest, which keeps repeated requests from acting twice.
-fn movement(posting: &PostingRecord, findings: &mut Findings) {
+fn movement(posting: &PostingRecord, grants: &[GrantRow], findings: &mut Findings) {
+    if grant_of(posting, grants).is_none_or(|grant| grant.kind != GrantKind::Wallet) {
+        findings.note(Claim::MovementIsItsRequest, name(posting), "the wallet", "another grant, or several");
+    }
     let given: i128 = posting.entries.iter().filter(|entry| entry.grant.is_some()).map(|entry| i128::from(entry.amount)).sum();
     let amount = Amount::from_nanos(i64::try_from(given).unwrap_or(i64::MAX));
     let amount = amount.to_string();
@@ -326,5 +329,54 @@ fn asked_for(posting: &PostingRecord, digests: &[[u8; 32]], amount: &str, findin
     if !digests.iter().any(|digest| posting.request_digest.as_deref() == Some(&digest[..])) {
         let found = format!("{} of {amount} by {}: {}", posting.kind.name(), posting.actor, posting.memo);
         findings.note(Claim::MovementIsItsRequest, name(posting), "what its digest says", found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A top-up of 25 nanos, or tokens, for a grant.
+    fn top_up(grant: GrantId, unit: Unit) -> PostingRecord {
+        let at = "2026-06-15T12:30:00Z".parse().unwrap();
+        let entry = |line, book: &str, grant, amount| EntryRecord {
+            line,
+            book: book.to_owned(),
+            unit: unit.name().to_owned(),
+            grant,
+            amount,
+            balance_after: amount,
+        };
+        PostingRecord {
+            account: AccountId::from_uuid(Uuid::from_u128(1)),
+            number: PostingNumber::from_count(1),
+            kind: JournalKind::TopUp,
+            memo: "memo".to_owned(),
+            actor: "actor".to_owned(),
+            idempotency_key: Some("key".to_owned()),
+            request_digest: Some(money::request_digest(JournalKind::TopUp, "0.000000025", "memo", "actor").to_vec()),
+            event_at: at,
+            posted_at: at,
+            calls: None,
+            seals: None,
+            entries: vec![entry(1, GRANT, Some(grant), 25), entry(2, "cash", None, -25)],
+        }
+    }
+
+    #[test]
+    fn money_that_is_paid_in_is_the_wallets() {
+        let [wallet, package] = [5, 6].map(|number| GrantId::from_uuid(Uuid::from_u128(number)));
+        let grants =
+            [GrantRow::of(wallet, GrantKind::Wallet, Unit::Money, None), GrantRow::of(package, GrantKind::Package, Unit::Tokens, None)];
+        let faults = |posting: &PostingRecord| {
+            let mut findings = Findings::default();
+            movement(posting, &grants, &mut findings);
+            findings.of(Claim::MovementIsItsRequest).len()
+        };
+        assert_eq!(faults(&top_up(wallet, Unit::Money)), 0);
+        assert_eq!(faults(&top_up(package, Unit::Tokens)), 1, "it says neither more nor less, of another grant");
     }
 }

@@ -97,7 +97,7 @@ impl Limits {
         let late = correction.late().ok().flatten();
         let Self { limits, members, used, opening } = self;
         let of_call = call.counted(members.get(&call.key_id).copied());
-        let tokens = late.map_or(0, |late| tokens_counted(&late.usage, late.tokens_held, late.excess) - of_call.tokens);
+        let tokens = late.map_or(0, |late| tokens_counted(&late.usage, late.tokens_held, call.excess()) - of_call.tokens);
         let counted = Counted { amount: Amount::from_nanos(correction.amount), tokens, requests: 0, ..of_call };
         for StoredLimit { limit, created_at, .. } in limits.iter() {
             let Some((window, quantity)) = counted.of(limit) else { continue };

@@ -154,7 +154,7 @@ async fn check_in(
     let grants = credit::grants(connection, account).await?;
     let terms = Terms { prices, lines: &lines, grants: &grants };
     let (mut hours, calls) = calls::check(connection, account, from, all, terms, limits.as_mut(), &mut findings).await?;
-    let mut corrections = corrections::check(connection, account, prices, limits.as_mut(), &mut findings).await?;
+    let mut corrections = corrections::check(connection, account, terms, limits.as_mut(), &mut findings).await?;
     if let Some(limits) = limits {
         limits.check(connection, account, &mut findings).await?;
     }

@@ -215,9 +215,14 @@ pub(crate) fn tokens_counted(usage: &CallUsage, held: Tokens, excess: Excess) ->
 impl CallRecord {
     /// What limits count of it, as a call of a key of this member.
     pub(crate) fn counted(&self, member: Option<UserId>) -> Counted {
-        let tokens = tokens_counted(&self.usage(), Tokens::from_sum(self.tokens_held), Excess::of(self.is_lenient));
+        let tokens = tokens_counted(&self.usage(), Tokens::from_sum(self.tokens_held), self.excess());
         let caller = self.caller(member);
         Counted { caller, started_at: self.started_at, amount: Amount::from_nanos(self.amount), tokens, requests: 1 }
+    }
+
+    /// Who bears what it comes to beyond its hold: of tokens that a grant pays nobody, whatever the account's terms.
+    pub(crate) const fn excess(&self) -> Excess {
+        if self.tokens_paid.is_some() { Excess::WrittenOff } else { Excess::of(self.is_lenient) }
     }
 
     /// Whose call it is, to limits.

@@ -21,7 +21,7 @@ fn line(text: &str) -> CreditLine {
     CreditLine { amount: amount(text), ..CreditLine::default() }
 }
 
-fn available(refused: Result<(), Error>) -> Amount {
+fn available<T: std::fmt::Debug>(refused: Result<T, Error>) -> Amount {
     match refused {
         Err(Error::Exhausted(exhausted)) => Amount::from_nanos(exhausted.available.get()),
         other => panic!("{other:?}"),

@@ -151,7 +151,7 @@ async fn a_later_schema_says_whether_this_version_may_write_beside_it(pool: PgPo
         ("credit", system.operator().credit(ada.account, world.money("1", "later")).await.map(drop)),
         ("top-up", owner.top_up(world.money("1", "later")).await.map(drop)),
         ("key", owner.create_key(new_key).await),
-        ("lease", world.ledger.meter().lease(&world.intent(ada, "0.1")).await),
+        ("lease", world.ledger.meter().lease(&world.intent(ada, "0.1")).await.map(drop)),
         ("posting", world.ledger.meter().post_calls(&[call]).await.map(drop)),
         ("ready", world.ledger.ready().await),
     ];

@@ -16,7 +16,7 @@ async fn fifty_calls_at_once_hold_no_more_than_there_is(pool: PgPool) {
     let (mut admitted, mut refused) = (0, 0);
     for answer in join_all(intents.iter().map(|intent| meter.lease(intent))).await {
         match answer {
-            Ok(()) => admitted += 1,
+            Ok(_) => admitted += 1,
             Err(Error::Exhausted(exhausted)) => {
                 assert_eq!(exhausted.needed, amount("0.1").into());
                 refused += 1;

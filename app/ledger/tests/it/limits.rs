@@ -38,7 +38,7 @@ fn intent(world: &mut World, customer: Customer) -> Intent {
     with(world.intent(customer, "0.5"), |call| call.tokens_held = Tokens::from_sum(1_000))
 }
 
-fn exhausted(refused: Result<(), Error>) -> Exhausted {
+fn exhausted<T: std::fmt::Debug>(refused: Result<T, Error>) -> Exhausted {
     match refused {
         Err(Error::Exhausted(exhausted)) => *exhausted,
         other => panic!("{other:?}"),

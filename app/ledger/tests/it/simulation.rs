@@ -81,6 +81,8 @@ struct Walk {
     projects: Vec<[ProjectId; 2]>,
     sums: Vec<Both<Sum>>,
     calls: Vec<(usize, Intent, State)>,
+    /// What calls are paid in.
+    paid_in: BTreeMap<CallId, Unit>,
     grants: Vec<(usize, GrantId)>,
     limits: Vec<(usize, LimitId)>,
     /// Which of the customers ever were lenient.
@@ -116,6 +118,7 @@ impl Walk {
             projects,
             sums,
             calls: Vec::new(),
+            paid_in: BTreeMap::new(),
             grants: Vec::new(),
             limits: Vec::new(),
             lenient: vec![false; 3],
@@ -231,7 +234,10 @@ impl Walk {
         });
         let reader = self.ledger().reader(self.customers[of].user).await.unwrap();
         match self.ledger().meter().lease(&intent).await {
-            Ok(()) => self.calls.push((of, intent, State::Running)),
+            Ok(unit) => {
+                self.paid_in.insert(intent.call_id, unit);
+                self.calls.push((of, intent, State::Running));
+            }
             Err(Error::Exhausted(exhausted)) => {
                 assert!(exhausted.available < exhausted.needed, "{exhausted:?}");
                 let balance = reader.balance(self.world.now.max(self.latest)).await.unwrap();
@@ -283,7 +289,10 @@ impl Walk {
         for ((place, call), (before, after)) in batch.into_iter().zip(before.into_iter().zip(after)) {
             let (of, _, state) = &mut self.calls[place];
             match (&*state, before, after) {
-                (State::Running, None, Some(cost)) => assert_eq!(cost, (cost.0, owed(&call, cost.0))),
+                (State::Running, None, Some(cost)) => {
+                    let unit = self.paid_in[&call.call_id];
+                    assert_eq!(cost, (unit, owed(&call, unit)));
+                }
                 (State::Interrupted, Some(before), Some(after)) => {
                     assert!(after.0 == before.0 && after.1 <= owed(&call, after.0).max(before.1), "it takes at most what it came to");
                 }
@@ -334,10 +343,21 @@ impl Walk {
             Err(Error::Invalid { field: "amount", .. }) => {
                 assert!(cost == 0 || given.is_some_and(|given| unit == Unit::Tokens || i128::from(given) > cost));
             }
-            // The package that paid has ended.
-            Err(Error::Invalid { field: "call", .. }) => assert_eq!((unit, given), (Unit::Tokens, None)),
+            Err(Error::Invalid { field: "call", .. }) => {
+                assert_eq!((unit, given), (Unit::Tokens, None));
+                assert!(self.has_ended(of, call).await, "the package that paid is still there");
+            }
             Err(other) => panic!("{other}"),
         }
+    }
+
+    /// Whether all that paid for a call has ended by the clock of its account's books.
+    async fn has_ended(&self, of: usize, call: CallId) -> bool {
+        let detail = self.world.ledger.meter().generation(self.customers[of].account, call).await.unwrap();
+        let payers: Vec<_> = detail.paid_by.iter().map(|share| share.grant.uuid()).collect();
+        let sql = "select bool_and(least(g.expires_at, g.ended_at) <= greatest(h.posted_at + interval '1 microsecond', $2)) \
+                   from grants g join heads h using (account_id) where grant_id = any($1)";
+        sqlx::query_scalar(sql).bind(payers).bind(self.world.now).fetch_one(&self.world.pool).await.unwrap()
     }
 
     async fn cost(&self, of: usize, call: CallId) -> (Unit, i128) {
@@ -454,7 +474,7 @@ impl Walk {
 
 /// What a call costs by its receipt and its corrections, and in what.
 fn cost_of(call: &CallDetail) -> (Unit, i128) {
-    let Some(tokens) = call.tokens_paid else { return (Unit::Money, i128::from(call.row.cost().nanos())) };
+    let Some(tokens) = call.row.tokens_paid else { return (Unit::Money, i128::from(call.row.cost().nanos())) };
     let corrected: i64 = call.corrections.iter().filter_map(|correction| correction.tokens_paid).sum();
     assert_eq!(call.row.cost(), Amount::ZERO);
     (Unit::Tokens, i128::from(tokens.get() + corrected))

@@ -8,6 +8,7 @@ use domain::{
     filter::UsageFilter,
     id::{GrantId, LimitId},
     money::Amount,
+    pricing::Excess,
     tokens::Tokens,
 };
 use futures_util::future::join_all;
@@ -56,7 +57,10 @@ async fn a_call_that_a_package_pays_costs_its_tokens_and_no_money(pool: PgPool) 
     let balance = world.balance(ada).await;
     assert_eq!((balance.balance, balance.reserved, balance.available), (amount("1"), Amount::ZERO, amount("1")));
     let receipt = detail(&world, ada, &call).await;
-    assert_eq!((receipt.row.amount, receipt.written_off, receipt.tokens_paid), (Amount::ZERO, Amount::ZERO, Some(Tokens::from_sum(1_100))));
+    assert_eq!(
+        (receipt.row.amount, receipt.written_off, receipt.row.tokens_paid),
+        (Amount::ZERO, Amount::ZERO, Some(Tokens::from_sum(1_100)))
+    );
     assert_eq!(receipt.receipt.amount, amount("0.0012"), "what it would have cost");
     let [share] = receipt.paid_by.as_slice() else { panic!("{:?}", receipt.paid_by) };
     assert_eq!((share.grant, share.kind, share.quantity.get()), (id, GrantKind::Package, 1_100));
@@ -80,10 +84,13 @@ async fn a_call_that_may_take_more_than_is_left_is_paid_in_money(pool: PgPool) {
     let call = ended(&mut world, &intent, ada, 100, 0).await;
     assert_eq!(left(&world, ada, id).await, Some((1_000, 0)));
     let receipt = detail(&world, ada, &call).await;
-    assert_eq!((receipt.row.amount, receipt.tokens_paid), (amount("0.0001"), None));
-    let too_much = of_tokens(&mut world, ada, 1_001, "2");
-    let Err(Error::Exhausted(exhausted)) = world.ledger.meter().lease(&too_much).await else { panic!("nobody has so much") };
-    assert_eq!((exhausted.pool.clone(), exhausted.available), (Refuser::Credit { unit: Unit::Money }, amount("0.9999").into()));
+    assert_eq!((receipt.row.amount, receipt.row.tokens_paid), (amount("0.0001"), None));
+    // The refusal names that of which there is the larger part of what is needed.
+    for (tokens, held, unit, available) in [(1_001, "2", Unit::Tokens, 1_000), (9_000, "1.5", Unit::Money, 999_900_000)] {
+        let too_much = of_tokens(&mut world, ada, tokens, held);
+        let Err(Error::Exhausted(exhausted)) = world.ledger.meter().lease(&too_much).await else { panic!("nobody has so much") };
+        assert_eq!((exhausted.pool.clone(), exhausted.available.get()), (Refuser::Credit { unit }, available));
+    }
     world.assert_proven().await;
 }
 
@@ -98,11 +105,15 @@ async fn forty_calls_at_once_take_the_tokens_of_ten_and_no_more(pool: PgPool) {
     let admitted: Vec<_> = intents.iter().zip(&leased).filter(|(_, leased)| leased.is_ok()).map(|(intent, _)| intent).collect();
     assert_eq!(admitted.len(), 10);
     let refused = leased.iter().filter_map(|leased| leased.as_ref().err());
-    assert!(refused.clone().all(|error| matches!(error, Error::Exhausted(_))), "{:?}", refused.collect::<Vec<_>>());
+    for error in refused {
+        let Error::Exhausted(exhausted) = error else { panic!("{error}") };
+        assert_eq!((&exhausted.pool, exhausted.available.get()), (&Refuser::Credit { unit: Unit::Tokens }, 0));
+        assert!(exhausted.may_pass(), "it is all held by running calls: {exhausted:?}");
+    }
     let calls: Vec<_> = admitted.into_iter().map(|intent| world.settle(intent, ada, 90, 30)).collect();
     assert_eq!(world.ledger.meter().post_calls(&calls).await.unwrap().posted, 10);
     assert_eq!(left(&world, ada, id).await, Some((0, 0)), "an upstream that reports 120 tokens takes the 100 that were held");
-    assert_eq!(detail(&world, ada, &calls[0]).await.tokens_paid, Some(Tokens::from_sum(100)));
+    assert_eq!(detail(&world, ada, &calls[0]).await.row.tokens_paid, Some(Tokens::from_sum(100)));
     world.assert_proven().await;
 }
 
@@ -125,6 +136,69 @@ async fn what_is_paid_in_tokens_is_nothing_to_limits_of_money(pool: PgPool) {
     let too_many = of_tokens(&mut world, ada, 401, "0.5");
     let Err(Error::Exhausted(exhausted)) = world.ledger.meter().lease(&too_many).await else { panic!("the day has 400 left") };
     assert_eq!((exhausted.pool.unit(), exhausted.available.get()), (Unit::Tokens, 400));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_limit_of_money_that_is_set_beside_running_calls_counts_none_that_is_paid_in_tokens(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    world.package(ada, 10_000, "package").await;
+    let (in_tokens, in_money) = (of_tokens(&mut world, ada, 100, "0.5"), of_tokens(&mut world, ada, 20_000, "0.3"));
+    for (intent, unit) in [(&in_tokens, Unit::Tokens), (&in_money, Unit::Money)] {
+        assert_eq!(world.ledger.meter().lease(intent).await.unwrap(), unit);
+    }
+    let (scope, window, hardness) = (Scope::Account, Window::Day, Hardness::Hard);
+    let capacity = Quantity::from_count(1_000_000_000);
+    let new = NewLimit { id: LimitId::new(world.now, world.random()), scope, window, unit: Unit::Money, hardness, capacity };
+    world.ledger.owner(ada.user).await.unwrap().set_limit(&new).await.unwrap();
+    let limits = world.ledger.reader(ada.user).await.unwrap().limits(world.now).await.unwrap();
+    assert_eq!(limits[0].limit.pool.leased, amount("0.3").into());
+    world.assert_proven().await;
+    let calls = [world.settle(&in_tokens, ada, 10, 0), world.settle(&in_money, ada, 10, 0)];
+    assert_eq!(world.ledger.meter().post_calls(&calls).await.unwrap().posted, 2);
+    world.assert_proven().await;
+}
+
+/// A package pays for the tokens that were held, and lenient terms are about money.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn lenient_terms_change_nothing_of_what_is_paid_in_tokens(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    world.ledger.system().operator().change_credit_line(ada.account, "test", |line| line.excess = Excess::Charged).await.unwrap();
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    let (scope, window, hardness) = (Scope::Account, Window::Day, Hardness::Hard);
+    let (id, capacity) = (LimitId::new(world.now, world.random()), Quantity::from_count(1_000));
+    owner.set_limit(&NewLimit { id, scope, window, unit: Unit::Tokens, hardness, capacity }).await.unwrap();
+    let package = world.package(ada, 10_000, "package").await;
+    let intent = with(of_tokens(&mut world, ada, 100, "0.5"), |call| call.excess = Excess::Charged);
+    world.ledger.meter().lease(&intent).await.unwrap();
+    ended(&mut world, &intent, ada, 90, 30).await;
+    assert_eq!((left(&world, ada, package).await, world.balance(ada).await.balance), (Some((9_900, 0)), amount("1")));
+    let limits = world.ledger.reader(ada.user).await.unwrap().limits(world.now).await.unwrap();
+    assert_eq!(limits[0].limit.pool.used.get(), 100);
+    world.assert_proven().await;
+}
+
+/// Its proxy died, the package ended, and then the proxy brings what the call came to.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_comes_after_the_package_has_ended_takes_nothing_and_gives_nothing_back(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let id = world.package(ada, 1_000, "package").await;
+    let (more, less) = (late(&mut world, ada, 400, 100).await, late(&mut world, ada, 2, 0).await);
+    let running = of_tokens(&mut world, ada, 500, "0.1");
+    world.ledger.meter().lease(&running).await.unwrap();
+    world.ledger.system().operator().end_grant(ada.account, id, "test").await.unwrap();
+    world.assert_proven().await;
+    assert_eq!(world.ledger.meter().post_calls(&[more.clone(), less.clone()]).await.unwrap().corrected, 2);
+    for call in [&more, &less] {
+        assert_eq!(detail(&world, ada, call).await.corrections[0].tokens_paid, Some(0));
+    }
+    let call = ended(&mut world, &running, ada, 200, 0).await;
+    assert_eq!(detail(&world, ada, &call).await.row.tokens_paid, Some(Tokens::from_sum(200)), "it settles on what it holds");
+    assert_eq!(world.ledger.dated(world.now + TimeDelta::days(15)).system().lapse_grants().await.unwrap(), 1);
+    assert_eq!(world.balance(ada).await.balance, amount("1"));
     world.assert_proven().await;
 }
 
@@ -203,7 +277,7 @@ async fn late_usage_is_paid_in_what_the_call_was_paid_in(pool: PgPool) {
     }
     // What a package no longer has is nobody's to pay.
     let last = late(&mut world, ada, 12, 0).await;
-    assert_eq!(detail(&world, ada, &last).await.tokens_paid, None, "600 tokens are not left: it was paid in money");
+    assert_eq!(detail(&world, ada, &last).await.row.tokens_paid, None, "600 tokens are not left: it was paid in money");
     world.package(ada, 600, "another").await;
     let beyond = late(&mut world, ada, 600, 0).await;
     let running = of_tokens(&mut world, ada, 588, "0.1");

@@ -146,7 +146,7 @@ fn sum(call: &CallDetail) -> AnyView {
         steps.push(pair("Price", money::exact(receipt.amount)));
         steps.push(pair("More than was held, not charged", format!("−{}", money::exact(call.written_off))));
     }
-    if let Some(tokens) = call.tokens_paid {
+    if let Some(tokens) = call.row.tokens_paid {
         steps.push(pair("Price", money::exact(receipt.amount)));
         steps.push(pair(
             format!("Paid with {}", money::tokens(tokens.get())),
@@ -303,6 +303,7 @@ mod tests {
             source: UsageSource::Upstream,
             usage,
             amount: receipt.amount,
+            tokens_paid: None,
             corrected: None,
             latency_ms: 1_240,
             first_byte_ms: Some(90),
@@ -320,7 +321,6 @@ mod tests {
             price_effective_from: started_at,
             held: "0.0014".parse().unwrap(),
             tokens_held: Tokens::from_sum(4_000),
-            tokens_paid: None,
             excess: Excess::WrittenOff,
             written_off: Amount::ZERO,
             posted_at: started_at,
@@ -334,7 +334,7 @@ mod tests {
     fn a_call_that_was_paid_in_tokens_says_what_it_would_have_cost() {
         let mut call = call(usage(1_200, 34, 1_234), 0);
         let price = call.receipt.amount;
-        (call.row.amount, call.tokens_paid) = (Amount::ZERO, Some(Tokens::from_sum(1_234)));
+        (call.row.amount, call.row.tokens_paid) = (Amount::ZERO, Some(Tokens::from_sum(1_234)));
         call.paid_by = vec![PaidBy { kind: GrantKind::Package, quantity: Quantity::from_count(1_234), ..call.paid_by[0].clone() }];
         let drawn = html(&call);
         let price = money::exact(price);

@@ -15,7 +15,7 @@ use crate::parts::{
     table::{
         Column,
         Kind::{Figures, Words},
-        Row, link, table, text,
+        Row, link, table, text, with_note,
     },
     tabs::address,
     time,
@@ -90,7 +90,7 @@ fn row(call: CallRow) -> Row {
         text(money::reported(prompt)),
         text(money::reported(completion)),
         text(money::reported(total)),
-        money::charge_view(cost),
+        with_note(money::charge_view(cost), if call.tokens_paid.is_some() { "paid in tokens".to_owned() } else { String::new() }),
         text(time::span(call.latency_ms)),
         text(call.first_byte_ms.map_or_else(|| money::ABSENT.to_owned(), time::span)),
     ]

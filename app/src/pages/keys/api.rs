@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use domain::{money::Amount, rates::Rates};
+use domain::rates::Rates;
 use ledger::AccountReader;
 
 use super::page::{Keys, NewKey};
@@ -37,7 +37,7 @@ pub(crate) async fn new_key(caller: &Caller) -> Result<NewKey, ConsoleError> {
 }
 
 async fn is_spent(account: &AccountReader, now: DateTime<Utc>) -> Result<bool, ConsoleError> {
-    Ok(account.balance(now).await?.available <= Amount::ZERO)
+    Ok(account.balance(now).await?.is_spent(now))
 }
 
 /// What a model's price is compared by: a call with 1,000 tokens each way, in nanos.

@@ -57,7 +57,7 @@ impl Call {
         let mut available = Available::EVERYTHING;
         for _ in 0..LEASES_MAX {
             let exhausted = match self.lease(shared, bound).await {
-                Ok(()) => return Ok(bound),
+                Ok(paid_in) => return Ok(Bound { paid_in, ..bound }),
                 Err(Unleased::Refused(ledger::Error::Exhausted(exhausted))) => exhausted,
                 Err(unleased) => return Err(not_held(shared, unleased, turn)),
             };
@@ -71,7 +71,7 @@ impl Call {
         Err(Refusal::unavailable().into())
     }
 
-    async fn lease(&self, shared: &Shared, bound: Bound) -> Result<(), Unleased> {
+    async fn lease(&self, shared: &Shared, bound: Bound) -> Result<Unit, Unleased> {
         let intent = Intent {
             admitted: self.admitted(bound),
             proxy: shared.settings.instance,

@@ -5,8 +5,9 @@ use std::time::Duration;
 use domain::{
     call::UsageSource,
     catalog::Model,
+    credit::Unit,
     pricing::{self, Charge},
-    tokens::CallUsage,
+    tokens::{CallUsage, Tokens},
 };
 use ledger::SettledCall;
 use tokio::time::timeout;
@@ -59,7 +60,7 @@ impl Call {
         }
         let usage = usage.within(self.prompt_max(), completion_max);
         let charge = pricing::charge(&usage, &self.price.rates, self.discount(), bound.held, self.key.excess);
-        self.alarm_of_loss(charge, &usage);
+        self.alarm_of_loss(bound, charge, &usage);
         if source == UsageSource::None && answer.end == End::Complete && answer.status.is_some_and(|status| status.is_success()) {
             tracing::warn!(call = %self.id, provider = model.provider, "an answer was no answer that can be charged");
         }
@@ -79,12 +80,21 @@ impl Call {
     }
 
     /// The operator bears what exceeds a hold, and can mend its cause: a model's bounds, or an upstream that cannot count.
-    fn alarm_of_loss(&self, charge: Charge, usage: &CallUsage) {
+    fn alarm_of_loss(&self, bound: Bound, charge: Charge, usage: &CallUsage) {
         let Charge { amount, written_off } = charge;
+        let Model { name, provider, .. } = &self.entry.model;
+        if bound.paid_in == Unit::Tokens {
+            let side = |count: Option<Tokens>| count.unwrap_or_default();
+            let tokens = side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens));
+            if tokens > bound.tokens {
+                tracing::error!(call = %self.id, model = name, provider, %tokens, held = %bound.tokens, "a call took more tokens than were held for it: nobody pays the rest");
+                metrics::counter!("farebox_calls_written_off_total", "provider" => provider.clone()).increment(1);
+            }
+            return;
+        }
         if written_off.is_zero() {
             return;
         }
-        let Model { name, provider, .. } = &self.entry.model;
         tracing::error!(
             call = %self.id, model = name, provider, %amount, %written_off, flag = ?usage.flag, prompt_tokens = ?usage.prompt_tokens,
             completion_tokens = ?usage.completion_tokens, "a call came to more than was held for it: the rest is written off"

@@ -10,7 +10,7 @@ use ledger::NewGrant;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::world::{MODEL, World, call_id, chat, json, text};
+use crate::world::{MODEL, World, amount, call_id, chat, json, text};
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_receipt_is_found_by_the_answers_request_id(pool: PgPool) {
@@ -45,14 +45,12 @@ async fn a_receipt_is_found_by_the_answers_request_id(pool: PgPool) {
     world.stop().await;
 }
 
-#[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn what_a_package_pays_is_said_in_tokens(pool: PgPool) {
-    let world = World::new(&pool, "1").await;
+async fn package(world: &World, tokens: i64) {
     let package = NewGrant {
         id: GrantId::new(world.now, [3; 10]),
         kind: GrantKind::Package,
         unit: Unit::Tokens,
-        quantity: Quantity::from_count(100_000),
+        quantity: Quantity::from_count(tokens),
         models: None,
         starts_at: None,
         expires_at: None,
@@ -63,6 +61,25 @@ async fn what_a_package_pays_is_said_in_tokens(pool: PgPool) {
         now: world.now,
     };
     world.ledger.system().operator().add_grant(world.account, package).await.unwrap();
+}
+
+/// Where the client named no cap, the answer is as long as the package allows, however little money is beside it.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_package_that_is_too_short_for_the_whole_answer_pays_for_the_longest_that_fits(pool: PgPool) {
+    let world = World::new(&pool, "0.000001").await;
+    package(&world, 500).await;
+    text(world.post(chat("hello", "")).await).await;
+    let sent: serde_json::Value = serde_json::from_slice(&world.upstream.received()[0].1).unwrap();
+    let cap = sent["max_tokens"].as_i64().unwrap();
+    assert!((300..500).contains(&cap), "{sent}");
+    assert_eq!(world.balance().await, amount("0.000001"));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_a_package_pays_is_said_in_tokens(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    package(&world, 100_000).await;
     let response = world.post(chat("hello", "")).await;
     let id = call_id(&response);
     text(response).await;
