@@ -62,11 +62,14 @@ create table credit_lines (
     grace_until timestamptz,
     -- Whether the account pays what a call costs beyond what was held for it, too.
     is_lenient  boolean not null,
+    -- Whether calls are paid by other credit than the wallet alone.
+    is_quota    boolean not null,
     set_by      text not null,
     -- The version of an encoding and the SHA-256 of all of the above in it.
     seal        bytea not null,
     primary key (account_id, set_at),
-    constraint credit_lines_grace_ends check ((grace > 0) = (grace_until is not null))
+    constraint credit_lines_grace_ends check ((grace > 0) = (grace_until is not null)),
+    constraint credit_lines_of_quota_lend_nothing check (not is_quota or (amount = 0 and grace = 0 and not is_lenient))
 );
 
 -- A call that was admitted and is not yet posted. If its proxy dies, this is what it is settled from.
@@ -169,7 +172,7 @@ create function lock_books(accounts uuid[], is_to_wait boolean)
     returns table (
         account_id uuid, seq bigint, digest bytea, posted_at timestamptz, hour timestamptz, calls bigint, seals bytea, is_limited boolean,
         now timestamptz, grant_id uuid, kind text, unit text, granted bigint, used bigint, unbooked bigint, leased bigint, models text[],
-        priority integer, starts_at timestamptz, expires_at timestamptz, lent bigint, grace bigint, grace_until timestamptz
+        priority integer, starts_at timestamptz, expires_at timestamptz, lent bigint, grace bigint, grace_until timestamptz, is_quota boolean
     )
     language plpgsql
 as $$
@@ -193,10 +196,10 @@ begin
         select
             h.account_id, h.seq, h.digest, h.posted_at, h.hour, h.calls, h.seals, h.is_limited,
             clock_timestamp(), g.grant_id, g.kind, g.unit, g.granted, g.used, g.unbooked, g.leased, g.models, g.priority, g.starts_at,
-            least(g.expires_at, g.ended_at), l.amount, l.grace, l.grace_until
+            least(g.expires_at, g.ended_at), l.amount, l.grace, l.grace_until, l.is_quota
         from heads h join grants g on g.account_id = h.account_id
         left join lateral (
-            select c.amount, c.grace, c.grace_until from credit_lines c where c.account_id = g.account_id order by c.set_at desc limit 1
+            select c.amount, c.grace, c.grace_until, c.is_quota from credit_lines c where c.account_id = g.account_id order by c.set_at desc limit 1
         ) l on g.kind = 'wallet'
         -- What has ended and is empty comes back no more.
         where h.account_id = any(locked) and not coalesce(

@@ -3,7 +3,7 @@ import type { Page } from "@playwright/test";
 import type { Ready } from "../ready.ts";
 import { createKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
 import { farebox } from "./command-line.ts";
-import { amount, cell, column, count, headline, headlineNow, readTable, sum, tableOf, type Row } from "./figures.ts";
+import { amount, cell, column, count, definition, headline, headlineNow, readTable, sum, tableOf, type Row } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 import { ask, call, credits, nanos, receipt } from "./gateway.ts";
 
@@ -206,6 +206,60 @@ test("what is lent is used below zero, and no further", async ({ page, ready }) 
   expect(nanos(left.lent)).toBe(lent);
   expect(nanos(left.available), "an account is strict at first").toBeGreaterThanOrEqual(0n);
   expect(nanos(left.balance)).toBe(nanos(left.available) - lent);
+});
+
+test("a package of tokens pays whole calls, and is shown in tokens", async ({ page, ready }) => {
+  const { email } = await signUp(page);
+  const key = await createKey(page);
+  await farebox(ready, "grant", "add", email, "1000000", "--unit", "tokens", "--kind", "package", "--reason", "Order 7");
+  await page.goto("/keys");
+  await expect(page.getByText("no credit that is available"), "there is a package").toHaveCount(0);
+  const id = await call(ready, key);
+  const { total_tokens: tokens } = (await receipt(ready, id, key)).usage;
+  const grouped = (count: number) => count.toLocaleString("en-US");
+
+  await page.goto("/billing");
+  await expect(headline(page, "Balance")).toHaveText("$0.00");
+  await expect(page.getByText("what new calls can use, beside the tokens below")).toBeVisible();
+  const { body: credit } = await readTable(tableOf(page, "Credit"));
+  expect(credit.map((row) => [cell(row, "Credit"), cell(row, "Remaining")])).toContainEqual([
+    expect.stringContaining("Package"),
+    `${grouped(1_000_000 - tokens)} tokens`,
+  ]);
+  const [running, given] = await journal(page);
+  expect(cell(running, "Amount")).toBe(`−${grouped(tokens)} tokens`);
+  expect([cell(given, "Amount"), cell(given, "Balance after")]).toEqual(["+1,000,000 tokens", "$0.00"]);
+  await expectSound(page);
+
+  await page.goto(`/calls/${id}`);
+  await expect(page.getByText(`Paid with ${grouped(tokens)} tokens`)).toBeVisible();
+  await expect(definition(page, "Total")).toHaveText("$0.00");
+  await expectSound(page);
+  await page.goto("/calls");
+  await expect(tableOf(page, "Time").getByText("paid in tokens")).toBeVisible();
+  await expectSound(page);
+
+  await farebox(ready, "call", "credit", id, "--reason", "An apology");
+  await page.goto(`/calls/${id}`);
+  await expect(definition(page, "Cost by now")).toHaveText("0 tokens");
+});
+
+test("an account on quota is told that its balance pays for no call", async ({ page, ready }) => {
+  const { email } = await signUp(page);
+  const key = await createKey(page);
+  await topUp(page);
+  await farebox(ready, "account", "set", email, "--mode", "quota");
+  await page.goto("/billing");
+  await expect(page.getByText("Calls are paid from plans, packages and promotional credit alone")).toBeVisible();
+  await expect(headline(page, "Balance")).toHaveText("$5.00");
+  await expect(headline(page, "Available")).toHaveText("$0.00");
+  await expectSound(page);
+  // What is known of a key may be a second old.
+  const refused = await askUntilRefused(ready, key);
+  expect(refused.status).toBe(429);
+  expect(((await refused.json()) as { error: { message: string } }).error.message).toContain("ask for more");
+  await farebox(ready, "grant", "add", email, "2", "--kind", "plan", "--reason", "December");
+  await call(ready, key);
 });
 
 test.describe("an amount that cannot be", () => {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    credit::{Quantity, Unit},
+    credit::{Mode, Quantity, Unit},
     id::GrantId,
     money::Amount,
     period::Step,
@@ -220,6 +220,8 @@ pub struct Balance {
     pub lent: Amount,
     /// Who bears what calls cost beyond what was held for them.
     pub excess: Excess,
+    /// What calls are paid from.
+    pub mode: Mode,
     /// The pools it consists of, in the order in which they are used: those in force, and those that will be.
     pub grants: Vec<Grant>,
 }

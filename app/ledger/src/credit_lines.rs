@@ -22,8 +22,8 @@ impl Operator {
     /// Changes what is lent to an account, from now on, and returns what it is. Less than it owes is no error: no call is admitted until it owes less.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown account; [`Error::Invalid`] for an amount below zero or above a billion currency units, or a grace that has
-    /// ended already.
+    /// [`Error::NotFound`] for an unknown account; [`Error::Invalid`] for an amount below zero or above a billion currency units, a grace that has
+    /// ended already, or anything lent to a wallet that pays for no call.
     pub async fn change_credit_line(&self, account: AccountId, actor: &str, change: impl FnOnce(&mut CreditLine)) -> Result<CreditLine> {
         let mut tx = self.database.write().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
@@ -35,6 +35,9 @@ impl Operator {
         change(&mut line);
         if !(Amount::ZERO..=LENT_MAX).contains(&line.amount) {
             return Err(Error::invalid("credit line", "write an amount from 0 to 1,000,000,000"));
+        }
+        if line.is_quota && (line.lent(now) > Amount::ZERO || line.excess.is_charged()) {
+            return Err(Error::invalid("mode", "an account on quota is lent nothing, and strict: its balance pays for no call"));
         }
         if line.grace.is_some_and(|grace| grace.amount <= Amount::ZERO || grace.amount > LENT_MAX || grace.until <= now) {
             return Err(Error::invalid("grace", "write an amount above 0 and up to 1,000,000,000, and an instant that is still to come"));
@@ -48,8 +51,8 @@ impl Operator {
         }
         sqlx::query!(
             r#"
-            insert into credit_lines (account_id, set_at, amount, grace, grace_until, is_lenient, set_by, seal)
-            values ($1, $2, $3, $4, $5, $6, $7, $8)
+            insert into credit_lines (account_id, set_at, amount, grace, grace_until, is_lenient, is_quota, set_by, seal)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             "#,
             account.uuid(),
             now,
@@ -57,6 +60,7 @@ impl Operator {
             line.grace.map_or(0, |grace| grace.amount.nanos()),
             line.grace.map(|grace| grace.until),
             line.excess.is_charged(),
+            line.is_quota,
             actor,
             &SetLine { account, set_at: now, line, set_by: actor.to_owned() }.seal()[..]
         )
@@ -101,6 +105,7 @@ impl SetLine {
             row.instant(grace.until);
         });
         row.truth(self.line.excess.is_charged());
+        row.truth(self.line.is_quota);
         row.text(&self.set_by);
         row.digest()
     }
@@ -110,7 +115,7 @@ impl SetLine {
 pub(crate) async fn of_account(connection: &mut PgConnection, account: AccountId) -> Result<Vec<(SetLine, Vec<u8>)>> {
     let rows = sqlx::query!(
         r#"
-        select set_at, amount as "amount: Amount", grace as "grace: Amount", grace_until, is_lenient, set_by, seal from credit_lines
+        select set_at, amount as "amount: Amount", grace as "grace: Amount", grace_until, is_lenient, is_quota, set_by, seal from credit_lines
         where account_id = $1 order by set_at
         "#,
         account.uuid()
@@ -118,7 +123,7 @@ pub(crate) async fn of_account(connection: &mut PgConnection, account: AccountId
     .fetch_all(connection)
     .await?;
     let set = rows.into_iter().map(|row| {
-        let line = from_columns(Some(row.amount), Some(row.grace), row.grace_until, Some(row.is_lenient));
+        let line = from_columns(Some(row.amount), Some(row.grace), row.grace_until, (Some(row.is_lenient), Some(row.is_quota)));
         (SetLine { account, set_at: row.set_at, line, set_by: row.set_by }, row.seal)
     });
     Ok(set.collect())
@@ -138,13 +143,15 @@ impl AccountReader {
 pub(crate) async fn in_force(connection: &mut PgConnection, account: AccountId) -> Result<CreditLine> {
     let row = sqlx::query!(
         r#"
-        select amount as "amount: Amount", grace as "grace: Amount", grace_until, is_lenient from credit_lines
+        select amount as "amount: Amount", grace as "grace: Amount", grace_until, is_lenient, is_quota from credit_lines
         where account_id = $1 order by set_at desc limit 1
         "#,
         account.uuid()
     );
     let row = row.fetch_optional(connection).await?;
-    Ok(row.map_or_else(CreditLine::default, |row| from_columns(Some(row.amount), Some(row.grace), row.grace_until, Some(row.is_lenient))))
+    Ok(row.map_or_else(CreditLine::default, |row| {
+        from_columns(Some(row.amount), Some(row.grace), row.grace_until, (Some(row.is_lenient), Some(row.is_quota)))
+    }))
 }
 
 /// A line from its columns; nothing is lent where there is no row.
@@ -152,11 +159,12 @@ pub(crate) fn from_columns(
     amount: Option<Amount>,
     grace: Option<Amount>,
     until: Option<DateTime<Utc>>,
-    is_lenient: Option<bool>,
+    (is_lenient, is_quota): (Option<bool>, Option<bool>),
 ) -> CreditLine {
     CreditLine {
         amount: amount.unwrap_or_default(),
         grace: until.map(|until| Grace { amount: grace.unwrap_or_default(), until }),
         excess: Excess::of(is_lenient.unwrap_or_default()),
+        is_quota: is_quota.unwrap_or_default(),
     }
 }

@@ -76,10 +76,10 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
             grant_id as "id: GrantId", kind as "kind: GrantKind", unit as "unit: Unit", (granted - used) as "balance!: Quantity",
             granted as "granted: Quantity", leased as "leased: Quantity", (granted - used - leased) as "available!: Quantity", models, starts_at,
             least(expires_at, ended_at) as expires_at, l.amount as "lent?: Amount", l.grace as "grace?: Amount", l.grace_until,
-            l.is_lenient as "is_lenient?"
+            l.is_lenient as "is_lenient?", l.is_quota as "is_quota?"
         from grants g
         left join lateral (
-            select amount, grace, grace_until, is_lenient from credit_lines c where c.account_id = g.account_id order by set_at desc limit 1
+            select amount, grace, grace_until, is_lenient, is_quota from credit_lines c where c.account_id = g.account_id order by set_at desc limit 1
         ) l on g.kind = 'wallet'
         where account_id = $1
         order by least(expires_at, ended_at) nulls last, priority, kind = 'wallet', grant_id
@@ -111,14 +111,14 @@ pub(crate) async fn balance(executor: impl PgExecutor<'_>, account: AccountId, n
         }
         balance.balance = plus(balance.balance, nanos(grant.balance))?;
         balance.reserved = plus(balance.reserved, nanos(grant.leased))?;
-        let line = credit_lines::from_columns(row.lent, row.grace, row.grace_until, row.is_lenient);
+        let line = credit_lines::from_columns(row.lent, row.grace, row.grace_until, (row.is_lenient, row.is_quota));
         let lent = line.lent(now);
         balance.lent = plus(balance.lent, lent)?;
         if row.kind == GrantKind::Wallet {
-            balance.excess = line.excess;
+            (balance.excess, balance.mode) = (line.excess, line.mode());
         }
         // What is owed to one is not taken out of another.
-        if grant.in_force(now) {
+        if grant.in_force(now) && !line.is_quota {
             balance.available = plus(balance.available, plus(nanos(row.available), lent)?.max(Amount::ZERO))?;
         }
     }

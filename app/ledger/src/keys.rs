@@ -3,16 +3,17 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::Key,
+    credit::CreditLine,
     id::{AccountId, KeyId, ProjectId, UserId},
     key::ApiKey,
     money::Amount,
     period::Period,
-    pricing::{Discount, Excess},
+    pricing::Discount,
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{AccountMember, AccountReader, Error, Meter, Result, System};
+use crate::{AccountMember, AccountReader, Error, Meter, Result, System, credit_lines};
 
 /// SHA-256 of a key. 160 random bits need no slow hash: there is nothing to guess.
 #[must_use]
@@ -64,8 +65,8 @@ pub struct KeyEntry {
     pub account_is_active: bool,
     /// The account's discount.
     pub discount: Discount,
-    /// Who bears what its calls cost beyond what was held for them.
-    pub excess: Excess,
+    /// What is lent to it, and on which terms.
+    pub line: CreditLine,
 }
 
 impl KeyEntry {
@@ -207,12 +208,14 @@ impl Meter {
                 k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.project_id as "project_id: ProjectId",
                 p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.expires_at, k.revoked_at,
                 a.status = 'active' as "is_active!", a.discount_bps,
-                coalesce(
-                    (select l.is_lenient from credit_lines l where l.account_id = k.account_id order by l.set_at desc limit 1), false
-                ) as "is_lenient!"
+                l.amount as "lent?: Amount", l.grace as "grace?: Amount", l.grace_until as "grace_until?", l.is_lenient as "is_lenient?",
+                l.is_quota as "is_quota?"
             from api_keys k
             join projects p using (account_id, project_id)
             join accounts a using (account_id)
+            left join lateral (
+                select c.amount, c.grace, c.grace_until, c.is_lenient, c.is_quota from credit_lines c where c.account_id = $1 order by c.set_at desc limit 1
+            ) l on true
             where k.account_id = $1 and k.key_id = $2
             "#,
             found.account_id,
@@ -233,7 +236,7 @@ impl Meter {
                 revoked_at: row.revoked_at,
                 account_is_active: row.is_active,
                 discount: Discount::from_bps(row.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
-                excess: Excess::of(row.is_lenient),
+                line: credit_lines::from_columns(row.lent, row.grace, row.grace_until, (row.is_lenient, row.is_quota)),
             })
         })
         .transpose()

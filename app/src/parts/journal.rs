@@ -2,6 +2,7 @@
 
 use domain::{
     billing::{Balance, Grant, GrantKind, JournalRow, OpenHour, PostingNumber, Statement, StatementLine},
+    credit::{Quantity, Unit},
     money::Amount,
     period::Step,
 };
@@ -10,7 +11,6 @@ use leptos::prelude::*;
 use crate::parts::{
     figures::{Figure, figures},
     layout::{empty, stack},
-    limit::figure_view,
     money,
     pager::pager,
     table::{
@@ -50,9 +50,14 @@ pub(crate) fn grants(grants: &[Grant]) -> AnyView {
     let rows = grants.iter().map(|grant| {
         let expires = grant.expires_at.map_or_else(|| "never".to_owned(), |at| format!("{} UTC", time::minute(at)));
         let credit = with_note(text(grant.kind.label()), scope(grant));
-        vec![credit, figure_view(grant.balance, grant.unit), figure_view(grant.leased, grant.unit), text(expires)].into()
+        vec![credit, quantity_view(grant.balance, grant.unit), quantity_view(grant.leased, grant.unit), text(expires)].into()
     });
     table("cards", &COLUMNS, rows.collect(), None)
+}
+
+/// Of which unit it is, since credit of both may stand in one column.
+fn quantity_view(quantity: Quantity, unit: Unit) -> AnyView {
+    if unit == Unit::Money { money::total_view(Amount::from_nanos(quantity.get())) } else { text(money::tokens(quantity.get())) }
 }
 
 /// What it pays for, and from when, as far as that is not everything and always.
@@ -192,6 +197,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use domain::{
         billing::{JournalKind, JournalPage},
+        id::GrantId,
         pricing::Excess,
     };
 
@@ -233,6 +239,27 @@ mod tests {
         assert!(html.contains("what new calls can use, $5.50 lent included"), "{html}");
         let html = figures_of("1", "1", "0");
         assert!(html.contains("what new calls can use<") && !html.contains("lent"), "{html}");
+    }
+
+    #[test]
+    fn what_is_counted_in_tokens_is_said_beside_the_money_and_listed_in_tokens() {
+        let grant = Grant {
+            id: GrantId::new(chrono::DateTime::UNIX_EPOCH, [1; 10]),
+            kind: GrantKind::Package,
+            unit: Unit::Tokens,
+            balance: Quantity::from_count(8_900),
+            granted: Quantity::from_count(10_000),
+            leased: Quantity::from_count(1),
+            models: None,
+            starts_at: chrono::DateTime::UNIX_EPOCH,
+            expires_at: None,
+        };
+        let credit = Balance { grants: vec![grant.clone()], ..Balance::default() };
+        assert!(!credit.is_spent(chrono::DateTime::UNIX_EPOCH) && Balance::default().is_spent(chrono::DateTime::UNIX_EPOCH));
+        let drawn = Owner::new().with(|| balance(&credit).to_html());
+        assert!(drawn.contains("what new calls can use, beside the tokens below"), "{drawn}");
+        let listed = Owner::new().with(|| grants(&[grant]).to_html());
+        assert!(listed.contains(">8,900 tokens<") && listed.contains(">1 token<") && !listed.contains('$'), "{listed}");
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub(crate) async fn credits(State(shared): State<Arc<Shared>>, headers: HeaderMa
         .collect();
     Ok(ok(&json!({ "data": {
         "balance": balance.balance, "reserved": balance.reserved, "available": balance.available, "lent": balance.lent,
-        "currency": shared.settings.currency, "grants": grants,
+        "mode": balance.mode, "currency": shared.settings.currency, "grants": grants,
     } })))
 }
 

@@ -110,7 +110,7 @@ impl Call {
             price_id: price.id,
             discount: self.discount(),
             stream: request.stream,
-            excess: key.excess,
+            excess: key.line.excess,
             input_estimate: self.prompt_tokens(),
             held: bound.held,
             tokens_held: bound.tokens,
@@ -130,7 +130,7 @@ impl Call {
     /// short for the whole hold.
     fn cap(&self, bound: Bound) -> Option<Tokens> {
         let is_whole = bound.cap >= self.entry.model.default_output_hold;
-        let is_free = self.key.excess.is_charged() && self.request.output_cap().is_none() && is_whole;
+        let is_free = self.key.line.excess.is_charged() && self.request.output_cap().is_none() && is_whole;
         (!is_free).then_some(bound.cap)
     }
 
@@ -143,7 +143,7 @@ impl Call {
     /// The most prompt tokens that are believed: of a lenient account, which pays whatever is, those that this prompt can have.
     fn prompt_max(&self) -> Tokens {
         let model = &self.entry.model;
-        if self.key.excess.is_charged() { self.request.prompt.tokens_max(model) } else { model.context_window }
+        if self.key.line.excess.is_charged() { self.request.prompt.tokens_max(model) } else { model.context_window }
     }
 
     /// Whether an answer is read to its end although nobody is there to receive it.

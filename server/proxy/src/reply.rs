@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
-    credit::{Exhausted, Quantity, Refuser, Unit, Window},
+    credit::{Exhausted, Mode, Quantity, Refuser, Unit, Window},
     money::Amount,
     tokens::Tokens,
 };
@@ -149,7 +149,7 @@ impl Refusal {
 
     /// Credit or a limit does not cover the most that the call can take. A limit of a minute is a rate, which waiting cures; the others are budgets.
     #[must_use]
-    pub(crate) fn exhausted(exhausted: &Exhausted, now: DateTime<Utc>, settings: &Settings) -> Self {
+    pub(crate) fn exhausted(exhausted: &Exhausted, mode: Mode, now: DateTime<Utc>, settings: &Settings) -> Self {
         let figure = |quantity| in_words(exhausted, quantity, settings);
         let (needed, available) = (figure(exhausted.needed), figure(exhausted.available));
         let console = settings.console_url.trim_end_matches('/');
@@ -164,7 +164,7 @@ impl Refusal {
                 (if *window == Window::Minute { "rate_limit_exceeded" } else { "insufficient_quota" }, what)
             }
         };
-        let (advice, retry_after) = advice(exhausted, now, &figure(exhausted.held), console);
+        let (advice, retry_after) = advice(exhausted, mode, now, &figure(exhausted.held), console);
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, code, code, format!("{what} {advice}"));
         Self { retry_after, exhausted: Some(Box::new(exhausted.clone())), ..refusal }
     }
@@ -252,7 +252,7 @@ impl IntoResponse for Refusal {
 }
 
 /// What helps, and after how long the same call may be sent again by itself.
-fn advice(exhausted: &Exhausted, now: DateTime<Utc>, held: &str, console: &str) -> (String, Option<Duration>) {
+fn advice(exhausted: &Exhausted, mode: Mode, now: DateTime<Utc>, held: &str, console: &str) -> (String, Option<Duration>) {
     /// Most calls have ended by then.
     const SOON: Duration = Duration::from_secs(2);
     let page = if matches!(exhausted.pool, Refuser::Credit { .. }) { "billing" } else { "keys" };
@@ -270,6 +270,11 @@ fn advice(exhausted: &Exhausted, now: DateTime<Utc>, held: &str, console: &str) 
             let is_soon = is_a_rate || at <= now;
             (format!("It begins anew at {}. See {console}/{page}.", instant(at)), is_soon.then(|| Duration::from_secs(wait.as_secs())))
         }
+        // Its balance pays for no call, however much is added to it.
+        (None, Refuser::Credit { .. }) if mode == Mode::Quota => (
+            format!("Lower the cap on its output, or ask for more: plans and packages pay this account's calls. See {console}/billing."),
+            None,
+        ),
         (None, Refuser::Credit { .. }) => (format!("Lower the cap on its output, or top up at {console}/billing."), None),
         (None, Refuser::Limit { .. }) => (format!("Lower the cap on its output: waiting does not help. See {console}/keys."), None),
     }

@@ -88,6 +88,10 @@ struct Set {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 struct Change {
+    /// What its calls are paid from
+    #[arg(long, env = "FAREBOX_ACCOUNT_MODE", value_name = "MODE")]
+    mode: Option<PaidFrom>,
+
     /// How far below zero its balance may go, in currency units; 0 lends nothing
     #[arg(long, env = "FAREBOX_ACCOUNT_CREDIT_LINE", value_name = "AMOUNT")]
     credit_line: Option<Amount>,
@@ -103,6 +107,17 @@ struct Change {
     /// What its calls may cost
     #[arg(long, env = "FAREBOX_ACCOUNT_TERMS", value_name = "TERMS")]
     terms: Option<Terms>,
+}
+
+/// What an account's calls are paid from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PaidFrom {
+    /// From what was paid in, and from credit beside it: how every account begins. Ends what is lent for good
+    Prepaid,
+    /// From what is lent to it as well, as far as --credit-line says
+    Postpaid,
+    /// From plans, packages and promotional credit alone: its balance pays for no call, and nothing is lent to it
+    Quota,
 }
 
 /// Who bears what a call costs beyond what was held for it.
@@ -140,6 +155,16 @@ enum GraceChange {
 }
 
 impl Change {
+    /// That what is named goes together.
+    fn expect_sense(&self) -> anyhow::Result<()> {
+        let lends = self.credit_line.is_some_and(|amount| !amount.is_zero());
+        match self.mode {
+            Some(PaidFrom::Prepaid) if lends => bail!("a prepaid account has no credit line: leave it out, or write --mode postpaid"),
+            Some(PaidFrom::Quota) if lends => bail!("an account on quota has no credit line: its balance pays for no call"),
+            _ => Ok(()),
+        }
+    }
+
     fn grace(&self) -> anyhow::Result<GraceChange> {
         Ok(match (self.grace, self.until) {
             (None, _) => GraceChange::Keep,
@@ -153,12 +178,23 @@ impl Change {
     /// Changes what was named, and nothing else.
     fn apply(&self, grace: GraceChange, line: &mut CreditLine) {
         line.amount = self.credit_line.unwrap_or(line.amount);
+        if let Some(mode) = self.mode {
+            line.is_quota = mode == PaidFrom::Quota;
+        }
+        if matches!(self.mode, Some(PaidFrom::Prepaid | PaidFrom::Quota)) {
+            line.amount = Amount::ZERO;
+        }
         line.grace = match grace {
             GraceChange::Keep => line.grace,
             GraceChange::End => None,
             GraceChange::Lend(grace) => Some(grace),
         };
         line.excess = self.terms.map_or(line.excess, Excess::from);
+        if self.mode == Some(PaidFrom::Quota) {
+            // What is named beside it is refused; what was set before ends.
+            line.grace = line.grace.filter(|_| grace != GraceChange::Keep);
+            line.excess = self.terms.map_or(Excess::WrittenOff, Excess::from);
+        }
     }
 }
 
@@ -217,20 +253,25 @@ async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result
 
 async fn set(args: Set, output: Output, config: &Config) -> anyhow::Result<()> {
     let grace = args.change.grace()?;
+    args.change.expect_sense()?;
     let (account, line) = with_ledger(config, async |ledger| {
         let account = find(ledger, &args.account).await?;
         let operator = ledger.system().operator();
+        if args.change.mode == Some(PaidFrom::Postpaid) && args.change.credit_line.is_none() {
+            let lent = ledger.system().account(account.id).credit_line().await?.amount;
+            anyhow::ensure!(!lent.is_zero(), "a postpaid account needs a credit line: say how much with --credit-line");
+        }
         let line = operator.change_credit_line(account.id, ACTOR, |line| args.change.apply(grace, line)).await?;
         Ok((account, line))
     })
     .await?;
     output.print(&json!({ "account": account.id, "credit_line": line_json(&line) }), || {
-        format!("{} is lent {}; it is {}.", account.name, lent(&line), terms(line.excess))
+        format!("{} is {}: it is lent {}; it is {}.", account.name, line.mode().name(), lent(&line), terms(line.excess))
     })
 }
 
 fn line_json(line: &CreditLine) -> Value {
-    json!({ "amount": line.amount, "grace": line.grace, "terms": Terms::from(line.excess) })
+    json!({ "mode": line.mode(), "amount": line.amount, "grace": line.grace, "terms": Terms::from(line.excess) })
 }
 
 /// `5, and 2 more until 2026-12-01 00:00:00 UTC`.
@@ -268,7 +309,7 @@ async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<
 
 fn balance_json(balance: &Balance) -> Value {
     // The terms are the credit line's to say.
-    let Balance { balance, reserved, available, lent, excess: _, grants } = balance;
+    let Balance { balance, reserved, available, lent, excess: _, mode: _, grants } = balance;
     json!({ "balance": balance, "reserved": reserved, "available": available, "lent": lent, "grants": grants.iter().map(grant::json).collect::<Vec<_>>() })
 }
 
@@ -283,6 +324,7 @@ fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now:
             ["reserved".to_owned(), balance.reserved.to_string()],
             ["available".to_owned(), balance.available.to_string()],
             ["packages".to_owned(), packages(balance)],
+            ["mode".to_owned(), line.mode().name().to_owned()],
             ["credit line".to_owned(), line.amount.to_string()],
             ["grace".to_owned(), grace_of(line, now)],
             ["terms".to_owned(), terms(line.excess).to_owned()],
@@ -339,11 +381,11 @@ mod tests {
     use super::*;
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
-    const NOTHING: Change = Change { credit_line: None, grace: None, until: None, terms: None };
+    const NOTHING: Change = Change { mode: None, credit_line: None, grace: None, until: None, terms: None };
 
     fn line(until: DateTime<Utc>) -> CreditLine {
         let [amount, more] = [5_000_000_000, 2_500_000_000].map(Amount::from_nanos);
-        CreditLine { amount, grace: Some(Grace { amount: more, until }), excess: Excess::Charged }
+        CreditLine { amount, grace: Some(Grace { amount: more, until }), excess: Excess::Charged, is_quota: false }
     }
 
     #[test]

@@ -6,7 +6,32 @@ use serde::{Deserialize, Serialize};
 use super::Quantity;
 use crate::{money::Amount, pricing::Excess};
 
-/// How far below zero an account's wallet may go, and who bears what no credit was held for.
+/// What an account's calls are paid from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// From what was paid in: how every account begins.
+    #[default]
+    Prepaid,
+    /// Also from what is lent to it for good.
+    Postpaid,
+    /// From plans, packages and promotional credit alone: the wallet pays for no call.
+    Quota,
+}
+
+impl Mode {
+    /// Its name on the command line and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prepaid => "prepaid",
+            Self::Postpaid => "postpaid",
+            Self::Quota => "quota",
+        }
+    }
+}
+
+/// How far below zero an account's wallet may go, whether it pays for calls at all, and who bears what no credit was held for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CreditLine {
     /// What is lent for good; never below zero.
@@ -15,6 +40,8 @@ pub struct CreditLine {
     pub grace: Option<Grace>,
     /// Who bears what a call costs beyond what was held for it.
     pub excess: Excess,
+    /// Whether calls are paid by other credit than the wallet alone. Then nothing is lent to it, and terms are strict.
+    pub is_quota: bool,
 }
 
 /// What is lent until an instant.
@@ -27,6 +54,18 @@ pub struct Grace {
 }
 
 impl CreditLine {
+    /// What calls are paid from.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        if self.is_quota {
+            Mode::Quota
+        } else if self.amount > Amount::ZERO {
+            Mode::Postpaid
+        } else {
+            Mode::Prepaid
+        }
+    }
+
     /// What is lent at an instant. Beyond what an amount holds, it is the largest.
     #[must_use]
     pub fn lent(&self, now: DateTime<Utc>) -> Amount {

@@ -106,7 +106,7 @@ impl Books {
                 account_id as "account!: AccountId", seq as "number!: PostingNumber", digest, posted_at as "posted_at!", hour, calls, seals,
                 is_limited as "is_limited!", now as "now!", grant_id as "id!: GrantId", kind as "kind!: GrantKind", unit as "unit!: Unit",
                 granted as "granted!", used as "used!", unbooked as "unbooked!", leased as "leased!", models, priority as "priority!", starts_at as "starts_at!", expires_at,
-                lent as "lent: Amount", grace as "grace: Amount", grace_until
+                lent as "lent: Amount", grace as "grace: Amount", grace_until, is_quota
             from lock_books($1, $2)
             "#,
             &accounts.iter().map(|account| account.uuid()).collect::<Vec<_>>(),
@@ -180,7 +180,8 @@ impl Book {
     }
 
     fn add_grant(&mut self, row: &LockedRow) -> Result<()> {
-        let floor = row.line().floor(self.now);
+        let line = row.line();
+        let floor = line.floor(self.now);
         let capacity = row.granted.checked_sub(floor.get()).ok_or_else(overflow)?;
         let quantity = Quantity::from_count;
         let pool = Pool { used: quantity(row.used), leased: quantity(row.leased), ..Pool::new(row.unit, quantity(capacity)) };
@@ -189,7 +190,8 @@ impl Book {
             id: row.id,
             kind: row.kind,
             pool,
-            models: row.models.clone(),
+            // A wallet that pays for no call is one for no model.
+            models: if line.is_quota { Some(Vec::new()) } else { row.models.clone() },
             floor,
             starts_at: row.starts_at,
             expires_at: row.expires_at,
@@ -363,11 +365,12 @@ struct LockedRow {
     lent: Option<Amount>,
     grace: Option<Amount>,
     grace_until: Option<DateTime<Utc>>,
+    is_quota: Option<bool>,
 }
 
 impl LockedRow {
     fn line(&self) -> CreditLine {
-        credit_lines::from_columns(self.lent, self.grace, self.grace_until, None)
+        credit_lines::from_columns(self.lent, self.grace, self.grace_until, (None, self.is_quota))
     }
 
     fn open(&self) -> Result<Option<OpenCalls>> {

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use domain::{
-    credit::{CreditLine, Grace, Hardness, Quantity, Scope, Unit, Window},
+    credit::{CreditLine, Grace, Hardness, Mode, Quantity, Scope, Unit, Window},
     id::LimitId,
     money::Amount,
     pricing::Excess,
@@ -13,8 +13,8 @@ use sqlx::PgPool;
 
 use crate::world::{Customer, World, amount, with};
 
-async fn lend(world: &World, customer: Customer, line: CreditLine) -> Result<(), Error> {
-    world.ledger.dated(world.now).system().operator().change_credit_line(customer.account, "test", |own| *own = line).await.map(drop)
+async fn lend(world: &World, customer: Customer, line: CreditLine) -> Result<CreditLine, Error> {
+    world.ledger.dated(world.now).system().operator().change_credit_line(customer.account, "test", |own| *own = line).await
 }
 
 fn line(text: &str) -> CreditLine {
@@ -26,6 +26,41 @@ fn available<T: std::fmt::Debug>(refused: Result<T, Error>) -> Amount {
         Err(Error::Exhausted(exhausted)) => Amount::from_nanos(exhausted.available.get()),
         other => panic!("{other:?}"),
     }
+}
+
+/// Whatever is in it: what pays is what was given beside it.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn the_wallet_of_an_account_on_quota_pays_for_no_call(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "5").await;
+    let running = world.intent(ada, "1");
+    world.ledger.meter().lease(&running).await.unwrap();
+    let quota = CreditLine { is_quota: true, ..CreditLine::default() };
+    assert_eq!(lend(&world, ada, quota).await.unwrap().mode(), Mode::Quota);
+    assert_eq!(available(world.ledger.meter().lease(&world.intent(ada, "0.1")).await), Amount::ZERO);
+    let balance = world.balance(ada).await;
+    assert_eq!((balance.balance, balance.available, balance.mode), (amount("5"), Amount::ZERO, Mode::Quota));
+
+    world.promo(ada, "0.5").await;
+    // It begins when it is posted, after all that was before.
+    world.now += TimeDelta::seconds(1);
+    assert_eq!(world.balance(ada).await.available, amount("0.5"));
+    assert_eq!(available(world.ledger.meter().lease(&world.intent(ada, "0.6")).await), amount("0.5"));
+    let paid = world.intent(ada, "0.4");
+    world.ledger.meter().lease(&paid).await.unwrap();
+    let calls = [world.settle(&running, ada, 1_000, 0), world.settle(&paid, ada, 1_000, 0)];
+    assert_eq!(world.ledger.meter().post_calls(&calls).await.unwrap().posted, 2);
+    let balance = world.balance(ada).await;
+    assert_eq!((balance.balance, balance.available), (amount("5.498"), amount("0.499")), "what ran before is paid as it was held");
+    world.assert_proven().await;
+
+    for refused in [CreditLine { amount: amount("1"), ..quota }, CreditLine { excess: Excess::Charged, ..quota }] {
+        let refused = lend(&world, ada, refused).await;
+        assert!(matches!(refused, Err(Error::Invalid { field: "mode", .. })), "{refused:?}");
+    }
+    assert_eq!(lend(&world, ada, line("1")).await.unwrap().mode(), Mode::Postpaid);
+    assert_eq!(lend(&world, ada, CreditLine::default()).await.unwrap().mode(), Mode::Prepaid);
+    world.ledger.meter().lease(&world.intent(ada, "4")).await.unwrap();
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

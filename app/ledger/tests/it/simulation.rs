@@ -399,7 +399,8 @@ impl Walk {
         let (amount, grace) = (some(), some());
         let until = self.world.now.max(self.latest) + TimeDelta::days(1) + TimeDelta::hours(self.dice.between(0, 40));
         let grace = Some(Grace { amount: grace, until }).filter(|grace| !grace.amount.is_zero() && self.dice.below(2) == 0);
-        let line = CreditLine { amount, grace, excess: Excess::of(self.dice.below(3) == 0) };
+        let line = CreditLine { amount, grace, excess: Excess::of(self.dice.below(3) == 0), is_quota: false };
+        let line = if self.dice.below(5) == 0 { CreditLine { is_quota: true, ..CreditLine::default() } } else { line };
         match self.ledger().system().operator().change_credit_line(self.customers[of].account, "sim", |own| *own = line).await {
             Ok(line) => self.lenient[of] |= line.excess.is_charged(),
             // The books are ahead of a clock that was set back.

@@ -1,5 +1,6 @@
 use domain::{
-    billing::{JournalKind, PostingNumber, Statement},
+    billing::{Balance, JournalKind, PostingNumber, Statement},
+    credit::Mode,
     pricing::Excess,
 };
 use leptos::prelude::*;
@@ -17,7 +18,7 @@ pub(crate) fn billing(page: Billing) -> AnyView {
     let Billing { statement, has_newer, done, payment, form } = page;
     let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     stack(vec![
-        head("Billing", rule(statement.balance.excess), ()),
+        head("Billing", rule(&statement.balance), ()),
         done.into_any(),
         journal::balance(&statement.balance),
         section("Top up", top_up(payment, &form)),
@@ -27,8 +28,12 @@ pub(crate) fn billing(page: Billing) -> AnyView {
 }
 
 /// When a call starts. What is held for one is the most that it can cost, unless the account pays also what it costs beyond that.
-const fn rule(excess: Excess) -> &'static str {
-    match excess {
+const fn rule(balance: &Balance) -> &'static str {
+    match balance.excess {
+        _ if matches!(balance.mode, Mode::Quota) => {
+            "Calls are paid from plans, packages and promotional credit alone; the balance pays for none. A call starts only if one of them covers \
+             the most it could take. Times are UTC."
+        }
         Excess::WrittenOff => "A call starts only if the credit that is available covers the most it could cost. Times are UTC.",
         Excess::Charged => "A call starts only if the credit that is available covers what is held for it. Times are UTC.",
     }

@@ -59,9 +59,9 @@ impl Call {
             let exhausted = match self.lease(shared, bound).await {
                 Ok(paid_in) => return Ok(Bound { paid_in, ..bound }),
                 Err(Unleased::Refused(ledger::Error::Exhausted(exhausted))) => exhausted,
-                Err(unleased) => return Err(not_held(shared, unleased, turn)),
+                Err(unleased) => return Err(not_held(unleased, turn)),
             };
-            let refusal = || Refusal::exhausted(&exhausted, Utc::now(), &shared.settings).into();
+            let refusal = || Refusal::exhausted(&exhausted, self.key.line.mode(), Utc::now(), &shared.settings).into();
             let Some(room) = room(&exhausted) else { return Err(refusal()) };
             available = lowered(available, exhausted.pool.unit(), room);
             // Where not even the shortest answer fits, it is that which is refused: the least that would have to be there.
@@ -110,9 +110,8 @@ impl Call {
     }
 }
 
-fn not_held(shared: &Shared, unleased: Unleased, turn: Option<Turn>) -> NotHeld {
+fn not_held(unleased: Unleased, turn: Option<Turn>) -> NotHeld {
     match unleased {
-        Unleased::Refused(ledger::Error::Exhausted(exhausted)) => Refusal::exhausted(&exhausted, Utc::now(), &shared.settings).into(),
         Unleased::Refused(ledger::Error::KeyRevoked) => Refusal::no_key("The API key was revoked or has expired.").into(),
         Unleased::Refused(ledger::Error::AccountSuspended) => Refusal::account_suspended().into(),
         Unleased::Refused(error) => NotHeld { refusal: unavailable(&error), perhaps: !error.did_nothing(), turn },

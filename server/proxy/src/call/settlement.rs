@@ -59,7 +59,7 @@ impl Call {
             tracing::warn!(call = %self.id, provider = model.provider, "part of the answer could not be read by the meter");
         }
         let usage = usage.within(self.prompt_max(), completion_max);
-        let charge = pricing::charge(&usage, &self.price.rates, self.discount(), bound.held, self.key.excess);
+        let charge = pricing::charge(&usage, &self.price.rates, self.discount(), bound.held, self.key.line.excess);
         self.alarm_of_loss(bound, charge, &usage);
         if source == UsageSource::None && answer.end == End::Complete && answer.status.is_some_and(|status| status.is_success()) {
             tracing::warn!(call = %self.id, provider = model.provider, "an answer was no answer that can be charged");
