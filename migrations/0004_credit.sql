@@ -62,7 +62,7 @@ create table credit_lines (
     grace_until timestamptz,
     -- Whether the account pays what a call costs beyond what was held for it, too.
     is_lenient  boolean not null,
-    -- Whether calls are paid by other credit than the wallet alone.
+    -- Whether the wallet pays for no call: other credit does.
     is_quota    boolean not null,
     set_by      text not null,
     -- The version of an encoding and the SHA-256 of all of the above in it.

@@ -230,11 +230,11 @@ impl Balance {
     /// Whether no call that costs anything can be paid: neither in money nor in tokens.
     #[must_use]
     pub fn is_spent(&self, now: DateTime<Utc>) -> bool {
-        self.available <= Amount::ZERO && !self.packages().any(|grant| grant.in_force(now) && grant.leased < grant.balance)
+        self.available <= Amount::ZERO && !self.in_tokens().any(|grant| grant.in_force(now) && grant.leased < grant.balance)
     }
 
     /// What of it is counted in tokens.
-    pub fn packages(&self) -> impl Iterator<Item = &Grant> {
+    pub fn in_tokens(&self) -> impl Iterator<Item = &Grant> {
         self.grants.iter().filter(|grant| grant.unit == Unit::Tokens)
     }
 }

@@ -314,9 +314,9 @@ fn is_late(call: &SettledCall, posted: &KnownCall) -> bool {
 
 /// Nothing hands over a call with two charges but a defect, or somebody who changes calls on their way here.
 fn warn_of_another_charge(call: &SettledCall, posted: &KnownCall) {
-    let is_in_money = posted.tokens_paid.is_none();
-    if is_in_money && call.amount != posted.amount && posted.source != UsageSource::Interrupted {
-        tracing::error!(call = %call.call_id, posted = %posted.amount, settled = %call.amount, "a call was posted before with another charge, which stays");
+    let settled = if posted.tokens_paid.is_some() { tokens_owed(&call.usage, call.tokens_held).get() } else { call.amount.nanos() };
+    if settled != posted.paid() && posted.source != UsageSource::Interrupted {
+        tracing::error!(call = %call.call_id, posted = posted.paid(), settled, "a call was posted before with another charge, which stays");
     }
 }
 

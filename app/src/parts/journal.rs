@@ -39,7 +39,7 @@ const LENIENT: &str = "Calls are charged what they come to in money, also beyond
 /// What new calls can use, and how much of it is not the account's own.
 fn usable(balance: &Balance) -> String {
     let lent = (balance.lent > Amount::ZERO).then(|| format!(", {} lent included", money::exact(balance.lent)));
-    let tokens = balance.packages().next().map(|_| ", beside the tokens below");
+    let tokens = balance.in_tokens().next().map(|_| ", beside the tokens below");
     format!("what new calls can use{}{}", lent.unwrap_or_default(), tokens.unwrap_or_default())
 }
 
@@ -184,11 +184,12 @@ fn calls(count: Option<i64>) -> String {
 
 /// What moved of money and of tokens, as far as the sums can be written down. Where both did, the tokens stand below.
 fn moved(amount: Option<Amount>, tokens: Option<i64>) -> AnyView {
-    let of_money = amount.map_or_else(|| text(money::ABSENT), money::movement_view);
-    match tokens.map(money::tokens_moved).unwrap_or_else(|| format!("{} tokens", money::ABSENT)) {
-        _ if tokens == Some(0) => of_money,
-        of_tokens if amount == Some(Amount::ZERO) => text(of_tokens),
-        of_tokens => with_note(of_money, of_tokens),
+    let of_money = || amount.map_or_else(|| text(money::ABSENT), money::movement_view);
+    let of_tokens = || tokens.map_or_else(|| format!("{} tokens", money::ABSENT), money::tokens_moved);
+    match (amount, tokens) {
+        (_, Some(0)) => of_money(),
+        (Some(Amount::ZERO), _) => text(of_tokens()),
+        _ => with_note(of_money(), of_tokens()),
     }
 }
 
@@ -287,7 +288,7 @@ mod tests {
         let alone = html(vec![StatementLine::Usage(vec![hour(-1_500, "0")])], None, false);
         assert!(alone.contains(">−1,500 tokens<") && !alone.contains("$0.00"), "{alone}");
         let both = html(vec![StatementLine::Usage(vec![hour(-1_500, "-0.25"), hour(-1, "0")])], None, false);
-        for text in ["−$0.25", "−1,501 tokens", "−1,500 tokens", "−1 tokens"] {
+        for text in ["−$0.25", "−1,501 tokens", "−1,500 tokens", "−1 token"] {
             assert!(both.contains(text), "{text} is missing: {both}");
         }
         let given = JournalRow { kind: JournalKind::Package, calls: None, ..hour(2_000_000, "0") };

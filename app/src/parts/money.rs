@@ -114,7 +114,7 @@ pub(crate) fn compact(count: i64) -> String {
 
 /// A count of tokens with its noun: `1,234 tokens`.
 pub(crate) fn tokens(count: i64) -> String {
-    format!("{} {}", grouped(count), if count == 1 { "token" } else { "tokens" })
+    format!("{} {}", grouped(count), if count.unsigned_abs() == 1 { "token" } else { "tokens" })
 }
 
 /// Tokens with their sign, for a column of movements: `+1,000 tokens`.

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     attribution::Attribution,
     catalog::{DisconnectPolicy, PriceVersion},
+    credit::Unit,
     id::CallId,
     pricing::Discount,
     tokens::Tokens,
@@ -127,10 +128,10 @@ impl Call {
     }
 
     /// What caps each answer's output. A lenient account, which pays whatever an answer comes to, is given no cap but where credit or a limit was too
-    /// short for the whole hold.
+    /// short for the whole hold, or where tokens pay, which are no more than were held.
     fn cap(&self, bound: Bound) -> Option<Tokens> {
         let is_whole = bound.cap >= self.entry.model.default_output_hold;
-        let is_free = self.key.line.excess.is_charged() && self.request.output_cap().is_none() && is_whole;
+        let is_free = self.key.line.excess.is_charged() && self.request.output_cap().is_none() && is_whole && bound.paid_in == Unit::Money;
         (!is_free).then_some(bound.cap)
     }
 

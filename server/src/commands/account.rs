@@ -34,7 +34,8 @@ enum Action {
     Create(Create),
     /// Change an account's balance
     Credit(Credit),
-    /// Set what is lent to an account, and whether it is strict or lenient; what is not named stays as it is
+    /// Set what an account's calls are paid from, what is lent to it, and whether it is strict or lenient; what is not named stays, unless the mode that
+    /// is named excludes it
     Set(Set),
     /// Show an account's balance, what is lent to it, and its keys
     Show {
@@ -159,6 +160,9 @@ impl Change {
     fn expect_sense(&self) -> anyhow::Result<()> {
         let lends = self.credit_line.is_some_and(|amount| !amount.is_zero());
         match self.mode {
+            Some(PaidFrom::Postpaid) if self.credit_line.is_some() && !lends => {
+                bail!("a postpaid account needs a credit line: say how much with --credit-line")
+            }
             Some(PaidFrom::Prepaid) if lends => bail!("a prepaid account has no credit line: leave it out, or write --mode postpaid"),
             Some(PaidFrom::Quota) if lends => bail!("an account on quota has no credit line: its balance pays for no call"),
             _ => Ok(()),
@@ -323,7 +327,7 @@ fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now:
             ["balance".to_owned(), balance.balance.to_string()],
             ["reserved".to_owned(), balance.reserved.to_string()],
             ["available".to_owned(), balance.available.to_string()],
-            ["packages".to_owned(), packages(balance)],
+            ["tokens".to_owned(), tokens(balance)],
             ["mode".to_owned(), line.mode().name().to_owned()],
             ["credit line".to_owned(), line.amount.to_string()],
             ["grace".to_owned(), grace_of(line, now)],
@@ -332,9 +336,9 @@ fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now:
     )
 }
 
-/// What is left in tokens, package by package.
-fn packages(balance: &Balance) -> String {
-    let left: Vec<_> = balance.packages().map(|grant| grant.balance.in_words(grant.unit)).collect();
+/// What is left in tokens, grant by grant.
+fn tokens(balance: &Balance) -> String {
+    let left: Vec<_> = balance.in_tokens().map(|grant| grant.balance.in_words(grant.unit)).collect();
     if left.is_empty() { "none".to_owned() } else { left.join(", ") }
 }
 

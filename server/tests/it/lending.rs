@@ -15,6 +15,7 @@ fn what_is_lent_is_set_and_shown_and_what_is_not_named_stays() {
     };
     assert_eq!(shown(), (json!({ "mode": "prepaid", "amount": "0", "grace": null, "terms": "strict" }), json!("10.5")));
     assert_eq!(set(&["--credit-line", "5"]), json!({ "mode": "postpaid", "amount": "5", "grace": null, "terms": "strict" }));
+    assert_eq!(set(&["--mode", "postpaid"])["amount"], "5", "what was lent stays");
     let grace = json!({ "amount": "2", "until": "2100-01-01T00:00:00Z" });
     assert_eq!(
         set(&["--grace", "2", "--until", "2100-01-01"]),
@@ -79,6 +80,8 @@ fn what_cannot_be_lent_is_refused_with_a_reason() {
         (vec!["Example"], 2, "--mode <MODE>|--credit-line <AMOUNT>|--grace <AMOUNT>"),
         (vec!["Example", "--credit-line", "-1"], 1, "credit line: write an amount from 0 to 1,000,000,000"),
         (vec!["Example", "--mode", "prepaid", "--credit-line", "1"], 1, "write --mode postpaid"),
+        (vec!["Example", "--mode", "postpaid", "--credit-line", "0"], 1, "say how much with --credit-line"),
+        (vec!["Example", "--mode", "quota", "--terms", "lenient"], 1, "is lent nothing, and strict"),
         (vec!["Example", "--mode", "postpaid"], 1, "say how much with --credit-line"),
         (vec!["Example", "--mode", "quota", "--credit-line", "1"], 1, "its balance pays for no call"),
         (vec!["Example", "--mode", "quota", "--grace", "1", "--until", to_come], 1, "is lent nothing"),

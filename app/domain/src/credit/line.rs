@@ -15,7 +15,8 @@ pub enum Mode {
     Prepaid,
     /// Also from what is lent to it for good.
     Postpaid,
-    /// From plans, packages and promotional credit alone: the wallet pays for no call.
+    /// From plans, packages and promotional credit alone: the wallet pays for no call, nor for what comes late of one. What is given back of money that
+    /// has expired still goes there, and calls that were admitted before end on what they hold.
     Quota,
 }
 
@@ -40,7 +41,7 @@ pub struct CreditLine {
     pub grace: Option<Grace>,
     /// Who bears what a call costs beyond what was held for it.
     pub excess: Excess,
-    /// Whether calls are paid by other credit than the wallet alone. Then nothing is lent to it, and terms are strict.
+    /// Whether the wallet pays for no call: other credit does. Then nothing is lent to it, and terms are strict.
     pub is_quota: bool,
 }
 

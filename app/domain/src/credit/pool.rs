@@ -172,6 +172,7 @@ impl Quantity {
     pub fn in_words(self, unit: Unit) -> String {
         match unit {
             Unit::Money => Amount::from_nanos(self.0).to_string(),
+            Unit::Tokens | Unit::Requests if self.0 == 1 => format!("1 {}", unit.name().trim_end_matches('s')),
             Unit::Tokens | Unit::Requests => format!("{self} {}", unit.name()),
         }
     }
@@ -341,6 +342,7 @@ mod tests {
     fn a_quantity_says_what_it_counts() {
         assert_eq!(Quantity::from_count(1_500_000_000).in_words(Unit::Money), "1.5");
         assert_eq!(Quantity::from_count(7).in_words(Unit::Tokens), "7 tokens");
+        assert_eq!(Quantity::from_count(1).in_words(Unit::Requests), "1 request");
     }
 
     proptest! {

@@ -27,7 +27,7 @@ use crate::{
     encoding::{self, Encoding, Seal},
     limits::Counted,
     rollups::{self, Addition},
-    settled::{CallRecord, PaidShare, Payment, tokens_counted, tokens_owed},
+    settled::{CallRecord, PaidShare, Payment, paid_in, tokens_counted, tokens_owed},
 };
 
 /// The newest encoding, by which corrections are sealed.
@@ -60,12 +60,12 @@ pub(crate) struct KnownCall {
 
 impl KnownCall {
     /// What it was paid in, and its corrections are.
-    fn unit(&self) -> Unit {
-        if self.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money }
+    const fn unit(&self) -> Unit {
+        paid_in(self.tokens_paid)
     }
 
     /// What was paid for it.
-    fn paid(&self) -> i64 {
+    pub(crate) fn paid(&self) -> i64 {
         self.tokens_paid.unwrap_or(self.amount.nanos())
     }
 
@@ -136,7 +136,12 @@ impl CorrectionRecord {
         row.digest()
     }
 
-    /// What it adds to what its call was paid, in what that was paid in.
+    /// What it is counted in.
+    pub(crate) const fn unit(&self) -> Unit {
+        paid_in(self.tokens_paid)
+    }
+
+    /// What it adds to what its call was paid, in that.
     pub(crate) fn paid(&self) -> i64 {
         self.tokens_paid.unwrap_or(self.amount)
     }
@@ -348,8 +353,8 @@ fn lend(paid_by: &mut Vec<PaidShare>, amount: i64, book: &Book) -> Result<()> {
     Ok(())
 }
 
-/// Gives back to whoever paid last first, each at most what it paid; to the wallet the money of a grant that has expired. Its tokens are gone with it: no
-/// other grant is for the same models as long.
+/// Gives back to whoever paid last first, each at most what it paid; to the wallet the money of a grant that has expired, also where it pays for no call:
+/// it is the customer's. Tokens are gone with their grant: no other one is for the same models as long.
 fn give_back(paid: &[PaidShare], quantity: i64, unit: Unit, book: &Book) -> Result<Vec<PaidShare>> {
     let wallet = book.wallet()?;
     let mut rest = quantity;

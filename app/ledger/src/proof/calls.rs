@@ -106,25 +106,8 @@ fn look_at(call: &StoredCall, terms: Terms<'_>, hours: &mut Hours, findings: &mu
     lines.look_at(record, findings);
     let row = || format!("call {}", record.call_id);
     findings.sealed(Claim::CallIsSealed, row, record.fits(seal));
-    match record.tokens_paid {
-        None => {
-            let recomputed = prices.recompute(record);
-            if recomputed != Ok(record.charge()) {
-                findings.note(
-                    Claim::CallIsItsReceipt,
-                    row(),
-                    recomputed.map_or_else(|problem| problem, in_words),
-                    in_words(record.charge()),
-                );
-            }
-        }
-        Some(paid) => {
-            let owed = tokens_owed(&record.usage(), Tokens::from_sum(record.tokens_held)).get();
-            findings.compare(Claim::CallIsItsReceipt, || format!("{} (tokens)", row()), owed, paid);
-            let nothing = Charge { amount: Amount::ZERO, written_off: Amount::ZERO };
-            findings.compare(Claim::CallIsItsReceipt, row, in_words(nothing), in_words(record.charge()));
-        }
-    }
+    receipt(record, prices, findings);
+    payment(record, grants, findings);
     if let Err(found) = prices.expect_in_force(record) {
         findings.note(Claim::CallIsAtItsPrice, row(), format!("{} at {}", record.model, record.started_at), found);
     }
@@ -133,22 +116,6 @@ fn look_at(call: &StoredCall, terms: Terms<'_>, hours: &mut Hours, findings: &mu
         let totals = format!("{:?} prompt, {:?} completion", usage.prompt_tokens, usage.completion_tokens);
         findings.note(Claim::CallAddsUp, row(), totals, format!("{:?}", usage.counts));
     }
-    let paid: i128 = record.paid_by.iter().map(|share| i128::from(share.amount)).sum();
-    findings.compare(Claim::CallIsPaid, row, i128::from(record.tokens_paid.unwrap_or(record.amount)), paid);
-    let unit = if record.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money };
-    if unit == Unit::Tokens && record.paid_by.len() > 1 {
-        findings.note(Claim::CallIsPaid, row(), "one grant of tokens", record.paid_by.len());
-    }
-    for share in record.paid_by.iter() {
-        let grant = grants.iter().find(|grant| grant.id == share.grant_id);
-        let pays = grant.is_some_and(|grant| {
-            let covers = grant.models.as_ref().is_none_or(|models| models.contains(&record.model));
-            grant.unit == unit && covers && grant.starts_at <= record.posted_at
-        });
-        if !pays {
-            findings.note(Claim::CallIsPaid, row(), format!("a grant in {} that pays for its model", unit.name()), share.grant_id);
-        }
-    }
     let hour = hour_of(record.posted_at);
     let hour = hours.entry(hour).or_insert_with(|| Hour { open: OpenCalls::since(hour), charges: BTreeMap::new() });
     if hour.open.add(seal).is_none() {
@@ -156,6 +123,40 @@ fn look_at(call: &StoredCall, terms: Terms<'_>, hours: &mut Hours, findings: &mu
     }
     for share in record.paid_by.iter() {
         *hour.charges.entry(share.grant_id).or_default() += i128::from(share.amount);
+    }
+}
+
+/// What a call comes to: money by its price, or tokens at most as many as were held.
+fn receipt(record: &CallRecord, prices: &Prices, findings: &mut Findings) {
+    let row = || format!("call {}", record.call_id);
+    let Some(paid) = record.tokens_paid else {
+        let recomputed = prices.recompute(record);
+        if recomputed != Ok(record.charge()) {
+            let expected = recomputed.map_or_else(|problem| problem, in_words);
+            findings.note(Claim::CallIsItsReceipt, row(), expected, in_words(record.charge()));
+        }
+        return;
+    };
+    let owed = tokens_owed(&record.usage(), Tokens::from_sum(record.tokens_held)).get();
+    findings.compare(Claim::CallIsItsReceipt, || format!("{} (tokens)", row()), owed, paid);
+    let nothing = Charge { amount: Amount::ZERO, written_off: Amount::ZERO };
+    findings.compare(Claim::CallIsItsReceipt, row, in_words(nothing), in_words(record.charge()));
+}
+
+/// Who paid for a call: tokens are one grant's, and no grant pays for a model that it is not for.
+fn payment(record: &CallRecord, grants: &[GrantRow], findings: &mut Findings) {
+    let row = || format!("call {}", record.call_id);
+    let (unit, shares) = (record.unit(), &record.paid_by);
+    let paid: i128 = shares.iter().map(|share| i128::from(share.amount)).sum();
+    findings.compare(Claim::CallIsPaid, row, i128::from(record.paid()), paid);
+    if unit == Unit::Tokens && shares.len() > 1 {
+        findings.note(Claim::CallIsPaid, row(), "one grant of tokens", shares.len());
+    }
+    for share in shares.iter() {
+        let grant = grants.iter().find(|grant| grant.id == share.grant_id);
+        if !grant.is_some_and(|grant| grant.unit == unit && grant.covers(&record.model)) {
+            findings.note(Claim::CallIsPaid, row(), format!("a grant in {} that pays for its model", unit.name()), share.grant_id);
+        }
     }
 }
 
@@ -257,5 +258,82 @@ impl Prices {
         }
         let kind = if version.is_sale { "sale" } else { "cost" };
         Err(format!("{kind} of {} from {}", version.model, version.effective_from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::billing::GrantKind;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{proof::corrections::testing::interrupted, settled::PaidShare};
+
+    fn id(number: u128) -> GrantId {
+        GrantId::from_uuid(Uuid::from_u128(number))
+    }
+
+    /// A call of 12 tokens, or of 12 nanos, paid by these.
+    fn call(unit: Unit, shares: &[(u128, i64)]) -> CallRecord {
+        interrupted(unit, shares.iter().map(|(number, amount)| PaidShare { grant_id: id(*number), amount: *amount }).collect())
+    }
+
+    fn faults(call: &CallRecord) -> usize {
+        let of = |number, unit, models: Option<&str>| {
+            let mut grant = GrantRow::of(id(number), GrantKind::Package, unit, None);
+            grant.models = models.map(|model| vec![model.to_owned()]);
+            grant
+        };
+        let grants = [
+            of(5, Unit::Money, None),
+            of(6, Unit::Tokens, None),
+            of(7, Unit::Tokens, Some("small")),
+            of(8, Unit::Tokens, Some("large")),
+            of(9, Unit::Money, Some("large")),
+        ];
+        let mut findings = Findings::default();
+        payment(call, &grants, &mut findings);
+        findings.of(Claim::CallIsPaid).len()
+    }
+
+    #[test]
+    fn a_call_is_paid_by_grants_in_its_unit_that_are_for_its_model() {
+        for right in [call(Unit::Money, &[(5, 12)]), call(Unit::Tokens, &[(6, 12)]), call(Unit::Tokens, &[(7, 12)])] {
+            assert_eq!(faults(&right), 0, "{right:?}");
+        }
+        for wrong in [
+            call(Unit::Money, &[(6, 12)]),
+            call(Unit::Tokens, &[(5, 12)]),
+            call(Unit::Tokens, &[(8, 12)]),
+            call(Unit::Money, &[(9, 12)]),
+            call(Unit::Money, &[(5, 11)]),
+            call(Unit::Money, &[(1, 12)]),
+            call(Unit::Tokens, &[(6, 6), (7, 6)]),
+        ] {
+            assert_eq!(faults(&wrong), 1, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_paid_in_tokens_is_what_was_taken_and_no_money() {
+        let broken = |change: fn(&mut CallRecord)| {
+            let mut call = call(Unit::Tokens, &[(6, 12)]);
+            change(&mut call);
+            let mut findings = Findings::default();
+            receipt(&call, &Prices { versions: HashMap::new(), sales: HashMap::new() }, &mut findings);
+            findings.of(Claim::CallIsItsReceipt).len()
+        };
+        assert_eq!(broken(|_| {}), 0);
+        let changes: [fn(&mut CallRecord); 5] = [
+            |call| call.tokens_paid = Some(11),
+            |call| call.tokens_held = 11,
+            |call| call.prompt_tokens = Some(Tokens::from_sum(13)),
+            |call| call.amount = 1,
+            |call| call.written_off = 1,
+        ];
+        for change in changes {
+            assert_eq!(broken(change), 1);
+        }
+        assert_eq!(broken(|call| (call.prompt_tokens, call.tokens_held) = (Some(Tokens::from_sum(99)), 12)), 0, "no more than was held");
     }
 }

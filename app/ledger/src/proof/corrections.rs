@@ -91,17 +91,19 @@ impl Paid {
 /// `before` is what was paid of the call before this one.
 fn look_at(record: &CorrectionRecord, call: &CallRecord, before: &Paid, terms: Terms<'_>, row: &str, findings: &mut Findings) {
     let Terms { prices, grants, .. } = terms;
-    let unit = if call.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money };
+    let unit = call.unit();
     for share in &record.paid_by {
         let grant = grants.iter().find(|grant| grant.id == share.grant_id && grant.unit == unit);
-        if !grant.is_some_and(|grant| share.amount >= 0 || before.takes_back(share, grant)) {
+        // What pays for more pays now, by the clock of the books; a wallet always does.
+        let pays = |grant: &GrantRow| grant.covers(&call.model) && grant.lasts_at(record.posted_at);
+        if !grant.is_some_and(|grant| if share.amount > 0 { pays(grant) } else { before.takes_back(share, grant) }) {
             let expected = format!("a grant in {} that pays, or that had paid so much", unit.name());
             findings.note(Claim::CorrectionAddsUp, row, expected, format!("{} of {}", share.amount, share.grant_id));
         }
     }
     let paid: i128 = record.paid_by.iter().map(|share| i128::from(share.amount)).sum();
     findings.compare(Claim::CorrectionAddsUp, || row.to_owned(), i128::from(record.paid()), paid);
-    findings.compare(Claim::CorrectionAddsUp, || format!("{row} (in tokens)"), call.tokens_paid.is_some(), record.tokens_paid.is_some());
+    findings.compare(Claim::CorrectionAddsUp, || format!("{row} (unit)"), call.unit().name(), record.unit().name());
     let late = match record.late() {
         Ok(Some(late)) => late,
         Ok(None) => return,
@@ -161,6 +163,12 @@ fn adds_up(
 
 fn nanos(amount: Amount) -> i128 {
     i128::from(amount.nanos())
+}
+
+/// A call for the tests of this folder.
+#[cfg(test)]
+pub(super) mod testing {
+    pub(crate) use super::tests::interrupted;
 }
 
 #[cfg(test)]
@@ -240,6 +248,12 @@ mod tests {
         [GrantRow::of(grant(5), GrantKind::Wallet, Unit::Money, None), package(6, None), package(7, None), package(8, ended)]
     }
 
+    /// A call of 12 nanos, or of 12 tokens, that these paid.
+    pub(crate) fn interrupted(unit: Unit, paid_by: Vec<PaidShare>) -> CallRecord {
+        let posted_at = "2026-06-15T12:31:00Z".parse().unwrap();
+        settled(12, UsageSource::Interrupted).into_record(unit, paid_by, posted_at).unwrap()
+    }
+
     /// The claims that a correction breaks: a call of 12 nanos, of which `before` was added since, and what came late.
     fn broken(before: i64, late: &SettledCall, row: serde_json::Value) -> Vec<Claim> {
         broken_in((Unit::Money, 5), before, late, row)
@@ -248,8 +262,7 @@ mod tests {
     /// The same of a call of 12 nanos, or of 12 tokens, that a grant paid.
     fn broken_in((unit, payer): (Unit, u128), before: i64, late: &SettledCall, row: serde_json::Value) -> Vec<Claim> {
         let share = |amount| PaidShare { grant_id: grant(payer), amount };
-        let posted_at = "2026-06-15T12:31:00Z".parse().unwrap();
-        let call = settled(12, UsageSource::Interrupted).into_record(unit, vec![share(12)], posted_at).unwrap();
+        let call = interrupted(unit, vec![share(12)]);
         let mut paid = Paid::of(&call);
         paid.add(&[share(before)]);
         let mut record = json!({
@@ -283,7 +296,7 @@ mod tests {
         let by = |payer| (Unit::Tokens, payer);
         assert_eq!(broken_in(by(6), 0, &late, in_tokens(688, 688, 6)), []);
         assert_eq!(broken_in(by(6), 0, &late, in_tokens(688, 600, 7)), [], "as far as another one had them");
-        for wrong in [in_tokens(688, 689, 6), in_tokens(688, 600, 5), row(688, 688, 0)] {
+        for wrong in [in_tokens(688, 689, 6), in_tokens(688, 600, 5), in_tokens(688, 600, 8), row(688, 688, 0)] {
             assert_eq!(broken_in(by(6), 0, &late, wrong.clone()), [Claim::CorrectionAddsUp], "{wrong}");
         }
     }

@@ -128,6 +128,11 @@ impl GrantRow {
         }
     }
 
+    /// Whether it pays for calls of a model.
+    pub(super) fn covers(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| models.iter().any(|name| name == model))
+    }
+
     /// Whether it was in force at an instant.
     pub(super) fn lasts_at(&self, at: DateTime<Utc>) -> bool {
         let ends = [self.expires_at, self.ended_at];

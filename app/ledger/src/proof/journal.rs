@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     billing::{GrantKind, JournalKind, PostingNumber},
     call::CorrectionKind,
-    credit::{Quantity, Unit},
+    credit::Quantity,
     id::{AccountId, GrantId},
     money::Amount,
 };
@@ -272,7 +272,7 @@ fn correction(posting: &PostingRecord, correction: Option<&CorrectionRecord>, fi
     }
     if correction.kind == CorrectionKind::Credit {
         let given = correction.paid().saturating_neg();
-        let unit = if correction.tokens_paid.is_some() { Unit::Tokens } else { Unit::Money };
+        let unit = correction.unit();
         let digest = |all| corrections::request_digest(correction.call_id, given, unit, all, &posting.memo, &posting.actor);
         asked_for(posting, &[digest(false), digest(true)], &Quantity::from_count(given).in_words(unit), findings);
     }
@@ -335,6 +335,7 @@ fn asked_for(posting: &PostingRecord, digests: &[[u8; 32]], amount: &str, findin
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::credit::Unit;
     use uuid::Uuid;
 
     use super::*;

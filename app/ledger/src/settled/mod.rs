@@ -200,6 +200,11 @@ impl SettledCall {
     }
 }
 
+/// What a call or a correction of one is paid in: where its tokens are said, in these.
+pub(crate) const fn paid_in(tokens_paid: Option<i64>) -> Unit {
+    if tokens_paid.is_some() { Unit::Tokens } else { Unit::Money }
+}
+
 /// What a call is paid in tokens, where a token grant pays: prompt and completion, at most what was held for them, whatever its account's terms.
 pub(crate) fn tokens_owed(usage: &CallUsage, held: Tokens) -> Tokens {
     Tokens::from_sum(tokens_counted(usage, held, Excess::WrittenOff))
@@ -218,6 +223,16 @@ impl CallRecord {
         let tokens = tokens_counted(&self.usage(), Tokens::from_sum(self.tokens_held), self.excess());
         let caller = self.caller(member);
         Counted { caller, started_at: self.started_at, amount: Amount::from_nanos(self.amount), tokens, requests: 1 }
+    }
+
+    /// What it is paid in.
+    pub(crate) const fn unit(&self) -> Unit {
+        paid_in(self.tokens_paid)
+    }
+
+    /// What is paid for it, in that.
+    pub(crate) fn paid(&self) -> i64 {
+        self.tokens_paid.unwrap_or(self.amount)
     }
 
     /// Who bears what it comes to beyond its hold: of tokens that a grant pays nobody, whatever the account's terms.

@@ -169,7 +169,9 @@ impl Walk {
         let (key, quantity, hours) = (self.key(), self.dice.between(1, most), self.dice.between(1, 200));
         let new = self.world.grant("1", &key);
         let expires_at = Some(self.world.now + TimeDelta::hours(hours));
-        let new = NewGrant { unit, quantity: Quantity::from_count(quantity), expires_at, ..new };
+        let starts_at = (self.dice.below(3) == 0).then(|| self.world.now + TimeDelta::minutes(self.dice.between(0, 59)));
+        let models = self.dice.pick(&[None, Some(vec![MODEL.to_owned()])]).flatten();
+        let new = NewGrant { unit, quantity: Quantity::from_count(quantity), starts_at, expires_at, models, ..new };
         let id = new.id;
         match self.ledger().system().operator().add_grant(self.customers[of].account, new).await {
             Ok(_) => {

@@ -21,7 +21,7 @@ pub(crate) fn billing(page: Billing) -> AnyView {
         head("Billing", rule(&statement.balance), ()),
         done.into_any(),
         journal::balance(&statement.balance),
-        section("Top up", top_up(payment, &form)),
+        section("Top up", stack(vec![of_no_use(&statement.balance), top_up(payment, &form)])),
         section("Credit", journal::grants(&statement.balance.grants)),
         section("Journal", journal::journal(statement, has_newer, "/billing")),
     ])
@@ -50,6 +50,13 @@ fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Opti
         format!("{amount} added. The balance is now {}.", money::exact(statement.balance.balance))
     };
     Some(notice(Tone::Good, message))
+}
+
+/// Where what is paid in pays for no call.
+fn of_no_use(balance: &Balance) -> AnyView {
+    let words =
+        "The balance pays for no call of this account: plans, packages and promotional credit do. Ask the operator for more of these.";
+    (balance.mode == Mode::Quota).then(|| notice(Tone::Plain, words)).into_any()
 }
 
 fn top_up(payment: Payment, form: &Form) -> AnyView {

@@ -81,6 +81,12 @@ fn remarks(call: &CallDetail) -> AnyView {
 
 /// Why it cost more than was held for it, or did not though it came to more.
 fn beyond_its_hold(call: &CallDetail) -> Option<&'static str> {
+    if let Some(paid) = call.row.tokens_paid {
+        let usage = &call.row.usage;
+        let counted = usage.prompt_tokens.unwrap_or_default().saturating_add(usage.completion_tokens.unwrap_or_default());
+        return (counted > paid)
+            .then_some("What was counted is more than the tokens that were held for this call. A call never takes more than these.");
+    }
     if call.row.amount > call.held {
         return Some("What was counted comes to more than what was held for this call. This account pays what its calls came to.");
     }
@@ -342,6 +348,13 @@ mod tests {
             assert!(drawn.contains(text), "{text} is missing: {drawn}");
         }
         assert!(!drawn.contains("0.0014"), "what was held is tokens: {drawn}");
+        assert!(!drawn.contains("more than the tokens that were held"), "{drawn}");
+        let held = CallDetail {
+            tokens_held: Tokens::from_sum(1_000),
+            row: CallRow { tokens_paid: Some(Tokens::from_sum(1_000)), ..call.row.clone() },
+            ..call.clone()
+        };
+        assert!(html(&held).contains("more than the tokens that were held"), "{}", html(&held));
         let late = Correction { amount: Amount::ZERO, tokens_paid: Some(-34), ..correction(&call) };
         let drawn = html(&CallDetail { corrections: vec![late], ..call });
         assert!(drawn.contains("−34 tokens") && drawn.contains("1,200 tokens"), "{drawn}");

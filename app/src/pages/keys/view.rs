@@ -126,7 +126,7 @@ fn account_limits(limits: &[LimitState], can_manage: bool) -> AnyView {
 /// Why a good key may not help.
 fn credit(without: bool) -> AnyView {
     let words = "This account has no credit that is available, so calls that cost anything are refused. ";
-    without.then(|| view! { <p class="notice" role="note">{words}<a href="/billing">"Top up"</a></p> }).into_any()
+    without.then(|| view! { <p class="notice" role="note">{words}<a href="/billing">"See billing"</a></p> }).into_any()
 }
 
 /// Asks once and names the key. Unfolds without a script.

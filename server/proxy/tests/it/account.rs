@@ -4,6 +4,7 @@ use domain::{
     billing::GrantKind,
     credit::{Quantity, Unit},
     id::{CallId, GrantId},
+    pricing::Excess,
 };
 use http::{HeaderValue, StatusCode};
 use ledger::NewGrant;
@@ -73,6 +74,20 @@ async fn a_package_that_is_too_short_for_the_whole_answer_pays_for_the_longest_t
     let cap = sent["max_tokens"].as_i64().unwrap();
     assert!((300..500).contains(&cap), "{sent}");
     assert_eq!(world.balance().await, amount("0.000001"));
+    world.stop().await;
+}
+
+/// A package pays no more than what was held: whoever is lenient is so in money.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_lenient_account_has_a_cap_where_a_package_pays(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let operator = world.ledger.system().operator();
+    operator.change_credit_line(world.account, "test", |line| line.excess = Excess::Charged).await.unwrap();
+    package(&world, 100_000).await;
+    text(world.post(chat("hello", "")).await).await;
+    let sent: serde_json::Value = serde_json::from_slice(&world.upstream.received()[0].1).unwrap();
+    assert_eq!(sent["max_tokens"], 1_000);
+    assert_eq!(world.balance().await, amount("1"));
     world.stop().await;
 }
 
