@@ -244,6 +244,26 @@ test("a package of tokens pays whole calls, and is shown in tokens", async ({ pa
   await expect(definition(page, "Cost by now")).toHaveText("0 tokens");
 });
 
+test("what bounds the account stands beside its credit, with what is left and when it begins anew", async ({ page, ready }) => {
+  const { email } = await signUp(page);
+  const key = await createKey(page);
+  await topUp(page);
+  await page.goto("/billing");
+  await expect(page.getByRole("heading", { name: "Limits" })).toHaveCount(0);
+  await farebox(ready, "limit", "set", email, "3", "--per", "month");
+  await farebox(ready, "limit", "set", email, "500", "--per", "ever", "--unit", "requests");
+  const { amount: charged } = await receipt(ready, await call(ready, key), key);
+  await page.goto("/billing");
+  const { body } = await readTable(tableOf(page, "Limit"));
+  const [month, ever] = ["$3.00 per month", "500 requests"].map((name) => body.find((row) => cell(row, "Limit").includes(name)));
+  expect(amount(cell(month, "Left"))).toBeLessThan(3_000_000_000n);
+  expect(amount(cell(month, "Used")) > 0n || nanos(charged) === 0n).toBe(true);
+  expect(cell(month, "Begins anew")).toMatch(/^1 \w{3} \d{4}, 00:00 UTC$/);
+  expect([cell(ever, "Used"), cell(ever, "Left"), cell(ever, "Begins anew")]).toEqual(["1", "499", "never"]);
+  await expect(page.getByRole("link", { name: "Limits of the account" })).toBeVisible();
+  await expectSound(page);
+});
+
 test("an account on quota is told that its balance pays for no call", async ({ page, ready }) => {
   const { email } = await signUp(page);
   const key = await createKey(page);

@@ -1,5 +1,6 @@
 //! Limits in words, and how far each is used.
 
+use chrono::{DateTime, Utc};
 use domain::{
     credit::{Hardness, Limit, LimitState, Pool, Quantity, Scope, Unit, Window},
     filter::CallFilter,
@@ -7,10 +8,20 @@ use domain::{
 };
 use leptos::prelude::*;
 
-use crate::parts::{layout::foreign, money, table::text, tabs::address};
+use crate::parts::{
+    layout::foreign,
+    money,
+    table::{
+        Column,
+        Kind::{Figures, Words},
+        text, with_note,
+    },
+    tabs::address,
+    time,
+};
 
 /// What it allows: `$10.00 per month`, `1 request per minute`.
-pub(crate) fn name(limit: &Limit) -> String {
+fn name(limit: &Limit) -> String {
     format!("{} {}", whole(&limit.pool), limit.window.label().to_ascii_lowercase())
 }
 
@@ -21,7 +32,7 @@ pub(crate) fn whole_name(state: &LimitState) -> String {
 }
 
 /// Whose it is, below its name: the way to the calls that it counts, where the log can list them.
-pub(crate) fn whose_view(state: &LimitState) -> AnyView {
+fn whose_view(state: &LimitState) -> AnyView {
     let named = |(noun, whose): (&'static str, &str)| {
         let words = match calls_of(&state.limit.scope) {
             Some(calls) => view! { <a href=address("/calls", &calls.to_query())>{foreign(whose)}</a> }.into_any(),
@@ -58,6 +69,30 @@ pub(crate) fn lines(limits: &[&LimitState]) -> AnyView {
     (!limits.is_empty()).then(|| view! { <ul class="limits">{lines}</ul> }).into_any()
 }
 
+/// What [`cells`] are.
+pub(crate) const COLUMNS: [Column; 5] = [
+    Column("Limit", Words),
+    Column("Used", Figures),
+    Column("Reserved now", Figures),
+    Column("Left", Figures),
+    Column("Begins anew", Words),
+];
+
+/// What a limit allows, and how its running window stands.
+pub(crate) fn cells(state: &LimitState, now: DateTime<Utc>) -> [AnyView; 5] {
+    let limit = &state.limit;
+    let by = if state.by_operator { "set by the operator" } else { "" };
+    let figure = |quantity| figure_view(quantity, limit.pool.unit);
+    let anew = limit.resets_at(now).map_or_else(|| text("never"), |at| time::time_view(at, format!("{} UTC", time::minute(at))));
+    [
+        with_note(view! { {name(limit)}{whose_view(state)}{bar(&limit.pool)} }.into_any(), by.to_owned()),
+        figure(limit.pool.used),
+        figure(limit.pool.leased),
+        figure(limit.pool.room()),
+        anew,
+    ]
+}
+
 /// `$3.20 of $10.00 this month`.
 fn short(limit: &Limit) -> String {
     let used = figure(limit.pool.used, limit.pool.unit);
@@ -84,7 +119,7 @@ fn figure(quantity: Quantity, unit: Unit) -> String {
 }
 
 /// A quantity in a column of its own.
-pub(crate) fn figure_view(quantity: Quantity, unit: Unit) -> AnyView {
+fn figure_view(quantity: Quantity, unit: Unit) -> AnyView {
     match unit {
         Unit::Money => money::total_view(Amount::from_nanos(quantity.get())),
         Unit::Tokens | Unit::Requests => text(figure(quantity, unit)),
@@ -102,7 +137,7 @@ const fn running(window: Window) -> &'static str {
 }
 
 /// The part that is used, for the eye: the words beside it say how much.
-pub(crate) fn bar(pool: &Pool) -> AnyView {
+fn bar(pool: &Pool) -> AnyView {
     let used = used_per_mille(pool);
     let width = format!("{}.{}%", used / 10, used % 10);
     view! { <svg class="bar" aria-hidden="true"><rect width=width height="100%"></rect></svg> }.into_any()

@@ -1,4 +1,4 @@
-use domain::account::Role;
+use domain::{account::Role, credit::Scope};
 
 use super::page::{Billing, Payment};
 use crate::{
@@ -21,9 +21,12 @@ impl Payment {
 /// The credit and the books of the caller's account.
 pub(crate) async fn billing(caller: &Caller, query: &str) -> Result<Billing, ConsoleError> {
     let reader = caller.reader().await?;
-    let before = journal_cursor(query)?;
+    let (before, now) = (journal_cursor(query)?, caller.visitor.now);
+    let limits = reader.limits(now).await?.into_iter();
     Ok(Billing {
-        statement: reader.statement(before, JOURNAL_PAGE, caller.visitor.now).await?,
+        statement: reader.statement(before, JOURNAL_PAGE, now).await?,
+        limits: limits.filter(|state| !matches!(state.limit.scope, Scope::Key(_))).collect(),
+        now,
         has_newer: before.is_some(),
         done: journal_done(query),
         payment: Payment::of(&caller.visitor.visit),

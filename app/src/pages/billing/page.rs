@@ -1,4 +1,8 @@
-use domain::billing::{PostingNumber, Statement};
+use chrono::{DateTime, Utc};
+use domain::{
+    billing::{PostingNumber, Statement},
+    credit::LimitState,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
@@ -8,6 +12,10 @@ use crate::parts::form::Form;
 pub(crate) struct Billing {
     /// The account's credit and books.
     pub(crate) statement: Statement,
+    /// What bounds all of the account's calls, or those of a project, a member or a run.
+    pub(crate) limits: Vec<LimitState>,
+    /// When it was read.
+    pub(crate) now: DateTime<Utc>,
     /// Whether newer postings precede them.
     pub(crate) has_newer: bool,
     /// The top-up that was just made, with whether it had been made before.

@@ -1,21 +1,26 @@
+use chrono::{DateTime, Utc};
 use domain::{
     billing::{Balance, JournalKind, PostingNumber, Statement},
-    credit::Mode,
+    credit::{LimitState, Mode},
     pricing::Excess,
 };
 use leptos::prelude::*;
 
 use super::page::{Billing, Payment};
-use crate::parts::{
-    form::{Field, Form, Tone, notice},
-    journal,
-    layout::{head, section, stack},
-    money,
+use crate::{
+    pages::limits::address,
+    parts::{
+        form::{Field, Form, Tone, notice},
+        journal,
+        layout::{head, section, stack},
+        limit, money,
+        table::{link, table},
+    },
 };
 
 /// Credit and books.
 pub(crate) fn billing(page: Billing) -> AnyView {
-    let Billing { statement, has_newer, done, payment, form } = page;
+    let Billing { statement, limits, now, has_newer, done, payment, form } = page;
     let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     stack(vec![
         head("Billing", rule(&statement.balance), ()),
@@ -23,6 +28,7 @@ pub(crate) fn billing(page: Billing) -> AnyView {
         journal::balance(&statement.balance),
         section("Top up", stack(vec![of_no_use(&statement.balance), top_up(payment, &form)])),
         section("Credit", journal::grants(&statement.balance.grants)),
+        bounds(&limits, now),
         section("Journal", journal::journal(statement, has_newer, "/billing")),
     ])
 }
@@ -50,6 +56,16 @@ fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Opti
         format!("{amount} added. The balance is now {}.", money::exact(statement.balance.balance))
     };
     Some(notice(Tone::Good, message))
+}
+
+/// What keeps calls from using all of it: those of single keys stand with the keys.
+fn bounds(limits: &[LimitState], now: DateTime<Utc>) -> AnyView {
+    if limits.is_empty() {
+        return ().into_any();
+    }
+    let rows = limits.iter().map(|state| Vec::from(limit::cells(state, now)).into());
+    let way = link(address(None), "Limits of the account");
+    section("Limits", stack(vec![table("cards", &limit::COLUMNS, rows.collect(), None), way]))
 }
 
 /// Where what is paid in pays for no call.
@@ -111,6 +127,8 @@ mod tests {
         let balance = Balance { balance: "29.5".parse().unwrap(), excess, ..Balance::default() };
         let data = Billing {
             statement: Statement { balance, open_hour: None, journal },
+            limits: vec![],
+            now: at,
             has_newer: false,
             done: done.map(|(number, again)| (PostingNumber::from_count(number), again)),
             payment,

@@ -12,13 +12,12 @@ use super::{
 use crate::parts::{
     form::{Field, Form, Tone, choice, hidden, notice},
     layout::{empty, foreign, head, section, stack},
-    limit::{bar, figure_view, name, whole_name, whose_view},
+    limit::{COLUMNS, cells, whole_name},
     table::{
         Column,
-        Kind::{Action, Figures, Words},
-        link, table, text, with_note,
+        Kind::{Action, Words},
+        link, table, text,
     },
-    time,
 };
 
 /// The limits of a key, or of the account.
@@ -77,33 +76,13 @@ fn none(of_key: bool, can_change: bool) -> AnyView {
 
 /// The limits; with a path to send the form to, each can be removed.
 fn limits_table(page: &Limits, path: Option<&str>) -> AnyView {
-    const COLUMNS: [Column; 7] = [
-        Column("Limit", Words),
-        Column("Used", Figures),
-        Column("Reserved now", Figures),
-        Column("Left", Figures),
-        Column("Begins anew", Words),
-        Column("At its end", Words),
-        Column("Remove", Action),
-    ];
+    let columns = [&COLUMNS[..], &[Column("At its end", Words), Column("Remove", Action)]].concat();
     let rows = page.limits.iter().map(|state| {
-        let limit = &state.limit;
-        let by = if state.by_operator { "set by the operator" } else { "" };
-        let figure = |quantity| figure_view(quantity, limit.pool.unit);
-        let anew = limit.resets_at(page.now).map_or_else(|| text("never"), |at| time::time_view(at, format!("{} UTC", time::minute(at))));
         let removes = path.filter(|_| is_removable(state, page.key.as_ref()));
-        vec![
-            with_note(view! { {name(limit)}{whose_view(state)}{bar(&limit.pool)} }.into_any(), by.to_owned()),
-            figure(limit.pool.used),
-            figure(limit.pool.leased),
-            figure(limit.pool.room()),
-            anew,
-            text(end(limit.hardness)),
-            removes.map(|path| remove(path.to_owned(), state)).into_any(),
-        ]
-        .into()
+        let more = [text(end(state.limit.hardness)), removes.map(|path| remove(path.to_owned(), state)).into_any()];
+        cells(state, page.now).into_iter().chain(more).collect::<Vec<_>>().into()
     });
-    table("cards", &COLUMNS, rows.collect(), None)
+    table("cards", &columns, rows.collect(), None)
 }
 
 /// The operator's limits are the operator's to remove, and those of a key's project or member stand on the account's page to be removed.
