@@ -362,7 +362,9 @@ fn give_back(paid: &[PaidShare], quantity: i64, unit: Unit, book: &Book) -> Resu
     for share in paid.iter().rev().filter(|share| share.amount > 0) {
         let part = share.amount.min(rest);
         rest -= part;
-        let is_there = book.grants().iter().any(|grant| grant.id == share.grant_id && grant.in_force(book.now()));
+        // One that paid had begun, also where the clock was set back since.
+        let lasts = |grant: &credit::Grant| grant.expiry().is_none_or(|expiry| book.now() < expiry);
+        let is_there = book.grants().iter().any(|grant| grant.id == share.grant_id && lasts(grant));
         let to = if is_there { Some(share.grant_id) } else { (unit == Unit::Money).then_some(wallet) };
         if let Some(grant) = to {
             *back.entry(grant).or_default() -= part;

@@ -353,12 +353,15 @@ impl Walk {
         }
     }
 
-    /// Whether all that paid for a call has ended by the clock of its account's books.
+    /// Whether all that paid for a call has ended by the clock of its account's books; or by Postgres' own, which is ahead of it here, and by which books
+    /// are opened without what has ended and is empty.
     async fn has_ended(&self, of: usize, call: CallId) -> bool {
         let detail = self.world.ledger.meter().generation(self.customers[of].account, call).await.unwrap();
         let payers: Vec<_> = detail.paid_by.iter().map(|share| share.grant.uuid()).collect();
-        let sql = "select bool_and(least(g.expires_at, g.ended_at) <= greatest(h.posted_at + interval '1 microsecond', $2)) \
-                   from grants g join heads h using (account_id) where grant_id = any($1)";
+        let sql = "select bool_and(
+                       least(g.expires_at, g.ended_at) <= greatest(h.posted_at + interval '1 microsecond', $2)
+                       or (least(g.expires_at, g.ended_at) < now() and g.granted = g.used and g.leased = 0 and g.unbooked = 0)
+                   ) from grants g join heads h using (account_id) where grant_id = any($1)";
         sqlx::query_scalar(sql).bind(payers).bind(self.world.now).fetch_one(&self.world.pool).await.unwrap()
     }
 
