@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, Weak},
-    thread,
+    thread::{self, Scope},
     time::{Duration, Instant},
 };
 
@@ -66,6 +66,16 @@ impl<'a> Callers<'a> {
         }
     }
 
+    /// Several call, for as long as somebody keeps what this returns: also when a test fails they end.
+    fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Arc<()> {
+        let wanted = Arc::new(());
+        for _ in 0..CALLERS {
+            let wanted = Arc::downgrade(&wanted);
+            scope.spawn(move || self.keep_calling(&wanted));
+        }
+        wanted
+    }
+
     fn all(&self) -> Vec<Answered> {
         self.answers.lock().expect("no caller has panicked").clone()
     }
@@ -127,12 +137,7 @@ fn while_the_database_takes_no_writes_every_call_is_refused_at_once_and_none_tha
     let (proxy_url, console_url) = (serving.said("/proxy_url"), showing.said("/console_url"));
     let callers = Callers::of(proxy_url, key["key"].as_str().expect("a key"));
     thread::scope(|scope| {
-        // Dropped also when this fails: then the callers end, too.
-        let wanted = Arc::new(());
-        for _ in 0..CALLERS {
-            let (callers, wanted) = (&callers, Arc::downgrade(&wanted));
-            scope.spawn(move || callers.keep_calling(&wanted));
-        }
+        let _wanted = callers.start(scope);
         callers.expect_service("at first");
         let shut = long_gate.shut();
         let running: Vec<_> = (0..RUNNING).map(|_| scope.spawn(|| callers.call("long"))).collect();
@@ -180,11 +185,7 @@ fn a_column_that_somebody_adds_while_calls_go_on_is_left_alone() {
     let (url, owner) = (server.said("/proxy_url"), server.said("/database_url"));
     let callers = Callers::of(url, key["key"].as_str().expect("a key"));
     thread::scope(|scope| {
-        let wanted = Arc::new(());
-        for _ in 0..CALLERS {
-            let (callers, wanted) = (&callers, Arc::downgrade(&wanted));
-            scope.spawn(move || callers.keep_calling(&wanted));
-        }
+        let _wanted = callers.start(scope);
         callers.expect_service("at first");
         for column in
             ["calls add note text", "calls add n bigint not null default 0", "intents add note text", "grants add n bigint default 1"]

@@ -63,7 +63,9 @@ impl Grant {
         (expiry.is_none(), expiry, self.priority, self.kind == GrantKind::Wallet, self.id)
     }
 
-    fn has_expired(&self, now: DateTime<Utc>) -> bool {
+    /// Whether it no longer pays, and takes nothing back.
+    #[must_use]
+    pub fn has_expired(&self, now: DateTime<Utc>) -> bool {
         self.expiry().is_some_and(|expiry| expiry <= now)
     }
 }

@@ -363,8 +363,7 @@ fn give_back(paid: &[PaidShare], quantity: i64, unit: Unit, book: &Book) -> Resu
         let part = share.amount.min(rest);
         rest -= part;
         // One that paid had begun, also where the clock was set back since.
-        let lasts = |grant: &credit::Grant| grant.expiry().is_none_or(|expiry| book.now() < expiry);
-        let is_there = book.grants().iter().any(|grant| grant.id == share.grant_id && lasts(grant));
+        let is_there = book.grants().iter().any(|grant| grant.id == share.grant_id && !grant.has_expired(book.now()));
         let to = if is_there { Some(share.grant_id) } else { (unit == Unit::Money).then_some(wallet) };
         if let Some(grant) = to {
             *back.entry(grant).or_default() -= part;

@@ -3,5 +3,6 @@
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
 pub(crate) mod page;
+mod remarks;
 mod said;
 pub(crate) mod view;

@@ -1,19 +1,18 @@
 use domain::{
-    call::{CallDetail, CorrectionKind, Outcome, UsageSource},
+    call::{CallDetail, CorrectionKind},
     credit::{Quantity, Unit},
     money::{Amount, ExactAmount},
     period::Step,
-    pricing::{Excess, Receipt},
-    tokens::Flag,
+    pricing::Receipt,
 };
 use leptos::prelude::*;
 
 use super::{
     page::OneCall,
+    remarks::remarks,
     said::{project, said},
 };
 use crate::parts::{
-    form::{Tone, notice},
     layout::{head, pairs, section, stack},
     money,
     table::{
@@ -34,73 +33,6 @@ pub(crate) fn receipt(page: &OneCall) -> AnyView {
         </div>
     };
     stack(vec![head("Receipt", link("/calls".to_owned(), "All calls"), ()), remarks(call), sheet.into_any(), raw(call)])
-}
-
-/// What keeps the figures from speaking for themselves, in words.
-fn remarks(call: &CallDetail) -> AnyView {
-    let source = match call.row.source {
-        UsageSource::Upstream => None,
-        UsageSource::Estimated => Some(
-            "The upstream reported no usage. The tokens are an estimate: a tokenizer's count of what was sent and of what was delivered.",
-        ),
-        // Its own count came later.
-        UsageSource::Interrupted if call.corrections.iter().any(|correction| correction.usage.is_some()) => None,
-        UsageSource::Interrupted => Some(
-            "The gateway stopped while this call ran. The tokens are an estimate of the prompt, by a tokenizer's count; output is not charged.",
-        ),
-        UsageSource::None => Some("The upstream failed before any output. Nothing was counted and nothing is charged."),
-    };
-    let left = (call.row.outcome == Outcome::ClientLeft && call.row.source == UsageSource::Upstream)
-        .then_some("The client left before the end. The gateway read on to the upstream's own count, which is what is charged.");
-    let flagged = call.row.usage.flag.map(|flag| match flag {
-        Flag::Contradictory => {
-            "The upstream's numbers contradict each other. So only the two totals that it reported are charged, prompt tokens at the prompt \
-             price and completion tokens at the completion price. What it sent is below, unchanged."
-        }
-        Flag::Excessive => {
-            "The upstream reported more tokens than this call can have used. So no more is charged than what was held for it. What the \
-             upstream sent is below, unchanged."
-        }
-    });
-    let unexplained = call.unexplained_tokens().map(|tokens| {
-        let tokens = money::grouped(tokens.get());
-        format!(
-            "The upstream's total holds {tokens} tokens that neither its prompt nor its completion explains. They are shown, not charged."
-        )
-    });
-    let late = call.corrections.iter().filter_map(|correction| correction.usage).map(|usage| {
-        let [prompt, completion] = [usage.prompt_tokens, usage.completion_tokens].map(money::reported);
-        format!(
-            "The gateway that ran this call was taken for dead, and brought its own count later: {prompt} prompt and {completion} completion \
-             tokens. What that changes stands below the total."
-        )
-    });
-    let remarks = [source, left, flagged, beyond_its_hold(call)].into_iter().flatten().map(str::to_owned).chain(unexplained).chain(late);
-    stack(remarks.map(|words| notice(Tone::Plain, words)).collect())
-}
-
-/// Why it cost more than was held for it, or did not though it came to more.
-fn beyond_its_hold(call: &CallDetail) -> Option<&'static str> {
-    if let Some(paid) = call.row.tokens_paid {
-        let usage = &call.row.usage;
-        let counted = usage.prompt_tokens.unwrap_or_default().saturating_add(usage.completion_tokens.unwrap_or_default());
-        return (counted > paid)
-            .then_some("What was counted is more than the tokens that were held for this call. A call never takes more than these.");
-    }
-    if call.row.amount > call.held {
-        return Some("What was counted comes to more than what was held for this call. This account pays what its calls came to.");
-    }
-    // Where the upstream counted too much, that is said of its count.
-    if call.written_off.is_zero() || call.row.usage.flag == Some(Flag::Excessive) {
-        return None;
-    }
-    Some(match call.excess {
-        Excess::WrittenOff => "What was counted comes to more than what was held for this call. A call never costs more than that.",
-        Excess::Charged => {
-            "What was counted comes to more than what was held for this call. Where the counts contradict each other, no more than that is \
-             charged."
-        }
-    })
 }
 
 fn heading(call: &CallDetail) -> AnyView {
@@ -284,11 +216,11 @@ mod tests {
         account::Project,
         attribution::Attribution,
         billing::{GrantKind, PostingNumber},
-        call::{CallRow, Corrected, Correction, PaidBy},
+        call::{CallRow, Corrected, Correction, Outcome, PaidBy, UsageSource},
         id::{CallId, GrantId, KeyId, PriceId, ProjectId},
-        pricing::{Discount, price},
+        pricing::{Discount, Excess, price},
         rates::Rates,
-        tokens::{CallUsage, Tokens},
+        tokens::{CallUsage, Flag, Tokens},
     };
 
     use super::*;
