@@ -97,8 +97,12 @@ size: $(SITE) ## print what a browser loads of the console, compressed; fails ab
 	@node .ci/size.mjs target/site/pkg
 
 .PHONY: sim
-sim: ## simulate credit for 100,000 steps under each of 20 seeds
-	FAREBOX_SIM_STEPS=100000 FAREBOX_SIM_SEEDS=20 cargo test --release -p domain --test credit -- --nocapture
+sim: ## simulate credit and leases for 100,000 steps under each of 20 seeds
+	FAREBOX_SIM_STEPS=100000 FAREBOX_SIM_SEEDS=20 cargo test --release -p domain --test sim -- --nocapture
+
+.PHONY: mutants
+mutants: ## put named mistakes into the code of leases, one by one, and expect that the simulation finds each
+	node .ci/mutants.mjs
 
 .PHONY: sim-ledger
 sim-ledger: build ## simulate the whole ledger for FAREBOX_SIM_STEPS (2,000) under each of FAREBOX_SIM_SEEDS (10)

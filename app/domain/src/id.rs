@@ -71,6 +71,8 @@ ids! {
     ProjectId;
     /// One call; its time is when the call was admitted.
     CallId;
+    /// One life of a proxy, from its start to its end: what it has leased is leased to that.
+    EpochId;
 }
 
 impl ProjectId {

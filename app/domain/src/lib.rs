@@ -12,6 +12,7 @@ pub mod credit;
 pub mod filter;
 pub mod id;
 pub mod key;
+pub mod lease;
 pub mod money;
 pub mod period;
 pub mod pricing;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Pool, Quantity, Unit};
+use super::{Pool, PoolRef, Quantity, Unit};
 use crate::{billing::GrantKind, id::GrantId};
 
 /// Credit of one origin.
@@ -28,6 +28,12 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Its pool.
+    #[must_use]
+    pub const fn pool_ref(&self) -> PoolRef {
+        PoolRef::Grant(self.id)
+    }
+
     /// From when it no longer pays. A wallet never expires, whatever is stored with it: it is the customer's own money.
     #[must_use]
     pub fn expiry(&self) -> Option<DateTime<Utc>> {

@@ -28,4 +28,4 @@ pub use settle::{Charge, Strictness, release, settle};
 pub use window::{Window, WindowRange};
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

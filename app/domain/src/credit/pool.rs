@@ -158,7 +158,7 @@ impl Quantity {
     }
 
     /// What is left of it after a part that is no larger; neither is below zero.
-    pub(super) fn less(self, part: Self) -> Self {
+    pub(crate) fn less(self, part: Self) -> Self {
         Self(self.0.saturating_sub(part.0))
     }
 

@@ -14,29 +14,29 @@ use crate::{
     tokens::Tokens,
 };
 
-pub(super) const NOW: DateTime<Utc> = DateTime::from_timestamp(1_800_000_030, 0).unwrap();
+pub(crate) const NOW: DateTime<Utc> = DateTime::from_timestamp(1_800_000_030, 0).unwrap();
 
-pub(super) const fn uuid(number: u128) -> Uuid {
+pub(crate) const fn uuid(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-pub(super) const fn quantity(count: i64) -> Quantity {
+pub(crate) const fn quantity(count: i64) -> Quantity {
     Quantity::from_count(count)
 }
 
-pub(super) const fn demand(money: i64, tokens: i64, requests: u32) -> Demand {
+pub(crate) const fn demand(money: i64, tokens: i64, requests: u32) -> Demand {
     Demand { money: Amount::from_nanos(money), tokens: Tokens::from_sum(tokens), requests }
 }
 
-pub(super) fn run(name: &str) -> Label {
+pub(crate) fn run(name: &str) -> Label {
     name.parse().unwrap()
 }
 
-pub(super) fn caller() -> Caller {
+pub(crate) fn caller() -> Caller {
     Caller { key: KeyId::from_uuid(uuid(1)), project: ProjectId::from_uuid(uuid(1)), member: Some(UserId::from_uuid(uuid(1))), run: None }
 }
 
-pub(super) fn grant(id: u128, kind: GrantKind, unit: Unit, capacity: i64) -> Grant {
+pub(crate) fn grant(id: u128, kind: GrantKind, unit: Unit, capacity: i64) -> Grant {
     Grant {
         id: GrantId::from_uuid(uuid(id)),
         kind,
@@ -49,7 +49,7 @@ pub(super) fn grant(id: u128, kind: GrantKind, unit: Unit, capacity: i64) -> Gra
     }
 }
 
-pub(super) fn limit(id: u128, window: Window, unit: Unit, capacity: i64) -> Limit {
+pub(crate) fn limit(id: u128, window: Window, unit: Unit, capacity: i64) -> Limit {
     Limit {
         id: LimitId::from_uuid(uuid(id)),
         scope: Scope::Account,
@@ -60,12 +60,12 @@ pub(super) fn limit(id: u128, window: Window, unit: Unit, capacity: i64) -> Limi
 }
 
 /// Numbers that meet each other often, and now and then the ends of what there is.
-pub(super) fn any_count() -> impl Strategy<Value = i64> {
+pub(crate) fn any_count() -> impl Strategy<Value = i64> {
     prop_oneof![20 => 0_i64..12, 2 => -3_i64..0, 1 => Just(i64::MAX), 1 => Just(i64::MAX - 1), 1 => Just(i64::MIN)]
 }
 
 prop_compose! {
-    pub(super) fn any_pool()(
+    pub(crate) fn any_pool()(
         unit in prop::sample::select(Unit::ALL.to_vec()), capacity in any_count(), used in 0_i64..4, leased in 0_i64..4,
     ) -> Pool {
         Pool { unit, capacity: quantity(capacity), used: quantity(used), leased: quantity(leased) }
@@ -73,7 +73,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    pub(super) fn any_demand()(money in any_count(), tokens in any_count(), requests in 0_u32..4) -> Demand {
+    pub(crate) fn any_demand()(money in any_count(), tokens in any_count(), requests in 0_u32..4) -> Demand {
         demand(money, tokens, requests)
     }
 }
@@ -106,7 +106,7 @@ prop_compose! {
 }
 
 /// Grants with ids of their own.
-pub(super) fn any_grants() -> impl Strategy<Value = Vec<Grant>> {
+pub(crate) fn any_grants() -> impl Strategy<Value = Vec<Grant>> {
     prop::collection::vec(any_grant(), 0..6).prop_map(|mut grants| {
         grants.iter_mut().zip(1..).for_each(|(grant, id)| grant.id = GrantId::from_uuid(uuid(id)));
         grants
@@ -114,7 +114,7 @@ pub(super) fn any_grants() -> impl Strategy<Value = Vec<Grant>> {
 }
 
 /// Limits with ids of their own.
-pub(super) fn any_limits() -> impl Strategy<Value = Vec<Limit>> {
+pub(crate) fn any_limits() -> impl Strategy<Value = Vec<Limit>> {
     prop::collection::vec(any_limit(), 0..4).prop_map(|mut limits| {
         limits.iter_mut().zip(1..).for_each(|(limit, id)| limit.id = LimitId::from_uuid(uuid(id)));
         limits

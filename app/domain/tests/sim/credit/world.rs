@@ -16,21 +16,15 @@ use domain::{
 };
 use uuid::Uuid;
 
-use crate::{
+use super::{
     book::{self, Book, GrantFacts, LimitFacts, Place, Question, Refused, Who},
     op::{Aim, Clock, Op, Part},
     tally::Tally,
 };
-
-type Checked<T = ()> = Result<T, String>;
-
-macro_rules! ensure {
-    ($condition:expr, $($message:tt)+) => {
-        if !$condition {
-            return Err(format!($($message)+));
-        }
-    };
-}
+use crate::{
+    random::Random,
+    walk::{Checked, Walk, ensure},
+};
 
 /// Two strict ones and two lenient ones, one of each with a credit line.
 const ACCOUNTS: usize = 4;
@@ -68,17 +62,20 @@ pub(crate) struct World {
     tally: Tally,
 }
 
-impl World {
-    pub(crate) fn new() -> Self {
+impl Default for World {
+    fn default() -> Self {
         Self { accounts: (0..ACCOUNTS).map(|place| Account::open(place, START)).collect(), now: START, tally: Tally::default() }
     }
+}
 
-    pub(crate) fn into_tally(self) -> Tally {
-        self.tally
+impl Walk for World {
+    type Step = Op;
+
+    fn any(random: &mut Random) -> Op {
+        Op::any(random)
     }
 
-    /// Takes a step and checks everything.
-    pub(crate) fn take(&mut self, op: Op) -> Checked {
+    fn take(&mut self, op: Op) -> Checked {
         let (now, tally) = (self.now, &mut self.tally);
         let (place, outcome) = match op {
             Op::Ask { account, .. }
@@ -99,6 +96,16 @@ impl World {
             self.accounts[place] = Account::open(place, now);
         }
         Ok(())
+    }
+
+    fn finish(&mut self) -> Checked {
+        Ok(())
+    }
+}
+
+impl World {
+    pub(crate) fn into_tally(self) -> Tally {
+        self.tally
     }
 
     fn turn(&mut self, clock: Clock) -> Checked {
