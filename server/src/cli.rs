@@ -9,7 +9,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
-use crate::commands::{account, admin, call, config, grant, key, limit, model, price, project, provider, root, sums, user, verify};
+use crate::commands::{account, admin, call, config, grant, key, limit, model, price, project, provider, root, spool, sums, user, verify};
 
 /// Usage metering, billing console and proxy for LLM APIs.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Sums(sums::SumsArgs),
     /// The daily roots, which seal what was posted up to each day
     Root(root::RootArgs),
+    /// What a proxy has on its disk of the calls that it admitted
+    Spool(spool::SpoolArgs),
     /// Print every option, its value and where it comes from; takes the same options as serve
     Config(config::ConfigArgs),
     /// Run the embedded PostgreSQL alone: prints its URL and stays until it is told to stop
@@ -176,6 +178,22 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FAREBOX_TRUSTED_PROXIES", value_name = "IP", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpAddr>,
 
+    /// Folder for the proxy's spool: every call, before it is forwarded and before its client sees the end [default: spool in the data folder]
+    #[arg(long, env = "FAREBOX_SPOOL_DIR", value_name = "FOLDER", value_parser = absolute)]
+    pub(crate) spool_dir: Option<PathBuf>,
+
+    /// What the spool survives
+    #[arg(long, env = "FAREBOX_SPOOL_SYNC", value_name = "WHAT", default_value = "os")]
+    pub(crate) spool_sync: SpoolSync,
+
+    /// The most that the spool may take on disk, such as 20G; when it is full, new calls are refused [default: as much as there is]
+    #[arg(long, env = "FAREBOX_SPOOL_MAX", value_name = "BYTES")]
+    pub(crate) spool_max: Option<ByteCount>,
+
+    /// How long running calls may go on when the server is asked to stop; what still runs then is settled as interrupted, and its client told
+    #[arg(long, env = "FAREBOX_DRAIN_SECONDS", value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain_seconds: u32,
+
     /// File to write the addresses to, as JSON, once everything answers
     #[arg(long, env = "FAREBOX_READY_FILE", value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
@@ -205,6 +223,42 @@ pub(crate) enum SignUp {
     Open,
     /// Nobody: operators make accounts
     Closed,
+}
+
+/// A path as it is from here: the process goes to its data folder.
+pub(crate) fn absolute(text: &str) -> std::io::Result<PathBuf> {
+    std::path::absolute(text)
+}
+
+/// What a call that is in the spool survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SpoolSync {
+    /// A process that is killed
+    Os,
+    /// A machine that loses power, too: each call waits for the disk
+    Disk,
+}
+
+/// A number of bytes as people write it: `500M`, `20G`, in powers of 1,024.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ByteCount(pub(crate) u64);
+
+impl FromStr for ByteCount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+        let shift = match text[digits.len()..].trim().to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B') {
+            "" => 0,
+            "K" => 10,
+            "M" => 20,
+            "G" => 30,
+            "T" => 40,
+            _ => return Err("write a whole number of bytes, such as 500M or 20G".to_owned()),
+        };
+        let number: u64 = digits.parse().map_err(|_| "write a whole number of bytes, such as 500M or 20G".to_owned())?;
+        number.checked_mul(1 << shift).map(Self).ok_or_else(|| "is too large".to_owned())
+    }
 }
 
 /// A text that is never printed.

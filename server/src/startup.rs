@@ -15,13 +15,13 @@ use axum::{Router, serve::ListenerExt};
 use chrono::Utc;
 use ledger::{Ledger, Schema};
 use metrics_exporter_prometheus::PrometheusHandle;
-use proxy::Proxy;
+use proxy::{Proxy, SpoolSettings, spool::Durability};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    cli::{Part, PublicUrl, ServeArgs, SignUp},
+    cli::{ByteCount, Part, PublicUrl, ServeArgs, SignUp, SpoolSync},
     config::Config,
     console::{self, ConsoleSettings},
     database::Database,
@@ -171,9 +171,12 @@ impl Site {
                 let settings = proxy::Settings {
                     console_url: console_url.clone(),
                     instance: instance(&config.data_dir)?,
+                    spool: spool(args, &config.data_dir),
+                    shutdown_timeout: Duration::from_secs(args.drain_seconds.into()),
                     ..proxy::Settings::default()
                 };
-                Some((listener, Proxy::start(proxy_ledger.clone(), background_ledger, secret_key, settings).await?))
+                let proxy = Proxy::start(proxy_ledger.clone(), background_ledger, secret_key, settings).await;
+                Some((listener, proxy.context("the proxy cannot start")?))
             }
             None => None,
         };
@@ -282,6 +285,18 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 fn public_url(configured: Option<&PublicUrl>, address: SocketAddr, listener: Option<&TcpListener>) -> anyhow::Result<String> {
     let bound = listener.map_or(Ok(address), TcpListener::local_addr)?;
     Ok(configured.map_or_else(|| PublicUrl::of_listener(bound).to_string(), ToString::to_string))
+}
+
+fn spool(args: &ServeArgs, data_dir: &Path) -> SpoolSettings {
+    SpoolSettings {
+        folder: args.spool_dir.clone().unwrap_or_else(|| data_dir.join("spool")),
+        durability: match args.spool_sync {
+            SpoolSync::Os => Durability::Os,
+            SpoolSync::Disk => Durability::Disk,
+        },
+        bytes_max: args.spool_max.map(|ByteCount(bytes)| bytes),
+        ..SpoolSettings::default()
+    }
 }
 
 /// Which proxy this is, from run to run: the next one settles the calls that this one may be killed in.

@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::database::Database;
 pub use crate::{
@@ -107,6 +108,14 @@ impl Ledger {
     pub async fn ready(&self) -> Result<()> {
         self.database.write().await?.rollback().await?;
         Ok(())
+    }
+
+    /// Which database this is, and stays in a copy that takes its place.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn database_id(&self) -> Result<Uuid> {
+        Ok(sqlx::query_scalar!("select database_id from identity").fetch_one(&mut *self.database.read().await?).await?)
     }
 
     /// What PostgreSQL's clock says, which is the one that all processes share.

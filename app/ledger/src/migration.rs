@@ -25,7 +25,7 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 
 /// Every right that the application has. What was posted it can neither change nor delete, and what is not here it cannot reach.
 const RIGHTS: [(&str, &str); 5] = [
-    ("schema_contract, quarantine_of_unposted, figures", "select"),
+    ("schema_contract, identity, quarantine_of_unposted, figures", "select"),
     ("key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine", "select, insert"),
     (
         "accounts, users, memberships, api_keys, providers, models, heads, grants, books, limits, usage_hourly, usage_daily",

@@ -1,4 +1,4 @@
-//! The life of one call: hold, forward, relay, settle, post.
+//! The life of one call: hold, forward, relay, settle.
 //!
 //! A call is a task of its own, which owns the upstream from the hold to the posting. The client's connection only listens to it: when the client
 //! leaves, the call goes on to its settlement. It is never free and never charged twice.
@@ -29,6 +29,7 @@ use self::{
 };
 use crate::{
     Shared,
+    books::running::Running,
     bound::Bound,
     catalog::{Entry, Target},
     client::{RelayedBody, relayed_body},
@@ -36,6 +37,7 @@ use crate::{
     reply::Refusal,
     request_body::Received,
     settle::{Answer, End},
+    spool::AppendError,
     tap::{Form, Tap},
     upstream::{UpstreamBody, response_headers},
 };
@@ -58,6 +60,12 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
 }
 
+/// A call that holds its bound, and that the spool knows of.
+struct Held {
+    bound: Bound,
+    running: Running,
+}
+
 /// The beginning of an answer, for the client's connection.
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
@@ -71,7 +79,11 @@ pub(crate) type Reply = oneshot::Sender<Result<Head, Refusal>>;
 impl Call {
     /// Runs the call to its end, whatever the client does meanwhile.
     pub(crate) async fn run(self, body: Received, shared: Arc<Shared>, mut reply: Reply) {
-        let bound = match self.hold(&shared).await {
+        let held = tokio::select! {
+            held = self.hold(&shared) => held,
+            () = shared.stop.cancelled() => Err(NotHeld { refusal: Refusal::stopping(false), perhaps: true, turn: None }),
+        };
+        let bound = match held {
             Ok(bound) => bound,
             Err(NotHeld { refusal, perhaps, turn }) => {
                 let _ = reply.send(Err(refusal)); // whoever has left needs no refusal
@@ -86,13 +98,30 @@ impl Call {
             self.release(&shared, None).await;
             return;
         }
+        let begun = Running::begin(shared.lane(self.id), self.admitted(bound), Arc::clone(&self.price), self.started);
+        let held = match begun {
+            Ok(running) => Held { bound, running },
+            Err(error) => {
+                // That it is full the spool says itself, once.
+                if !matches!(error, AppendError::Full) {
+                    tracing::error!(%error, call = %self.id, "a call was refused: the spool does not take it");
+                }
+                let _ = reply.send(Err(Refusal::unavailable())); // whoever has left needs no refusal
+                return self.release(&shared, None).await;
+            }
+        };
+        if let Err(error) = held.running.durable().await {
+            tracing::error!(%error, call = %self.id, "a call was refused: nobody knows whether the spool keeps it");
+            return self.fail(&shared, held, End::Stopped, None, reply, Refusal::unavailable()).await;
+        }
         match self.forward(&shared, bound, body, &mut reply).await {
             Ok(response) => match unusable(&response) {
-                Some(refusal) => self.fail(&shared, bound, Some(response.status()), reply, refusal).await,
-                None => self.relay(&shared, bound, response, reply).await,
+                Some(refusal) => self.fail(&shared, held, End::Broken, Some(response.status()), reply, refusal).await,
+                None => self.relay(&shared, held, response, reply).await,
             },
-            Err(Unanswered::Failed(refusal)) => self.fail(&shared, bound, None, reply, refusal).await,
-            Err(Unanswered::Abandoned) => self.settle(&shared, bound, Answer::none(End::Cancelled, true), None).await,
+            Err(Unanswered::Failed(refusal)) => self.fail(&shared, held, End::Broken, None, reply, refusal).await,
+            Err(Unanswered::Stopped(refusal)) => self.fail(&shared, held, End::Stopped, None, reply, refusal).await,
+            Err(Unanswered::Abandoned) => self.settle(&shared, held, Answer::none(End::Cancelled, true), None).await,
         }
     }
 
@@ -153,13 +182,13 @@ impl Call {
     }
 
     /// Nothing came of it: posted at no cost, and the client is told.
-    async fn fail(&self, shared: &Shared, bound: Bound, status: Option<StatusCode>, reply: Reply, refusal: Refusal) {
-        let answer = Answer { status, ..Answer::none(End::Broken, reply.is_closed()) };
-        self.settle_then(shared, bound, answer, None, async { drop(reply.send(Err(refusal))) }).await;
+    async fn fail(&self, shared: &Shared, held: Held, end: End, status: Option<StatusCode>, reply: Reply, refusal: Refusal) {
+        let answer = Answer { status, ..Answer::none(end, reply.is_closed()) };
+        self.settle_then(shared, held, answer, None, async { drop(reply.send(Err(refusal))) }).await;
     }
 
     /// Passes the answer on, and settles it before its last bytes.
-    async fn relay(&self, shared: &Arc<Shared>, bound: Bound, response: Response<UpstreamBody>, reply: Reply) {
+    async fn relay(&self, shared: &Arc<Shared>, held: Held, response: Response<UpstreamBody>, reply: Reply) {
         let (head, upstream) = response.into_parts();
         let without_usage = head.status.is_success() && self.request.forces_usage(self.target.usage_mode);
         let mut headers = response_headers(&head.headers);
@@ -173,7 +202,7 @@ impl Call {
         let tap = Tap::new(Form::Unsaid { without_usage });
         let read = self.read(shared, head.status, tap, upstream, &mut client).await;
         let end = read.answer.end;
-        self.settle_then(shared, bound, read.answer, read.first_byte, async {
+        self.settle_then(shared, held, read.answer, read.first_byte, async {
             match end {
                 End::Complete => client.complete(read.held_back).await,
                 // Dropping the client then breaks the answer off.

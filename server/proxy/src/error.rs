@@ -1,11 +1,20 @@
 //! Why the proxy does not run. What a client is told is in [`reply`](crate::reply).
 
-/// What starting can end with.
+/// What starting, and looking after a spool, can end with.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The ledger did not answer, or not sensibly.
-    #[error("the proxy cannot start: {0}")]
+    #[error(transparent)]
     Ledger(#[from] ledger::Error),
+    /// The spool is not this proxy's, or cannot be read or written.
+    #[error(transparent)]
+    Spool(#[from] crate::spool::OpenError),
+    /// A defect.
+    #[error("reading the spool panicked")]
+    Panicked,
+    /// All is posted, but that could not be written down.
+    #[error("how far the spool is posted could not be written down, and will be posted again, which does nothing: {0}")]
+    Closing(std::io::Error),
 }
 
 /// What starting returns.

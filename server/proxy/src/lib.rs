@@ -2,11 +2,12 @@
 //!
 //! A request is authenticated (`auth`), read once (`dialect`), bounded (`bound`) and held for in the ledger; then it is forwarded with the few
 //! changes that metering needs (`splice`). The answer goes through untouched while a scanner looks on (`tap`, `scan`, `sse`). A task of its own owns
-//! each call to its end (`call`): it settles (`settle`) and posts (`poster`) before the client sees the last bytes.
+//! each call to its end (`call`): it settles (`settle`) into the spool (`spool`) before the client sees the last bytes, from where it is posted (`books`).
 
 mod account_api;
 mod attribution;
 mod auth;
+mod books;
 mod bound;
 mod call;
 mod catalog;
@@ -16,7 +17,6 @@ pub mod dialect;
 mod error;
 pub mod estimate;
 mod json;
-mod poster;
 mod reply;
 mod request_body;
 mod room;
@@ -25,6 +25,7 @@ mod serve;
 mod settings;
 mod settle;
 mod splice;
+pub mod spool;
 pub mod sse;
 pub mod tap;
 mod turns;
@@ -35,23 +36,44 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use axum::Router;
 use chrono::Utc;
-use ledger::{Intent, Ledger, Meter, secrets::SecretKey};
+use domain::id::CallId;
+use ledger::{Ledger, Meter, secrets::SecretKey};
 use tokio::{
     net::TcpListener,
     sync::Notify,
+    task::spawn_blocking,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{auth::Keys, catalog::Snapshot, poster::Poster, room::Room, turns::Turns, upstream::Upstreams};
+use crate::{
+    auth::Keys,
+    books::{
+        feed, poster,
+        poster::Poster,
+        recovery::{self, Left},
+        upkeep,
+    },
+    catalog::Snapshot,
+    room::Room,
+    spool::{Lane, Spool},
+    turns::Turns,
+    upstream::Upstreams,
+};
 pub use crate::{
+    books::{
+        hand_over::{HandedOver, ToldAgain, hand_over, tell_again},
+        recovery::settle_interrupted,
+    },
     catalog::check_provider,
     error::{Error, Result},
-    settings::Settings,
+    settings::{Settings, SpoolSettings},
 };
 
-/// How long the last postings may take when the process must end.
-const POSTING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long calls may take to settle once they must.
+const SETTLING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last postings may take when the process must end: what is not posted by then is in the spool, for the next run.
+const POSTING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every call needs.
 pub(crate) struct Shared {
@@ -64,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) keys: Keys,
     pub(crate) turns: Turns,
     pub(crate) upstreams: Upstreams,
+    pub(crate) spool: Arc<Spool>,
     pub(crate) poster: Poster,
     pub(crate) room: Room,
     /// Running calls.
@@ -72,34 +95,56 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
 }
 
+impl Shared {
+    /// The lane of the spool that a call is written to.
+    pub(crate) fn lane(&self, call: CallId) -> Arc<Lane> {
+        let lanes = self.spool.writable();
+        Arc::clone(&lanes[usize::from(call.uuid().as_bytes()[15]) % lanes.len()])
+    }
+}
+
 /// A running proxy.
 pub struct Proxy {
     shared: Arc<Shared>,
-    /// The catalog's refresher and the poster.
+    /// What reads the spool.
+    feeds: TaskTracker,
+    /// The catalog's refresher, the poster, and who looks after the spool.
     background: TaskTracker,
+    /// Everything is settled: what reads the spool reads it to its end.
+    settled: CancellationToken,
+    /// Everything is handed over: the background ends once it has done what it has.
     quit: CancellationToken,
     give_up: CancellationToken,
 }
 
 impl Proxy {
-    /// Loads the catalog, settles what an earlier run of this instance was interrupted in, and starts what runs in the background. That works with
-    /// the connections of a ledger of its own, so that no crowd of calls keeps the catalog from being read or a call from being posted.
+    /// Opens the spool, settles what an earlier run of this instance was interrupted in, loads the catalog, and starts what runs in the background. That
+    /// works with the connections of a ledger of its own, so that no crowd of calls keeps the catalog from being read or a call from being posted.
     ///
     /// # Errors
-    /// [`Error::Ledger`] when the database is away.
+    /// [`Error::Ledger`] when the database is away, [`Error::Spool`] when the spool is not this proxy's, or cannot be read or written.
     pub async fn start(ledger: Ledger, background_ledger: &Ledger, secret: SecretKey, settings: Settings) -> Result<Self> {
         let meter = background_ledger.meter();
         // The tokenizer's tables take a moment to unpack; no call should wait for that.
-        let _ = tokio::task::spawn_blocking(|| estimate::count("warm")).await;
-        settle_interrupted(background_ledger, meter.interrupted_of(settings.instance).await?).await?;
+        let _ = spawn_blocking(|| estimate::count("warm")).await;
+        let options = settings.spool.options(background_ledger.database_id().await?, settings.instance);
+        let (spool, unsettled) = spawn_blocking(move || Spool::open(&options)).await.map_err(|_| Error::Panicked)??;
+        let spool = Arc::new(spool);
+        recovery::settle_unsettled(unsettled, &meter).await?;
+        let left = Left::find(&spool, &meter, settings.instance).await?;
         let snapshot = Snapshot::load(&meter, &secret, settings.body_timeout).await?;
         snapshot.say_what_is_unusable(None);
         let (catalog, renewed) = (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Notify::new()));
-        let (background, quit, give_up) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        let (feeds, background) = (TaskTracker::new(), TaskTracker::new());
+        let (settled, quit, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let (poster, groups) = poster::poster(meter.clone(), give_up.clone());
         for group in groups {
             background.spawn(group.run(quit.clone()));
         }
+        for lane in spool.lanes() {
+            feeds.spawn(feed::feed(Arc::clone(lane), poster.clone(), settled.clone()));
+        }
+        background.spawn(upkeep::look_after(Arc::clone(&spool), left, background_ledger.clone(), quit.clone()));
         background.spawn(catalog::refresh(Arc::clone(&catalog), Arc::clone(&renewed), meter, secret, settings.body_timeout, quit.clone()));
         let meter = ledger.meter();
         let shared = Shared {
@@ -114,9 +159,10 @@ impl Proxy {
             settings,
             catalog,
             renewed,
+            spool,
             poster,
         };
-        Ok(Self { shared: Arc::new(shared), background, quit, give_up })
+        Ok(Self { shared: Arc::new(shared), feeds, background, settled, quit, give_up })
     }
 
     /// Everything that it answers, for a server of one's own.
@@ -126,52 +172,57 @@ impl Proxy {
 
     /// Serves until `shutdown`, then ends as [`Self::stop`] does.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
-        let deadline = serve::serve(self.router(), listener, &self.shared.settings, shutdown).await;
-        self.stop_by(deadline).await;
+        let mut connections = serve::serve(self.router(), listener, &self.shared.settings, shutdown).await;
+        let deadline = Instant::now() + self.shared.settings.shutdown_timeout;
+        if timeout_at(deadline, connections.finish()).await.is_err() {
+            tracing::warn!(calls = self.shared.calls.len(), "answers that take too long are ended");
+        }
+        self.end_calls(deadline).await;
+        // Each of their clients has been told by now; who does not listen is cut off.
+        connections.cut().await;
+        self.end_background().await;
     }
 
     /// Lets running calls finish, settles those that take too long, posts everything and returns when nothing of the proxy runs any more.
     pub async fn stop(self) {
         let deadline = Instant::now() + self.shared.settings.shutdown_timeout;
-        self.stop_by(deadline).await;
+        self.end_calls(deadline).await;
+        self.end_background().await;
     }
 
-    async fn stop_by(self, deadline: Instant) {
-        let Self { shared, background, quit, give_up } = self;
-        shared.calls.close();
-        if timeout_at(deadline, shared.calls.wait()).await.is_err() {
-            tracing::warn!(calls = shared.calls.len(), "calls that take too long are settled as they are");
+    /// Lets running calls go on until the deadline, and then ends them: each is settled in the spool, each client gets an answer.
+    async fn end_calls(&self, deadline: Instant) {
+        let calls = &self.shared.calls;
+        calls.close();
+        if timeout_at(deadline, calls.wait()).await.is_err() {
+            tracing::warn!(calls = calls.len(), "calls that take too long are settled as they are");
         }
-        shared.stop.cancel();
-        let settled = timeout(POSTING_TIMEOUT, shared.calls.wait()).await;
-        quit.cancel();
+        self.shared.stop.cancel();
+        if timeout(SETTLING_TIMEOUT, calls.wait()).await.is_err() {
+            tracing::error!(calls = calls.len(), "calls that do not end are left: the next run settles them as interrupted");
+        }
+    }
+
+    /// Posts what is settled, as far as the database takes it in time.
+    async fn end_background(self) {
+        let Self { shared, feeds, background, settled, quit, give_up } = self;
+        settled.cancel();
+        feeds.close();
         background.close();
-        if settled.is_err() || timeout(POSTING_TIMEOUT, background.wait()).await.is_err() {
-            give_up.cancel();
+        let posting = async {
+            feeds.wait().await;
+            quit.cancel();
             background.wait().await;
-            shared.calls.wait().await;
+        };
+        if timeout(POSTING_TIMEOUT, posting).await.is_err() {
+            give_up.cancel();
+            quit.cancel();
+            feeds.wait().await;
+            background.wait().await;
+        }
+        let spool = Arc::clone(&shared.spool);
+        if let Ok(Err(error)) = spawn_blocking(move || spool.close(Utc::now())).await {
+            tracing::warn!(%error, "the spool was not closed in order: the next run reads it as it is");
         }
     }
-}
-
-/// Settles calls whose proxy died in the middle of them: visible, and charged for their prompt. Returns how many there were.
-///
-/// Of [`Meter::interrupted_of`] for the proxy's own earlier runs, and of [`Meter::interrupted_before`] for proxies that never came back.
-///
-/// # Errors
-/// [`Error::Ledger`] when the database is away.
-pub async fn settle_interrupted(ledger: &Ledger, intents: Vec<Intent>) -> Result<usize> {
-    let meter = ledger.meter();
-    let mut settled = Vec::with_capacity(intents.len());
-    for intent in intents {
-        let price = meter.price(intent.price_id).await?;
-        let latency = intent.call_id.started_at().map_or(0, |started| (Utc::now() - started).num_milliseconds().max(0));
-        settled.push(settle::interrupted(intent, &price.rates, latency));
-    }
-    if !settled.is_empty() {
-        tracing::warn!(calls = settled.len(), "settling calls that were interrupted");
-    }
-    // An account that is locked right now keeps nobody from starting; its calls are found again when their holds expire.
-    let done = meter.post_free_calls(&settled).await?;
-    Ok(settled.len() - done.deferred.len())
 }

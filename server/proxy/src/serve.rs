@@ -22,7 +22,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::{Instant, timeout_at},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -31,6 +31,8 @@ use crate::{Shared, account_api, chat, reply::Refusal, settings::Settings};
 
 /// A pause after the listener failed, which it mostly does for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What is on its way to a client may take so long, once all calls have ended.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 const X_REQUEST_ID: &str = "x-request-id";
 
 /// Everything that the proxy answers.
@@ -95,8 +97,28 @@ async fn wrong_method(request: Request) -> Refusal {
     Refusal::wrong_method(request.method(), request.uri().path())
 }
 
-/// Accepts connections until `shutdown`, then lets those that are in the middle of an answer finish it. Returns until when running calls may go on.
-pub(crate) async fn serve(router: Router, listener: TcpListener, settings: &Settings, shutdown: CancellationToken) -> Instant {
+/// Connections that were accepted, once no more are.
+pub(crate) struct Connections {
+    tasks: JoinSet<()>,
+}
+
+impl Connections {
+    /// Lets each finish the answer that it is in the middle of.
+    pub(crate) async fn finish(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Cuts off what is left, after a moment for what is on its way to clients: a call does not depend on its connection.
+    pub(crate) async fn cut(mut self) {
+        if timeout(FLUSH_TIMEOUT, self.finish()).await.is_err() {
+            tracing::warn!(connections = self.tasks.len(), "connections whose clients do not read are cut");
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+/// Accepts connections until `shutdown`, and then asks those that are there to end with the answer that they are in the middle of.
+pub(crate) async fn serve(router: Router, listener: TcpListener, settings: &Settings, shutdown: CancellationToken) -> Connections {
     let places = Arc::new(Semaphore::new(settings.connections_max));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -127,13 +149,8 @@ pub(crate) async fn serve(router: Router, listener: TcpListener, settings: &Sett
         });
     }
     drop(listener);
-    let deadline = Instant::now() + settings.shutdown_timeout;
-    if timeout_at(deadline, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some answers were still running and are broken off");
-    }
-    // What is left is aborted here: a call does not depend on its connection.
-    connections.shutdown().await;
-    deadline
+    connections.spawn(graceful.shutdown());
+    Connections { tasks: connections }
 }
 
 /// The next connection, once there is a place for it.

@@ -1,8 +1,13 @@
 //! The bounds that the proxy works within.
 
-use std::time::Duration;
+use std::{num::NonZero, path::PathBuf, time::Duration};
 
 use uuid::Uuid;
+
+use crate::spool::{Durability, Identity, Options};
+
+/// A file of the spool. What is promised to running calls must fit into two.
+const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How the proxy works. The defaults suit production.
 #[derive(Debug, Clone)]
@@ -13,6 +18,8 @@ pub struct Settings {
     pub console_url: String,
     /// Which proxy this is. The same from run to run, so that the next run settles what this one was interrupted in.
     pub instance: Uuid,
+    /// Where what is admitted and what it came to is written.
+    pub spool: SpoolSettings,
     /// The largest request body.
     pub body_bytes_max: usize,
     /// What request bodies may take of the memory together, while they are received and until they are written to their upstream.
@@ -51,6 +58,7 @@ impl Default for Settings {
             currency: "USD".to_owned(),
             console_url: "http://127.0.0.1:3000".to_owned(),
             instance: Uuid::nil(),
+            spool: SpoolSettings::default(),
             body_bytes_max: 32 * 1024 * 1024,
             bodies_bytes_max: 1024 * 1024 * 1024,
             room_timeout: Duration::from_secs(5),
@@ -67,6 +75,41 @@ impl Default for Settings {
             settle_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
             connections_max: 10_000,
+        }
+    }
+}
+
+/// How a proxy keeps its spool.
+#[derive(Debug, Clone)]
+pub struct SpoolSettings {
+    /// Its folder: one proxy's alone.
+    pub folder: PathBuf,
+    /// What it survives.
+    pub durability: Durability,
+    /// The most that it may take on disk; `None` if the disk alone bounds it.
+    pub bytes_max: Option<u64>,
+    /// How long what is posted is kept, for a database that failed over to an older state.
+    pub keep: Duration,
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self { folder: PathBuf::from("spool"), durability: Durability::Os, bytes_max: None, keep: Duration::from_secs(24 * 3600) }
+    }
+}
+
+impl SpoolSettings {
+    /// The spool of a proxy of a database: a lane for each core.
+    pub(crate) fn options(&self, database: Uuid, proxy: Uuid) -> Options {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Options {
+            folder: self.folder.clone(),
+            identity: Identity { database, proxy },
+            lanes: u16::try_from(cores).unwrap_or(u16::MAX),
+            segment_bytes: SEGMENT_BYTES,
+            bytes_max: self.bytes_max,
+            durability: self.durability,
+            keep: self.keep,
         }
     }
 }

@@ -6,7 +6,7 @@ use domain::{
     rates::Rates,
     tokens::{CallUsage, Tokens},
 };
-use ledger::{Intent, SettledCall};
+use ledger::{Admitted, SettledCall};
 
 use crate::dialect::openai_chat::reading::{Counted, Reading};
 
@@ -43,7 +43,11 @@ impl Answer {
     /// completion is counted up to what was held for it.
     pub(crate) fn judge(&self, prompt: impl FnOnce() -> Tokens, completion_max: Tokens) -> (Outcome, UsageSource, CallUsage) {
         if self.costs_nothing() {
-            let outcome = if self.client_left { Outcome::ClientLeft } else { Outcome::UpstreamError };
+            let outcome = match self.end {
+                _ if self.client_left => Outcome::ClientLeft,
+                End::Stopped => Outcome::Interrupted,
+                End::Complete | End::Broken | End::Cancelled => Outcome::UpstreamError,
+            };
             return (outcome, UsageSource::None, CallUsage::default());
         }
         let outcome = match self.end {
@@ -68,18 +72,20 @@ impl Answer {
             && match self.end {
                 End::Complete => self.reading.failed || !self.reading.is_answer,
                 End::Broken => true,
-                End::Cancelled | End::Stopped => false,
+                // Whoever waits for an answer that has not begun is told that it will not come.
+                End::Stopped => self.status.is_none(),
+                End::Cancelled => false,
             }
     }
 }
 
 /// The settlement of a call whose proxy died in the middle of it: its prompt, as it was counted before. What was delivered nobody knows any more.
 #[must_use]
-pub(crate) fn interrupted(intent: Intent, rates: &Rates, latency_ms: i64) -> SettledCall {
-    let usage = CallUsage::of_totals(Some(intent.input_estimate), None, None);
-    let charge = pricing::charge(&usage, rates, intent.discount, intent.held, intent.excess);
+pub(crate) fn interrupted(admitted: Admitted, rates: &Rates, latency_ms: i64) -> SettledCall {
+    let usage = CallUsage::of_totals(Some(admitted.input_estimate), None, None);
+    let charge = pricing::charge(&usage, rates, admitted.discount, admitted.held, admitted.excess);
     SettledCall {
-        admitted: intent.admitted,
+        admitted,
         upstream_model: None,
         outcome: Outcome::Interrupted,
         source: UsageSource::Interrupted,

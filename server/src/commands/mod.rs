@@ -13,6 +13,7 @@ pub(crate) mod project;
 pub(crate) mod provider;
 pub(crate) mod root;
 mod secret;
+pub(crate) mod spool;
 pub(crate) mod sums;
 pub(crate) mod user;
 pub(crate) mod verify;
@@ -51,6 +52,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Verify(args) => return verify::run(args, config).await,
         Command::Sums(args) => sums::run(args, config).await?,
         Command::Root(args) => root::run(args, config).await?,
+        Command::Spool(args) => spool::run(args, config).await?,
         Command::Config(_) => unreachable!("printed before root is given up"),
         Command::Postgres => startup::postgres_alone(config).await?,
         Command::Provider(args) => provider::run(args, config).await?,

@@ -179,6 +179,11 @@ impl Process {
         self.wait()
     }
 
+    /// Waits until it has ended, as it was asked to.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.wait()
+    }
+
     /// Ends it as a crash would.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it runs");

@@ -15,4 +15,5 @@ mod projects;
 mod proof;
 mod read_only;
 mod root;
+mod spool;
 mod upstream;

@@ -103,7 +103,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-fn number(url: &str, question: &'static str) -> i64 {
+pub(crate) fn number(url: &str, question: &'static str) -> i64 {
     runtime().block_on(async {
         let mut connection = PgConnection::connect(url).await.expect("the address works");
         sqlx::query_scalar(question).fetch_one(&mut connection).await.expect("it has an answer")

@@ -27,7 +27,7 @@ pub(crate) const DISTRIBUTED: [&str; 18] = [
     "usage_hourly",
 ];
 /// The same on every machine.
-const REFERENCE: [&str; 7] = ["memberships", "models", "price_versions", "providers", "roots", "schema_contract", "users"];
+const REFERENCE: [&str; 8] = ["identity", "memberships", "models", "price_versions", "providers", "roots", "schema_contract", "users"];
 /// On one machine.
 const LOCAL: [&str; 4] = ["_sqlx_migrations", "key_digests", "proofs", "sessions"];
 

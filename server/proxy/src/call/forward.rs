@@ -10,6 +10,8 @@ use crate::{Shared, bound::Bound, reply::Refusal, request_body::Received, upstre
 pub(super) enum Unanswered {
     /// It did nothing that costs. The client hears why.
     Failed(Refusal),
+    /// The proxy must stop while the client waits. It costs nothing, and the client hears why.
+    Stopped(Refusal),
     /// It has the request and may be working on it, but the client has left and nobody waits any longer.
     Abandoned,
 }
@@ -36,8 +38,8 @@ impl Call {
                     client_is_here = false;
                     if self.drains(false) { continue } else { return Err(give_up(Refusal::unreachable_upstream())) }
                 }
-                () = shared.stop.cancelled(), if client_is_here => return Err(Unanswered::Failed(Refusal::stopping(taken.is_set()))),
-                () = shared.stop.cancelled() => return Err(give_up(Refusal::stopping(false))),
+                () = shared.stop.cancelled(), if client_is_here => return Err(Unanswered::Stopped(Refusal::stopping(taken.is_set()))),
+                () = shared.stop.cancelled(), if !client_is_here => return Err(give_up(Refusal::stopping(false))),
             };
             return match answered {
                 Ok(Ok(response)) => Ok(response),

@@ -24,6 +24,8 @@ use crate::{
 /// Pauses between tries to give back a hold.
 const RELEASE_AGAIN_FIRST: Duration = Duration::from_millis(50);
 const RELEASE_AGAIN_LAST: Duration = Duration::from_secs(2);
+/// How long that is tried once the proxy must stop.
+const RELEASE_WHEN_STOPPING: Duration = Duration::from_secs(1);
 
 /// Why no credit is held for a call.
 pub(super) struct NotHeld {
@@ -97,15 +99,15 @@ impl Call {
                 turn = shared.turns.of(self.key.account_id).await;
             }
         };
-        // While it runs, a stop ends it only if the ledger does not answer by then.
+        // The next start gives back what the spool knows nothing of.
         let stopping = async {
             shared.stop.cancelled().await;
-            tokio::time::sleep(shared.settings.lease_timeout).await;
+            tokio::time::sleep(RELEASE_WHEN_STOPPING).await;
         };
         tokio::select! {
             biased;
             () = release => {}
-            () = stopping => tracing::error!(call = %self.id, "its hold was not given back; the next start will charge it as interrupted"),
+            () = stopping => tracing::warn!(call = %self.id, "its hold was not given back; the next start does it"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a call comes to, posted before the client sees its end.
+//! What a call comes to, in the spool before the client sees its end.
 
 use std::time::Duration;
 
@@ -12,43 +12,44 @@ use domain::{
 use ledger::SettledCall;
 use tokio::time::timeout;
 
-use super::Call;
+use super::{Call, Held};
 use crate::{
     Shared,
+    books::poster::Queued,
     bound::Bound,
     settle::{Answer, End},
 };
 
 impl Call {
-    /// Settles and posts, with nobody waiting for it.
-    pub(super) async fn settle(&self, shared: &Shared, bound: Bound, answer: Answer, first_byte: Option<Duration>) {
-        self.settle_then(shared, bound, answer, first_byte, async {}).await;
+    /// Settles, with nobody waiting for it.
+    pub(super) async fn settle(&self, shared: &Shared, held: Held, answer: Answer, first_byte: Option<Duration>) {
+        self.settle_then(shared, held, answer, first_byte, async {}).await;
     }
 
-    /// Settles and posts; what comes `then` waits for that, but for a database that is away only so long. The posting itself goes on.
+    /// Settles into the spool, which what comes `then` waits for. It also waits for the posting, since the account can spend what was held and not used
+    /// only then, but not for a database that is away.
     pub(super) async fn settle_then(
         &self,
         shared: &Shared,
-        bound: Bound,
+        Held { bound, running }: Held,
         answer: Answer,
         first_byte: Option<Duration>,
         then: impl Future<Output = ()>,
     ) {
-        let settled = self.settlement(bound, answer, first_byte);
+        let mut settled = self.settlement(bound, answer, first_byte);
         metrics::counter!("farebox_calls_total", "outcome" => settled.outcome.name()).increment(1);
         metrics::histogram!("gen_ai.client.operation.duration").record(self.started.elapsed());
-        let mut posting = std::pin::pin!(shared.poster.post(settled));
-        let in_time = timeout(shared.settings.settle_timeout, &mut posting).await;
-        let posted = match in_time {
-            Ok(posted) => {
-                then.await;
-                posted
-            }
-            Err(_) => tokio::join!(posting, then).0,
-        };
-        if !posted {
-            tracing::error!(call = %self.id, "the call was not posted before the process ended");
+        let posted = shared.poster.posted(self.id);
+        if let Err(error) = running.settle(&mut settled).await {
+            tracing::error!(%error, call = %self.id, "a call is posted from memory");
+            shared.poster.take(Queued::of_memory(settled)).await;
         }
+        tokio::select! {
+            _ = timeout(shared.settings.settle_timeout, posted) => {}
+            () = shared.stop.cancelled() => {}
+        }
+        shared.poster.forget(self.id);
+        then.await;
     }
 
     fn settlement(&self, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {

@@ -6,21 +6,19 @@ use axum::body::Body;
 use bytes::Bytes;
 use chrono::Utc;
 use domain::{
-    attribution::Attribution,
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, UsageMode},
     credit::CreditLine,
-    id::{CallId, ProjectId},
+    id::CallId,
     money::Amount,
-    pricing::{Discount, Excess},
+    pricing::Excess,
     tokens::{Flag, Tokens},
 };
 use futures_util::{future::join_all, stream};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use ledger::{Admitted, Intent, Verification};
-use proxy::Proxy;
+use ledger::Verification;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -28,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     upstream::{COMPLETION_TOKENS, ERROR, PROMPT_TOKENS, WORDS},
-    world::{INSTANCE, MODEL, Policy, World, amount, call_id, chat, json, settings, text, top_up},
+    world::{MODEL, Policy, World, amount, call_id, chat, json, text, top_up},
 };
 
 /// 9 × 0.001 / 1000 + 5 × 0.002 / 1000.
@@ -327,42 +325,6 @@ async fn credit_too_short_for_the_default_buys_a_shorter_answer(pool: PgPool) {
     assert!((300..500).contains(&sent["max_tokens"].as_i64().unwrap()), "{sent}");
     assert!(held <= amount("0.001"));
     world.stop().await;
-}
-
-#[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn a_call_that_an_earlier_run_was_interrupted_in_is_settled_once(pool: PgPool) {
-    let world = World::new(&pool, "1").await;
-    let price = world.ledger.system().operator().price_history(MODEL).await.unwrap().remove(0);
-    let admitted = Admitted {
-        account_id: world.account,
-        call_id: CallId::new(world.now, [3; 10]),
-        key_id: world.key_id,
-        project_id: ProjectId::first_of(world.account),
-        member: None,
-        attribution: Attribution { session: "nightly".parse().ok(), ..Attribution::default() },
-        model: MODEL.to_owned(),
-        provider: "loopback".to_owned(),
-        price_id: price.id,
-        discount: Discount::NONE,
-        stream: true,
-        excess: Excess::WrittenOff,
-        input_estimate: Tokens::from_sum(1_000),
-        held: amount("0.5"),
-        tokens_held: Tokens::from_sum(10_000),
-    };
-    let intent = Intent { admitted, proxy: INSTANCE, expires_at: world.now + chrono::TimeDelta::hours(1) };
-    world.ledger.meter().lease(&intent).await.unwrap();
-    let (account, ledger) = (world.account, world.stop().await);
-    for _ in 0..2 {
-        let secret = ledger::secrets::SecretKey::from_bytes([7; 32]);
-        Proxy::start(ledger.clone(), &ledger, secret, settings()).await.unwrap().stop().await;
-        let call = ledger.meter().generation(account, intent.call_id).await.unwrap();
-        assert_eq!((call.row.outcome, call.row.source, call.row.amount), (Outcome::Interrupted, UsageSource::Interrupted, amount("0.001")));
-        assert_eq!(call.attribution, intent.attribution);
-        let balance = ledger.meter().balance(account, Utc::now()).await.unwrap();
-        assert_eq!((balance.balance, balance.reserved), (amount("0.999"), Amount::ZERO));
-    }
-    assert!(ledger.verify(&Verification::default(), |_| {}).await.unwrap().holds());
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

@@ -7,5 +7,6 @@ mod bounds;
 mod calls;
 mod limits;
 mod refusals;
+mod spool;
 mod upstream;
 mod world;

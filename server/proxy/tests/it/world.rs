@@ -1,6 +1,9 @@
 //! A proxy with a database of its own, an upstream, one priced model and one customer.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,7 +20,7 @@ use futures_util::future::select_all;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use ledger::{Address, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, Verification, secrets::SecretKey};
-use proxy::{Proxy, Settings};
+use proxy::{Proxy, Settings, SpoolSettings};
 use serde_json::Value;
 use sqlx::PgPool;
 use tower::Service;
@@ -28,6 +31,7 @@ use crate::upstream::Upstream;
 pub(crate) const MODEL: &str = "small";
 pub(crate) const CREDENTIAL: &str = "sk-upstream";
 pub(crate) const INSTANCE: Uuid = Uuid::from_u128(7);
+const POLL: Duration = Duration::from_millis(20);
 /// A busy machine is no reason to refuse a call.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -35,6 +39,7 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) upstream: Upstream,
     pub(crate) proxy: Proxy,
+    pub(crate) settings: Settings,
     pub(crate) account: AccountId,
     pub(crate) key: ApiKey,
     pub(crate) key_id: KeyId,
@@ -93,14 +98,14 @@ impl World {
         let upstream = Upstream::start().await;
         add_catalog(&ledger, &upstream.base_url, &secret, policy, rates, now).await;
         let (account, key, key_id) = add_customer(&ledger, "customer", credit, now).await;
-        let proxy = Proxy::start(ledger.clone(), &ledger, secret, settings).await.unwrap();
-        Self { ledger, upstream, proxy, account, key, key_id, now }
+        let proxy = Proxy::start(ledger.clone(), &ledger, secret, settings.clone()).await.unwrap();
+        Self { ledger, upstream, proxy, settings, account, key, key_id, now }
     }
 
     /// Moves the provider to another address, for a proxy that is started anew.
     pub(crate) async fn move_provider(&mut self, base_url: &str) {
         self.ledger.system().set_provider_url("loopback", base_url).await.unwrap();
-        let proxy = Proxy::start(self.ledger.clone(), &self.ledger, SecretKey::from_bytes([7; 32]), settings()).await.unwrap();
+        let proxy = self.another_proxy().await;
         std::mem::replace(&mut self.proxy, proxy).stop().await;
     }
 
@@ -130,6 +135,14 @@ impl World {
     pub(crate) async fn another_proxy(&self) -> Proxy {
         let settings = Settings { instance: Uuid::from_u128(rand::random()), ..settings() };
         Proxy::start(self.ledger.clone(), &self.ledger, SecretKey::from_bytes([7; 32]), settings).await.unwrap()
+    }
+
+    /// Ends the proxy and starts it anew, with this spool.
+    pub(crate) async fn restart(self, spool: PathBuf) -> Self {
+        self.proxy.stop().await;
+        let settings = Settings { spool: SpoolSettings { folder: spool, ..self.settings.spool }, ..self.settings };
+        let proxy = Proxy::start(self.ledger.clone(), &self.ledger, SecretKey::from_bytes([7; 32]), settings.clone()).await.unwrap();
+        Self { proxy, settings, ..self }
     }
 
     /// The key of one more customer.
@@ -173,9 +186,21 @@ impl World {
         balance.balance
     }
 
+    /// What the account has once no call holds anything of it any more.
+    pub(crate) async fn balance_at_rest(&self) -> Amount {
+        loop {
+            let balance = self.ledger.meter().balance(self.account, Utc::now()).await.unwrap();
+            if balance.reserved.is_zero() {
+                return balance.balance;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Ends the proxy, so that everything that ran is in the books, and has the books checked.
     pub(crate) async fn stop(self) -> Ledger {
         self.proxy.stop().await;
+        std::fs::remove_dir_all(&self.settings.spool.folder).unwrap();
         let proof = self.ledger.verify(&Verification::default(), |_| {}).await.unwrap();
         assert!(proof.holds(), "{proof:?}");
         self.ledger
@@ -185,6 +210,7 @@ impl World {
 pub(crate) fn settings() -> Settings {
     Settings {
         instance: INSTANCE,
+        spool: SpoolSettings { folder: new_folder(), ..SpoolSettings::default() },
         console_url: "https://console.example.com/".to_owned(),
         body_bytes_max: 100_000,
         connect_timeout: PATIENCE,
@@ -192,6 +218,11 @@ pub(crate) fn settings() -> Settings {
         settle_timeout: PATIENCE,
         ..Settings::default()
     }
+}
+
+/// One that is nobody's yet.
+pub(crate) fn new_folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("spools").join(Uuid::from_u128(rand::random()).to_string())
 }
 
 /// A chat request whose only message is `script`; `rest` are further members, each with a comma before it.

@@ -2,12 +2,16 @@
 //!
 //! Accounts are spread over a few groups, each with a queue and a transaction of its own. There is no artificial delay: while one batch is being posted
 //! the next one gathers, so that a lone call is posted at once and a crowd in few transactions. An account that is locked by somebody else is set aside
-//! alone: a task of its own waits for the lock, and the group goes on. While the database is away a batch is repeated until it lands; the ledger posts
-//! each call once, however often it is handed over.
+//! alone: a task of its own waits for the lock, and the group goes on. While the database is away a batch is repeated until it lands, and the queues fill:
+//! then the spool keeps what comes. The ledger posts each call once, however often it is handed over.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use domain::id::AccountId;
+use domain::id::{AccountId, CallId};
 use ledger::{Meter, PostedCalls, SettledCall};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
@@ -15,6 +19,8 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::spool::{Lane, Position};
 
 /// Transactions that may run side by side.
 const GROUPS: usize = 4;
@@ -31,13 +37,20 @@ const RETRY_LAST: Duration = Duration::from_secs(2);
 
 /// Takes settled calls.
 #[derive(Debug, Clone)]
-pub(crate) struct Poster(Arc<[mpsc::Sender<Queued>]>);
+pub(crate) struct Poster {
+    groups: Arc<[mpsc::Sender<Queued>]>,
+    awaited: Awaited,
+}
 
-/// A settled call, and who waits for it to be posted.
+/// Who waits for which call to be posted.
+type Awaited = Arc<Mutex<HashMap<CallId, oneshot::Sender<()>>>>;
+
+/// A settled call, and where it is in the spool.
 #[derive(Debug)]
-struct Queued {
+pub(crate) struct Queued {
     call: SettledCall,
-    posted: oneshot::Sender<()>,
+    /// `None` of one that the spool did not take.
+    spooled: Option<(Arc<Lane>, Position)>,
 }
 
 /// Posts what [`Poster`] takes of some accounts.
@@ -53,6 +66,7 @@ pub(crate) struct Group {
 #[derive(Clone)]
 struct Books {
     meter: Meter,
+    awaited: Awaited,
     aside: Arc<Semaphore>,
     give_up: CancellationToken,
 }
@@ -68,29 +82,56 @@ enum Way {
 
 /// With `give_up` nothing is repeated any more: the process must end.
 pub(crate) fn poster(meter: Meter, give_up: CancellationToken) -> (Poster, Vec<Group>) {
-    let books = Books { meter, aside: Arc::new(Semaphore::new(ASIDE_MAX)), give_up };
+    let awaited = Awaited::default();
+    let books = Books { meter, awaited: Arc::clone(&awaited), aside: Arc::new(Semaphore::new(ASIDE_MAX)), give_up };
     let (senders, groups): (Vec<_>, Vec<_>) = (0..GROUPS)
         .map(|_| {
             let (sender, queue) = mpsc::channel(QUEUE);
             (sender, Group { queue, books: books.clone(), aside: HashMap::new(), waiting: JoinSet::new() })
         })
         .unzip();
-    (Poster(senders.into()), groups)
+    (Poster { groups: senders.into(), awaited }, groups)
+}
+
+impl Queued {
+    /// One that was read from the spool.
+    pub(crate) fn of_spool(call: SettledCall, lane: Arc<Lane>, position: Position) -> Self {
+        Self { call, spooled: Some((lane, position)) }
+    }
+
+    /// One that the spool did not take.
+    pub(crate) fn of_memory(call: SettledCall) -> Self {
+        Self { call, spooled: None }
+    }
 }
 
 impl Poster {
     /// Whether what is handed over will be posted: a poster that has died takes nothing any more, and no call may start that could not be paid.
     pub(crate) fn is_open(&self) -> bool {
-        self.0.iter().all(|group| !group.is_closed())
+        self.groups.iter().all(|group| !group.is_closed())
     }
 
-    /// Hands a call over and waits until it is in the books. Returns whether it is: only a process that ends in the middle of it leaves it out, and then
-    /// the next run settles its lease as interrupted.
-    pub(crate) async fn post(&self, call: SettledCall) -> bool {
-        let (posted, landed) = oneshot::channel();
-        let group = &self.0[group_of(call.account_id)];
-        group.send(Queued { call, posted }).await.is_ok() && landed.await.is_ok()
+    /// Takes a call, once there is room for it. Returns whether it did: a poster that has died takes nothing.
+    pub(crate) async fn take(&self, queued: Queued) -> bool {
+        self.groups[group_of(queued.call.account_id)].send(queued).await.is_ok()
     }
+
+    /// Resolves when this call, which is about to be settled, is in the books. An account whose credit is short can spend what is left of a call's hold
+    /// only then.
+    pub(crate) fn posted(&self, call: CallId) -> impl Future<Output = ()> + use<> {
+        let (sender, posted) = oneshot::channel();
+        lock(&self.awaited).insert(call, sender);
+        async { drop(posted.await) }
+    }
+
+    /// Nobody waits for this call any more.
+    pub(crate) fn forget(&self, call: CallId) {
+        lock(&self.awaited).remove(&call);
+    }
+}
+
+fn lock(awaited: &Awaited) -> MutexGuard<'_, HashMap<CallId, oneshot::Sender<()>>> {
+    awaited.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All of an account's calls are of one group, by the random end of its id.
@@ -183,7 +224,7 @@ impl Books {
 
     /// Repeats until the books have answered. Returns what they deferred.
     async fn post(&self, batch: Vec<Queued>, way: Way) -> Vec<Queued> {
-        let (calls, waiting): (Vec<_>, Vec<_>) = batch.into_iter().map(|queued| (queued.call, queued.posted)).unzip();
+        let (calls, spooled): (Vec<_>, Vec<_>) = batch.into_iter().map(|queued| (queued.call, queued.spooled)).unzip();
         let mut pause = RETRY_FIRST;
         let posting = async {
             loop {
@@ -204,7 +245,7 @@ impl Books {
             }
         };
         let Some(done) = self.give_up.run_until_cancelled(posting).await else {
-            tracing::error!(calls = calls.len(), "stopping with calls that could not be posted; the next run settles them as interrupted");
+            say_what_is_left(&calls, &spooled);
             return Vec::new();
         };
         metrics::counter!("farebox_calls_posted_total").increment(u64::try_from(done.posted).unwrap_or(u64::MAX));
@@ -212,13 +253,27 @@ impl Books {
             tracing::error!(%call, "a call was charged without a hold: recorded as debt");
         }
         let mut deferred = Vec::new();
-        for (call, posted) in calls.into_iter().zip(waiting) {
+        for (call, spooled) in calls.into_iter().zip(spooled) {
             if done.deferred.contains(&call.call_id) {
-                deferred.push(Queued { call, posted });
-            } else {
-                let _ = posted.send(()); // whoever no longer waits no longer needs to know
+                deferred.push(Queued { call, spooled });
+                continue;
+            }
+            if let Some((lane, position)) = spooled {
+                lane.posted(position);
+            }
+            if let Some(waiting) = lock(&self.awaited).remove(&call.call_id) {
+                let _ = waiting.send(()); // whoever no longer waits no longer needs to know
             }
         }
         deferred
+    }
+}
+
+/// What the process ends with before it is posted: what is in the spool the next run posts.
+fn say_what_is_left(calls: &[SettledCall], spooled: &[Option<(Arc<Lane>, Position)>]) {
+    tracing::warn!(calls = calls.len(), "stopping with calls that are not posted; the next run posts what is in the spool");
+    for (call, _) in calls.iter().zip(spooled).filter(|(_, spooled)| spooled.is_none()) {
+        let whole = serde_json::to_string(call).unwrap_or_default();
+        tracing::error!(call = %call.call_id, whole, "stopping with a call that is in no spool; the next run settles it as interrupted");
     }
 }

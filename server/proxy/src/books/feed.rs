@@ -1,0 +1,69 @@
+//! What is settled in a lane of the spool, on its way to the poster, as fast as that takes it.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{task::spawn_blocking, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    poster::{Poster, Queued},
+    record,
+};
+use crate::spool::{Entry, Lane, Reader};
+
+/// What is read at once.
+const RECORDS_MAX: usize = 256;
+const BYTES_MAX: usize = 512 * 1024;
+/// Before what could not be read is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Hands over what is settled in a lane until it is told to `quit`, and then what is left.
+pub(crate) async fn feed(lane: Arc<Lane>, poster: Poster, quit: CancellationToken) {
+    let mut reader = lane.reader();
+    loop {
+        let is_last = quit.is_cancelled();
+        let (returned, entries) = match spawn_blocking(move || next(reader)).await {
+            Ok(read) => read,
+            Err(panicked) => return tracing::error!(%panicked, lane = lane.number(), "the spool can no longer be read: restart this proxy"),
+        };
+        reader = returned;
+        match entries {
+            Ok(entries) if entries.is_empty() && is_last => return,
+            Ok(entries) if entries.is_empty() => tokio::select! {
+                () = reader.more() => {}
+                () = quit.cancelled() => {}
+            },
+            Ok(entries) => {
+                for entry in entries {
+                    if !hand_over(&lane, &poster, entry).await {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, lane = lane.number(), "the spool cannot be read; trying again");
+                quit.run_until_cancelled(sleep(PAUSE)).await;
+                if is_last {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn next(mut reader: Reader) -> (Reader, io::Result<Vec<Entry>>) {
+    let entries = reader.next(RECORDS_MAX, BYTES_MAX);
+    (reader, entries)
+}
+
+/// Whether the poster takes more.
+async fn hand_over(lane: &Arc<Lane>, poster: &Poster, entry: Entry) -> bool {
+    match record::read_settlement(&entry.record) {
+        Ok(call) => poster.take(Queued::of_spool(call, Arc::clone(lane), entry.position)).await,
+        // It stays where it is, and keeps what comes after it from being deleted, until a version that can read it posts it.
+        Err(error) => {
+            tracing::error!(call = %entry.record.call, %error, "a settlement in the spool cannot be read");
+            true
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A call between its two records in the spool.
+
+use std::{io, mem, sync::Arc};
+
+use domain::catalog::PriceVersion;
+use ledger::{Admitted, SettledCall};
+use tokio::time::Instant;
+
+use super::record;
+use crate::{
+    settle,
+    spool::{AppendError, Begun, Lane, NotSettled, Position},
+};
+
+/// A call that is about to be forwarded, or was. Whatever becomes of its task, the spool learns of an end: of one that nobody settled, that it was
+/// interrupted.
+#[derive(Debug)]
+pub(crate) struct Running {
+    lane: Arc<Lane>,
+    /// Until it is settled.
+    begun: Option<Begun>,
+    admitted: Admitted,
+    price: Arc<PriceVersion>,
+    started: Instant,
+}
+
+/// The spool has not taken a settlement: it is to be posted from memory.
+#[derive(Debug, thiserror::Error)]
+#[error("a settlement could not be written to the spool: {0}")]
+pub(crate) struct NotSpooled(String);
+
+impl Running {
+    /// Writes to the spool that the call begins.
+    ///
+    /// # Errors
+    /// Nothing was written, and the call must not be forwarded: [`AppendError::Full`], [`AppendError::Io`].
+    pub(crate) fn begin(lane: Arc<Lane>, admitted: Admitted, price: Arc<PriceVersion>, started: Instant) -> Result<Self, AppendError> {
+        let body = record::write(&admitted).map_err(|error| AppendError::Io(error.into()))?;
+        let begun = lane.begin(admitted.call_id, record::VERSION, &body)?;
+        Ok(Self { lane, begun: Some(begun), admitted, price, started })
+    }
+
+    /// Returns once that is as durable as the spool makes it.
+    ///
+    /// # Errors
+    /// When nobody knows whether it is: the call must not be forwarded.
+    pub(crate) async fn durable(&self) -> io::Result<()> {
+        match &self.begun {
+            Some(begun) => self.lane.durable(begun.intent()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes to the spool what the call came to, and returns once that is as durable as the spool makes it.
+    ///
+    /// # Errors
+    /// [`NotSpooled`].
+    pub(crate) async fn settle(mut self, call: &mut SettledCall) -> Result<(), NotSpooled> {
+        let Some(begun) = self.begun.take() else { return Ok(()) };
+        let position = write(&self.lane, begun, call).map_err(|error| NotSpooled(error.to_string()))?;
+        self.lane.durable(position).await.map_err(|error| NotSpooled(error.to_string()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(begun) = self.begun.take() else { return };
+        let latency = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let mut call = settle::interrupted(self.admitted.clone(), &self.price.rates, latency);
+        if let Err(error) = write(&self.lane, begun, &mut call) {
+            tracing::error!(%error, call = %call.call_id, "a call that nobody settled could not be written to the spool: the next start settles it");
+        }
+    }
+}
+
+/// Writes a settlement. One that is larger than was reserved for it, and than there is room, goes without the upstream's own words.
+pub(crate) fn write(lane: &Lane, begun: Begun, call: &mut SettledCall) -> Result<Position, AppendError> {
+    let body = record::write(call).map_err(|error| AppendError::Io(error.into()))?;
+    match lane.settle(begun, record::VERSION, &body) {
+        Ok(position) => Ok(position),
+        Err(NotSettled { begun, error: AppendError::TooLarge { .. } }) if call.raw_usage.is_some() => {
+            tracing::error!(call = %call.call_id, "no room in the spool for the upstream's usage object: it is left out");
+            drop(mem::take(&mut call.raw_usage));
+            let body = record::write(call).map_err(|error| AppendError::Io(error.into()))?;
+            lane.settle(begun, record::VERSION, &body).map_err(|not| not.error)
+        }
+        Err(not) => Err(not.error),
+    }
+}

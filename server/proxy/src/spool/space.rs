@@ -1,0 +1,138 @@
+//! What the spool's segments take on disk, of all lanes together, and the posted ones that make room when there is too little.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    error::lacks_room,
+    lane_folder,
+    segment::{self, Stage},
+};
+
+/// The room on disk.
+#[derive(Debug)]
+pub(super) struct Space {
+    folder: PathBuf,
+    bytes_max: u64,
+    /// How long segments are kept after they were posted.
+    keep: Duration,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    /// Of all segments, the posted ones included.
+    bytes: u64,
+    /// The posted segments and their sizes, the longest posted first.
+    posted: BTreeMap<Posted, u64>,
+}
+
+/// A segment that is posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Posted {
+    since: SystemTime,
+    lane: u16,
+    segment: u64,
+}
+
+impl Space {
+    pub(super) fn new(folder: &Path, bytes_max: Option<u64>, keep: Duration) -> Self {
+        Self { folder: folder.to_owned(), bytes_max: bytes_max.unwrap_or(u64::MAX), keep, used: Mutex::default() }
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn counted_bytes(&self) -> u64 {
+        self.used().bytes
+    }
+
+    /// Counts what is there, or will be, whatever may be.
+    pub(super) fn add(&self, bytes: u64) {
+        let mut used = self.used();
+        used.bytes = used.bytes.saturating_add(bytes);
+    }
+
+    /// Counts what is there no more.
+    pub(super) fn subtract(&self, bytes: u64) {
+        let mut used = self.used();
+        used.bytes = used.bytes.saturating_sub(bytes);
+    }
+
+    /// Counts what will be there, within what may be. Where it helps, posted segments go for it before their time.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::QuotaExceeded`] when it would be too much.
+    pub(super) fn take(&self, bytes: u64) -> io::Result<()> {
+        let mut used = self.used();
+        let posted: u64 = used.posted.values().sum();
+        if used.bytes.saturating_sub(posted).saturating_add(bytes) > self.bytes_max {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        while used.bytes.saturating_add(bytes) > self.bytes_max {
+            if !self.delete_oldest_of(&mut used) {
+                return Err(io::ErrorKind::QuotaExceeded.into());
+            }
+        }
+        used.bytes = used.bytes.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Takes note of a segment that is posted now. Its bytes are counted already.
+    pub(super) fn note_posted(&self, lane: u16, segment: u64, bytes: u64, since: SystemTime) {
+        self.used().posted.insert(Posted { since, lane, segment }, bytes);
+    }
+
+    /// How many posted segments a lane has.
+    pub(super) fn posted_of(&self, lane: u16) -> usize {
+        self.used().posted.keys().filter(|posted| posted.lane == lane).count()
+    }
+
+    /// Does what needs room on the disk. While that is lacking, the segment that was posted first goes for it before its time.
+    pub(super) fn make_room_for<T>(&self, mut need: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match need() {
+                Err(error) if lacks_room(&error) && self.delete_oldest_of(&mut self.used()) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Returns whether there was one.
+    fn delete_oldest_of(&self, used: &mut Used) -> bool {
+        let Some((&oldest, _)) = used.posted.first_key_value() else { return false };
+        tracing::warn!(lane = oldest.lane, segment = oldest.segment, "the spool lacks room: deleting a posted segment before its time");
+        self.delete(used, oldest)
+    }
+
+    /// Deletes the segments that were posted longer ago than they are kept.
+    pub(super) fn delete_old(&self, now: SystemTime) {
+        let mut used = self.used();
+        while let Some((&oldest, _)) = used.posted.first_key_value()
+            && now.duration_since(oldest.since).is_ok_and(|age| age > self.keep)
+            && self.delete(&mut used, oldest)
+        {}
+    }
+
+    fn delete(&self, used: &mut Used, posted: Posted) -> bool {
+        let path = segment::path(&lane_folder(&self.folder, posted.lane), posted.segment, Stage::Posted);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "a posted segment of the spool cannot be deleted");
+                false
+            }
+            _ => {
+                let bytes = used.posted.remove(&posted).unwrap_or(0);
+                used.bytes = used.bytes.saturating_sub(bytes);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The spool as its users see it, on a disk.
+
+mod damage;
+mod durability;
+mod inspection;
+mod model;
+mod opening;
+mod posting;
+mod reading;
+mod room;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::id::CallId;
+use uuid::Uuid;
+
+use super::{Begun, Durability, Entry, Identity, Lane, Options, Position, Reader, Spool, Unsettled};
+
+/// The smallest that there is.
+const SEGMENT_BYTES: u64 = 16 * 1024;
+const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A folder that is gone when the test ends.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("farebox-spool-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).expect("a temporary folder");
+        Self(folder)
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.0.join("spool")
+    }
+
+    /// One lane, as little room as there can be, and no bound.
+    fn options(&self) -> Options {
+        Options {
+            folder: self.spool(),
+            identity: Identity { database: Uuid::from_u128(1), proxy: Uuid::from_u128(2) },
+            lanes: 1,
+            segment_bytes: SEGMENT_BYTES,
+            bytes_max: None,
+            durability: Durability::Os,
+            keep: KEEP,
+        }
+    }
+
+    fn open(&self) -> (Spool, Arc<Lane>) {
+        let (spool, unsettled) = open(&self.options());
+        assert!(unsettled.is_empty());
+        let lane = first(&spool);
+        (spool, lane)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.spool().join(name)
+    }
+
+    /// The names in a folder of the spool, in order.
+    fn names(&self, folder: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.file(folder)) else { return Vec::new() };
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn open(options: &Options) -> (Spool, Vec<Unsettled>) {
+    Spool::open(options).expect("it opens")
+}
+
+fn first(spool: &Spool) -> Arc<Lane> {
+    Arc::clone(&spool.lanes()[0])
+}
+
+/// The beginning of time, as far as these tests go.
+fn start() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
+}
+
+/// A call that began so many seconds later.
+fn call(number: u32) -> CallId {
+    CallId::new(start() + TimeDelta::seconds(number.into()), [7; 10])
+}
+
+fn begin(lane: &Lane, number: u32, body: &[u8]) -> Begun {
+    lane.begin(call(number), 1, body).expect("there is room")
+}
+
+fn settle(lane: &Lane, begun: Begun, body: &[u8]) -> Position {
+    lane.settle(begun, 1, body).expect("it was promised")
+}
+
+/// Begins a call and settles it.
+fn record(lane: &Lane, number: u32, body: &[u8]) -> Position {
+    settle(lane, begin(lane, number, b"{}"), body)
+}
+
+/// Everything that is there to be read.
+fn drain(reader: &mut Reader) -> Vec<Entry> {
+    let mut all = Vec::new();
+    loop {
+        let entries = reader.next(7, 20_000).expect("the disk works");
+        if entries.is_empty() {
+            return all;
+        }
+        all.extend(entries);
+    }
+}
+
+/// The calls whose settlements a new reader of the lane finds.
+fn read(lane: &Arc<Lane>) -> Vec<CallId> {
+    drain(&mut lane.reader()).into_iter().map(|entry| entry.record.call).collect()
+}
+
+/// Reads and posts everything.
+fn post_all(lane: &Arc<Lane>) {
+    drain(&mut lane.reader()).iter().for_each(|entry| lane.posted(entry.position));
+}
+
+/// What the segments take on disk, by their names.
+fn sizes(folder: &Path) -> BTreeMap<PathBuf, u64> {
+    let lanes = fs::read_dir(folder).expect("a spool").map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
+    let files = lanes.flat_map(|lane| fs::read_dir(lane).expect("a folder").map(|entry| entry.expect("an entry").path()));
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log" || extension == "posted");
+    files.filter(is_segment).map(|path| (path.clone(), fs::metadata(path).expect("a segment").len())).collect()
+}
