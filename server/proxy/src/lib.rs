@@ -96,6 +96,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What the spool has against new calls, if it takes none.
+    pub(crate) fn why_no_call(&self) -> Option<&'static str> {
+        let states: Vec<_> = self.spool.writable().iter().map(|lane| lane.state()).collect();
+        if states.iter().any(|state| state.broken.is_some()) {
+            return Some("the spool cannot be written: look after its disk, then restart this proxy");
+        }
+        states.iter().any(|state| state.is_full).then_some("the spool is full: it needs room on its disk, or calls to be posted")
+    }
+
     /// The lane of the spool that a call is written to.
     pub(crate) fn lane(&self, call: CallId) -> Arc<Lane> {
         let lanes = self.spool.writable();

@@ -71,6 +71,9 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     if !shared.poster.is_open() {
         return (StatusCode::SERVICE_UNAVAILABLE, "calls are no longer posted: restart this proxy").into_response();
     }
+    if let Some(why) = shared.why_no_call() {
+        return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    }
     match shared.ledger.ready().await {
         Ok(()) => "ok".into_response(),
         Err(error) => {

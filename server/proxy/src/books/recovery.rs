@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{record, running};
 use crate::{
     Result, settle,
-    spool::{Position, Spool, Unsettled},
+    spool::{Lane, Position, Spool, Unsettled},
 };
 
 /// Settles the calls that the spool knows no end of: as interrupted, in the spool, from where they are posted like all others.
@@ -83,7 +83,12 @@ impl Left {
 
     /// Whether all that the spool knew of them is posted.
     pub(crate) fn is_posted(&self, spool: &Spool) -> bool {
-        spool.lanes().iter().zip(&self.ends).all(|(lane, end)| lane.posted_to() >= *end)
+        let is_empty = |lane: &Lane| {
+            let state = lane.state();
+            state.unsettled == 0 && state.unposted == 0
+        };
+        // A lane that takes no calls any more may have no end to be reached.
+        spool.lanes().iter().zip(&self.ends).all(|(lane, end)| lane.posted_to() >= *end || is_empty(lane))
     }
 
     /// Ends the holds that are still there: they are of calls that the spool does not know, so these were never forwarded, and cost nothing. Those that

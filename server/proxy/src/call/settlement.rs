@@ -42,7 +42,8 @@ impl Call {
         let posted = shared.poster.posted(self.id);
         if let Err(error) = running.settle(&mut settled).await {
             tracing::error!(%error, call = %self.id, "a call is posted from memory");
-            shared.poster.take(Queued::of_memory(settled)).await;
+            let poster = shared.poster.clone();
+            shared.calls.spawn(async move { poster.take(Queued::of_memory(settled)).await });
         }
         tokio::select! {
             _ = timeout(shared.settings.settle_timeout, posted) => {}

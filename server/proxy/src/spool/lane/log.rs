@@ -23,6 +23,9 @@ use crate::spool::{
     },
 };
 
+/// What an intent's body may have: most have a part of it.
+const CALL_BYTES: usize = 2 * 1024;
+
 #[derive(Debug)]
 pub(in crate::spool) struct Log {
     pub(super) maker: Maker,
@@ -125,6 +128,11 @@ impl Log {
             Some(first) => promised.fit(std::iter::once(first - bytes).chain(free)),
             None => false,
         }
+    }
+
+    /// Whether a call as most are would have room.
+    pub(super) fn takes_a_call(&self) -> bool {
+        self.has_room(frame::size_of(CALL_BYTES), self.promises.with(promise_for(CALL_BYTES)))
     }
 
     /// Sees to it that there is, if another segment helps.

@@ -68,6 +68,10 @@ impl Lane {
         let log = &mut inner.log;
         log.remove_idle();
         let made = if self.takes_calls { log.make_ahead() } else { log.make_for_promises() };
+        // Whoever was told that there is no room may send no more calls by which it would show that there is.
+        if inner.is_full && inner.log.takes_a_call() {
+            inner.note_whether_full(self.number, false);
+        }
         unless_room_lacks(made)
     }
 
