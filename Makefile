@@ -104,6 +104,10 @@ sim: ## simulate credit and leases for 100,000 steps under each of 20 seeds
 mutants: ## put named mistakes into the code of leases, one by one, and expect that the simulation finds each
 	node .ci/mutants.mjs
 
+.PHONY: faults
+faults: build ## kill a proxy and its database under load FAREBOX_FAULTS (200) times, and check every call
+	FAREBOX_FAULTS=$${FAREBOX_FAULTS:-200} cargo test --quiet -p server --test it faults -- --nocapture
+
 .PHONY: sim-ledger
 sim-ledger: build ## simulate the whole ledger for FAREBOX_SIM_STEPS (2,000) under each of FAREBOX_SIM_SEEDS (10)
 	FAREBOX_SIM_STEPS=$${FAREBOX_SIM_STEPS:-2000} FAREBOX_SIM_SEEDS=$${FAREBOX_SIM_SEEDS:-10} .ci/with-postgres.sh cargo test --quiet -p ledger --test it simulation

@@ -11,11 +11,13 @@ const skipped = ["target", "node_modules", ".git"];
 cpSync(".", copy, { recursive: true, filter: (path) => !skipped.includes(basename(path)) });
 
 const walk = () => {
-  const args = ["test", "--quiet", "-p", "domain", "--test", "sim", "leases"];
+  const args = ["test", "--quiet", "--release", "-p", "domain", "--test", "sim", "leases"];
   const env = { ...process.env, CARGO_TARGET_DIR: join(copy, "target"), FAREBOX_SIM_SEEDS: "4" };
   const run = spawnSync("cargo", args, { cwd: copy, env, encoding: "utf8", timeout: 300_000 });
   const built = !/error(\[E\d+\])?: (?!test failed)/.test(run.stderr);
-  return { built, passed: run.status === 0, output: run.stdout + run.stderr };
+  const output = run.stdout + run.stderr;
+  // A walk that is merely too tame has broken no rule, and one that takes too long has found nothing.
+  return { built, passed: run.status === 0, found: output.includes("The shortest list of steps that fails"), output };
 };
 
 const failures = [];
@@ -31,8 +33,8 @@ try {
       verdict = `its place is there ${text.split(from).length - 1} times`;
     } else {
       writeFileSync(path, text.replace(from, () => to));
-      const { built, passed, output } = walk();
-      verdict = !built ? `it does not compile:\n${output}` : passed ? "NOT FOUND" : "found";
+      const { built, found, output } = walk();
+      verdict = !built ? `it does not compile:\n${output}` : found ? "found" : "NOT FOUND";
       writeFileSync(path, text);
     }
     if (verdict !== "found") failures.push(name);

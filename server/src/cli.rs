@@ -186,7 +186,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FAREBOX_SPOOL_SYNC", value_name = "WHAT", default_value = "os")]
     pub(crate) spool_sync: SpoolSync,
 
-    /// The most that the spool may take on disk, such as 20G; when it is full, new calls are refused [default: as much as there is]
+    /// The most that the spool may take on disk, such as 20G, at least 32 MiB a core; when it is full, new calls are refused [default: as much as there is]
     #[arg(long, env = "FAREBOX_SPOOL_MAX", value_name = "BYTES")]
     pub(crate) spool_max: Option<ByteCount>,
 

@@ -16,7 +16,7 @@ use chrono::Utc;
 use ledger::{Ledger, Schema};
 use metrics_exporter_prometheus::PrometheusHandle;
 use proxy::{Proxy, SpoolSettings, spool::Durability};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -39,6 +39,9 @@ const BACKGROUND_CONNECTIONS: u32 = 8;
 
 /// How long the console's running requests may go on after it was asked to stop.
 const CONSOLE_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long connections to the database may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `farebox serve`: runs until a signal asks it to stop. Returns when nothing of it is left.
 pub(crate) async fn serve(args: &ServeArgs, config: &Config, ready_file: Option<&ReadyFile>) -> anyhow::Result<()> {
@@ -241,9 +244,9 @@ impl Site {
             Some(upstream) => upstream.stop().await.context("demo upstream"),
             None => Ok(()),
         };
-        for ledger in &ledgers {
-            ledger.close().await;
-        }
+        // A connection to a database that hangs is not waited for.
+        let [one, another, third] = &ledgers;
+        let _ = timeout(CLOSE_TIMEOUT, async { tokio::join!(one.close(), another.close(), third.close()) }).await;
         console.and(metrics).and(announced).and(watched).and(upstream)
     }
 }

@@ -51,7 +51,8 @@ pub(crate) async fn completions(
             return Err(refusal);
         }
     };
-    if !shared.poster.is_open() {
+    // Before anything is held for it. That there is room again shows without calls.
+    if !shared.poster.is_open() || shared.lane(id).takes_calls().is_err() {
         return Err(Refusal::unavailable());
     }
     let text = std::str::from_utf8(&body.bytes).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;

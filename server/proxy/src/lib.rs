@@ -98,11 +98,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// What the spool has against new calls, if it takes none.
     pub(crate) fn why_no_call(&self) -> Option<&'static str> {
-        let states: Vec<_> = self.spool.writable().iter().map(|lane| lane.state()).collect();
-        if states.iter().any(|state| state.broken.is_some()) {
-            return Some("the spool cannot be written: look after its disk, then restart this proxy");
-        }
-        states.iter().any(|state| state.is_full).then_some("the spool is full: it needs room on its disk, or calls to be posted")
+        self.spool.writable().iter().find_map(|lane| lane.takes_calls().err())
     }
 
     /// The lane of the spool that a call is written to.
@@ -153,7 +149,8 @@ impl Proxy {
         for lane in spool.lanes() {
             feeds.spawn(feed::feed(Arc::clone(lane), poster.clone(), settled.clone()));
         }
-        background.spawn(upkeep::look_after(Arc::clone(&spool), left, background_ledger.clone(), quit.clone()));
+        background.spawn(upkeep::look_after(Arc::clone(&spool), quit.clone()));
+        background.spawn(upkeep::end_left(Arc::clone(&spool), left, background_ledger.clone(), quit.clone()));
         background.spawn(catalog::refresh(Arc::clone(&catalog), Arc::clone(&renewed), meter, secret, settings.body_timeout, quit.clone()));
         let meter = ledger.meter();
         let shared = Shared {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::spool::{Durability, Identity, Options};
 
-/// A file of the spool. What is promised to running calls must fit into two.
+/// A file of the spool: each lane has two at least.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How the proxy works. The defaults suit production.
@@ -99,7 +99,7 @@ impl Default for SpoolSettings {
 }
 
 impl SpoolSettings {
-    /// The spool of a proxy of a database: a lane for each core.
+    /// The spool of a proxy of a database: as many lanes as there are cores.
     pub(crate) fn options(&self, database: Uuid, proxy: Uuid) -> Options {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Options {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use proxy::spool::{self, Inspection, SegmentInspection};
@@ -66,18 +66,24 @@ pub(crate) async fn run(args: SpoolArgs, config: &Config) -> anyhow::Result<()> 
 async fn post(output: Output, folder: &Path, config: &Config) -> anyhow::Result<()> {
     let done = with_ledger(config, async |ledger| Ok(proxy::hand_over(ledger, folder).await?)).await?;
     output.print(&done, || match (done.posted, done.interrupted) {
-        (0, 0) => "Everything in it was posted before.".to_owned(),
-        (posted, interrupted) => format!("Posted {posted} settled calls, and {interrupted} as interrupted."),
-    })
+        (0, _) => "Everything in it was posted before.".to_owned(),
+        (posted, interrupted) => format!("Posted {posted} calls, {interrupted} of them as interrupted."),
+    })?;
+    ensure!(done.left == 0, "{} records are left in it: the log says why", done.left);
+    Ok(())
 }
 
 async fn post_again(output: Output, folder: &Path, config: &Config) -> anyhow::Result<()> {
     let done = with_ledger(config, async |ledger| Ok(proxy::tell_again(ledger, folder).await?)).await?;
     output.print(&done, || {
-        let problems = match (done.quarantined, done.unreadable) {
-            (0, 0) => String::new(),
-            (quarantined, unreadable) => format!(" {quarantined} are in quarantine, {unreadable} cannot be read."),
-        };
+        let problems = [
+            (done.without_hold, "were charged without a hold: their accounts may owe them"),
+            (done.quarantined, "are in quarantine"),
+            (done.unreadable, "cannot be read"),
+            (done.locked, "are of accounts that are locked: run this again"),
+        ];
+        let problems: String =
+            problems.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(" {count} {what}.")).collect();
         format!("Posted {} calls that the database did not have; it had {}.{problems}", done.posted, done.known)
     })
 }

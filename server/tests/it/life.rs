@@ -112,7 +112,7 @@ fn a_postgresql_that_dies_under_a_server_is_started_again() {
 }
 
 /// The server process of a place's cluster.
-fn postmaster(place: &Place) -> Pid {
+pub(crate) fn postmaster(place: &Place) -> Pid {
     let text = fs::read_to_string(place.postmaster_pid()).expect("the cluster runs");
     Pid::from_raw(text.lines().next().and_then(|line| line.parse().ok()).expect("its process id"))
 }

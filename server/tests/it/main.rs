@@ -7,6 +7,7 @@ mod commands;
 mod console;
 mod database;
 mod farebox;
+mod faults;
 mod http;
 mod lending;
 mod life;

@@ -99,7 +99,7 @@ fn readyz(url: &str) -> u16 {
     ask(url, "/readyz", "", None).map_or(0, |answer| answer.status)
 }
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 

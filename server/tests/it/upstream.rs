@@ -1,4 +1,4 @@
-//! An upstream that gives everybody the same answer.
+//! Upstreams: one that gives everybody the same answer, and one that counts as it is told to.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,8 +11,12 @@ use std::{
 };
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
+use serde_json::Value;
 
 const ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1767225600,"model":"small","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}}"#;
+
+/// What it says of its usage.
+const USAGE: &str = r#"{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}"#;
 
 /// The tokens of it.
 pub(crate) const ANSWER_TOKENS: usize = 1500;
@@ -62,6 +66,36 @@ pub(crate) fn start_tls() -> (u16, String) {
     (port, certified.cert.pem())
 }
 
+/// Starts one whose usage is what the prompt says: two numbers, of prompt and completion tokens. Returns the base URL for a provider.
+pub(crate) fn start_counting() -> String {
+    let port = listen(|stream| {
+        let mut requests = BufReader::new(stream);
+        loop {
+            let request: Value = serde_json::from_slice(&next(&mut requests)?).ok()?;
+            let prompt = request["messages"][0]["content"].as_str()?;
+            let (input, output) = prompt.split_once(' ')?;
+            let usage = format!(r#"{{"prompt_tokens":{input},"completion_tokens":{output}}}"#);
+            let stream = requests.get_mut();
+            if request["stream"] == true { stream_words(stream, &usage)? } else { write_json(stream, &ANSWER.replace(USAGE, &usage))? }
+        }
+    });
+    format!("http://127.0.0.1:{port}/v1")
+}
+
+/// Five words, one write each, and the usage.
+fn stream_words(stream: &mut impl Write, usage: &str) -> Option<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
+    let word = r#"{"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}"#;
+    let last = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+    let usage = format!(r#"{{"choices":[],"usage":{usage}}}"#);
+    for event in [word, word, word, word, word, last, &usage, "[DONE]"] {
+        let event = format!("data: {event}\n\n");
+        stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).ok()?;
+        stream.flush().ok()?;
+    }
+    stream.write_all(b"0\r\n\r\n").ok()
+}
+
 /// Serves each connection on a thread of its own. Returns the port.
 fn listen(serve: impl Fn(TcpStream) -> Option<()> + Clone + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -79,23 +113,33 @@ fn listen(serve: impl Fn(TcpStream) -> Option<()> + Clone + Send + 'static) -> u
 fn answer_all(stream: impl Read + Write, gate: &Gate) -> Option<()> {
     let mut requests = BufReader::new(stream);
     loop {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            requests.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
-            if line.trim().is_empty() {
-                break;
-            }
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-        }
-        requests.read_exact(&mut vec![0; length]).ok()?;
+        next(&mut requests)?;
         gate.asked.fetch_add(1, Ordering::SeqCst);
         drop(gate.shut.lock()); // whatever became of who had shut it
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", ANSWER.len());
-        let stream = requests.get_mut();
-        stream.write_all(&[head.as_bytes(), ANSWER.as_bytes()].concat()).ok()?;
-        stream.flush().ok()?;
+        write_json(requests.get_mut(), ANSWER)?;
     }
+}
+
+/// The body of the next request; `None` when there is no other.
+fn next(requests: &mut BufReader<impl Read>) -> Option<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        requests.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    requests.read_exact(&mut body).ok()?;
+    Some(body)
+}
+
+fn write_json(stream: &mut impl Write, body: &str) -> Option<()> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).ok()?;
+    stream.flush().ok()
 }

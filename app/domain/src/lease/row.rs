@@ -31,7 +31,7 @@ pub struct Answer {
     pub number: i64,
     /// By what the lease grew.
     pub given: Vec<Hold>,
-    /// Why it did not.
+    /// Why it did not. That is not said again: whoever finds no room then asks anew.
     pub refused: Option<Exhausted>,
 }
 

@@ -14,26 +14,35 @@ use crate::spool::{Entry, Lane, Reader};
 /// What is read at once.
 const RECORDS_MAX: usize = 256;
 const BYTES_MAX: usize = 512 * 1024;
+const MOMENT: Duration = Duration::from_millis(10);
 /// Before what could not be read is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Hands over what is settled in a lane until it is told to `quit`, and then what is left.
 pub(crate) async fn feed(lane: Arc<Lane>, poster: Poster, quit: CancellationToken) {
     let mut reader = lane.reader();
+    let (mut was_empty, mut was_away) = (false, false);
     loop {
         let is_last = quit.is_cancelled();
         let (returned, entries) = match spawn_blocking(move || next(reader)).await {
             Ok(read) => read,
-            Err(panicked) => return tracing::error!(%panicked, lane = lane.number(), "the spool can no longer be read: restart this proxy"),
+            Err(panicked) => {
+                tracing::error!(%panicked, lane = lane.number(), "the spool can no longer be read: restart this proxy");
+                return lane.give_up("it can no longer be read");
+            }
         };
         reader = returned;
         match entries {
             Ok(entries) if entries.is_empty() && is_last => return,
-            Ok(entries) if entries.is_empty() => tokio::select! {
-                () = reader.more() => {}
-                () = quit.cancelled() => {}
-            },
+            Ok(entries) if entries.is_empty() => {
+                // There is to be more, and it is not there: it may be in a moment.
+                if std::mem::replace(&mut was_empty, true) {
+                    quit.run_until_cancelled(sleep(MOMENT)).await;
+                }
+                quit.run_until_cancelled(reader.more()).await;
+            }
             Ok(entries) => {
+                (was_empty, was_away) = (false, false);
                 for entry in entries {
                     if !hand_over(&lane, &poster, entry).await {
                         return;
@@ -41,7 +50,9 @@ pub(crate) async fn feed(lane: Arc<Lane>, poster: Poster, quit: CancellationToke
                 }
             }
             Err(error) => {
-                tracing::error!(%error, lane = lane.number(), "the spool cannot be read; trying again");
+                if !std::mem::replace(&mut was_away, true) {
+                    tracing::error!(%error, lane = lane.number(), "the spool cannot be read; trying again every second");
+                }
                 quit.run_until_cancelled(sleep(PAUSE)).await;
                 if is_last {
                     return;

@@ -12,21 +12,24 @@ use super::{feed, poster, record, recovery};
 use crate::{
     Error, Result,
     settings::SpoolSettings,
-    spool::{self, Inspection, Kind, Spool},
+    spool::{self, Inspection, Kind, LaneState, Options, Spool},
 };
 
 /// Calls that are posted together.
 const TOGETHER: usize = 500;
 /// While an account is locked.
 const PAUSE: Duration = Duration::from_millis(200);
+const TRIES: usize = 25;
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct HandedOver {
     /// Calls that were in their middle when their proxy ended, and are settled as interrupted now.
     pub interrupted: usize,
-    /// Settlements of the spool that its checkpoint did not say were posted: all of them are now.
+    /// Settlements that its checkpoint did not say were posted, those of interrupted calls among them: all that were not are now.
     pub posted: u64,
+    /// Records that could be neither settled nor posted: they are still there, and the log says why.
+    pub left: u64,
 }
 
 /// What came of telling a database again.
@@ -38,6 +41,10 @@ pub struct ToldAgain {
     pub known: usize,
     /// Calls that it refused: they are in quarantine.
     pub quarantined: usize,
+    /// Calls that were charged though nothing is held for them any more: their account may owe them.
+    pub without_hold: usize,
+    /// Calls whose account stayed locked: tell it again.
+    pub locked: usize,
     /// Records that cannot be read.
     pub unreadable: usize,
 }
@@ -45,20 +52,28 @@ pub struct ToldAgain {
 /// Posts what is left in the spool of a proxy that does not run, and settles the calls that it was interrupted in.
 ///
 /// # Errors
-/// [`Error::Spool`] for a spool of another database, or that a proxy has open; [`Error::Ledger`] when the database is away: what was not posted is still
-/// in the spool.
+/// [`Error::Spool`] for a spool of another database, or that a proxy has open; [`Error::Ledger`] when the database is away as it
+/// begins; later on it waits for it.
 pub async fn hand_over(ledger: &Ledger, folder: &Path) -> Result<HandedOver> {
     let its = look(folder).await?;
     let settings = SpoolSettings { folder: folder.to_owned(), ..SpoolSettings::default() };
-    let options = settings.options(ledger.database_id().await?, its.identity.proxy);
+    // It takes no calls any more, and needs no lanes for them.
+    let options = Options { lanes: 0, ..settings.options(ledger.database_id().await?, its.identity.proxy) };
     let (spool, unsettled) = spawn_blocking(move || Spool::open(&options)).await.map_err(|_| Error::Panicked)??;
-    let (spool, interrupted) = (Arc::new(spool), unsettled.len());
+    let (spool, found) = (Arc::new(spool), unsettled.len());
     recovery::settle_unsettled(unsettled, &ledger.meter()).await?;
-    let posted = spool.lanes().iter().map(|lane| lane.state().unposted).sum();
+    let unsettled = sum(&spool, |state| u64::try_from(state.unsettled).unwrap_or(u64::MAX));
+    let unposted = sum(&spool, |state| state.unposted);
     post_all(&spool, ledger).await;
+    let still = sum(&spool, |state| state.unposted);
     let closing = Arc::clone(&spool);
     spawn_blocking(move || closing.close(Utc::now())).await.map_err(|_| Error::Panicked)?.map_err(Error::Closing)?;
-    Ok(HandedOver { interrupted, posted })
+    let interrupted = found.saturating_sub(usize::try_from(unsettled).unwrap_or(usize::MAX));
+    Ok(HandedOver { interrupted, posted: unposted.saturating_sub(still), left: still.saturating_add(unsettled) })
+}
+
+fn sum(spool: &Spool, of: impl Fn(&LaneState) -> u64) -> u64 {
+    spool.lanes().iter().map(|lane| of(&lane.state())).fold(0, u64::saturating_add)
 }
 
 /// Posts all that is settled in a spool and not posted, as a running proxy does.
@@ -89,37 +104,42 @@ pub async fn tell_again(ledger: &Ledger, folder: &Path) -> Result<ToldAgain> {
         return Err(spool::OpenError::Foreign { folder: folder.to_owned(), found: its.identity, expected }.into());
     }
     let mut told = ToldAgain::default();
-    let mut records = its.records().filter(|found| !matches!(found, Ok(found) if found.kind != Kind::Settlement));
-    loop {
-        let mut batch: Vec<SettledCall> = Vec::new();
-        for found in records.by_ref().take(TOGETHER) {
-            match record::read_settlement(&found.map_err(spool::OpenError::at(folder))?.record) {
-                Ok(call) => batch.push(call),
-                Err(error) => {
-                    tracing::error!(%error, "a settlement in the spool cannot be read");
-                    told.unreadable += 1;
-                }
+    let mut batch: Vec<SettledCall> = Vec::new();
+    for found in its.records() {
+        let found = found.map_err(spool::OpenError::at(folder))?;
+        if found.kind != Kind::Settlement {
+            continue;
+        }
+        match record::read_settlement(&found.record) {
+            Ok(call) => batch.push(call),
+            Err(error) => {
+                tracing::error!(%error, call = %found.record.call, "a settlement in the spool cannot be read");
+                told.unreadable += 1;
             }
         }
-        if batch.is_empty() {
-            return Ok(told);
+        if batch.len() == TOGETHER {
+            tell(ledger, std::mem::take(&mut batch), &mut told).await?;
         }
-        tell(ledger, batch, &mut told).await?;
     }
+    tell(ledger, batch, &mut told).await?;
+    Ok(told)
 }
 
 async fn tell(ledger: &Ledger, mut batch: Vec<SettledCall>, told: &mut ToldAgain) -> Result<()> {
-    loop {
-        let PostedCalls { posted, corrected, replayed, quarantined, deferred, .. } = ledger.meter().post_free_calls(&batch).await?;
+    for _ in 0..TRIES {
+        let PostedCalls { posted, corrected, replayed, quarantined, unleased, deferred } = ledger.meter().post_free_calls(&batch).await?;
         told.posted += posted + corrected;
         told.known += replayed;
         told.quarantined += quarantined.len();
+        told.without_hold += unleased.len();
         batch.retain(|call| deferred.contains(&call.call_id));
         if batch.is_empty() {
             return Ok(());
         }
         sleep(PAUSE).await;
     }
+    told.locked += batch.len();
+    Ok(())
 }
 
 async fn look(folder: &Path) -> Result<Inspection> {

@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::spool::{Lane, Position};
+use crate::spool::{Begun, Lane, Position};
 
 /// Transactions that may run side by side.
 const GROUPS: usize = 4;
@@ -49,8 +49,26 @@ type Awaited = Arc<Mutex<HashMap<CallId, oneshot::Sender<()>>>>;
 #[derive(Debug)]
 pub(crate) struct Queued {
     call: SettledCall,
-    /// `None` of one that the spool did not take.
-    spooled: Option<(Arc<Lane>, Position)>,
+    spooled: Spooled,
+}
+
+/// What the spool has of a settled call.
+#[derive(Debug)]
+enum Spooled {
+    At(Arc<Lane>, Position),
+    /// Its beginning alone, if anything: its settlement is in memory only.
+    Not(Option<(Arc<Lane>, Begun)>),
+}
+
+impl Spooled {
+    /// The call is in the books.
+    fn posted(self) {
+        match self {
+            Self::At(lane, position) => lane.posted(position),
+            Self::Not(Some((lane, begun))) => lane.settled_elsewhere(begun),
+            Self::Not(None) => {}
+        }
+    }
 }
 
 /// Posts what [`Poster`] takes of some accounts.
@@ -96,12 +114,20 @@ pub(crate) fn poster(meter: Meter, give_up: CancellationToken) -> (Poster, Vec<G
 impl Queued {
     /// One that was read from the spool.
     pub(crate) fn of_spool(call: SettledCall, lane: Arc<Lane>, position: Position) -> Self {
-        Self { call, spooled: Some((lane, position)) }
+        Self { call, spooled: Spooled::At(lane, position) }
     }
 
-    /// One that the spool did not take.
-    pub(crate) fn of_memory(call: SettledCall) -> Self {
-        Self { call, spooled: None }
+    /// One that the spool did not take, with what it has of it.
+    pub(crate) fn of_memory(call: SettledCall, left: Option<(Arc<Lane>, Begun)>) -> Self {
+        Self { call, spooled: Spooled::Not(left) }
+    }
+
+    /// The process ends before it is posted. What is in the spool the next run posts; what is not is here for a person to post.
+    fn lost(&self) {
+        if matches!(self.spooled, Spooled::Not(_)) {
+            let whole = serde_json::to_string(&self.call).unwrap_or_default();
+            tracing::error!(call = %self.call.call_id, whole, "a call is in no spool and was not posted; the next run settles it as interrupted");
+        }
     }
 }
 
@@ -113,7 +139,8 @@ impl Poster {
 
     /// Takes a call, once there is room for it. Returns whether it did: a poster that has died takes nothing.
     pub(crate) async fn take(&self, queued: Queued) -> bool {
-        self.groups[group_of(queued.call.account_id)].send(queued).await.is_ok()
+        let taken = self.groups[group_of(queued.call.account_id)].send(queued).await;
+        taken.map_err(|refused| refused.0.lost()).is_ok()
     }
 
     /// Resolves when this call, which is about to be settled, is in the books. An account whose credit is short can spend what is left of a call's hold
@@ -245,7 +272,8 @@ impl Books {
             }
         };
         let Some(done) = self.give_up.run_until_cancelled(posting).await else {
-            say_what_is_left(&calls, &spooled);
+            tracing::warn!(calls = calls.len(), "stopping with calls that are not posted; the next run posts what is in the spool");
+            calls.into_iter().zip(spooled).for_each(|(call, spooled)| Queued { call, spooled }.lost());
             return Vec::new();
         };
         metrics::counter!("farebox_calls_posted_total").increment(u64::try_from(done.posted).unwrap_or(u64::MAX));
@@ -258,22 +286,11 @@ impl Books {
                 deferred.push(Queued { call, spooled });
                 continue;
             }
-            if let Some((lane, position)) = spooled {
-                lane.posted(position);
-            }
+            spooled.posted();
             if let Some(waiting) = lock(&self.awaited).remove(&call.call_id) {
                 let _ = waiting.send(()); // whoever no longer waits no longer needs to know
             }
         }
         deferred
-    }
-}
-
-/// What the process ends with before it is posted: what is in the spool the next run posts.
-fn say_what_is_left(calls: &[SettledCall], spooled: &[Option<(Arc<Lane>, Position)>]) {
-    tracing::warn!(calls = calls.len(), "stopping with calls that are not posted; the next run posts what is in the spool");
-    for (call, _) in calls.iter().zip(spooled).filter(|(_, spooled)| spooled.is_none()) {
-        let whole = serde_json::to_string(call).unwrap_or_default();
-        tracing::error!(call = %call.call_id, whole, "stopping with a call that is in no spool; the next run settles it as interrupted");
     }
 }

@@ -1,10 +1,17 @@
 //! What an earlier run of this proxy left: calls that it was killed in, and holds of calls that it never forwarded.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
-use domain::id::CallId;
+use domain::{
+    id::{CallId, PriceId},
+    rates::Rates,
+};
 use ledger::{Admitted, Intent, Ledger, Meter, SettledCall};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{record, running};
@@ -13,7 +20,11 @@ use crate::{
     spool::{Lane, Position, Spool, Unsettled},
 };
 
-/// Settles the calls that the spool knows no end of: as interrupted, in the spool, from where they are posted like all others.
+/// What giving back one hold may take: an account that somebody has locked waits for the next time.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Settles the calls that the spool knows no end of: as interrupted, in the spool, from where they are posted like all others. One that cannot be settled
+/// stays as it is, for the next start.
 ///
 /// # Errors
 /// [`crate::Error::Ledger`] when the database is away.
@@ -21,15 +32,15 @@ pub(crate) async fn settle_unsettled(unsettled: Vec<Unsettled>, meter: &Meter) -
     if !unsettled.is_empty() {
         tracing::warn!(calls = unsettled.len(), "settling calls that this proxy was interrupted in");
     }
+    let mut prices = HashMap::new();
     for Unsettled { lane, record, begun } in unsettled {
-        match record::read_intent(&record) {
-            Ok(admitted) => {
-                let mut call = interrupted(meter, admitted).await?;
-                if let Err(error) = running::write(&lane, begun, &mut call) {
-                    tracing::error!(%error, call = %call.call_id, "an interrupted call could not be written to the spool: the next start settles it");
-                }
-            }
-            Err(error) => tracing::error!(call = %record.call, %error, "what the spool says of a running call cannot be read"),
+        let settled = match record::read_intent(&record) {
+            Ok(admitted) => interrupted(meter, admitted, &mut prices).await?.ok_or_else(|| "its price is not in the database".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        let written = settled.and_then(|mut call| running::write(&lane, begun, &mut call).map_err(|not| not.to_string()));
+        if let Err(problem) = written {
+            tracing::error!(call = %record.call, problem, "a call that was interrupted could not be settled: the next start tries again");
         }
     }
     Ok(())
@@ -43,9 +54,9 @@ pub(crate) async fn settle_unsettled(unsettled: Vec<Unsettled>, meter: &Meter) -
 /// [`crate::Error::Ledger`] when the database is away.
 pub async fn settle_interrupted(ledger: &Ledger, intents: Vec<Intent>) -> Result<usize> {
     let meter = ledger.meter();
-    let mut settled = Vec::with_capacity(intents.len());
+    let (mut settled, mut prices) = (Vec::with_capacity(intents.len()), HashMap::new());
     for intent in intents {
-        settled.push(interrupted(&meter, intent.admitted).await?);
+        settled.extend(interrupted(&meter, intent.admitted, &mut prices).await?);
     }
     if !settled.is_empty() {
         tracing::warn!(calls = settled.len(), "settling calls that were interrupted");
@@ -55,10 +66,21 @@ pub async fn settle_interrupted(ledger: &Ledger, intents: Vec<Intent>) -> Result
     Ok(settled.len() - done.deferred.len())
 }
 
-async fn interrupted(meter: &Meter, admitted: Admitted) -> Result<SettledCall> {
-    let price = meter.price(admitted.price_id).await?;
+/// The settlement of an interrupted call; `None` where nobody knows its price any more.
+async fn interrupted(meter: &Meter, admitted: Admitted, prices: &mut HashMap<PriceId, Rates>) -> Result<Option<SettledCall>> {
+    let rates = match prices.entry(admitted.price_id) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(unknown) => match meter.price(admitted.price_id).await {
+            Ok(price) => unknown.insert(price.rates),
+            Err(error @ (ledger::Error::NotFound | ledger::Error::Corrupt(_))) => {
+                tracing::error!(%error, call = %admitted.call_id, price = %admitted.price_id, "an interrupted call has no price");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
     let latency = admitted.call_id.started_at().map_or(0, |started| (Utc::now() - started).num_milliseconds().max(0));
-    Ok(settle::interrupted(admitted, &price.rates, latency))
+    Ok(Some(settle::interrupted(admitted, rates, latency)))
 }
 
 /// Holds of an earlier run, and up to where the spool must be posted before it is known which of them are of calls that it does not know.
@@ -92,21 +114,25 @@ impl Left {
     }
 
     /// Ends the holds that are still there: they are of calls that the spool does not know, so these were never forwarded, and cost nothing. Those that
-    /// are older than the spool may have been in one that is lost, and are settled as interrupted.
+    /// may have been in a spool that is lost, or in a part of this one that is, are settled as interrupted. Returns whether none is left: an account
+    /// that is locked keeps only its own.
     ///
     /// # Errors
     /// [`crate::Error::Ledger`] when the database is away.
-    pub(crate) async fn end(&self, ledger: &Ledger) -> Result<()> {
+    pub(crate) async fn end(&self, spool: &Spool, ledger: &Ledger) -> Result<bool> {
         if self.calls.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let intents = ledger.meter().interrupted_of(self.proxy).await?.into_iter().filter(|intent| self.calls.contains(&intent.call_id));
-        let is_older = |intent: &Intent| intent.call_id.started_at().is_none_or(|started| started < self.spool_since);
-        let (older, unknown): (Vec<_>, Vec<_>) = intents.partition(is_older);
-        settle_interrupted(ledger, older).await?;
+        let may_have_lost = spool.may_have_lost();
+        let may_be_lost = |intent: &Intent| may_have_lost || intent.call_id.started_at().is_none_or(|started| started < self.spool_since);
+        let (lost, unknown): (Vec<_>, Vec<_>) = intents.partition(may_be_lost);
+        let count = lost.len();
+        let mut is_done = settle_interrupted(ledger, lost).await? == count;
         for intent in unknown {
-            ledger.meter().release(intent.account_id, intent.call_id).await?;
+            let released = timeout(RELEASE_TIMEOUT, ledger.meter().release(intent.account_id, intent.call_id)).await;
+            is_done &= matches!(released, Ok(Ok(())));
         }
-        Ok(())
+        Ok(is_done)
     }
 }

@@ -24,10 +24,14 @@ pub(crate) struct Running {
     started: Instant,
 }
 
-/// The spool has not taken a settlement: it is to be posted from memory.
+/// The spool has not taken a settlement, or nobody knows whether it will keep it: it is to be posted from memory.
 #[derive(Debug, thiserror::Error)]
-#[error("a settlement could not be written to the spool: {0}")]
-pub(crate) struct NotSpooled(String);
+#[error("a settlement could not be written to the spool: {error}")]
+pub(crate) struct NotSpooled {
+    error: AppendError,
+    /// What is in the way in the spool until the call is posted.
+    pub(crate) left: Option<(Arc<Lane>, Begun)>,
+}
 
 impl Running {
     /// Writes to the spool that the call begins.
@@ -57,8 +61,10 @@ impl Running {
     /// [`NotSpooled`].
     pub(crate) async fn settle(mut self, call: &mut SettledCall) -> Result<(), NotSpooled> {
         let Some(begun) = self.begun.take() else { return Ok(()) };
-        let position = write(&self.lane, begun, call).map_err(|error| NotSpooled(error.to_string()))?;
-        self.lane.durable(position).await.map_err(|error| NotSpooled(error.to_string()))
+        let lane = Arc::clone(&self.lane);
+        let position = write(&lane, begun, call)
+            .map_err(|NotSettled { begun, error }| NotSpooled { error, left: Some((Arc::clone(&lane), begun)) })?;
+        lane.durable(position).await.map_err(|error| NotSpooled { error: AppendError::Io(error), left: None })
     }
 }
 
@@ -67,23 +73,28 @@ impl Drop for Running {
         let Some(begun) = self.begun.take() else { return };
         let latency = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
         let mut call = settle::interrupted(self.admitted.clone(), &self.price.rates, latency);
-        if let Err(error) = write(&self.lane, begun, &mut call) {
+        if let Err(NotSettled { error, .. }) = write(&self.lane, begun, &mut call) {
             tracing::error!(%error, call = %call.call_id, "a call that nobody settled could not be written to the spool: the next start settles it");
         }
     }
 }
 
 /// Writes a settlement. One that is larger than was reserved for it, and than there is room, goes without the upstream's own words.
-pub(crate) fn write(lane: &Lane, begun: Begun, call: &mut SettledCall) -> Result<Position, AppendError> {
-    let body = record::write(call).map_err(|error| AppendError::Io(error.into()))?;
+pub(crate) fn write(lane: &Lane, begun: Begun, call: &mut SettledCall) -> Result<Position, NotSettled> {
+    let encoded = |call: &SettledCall| record::write(call).map_err(|error| AppendError::Io(error.into()));
+    let body = match encoded(call) {
+        Ok(body) => body,
+        Err(error) => return Err(NotSettled { begun, error }),
+    };
     match lane.settle(begun, record::VERSION, &body) {
-        Ok(position) => Ok(position),
         Err(NotSettled { begun, error: AppendError::TooLarge { .. } }) if call.raw_usage.is_some() => {
             tracing::error!(call = %call.call_id, "no room in the spool for the upstream's usage object: it is left out");
             drop(mem::take(&mut call.raw_usage));
-            let body = record::write(call).map_err(|error| AppendError::Io(error.into()))?;
-            lane.settle(begun, record::VERSION, &body).map_err(|not| not.error)
+            match encoded(call) {
+                Ok(body) => lane.settle(begun, record::VERSION, &body),
+                Err(error) => Err(NotSettled { begun, error }),
+            }
         }
-        Err(not) => Err(not.error),
+        written => written,
     }
 }

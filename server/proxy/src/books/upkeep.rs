@@ -6,7 +6,7 @@ use chrono::Utc;
 use ledger::Ledger;
 use tokio::{
     task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -16,38 +16,63 @@ use crate::spool::{Lane, Spool};
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Looks after the spool until it is told to `quit`, and then once more.
-pub(crate) async fn look_after(spool: Arc<Spool>, left: Left, ledger: Ledger, quit: CancellationToken) {
-    let mut left = Some(left);
-    let mut times = interval(EVERY);
-    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+pub(crate) async fn look_after(spool: Arc<Spool>, quit: CancellationToken) {
+    let mut times = every();
+    let mut troubled = false;
     loop {
         let is_last = quit.run_until_cancelled(times.tick()).await.is_none();
-        write_checkpoints(&spool).await;
+        write_checkpoints(&spool, &mut troubled).await;
         tell(&spool);
         if is_last {
             return;
         }
-        if let Some(ending) = left.take_if(|left| left.is_posted(&spool))
-            && let Err(error) = ending.end(&ledger).await
-        {
-            tracing::warn!(%error, "holds of an earlier run could not be given back; trying again");
-            left = Some(ending);
-        }
     }
 }
 
-async fn write_checkpoints(spool: &Arc<Spool>) {
-    let spool = Arc::clone(spool);
-    let written = spawn_blocking(move || {
-        for lane in spool.lanes() {
-            if let Err(error) = lane.checkpoint(Utc::now()) {
-                tracing::warn!(%error, lane = lane.number(), "how far the spool is posted could not be written");
+/// Ends what an earlier run has left, as soon as it is known what that is.
+pub(crate) async fn end_left(spool: Arc<Spool>, left: Left, ledger: Ledger, quit: CancellationToken) {
+    let ending = async {
+        let mut times = every();
+        loop {
+            times.tick().await;
+            if !left.is_posted(&spool) {
+                continue;
+            }
+            match left.end(&spool, &ledger).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "holds of an earlier run could not be ended; trying again"),
             }
         }
+    };
+    quit.run_until_cancelled(ending).await;
+}
+
+fn every() -> Interval {
+    let mut times = interval(EVERY);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    times
+}
+
+/// What goes wrong is said once, until it has gone well again.
+async fn write_checkpoints(spool: &Arc<Spool>, troubled: &mut bool) {
+    let spool = Arc::clone(spool);
+    let written = spawn_blocking(move || {
+        let mut all = Ok(());
+        for lane in spool.lanes() {
+            all = all.and(lane.checkpoint(Utc::now()));
+        }
+        all
     });
-    if let Err(panicked) = written.await {
-        tracing::error!(%panicked, "the spool is not looked after");
+    let problem = match written.await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(panicked) => Some(panicked.to_string()),
+    };
+    if let Some(problem) = problem.as_ref().filter(|_| !*troubled) {
+        tracing::error!(problem, "the spool cannot be looked after; trying again every second");
     }
+    *troubled = problem.is_some();
 }
 
 fn tell(spool: &Spool) {

@@ -40,13 +40,16 @@ impl Call {
         metrics::counter!("farebox_calls_total", "outcome" => settled.outcome.name()).increment(1);
         metrics::histogram!("gen_ai.client.operation.duration").record(self.started.elapsed());
         let posted = shared.poster.posted(self.id);
-        if let Err(error) = running.settle(&mut settled).await {
-            tracing::error!(%error, call = %self.id, "a call is posted from memory");
-            let poster = shared.poster.clone();
-            shared.calls.spawn(async move { poster.take(Queued::of_memory(settled)).await });
+        let mut patience = shared.settings.settle_timeout;
+        if let Err(not) = running.settle(&mut settled).await {
+            tracing::error!(error = %not, call = %self.id, "a call is posted from memory");
+            // Nobody sees the end of what is neither on the disk nor in the books.
+            patience = Duration::MAX;
+            let (poster, queued) = (shared.poster.clone(), Queued::of_memory(settled, not.left));
+            shared.calls.spawn(async move { poster.take(queued).await });
         }
         tokio::select! {
-            _ = timeout(shared.settings.settle_timeout, posted) => {}
+            _ = timeout(patience, posted) => {}
             () = shared.stop.cancelled() => {}
         }
         shared.poster.forget(self.id);

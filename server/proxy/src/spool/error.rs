@@ -35,7 +35,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// What is in it is of no use to this proxy's database.
-    #[error("the spool {} is that of {found}, and not of {expected}: `farebox spool post {}` hands over what is in it", folder.display(), folder.display())]
+    #[error("the spool {} is that of {found}, and not of {expected}: {}", folder.display(), way_out(folder, *found, *expected))]
     Foreign {
         /// The spool's.
         folder: PathBuf,
@@ -63,6 +63,18 @@ pub enum OpenError {
         /// What it has to have.
         needed: u64,
     },
+}
+
+/// What to do about the spool of another.
+fn way_out(folder: &Path, found: Identity, expected: Identity) -> String {
+    if found.database == expected.database {
+        format!(
+            "`farebox spool post {}` hands over what is in it, once that proxy does not run any more; or choose another --spool-dir",
+            folder.display()
+        )
+    } else {
+        "what is in it is posted to that database alone; or choose another --spool-dir".to_owned()
+    }
 }
 
 impl OpenError {

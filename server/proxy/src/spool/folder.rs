@@ -9,6 +9,9 @@ use std::{
 
 use super::{Durability, error::OpenError};
 
+const BOOT: &str = "boot";
+/// One for each start of a machine (proc(5)); other systems have none.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const LOCK: &str = "lock";
 
 /// Makes a folder that only its owner can look into. One that is there already stays as it is.
@@ -62,25 +65,50 @@ pub(super) fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Sees to it that a folder and all that is in it belongs to a user.
-pub(super) fn expect_owned_by(folder: &Path, user: u32) -> Result<(), OpenError> {
-    expect_owned(folder, &fs::metadata(folder).map_err(OpenError::at(folder))?, user)
+/// Notes in which start of the machine the spool is opened. Returns whether it may be another than the last time.
+pub(super) fn note_boot(spool: &Path) -> io::Result<bool> {
+    let path = spool.join(BOOT);
+    let this = fs::read(BOOT_ID).unwrap_or_default();
+    let last = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        last => Some(last?),
+    };
+    if last.as_ref() != Some(&this) {
+        replace(&path, &this, Durability::Disk)?;
+    }
+    Ok(last.is_some_and(|last| last != this || this.is_empty()))
 }
 
-fn expect_owned(path: &Path, metadata: &Metadata, user: u32) -> Result<(), OpenError> {
-    if metadata.uid() != user {
-        return Err(OpenError::Owner { path: path.to_owned(), owner: metadata.uid(), user });
-    }
-    if !metadata.is_dir() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(path).map_err(OpenError::at(path))? {
-        let entry = entry.map_err(OpenError::at(path))?;
-        match entry.metadata() {
-            // Another process has it open, and deletes what it needs no more.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            metadata => expect_owned(&entry.path(), &metadata.map_err(OpenError::at(&entry.path()))?, user)?,
+/// Sees to it that a spool's folder and all that is the spool's in it belongs to a user. What else is there, as at the root of a disk, is nobody's business.
+pub(super) fn expect_owned_by(spool: &Path, user: u32) -> Result<(), OpenError> {
+    let metadata = fs::metadata(spool).map_err(OpenError::at(spool))?;
+    expect_owner(spool, &metadata, user)?;
+    for entry in fs::read_dir(spool).map_err(OpenError::at(spool))? {
+        let entry = entry.map_err(OpenError::at(spool))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name == LOCK || name == BOOT || name == "spool.json" || name == "damaged" || name.starts_with("lane-") {
+            expect_owned(&entry.path(), user)?;
         }
     }
     Ok(())
+}
+
+fn expect_owned(path: &Path, user: u32) -> Result<(), OpenError> {
+    let metadata = match fs::symlink_metadata(path) {
+        // Another process has it open, and deletes what it needs no more.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata.map_err(OpenError::at(path))?,
+    };
+    expect_owner(path, &metadata, user)?;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).map_err(OpenError::at(path))? {
+            expect_owned(&entry.map_err(OpenError::at(path))?.path(), user)?;
+        }
+    }
+    Ok(())
+}
+
+fn expect_owner(path: &Path, metadata: &Metadata, user: u32) -> Result<(), OpenError> {
+    if metadata.uid() == user { Ok(()) } else { Err(OpenError::Owner { path: path.to_owned(), owner: metadata.uid(), user }) }
 }

@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! FOLDER/spool.json              whose it is, and in which format
+//! FOLDER/boot                    which start of the machine it was last open in
 //! FOLDER/lock                    held by the process that has it open
 //! FOLDER/lane-N/00000001.log     a segment: header, frames, zeros where nothing is written yet
 //! FOLDER/lane-N/00000001.posted  one of which everything is posted
@@ -124,6 +125,8 @@ pub(crate) struct Spool {
     /// How many of them take calls.
     writable: usize,
     created_at: DateTime<Utc>,
+    /// The machine was started anew since the spool was last open, and what is written waits for no disk.
+    may_have_lost: bool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Keeps other processes out.
     lock: fs::File,
@@ -144,9 +147,12 @@ impl Spool {
             Some(manifest) => manifest.created_at,
             None => Manifest::write(folder, options.identity)?,
         };
+        let is_another_boot = folder::note_boot(folder).map_err(OpenError::at(folder))?;
+        let may_have_lost = is_another_boot && options.durability == Durability::Os;
         let makers = makers(options)?;
         makers.iter().try_for_each(recovery::expect_own_segments)?;
-        let mut spool = Self { lanes: Vec::new(), writable: usize::from(options.lanes), created_at, threads: Mutex::default(), lock };
+        let mut spool =
+            Self { lanes: Vec::new(), writable: usize::from(options.lanes), created_at, may_have_lost, threads: Mutex::default(), lock };
         let mut unsettled = Vec::new();
         for maker in makers {
             unsettled.extend(spool.open_lane(maker, options)?);
@@ -187,6 +193,12 @@ impl Spool {
     /// Those that take calls: at least one.
     pub(crate) fn writable(&self) -> &[Arc<Lane>] {
         &self.lanes[..self.writable]
+    }
+
+    /// Whether something that was written to it may be gone: a record that was damaged, or, of what was in the system's memory only, all that a machine
+    /// had not written to its disk as it stopped.
+    pub(crate) fn may_have_lost(&self) -> bool {
+        self.may_have_lost || self.lanes.iter().any(|lane| lane.has_damage())
     }
 
     /// When it was made: it knows of no call that was admitted before.

@@ -156,8 +156,8 @@ impl Scan {
                 self.unsettled.entry(frame.call).or_insert_with(|| (position, Record::of(frame)));
             }
             Some(Kind::Settlement) => {
-                self.unsettled.remove(&frame.call);
-                self.outstanding.settled(position, frame.call);
+                let intent = self.unsettled.remove(&frame.call).map(|(intent, _)| intent);
+                self.outstanding.settled(position, frame.call, intent);
             }
             None => {}
         }

@@ -90,11 +90,6 @@ impl Space {
         self.used().posted.insert(Posted { since, lane, segment }, bytes);
     }
 
-    /// How many posted segments a lane has.
-    pub(super) fn posted_of(&self, lane: u16) -> usize {
-        self.used().posted.keys().filter(|posted| posted.lane == lane).count()
-    }
-
     /// Does what needs room on the disk. While that is lacking, the segment that was posted first goes for it before its time.
     pub(super) fn make_room_for<T>(&self, mut need: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         loop {

@@ -115,6 +115,11 @@ impl Log {
         Ok(position)
     }
 
+    /// What was promised to a settlement that is not to come is free.
+    pub(super) fn forget_promise(&mut self, promised: u64) {
+        self.promises.remove(promised);
+    }
+
     /// Returns the frame's size.
     fn encode(&mut self, kind: Kind, call: CallId, body: Body<'_>) -> Result<u64, AppendError> {
         frame::encode(&mut self.buffer, kind, body.version, call, body.bytes)?;

@@ -1,4 +1,4 @@
-//! One lane of the spool: the log that one core writes.
+//! One lane of the spool: one of several logs, so that calls seldom wait for each other.
 //!
 //! Its lock is held while one record is written to the system's memory, and for a moment now and then while a segment is made; never across an await.
 
@@ -136,8 +136,7 @@ impl Lane {
         let mut inner = self.lock();
         inner.expect_open()?;
         let position = inner.log.settle(begun.call, body, begun.promised)?;
-        inner.outstanding.is_settled(begun.intent);
-        inner.outstanding.settled(position, begun.call);
+        inner.outstanding.settled(position, begun.call, Some(begun.intent));
         Ok(position)
     }
 
@@ -152,10 +151,38 @@ impl Lane {
         }
     }
 
-    /// Reads its settlements from the checkpoint on. Another reader reads again what is not posted; that is for one whose batch was lost.
+    /// Reads its settlements from the first on that may not be posted. Another reader reads again what is not posted; that is for one whose batch was lost.
     pub(crate) fn reader(self: &Arc<Self>) -> Reader {
-        let start = self.lock().outstanding.checkpoint();
+        let start = self.lock().outstanding.unposted_from();
         Reader::new(Arc::clone(self), start)
+    }
+
+    /// Takes note that a call is in the books whose settlement could not be written here.
+    pub(crate) fn settled_elsewhere(&self, begun: Begun) {
+        let mut inner = self.lock();
+        inner.log.forget_promise(begun.promised);
+        inner.outstanding.settled_elsewhere(begun.intent);
+    }
+
+    /// Whether it takes calls: it is neither full nor broken.
+    pub(crate) fn takes_calls(&self) -> Result<(), &'static str> {
+        let inner = self.lock();
+        match (&inner.log.broken, inner.is_full) {
+            (Some(_), _) => Err("the spool cannot be written: look after its disk, then restart this proxy"),
+            (None, true) => Err("the spool is full: it needs room on its disk, or calls to be posted"),
+            (None, false) => Ok(()),
+        }
+    }
+
+    /// Whether something of it could not be read, now or earlier.
+    pub(crate) fn has_damage(&self) -> bool {
+        let inner = self.lock();
+        inner.set_aside.damaged + inner.set_aside.torn > 0
+    }
+
+    /// Takes no more calls: it is of no use to begin what will not be posted.
+    pub(crate) fn give_up(&self, why: &str) {
+        self.lock().log.broken.get_or_insert_with(|| why.to_owned());
     }
 
     /// Behind all that was written.

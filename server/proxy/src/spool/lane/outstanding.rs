@@ -23,20 +23,36 @@ pub(in crate::spool) struct Outstanding {
     unread_since: Option<DateTime<Utc>>,
     /// The last settlement.
     last: Option<Position>,
+    /// By segment, the first intent of those that are settled in it: as long as a settlement may be read again, so may its intent, from which the call
+    /// is settled should the settlement be damaged by then.
+    intents: BTreeMap<u64, Position>,
 }
 
 impl Outstanding {
     /// Of a lane of which nothing was read from `start` on.
     pub(in crate::spool) fn new(start: Position) -> Self {
-        Self { unsettled: BTreeSet::new(), unposted: BTreeMap::new(), read_to: start, unread: 0, unread_since: None, last: None }
+        Self {
+            unsettled: BTreeSet::new(),
+            unposted: BTreeMap::new(),
+            read_to: start,
+            unread: 0,
+            unread_since: None,
+            last: None,
+            intents: BTreeMap::new(),
+        }
     }
 
     pub(in crate::spool) fn begun(&mut self, intent: Position) {
         self.unsettled.insert(intent);
     }
 
-    /// A settlement was written, or found.
-    pub(in crate::spool) fn settled(&mut self, settlement: Position, call: CallId) {
+    /// A settlement was written, or found, of a call whose intent is there.
+    pub(in crate::spool) fn settled(&mut self, settlement: Position, call: CallId, intent: Option<Position>) {
+        if let Some(intent) = intent {
+            self.unsettled.remove(&intent);
+            let first = self.intents.get(&settlement.segment).copied().filter(|_| self.is_open(settlement.segment));
+            self.intents.insert(settlement.segment, first.map_or(intent, |first| first.min(intent)));
+        }
         if self.unread == 0 {
             self.unread_since = call.started_at();
         }
@@ -44,8 +60,8 @@ impl Outstanding {
         self.last = Some(settlement);
     }
 
-    /// An intent has its settlement.
-    pub(in crate::spool) fn is_settled(&mut self, intent: Position) {
+    /// A call whose settlement is nowhere here is in the books.
+    pub(super) fn settled_elsewhere(&mut self, intent: Position) {
         self.unsettled.remove(&intent);
     }
 
@@ -59,7 +75,19 @@ impl Outstanding {
                 self.unread_since = began;
             }
         }
+        if to.segment > self.read_to.segment {
+            let intents = std::mem::take(&mut self.intents);
+            self.read_to = to;
+            self.intents = intents.into_iter().filter(|(segment, _)| self.is_open(*segment)).collect();
+        }
         self.read_to = self.read_to.max(to);
+    }
+
+    /// Whether a settlement of a segment may not be posted.
+    fn is_open(&self, segment: u64) -> bool {
+        let from = Position { segment, offset: 0 };
+        let to = Position { segment: segment.saturating_add(1), offset: 0 };
+        (self.unread > 0 && segment >= self.read_to.segment) || self.unposted.range(from..to).next().is_some()
     }
 
     pub(super) fn posted(&mut self, settlement: Position) {
@@ -69,8 +97,13 @@ impl Outstanding {
     /// The position before which everything is settled and posted.
     pub(in crate::spool) fn checkpoint(&self) -> Position {
         let unsettled = self.unsettled.first().copied();
-        let unposted = self.unposted.first_key_value().map(|(position, _)| *position);
-        [unsettled, unposted].into_iter().flatten().fold(self.read_to, Position::min)
+        let intent = self.intents.iter().filter(|(segment, _)| self.is_open(**segment)).map(|(_, intent)| *intent).min();
+        [unsettled, intent].into_iter().flatten().fold(self.unposted_from(), Position::min)
+    }
+
+    /// Before it, no settlement is not posted.
+    pub(super) fn unposted_from(&self) -> Position {
+        self.unposted.first_key_value().map_or(self.read_to, |(position, _)| self.read_to.min(*position))
     }
 
     /// Whether a settlement is at this position or behind it.

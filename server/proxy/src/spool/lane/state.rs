@@ -7,13 +7,10 @@ use super::{Inner, Lane};
 /// Figures of a lane, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LaneState {
-    pub(crate) lane: u16,
     /// Segments that may hold what is not posted, or will.
     pub(crate) segments: usize,
     /// What those take on disk.
     pub(crate) bytes: u64,
-    /// Segments that are kept for a while though all in them is posted.
-    pub(crate) posted_segments: usize,
     /// Calls that were begun and are not settled.
     pub(crate) unsettled: usize,
     /// Settlements that are not posted.
@@ -38,10 +35,8 @@ impl Lane {
         let finished = log.finished.values().map(|segment| segment.bytes);
         let bytes = finished.chain(log.open.iter().map(|segment| segment.capacity)).fold(0, u64::saturating_add);
         LaneState {
-            lane: self.number,
             segments: log.finished.len() + log.open.len(),
             bytes,
-            posted_segments: log.maker.space.posted_of(self.number),
             unsettled: outstanding.unsettled(),
             unposted: outstanding.unposted(),
             oldest_unposted: outstanding.oldest_unposted(),

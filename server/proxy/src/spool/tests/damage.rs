@@ -235,3 +235,38 @@ fn a_body_of_json_that_holds_a_frame_is_not_read_as_one() {
     let (spool, _) = open(&scratch.options());
     assert_eq!(read(&first(&spool)), [call(2)]);
 }
+
+#[test]
+fn a_settlement_that_is_damaged_before_it_is_posted_leaves_its_intent() {
+    let scratch = Scratch::new();
+    let (spool, lane) = scratch.open();
+    record(&lane, 0, b"{}");
+    post_all(&lane);
+    let position = record(&lane, 1, b"{}");
+    // It is with whoever posts it, and the checkpoint is written.
+    assert_eq!(lane.reader().next(7, 1_000).expect("the disk works").len(), 1);
+    lane.checkpoint(start()).expect("the disk works");
+    drop((spool, lane));
+    let path = scratch.file(SEGMENT);
+    let mut bytes = fs::read(&path).expect("a segment");
+    bytes[usize::try_from(position.offset).expect("small") + 12] ^= 1;
+    fs::write(&path, bytes).expect("the segment can be written");
+    let (spool, unsettled) = open(&scratch.options());
+    assert_eq!(unsettled.iter().map(|unsettled| unsettled.record.call).collect::<Vec<_>>(), [call(1)]);
+    assert_eq!(read(&first(&spool)), [], "what was posted is not read again");
+    assert!(spool.may_have_lost());
+}
+
+#[test]
+fn what_may_be_lost_is_known_by_damage_and_by_another_start_of_the_machine() {
+    let scratch = Scratch::new();
+    for _ in 0..2 {
+        assert!(!scratch.open().0.may_have_lost());
+    }
+    fs::write(scratch.file("boot"), "another").expect("the file can be written");
+    assert!(scratch.open().0.may_have_lost());
+    assert!(!scratch.open().0.may_have_lost(), "what was lost then is settled");
+    fs::write(scratch.file("boot"), "another").expect("the file can be written");
+    let (spool, _) = open(&Options { durability: Durability::Disk, ..scratch.options() });
+    assert!(!spool.may_have_lost(), "what is on the disk outlives it");
+}
