@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    num::{IntErrorKind, ParseIntError},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -256,7 +257,10 @@ impl FromStr for ByteCount {
             "T" => 40,
             _ => return Err("write a whole number of bytes, such as 500M or 20G".to_owned()),
         };
-        let number: u64 = digits.parse().map_err(|_| "write a whole number of bytes, such as 500M or 20G".to_owned())?;
+        let number: u64 = digits.parse().map_err(|error: ParseIntError| match error.kind() {
+            IntErrorKind::PosOverflow => "is too large".to_owned(),
+            _ => "write a whole number of bytes, such as 500M or 20G".to_owned(),
+        })?;
         number.checked_mul(1 << shift).map(Self).ok_or_else(|| "is too large".to_owned())
     }
 }
@@ -367,6 +371,19 @@ mod tests {
         {
             assert!(wrong.parse::<PublicUrl>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn bytes_are_written_as_people_do() {
+        let bytes = |text: &str| text.parse::<ByteCount>().map(|ByteCount(bytes)| bytes);
+        assert_eq!((bytes("7"), bytes("2k"), bytes("500M"), bytes("20 GiB")), (Ok(7), Ok(2 << 10), Ok(500 << 20), Ok(20 << 30)));
+        for wrong in ["", "rubbish", "-5", "1.5G", "G"] {
+            assert!(bytes(wrong).is_err_and(|problem| problem.contains("whole number")), "{wrong}");
+        }
+        assert_eq!(
+            (bytes("99999999999999999999"), bytes("99999999999G")),
+            (Err("is too large".to_owned()), Err("is too large".to_owned()))
+        );
     }
 
     #[test]

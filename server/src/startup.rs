@@ -7,7 +7,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -40,6 +40,8 @@ const BACKGROUND_CONNECTIONS: u32 = 8;
 /// How long the console's running requests may go on after it was asked to stop.
 const CONSOLE_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Signals that come sooner after the first one are the same request.
+const INSISTED_AFTER: Duration = Duration::from_secs(1);
 /// How long connections to the database may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -49,11 +51,15 @@ pub(crate) async fn serve(args: &ServeArgs, config: &Config, ready_file: Option<
     let mut signals = Signals::listen()?;
     let database = Database::open(config).await?;
     let stop = CancellationToken::new();
-    // The first signal asks, the second insists.
+    // The first signal asks, a later one insists. Whoever signals a process and then its group asks once.
     let insisted = async {
         signals.next().await;
         stop.cancel();
+        let asked = Instant::now();
         signals.next().await;
+        while asked.elapsed() < INSISTED_AFTER {
+            signals.next().await;
+        }
     };
     let served = tokio::select! {
         served = serve_on(&database, args, config, ready_file, &stop) => served,

@@ -67,7 +67,9 @@ async fn post(output: Output, folder: &Path, config: &Config) -> anyhow::Result<
     let done = with_ledger(config, async |ledger| Ok(proxy::hand_over(ledger, folder).await?)).await?;
     output.print(&done, || match (done.posted, done.interrupted) {
         (0, _) => "Everything in it was posted before.".to_owned(),
-        (posted, interrupted) => format!("Posted {posted} calls, {interrupted} of them as interrupted."),
+        (posted, interrupted) => {
+            format!("{posted} calls that might not have been are in the books now, {interrupted} of them as interrupted.")
+        }
     })?;
     ensure!(done.left == 0, "{} records are left in it: the log says why", done.left);
     Ok(())

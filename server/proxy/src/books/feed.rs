@@ -53,6 +53,10 @@ pub(crate) async fn feed(lane: Arc<Lane>, poster: Poster, quit: CancellationToke
                 if !std::mem::replace(&mut was_away, true) {
                     tracing::error!(%error, lane = lane.number(), "the spool cannot be read; trying again every second");
                 }
+                // Somebody has removed it. What is written to it now nobody will find.
+                if error.kind() == io::ErrorKind::NotFound {
+                    lane.give_up("its files are gone");
+                }
                 quit.run_until_cancelled(sleep(PAUSE)).await;
                 if is_last {
                     return;

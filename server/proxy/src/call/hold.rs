@@ -94,6 +94,11 @@ impl Call {
             while let Err(error) = shared.meter.release(self.key.account_id, self.id).await {
                 tracing::warn!(%error, call = %self.id, "a hold could not be given back; trying again");
                 drop(turn.take());
+                // Nobody waits for it: the process need not, either.
+                if shared.calls.is_closed() {
+                    tracing::warn!(call = %self.id, "its hold was not given back; the next start does it");
+                    return;
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RELEASE_AGAIN_LAST);
                 turn = shared.turns.of(self.key.account_id).await;

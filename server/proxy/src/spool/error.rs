@@ -19,7 +19,7 @@ pub enum OpenError {
         error: io::Error,
     },
     /// What another user's process wrote could not be kept up by this one, or would be taken from the other.
-    #[error("{} belongs to user {owner}, and this process is of user {user}", path.display())]
+    #[error("{} belongs to user {owner}, and this process is of user {user}: change its owner (chown -R), or run as that user", path.display())]
     Owner {
         /// What belongs to another.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum OpenError {
         problem: String,
     },
     /// With less, a lane that is full would have no room to go on even when everything is posted.
-    #[error("a spool of these lanes needs at least {needed} bytes, and may take {bytes_max}")]
+    #[error("the spool may take {bytes_max} bytes (--spool-max), and needs {needed} at least: two files for each core")]
     TooSmall {
         /// What it may take.
         bytes_max: u64,

@@ -143,12 +143,17 @@ impl Spool {
         folder::expect_owned_by(folder, geteuid().as_raw())?;
         Manifest::expect(folder, options.identity)?;
         let lock = folder::lock(folder)?;
-        let created_at = match Manifest::expect(folder, options.identity)? {
+        let manifest = Manifest::expect(folder, options.identity)?;
+        let is_old = manifest.is_some();
+        let created_at = match manifest {
             Some(manifest) => manifest.created_at,
             None => Manifest::write(folder, options.identity)?,
         };
         let is_another_boot = folder::note_boot(folder).map_err(OpenError::at(folder))?;
         let may_have_lost = is_another_boot && options.durability == Durability::Os;
+        // A lane that is not there may have been removed, though it may be that this machine has more cores.
+        let lacks_lane = is_old && (0..options.lanes).any(|lane| !lane_folder(folder, lane).exists());
+        let may_have_lost = may_have_lost || lacks_lane;
         let makers = makers(options)?;
         makers.iter().try_for_each(recovery::expect_own_segments)?;
         let mut spool =
