@@ -95,7 +95,7 @@ pub(crate) struct MigrateArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where things are")]
 pub(crate) struct PlaceArgs {
-    /// Folder for what farebox keeps: the embedded database, the secret key, the proxy's own id [default: ~/.local/share/farebox, as root
+    /// Folder for what farebox keeps: the embedded database, the secret key, the proxy's own id and its spool [default: ~/.local/share/farebox, as root
     /// /var/lib/farebox; farebox-demo beside it with --demo]
     #[arg(long, env = "FAREBOX_DATA_DIR", global = true, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,

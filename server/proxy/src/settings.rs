@@ -8,6 +8,8 @@ use crate::spool::{Durability, Identity, Options};
 
 /// A file of the spool: each lane has two at least.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// What is posted is kept only while the disk has so much left: a database may be on it too.
+const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;
 
 /// How the proxy works. The defaults suit production.
 #[derive(Debug, Clone)]
@@ -108,6 +110,7 @@ impl SpoolSettings {
             lanes: u16::try_from(cores).unwrap_or(u16::MAX),
             segment_bytes: SEGMENT_BYTES,
             bytes_max: self.bytes_max,
+            free_min: FREE_BYTES_MIN,
             durability: self.durability,
             keep: self.keep,
         }

@@ -14,6 +14,7 @@ use crate::spool::{Entry, Lane, Reader};
 /// What is read at once.
 const RECORDS_MAX: usize = 256;
 const BYTES_MAX: usize = 512 * 1024;
+/// Before what should be there is looked for again.
 const MOMENT: Duration = Duration::from_millis(10);
 /// Before what could not be read is tried again.
 const PAUSE: Duration = Duration::from_secs(1);

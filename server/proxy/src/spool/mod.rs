@@ -81,6 +81,8 @@ pub(crate) struct Options {
     pub(crate) segment_bytes: u64,
     /// The most that all segments may take, two a lane at least. What is promised to running calls goes beyond it if need be.
     pub(crate) bytes_max: Option<u64>,
+    /// What is left free on the disk for others: posted segments go for it before their time.
+    pub(crate) free_min: u64,
     /// What a record is to survive.
     pub(crate) durability: Durability,
     /// How long segments are kept after they were posted: a database that fell back to an older state can be told again.
@@ -257,7 +259,7 @@ fn makers(options: &Options) -> Result<Vec<Maker>, OpenError> {
     if let Some(bytes_max) = options.bytes_max.filter(|bytes_max| *bytes_max < needed) {
         return Err(OpenError::TooSmall { bytes_max, needed });
     }
-    let space = Arc::new(Space::new(&options.folder, options.bytes_max, options.keep));
+    let space = Arc::new(Space::new(options));
     let mut lanes = lanes_in(&options.folder).map_err(OpenError::at(&options.folder))?;
     lanes.extend(0..options.lanes);
     lanes.sort_unstable();

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use nix::sys::statvfs::statvfs;
+
 use super::{
+    Options,
     error::lacks_room,
     lane_folder,
     segment::{self, Stage},
@@ -19,6 +22,8 @@ use super::{
 pub(super) struct Space {
     folder: PathBuf,
     bytes_max: u64,
+    /// What is to be left free on the disk, for others.
+    free_min: u64,
     /// How long segments are kept after they were posted.
     keep: Duration,
     used: Mutex<Used>,
@@ -41,8 +46,9 @@ struct Posted {
 }
 
 impl Space {
-    pub(super) fn new(folder: &Path, bytes_max: Option<u64>, keep: Duration) -> Self {
-        Self { folder: folder.to_owned(), bytes_max: bytes_max.unwrap_or(u64::MAX), keep, used: Mutex::default() }
+    pub(super) fn new(options: &Options) -> Self {
+        let Options { folder, bytes_max, free_min, keep, .. } = options;
+        Self { folder: folder.clone(), bytes_max: bytes_max.unwrap_or(u64::MAX), free_min: *free_min, keep: *keep, used: Mutex::default() }
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
@@ -107,13 +113,14 @@ impl Space {
         self.delete(used, oldest)
     }
 
-    /// Deletes the segments that were posted longer ago than they are kept.
+    /// Deletes the segments that were posted longer ago than they are kept, and others while the disk has too little left for those who share it.
     pub(super) fn delete_old(&self, now: SystemTime) {
         let mut used = self.used();
         while let Some((&oldest, _)) = used.posted.first_key_value()
             && now.duration_since(oldest.since).is_ok_and(|age| age > self.keep)
             && self.delete(&mut used, oldest)
         {}
+        while free_bytes(&self.folder).is_some_and(|free| free < self.free_min) && self.delete_oldest_of(&mut used) {}
     }
 
     fn delete(&self, used: &mut Used, posted: Posted) -> bool {
@@ -130,4 +137,11 @@ impl Space {
             }
         }
     }
+}
+
+/// What a disk has left; `None` where it does not say so.
+#[allow(clippy::useless_conversion, reason = "other systems count in smaller numbers")]
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = statvfs(folder).ok()?;
+    u64::from(disk.blocks_available()).checked_mul(u64::from(disk.fragment_size()))
 }

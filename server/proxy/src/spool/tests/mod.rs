@@ -54,6 +54,7 @@ impl Scratch {
             lanes: 1,
             segment_bytes: SEGMENT_BYTES,
             bytes_max: None,
+            free_min: 0,
             durability: Durability::Os,
             keep: KEEP,
         }

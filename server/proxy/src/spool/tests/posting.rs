@@ -74,6 +74,18 @@ fn what_is_posted_is_kept_for_a_day() {
 }
 
 #[test]
+fn what_is_posted_is_not_kept_where_others_need_the_disk() {
+    for (free_min, is_kept) in [(0, true), (u64::MAX, false)] {
+        let scratch = Scratch::new();
+        let (spool, _) = open(&Options { free_min, ..scratch.options() });
+        let lane = first(&spool);
+        post_some(&lane);
+        lane.checkpoint(start()).expect("the disk works");
+        assert_eq!(posted_names(&scratch).is_empty(), !is_kept);
+    }
+}
+
+#[test]
 fn what_is_posted_is_deleted_before_its_time_where_room_is_lacking() {
     let scratch = Scratch::new();
     let options = Options { bytes_max: Some(4 * SEGMENT_BYTES), ..scratch.options() };
