@@ -82,18 +82,46 @@ pub(crate) fn start_counting() -> String {
     format!("http://127.0.0.1:{port}/v1")
 }
 
+/// Starts one that has begun its streams, and nothing else, before its gate is open. Returns the base URL for a provider, and the gate.
+pub(crate) fn start_slow() -> (String, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let its = Arc::clone(&gate);
+    let port = listen(move |stream| {
+        let mut requests = BufReader::new(stream);
+        let request: Value = serde_json::from_slice(&next(&mut requests)?).ok()?;
+        let stream = requests.get_mut();
+        if request["stream"] == true {
+            begin_stream(stream)?;
+        }
+        its.asked.fetch_add(1, Ordering::SeqCst);
+        drop(its.shut.lock()); // whatever became of who had shut it
+        if request["stream"] == true { end_stream(stream, USAGE) } else { write_json(stream, ANSWER) }
+    });
+    (format!("http://127.0.0.1:{port}/v1"), gate)
+}
+
 /// Five words, one write each, and the usage.
 fn stream_words(stream: &mut impl Write, usage: &str) -> Option<()> {
+    begin_stream(stream)?;
+    end_stream(stream, usage)
+}
+
+fn begin_stream(stream: &mut impl Write) -> Option<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
-    let word = r#"{"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}"#;
+    (0..5).try_for_each(|_| write_event(stream, r#"{"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}"#))
+}
+
+fn end_stream(stream: &mut impl Write, usage: &str) -> Option<()> {
     let last = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
     let usage = format!(r#"{{"choices":[],"usage":{usage}}}"#);
-    for event in [word, word, word, word, word, last, &usage, "[DONE]"] {
-        let event = format!("data: {event}\n\n");
-        stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).ok()?;
-        stream.flush().ok()?;
-    }
+    [last, &usage, "[DONE]"].into_iter().try_for_each(|event| write_event(stream, event))?;
     stream.write_all(b"0\r\n\r\n").ok()
+}
+
+fn write_event(stream: &mut impl Write, event: &str) -> Option<()> {
+    let event = format!("data: {event}\n\n");
+    stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).ok()?;
+    stream.flush().ok()
 }
 
 /// Serves each connection on a thread of its own. Returns the port.
