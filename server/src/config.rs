@@ -38,6 +38,11 @@ impl Config {
         })
     }
 
+    /// The folder of the proxy's spool: the one that was named, else the data folder's own.
+    pub(crate) fn spool_dir(&self, named: Option<&Path>) -> PathBuf {
+        named.map_or_else(|| self.data_dir.join("spool"), Path::to_owned)
+    }
+
     /// The key that encrypts credentials: the one that was given, else the data folder's own, which is made once.
     pub(crate) fn secret_key(&self) -> anyhow::Result<SecretKey> {
         if let Some(key) = &self.secret_key {

@@ -180,7 +180,7 @@ impl Site {
                 let settings = proxy::Settings {
                     console_url: console_url.clone(),
                     instance: instance(&config.data_dir)?,
-                    spool: spool(args, &config.data_dir),
+                    spool: spool(args, config),
                     shutdown_timeout: Duration::from_secs(args.drain_seconds.into()),
                     ..proxy::Settings::default()
                 };
@@ -296,9 +296,9 @@ fn public_url(configured: Option<&PublicUrl>, address: SocketAddr, listener: Opt
     Ok(configured.map_or_else(|| PublicUrl::of_listener(bound).to_string(), ToString::to_string))
 }
 
-fn spool(args: &ServeArgs, data_dir: &Path) -> SpoolSettings {
+fn spool(args: &ServeArgs, config: &Config) -> SpoolSettings {
     SpoolSettings {
-        folder: args.spool_dir.clone().unwrap_or_else(|| data_dir.join("spool")),
+        folder: config.spool_dir(args.spool_dir.as_deref()),
         durability: match args.spool_sync {
             SpoolSync::Os => Durability::Os,
             SpoolSync::Disk => Durability::Disk,

@@ -48,18 +48,12 @@ struct Place {
     folder: Option<PathBuf>,
 }
 
-impl Place {
-    fn path(&self, config: &Config) -> PathBuf {
-        self.folder.clone().unwrap_or_else(|| config.data_dir.join("spool"))
-    }
-}
-
 /// Does what was asked for.
 pub(crate) async fn run(args: SpoolArgs, config: &Config) -> anyhow::Result<()> {
     match args.action {
-        Action::Show { place, records } => show(args.output, &place.path(config), records),
-        Action::Post(place) => post(args.output, &place.path(config), config).await,
-        Action::PostAgain(place) => post_again(args.output, &place.path(config), config).await,
+        Action::Show { place, records } => show(args.output, &config.spool_dir(place.folder.as_deref()), records),
+        Action::Post(place) => post(args.output, &config.spool_dir(place.folder.as_deref()), config).await,
+        Action::PostAgain(place) => post_again(args.output, &config.spool_dir(place.folder.as_deref()), config).await,
     }
 }
 

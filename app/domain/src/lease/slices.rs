@@ -142,12 +142,6 @@ impl Slices {
             .fold((0, 0), |(free, held), pool| (i64::saturating_add(free, pool.room().get()), i64::saturating_add(held, pool.leased.get())))
     }
 
-    /// Whether there is nothing here that could be lost: no slice, no hold, no change under way.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.pending.is_none()
-    }
-
     /// Whether no call to come is paid from a pool or counted in it.
     fn is_over(&self, pool: PoolRef, now: DateTime<Utc>) -> bool {
         match pool {

@@ -44,6 +44,11 @@ impl Running {
         Ok(Self { lane, begun: Some(begun), admitted, price, started })
     }
 
+    /// What is known of it since it began.
+    pub(crate) const fn admitted(&self) -> &Admitted {
+        &self.admitted
+    }
+
     /// Returns once that is as durable as the spool makes it.
     ///
     /// # Errors

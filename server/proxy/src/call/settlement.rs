@@ -9,7 +9,7 @@ use domain::{
     pricing::{self, Charge},
     tokens::{CallUsage, Tokens},
 };
-use ledger::SettledCall;
+use ledger::{Admitted, SettledCall};
 use tokio::time::timeout;
 
 use super::{Call, Held};
@@ -36,7 +36,7 @@ impl Call {
         first_byte: Option<Duration>,
         then: impl Future<Output = ()>,
     ) {
-        let mut settled = self.settlement(bound, answer, first_byte);
+        let mut settled = self.settlement(running.admitted().clone(), bound, answer, first_byte);
         metrics::counter!("farebox_calls_total", "outcome" => settled.outcome.name()).increment(1);
         metrics::histogram!("gen_ai.client.operation.duration").record(self.started.elapsed());
         let posted = shared.poster.posted(self.id);
@@ -56,7 +56,7 @@ impl Call {
         then.await;
     }
 
-    fn settlement(&self, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {
+    fn settlement(&self, admitted: Admitted, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {
         let model = &self.entry.model;
         let completion_max = self.completion_max(bound);
         let (outcome, source, usage) = answer.judge(|| self.prompt_tokens(), completion_max);
@@ -70,7 +70,7 @@ impl Call {
             tracing::warn!(call = %self.id, provider = model.provider, "an answer was no answer that can be charged");
         }
         SettledCall {
-            admitted: self.admitted(bound),
+            admitted,
             upstream_model: answer.reading.model,
             outcome,
             source,

@@ -23,6 +23,7 @@ use ledger::{Address, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, New
 use proxy::{Proxy, Settings, SpoolSettings};
 use serde_json::Value;
 use sqlx::PgPool;
+use tokio::time::{interval, timeout};
 use tower::Service;
 use uuid::Uuid;
 
@@ -188,13 +189,17 @@ impl World {
 
     /// What the account has once no call holds anything of it any more.
     pub(crate) async fn balance_at_rest(&self) -> Amount {
-        loop {
-            let balance = self.ledger.meter().balance(self.account, Utc::now()).await.unwrap();
-            if balance.reserved.is_zero() {
-                return balance.balance;
+        let waiting = async {
+            let mut times = interval(POLL);
+            loop {
+                times.tick().await;
+                let balance = self.ledger.meter().balance(self.account, Utc::now()).await.unwrap();
+                if balance.reserved.is_zero() {
+                    return balance.balance;
+                }
             }
-            tokio::time::sleep(POLL).await;
-        }
+        };
+        timeout(PATIENCE, waiting).await.expect("every hold ends")
     }
 
     /// Ends the proxy, so that everything that ran is in the books, and has the books checked.

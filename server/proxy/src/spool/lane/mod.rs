@@ -1,6 +1,6 @@
 //! One lane of the spool: one of several logs, so that calls seldom wait for each other.
 //!
-//! Its lock is held while one record is written to the system's memory, and for a moment now and then while a segment is made; never across an await.
+//! Its lock is held while one record is written to the system's memory, and now and then while a segment is made; never across an await.
 
 #[cfg(test)]
 mod faults;
