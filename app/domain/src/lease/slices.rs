@@ -38,7 +38,10 @@ pub struct Slices {
     own: BTreeMap<PoolRef, Pool>,
     /// A change whose answer has not come.
     pending: Option<Change>,
+    /// Whether what was told still counts.
     is_told: bool,
+    /// The change whose answer may have been made before what was told became doubtful.
+    doubtful: Option<i64>,
 }
 
 impl Slices {
@@ -95,6 +98,12 @@ impl Slices {
         Some(self.pending.insert(Change { number, returned, ask: None }))
     }
 
+    /// Something of the account has changed: what was told of it counts no more, and no call is admitted before the ledger was asked.
+    pub fn doubt(&mut self) {
+        self.is_told = false;
+        self.doubtful = self.pending.as_ref().map(|change| change.number);
+    }
+
     /// The change that waits for its answer: to be sent again until it has come.
     #[must_use]
     pub const fn pending(&self) -> Option<&Change> {
@@ -108,9 +117,12 @@ impl Slices {
             let own = self.own.entry(hold.pool).or_insert(Pool::new(hold.unit, Quantity::ZERO));
             own.capacity = Quantity::from_count(own.capacity.get().saturating_add(hold.quantity.get()));
         }
-        if let Some(ask) = change.ask {
-            self.runs = if ask.runs.len() > RUNS_MAX { ask.caller.run.into_iter().collect() } else { ask.runs.into_iter().collect() };
-        }
+        // Limits of runs are told to whoever asks: what is told to others leaves them out.
+        self.runs = match change.ask {
+            Some(ask) if ask.runs.len() > RUNS_MAX => ask.caller.run.into_iter().collect(),
+            Some(ask) => ask.runs.into_iter().collect(),
+            None => BTreeSet::new(),
+        };
         (self.grants, self.limits, self.has_limits_of_runs) = (told.grants, told.limits, told.has_limits_of_runs);
         self.limits.retain(|limit| limit.hardness == Hardness::Hard);
         for grant in &mut self.grants {
@@ -119,7 +131,7 @@ impl Slices {
             let own = self.own.get(&grant.pool_ref()).copied().unwrap_or(Pool::new(grant.pool.unit, Quantity::ZERO));
             grant.pool = Pool { capacity: Quantity::from_count(own.capacity.get().saturating_add(rest.get())), ..own };
         }
-        self.is_told = true;
+        self.is_told = self.doubtful.take() != Some(answer.number);
         answer.refused
     }
 
@@ -235,6 +247,38 @@ mod tests {
         slices.absorb(Answer { number: 2, given: vec![given], refused: None }, told);
         assert!(admit(&mut slices, 1, &of_run).is_some());
         assert_eq!(admit(&mut slices, 1, &of_run), None, "it has had its one request");
+    }
+
+    #[test]
+    fn the_limits_of_runs_that_were_told_with_an_ask_are_not_known_any_more_when_something_went_back() {
+        let mut of_run = caller();
+        of_run.run = Some(run("r"));
+        let bounded = Limit { scope: Scope::Run(run("r")), ..limit(1, Window::Ever, Unit::Requests, 5) };
+        let told = |limits| Told { grants: vec![grant(1, 10)], limits, has_limits_of_runs: true };
+        let given = Hold { pool: bounded.pool_ref(NOW), unit: Unit::Requests, quantity: quantity(2) };
+        let mut slices = Slices::default();
+        slices.ask(1, Ask { caller: of_run.clone(), ..ask(1) }, NOW);
+        slices.absorb(Answer { number: 1, given: vec![of_grant(1, 5), given], refused: None }, told(vec![bounded]));
+        assert!(admit(&mut slices, 1, &of_run).is_some());
+        slices.give_back(2);
+        slices.absorb(Answer { number: 2, given: vec![of_grant(1, 5)], refused: None }, told(vec![]));
+        assert!(admit(&mut slices, 1, &caller()).is_some());
+        assert_eq!(admit(&mut slices, 1, &of_run), None, "its limit must be asked for");
+    }
+
+    #[test]
+    fn what_has_changed_is_asked_for_also_where_an_answer_was_on_its_way() {
+        let mut slices = slices(vec![grant(1, 10)], vec![], &[of_grant(1, 10)]);
+        let told = || Told { grants: vec![grant(1, 10)], limits: vec![], has_limits_of_runs: false };
+        assert!(admit(&mut slices, 1, &caller()).is_some());
+        slices.ask(2, ask(1), NOW);
+        slices.doubt();
+        assert_eq!(admit(&mut slices, 1, &caller()), None);
+        slices.absorb(Answer { number: 2, given: vec![], refused: None }, told());
+        assert_eq!(admit(&mut slices, 1, &caller()), None, "it may have been answered before the change");
+        slices.ask(3, ask(1), NOW);
+        slices.absorb(Answer { number: 3, given: vec![], refused: None }, told());
+        assert!(admit(&mut slices, 1, &caller()).is_some());
     }
 
     #[test]

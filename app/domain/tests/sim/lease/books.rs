@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
+    attribution::Label,
     billing::GrantKind,
     credit::{
         Demand, Grant, Hardness, Hold, Limit, Pool, PoolRef, Quantity, Scope, Split, Strictness, Unit, Window, settle, take, unit_of,
@@ -83,6 +84,11 @@ pub(crate) fn key(number: usize) -> KeyId {
     KeyId::from_uuid(Uuid::from_u128(number as u128))
 }
 
+/// The run that some calls name.
+pub(crate) fn run() -> Label {
+    "r".parse().unwrap_or_else(|_| unreachable!("it is a label"))
+}
+
 fn grant(id: u128, kind: GrantKind, unit: Unit, capacity: i64, now: i64, lasts: Option<i64>) -> Grant {
     Grant {
         id: GrantId::from_uuid(Uuid::from_u128(id)),
@@ -116,6 +122,7 @@ impl Account {
                 vec![
                     limit(2, Scope::Key(key(0)), Window::Day, Unit::Money, 60),
                     limit(3, Scope::Account, Window::Minute, Unit::Tokens, 40),
+                    limit(4, Scope::Run(run()), Window::Minute, Unit::Requests, 3),
                 ],
             ),
             _ => (vec![wallet(200), grant(2, GrantKind::Promo, Unit::Money, 10, now, Some(500))], Vec::new()),
@@ -312,7 +319,14 @@ impl Books {
         for (hold, by) in applied.leased {
             books.add(hold.pool, 0, by)?;
         }
-        let told = Told { grants: books.grants.clone(), limits: books.limits.clone(), has_limits_of_runs: false };
+        // Limits of runs are told to whoever asks for them.
+        let is_asked_for = |limit: &Limit| match &limit.scope {
+            Scope::Run(run) => change.ask.as_ref().is_some_and(|ask| ask.runs.contains(run)),
+            _ => true,
+        };
+        let has_limits_of_runs = books.limits.iter().any(|limit| matches!(limit.scope, Scope::Run(_)));
+        let limits = books.limits.iter().filter(|limit| is_asked_for(limit)).cloned().collect();
+        let told = Told { grants: books.grants.clone(), limits, has_limits_of_runs };
         Ok(applied.answer.map(|answer| (answer, told)))
     }
 

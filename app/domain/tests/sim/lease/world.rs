@@ -16,7 +16,7 @@ use domain::{
 use uuid::Uuid;
 
 use super::{
-    books::{ACCOUNTS, Books, LONGEST, Settlement, TTL, key, time},
+    books::{ACCOUNTS, Books, LONGEST, Settlement, TTL, key, run, time},
     machine::{Machine, Process, Record, Running, estimate},
     op::{CameTo, Dies, Net, Op},
     tally::Tally,
@@ -162,12 +162,25 @@ impl World {
             return Ok(());
         }
         let at = time(self.now + process.offset);
-        let caller = Caller { key: key(by_key), project: ProjectId::from_uuid(Uuid::nil()), member: None, run: None };
+        let caller =
+            Caller { key: key(by_key), project: ProjectId::from_uuid(Uuid::nil()), member: None, run: by_key.is_multiple_of(3).then(run) };
         let ask = Ask { demand: most, ahead, caller, model: "m".to_owned(), at, free: Vec::new(), runs: Vec::new() };
         let Some(split) = self.admit(machine, account, &ask, recalls, net)? else { return Ok(()) };
+        self.expect_bounded(account, &ask, &split)?;
         self.tally.count_if(unit_of(&split.payment) == Unit::Tokens, "admitted: by tokens");
         self.tally.count_if(split.payment.len() > 1, "admitted: by several grants");
         self.run(machine, account, split, most, dies);
+        Ok(())
+    }
+
+    /// Every limit that counts a call is held for it.
+    fn expect_bounded(&self, account: usize, ask: &Ask, split: &Split) -> Checked {
+        let demand = ask.demand.paid_in(unit_of(&split.payment));
+        let counting = self.books.accounts[account].limits.iter().filter(|limit| limit.scope.applies_to(&ask.caller));
+        for limit in counting.filter(|limit| !demand.of(limit.pool.unit).is_zero()) {
+            let is_held = split.limits.iter().any(|hold| hold.pool == limit.pool_ref(ask.at));
+            ensure!(is_held, "a call is admitted without {limit:?}");
+        }
         Ok(())
     }
 
