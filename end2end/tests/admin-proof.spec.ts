@@ -3,6 +3,7 @@ import type { Page } from "@playwright/test";
 import { signUp } from "./accounts.ts";
 import { cell, count, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
+import { call } from "./gateway.ts";
 
 /** How long a run may take on a busy machine. */
 const RUN_MS_MAX = 90_000;
@@ -51,6 +52,20 @@ test("one runs at a time, and whoever asks for a second is told so", async ({ pa
     for (const answer of answers) expect(answer.status()).toBe(200);
     expect(answers.map((answer) => new URL(answer.url()).search)).toContain("?already=yes");
   }).toPass({ timeout: RUN_MS_MAX });
+});
+
+test("each proxy says how it is, and what it has leased", async ({ page, ready }) => {
+  await call(ready, ready.customer.key);
+  await signIn(page, "operator");
+  await page.goto("/admin/proof");
+  const { body } = await readTable(tableOf(page, "Proxy"));
+  expect(body.length).toBeGreaterThan(0);
+  for (const row of body) {
+    expect(cell(row, "Proxy")).toMatch(/^[0-9a-f]{8}-/);
+    expect(cell(row, "State")).toMatch(/^serves calls since /);
+    for (const figure of ["Running", "Not posted yet", "Accounts leased"]) expect(cell(row, figure)).toMatch(/^[\d,]+$/);
+    expect(cell(row, "Credit leased")).toMatch(/^(< )?\$\d/);
+  }
 });
 
 test("every sealed day has its root", async ({ page }) => {

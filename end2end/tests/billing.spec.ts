@@ -5,7 +5,7 @@ import { createKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
 import { farebox } from "./command-line.ts";
 import { amount, cell, column, count, definition, headline, headlineNow, readTable, sum, tableOf, type Row } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
-import { ask, call, credits, nanos, receipt } from "./gateway.ts";
+import { ask, call, creditsAtRest, nanos, receipt } from "./gateway.ts";
 
 const pay = (page: Page) => page.getByRole("button", { name: "Make a test payment" });
 
@@ -29,7 +29,7 @@ test("a call lowers the balance by exactly its receipt", async ({ page, ready })
   expect(newest?.Entry).toBe("Usage");
   expect(amount(cell(newest, "Amount"))).toBe(-cost);
   expect(cell(newest, "Balance after")).toBe(await headlineNow(page, "Balance"));
-  expect(nanos((await credits(ready, key)).balance)).toBe(amount(await headlineNow(page, "Balance")));
+  expect(nanos((await creditsAtRest(ready, key)).balance)).toBe(amount(await headlineNow(page, "Balance")));
 });
 
 test("the calls of the running hour are one line, which is not posted yet", async ({ page, ready }) => {
@@ -192,6 +192,7 @@ test("what is lent is used below zero, and no further", async ({ page, ready }) 
   await expect(page.getByText("what new calls can use, $0.0005 lent included")).toBeVisible();
 
   const id = await call(ready, key);
+  await creditsAtRest(ready, key);
   await page.reload();
   const balance = amount(await headlineNow(page, "Balance"));
   expect(balance).toBeLessThan(0n);
@@ -202,7 +203,7 @@ test("what is lent is used below zero, and no further", async ({ page, ready }) 
   const refused = await askUntilRefused(ready, key);
   expect(refused.status).toBe(429);
   expect(await refused.json()).toMatchObject({ error: { code: "insufficient_quota", type: "insufficient_quota" } });
-  const left = await credits(ready, key);
+  const left = await creditsAtRest(ready, key);
   expect(nanos(left.lent)).toBe(lent);
   expect(nanos(left.available), "an account is strict at first").toBeGreaterThanOrEqual(0n);
   expect(nanos(left.balance)).toBe(nanos(left.available) - lent);

@@ -74,6 +74,7 @@ test("a call that failed upstream costs nothing, and its receipt says why", asyn
   const key = await signUpAndPay(page);
   const response = await ask(ready, key, "error 503");
   expect(response.status, await response.text()).toBe(503);
+  await receipt(ready, requestId(response), key);
   await page.goto(`/calls/${requestId(response)}`);
   await expect(page.getByText(/The upstream failed before any output/)).toBeVisible();
   await expect(definition(page, "Status")).toHaveText("Upstream error (upstream answered 503)");

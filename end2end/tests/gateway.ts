@@ -46,11 +46,13 @@ export function ask(
   });
 }
 
-/** Makes a call that succeeds, reads its answer to the end, and returns its `x-request-id`. */
+/** Makes a call that succeeds, reads its answer to the end, and returns its `x-request-id`. It is in the books then. */
 export async function call(ready: Ready, key: string, content = "What is a farebox?", more = {}, headers = {}): Promise<string> {
   const response = await ask(ready, key, content, more, headers);
   expect(response.status, await response.text()).toBe(200);
-  return requestId(response);
+  const id = requestId(response);
+  await receipt(ready, id, key);
+  return id;
 }
 
 /** The call's id, which every answer carries. */
@@ -68,6 +70,16 @@ export function receipt(ready: Ready, requestId: string, key = ready.customer.ke
 /** What a customer has left, the demo's own unless another one's key is given. */
 export function credits(ready: Ready, key = ready.customer.key): Promise<Credits> {
   return get(ready, key, "/v1/credits");
+}
+
+/** The same, as soon as no call runs and the proxy has given back what it has idle. */
+export async function creditsAtRest(ready: Ready, key = ready.customer.key): Promise<Credits> {
+  let left = await credits(ready, key);
+  await expect(async () => {
+    left = await credits(ready, key);
+    expect(nanos(left.reserved)).toBe(0n);
+  }).toPass({ timeout: 60_000 });
+  return left;
 }
 
 async function get<T>(ready: Ready, key: string, path: string): Promise<T> {

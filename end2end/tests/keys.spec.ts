@@ -7,7 +7,7 @@ import { createKey, shownKey, signUp, signUpAndPay, topUp } from "./accounts.ts"
 import { farebox } from "./command-line.ts";
 import { amount, cell, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, hydrated, signIn, test } from "./fixtures.ts";
-import { ask, call, nanos, receipt } from "./gateway.ts";
+import { ask, call, creditsAtRest, nanos, receipt } from "./gateway.ts";
 
 const run = promisify(execFile);
 const create = (page: Page) => page.getByRole("button", { name: "Create key" });
@@ -63,7 +63,8 @@ test("a key is shown once and works; revoked, it no longer does", async ({ page,
   await expect(page.locator("summary", { hasText: "Revoke" })).toHaveCount(0);
 
   // Credit is held under the same lock under which a key is revoked.
-  expect((await ask(ready, key, "Hello")).status).toBe(401);
+  // Every proxy hears of it within a moment.
+  await expect.poll(async () => (await ask(ready, key, "Hello")).status).toBe(401);
 });
 
 test("the snippets work as pasted, with the cheapest model", async ({ page }) => {
@@ -265,6 +266,7 @@ test("what calls take is counted by the limits of their key and of the account, 
 
   const id = await call(ready, key);
   const cost = nanos((await receipt(ready, id, key)).amount);
+  await creditsAtRest(ready, key);
   await page.reload();
   const [row] = (await readTable(tableOf(page, "Limit"))).body;
   expect(amount(cell(row, "Used"))).toBe(cost);

@@ -6,7 +6,7 @@ import OpenAI from "openai";
 import type { Ready } from "../ready.ts";
 import { farebox } from "./command-line.ts";
 import { expect, test } from "./fixtures.ts";
-import { credits, nanos, receipt, requestId, type Usage } from "./gateway.ts";
+import { creditsAtRest, nanos, receipt, requestId, type Usage } from "./gateway.ts";
 
 const run = promisify(execFile);
 const model = "demo-mini";
@@ -25,9 +25,9 @@ test.describe.configure({ mode: "default" });
 
 /** Makes calls, then checks each one's receipt against what the SDK saw, and the sum of receipts against the balance. */
 async function checkPaid(ready: Ready, calls: () => Promise<Call[]>): Promise<void> {
-  const before = await credits(ready);
+  const before = await creditsAtRest(ready);
   const made = await calls();
-  const after = await credits(ready);
+  const after = await creditsAtRest(ready);
 
   let spent = 0n;
   for (const call of made) {

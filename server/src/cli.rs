@@ -10,7 +10,9 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
-use crate::commands::{account, admin, call, config, grant, key, limit, model, price, project, provider, root, spool, sums, user, verify};
+use crate::commands::{
+    account, admin, call, config, grant, key, limit, model, price, project, provider, root, spool, status, sums, user, verify,
+};
 
 /// Usage metering, billing console and proxy for LLM APIs.
 #[derive(Debug, Parser)]
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Root(root::RootArgs),
     /// What a proxy has on its disk of the calls that it admitted
     Spool(spool::SpoolArgs),
+    /// How the proxies are: what each said last of itself, and what it has leased
+    Status(status::StatusArgs),
     /// Print every option, its value and where it comes from; takes the same options as serve
     Config(config::ConfigArgs),
     /// Run the embedded PostgreSQL alone: prints its URL and stays until it is told to stop
@@ -191,6 +195,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FAREBOX_SPOOL_MAX", value_name = "BYTES")]
     pub(crate) spool_max: Option<ByteCount>,
 
+    /// What becomes of new calls while the database is away: those within the credit that is leased to this proxy go on, for seconds, or all are refused
+    #[arg(long, env = "FAREBOX_WHEN_DATABASE_AWAY", value_name = "WHAT", default_value = "go-on")]
+    pub(crate) when_database_away: WhenDatabaseAway,
+
     /// How long running calls may go on when the server is asked to stop; what still runs then is settled as interrupted, and its client told
     #[arg(long, env = "FAREBOX_DRAIN_SECONDS", value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain_seconds: u32,
@@ -238,6 +246,15 @@ pub(crate) enum SpoolSync {
     Os,
     /// A machine that loses power, too: each call waits for the disk
     Disk,
+}
+
+/// What becomes of new calls while the database is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenDatabaseAway {
+    /// Those that have room in what is leased are served
+    GoOn,
+    /// All are refused
+    Refuse,
 }
 
 /// A number of bytes as people write it: `500M`, `20G`, in powers of 1,024.

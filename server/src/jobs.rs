@@ -1,10 +1,9 @@
-//! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, calls of dead
-//! proxies settled, hours that have ended posted, credit that has ended lapsed, days sealed and proved.
+//! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, what dead
+//! proxies had leased given back, hours that have ended posted, credit that has ended lapsed, days sealed and proved.
 
-use std::{collections::HashSet, fmt::Display, future::Future, time::Duration};
+use std::{fmt::Display, future::Future, time::Duration};
 
 use chrono::Utc;
-use domain::id::CallId;
 use ledger::Ledger;
 use tokio::{
     sync::Mutex,
@@ -15,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 /// Months are made two ahead, so that this may fail for weeks.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(6 * 3600);
 const SESSIONS_EVERY: Duration = Duration::from_secs(600);
-const INTERRUPTED_EVERY: Duration = Duration::from_secs(60);
+/// What was silent at one look and still is at the next is taken for dead.
+const GONE_EVERY: Duration = Duration::from_secs(60);
+const NOTICES_EVERY: Duration = Duration::from_secs(60);
 /// What is posted for an account closes its ended hours first; this is for those that nothing is posted for.
 const BOOKS_EVERY: Duration = Duration::from_secs(60);
 
@@ -29,8 +30,10 @@ pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
     });
     let sessions =
         every(SESSIONS_EVERY, "forgetting ended sessions", || async { system.delete_expired_sessions(Utc::now()).await.map(drop) });
-    let seen = Mutex::new(HashSet::new());
-    let interrupted = every(INTERRUPTED_EVERY, "settling the calls of dead proxies", || settle_dead(ledger, &seen));
+    let seen = Mutex::new(Vec::new());
+    let gone =
+        every(GONE_EVERY, "ending what dead proxies had leased", || async { proxy::end_silent(ledger, &mut *seen.lock().await).await });
+    let notices = every(NOTICES_EVERY, "forgetting what every proxy has heard", || system.forget_notices());
     // Each by itself: what keeps one of them from being done keeps no other.
     let lapses = every(BOOKS_EVERY, "posting credit that has ended", || async { system.lapse_grants().await.map(drop) });
     let hours = every(BOOKS_EVERY, "closing the hours of the books", || async { system.close_hours().await.map(drop) });
@@ -38,7 +41,7 @@ pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
         system.seal_days().await?;
         system.prove_sealed_days().await.map(drop)
     });
-    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, interrupted, lapses, hours, days) }).await;
+    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, gone, notices, lapses, hours, days) }).await;
 }
 
 /// What the ledger refused once, for want of a month or by a defect that an upgrade has mended, is posted as soon as it can be.
@@ -48,25 +51,12 @@ async fn post_quarantined(ledger: &Ledger) -> ledger::Result<()> {
         tracing::info!(posted = posting.posted, corrected = posting.corrected, "calls that were in quarantine are in the books");
     }
     for call in &posting.unleased {
-        tracing::error!(%call, "a call in quarantine was charged without a hold: recorded as debt");
+        tracing::error!(%call, "a call in quarantine was charged for which nothing was leased");
     }
     if posting.quarantined.len() + posting.deferred.len() > 0 {
         tracing::warn!(refused = posting.quarantined.len(), locked = posting.deferred.len(), "calls stay in quarantine");
     }
     Ok(())
-}
-
-/// A proxy that comes back settles its own calls; this is for those that never do. When the database was away for long, a living proxy has calls in
-/// hand whose holds have expired, and posts them within seconds: only what was `seen` a minute ago, and is still there, is nobody's.
-async fn settle_dead(ledger: &Ledger, seen: &Mutex<HashSet<CallId>>) -> proxy::Result<()> {
-    let mut seen = seen.lock().await;
-    let before = std::mem::take(&mut *seen);
-    // By either clock: one that is ahead would make every running call a dead one.
-    let now = ledger.clock().await?.min(Utc::now());
-    let expired = ledger.meter().interrupted_before(now).await?;
-    seen.extend(expired.iter().map(|intent| intent.call_id));
-    let nobodys = expired.into_iter().filter(|intent| before.contains(&intent.call_id)).collect();
-    proxy::settle_interrupted(ledger, nobodys).await.map(drop)
 }
 
 /// Does the work at once and then each time the period has passed. What failed is tried again next time.
@@ -75,7 +65,8 @@ async fn every<E: Display, F: Future<Output = Result<(), E>>>(period: Duration, 
     times.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         times.tick().await;
-        if let Err(error) = work().await {
+        // Boxed: all of them side by side are more than a stack should hold.
+        if let Err(error) = Box::pin(work()).await {
             tracing::warn!(%error, "{name} failed");
         }
     }

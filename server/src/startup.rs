@@ -15,13 +15,13 @@ use axum::{Router, serve::ListenerExt};
 use chrono::Utc;
 use ledger::{Ledger, Schema};
 use metrics_exporter_prometheus::PrometheusHandle;
-use proxy::{Proxy, SpoolSettings, spool::Durability};
+use proxy::{Proxy, SpoolSettings, WhenAway, spool::Durability};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    cli::{ByteCount, Part, PublicUrl, ServeArgs, SignUp, SpoolSync},
+    cli::{ByteCount, Part, PublicUrl, ServeArgs, SignUp, SpoolSync, WhenDatabaseAway},
     config::Config,
     console::{self, ConsoleSettings},
     database::Database,
@@ -34,8 +34,8 @@ use crate::{
 
 /// Pools of their own, so that no page keeps a call waiting for its connection and no call the books. Together well below the embedded database's 100.
 const CONSOLE_CONNECTIONS: u32 = 12;
-const PROXY_CONNECTIONS: u32 = 24;
-const BACKGROUND_CONNECTIONS: u32 = 8;
+const PROXY_CONNECTIONS: u32 = 12;
+const BACKGROUND_CONNECTIONS: u32 = 20;
 
 /// How long the console's running requests may go on after it was asked to stop.
 const CONSOLE_STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -181,6 +181,10 @@ impl Site {
                     console_url: console_url.clone(),
                     instance: instance(&config.data_dir)?,
                     spool: spool(args, config),
+                    when_away: match args.when_database_away {
+                        WhenDatabaseAway::GoOn => WhenAway::GoOn,
+                        WhenDatabaseAway::Refuse => WhenAway::Refuse,
+                    },
                     shutdown_timeout: Duration::from_secs(args.drain_seconds.into()),
                     ..proxy::Settings::default()
                 };

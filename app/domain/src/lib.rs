@@ -17,6 +17,7 @@ pub mod money;
 pub mod period;
 pub mod pricing;
 pub mod proof;
+pub mod proxies;
 pub mod rates;
 pub mod tokens;
 pub mod usage;

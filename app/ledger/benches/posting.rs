@@ -11,6 +11,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use domain::{
     attribution::Attribution,
     call::{Outcome, UsageSource},
+    credit::Split,
     id::{AccountId, CallId, GrantId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::{Discount, Excess},
@@ -77,6 +78,8 @@ fn batch(account_id: AccountId, now: DateTime<Utc>, serial: &mut u128) -> Vec<Se
                 input_estimate: Tokens::from_sum(1_200),
                 held: Amount::from_nanos(384_000),
                 tokens_held: Tokens::from_sum(1_540),
+                epoch: None,
+                split: Split::default(),
             };
             SettledCall {
                 admitted,

@@ -30,6 +30,7 @@ use domain::{
     attribution::{Attribution, Tags},
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
+    credit::Split,
     filter::{CallFilter, UsageFilter},
     id::{AccountId, CallId, KeyId, ModelId, PriceId, ProjectId, ProviderId},
     money::Amount,
@@ -204,6 +205,8 @@ fn call(world: &World, account: AccountId, at: DateTime<Utc>, dice: &mut Dice) -
         input_estimate: Tokens::from_sum(prompt as i64),
         held: amount,
         tokens_held: Tokens::from_sum((prompt + completion) as i64),
+        epoch: None,
+        split: Split::default(),
     };
     SettledCall {
         admitted,

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use domain::{
     attribution::Attribution,
-    credit::Caller,
-    id::{AccountId, CallId, KeyId, PriceId, ProjectId, UserId},
+    credit::Split,
+    id::{AccountId, CallId, EpochId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::{Discount, Excess},
     tokens::Tokens,
@@ -46,6 +46,13 @@ pub struct Admitted {
     pub held: Amount,
     /// The most tokens that it can take, of the prompt and of all answers.
     pub tokens_held: Tokens,
+    /// The life of the proxy whose slices it holds. `None` where nobody leased anything for it: it was brought in from elsewhere, or admitted by a
+    /// version that held in the database for each call.
+    #[serde(default)]
+    pub epoch: Option<EpochId>,
+    /// What it holds of them.
+    #[serde(default)]
+    pub split: Split,
 }
 
 impl Admitted {
@@ -55,10 +62,5 @@ impl Admitted {
     /// [`Error::Corrupt`] when the id carries no time.
     pub(crate) fn started_at(&self) -> Result<DateTime<Utc>> {
         self.call_id.started_at().ok_or_else(|| Error::Corrupt(format!("call {}: its id carries no time", self.call_id)))
-    }
-
-    /// Whose call it is, to limits.
-    pub(crate) fn caller(&self) -> Caller {
-        Caller { key: self.key_id, project: self.project_id, member: self.member, run: self.attribution.session.clone() }
     }
 }

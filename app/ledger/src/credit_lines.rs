@@ -13,6 +13,7 @@ use crate::{
     AccountReader, Error, Operator, Result,
     books::{Books, Lock},
     encoding::{self, Encoding, Seal},
+    notices,
 };
 
 /// The most that is lent, and the most on top of it: a billion currency units each.
@@ -69,6 +70,7 @@ impl Operator {
         // Whatever is set next is later.
         books.touch(now);
         books.write(&mut tx).await?;
+        notices::tell(&mut tx, account).await?;
         tx.commit().await?;
         Ok(line)
     }

@@ -56,8 +56,16 @@ impl Database {
             // In place of the ping that the pool would make.
             .test_before_acquire(false)
             .before_acquire(|connection, _| Box::pin(takes_writes(connection)))
+            // What a request left behind that was given up is undone first; where the other end is gone without a word, nobody waits for that.
+            .after_release(|connection, _| Box::pin(is_alive(connection)))
             .connect_lazy_with(options);
         Self { pool, probed: Arc::default(), dated: None }
+    }
+
+    /// A pool of so many connections more, to the same database.
+    pub(crate) fn apart(&self, connections: u32) -> Self {
+        let options = PgConnectOptions::clone(&self.pool.connect_options());
+        Self { dated: self.dated, ..Self::open(options, connections, self.pool.options().get_acquire_timeout()) }
     }
 
     /// The same, for what is posted as of another instant.
@@ -160,6 +168,14 @@ async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let read_only = sqlx::query_scalar!(r#"select current_setting('transaction_read_only')::boolean as "read_only!""#);
     match timeout(CHECK, read_only.fetch_one(connection)).await {
         Ok(read_only) => Ok(!read_only?),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
+/// Whether a connection that comes back can be used again: one that cannot is cut off.
+async fn is_alive(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    match timeout(CHECK, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
         Err(_) => Err(sqlx::Error::PoolTimedOut),
     }
 }

@@ -40,12 +40,9 @@ pub enum Error {
     /// A price may not change under calls that are being admitted.
     #[error("a price takes effect at least 10 seconds from now")]
     PriceTooSoon,
-    /// The account does not admit calls.
-    #[error("the account is suspended")]
-    AccountSuspended,
-    /// The key was revoked or has expired.
-    #[error("the key was revoked or has expired")]
-    KeyRevoked,
+    /// A proxy's life is over to the ledger: what it had leased is not its own any more. It begins another.
+    #[error("this proxy's lease is over")]
+    EpochOver,
     /// What was typed cannot be.
     #[error("{field}: {problem}")]
     Invalid {
@@ -95,13 +92,15 @@ impl Error {
         }
     }
 
-    /// Whether a lock was waited for in vain (SQLSTATE 55P03).
-    pub(crate) fn is_a_lock(&self) -> bool {
+    /// Whether a lock was waited for in vain (SQLSTATE 55P03): somebody else is busy with what was asked for, and the database is there.
+    #[must_use]
+    pub fn is_a_lock(&self) -> bool {
         matches!(self, Self::Unavailable(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03"))
     }
 
     /// Whether the row itself is at fault, so that repeating the statement cannot help: SQLSTATE classes 22 (data) and 23 (constraint).
-    pub(crate) fn is_of_the_data(&self) -> bool {
+    #[must_use]
+    pub fn is_of_the_data(&self) -> bool {
         match self {
             Self::Unavailable(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))

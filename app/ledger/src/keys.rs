@@ -1,5 +1,7 @@
 //! API keys: made and revoked by the account, found by the proxy.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use domain::{
     account::Key,
@@ -13,7 +15,7 @@ use domain::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{AccountMember, AccountReader, Error, Meter, Result, System, credit_lines};
+use crate::{AccountMember, AccountReader, Error, Meter, Result, System, credit_lines, notices};
 
 /// SHA-256 of a key. 160 random bits need no slow hash: there is nothing to guess.
 #[must_use]
@@ -127,7 +129,7 @@ impl AccountMember {
         Ok(())
     }
 
-    /// Revokes a key for good. Revoking it again changes nothing.
+    /// Revokes a key for good, which every proxy knows within a second. Revoking it again changes nothing.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -138,7 +140,7 @@ impl AccountMember {
             key.uuid(),
             now
         );
-        if self.database.execute(revoke).await? == 1 { Ok(()) } else { Err(Error::NotFound) }
+        notices::tell_of(&self.database, self.account, revoke).await
     }
 }
 
@@ -198,10 +200,32 @@ impl Meter {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn key(&self, digest: &[u8; 32]) -> Result<Option<KeyEntry>> {
-        let mut connection = self.database.read().await?;
-        let found = sqlx::query!("select account_id, key_id from key_digests where digest = $1", &digest[..]);
         // In a statement of its own: whose key it is is known everywhere, what is known of the account perhaps on one machine alone.
-        let Some(found) = found.fetch_optional(&mut *connection).await? else { return Ok(None) };
+        match self.owners_of_keys(&[*digest]).await?.get(digest) {
+            Some((account, key)) => self.key_of(*account, *key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whose keys these are, by their digests: those that there are.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn owners_of_keys(&self, digests: &[[u8; 32]]) -> Result<HashMap<[u8; 32], (AccountId, KeyId)>> {
+        let digests: Vec<_> = digests.iter().map(|digest| digest.to_vec()).collect();
+        let found = sqlx::query!(
+            r#"select digest, account_id as "account: AccountId", key_id as "key: KeyId" from key_digests where digest = any($1)"#,
+            &digests
+        );
+        let found = found.fetch_all(&mut *self.database.read().await?).await?;
+        Ok(found.into_iter().filter_map(|row| Some((row.digest.try_into().ok()?, (row.account, row.key)))).collect())
+    }
+
+    /// A key of an account.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn key_of(&self, account: AccountId, key: KeyId) -> Result<Option<KeyEntry>> {
         let row = sqlx::query!(
             r#"
             select
@@ -218,10 +242,10 @@ impl Meter {
             ) l on true
             where k.account_id = $1 and k.key_id = $2
             "#,
-            found.account_id,
-            found.key_id
+            account.uuid(),
+            key.uuid()
         )
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut *self.database.read().await?)
         .await?;
         row.map(|row| {
             Ok(KeyEntry {

@@ -23,6 +23,7 @@ mod migration;
 mod money;
 mod narrow;
 mod new_grant;
+mod notices;
 mod partitions;
 mod password;
 mod posting;
@@ -56,11 +57,12 @@ pub use crate::{
     error::{Error, Result},
     grants::KeyUsage,
     keys::{KeyEntry, NewKey},
-    leases::Intent,
+    leases::{ChangedLease, ChangedLeases, Ending, Epoch, NewEpoch, Wait},
     limits::NewLimit,
     migration::Schema,
     money::{MoneyIn, Posted},
     new_grant::NewGrant,
+    notices::Notices,
     posting::PostedCalls,
     prices::NewPrice,
     projects::NewProject,
@@ -93,6 +95,12 @@ impl Ledger {
     #[must_use]
     pub fn connect_patiently(login: &Login, connections: u32, acquire_timeout: Duration) -> Self {
         Self { database: Database::open(login.options.clone(), connections, acquire_timeout) }
+    }
+
+    /// A pool of so many connections more, as the same role: for what must not wait for others. It is closed by itself.
+    #[must_use]
+    pub fn apart(&self, connections: u32) -> Self {
+        Self { database: self.database.apart(connections) }
     }
 
     /// The same as the owner of the schema, for whoever administers the database anyway: the command line, which needs no secret key for that.

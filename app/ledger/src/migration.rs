@@ -31,8 +31,8 @@ const RIGHTS: [(&str, &str); 5] = [
         "accounts, users, memberships, api_keys, providers, models, heads, grants, books, limits, usage_hourly, usage_daily",
         "select, insert, update",
     ),
-    ("intents, leases", "select, insert, delete"),
-    ("sessions, proofs, limit_windows", "select, insert, update, delete"),
+    ("intents", "select, insert, delete"),
+    ("sessions, proofs, limit_windows, epochs, leases, slices, notices", "select, insert, update, delete"),
 ];
 
 impl Ledger {

@@ -12,7 +12,7 @@ use crate::{
     Error, Operator, Posted, Result, System,
     books::{Book, Books, Lock, NewPosting, Request},
     encoding::Encoding,
-    money,
+    money, notices,
 };
 
 /// Accounts whose ended credit lapses in one transaction.
@@ -115,6 +115,8 @@ impl Operator {
         let left = found.pool.available().or_zero();
         lapse(book, (grant, left), now, actor)?;
         books.write(&mut tx).await?;
+        // What proxies have leased of it and hold for no call lapses within seconds.
+        notices::tell(&mut tx, account).await?;
         tx.commit().await?;
         Ok(())
     }

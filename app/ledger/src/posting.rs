@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::{
     attribution::Label,
     call::UsageSource,
-    credit::{self, Demand, Hold, Limit, PoolRef, Split, Strictness, Unit},
-    id::{AccountId, CallId, GrantId},
+    credit::{self, Charge, Hold, Limit, Split, Strictness},
+    id::{AccountId, CallId, EpochId},
+    lease::{Fate, fate, spend},
     money::Amount,
 };
 use sqlx::PgConnection;
@@ -20,7 +21,7 @@ use crate::{
     Error, Meter, Result, SettledCall,
     books::{Book, Books, Lock},
     corrections::{self, Correction, CorrectionRecord, KnownCall},
-    leases::{self, Lease},
+    leases::{self, Rows},
     limits,
     rollups::{self, Addition},
     settled::{self, PaidShare, SealedCall, tokens_owed},
@@ -37,9 +38,9 @@ const REFUSED_MAX: usize = 32;
 const TAKEN_APART_MAX: usize = 32;
 
 /// Who locks an account and forgets it keeps its own calls waiting for so long.
-const BEGIN_WAITING: &str = "begin isolation level read committed; set local lock_timeout = '2s'";
+pub(crate) const BEGIN_WAITING: &str = "begin isolation level read committed; set local lock_timeout = '2s'";
 /// And nobody else's longer than this, whatever else than its books is locked.
-const BEGIN_DEFERRING: &str = "begin isolation level read committed; set local lock_timeout = '100ms'";
+pub(crate) const BEGIN_DEFERRING: &str = "begin isolation level read committed; set local lock_timeout = '100ms'";
 
 /// What became of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub struct PostedCalls {
     pub corrected: usize,
     /// Calls that were there before.
     pub replayed: usize,
-    /// Calls that cost something but had no hold any more: recorded as debt, also of accounts that are strict.
+    /// Calls that cost something and hold nothing: nobody leased anything for them. Charged to the wallet, also of accounts that are strict.
     pub unleased: Vec<CallId>,
     /// Calls that the ledger refused: they are kept whole, tried again every few hours, and until then named by [`crate::Ledger::verify`].
     pub quarantined: Vec<CallId>,
@@ -155,13 +156,14 @@ impl Meter {
         let (accounts, calls): (Vec<_>, Vec<_>) = batch.iter().map(|call| (call.account_id, call.call_id)).unzip();
         let known = known_calls(&mut tx, &batch).await?;
         let runs: Vec<_> = batch.iter().filter_map(|call| call.attribution.session.as_ref().map(Label::as_str)).collect();
-        let leases = leases_by_call(leases::leases_of(&mut tx, &accounts, &calls).await?);
+        let before = Rows::read(&mut tx, &books.accounts()).await?;
+        let mut leases = Leases { rows: before.clone(), of_earlier: splits_of_earlier(&mut tx, &batch).await? };
         let limits = limits_by_account(limits::in_force(&mut tx, &books.limited(), &runs).await?);
-        let mut plan = Plan::of(&batch, &mut books, &known, &leases, &limits)?;
+        let mut plan = Plan::of(&batch, &mut books, &known, &mut leases, &limits)?;
         for (call, known) in std::mem::take(&mut plan.late) {
             let before = corrections::of_call(&mut tx, call.account_id, call.call_id).await?;
             let book = book_of(&mut books, call)?;
-            plan.correct(call, known, &before, book)?;
+            plan.correct(call, &known, &before, book)?;
             if let Some(correction) = plan.corrections.last() {
                 limits::count(correction.counted(), limits.get(&call.account_id).map_or(&[], Vec::as_slice), book)?;
             }
@@ -169,7 +171,8 @@ impl Meter {
 
         books.write(&mut tx).await?;
         settled::insert(&mut tx, &plan.records).await?;
-        leases::delete_intents(&mut tx, &accounts, &calls).await?;
+        leases.rows.write(&before, &mut tx).await?;
+        leases::delete_announced(&mut tx, &accounts, &calls).await?;
         rollups::add(&mut tx, &plan.records.iter().map(|call| Addition::from(&call.record)).collect::<Vec<_>>()).await?;
         for correction in &plan.corrections {
             correction.insert(&mut tx).await?;
@@ -214,12 +217,29 @@ impl PostedCalls {
     }
 }
 
+/// What is leased of the accounts of a batch.
+struct Leases {
+    rows: Rows,
+    /// What calls hold that a version admitted which held in the database for each call.
+    of_earlier: HashMap<CallId, (EpochId, Split)>,
+}
+
+impl Leases {
+    /// What a call holds, and of whose slices.
+    fn held_by(&self, call: &SettledCall) -> (Option<EpochId>, Split) {
+        match (call.epoch, self.of_earlier.get(&call.call_id)) {
+            (None, Some((epoch, split))) => (Some(*epoch), split.clone()),
+            (epoch, _) => (epoch, call.split.clone()),
+        }
+    }
+}
+
 /// What a batch changes beside the books, worked out before anything is written.
 #[derive(Default)]
 struct Plan<'a> {
     records: Vec<SealedCall>,
-    /// Settlements that came late, with what was posted instead: worked out when all holds of the batch are given back.
-    late: Vec<(&'a SettledCall, &'a KnownCall)>,
+    /// Settlements that came late, with what was posted instead: worked out when all others of the batch are paid from what they hold.
+    late: Vec<(&'a SettledCall, KnownCall)>,
     corrections: Vec<Correction>,
     replayed: usize,
     unleased: Vec<CallId>,
@@ -229,33 +249,55 @@ impl<'a> Plan<'a> {
     fn of(
         batch: &[&'a SettledCall],
         books: &mut Books,
-        known: &'a BTreeMap<CallId, KnownCall>,
-        leases: &HashMap<CallId, Vec<Hold>>,
+        known: &BTreeMap<CallId, KnownCall>,
+        leases: &mut Leases,
         limits: &HashMap<AccountId, Vec<Limit>>,
     ) -> Result<Self> {
         let mut plan = Self::default();
         let mut handled = BTreeSet::new();
         for call in batch {
-            let held = leases.get(&call.call_id).map_or(&[][..], Vec::as_slice);
             let book = book_of(books, call)?;
             if !handled.insert(call.call_id) {
                 plan.replayed += 1;
                 continue;
             }
-            // The hold ends with the call, also when the call was posted before.
-            for hold in held {
-                book.hold(*hold, -hold.quantity.get())?;
-            }
-            match known.get(&call.call_id) {
-                None => plan.charge(call, held, limits.get(&call.account_id).map_or(&[], Vec::as_slice), book)?,
-                Some(known) if is_late(call, known) => plan.late.push((call, known)),
-                Some(known) => {
-                    warn_of_another_charge(call, known);
+            let (epoch, split) = leases.held_by(call);
+            let charge = call.charge(&split, Strictness::Lenient { wallet: book.wallet()? });
+            let known = known.get(&call.call_id);
+            let mut lease = epoch.and_then(|epoch| leases.rows.find(call.account_id, epoch));
+            let leased = |pool| lease.as_ref().map_or(credit::Quantity::ZERO, |lease| lease.of(pool));
+            let limits = limits.get(&call.account_id).map_or(&[][..], Vec::as_slice);
+            match fate(is_own(call), &charge, known.map(KnownCall::posted), leased) {
+                Fate::New => {
+                    for spent in spend(&charge).filter(|spent| !spent.of_slice.is_zero()) {
+                        let hold = Hold { quantity: spent.of_slice, ..spent.used };
+                        book.hold(hold, -hold.quantity.get())?;
+                        lease.as_mut().into_iter().for_each(|lease| lease.use_up(hold));
+                    }
+                    plan.charge(call, &charge, limits, book)?;
+                }
+                Fate::Stray => plan.stray(call, &charge, limits, book)?,
+                Fate::Late => plan.late.extend(known.map(|known| (*call, known.clone()))),
+                Fate::Replayed => {
+                    known.into_iter().for_each(|known| warn_of_another_charge(call, known));
                     plan.replayed += 1;
                 }
             }
         }
         Ok(plan)
+    }
+
+    /// Its slices went back before anybody heard of it: it is posted at no charge, and what it came to is paid from what there is now.
+    fn stray(&mut self, call: &'a SettledCall, charge: &Charge, limits: &[Limit], book: &mut Book) -> Result<()> {
+        tracing::warn!(call = %call.call_id, "a call was settled after its proxy's lease had ended: it is paid from what there is now");
+        let record = call.clone().of_unknown_end().into_record(charge.unit, Vec::new(), book.now())?.sealed();
+        book.add_call(&record)?;
+        limits::count(record.counted(call.member), limits, book)?;
+        if is_own(call) {
+            self.late.push((call, KnownCall::from_record(&record, call.member)));
+        }
+        self.records.push(record);
+        Ok(())
     }
 
     /// The call was taken for dead, and was not: what it came to differs from what was charged for it.
@@ -270,13 +312,13 @@ impl<'a> Plan<'a> {
     }
 
     /// Charges a new call, and counts it in limits, whether or not they were there when it was admitted.
-    fn charge(&mut self, call: &SettledCall, held: &[Hold], limits: &[Limit], book: &mut Book) -> Result<()> {
-        let held: Vec<_> = held.iter().copied().filter(|hold| matches!(hold.pool, PoolRef::Grant(_))).collect();
-        if held.is_empty() && !call.amount.is_zero() {
+    fn charge(&mut self, call: &SettledCall, charge: &Charge, limits: &[Limit], book: &mut Book) -> Result<()> {
+        let used = charge.payment.iter().filter(|change| !change.used.is_zero());
+        let paid_by: Vec<_> = used.clone().filter_map(|change| PaidShare::of(change.pool, change.used)).collect();
+        if !paid_by.is_empty() && used.map(|change| change.released).all(credit::Quantity::is_zero) {
             self.unleased.push(call.call_id);
         }
-        let (unit, paid_by) = payment(call, held, book.wallet()?);
-        let record = call.clone().into_record(unit, paid_by, book.now())?.sealed();
+        let record = call.clone().into_record(charge.unit, paid_by, book.now())?.sealed();
         book.add_call(&record)?;
         limits::count(record.counted(call.member), limits, book)?;
         self.records.push(record);
@@ -297,19 +339,9 @@ fn apart<'b, 'a>(batch: &'b [&'a SettledCall]) -> Option<(&'b [&'a SettledCall],
     (at < batch.len()).then(|| batch.split_at(at))
 }
 
-/// A charge uses up the call's own hold, in order, in what that is counted in. What is above it, of a lenient account or because the hold is gone, falls
-/// on the wallet.
-fn payment(call: &SettledCall, held: Vec<Hold>, wallet: GrantId) -> (Unit, Vec<PaidShare>) {
-    let split = Split { payment: held, limits: Vec::new() };
-    let came_to = Demand { money: call.amount, tokens: tokens_owed(&call.usage, call.tokens_held), requests: 1 };
-    let charge = credit::settle(&split, came_to, Strictness::Lenient { wallet });
-    let used = charge.payment.into_iter().filter(|change| !change.used.is_zero());
-    (charge.unit, used.filter_map(|change| PaidShare::of(change.pool, change.used)).collect())
-}
-
-/// A proxy that was away for so long that its call was settled as interrupted brings the call's own settlement.
-fn is_late(call: &SettledCall, posted: &KnownCall) -> bool {
-    posted.source == UsageSource::Interrupted && call.source != UsageSource::Interrupted && !posted.is_settled_late
+/// Whether it is the call's own settlement, and not what was assumed of it when its proxy died.
+fn is_own(call: &SettledCall) -> bool {
+    call.source != UsageSource::Interrupted
 }
 
 /// Nothing hands over a call with two charges but a defect, or somebody who changes calls on their way here.
@@ -327,12 +359,11 @@ async fn known_calls(connection: &mut PgConnection, batch: &[&SettledCall]) -> R
     Ok(known.into_iter().map(|call| (call.call_id, call)).collect())
 }
 
-fn leases_by_call(leases: Vec<Lease>) -> HashMap<CallId, Vec<Hold>> {
-    let mut by_call: HashMap<CallId, Vec<Hold>> = HashMap::new();
-    for lease in leases {
-        by_call.entry(lease.call).or_default().push(lease.hold);
-    }
-    by_call
+/// What is held by calls of the batch whose settlements do not say it.
+async fn splits_of_earlier(connection: &mut PgConnection, batch: &[&SettledCall]) -> Result<HashMap<CallId, (EpochId, Split)>> {
+    let earlier = batch.iter().filter(|call| call.epoch.is_none());
+    let (accounts, calls): (Vec<_>, Vec<_>) = earlier.map(|call| (call.account_id, call.call_id)).unzip();
+    if calls.is_empty() { Ok(HashMap::new()) } else { leases::announced_splits(connection, &accounts, &calls).await }
 }
 
 fn limits_by_account(limits: Vec<(AccountId, Limit)>) -> HashMap<AccountId, Vec<Limit>> {

@@ -6,7 +6,7 @@ use domain::{
     id::{KeyId, ProjectId},
 };
 
-use crate::{AccountOwner, AccountReader, Error, Result};
+use crate::{AccountOwner, AccountReader, Error, Result, notices};
 
 /// A project to be made.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl AccountOwner {
             key.uuid(),
             project.uuid()
         );
-        if self.database.execute(update).await? == 1 { Ok(()) } else { Err(Error::NotFound) }
+        notices::tell_of(&self.database, self.account, update).await
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn balance(balance: &Balance) -> AnyView {
         |label, amount, note: &str| Figure { label, value: money::total(amount), exact: Some(money::exact(amount)), note: note.to_owned() };
     let figures = figures(vec![
         figure("Balance", balance.balance, "what was added, less what calls used"),
-        figure("Reserved now", balance.reserved, "held by calls that are running"),
+        figure("Reserved now", balance.reserved, "for running calls, and for the next ones"),
         figure("Available", balance.available, &usable(balance)),
     ]);
     if balance.excess.is_charged() { view! { <div>{figures}<p class="figures-basis">{LENIENT}</p></div> }.into_any() } else { figures }

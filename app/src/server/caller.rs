@@ -113,10 +113,12 @@ impl From<ledger::Error> for ConsoleError {
             | ledger::Error::InsufficientCredit { .. }
             | ledger::Error::Exhausted(_) => Self::Invalid(sentence(&error.to_string())),
             ledger::Error::Invalid { field, problem } => Self::Invalid(about(field, &problem)),
-            ledger::Error::Taken(_) | ledger::Error::IdempotencyConflict | ledger::Error::AccountSuspended | ledger::Error::KeyRevoked => {
-                Self::Conflict(sentence(&error.to_string()))
-            }
-            ledger::Error::Unavailable(_) | ledger::Error::ReadOnly | ledger::Error::Outdated | ledger::Error::Corrupt(_) => {
+            ledger::Error::Taken(_) | ledger::Error::IdempotencyConflict => Self::Conflict(sentence(&error.to_string())),
+            ledger::Error::Unavailable(_)
+            | ledger::Error::ReadOnly
+            | ledger::Error::Outdated
+            | ledger::Error::EpochOver
+            | ledger::Error::Corrupt(_) => {
                 tracing::error!(%error, "the ledger failed");
                 Self::Unavailable
             }

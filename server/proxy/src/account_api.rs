@@ -2,13 +2,13 @@
 //!
 //! Amounts are decimal strings in units of the currency; a line's amount is exact, before the one rounding.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Path, RawQuery, State, rejection::PathRejection},
     response::Response,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     call::{CallDetail, PaidBy},
     credit::{Hardness, Limit, Quantity},
@@ -18,6 +18,7 @@ use domain::{
 };
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     Shared,
@@ -52,7 +53,11 @@ pub(crate) async fn model(
     model_json(&shared, entry, now).map(|model| ok(&model)).ok_or_else(|| Refusal::model_not_priced(&name))
 }
 
-/// `GET /v1/generation?id=`: one call's receipt.
+/// A call that ended a moment ago is posted within this time, unless the database is away.
+const POSTED_WITHIN: Duration = Duration::from_secs(1);
+const POLLED_EVERY: Duration = Duration::from_millis(50);
+
+/// `GET /v1/generation?id=`: one call's receipt. Of a call that has just ended it waits for the posting.
 pub(crate) async fn generation(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
@@ -63,7 +68,17 @@ pub(crate) async fn generation(
     let id = query.split('&').find_map(|pair| pair.strip_prefix("id=")).filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| Refusal::invalid("id", "say which call: ?id= and its x-request-id"))?;
     let id: CallId = id.parse().map_err(|_| Refusal::call_not_found())?;
-    match shared.meter.generation(key.account_id, id).await {
+    let is_recent = id
+        .started_at()
+        .is_some_and(|started| Utc::now() - started < TimeDelta::from_std(shared.settings.longest_call()).unwrap_or(TimeDelta::MAX));
+    let deadline = Instant::now() + if is_recent { POSTED_WITHIN } else { Duration::ZERO };
+    let found = loop {
+        match shared.meter.generation(key.account_id, id).await {
+            Err(ledger::Error::NotFound) if Instant::now() < deadline => sleep(POLLED_EVERY).await,
+            found => break found,
+        }
+    };
+    match found {
         Ok(call) => Ok(ok(&json!({ "data": generation_json(&call, &shared.settings.currency) }))),
         Err(ledger::Error::NotFound) => Err(Refusal::call_not_found()),
         Err(error) => Err(unavailable(&error)),

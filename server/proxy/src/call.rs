@@ -23,17 +23,16 @@ use http::{HeaderMap, Response, StatusCode, header};
 use ledger::{Admitted, KeyEntry};
 use tokio::{sync::oneshot, time::Instant};
 
-use self::{
-    forward::{Unanswered, unusable},
-    hold::NotHeld,
-};
+use self::forward::{Unanswered, unusable};
 use crate::{
     Shared,
-    books::running::Running,
+    books::running::{Admission, Running},
     bound::Bound,
     catalog::{Entry, Target},
+    chat::STILL_TRUE,
     client::{RelayedBody, relayed_body},
     dialect::openai_chat::request::ChatRequest,
+    leases::Held,
     reply::Refusal,
     request_body::Received,
     settle::{Answer, End},
@@ -61,7 +60,7 @@ pub(crate) struct Call {
 }
 
 /// A call that holds its bound, and that the spool knows of.
-struct Held {
+struct Begun {
     bound: Bound,
     running: Running,
 }
@@ -80,53 +79,57 @@ impl Call {
     /// Runs the call to its end, whatever the client does meanwhile.
     pub(crate) async fn run(self, body: Received, shared: Arc<Shared>, mut reply: Reply) {
         let held = tokio::select! {
-            held = self.hold(&shared) => held,
-            () = shared.stop.cancelled() => Err(NotHeld { refusal: Refusal::stopping(false), perhaps: true, turn: None }),
+            biased;
+            () = shared.stop.cancelled() => Err(Refusal::stopping(false)),
+            held = self.hold_with_a_key_that_works(&shared) => held,
         };
-        let bound = match held {
-            Ok(bound) => bound,
-            Err(NotHeld { refusal, perhaps, turn }) => {
-                let _ = reply.send(Err(refusal)); // whoever has left needs no refusal
-                if perhaps {
-                    self.release(&shared, turn).await;
-                }
-                return;
-            }
+        let (bound, held) = match held {
+            Ok(held) => held,
+            Err(refusal) => return drop(reply.send(Err(refusal))), // whoever has left needs no refusal
         };
         if reply.is_closed() {
             // The client left before anything was forwarded: there is nothing to charge.
-            self.release(&shared, None).await;
             return;
         }
-        let begun = Running::begin(shared.lane(self.id), self.admitted(bound), Arc::clone(&self.price), self.started);
-        let held = match begun {
-            Ok(running) => Held { bound, running },
+        let admitted = self.admitted(bound, &held);
+        let admission = Admission { admitted, held, price: Arc::clone(&self.price), started: self.started };
+        let begun = match Running::begin(shared.lane(self.id), admission, &shared.long) {
+            Ok(running) => Begun { bound, running },
             Err(error) => {
                 // That it is full the spool says itself, once.
                 if !matches!(error, AppendError::Full) {
                     tracing::error!(%error, call = %self.id, "a call was refused: the spool does not take it");
                 }
-                let _ = reply.send(Err(Refusal::unavailable())); // whoever has left needs no refusal
-                return self.release(&shared, None).await;
+                return drop(reply.send(Err(Refusal::unavailable())));
             }
         };
-        if let Err(error) = held.running.durable().await {
+        if let Err(error) = begun.running.durable().await {
             tracing::error!(%error, call = %self.id, "a call was refused: nobody knows whether the spool keeps it");
-            return self.fail(&shared, held, End::Stopped, None, reply, Refusal::unavailable()).await;
+            return self.fail(&shared, begun, End::Stopped, None, reply, Refusal::unavailable()).await;
         }
         match self.forward(&shared, bound, body, &mut reply).await {
             Ok(response) => match unusable(&response) {
-                Some(refusal) => self.fail(&shared, held, End::Broken, Some(response.status()), reply, refusal).await,
-                None => self.relay(&shared, held, response, reply).await,
+                Some(refusal) => self.fail(&shared, begun, End::Broken, Some(response.status()), reply, refusal).await,
+                None => self.relay(&shared, begun, response, reply).await,
             },
-            Err(Unanswered::Failed(refusal)) => self.fail(&shared, held, End::Broken, None, reply, refusal).await,
-            Err(Unanswered::Stopped(refusal)) => self.fail(&shared, held, End::Stopped, None, reply, refusal).await,
-            Err(Unanswered::Abandoned) => self.settle(&shared, held, Answer::none(End::Cancelled, true), None).await,
+            Err(Unanswered::Failed(refusal)) => self.fail(&shared, begun, End::Broken, None, reply, refusal).await,
+            Err(Unanswered::Stopped(refusal)) => self.fail(&shared, begun, End::Stopped, None, reply, refusal).await,
+            Err(Unanswered::Abandoned) => self.settle(&shared, begun, Answer::none(End::Cancelled, true), None).await,
         }
     }
 
+    /// [`Self::hold`]; where that took its time, the key may have been revoked meanwhile.
+    async fn hold_with_a_key_that_works(&self, shared: &Shared) -> Result<(Bound, Held), Refusal> {
+        let asked = Instant::now();
+        let held = self.hold(shared).await?;
+        if asked.elapsed() > STILL_TRUE {
+            shared.keys.authenticate(&self.headers, Utc::now()).await?;
+        }
+        Ok(held)
+    }
+
     /// What is known of it when it begins, of a bound that is held for it.
-    fn admitted(&self, bound: Bound) -> Admitted {
+    fn admitted(&self, bound: Bound, held: &Held) -> Admitted {
         let Self { key, entry, price, request, .. } = self;
         Admitted {
             account_id: key.account_id,
@@ -144,6 +147,8 @@ impl Call {
             input_estimate: self.prompt_tokens(),
             held: bound.held,
             tokens_held: bound.tokens,
+            epoch: Some(held.epoch()),
+            split: held.split().clone(),
         }
     }
 
@@ -182,13 +187,13 @@ impl Call {
     }
 
     /// Nothing came of it: posted at no cost, and the client is told.
-    async fn fail(&self, shared: &Shared, held: Held, end: End, status: Option<StatusCode>, reply: Reply, refusal: Refusal) {
+    async fn fail(&self, shared: &Shared, begun: Begun, end: End, status: Option<StatusCode>, reply: Reply, refusal: Refusal) {
         let answer = Answer { status, ..Answer::none(end, reply.is_closed()) };
-        self.settle_then(shared, held, answer, None, async { drop(reply.send(Err(refusal))) }).await;
+        self.settle_then(shared, begun, answer, None, async { drop(reply.send(Err(refusal))) }).await;
     }
 
     /// Passes the answer on, and settles it before its last bytes.
-    async fn relay(&self, shared: &Arc<Shared>, held: Held, response: Response<UpstreamBody>, reply: Reply) {
+    async fn relay(&self, shared: &Arc<Shared>, begun: Begun, response: Response<UpstreamBody>, reply: Reply) {
         let (head, upstream) = response.into_parts();
         let without_usage = head.status.is_success() && self.request.forces_usage(self.target.usage_mode);
         let mut headers = response_headers(&head.headers);
@@ -202,7 +207,7 @@ impl Call {
         let tap = Tap::new(Form::Unsaid { without_usage });
         let read = self.read(shared, head.status, tap, upstream, &mut client).await;
         let end = read.answer.end;
-        self.settle_then(shared, held, read.answer, read.first_byte, async {
+        self.settle_then(shared, begun, read.answer, read.first_byte, async {
             match end {
                 End::Complete => client.complete(read.held_back).await,
                 // Dropping the client then breaks the answer off.

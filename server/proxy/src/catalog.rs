@@ -28,7 +28,7 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(3);
 /// A catalog that is older admits nothing. Half of a price's lead: the other half is for clocks that differ and for a price whose commit takes its time.
 const AGE_MAX: Duration = Duration::from_secs(NewPrice::LEAD_MIN.num_seconds().unsigned_abs() / 2);
 /// How long a call waits for one that is not.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How far this machine's clock may be off PostgreSQL's. Prices take effect, and holds end, by either.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
 

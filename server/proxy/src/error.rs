@@ -9,6 +9,12 @@ pub enum Error {
     /// The spool is not this proxy's, or cannot be read or written.
     #[error(transparent)]
     Spool(#[from] crate::spool::OpenError),
+    /// Another process is this proxy.
+    #[error(
+        "another process runs as proxy {0}, with another spool: each proxy needs an instance id and a spool of its own. Copy no data folder of one that runs; \
+         where the other was moved here, stop it there"
+    )]
+    ProxyInUse(uuid::Uuid),
     /// A defect.
     #[error("reading the spool panicked")]
     Panicked,

@@ -17,6 +17,7 @@ pub mod dialect;
 mod error;
 pub mod estimate;
 mod json;
+mod leases;
 mod reply;
 mod request_body;
 mod room;
@@ -28,7 +29,6 @@ mod splice;
 pub mod spool;
 pub mod sse;
 pub mod tap;
-mod turns;
 mod upstream;
 
 use std::{sync::Arc, time::Duration};
@@ -47,26 +47,28 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::Keys,
+    auth::{Keys, Lookups},
     books::{
+        announcing::{self, LongCalls},
+        earlier::{self, Earlier},
         feed, poster,
         poster::Poster,
-        recovery::{self, Left},
-        upkeep,
+        recovery, upkeep,
     },
     catalog::Snapshot,
+    leases::{Changed, Leases},
     room::Room,
     spool::{Lane, Spool},
-    turns::Turns,
     upstream::Upstreams,
 };
 pub use crate::{
     books::{
+        earlier::end_silent,
         hand_over::{HandedOver, ToldAgain, hand_over, tell_again},
-        recovery::settle_interrupted,
     },
     catalog::check_provider,
     error::{Error, Result},
+    leases::WhenAway,
     settings::{Settings, SpoolSettings},
 };
 
@@ -74,6 +76,11 @@ pub use crate::{
 const SETTLING_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last postings may take when the process must end: what is not posted by then is in the spool, for the next run.
 const POSTING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long connections may take to close.
+const CLOSING_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections for what says whether the database is there: one that is renewed, and one that listens.
+const PULSE_CONNECTIONS: u32 = 2;
 
 /// What every call needs.
 pub(crate) struct Shared {
@@ -83,8 +90,9 @@ pub(crate) struct Shared {
     pub(crate) catalog: Arc<ArcSwap<Snapshot>>,
     /// Whenever the catalog was read anew.
     pub(crate) renewed: Arc<Notify>,
-    pub(crate) keys: Keys,
-    pub(crate) turns: Turns,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) long: Arc<LongCalls>,
     pub(crate) upstreams: Upstreams,
     pub(crate) spool: Arc<Spool>,
     pub(crate) poster: Poster,
@@ -111,9 +119,19 @@ impl Shared {
 /// A running proxy.
 pub struct Proxy {
     shared: Arc<Shared>,
+    /// That of the background.
+    ledger: Ledger,
+    /// What says whether the database is there.
+    pulse: Ledger,
+    tasks: Tasks,
+}
+
+/// What runs beside the calls, and when it ends.
+#[derive(Default)]
+struct Tasks {
     /// What reads the spool.
     feeds: TaskTracker,
-    /// The catalog's refresher, the poster, and who looks after the spool.
+    /// The catalog's refresher, the poster, and who looks after the spool, the keys and the leases.
     background: TaskTracker,
     /// Everything is settled: what reads the spool reads it to its end.
     settled: CancellationToken,
@@ -122,12 +140,61 @@ pub struct Proxy {
     give_up: CancellationToken,
 }
 
+impl Tasks {
+    fn spawn_upkeep(&self, shared: &Arc<Shared>, ledger: &Ledger, earlier: Earlier, lookups: Lookups, secret: SecretKey) {
+        let Self { background, quit, .. } = self;
+        let Shared { spool, leases, long, catalog, renewed, settings, .. } = &**shared;
+        background.spawn(upkeep::look_after(Arc::clone(spool), quit.clone()));
+        background.spawn(earlier::end_earlier(Arc::clone(spool), earlier, ledger.clone(), quit.clone()));
+        background.spawn(announcing::announce(Arc::clone(long), Arc::clone(leases), ledger.meter(), quit.clone()));
+        background.spawn(lookups.run(ledger.meter(), quit.clone()));
+        let refresh =
+            catalog::refresh(Arc::clone(catalog), Arc::clone(renewed), ledger.meter(), secret, settings.body_timeout, quit.clone());
+        background.spawn(refresh);
+    }
+}
+
+/// Begins to lease, if no other process is this proxy.
+async fn begin_leases(
+    spool: &Arc<Spool>,
+    (meter, pulse): (&Meter, &Ledger),
+    settings: &Settings,
+    keys: &Arc<Keys>,
+    tasks: &Tasks,
+) -> Result<Arc<Leases>> {
+    let options = leases::Options {
+        proxy: settings.instance,
+        spool_since: spool.created_at(),
+        longest_call: settings.longest_call(),
+        report: {
+            let spool = Arc::clone(spool);
+            Box::new(move || spool.report())
+        },
+        when_away: settings.when_away,
+        lease_timeout: settings.lease_timeout,
+        quit: tasks.quit.clone(),
+        background: tasks.background.clone(),
+    };
+    let keys = Arc::clone(keys);
+    let heard = move |changed: Changed<'_>| keys.forget(changed);
+    let books = leases::Books { meter: meter.clone(), pulse: pulse.meter() };
+    let leases = Leases::begin(books, options, heard).await?;
+    if let Err(error) = earlier::expect_alone(meter, spool, settings.instance, leases.epoch()).await {
+        tasks.quit.cancel();
+        meter.end_epoch(leases.epoch()).await?.give_back().await?;
+        return Err(error);
+    }
+    Ok(leases)
+}
+
 impl Proxy {
-    /// Opens the spool, settles what an earlier run of this instance was interrupted in, loads the catalog, and starts what runs in the background. That
-    /// works with the connections of a ledger of its own, so that no crowd of calls keeps the catalog from being read or a call from being posted.
+    /// Opens the spool, settles what an earlier run of this instance was interrupted in, begins to lease, loads the catalog, and starts what runs in the
+    /// background. That works with the connections of a ledger of its own, so that no crowd of calls keeps the catalog from being read or a call from
+    /// being posted.
     ///
     /// # Errors
-    /// [`Error::Ledger`] when the database is away, [`Error::Spool`] when the spool is not this proxy's, or cannot be read or written.
+    /// [`Error::Ledger`] when the database is away, [`Error::Spool`] when the spool is not this proxy's, or cannot be read or written,
+    /// [`Error::ProxyInUse`] when another process is this proxy.
     pub async fn start(ledger: Ledger, background_ledger: &Ledger, secret: SecretKey, settings: Settings) -> Result<Self> {
         let meter = background_ledger.meter();
         // The tokenizer's tables take a moment to unpack; no call should wait for that.
@@ -136,39 +203,40 @@ impl Proxy {
         let (spool, unsettled) = spawn_blocking(move || Spool::open(&options)).await.map_err(|_| Error::Panicked)??;
         let spool = Arc::new(spool);
         recovery::settle_unsettled(unsettled, &meter).await?;
-        let left = Left::find(&spool, &meter, settings.instance).await?;
+        let earlier = Earlier::find(&spool, &meter, settings.instance).await?;
+        let tasks = Tasks::default();
+        let pulse = background_ledger.apart(PULSE_CONNECTIONS);
+        let (keys, lookups) = Keys::new();
+        let keys = Arc::new(keys);
+        let leases = begin_leases(&spool, (&meter, &pulse), &settings, &keys, &tasks).await?;
         let snapshot = Snapshot::load(&meter, &secret, settings.body_timeout).await?;
         snapshot.say_what_is_unusable(None);
         let (catalog, renewed) = (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Notify::new()));
-        let (feeds, background) = (TaskTracker::new(), TaskTracker::new());
-        let (settled, quit, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-        let (poster, groups) = poster::poster(meter.clone(), give_up.clone());
+        let (poster, groups) = poster::poster(meter.clone(), tasks.give_up.clone());
         for group in groups {
-            background.spawn(group.run(quit.clone()));
+            tasks.background.spawn(group.run(tasks.quit.clone()));
         }
         for lane in spool.lanes() {
-            feeds.spawn(feed::feed(Arc::clone(lane), poster.clone(), settled.clone()));
+            tasks.feeds.spawn(feed::feed(Arc::clone(lane), poster.clone(), tasks.settled.clone()));
         }
-        background.spawn(upkeep::look_after(Arc::clone(&spool), quit.clone()));
-        background.spawn(upkeep::end_left(Arc::clone(&spool), left, background_ledger.clone(), quit.clone()));
-        background.spawn(catalog::refresh(Arc::clone(&catalog), Arc::clone(&renewed), meter, secret, settings.body_timeout, quit.clone()));
-        let meter = ledger.meter();
-        let shared = Shared {
-            keys: Keys::new(meter.clone()),
-            turns: Turns::new(),
+        let shared = Arc::new(Shared {
+            keys,
+            leases,
+            long: Arc::default(),
             upstreams: Upstreams::new(settings.connect_timeout),
             room: Room::new(&settings),
             calls: TaskTracker::new(),
             stop: CancellationToken::new(),
+            meter: ledger.meter(),
             ledger,
-            meter,
             settings,
             catalog,
             renewed,
             spool,
             poster,
-        };
-        Ok(Self { shared: Arc::new(shared), feeds, background, settled, quit, give_up })
+        });
+        tasks.spawn_upkeep(&shared, background_ledger, earlier, lookups, secret);
+        Ok(Self { shared, ledger: background_ledger.clone(), pulse, tasks })
     }
 
     /// Everything that it answers, for a server of one's own.
@@ -209,9 +277,9 @@ impl Proxy {
         }
     }
 
-    /// Posts what is settled, as far as the database takes it in time.
+    /// Posts what is settled, as far as the database takes it in time, and gives back what is leased.
     async fn end_background(self) {
-        let Self { shared, feeds, background, settled, quit, give_up } = self;
+        let Self { shared, ledger, pulse, tasks: Tasks { feeds, background, settled, quit, give_up } } = self;
         settled.cancel();
         feeds.close();
         background.close();
@@ -219,6 +287,8 @@ impl Proxy {
             feeds.wait().await;
             quit.cancel();
             background.wait().await;
+            shared.leases.stop();
+            earlier::end_own(&shared.spool, &ledger, shared.leases.epoch()).await;
         };
         if timeout(POSTING_TIMEOUT, posting).await.is_err() {
             give_up.cancel();
@@ -226,6 +296,8 @@ impl Proxy {
             feeds.wait().await;
             background.wait().await;
         }
+        // A connection to a database that hangs is not waited for.
+        let _ = timeout(CLOSING_TIMEOUT, pulse.close()).await;
         let spool = Arc::clone(&shared.spool);
         if let Ok(Err(error)) = spawn_blocking(move || spool.close(Utc::now())).await {
             tracing::warn!(%error, "the spool was not closed in order: the next run reads it as it is");

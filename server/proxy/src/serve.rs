@@ -75,6 +75,9 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     }
     match shared.ledger.ready().await {
+        Ok(()) if !shared.leases.are_changed() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the database was away a moment ago, and has leased nothing since").into_response()
+        }
         Ok(()) => "ok".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");

@@ -4,7 +4,10 @@ use std::{num::NonZero, path::PathBuf, time::Duration};
 
 use uuid::Uuid;
 
-use crate::spool::{Durability, Identity, Options};
+use crate::{
+    leases::WhenAway,
+    spool::{Durability, Identity, Options},
+};
 
 /// A file of the spool: each lane has two at least.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
@@ -32,8 +35,10 @@ pub struct Settings {
     pub client_timeout: Duration,
     /// How long a client may take to send its whole body.
     pub body_timeout: Duration,
-    /// How long the ledger may take to hold credit for a call.
+    /// How long a call may wait for credit to be leased for it.
     pub lease_timeout: Duration,
+    /// What becomes of new calls while the database is away.
+    pub when_away: WhenAway,
     /// How long connecting to an upstream may take.
     pub connect_timeout: Duration,
     /// How long an upstream may take to its first byte, which is that of its headers: one that is to answer whole takes as long as the answer.
@@ -46,8 +51,6 @@ pub struct Settings {
     pub drain_bytes_max: usize,
     /// How long an answer is read after its client has left.
     pub drain_timeout: Duration,
-    /// How long the last bytes of an answer wait for a database that is away.
-    pub settle_timeout: Duration,
     /// How long running calls may go on when the proxy is asked to stop.
     pub shutdown_timeout: Duration,
     /// Connections at once. More wait to be accepted.
@@ -67,6 +70,7 @@ impl Default for Settings {
             client_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
             lease_timeout: Duration::from_secs(10),
+            when_away: WhenAway::default(),
             connect_timeout: Duration::from_secs(10),
             // OpenAI's own clients wait ten minutes.
             upstream_first_byte_timeout: Duration::from_secs(600),
@@ -74,7 +78,6 @@ impl Default for Settings {
             call_timeout: Duration::from_secs(1_800),
             drain_bytes_max: 16 * 1024 * 1024,
             drain_timeout: Duration::from_secs(300),
-            settle_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
             connections_max: 10_000,
         }
@@ -118,15 +121,13 @@ impl SpoolSettings {
 }
 
 /// How often a call asks for a hold at most: one pool after the other may be too short for it, or another call may have come first.
-pub(crate) const LEASES_MAX: u32 = 6;
+pub(crate) const HOLDS_MAX: u32 = 6;
 
 impl Settings {
-    /// After so long a call that was not settled belongs to a dead proxy.
+    /// How long a call may run from when it holds what it can take, and take to be posted: after that nobody hears of it any more.
     #[must_use]
     pub fn longest_call(&self) -> Duration {
         const POSTING_MARGIN: Duration = Duration::from_secs(600);
-        // The account's turn, and each time that it asks for a hold.
-        let before_forwarding = self.body_timeout + (1 + LEASES_MAX) * self.lease_timeout;
-        before_forwarding + self.upstream_first_byte_timeout + self.call_timeout + self.drain_timeout + POSTING_MARGIN
+        self.upstream_first_byte_timeout + self.call_timeout + self.drain_timeout + POSTING_MARGIN
     }
 }

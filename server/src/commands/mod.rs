@@ -14,6 +14,7 @@ pub(crate) mod provider;
 pub(crate) mod root;
 mod secret;
 pub(crate) mod spool;
+pub(crate) mod status;
 pub(crate) mod sums;
 pub(crate) mod user;
 pub(crate) mod verify;
@@ -53,6 +54,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Sums(args) => sums::run(args, config).await?,
         Command::Root(args) => root::run(args, config).await?,
         Command::Spool(args) => spool::run(args, config).await?,
+        Command::Status(args) => status::run(args, config).await?,
         Command::Config(_) => unreachable!("printed before root is given up"),
         Command::Postgres => startup::postgres_alone(config).await?,
         Command::Provider(args) => provider::run(args, config).await?,

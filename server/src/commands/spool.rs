@@ -73,7 +73,6 @@ async fn post_again(output: Output, folder: &Path, config: &Config) -> anyhow::R
     let done = with_ledger(config, async |ledger| Ok(proxy::tell_again(ledger, folder).await?)).await?;
     output.print(&done, || {
         let problems = [
-            (done.without_hold, "were charged without a hold: their accounts may owe them"),
             (done.quarantined, "are in quarantine"),
             (done.unreadable, "cannot be read"),
             (done.locked, "are of accounts that are locked: run this again"),

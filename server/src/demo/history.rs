@@ -4,6 +4,7 @@ use anyhow::ensure;
 use chrono::{DateTime, Datelike, Days, NaiveDate, TimeDelta, Timelike, Utc, Weekday};
 use domain::{
     call::{Outcome, UsageSource},
+    credit::Split,
     id::CallId,
     money::Amount,
     period::start_of,
@@ -179,6 +180,8 @@ fn admitted(start: DateTime<Utc>, customer: &DemoCustomer, key: &DemoKey, model:
         input_estimate: prompt,
         held: upper_bound(prompt, answer, rates, Discount::NONE).unwrap_or_default(),
         tokens_held: prompt.saturating_add(answer),
+        epoch: None,
+        split: Split::default(),
     })
 }
 

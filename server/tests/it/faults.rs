@@ -130,7 +130,7 @@ fn killed_again_and_again_under_load_nothing_is_lost_and_nothing_doubled() {
         let server = place.serve(&["--only", "proxy"]);
         let (url, database) = (server.said("/proxy_url").to_owned(), server.said("/database_url").to_owned());
         // What the last round was killed in is settled, and holds nothing.
-        wait_until(|| number(&database, "select (select count(*) from intents) + (select count(*) from leases)") == 0);
+        wait_until(|| number(&database, "select (select count(*) from intents) + (select count(*) from slices)") == 0);
         thread::scope(|scope| {
             for _ in 0..CALLERS {
                 scope.spawn(|| callers.call_until_it_dies(&url, &key));
@@ -146,7 +146,7 @@ fn killed_again_and_again_under_load_nothing_is_lost_and_nothing_doubled() {
     }
     let server = place.serve(&["--only", "proxy"]);
     let database = server.said("/database_url");
-    wait_until(|| number(database, "select (select count(*) from intents) + (select count(*) from leases)") == 0);
+    wait_until(|| number(database, "select (select count(*) from intents) + (select count(*) from slices)") == 0);
     expect_exact(database, &callers);
     assert_eq!(place.verify(), Vec::<Value>::new());
     let seen = callers.made.lock().expect("no caller has panicked").iter().filter(|made| made.is_seen).count();

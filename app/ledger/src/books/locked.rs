@@ -135,6 +135,11 @@ impl Books {
         }
     }
 
+    /// Whose they are.
+    pub(crate) fn accounts(&self) -> Vec<AccountId> {
+        self.by_account.keys().copied().collect()
+    }
+
     /// How many accounts there are.
     pub(crate) fn len(&self) -> usize {
         self.by_account.len()

@@ -12,6 +12,7 @@ use domain::{
     call::{CorrectionKind, Outcome, UsageSource},
     credit::{self, Caller, Quantity, Unit},
     id::{AccountId, CallId, GrantId, KeyId, ProjectId, UserId},
+    lease::Posted,
     money::Amount,
     pricing::Excess,
     tokens::{CallUsage, Tokens},
@@ -59,6 +60,34 @@ pub(crate) struct KnownCall {
 }
 
 impl KnownCall {
+    /// A call that is being posted, by a key of this member.
+    pub(crate) fn from_record(call: &CallRecord, member: Option<UserId>) -> Self {
+        Self {
+            call_id: call.call_id,
+            key_id: call.key_id,
+            member,
+            project_id: call.project_id,
+            session: call.session.clone(),
+            client: call.client.clone(),
+            model: call.model.clone(),
+            stream: call.stream,
+            outcome: call.outcome,
+            source: call.source,
+            prompt_tokens: call.prompt_tokens,
+            completion_tokens: call.completion_tokens,
+            total_tokens: call.total_tokens,
+            amount: Amount::from_nanos(call.amount),
+            tokens_paid: call.tokens_paid,
+            paid_by: call.paid_by.clone(),
+            is_settled_late: false,
+        }
+    }
+
+    /// What a settlement of it must know.
+    pub(crate) fn posted(&self) -> Posted {
+        Posted { is_interrupted: self.source == UsageSource::Interrupted, is_corrected: self.is_settled_late }
+    }
+
     /// What it was paid in, and its corrections are.
     const fn unit(&self) -> Unit {
         paid_in(self.tokens_paid)

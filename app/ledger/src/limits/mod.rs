@@ -5,18 +5,17 @@ mod pools;
 use chrono::{DateTime, Utc};
 use domain::{
     attribution::Label,
-    credit::{Caller, Demand, Hardness, Limit, LimitState, Quantity, Scope, Unit, Window},
-    id::{AccountId, CallId, KeyId, LimitId, ProjectId, UserId},
-    money::Amount,
-    tokens::Tokens,
+    credit::{Caller, Hardness, Limit, LimitState, Quantity, Scope, Unit, Window},
+    id::{AccountId, KeyId, LimitId, ProjectId, UserId},
 };
 use sqlx::PgConnection;
 
-pub(crate) use self::pools::{Counted, Runs, Whose, WindowChange, WindowKey, at, count, in_force, write};
+pub(crate) use self::pools::{Counted, Runs, Whose, WindowChange, WindowKey, at, at_each, count, in_force, with_limits_of_runs, write};
 use crate::{
     AccountMember, AccountOwner, AccountReader, Error, KeyEntry, Meter, Operator, Result, System,
     books::{Books, Lock},
     database::Database,
+    notices,
 };
 
 /// A limit to be set.
@@ -55,7 +54,8 @@ impl Setter {
 impl AccountMember {
     /// Sets a limit of a key; where one of the same scope, window, unit and hardness is in force, it has this capacity from now on. Returns its id.
     ///
-    /// What was used in the running window before counts, but for minutes, and what running calls hold.
+    /// What was used in the running window before counts, but for minutes. Calls that run already it does not bound; it counts them as they end. Every
+    /// proxy knows of it within a second.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for a limit of anything but a key, which is an owner's to set; [`Error::NotFound`] for a key, a project or a member that is
@@ -128,17 +128,12 @@ async fn set(database: &Database, account: AccountId, by: Setter, new: &NewLimit
     let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
     let book = books.of(account)?;
     expect(&mut tx, account, &new.scope).await?;
-    let (mut leases, created_at) = (Vec::new(), book.now());
+    let created_at = book.now();
     let id = match change(&mut tx, account, by, new).await? {
         Some(id) => id,
         None => {
             insert(&mut tx, account, by, new, book.now()).await?;
             open(&mut tx, account, new, book.now()).await?;
-            // Running calls count with the most that they can take, as if they had begun under it.
-            leases = running(&mut tx, account, new).await?;
-            for (_, window, quantity) in &leases {
-                book.count(*window, WindowChange { leased: *quantity, ..WindowChange::default() })?;
-            }
             new.id
         }
     };
@@ -146,7 +141,8 @@ async fn set(database: &Database, account: AccountId, by: Setter, new: &NewLimit
     // What is posted from now on is later than the limit.
     books.touch(created_at);
     books.write(&mut tx).await?;
-    lease(&mut tx, account, &leases).await?;
+    // What proxies have leased without it goes back, but for what running calls hold.
+    notices::tell(&mut tx, account).await?;
     tx.commit().await?;
     Ok(id)
 }
@@ -171,59 +167,8 @@ async fn remove(database: &Database, account: AccountId, by: Setter, limit: Limi
         return Err(if exists.fetch_optional(&mut *tx).await?.is_some() { Error::Forbidden } else { Error::NotFound });
     }
     mark(&mut tx, account).await?;
+    notices::tell(&mut tx, account).await?;
     tx.commit().await?;
-    Ok(())
-}
-
-/// The running calls that a new limit counts, each with its window and what it holds there.
-async fn running(connection: &mut PgConnection, account: AccountId, new: &NewLimit) -> Result<Vec<(CallId, WindowKey, i64)>> {
-    let rows = sqlx::query!(
-        r#"
-        select
-            i.call_id as "call: CallId", i.held as "held: Amount", i.tokens_held as "tokens: Tokens", i.key_id as "key: KeyId",
-            i.project_id as "project: ProjectId", k.user_id as "member: UserId", i.session as "run: Label",
-            coalesce(
-                (
-                    select g.unit from leases l join grants g on g.account_id = l.account_id and g.grant_id = l.grant_id
-                    where l.account_id = i.account_id and l.lease_id = i.call_id limit 1
-                ),
-                'money'
-            ) as "paid_in!: Unit"
-        from intents i
-        join api_keys k using (account_id, key_id)
-        where i.account_id = $1
-        "#,
-        account.uuid()
-    )
-    .fetch_all(connection)
-    .await?;
-    let held = rows.into_iter().filter_map(|row| {
-        let caller = Caller { key: row.key, project: row.project, member: row.member, run: row.run };
-        let quantity = Demand { money: row.held, tokens: row.tokens, requests: 1 }.paid_in(row.paid_in).of(new.unit).get();
-        let is_counted = quantity > 0 && new.scope.applies_to(&caller);
-        is_counted.then_some((row.call, (new.id, new.window.range(row.call.started_at()?).from), quantity))
-    });
-    Ok(held.collect())
-}
-
-/// The leases of running calls on a limit that came after them.
-async fn lease(connection: &mut PgConnection, account: AccountId, leases: &[(CallId, WindowKey, i64)]) -> Result<()> {
-    sqlx::query!(
-        r#"
-        insert into leases (account_id, lease_id, place, limit_id, starts_at, amount)
-        select
-            $1, lease_id, (select coalesce(max(place), 0) + 1 from leases l where l.account_id = $1 and l.lease_id = h.lease_id),
-            limit_id, starts_at, amount
-        from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::bigint[]) h (lease_id, limit_id, starts_at, amount)
-        "#,
-        account.uuid(),
-        &leases.iter().map(|(call, _, _)| call.uuid()).collect::<Vec<_>>(),
-        &leases.iter().map(|(_, (limit, _), _)| limit.uuid()).collect::<Vec<_>>(),
-        &leases.iter().map(|(_, (_, starts_at), _)| *starts_at).collect::<Vec<_>>(),
-        &leases.iter().map(|(_, _, quantity)| *quantity).collect::<Vec<_>>()
-    )
-    .execute(connection)
-    .await?;
     Ok(())
 }
 
@@ -267,7 +212,7 @@ impl Meter {
 }
 
 async fn states(connection: &mut PgConnection, account: AccountId, of: Option<&Caller>, now: DateTime<Utc>) -> Result<Vec<LimitState>> {
-    let limits = at(connection, account, now, of.map_or(Runs::All, |caller| Runs::Of(caller.run.as_ref()))).await?;
+    let limits = at(connection, account, now, if of.is_some() { Runs::Of(&[]) } else { Runs::All }).await?;
     let facts = sqlx::query!(
         r#"
         select

@@ -1,6 +1,6 @@
 //! The pools of limits: a row for each window that anything was held or used in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -26,8 +26,8 @@ pub(crate) struct WindowChange {
 /// Of which runs limits are read: there can be any number of runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Runs<'a> {
-    /// Of this one, if there is one.
-    Of(Option<&'a Label>),
+    /// Of these.
+    Of(&'a [&'a str]),
     /// Of all.
     All,
 }
@@ -57,34 +57,62 @@ impl Counted {
     }
 }
 
-/// The limits of an account that are in force, each with the pool of its window that holds an instant. Those of runs are those of this one, or of all
+/// The limits of an account that are in force, each with the pool of its window that holds an instant. Those of runs are those of these, or of all
 /// where it is [`Runs::All`].
 pub(crate) async fn at(connection: &mut PgConnection, account: AccountId, instant: DateTime<Utc>, runs: Runs<'_>) -> Result<Vec<Limit>> {
-    let starts = |window: Window| window.range(instant).from;
+    let limits = at_each(connection, &[(account, instant)], runs).await?;
+    Ok(limits.into_iter().map(|(_, limit)| limit).collect())
+}
+
+/// The same of several accounts, each at an instant of its own.
+pub(crate) async fn at_each(
+    connection: &mut PgConnection,
+    accounts: &[(AccountId, DateTime<Utc>)],
+    runs: Runs<'_>,
+) -> Result<Vec<(AccountId, Limit)>> {
+    if accounts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let starts = |window: Window| accounts.iter().map(|(_, instant)| window.range(*instant).from).collect::<Vec<_>>();
     let rows = sqlx::query_as!(
         LimitRow,
         r#"
         select
-            l.limit_id as "id: LimitId", l.project_id as "project: ProjectId", l.user_id as "member: UserId", l.key_id as "key: KeyId",
-            l.session as "run: Label", l.per as "window: Window", l.unit as "unit: Unit", l.hardness as "hardness: Hardness", l.capacity, coalesce(w.opening + w.used, 0) as "used!", coalesce(w.leased, 0) as "leased!"
+            l.account_id as "account: AccountId", l.limit_id as "id: LimitId", l.project_id as "project: ProjectId", l.user_id as "member: UserId",
+            l.key_id as "key: KeyId", l.session as "run: Label", l.per as "window: Window", l.unit as "unit: Unit",
+            l.hardness as "hardness: Hardness", l.capacity, coalesce(w.opening + w.used, 0) as "used!", coalesce(w.leased, 0) as "leased!"
         from limits l
+        join unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
+            a (account_id, minute, day, week, month, ever) on a.account_id = l.account_id
         left join limit_windows w on w.account_id = l.account_id and w.limit_id = l.limit_id and w.starts_at = case l.per
-            when 'minute' then $2::timestamptz when 'day' then $3 when 'week' then $4 when 'month' then $5 else $6
+            when 'minute' then a.minute when 'day' then a.day when 'week' then a.week when 'month' then a.month else a.ever
         end
-        where l.account_id = $1 and l.removed_at is null and (l.session is null or $7 or l.session = $8)
+        where l.account_id = any($1) and l.removed_at is null and (l.session is null or $7 or l.session = any($8))
         "#,
-        account.uuid(),
-        starts(Window::Minute),
-        starts(Window::Day),
-        starts(Window::Week),
-        starts(Window::Month),
-        starts(Window::Ever),
+        &accounts.iter().map(|(account, _)| account.uuid()).collect::<Vec<_>>(),
+        &starts(Window::Minute),
+        &starts(Window::Day),
+        &starts(Window::Week),
+        &starts(Window::Month),
+        &starts(Window::Ever),
         matches!(runs, Runs::All),
-        if let Runs::Of(run) = runs { run.map(Label::as_str) } else { None }
+        if let Runs::Of(runs) = runs { runs } else { &[] } as _
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(Limit::from).collect())
+    Ok(rows.into_iter().map(|row| (row.account, Limit::from(row))).collect())
+}
+
+/// Those of these accounts of which any run has a limit.
+pub(crate) async fn with_limits_of_runs(connection: &mut PgConnection, accounts: &[AccountId]) -> Result<HashSet<AccountId>> {
+    if accounts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found = sqlx::query_scalar!(
+        r#"select distinct account_id as "account: AccountId" from limits where account_id = any($1) and session is not null and removed_at is null"#,
+        &accounts.iter().map(|account| account.uuid()).collect::<Vec<_>>()
+    );
+    Ok(found.fetch_all(connection).await?.into_iter().collect())
 }
 
 /// The limits of these accounts that are in force, without what is in their pools. Those of runs are those of these.
@@ -139,20 +167,26 @@ pub(crate) async fn write(connection: &mut PgConnection, changes: &BTreeMap<(Acc
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query!(
+    let changed = sqlx::query!(
         r#"
         update limit_windows w set used = w.used + c.used, leased = w.leased + c.leased
         from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::bigint[], $5::bigint[]) c (account_id, limit_id, starts_at, used, leased)
+        join limits l on l.account_id = c.account_id and l.limit_id = c.limit_id
         where w.account_id = c.account_id and w.limit_id = c.limit_id and w.starts_at = c.starts_at
+        returning
+            w.account_id as "account: AccountId", w.limit_id as "limit: LimitId", l.per as "window: Window",
+            l.hardness = 'soft' and w.opening + w.used > l.capacity and w.opening + w.used - c.used <= l.capacity as "is_passed!"
         "#,
         &accounts,
         &limits,
         &starts,
         &changes.values().map(|change| change.used).collect::<Vec<_>>(),
         &changes.values().map(|change| change.leased).collect::<Vec<_>>()
-    )
-    .execute(connection)
-    .await?;
+    );
+    // A soft limit refuses nothing: somebody is to know of the call that passes it, and need not hear of those that follow.
+    for passed in changed.fetch_all(connection).await?.into_iter().filter(|row| row.is_passed) {
+        tracing::warn!(account = %passed.account, limit = %passed.limit, window = passed.window.name(), "a soft limit is passed");
+    }
     Ok(())
 }
 
@@ -203,6 +237,7 @@ impl From<Whose> for Scope {
 }
 
 struct LimitRow {
+    account: AccountId,
     id: LimitId,
     project: Option<ProjectId>,
     member: Option<UserId>,

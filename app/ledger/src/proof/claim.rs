@@ -28,10 +28,9 @@ pub(crate) enum Claim {
     HeadIsTheNewestPosting,
     BookIsItsEntries,
     GrantIsItsEntries,
-    GrantIsItsLeases,
-    HoldIsItsLeases,
+    GrantIsItsSlices,
     LimitIsItsCalls,
-    LimitIsItsLeases,
+    LimitIsItsSlices,
     NobodyIsBelowTheFloor,
     WalletLasts,
     CreditEnds,
@@ -44,7 +43,7 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which they are shown.
-    pub(super) const ALL: [Self; 33] = [
+    pub(super) const ALL: [Self; 32] = [
         Self::PriceIsSealed,
         Self::CallIsSealed,
         Self::CallIsItsReceipt,
@@ -66,10 +65,9 @@ impl Claim {
         Self::HeadIsTheNewestPosting,
         Self::BookIsItsEntries,
         Self::GrantIsItsEntries,
-        Self::GrantIsItsLeases,
-        Self::HoldIsItsLeases,
+        Self::GrantIsItsSlices,
         Self::LimitIsItsCalls,
-        Self::LimitIsItsLeases,
+        Self::LimitIsItsSlices,
         Self::NobodyIsBelowTheFloor,
         Self::WalletLasts,
         Self::CreditEnds,
@@ -116,10 +114,9 @@ impl Claim {
             Self::HeadIsTheNewestPosting => "an account's head is its newest posting",
             Self::BookIsItsEntries => "what is in a book is the sum of its entries",
             Self::GrantIsItsEntries => "what is in a grant is the sum of its entries, less the open hour",
-            Self::GrantIsItsLeases => "what is held of a grant is the sum of its leases",
-            Self::HoldIsItsLeases => "a running call's hold is the sum of its leases",
+            Self::GrantIsItsSlices => "what is leased of a grant is the sum of its slices",
             Self::LimitIsItsCalls => "what is used of a limit is what its calls used in that window",
-            Self::LimitIsItsLeases => "what is held of a limit is the sum of its leases",
+            Self::LimitIsItsSlices => "what is leased of a limit is the sum of its slices",
             Self::NobodyIsBelowTheFloor => {
                 "no grant is below its floor, or has more held of it than is there; lenient accounts may owe more"
             }

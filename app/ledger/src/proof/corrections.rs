@@ -177,6 +177,7 @@ mod tests {
     use domain::{
         attribution::Attribution,
         call::{Outcome, UsageSource},
+        credit::Split,
         id::{KeyId, PriceId, ProjectId},
         pricing::{self, Discount, Excess},
         rates::Rates,
@@ -216,6 +217,8 @@ mod tests {
             input_estimate: Tokens::from_sum(12),
             held: Amount::from_nanos(1_000),
             tokens_held: Tokens::from_sum(1_000),
+            epoch: None,
+            split: Split::default(),
         };
         SettledCall {
             admitted,

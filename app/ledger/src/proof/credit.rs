@@ -46,7 +46,7 @@ pub(super) async fn check(
         look_at(grant, &unbooked, against, findings);
     }
     books(connection, account, journal, findings).await?;
-    holds(connection, account, findings).await
+    unposted(connection, account, findings).await
 }
 
 /// Returns what the calls of the open hour took from each grant.
@@ -149,7 +149,7 @@ pub(super) async fn grants(connection: &mut PgConnection, account: AccountId) ->
             g.grant_id as "id: GrantId", g.kind as "kind: GrantKind", g.unit as "unit: Unit", g.granted, g.used, g.unbooked, g.leased, g.models,
             g.priority, g.starts_at, g.expires_at, g.ended_at, a.created_at as account_created_at,
             (
-                select coalesce(sum(l.amount), 0)::bigint from leases l where l.account_id = g.account_id and l.grant_id = g.grant_id
+                select coalesce(sum(l.amount), 0)::bigint from slices l where l.account_id = g.account_id and l.grant_id = g.grant_id
             ) as "held!"
         from grants g join accounts a using (account_id)
         where g.account_id = $1
@@ -179,7 +179,7 @@ fn look_at(grant: &GrantRow, unbooked: &BTreeMap<GrantId, i128>, against: Agains
             findings.note(Claim::CreditEnds, row(), format!("a posting of its end at {ended}"), "none");
         }
     }
-    findings.compare(Claim::GrantIsItsLeases, row, grant.held, grant.leased);
+    findings.compare(Claim::GrantIsItsSlices, row, grant.held, grant.leased);
     let is_wallet = grant.kind == GrantKind::Wallet;
     let lent = if is_wallet { lines.lent_max } else { 0 };
     let room = i128::from(grant.granted) - i128::from(grant.used) - i128::from(grant.leased) + lent;
@@ -211,35 +211,8 @@ async fn books(connection: &mut PgConnection, account: AccountId, journal: &Jour
     Ok(())
 }
 
-/// A hold and its leases, and what was settled and is not posted.
-async fn holds(connection: &mut PgConnection, account: AccountId, findings: &mut Findings) -> Result<()> {
-    let rows = sqlx::query!(
-        r#"
-        select call_id as "call: CallId", held, leased as "leased!"
-        from (
-            select
-                -- Tokens are held of one grant.
-                i.call_id, coalesce(sum(l.amount), 0)::bigint as leased,
-                case
-                    when not coalesce(bool_or(g.unit = 'tokens'), false) then i.held
-                    when count(*) = 1 then i.tokens_held
-                end as held
-            from intents i
-            left join leases l on l.account_id = i.account_id and l.lease_id = i.call_id and l.grant_id is not null
-            left join grants g on g.account_id = l.account_id and g.grant_id = l.grant_id
-            where i.account_id = $1
-            group by i.call_id, i.held, i.tokens_held
-        ) holds
-        where held is distinct from leased
-        "#,
-        account.uuid()
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in rows {
-        let held = row.held.map_or_else(|| "a hold in one unit".to_owned(), |held| held.to_string());
-        findings.note(Claim::HoldIsItsLeases, format!("intent {}", row.call), row.leased, held);
-    }
+/// What was settled and is not posted.
+async fn unposted(connection: &mut PgConnection, account: AccountId, findings: &mut Findings) -> Result<()> {
     let kept = sqlx::query!(
         r#"select call_id as "call!: CallId", reason as "reason!", at as "at!" from quarantine_of_unposted where account_id = $1"#,
         account.uuid()

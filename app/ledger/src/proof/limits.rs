@@ -116,7 +116,7 @@ impl Limits {
             select
                 w.limit_id as "limit: LimitId", w.starts_at, w.opening, w.used, w.leased,
                 (
-                    select coalesce(sum(l.amount), 0)::bigint from leases l
+                    select coalesce(sum(l.amount), 0)::bigint from slices l
                     where l.account_id = w.account_id and l.limit_id = w.limit_id and l.starts_at = w.starts_at
                 ) as "held!"
             from limit_windows w where w.account_id = $1
@@ -156,7 +156,7 @@ impl Limits {
             }
         }
         for window in &rows {
-            findings.compare(Claim::LimitIsItsLeases, || row(window.limit, window.starts_at), window.held, window.leased);
+            findings.compare(Claim::LimitIsItsSlices, || row(window.limit, window.starts_at), window.held, window.leased);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     attribution::{Attribution, Label, Tags},
     call::{Outcome, UsageSource},
-    credit::{Caller, Unit},
+    credit::{self, Caller, Demand, Split, Strictness, Unit},
     id::{AccountId, CallId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::{Charge, Excess},
@@ -52,6 +52,31 @@ pub struct SettledCall {
     pub first_byte_ms: Option<i64>,
     /// The upstream's usage object, byte for byte.
     pub raw_usage: Option<String>,
+}
+
+impl SettledCall {
+    /// What it costs and what it changes in each pool, where this is what it holds.
+    #[must_use]
+    pub fn charge(&self, held: &Split, strictness: Strictness) -> credit::Charge {
+        let tokens = tokens_owed(&self.usage, self.tokens_held);
+        credit::settle(held, Demand { money: self.amount, tokens, requests: 1 }, strictness)
+    }
+
+    /// The same call, as if nobody knew any more than that it began.
+    pub(crate) fn of_unknown_end(self) -> Self {
+        Self {
+            upstream_model: None,
+            outcome: Outcome::Interrupted,
+            source: UsageSource::Interrupted,
+            usage: CallUsage::default(),
+            amount: Amount::ZERO,
+            written_off: Amount::ZERO,
+            http_status: None,
+            first_byte_ms: None,
+            raw_usage: None,
+            ..self
+        }
+    }
 }
 
 impl Deref for SettledCall {

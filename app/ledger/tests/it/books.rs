@@ -54,7 +54,7 @@ async fn what_comes_in_the_next_hour_is_posted_after_the_hour_before(pool: PgPoo
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let first = world.call(ada, 1_000, 0, TimeDelta::zero());
-    world.ledger.meter().post_calls(&[first]).await.unwrap();
+    world.post(&[first]).await.unwrap();
     let next = world.ledger.dated(world.now + TimeDelta::hours(1));
     next.owner(ada.user).await.unwrap().top_up(world.money("1", "next")).await.unwrap();
     let second = world.call(ada, 1_000, 0, -TimeDelta::hours(1));
@@ -92,7 +92,7 @@ async fn an_hour_of_free_calls_is_in_the_books_too(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let free = world.call(ada, 0, 0, TimeDelta::zero());
-    world.ledger.meter().post_calls(&[free]).await.unwrap();
+    world.post(&[free]).await.unwrap();
     world.ledger.system().close_hours().await.unwrap();
     let rows = journal(&world, ada).await;
     assert_eq!((rows.len(), rows[1].calls, rows[1].amount, rows[1].balance_after), (2, Some(1), Amount::ZERO, amount("10")));
@@ -106,14 +106,14 @@ async fn many_that_close_hours_at_once_close_each_once(pool: PgPool) {
     for n in 0..30 {
         let customer = world.customer(&format!("c{n}"), "1").await;
         let call = world.call(customer, 1_000, 0, TimeDelta::zero());
-        world.ledger.meter().post_calls(&[call]).await.unwrap();
+        world.post(&[call]).await.unwrap();
         customers.push(customer);
     }
     let system = world.ledger.system();
     let late: Vec<_> = customers.iter().map(|customer| world.call(*customer, 1_000, 0, TimeDelta::zero())).collect();
     let (_, posted) = tokio::join!(
         join_all((0..4).map(|_| async { system.close_hours().await.unwrap() })),
-        join_all(late.chunks(5).map(|batch| async { world.ledger.meter().post_calls(batch).await.unwrap().posted }))
+        join_all(late.chunks(5).map(|batch| async { world.post(batch).await.unwrap().posted }))
     );
     assert_eq!(posted.iter().sum::<usize>(), 30);
     system.close_hours().await.unwrap();
@@ -132,7 +132,7 @@ async fn a_day_is_sealed_once_its_hours_are_closed_and_nothing_is_dated_before_i
     let mut world = World::new(pool).await;
     let (ada, bob) = (world.customer("ada", "10").await, world.customer("bob", "1").await);
     let call = world.call(ada, 1_000, 0, TimeDelta::zero());
-    world.ledger.meter().post_calls(&[call]).await.unwrap();
+    world.post(&[call]).await.unwrap();
     let system = world.ledger.system();
     let mut lock = world.pool.begin().await.unwrap();
     sqlx::query("select from heads where account_id = $1 for update").bind(ada.account.uuid()).execute(&mut *lock).await.unwrap();
@@ -163,7 +163,7 @@ async fn credit_lapses_when_it_ends_and_what_running_calls_give_back_lapses_afte
     assert!(matches!(operator.add_grant(ada.account, other).await, Err(Error::IdempotencyConflict)));
     assert_eq!(world.balance(ada).await.balance, amount("6"));
     let intent = world.intent(ada, "0.5");
-    world.ledger.meter().lease(&intent).await.unwrap();
+    world.lease(&intent).await.unwrap();
     assert_eq!(world.ledger.dated(world.now).system().lapse_grants().await.unwrap(), 0, "not yet");
 
     world.now += TimeDelta::days(15);
@@ -174,7 +174,7 @@ async fn credit_lapses_when_it_ends_and_what_running_calls_give_back_lapses_afte
     assert_eq!(world.balance(ada).await.available, amount("1"));
     world.assert_proven().await;
     let call = world.settle(&intent, ada, 200_000, 0);
-    later.meter().post_calls(&[call]).await.unwrap();
+    world.post_in(&later, &[call]).await.unwrap();
     assert_eq!(later.system().lapse_grants().await.unwrap(), 1);
 
     assert_eq!(world.balance(ada).await.balance, amount("1"));
@@ -197,9 +197,9 @@ async fn credit_for_some_models_pays_for_those_alone(pool: PgPool) {
     let scoped = NewGrant { models: Some(vec!["small".to_owned(), "small".to_owned()]), ..world.grant("5", "b") };
     operator.add_grant(ada.account, scoped).await.unwrap();
     let intent = world.intent(ada, "0.5");
-    world.ledger.meter().lease(&intent).await.unwrap();
+    world.lease(&intent).await.unwrap();
     let other = with(world.intent(ada, "0.5"), |call| "large".clone_into(&mut call.model));
-    assert!(matches!(world.ledger.meter().lease(&other).await, Err(Error::Exhausted(exhausted)) if exhausted.available.is_zero()));
+    assert!(matches!(world.lease(&other).await, Err(Error::Exhausted(exhausted)) if exhausted.available.is_zero()));
     world.assert_proven().await;
 }
 

@@ -34,10 +34,10 @@ async fn the_wallet_of_an_account_on_quota_pays_for_no_call(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "5").await;
     let running = world.intent(ada, "1");
-    world.ledger.meter().lease(&running).await.unwrap();
+    world.lease(&running).await.unwrap();
     let quota = CreditLine { is_quota: true, ..CreditLine::default() };
     assert_eq!(lend(&world, ada, quota).await.unwrap().mode(), Mode::Quota);
-    assert_eq!(available(world.ledger.meter().lease(&world.intent(ada, "0.1")).await), Amount::ZERO);
+    assert_eq!(available(world.lease(&world.intent(ada, "0.1")).await), Amount::ZERO);
     let balance = world.balance(ada).await;
     assert_eq!((balance.balance, balance.available, balance.mode), (amount("5"), Amount::ZERO, Mode::Quota));
 
@@ -45,11 +45,11 @@ async fn the_wallet_of_an_account_on_quota_pays_for_no_call(pool: PgPool) {
     // It begins when it is posted, after all that was before.
     world.now += TimeDelta::seconds(1);
     assert_eq!(world.balance(ada).await.available, amount("0.5"));
-    assert_eq!(available(world.ledger.meter().lease(&world.intent(ada, "0.6")).await), amount("0.5"));
+    assert_eq!(available(world.lease(&world.intent(ada, "0.6")).await), amount("0.5"));
     let paid = world.intent(ada, "0.4");
-    world.ledger.meter().lease(&paid).await.unwrap();
+    world.lease(&paid).await.unwrap();
     let calls = [world.settle(&running, ada, 1_000, 0), world.settle(&paid, ada, 1_000, 0)];
-    assert_eq!(world.ledger.meter().post_calls(&calls).await.unwrap().posted, 2);
+    assert_eq!(world.post(&calls).await.unwrap().posted, 2);
     let balance = world.balance(ada).await;
     assert_eq!((balance.balance, balance.available), (amount("5.498"), amount("0.499")), "what ran before is paid as it was held");
     world.assert_proven().await;
@@ -60,7 +60,7 @@ async fn the_wallet_of_an_account_on_quota_pays_for_no_call(pool: PgPool) {
     }
     assert_eq!(lend(&world, ada, line("1")).await.unwrap().mode(), Mode::Postpaid);
     assert_eq!(lend(&world, ada, CreditLine::default()).await.unwrap().mode(), Mode::Prepaid);
-    world.ledger.meter().lease(&world.intent(ada, "4")).await.unwrap();
+    world.lease(&world.intent(ada, "4")).await.unwrap();
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -72,10 +72,10 @@ async fn what_is_lent_can_be_spent_and_is_owed(pool: PgPool) {
     assert_eq!((balance.balance, balance.lent, balance.available), (amount("0.25"), amount("1"), amount("1.25")));
 
     let first = world.intent(ada, "1");
-    world.ledger.meter().lease(&first).await.unwrap();
-    assert_eq!(available(world.ledger.meter().lease(&world.intent(ada, "0.5")).await), amount("0.25"));
+    world.lease(&first).await.unwrap();
+    assert_eq!(available(world.lease(&world.intent(ada, "0.5")).await), amount("0.25"));
     let ended = world.settle(&first, ada, 1_000_000, 0);
-    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+    world.post(&[ended]).await.unwrap();
 
     let balance = world.balance(ada).await;
     assert_eq!((balance.balance, balance.available), (amount("-0.75"), amount("0.25")));
@@ -85,7 +85,7 @@ async fn what_is_lent_can_be_spent_and_is_owed(pool: PgPool) {
     lend(&world, ada, line("0.5")).await.unwrap();
     let balance = world.balance(ada).await;
     assert_eq!((balance.balance, balance.available), (amount("-0.75"), Amount::ZERO));
-    assert_eq!(available(world.ledger.meter().lease(&world.intent(ada, "0.01")).await), Amount::ZERO);
+    assert_eq!(available(world.lease(&world.intent(ada, "0.01")).await), Amount::ZERO);
     world.assert_proven().await;
     let owner = world.ledger.owner(ada.user).await.unwrap();
     owner.top_up(world.money("1", "later")).await.unwrap();
@@ -101,15 +101,15 @@ async fn a_grace_lends_until_its_end(pool: PgPool) {
     let until = world.now + TimeDelta::hours(1);
     lend(&world, ada, CreditLine { grace: Some(Grace { amount: amount("1"), until }), ..line("0.5") }).await.unwrap();
     let first = world.intent(ada, "1.5");
-    world.ledger.dated(world.now).meter().lease(&first).await.unwrap();
+    world.lease_in(&world.ledger.dated(world.now), &first).await.unwrap();
 
     let dated = world.ledger.dated(until);
     let balance = dated.reader(ada.user).await.unwrap().balance(until).await.unwrap();
     assert_eq!((balance.lent, balance.available), (amount("0.5"), Amount::ZERO));
-    assert_eq!(available(dated.meter().lease(&world.intent(ada, "0.01")).await), Amount::ZERO);
+    assert_eq!(available(world.lease_in(&dated, &world.intent(ada, "0.01")).await), Amount::ZERO);
     // What runs ends as it was admitted.
     let ended = world.settle(&first, ada, 1_500_000, 0);
-    dated.meter().post_calls(&[ended]).await.unwrap();
+    world.post_in(&dated, &[ended]).await.unwrap();
     assert_eq!(dated.reader(ada.user).await.unwrap().balance(until).await.unwrap().balance, amount("-1.5"));
     world.assert_proven().await;
 }
@@ -123,7 +123,7 @@ async fn a_lenient_account_pays_what_its_calls_came_to(pool: PgPool) {
     let (first, second, third) =
         (lenient(world.intent(ada, "0.5")), lenient(world.intent(ada, "0.25")), lenient(world.intent(ada, "0.25")));
     for intent in [&first, &second, &third] {
-        world.ledger.meter().lease(intent).await.unwrap();
+        world.lease(intent).await.unwrap();
     }
     let more = world.settle(&first, ada, 2_000_000, 0);
     assert_eq!((more.amount, more.written_off), (amount("2"), Amount::ZERO));
@@ -138,7 +138,7 @@ async fn a_lenient_account_pays_what_its_calls_came_to(pool: PgPool) {
     let interrupted = world.interrupt(&third, ada);
     let late = world.settle(&third, ada, 1_000_000, 0);
     for call in [more, absurd, interrupted, late] {
-        world.ledger.meter().post_calls(&[call]).await.unwrap();
+        world.post(&[call]).await.unwrap();
     }
     let balance = world.balance(ada).await;
     assert_eq!((balance.balance, balance.reserved), (amount("-2.25"), Amount::ZERO));
@@ -151,9 +151,9 @@ async fn a_strict_account_never_pays_beyond_its_hold_whatever_its_line(pool: PgP
     let ada = world.customer("ada", "0").await;
     lend(&world, ada, line("10")).await.unwrap();
     let intent = world.intent(ada, "0.5");
-    world.ledger.meter().lease(&intent).await.unwrap();
+    world.lease(&intent).await.unwrap();
     let above = SettledCall { amount: amount("2"), written_off: Amount::ZERO, ..world.settle(&intent, ada, 2_000_000, 0) };
-    let done = world.ledger.meter().post_calls(&[above]).await.unwrap();
+    let done = world.post(&[above]).await.unwrap();
     assert_eq!(done.quarantined, [intent.call_id], "the database itself refuses it");
 }
 
@@ -200,10 +200,10 @@ async fn limits_count_all_that_a_lenient_call_took(pool: PgPool) {
     let (strict, lenient) =
         (with(world.intent(ada, "0.1"), held(Excess::WrittenOff)), with(world.intent(ada, "0.1"), held(Excess::Charged)));
     for intent in [&strict, &lenient] {
-        world.ledger.meter().lease(intent).await.unwrap();
+        world.lease(intent).await.unwrap();
     }
     let ended = [world.settle(&strict, ada, 2_000, 500), world.settle(&lenient, ada, 2_000, 500)];
-    world.ledger.meter().post_calls(&ended).await.unwrap();
+    world.post(&ended).await.unwrap();
     let limits = owner.limits(world.now).await.unwrap();
     assert_eq!(limits[0].limit.pool.used.get(), 1_000 + 2_500);
     world.assert_proven().await;
@@ -214,9 +214,9 @@ async fn lenient_terms_that_an_account_never_had_are_found(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let intent = with(world.intent(ada, "0.5"), |call| call.excess = Excess::Charged);
-    world.ledger.meter().lease(&intent).await.unwrap();
+    world.lease(&intent).await.unwrap();
     let above = world.settle(&intent, ada, 2_000_000, 0);
-    world.ledger.meter().post_calls(&[above]).await.unwrap();
+    world.post(&[above]).await.unwrap();
     let faults = world.proof().await.faults;
     assert_eq!(faults.iter().map(|fault| fault.row.clone()).collect::<Vec<_>>(), [format!("call {}", intent.call_id)]);
     assert_eq!(faults[0].claim, "a call on lenient terms is of an account that had them");

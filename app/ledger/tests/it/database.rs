@@ -58,9 +58,10 @@ async fn a_connection_made_while_the_database_was_frozen_is_not_used_once_it_is_
 async fn connections_that_were_cut_are_replaced_before_anybody_notices(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
-    let (intents, meter) = ((0..8).map(|_| world.intent(ada, "0.1")).collect::<Vec<_>>(), world.ledger.meter());
+    let intents: Vec<_> = (0..8).map(|_| world.intent(ada, "0.1")).collect();
+    let proxies = join_all((0..4).map(|_| world.proxy())).await;
     for cut in intents.chunks(4) {
-        for leased in join_all(cut.iter().map(|intent| meter.lease(intent))).await {
+        for leased in join_all(cut.iter().zip(&proxies).map(|(call, proxy)| world.lease_by(proxy, call))).await {
             leased.unwrap();
         }
         let others =
@@ -77,7 +78,8 @@ async fn a_database_whose_default_is_serializable_refuses_nobody(pool: PgPool) {
     let (ada, bob) = (world.customer("ada", "10").await, world.customer("bob", "10").await);
     let intents: Vec<_> = (0..60).map(|n| world.intent(if n % 2 == 0 { ada } else { bob }, "0.1")).collect();
     let meter = world.ledger.meter();
-    let calls = join_all(intents.iter().map(|intent| async { meter.lease(intent).await })).await;
+    let proxies = join_all((0..6).map(|_| world.proxy())).await;
+    let calls = join_all(intents.iter().zip(proxies.iter().cycle()).map(|(call, proxy)| world.lease_by(proxy, call))).await;
     assert!(calls.iter().all(Result::is_ok), "{calls:?}");
     let settled: Vec<_> =
         intents.iter().enumerate().map(|(n, intent)| world.settle(intent, if n % 2 == 0 { ada } else { bob }, 10, 10)).collect();
@@ -127,7 +129,7 @@ async fn a_later_schema_says_whether_this_version_may_write_beside_it(pool: PgPo
             .await
             .unwrap();
     assert!(kept);
-    assert_eq!(world.ledger.meter().post_calls(&[world.call(ada, 1, 1, TimeDelta::zero())]).await.unwrap().posted, 1);
+    assert_eq!(world.post(&[world.call(ada, 1, 1, TimeDelta::zero())]).await.unwrap().posted, 1);
 
     run(&world.pool, "update schema_contract set oldest_writer = 99").await;
     assert_eq!(Ledger::schema(&world.address).await.unwrap(), Schema::TooNew);
@@ -151,8 +153,8 @@ async fn a_later_schema_says_whether_this_version_may_write_beside_it(pool: PgPo
         ("credit", system.operator().credit(ada.account, world.money("1", "later")).await.map(drop)),
         ("top-up", owner.top_up(world.money("1", "later")).await.map(drop)),
         ("key", owner.create_key(new_key).await),
-        ("lease", world.ledger.meter().lease(&world.intent(ada, "0.1")).await.map(drop)),
-        ("posting", world.ledger.meter().post_calls(&[call]).await.map(drop)),
+        ("lease", world.lease(&world.intent(ada, "0.1")).await.map(drop)),
+        ("posting", world.post(&[call]).await.map(drop)),
         ("ready", world.ledger.ready().await),
     ];
     for (what, answer) in refused {

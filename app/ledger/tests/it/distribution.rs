@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 /// Spread by account_id.
-pub(crate) const DISTRIBUTED: [&str; 18] = [
+pub(crate) const DISTRIBUTED: [&str; 19] = [
     "accounts",
     "api_keys",
     "books",
@@ -23,13 +23,14 @@ pub(crate) const DISTRIBUTED: [&str; 18] = [
     "limits",
     "projects",
     "quarantine",
+    "slices",
     "usage_daily",
     "usage_hourly",
 ];
 /// The same on every machine.
 const REFERENCE: [&str; 8] = ["identity", "memberships", "models", "price_versions", "providers", "roots", "schema_contract", "users"];
 /// On one machine.
-const LOCAL: [&str; 4] = ["_sqlx_migrations", "key_digests", "proofs", "sessions"];
+const LOCAL: [&str; 6] = ["_sqlx_migrations", "epochs", "key_digests", "notices", "proofs", "sessions"];
 
 async fn names(pool: &PgPool, sql: &str) -> Vec<String> {
     sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(pool).await.unwrap().iter().map(|row| row.get(0)).collect()

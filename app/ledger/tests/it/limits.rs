@@ -8,7 +8,7 @@ use domain::{
     tokens::Tokens,
 };
 use futures_util::future::join_all;
-use ledger::{Admitted, Error, Intent, NewLimit};
+use ledger::{Admitted, Error, NewLimit};
 use sqlx::PgPool;
 
 use crate::world::{Customer, World, amount, with};
@@ -34,7 +34,7 @@ async fn figures(world: &World, customer: Customer) -> (i64, i64, i64) {
 }
 
 /// A call that may cost 0.5 and take 1,000 tokens.
-fn intent(world: &mut World, customer: Customer) -> Intent {
+fn intent(world: &World, customer: Customer) -> Admitted {
     with(world.intent(customer, "0.5"), |call| call.tokens_held = Tokens::from_sum(1_000))
 }
 
@@ -45,10 +45,11 @@ fn exhausted<T: std::fmt::Debug>(refused: Result<T, Error>) -> Exhausted {
     }
 }
 
-/// On what is left for ten, forty at once: ten run, whatever is counted and of whom.
+/// On what is left for ten, forty at once by three proxies: ten run, whatever is counted and of whom.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn no_limit_is_passed_at_any_concurrency(pool: PgPool) {
     let mut world = World::new(pool).await;
+    let proxies = join_all((0..3).map(|_| world.proxy())).await;
     for (place, (unit, capacity)) in [(Unit::Money, 5_400_000_000), (Unit::Tokens, 10_999), (Unit::Requests, 10)].into_iter().enumerate() {
         for kind in [ScopeKind::Account, ScopeKind::Project, ScopeKind::Member, ScopeKind::Key, ScopeKind::Run] {
             for window in [Window::Minute, Window::Month] {
@@ -63,9 +64,8 @@ async fn no_limit_is_passed_at_any_concurrency(pool: PgPool) {
                 let new = limit(&mut world, scope, window, unit, capacity);
                 set(&world, ada, &new).await;
                 let of_run = |call: &mut Admitted| call.attribution.session = "nightly".parse().ok();
-                let intents: Vec<_> = (0..40).map(|_| with(intent(&mut world, ada), of_run)).collect();
-                let meter = world.ledger.meter();
-                let answers = join_all(intents.iter().map(|intent| meter.lease(intent))).await;
+                let intents: Vec<_> = (0..40).map(|_| with(intent(&world, ada), of_run)).collect();
+                let answers = join_all(intents.iter().zip(proxies.iter().cycle()).map(|(call, proxy)| world.lease_by(proxy, call))).await;
                 let admitted: Vec<_> =
                     intents.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(intent, _)| intent).collect();
                 assert_eq!(admitted.len(), 10, "{unit:?} {kind:?} {window:?}");
@@ -74,7 +74,7 @@ async fn no_limit_is_passed_at_any_concurrency(pool: PgPool) {
 
                 // They end at half of what they held, and what they did not use is there again.
                 let ended: Vec<_> = admitted.iter().map(|intent| world.settle(intent, ada, 250, 125)).collect();
-                meter.post_calls(&ended).await.unwrap();
+                world.post(&ended).await.unwrap();
                 let (used, leased, _) = figures(&world, ada).await;
                 let expected = match unit {
                     Unit::Money => 10 * ended[0].amount.nanos(),
@@ -94,18 +94,18 @@ async fn a_call_belongs_to_the_window_in_which_it_began(pool: PgPool) {
     let ada = world.customer("ada", "10").await;
     let new = limit(&mut world, Scope::Account, Window::Minute, Unit::Requests, 1);
     set(&world, ada, &new).await;
-    let first = intent(&mut world, ada);
-    world.ledger.meter().lease(&first).await.unwrap();
-    let second = intent(&mut world, ada);
-    let refused = exhausted(world.ledger.meter().lease(&second).await);
+    let first = intent(&world, ada);
+    world.lease(&first).await.unwrap();
+    let second = intent(&world, ada);
+    let refused = exhausted(world.lease(&second).await);
     assert_eq!((refused.needed.get(), refused.available.get()), (1, 0));
     assert_eq!(refused.resets_at, Some(world.now + TimeDelta::minutes(1)));
 
     world.now += TimeDelta::minutes(1);
-    let next = intent(&mut world, ada);
-    world.ledger.meter().lease(&next).await.unwrap();
+    let next = intent(&world, ada);
+    world.lease(&next).await.unwrap();
     let ended = [world.settle(&first, ada, 10, 10), world.settle(&next, ada, 10, 10)];
-    world.ledger.meter().post_calls(&ended).await.unwrap();
+    world.post(&ended).await.unwrap();
 
     assert_eq!(figures(&world, ada).await, (1, 0, 0), "the first call is of the minute before");
     world.assert_proven().await;
@@ -127,11 +127,11 @@ async fn a_keys_limit_counts_its_calls_alone_and_the_accounts_counts_all(pool: P
     set(&world, ada, &of_all).await;
     let meter = world.ledger.meter();
 
-    meter.lease(&intent(&mut world, ada)).await.unwrap();
-    let refused = exhausted(meter.lease(&intent(&mut world, ada)).await);
+    world.lease(&intent(&world, ada)).await.unwrap();
+    let refused = exhausted(world.lease(&intent(&world, ada)).await);
     assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == of_key.id));
-    meter.lease(&with(intent(&mut world, ada), |call| call.key_id = other)).await.unwrap();
-    let refused = exhausted(meter.lease(&with(intent(&mut world, ada), |call| call.key_id = other)).await);
+    world.lease(&with(intent(&world, ada), |call| call.key_id = other)).await.unwrap();
+    let refused = exhausted(world.lease(&with(intent(&world, ada), |call| call.key_id = other)).await);
     assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == of_all.id));
 
     let names: Vec<_> = limits(&world, ada).await.into_iter().map(|state| state.whose).collect();
@@ -147,7 +147,7 @@ async fn a_limit_that_is_set_in_the_middle_of_a_window_knows_what_was_used_in_it
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let earlier: Vec<_> = [0, 2, 20].into_iter().map(|days| world.call(ada, 1_000, 100, TimeDelta::days(days))).collect();
-    world.ledger.meter().post_calls(&earlier).await.unwrap();
+    world.post(&earlier).await.unwrap();
     world.ledger.system().operator().credit_call(earlier[0].call_id, world.give_back(Some("0.0002"), "back")).await.unwrap();
     for (window, calls) in [(Window::Day, 1), (Window::Month, 2), (Window::Ever, 3), (Window::Minute, 0)] {
         let new = limit(&mut world, Scope::Key(ada.key), window, Unit::Requests, 100);
@@ -162,7 +162,7 @@ async fn a_limit_that_is_set_in_the_middle_of_a_window_knows_what_was_used_in_it
     let of_money = limits(&world, ada).await.into_iter().find(|state| state.limit.pool.unit == Unit::Money).unwrap();
     assert_eq!(of_money.limit.pool.used.get(), spent - back);
     let later = world.call(ada, 1_000, 100, TimeDelta::zero());
-    world.ledger.meter().post_calls(&[later]).await.unwrap();
+    world.post(&[later]).await.unwrap();
     world.assert_proven().await;
 }
 
@@ -172,26 +172,27 @@ async fn a_limit_is_set_anew_lowered_below_its_use_and_removed_while_calls_run(p
     let ada = world.customer("ada", "10").await;
     let new = limit(&mut world, Scope::Account, Window::Day, Unit::Requests, 3);
     let id = set(&world, ada, &new).await;
-    let running: Vec<_> = (0..2).map(|_| intent(&mut world, ada)).collect();
+    let running: Vec<_> = (0..2).map(|_| intent(&world, ada)).collect();
     for intent in &running {
-        world.ledger.meter().lease(intent).await.unwrap();
+        world.lease(intent).await.unwrap();
     }
     let lower = limit(&mut world, Scope::Account, Window::Day, Unit::Requests, 1);
     assert_eq!(set(&world, ada, &lower).await, id, "it is the same one");
     assert_eq!(figures(&world, ada).await, (0, 2, 0));
-    let refused = exhausted(world.ledger.meter().lease(&intent(&mut world, ada)).await);
+    let refused = exhausted(world.lease(&intent(&world, ada)).await);
     assert_eq!(refused.available.get(), 0);
     let ended = world.settle(&running[0], ada, 10, 10);
-    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+    world.post(&[ended]).await.unwrap();
     world.assert_proven().await;
 
     let member = world.ledger.owner(ada.user).await.unwrap();
     member.remove_limit(id).await.unwrap();
     member.remove_limit(id).await.unwrap();
     assert_eq!(limits(&world, ada).await, []);
-    world.ledger.meter().lease(&intent(&mut world, ada)).await.unwrap();
+    let beside = intent(&world, ada);
+    world.lease(&beside).await.unwrap();
     let ended = world.settle(&running[1], ada, 10, 10);
-    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+    world.post(&[ended]).await.unwrap();
     let held: i64 = sqlx::query_scalar("select leased from limit_windows").fetch_one(&world.pool).await.unwrap();
     assert_eq!(held, 0, "what running calls held of it is free");
     world.assert_proven().await;
@@ -199,7 +200,10 @@ async fn a_limit_is_set_anew_lowered_below_its_use_and_removed_while_calls_run(p
     // One of its kind may be set again, and knows what was used.
     let again = limit(&mut world, Scope::Account, Window::Day, Unit::Requests, 9);
     assert_ne!(set(&world, ada, &again).await, id);
-    assert_eq!(figures(&world, ada).await, (2, 1, 6), "and what runs");
+    assert_eq!(figures(&world, ada).await, (2, 0, 7), "and not yet of what runs");
+    let ended = world.settle(&beside, ada, 10, 10);
+    world.post(&[ended]).await.unwrap();
+    assert_eq!(figures(&world, ada).await, (3, 0, 6));
     world.assert_proven().await;
 }
 
@@ -209,10 +213,15 @@ async fn a_soft_limit_counts_and_refuses_nobody(pool: PgPool) {
     let ada = world.customer("ada", "10").await;
     let soft = NewLimit { hardness: Hardness::Soft, ..limit(&mut world, Scope::Account, Window::Day, Unit::Requests, 1) };
     set(&world, ada, &soft).await;
-    for _ in 0..3 {
-        world.ledger.meter().lease(&intent(&mut world, ada)).await.unwrap();
+    let calls: Vec<_> = (0..3).map(|_| intent(&world, ada)).collect();
+    for call in &calls {
+        world.lease(call).await.unwrap();
     }
-    assert_eq!(figures(&world, ada).await, (0, 3, 0));
+    assert_eq!(figures(&world, ada).await, (0, 0, 1), "nothing is leased of what refuses nobody");
+    world.assert_proven().await;
+    let ended: Vec<_> = calls.iter().map(|call| world.settle(call, ada, 10, 10)).collect();
+    world.post(&ended).await.unwrap();
+    assert_eq!(figures(&world, ada).await, (3, 0, 0));
     world.assert_proven().await;
 }
 
@@ -223,13 +232,13 @@ async fn a_free_call_counts_and_a_false_report_does_not(pool: PgPool) {
     let ada = world.customer("ada", "0").await;
     let new = limit(&mut world, Scope::Account, Window::Day, Unit::Tokens, 1_500);
     set(&world, ada, &new).await;
-    let free = with(intent(&mut world, ada), |call| call.held = Amount::ZERO);
-    world.ledger.meter().lease(&free).await.unwrap();
-    let second = with(intent(&mut world, ada), |call| call.held = Amount::ZERO);
-    assert_eq!(exhausted(world.ledger.meter().lease(&second).await).available.get(), 500);
+    let free = with(intent(&world, ada), |call| call.held = Amount::ZERO);
+    world.lease(&free).await.unwrap();
+    let second = with(intent(&world, ada), |call| call.held = Amount::ZERO);
+    assert_eq!(exhausted(world.lease(&second).await).available.get(), 500);
     let ended = world.settle(&free, ada, 900_000, 900_000);
     assert_eq!(ended.amount, Amount::ZERO);
-    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+    world.post(&[ended]).await.unwrap();
     assert_eq!(figures(&world, ada).await, (1_000, 0, 500));
     world.assert_proven().await;
 }
@@ -240,10 +249,10 @@ async fn a_call_that_was_never_forwarded_uses_nothing_of_any_limit(pool: PgPool)
     let ada = world.customer("ada", "10").await;
     let new = limit(&mut world, Scope::Key(ada.key), Window::Day, Unit::Money, 1_000_000_000);
     set(&world, ada, &new).await;
-    let held = intent(&mut world, ada);
-    world.ledger.meter().lease(&held).await.unwrap();
+    let held = intent(&world, ada);
+    world.lease(&held).await.unwrap();
     assert_eq!(figures(&world, ada).await, (0, 500_000_000, 500_000_000));
-    world.ledger.meter().release(ada.account, held.call_id).await.unwrap();
+    world.release(&held).await.unwrap();
     assert_eq!(figures(&world, ada).await, (0, 0, 1_000_000_000));
     world.assert_proven().await;
 }
@@ -282,8 +291,8 @@ async fn a_limit_is_changed_only_by_whoever_may(pool: PgPool) {
     member.set_limit(&of_key).await.unwrap();
     member.remove_limit(of_key.id).await.unwrap();
 
-    world.ledger.meter().lease(&intent(&mut world, ada)).await.unwrap();
-    let refused = exhausted(world.ledger.meter().lease(&intent(&mut world, ada)).await);
+    world.lease(&intent(&world, ada)).await.unwrap();
+    let refused = exhausted(world.lease(&intent(&world, ada)).await);
     assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == by_operator.id), "both bound");
     assert!(refused.may_pass(), "the call that runs may leave it");
     let whose: std::collections::BTreeMap<_, _> =
@@ -294,22 +303,22 @@ async fn a_limit_is_changed_only_by_whoever_may(pool: PgPool) {
     world.assert_proven().await;
 }
 
-/// Calls that run when a limit is set count as if they had begun under it.
+/// Proxies hold calls in memory: what they come to is known when they end.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn a_new_limit_knows_what_runs(pool: PgPool) {
+async fn a_new_limit_counts_what_runs_as_it_ends(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
-    let running = intent(&mut world, ada);
-    world.ledger.meter().lease(&running).await.unwrap();
+    let running = intent(&world, ada);
+    world.lease(&running).await.unwrap();
     for unit in Unit::ALL {
         let new = limit(&mut world, Scope::Key(ada.key), Window::Day, unit, 1_000_000_000);
         set(&world, ada, &new).await;
     }
     let held: Vec<_> = limits(&world, ada).await.iter().map(|state| (state.limit.pool.unit, state.limit.pool.leased.get())).collect();
-    assert_eq!(held, [(Unit::Money, 500_000_000), (Unit::Tokens, 1_000), (Unit::Requests, 1)]);
+    assert_eq!(held, [(Unit::Money, 0), (Unit::Tokens, 0), (Unit::Requests, 0)]);
     world.assert_proven().await;
     let ended = world.settle(&running, ada, 250, 125);
-    world.ledger.meter().post_calls(&[ended]).await.unwrap();
+    world.post(&[ended]).await.unwrap();
     let used: Vec<_> = limits(&world, ada).await.iter().map(|state| (state.limit.pool.used.get(), state.limit.pool.leased.get())).collect();
     assert_eq!(used, [(500_000, 0), (375, 0), (1, 0)]);
     world.assert_proven().await;
@@ -323,9 +332,9 @@ async fn late_usage_counts_and_what_is_given_back_does_not(pool: PgPool) {
     let new = limit(&mut world, Scope::Account, Window::Month, Unit::Money, 1_000_000_000);
     set(&world, ada, &new).await;
     let dead = world.intent(ada, "0.5");
-    world.ledger.meter().lease(&dead).await.unwrap();
+    world.lease(&dead).await.unwrap();
     for settlement in [world.interrupt(&dead, ada), world.settle(&dead, ada, 100_000, 0)] {
-        world.ledger.meter().post_calls(&[settlement]).await.unwrap();
+        world.post(&[settlement]).await.unwrap();
     }
     assert_eq!(figures(&world, ada).await, (100_000_000, 0, 900_000_000));
     world.ledger.system().operator().credit_call(dead.call_id, world.give_back(Some("0.04"), "back")).await.unwrap();

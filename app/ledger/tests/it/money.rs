@@ -69,7 +69,7 @@ async fn an_operator_takes_back_only_what_is_available_and_says_why(pool: PgPool
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let held = world.intent(ada, "4");
-    world.ledger.meter().lease(&held).await.unwrap();
+    world.lease(&held).await.unwrap();
     let operator = world.ledger.system().operator();
 
     let too_much = operator.credit(ada.account, world.money("-7", "a")).await;

@@ -95,7 +95,7 @@ async fn a_scope_is_had_only_by_proving_the_right_to_it(pool: PgPool) {
     assert!(matches!(world.ledger.reader(root).await, Err(Error::NotFound)));
 
     let call = world.call(ada, 10, 10, TimeDelta::zero());
-    world.ledger.meter().post_calls(std::slice::from_ref(&call)).await.unwrap();
+    world.post(std::slice::from_ref(&call)).await.unwrap();
     let of_bob = world.ledger.owner(bob.user).await.unwrap();
     assert!(matches!(of_bob.call(call.call_id).await, Err(Error::NotFound)), "another account's call");
     assert!(matches!(of_bob.revoke_key(ada.key, world.now).await, Err(Error::NotFound)), "another account's key");
@@ -141,7 +141,7 @@ async fn the_application_may_not_rewrite_history(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "1").await;
     let call = world.call(ada, 10, 10, TimeDelta::zero());
-    world.ledger.meter().post_calls(&[call]).await.unwrap();
+    world.post(&[call]).await.unwrap();
     let mut connection = world.pool.acquire().await.unwrap();
     sqlx::query(sqlx::AssertSqlSafe(format!("set role \"{}\"", world.login.role()))).execute(&mut *connection).await.unwrap();
     for statement in [

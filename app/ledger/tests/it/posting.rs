@@ -4,18 +4,17 @@ use futures_util::future::join_all;
 use ledger::{PostedCalls, SettledCall};
 use sqlx::PgPool;
 
-use crate::world::{World, amount};
+use crate::world::{World, amount, give_back_all};
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_replayed_batch_changes_nothing(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let batch: Vec<_> = (0..20).map(|minute| world.call(ada, 1_000, 500, TimeDelta::minutes(minute))).collect();
-    let meter = world.ledger.meter();
 
-    let first = meter.post_calls(&batch).await.unwrap();
+    let first = world.post(&batch).await.unwrap();
     let after = world.balance(ada).await;
-    let again = meter.post_calls(&batch).await.unwrap();
+    let again = world.post(&batch).await.unwrap();
 
     assert_eq!((first.posted, first.replayed), (20, 0));
     assert_eq!((again.posted, again.replayed), (0, 20));
@@ -29,11 +28,10 @@ async fn a_batch_that_is_partly_known_posts_the_rest_once(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let batch: Vec<_> = (0..4).map(|minute| world.call(ada, 1_000, 0, TimeDelta::minutes(minute))).collect();
-    let meter = world.ledger.meter();
 
-    meter.post_calls(&batch[..2]).await.unwrap();
+    world.post(&batch[..2]).await.unwrap();
     let twice: Vec<_> = batch.iter().chain(&batch).cloned().collect();
-    let posting = meter.post_calls(&twice).await.unwrap();
+    let posting = world.post(&twice).await.unwrap();
 
     assert_eq!((posting.posted, posting.replayed), (2, 6));
     assert_eq!(world.balance(ada).await.balance, amount("9.996"));
@@ -45,12 +43,11 @@ async fn a_call_that_is_twice_in_a_batch_is_charged_and_released_once(pool: PgPo
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let (first, second) = (world.intent(ada, "1"), world.intent(ada, "1"));
-    let meter = world.ledger.meter();
-    meter.lease(&first).await.unwrap();
-    meter.lease(&second).await.unwrap();
+    world.lease(&first).await.unwrap();
+    world.lease(&second).await.unwrap();
     let call = world.settle(&first, ada, 1_000, 0);
 
-    let posting = meter.post_calls(&[call.clone(), call]).await.unwrap();
+    let posting = world.post(&[call.clone(), call]).await.unwrap();
 
     assert_eq!((posting.posted, posting.replayed), (1, 1));
     let balance = world.balance(ada).await;
@@ -84,12 +81,11 @@ async fn a_settlement_releases_its_hold_and_takes_only_its_cost(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "1").await;
     let intent = world.intent(ada, "0.4");
-    let meter = world.ledger.meter();
-    meter.lease(&intent).await.unwrap();
+    world.lease(&intent).await.unwrap();
     let running = world.balance(ada).await;
     assert_eq!((running.balance, running.reserved, running.available), (amount("1"), amount("0.4"), amount("0.6")));
 
-    let posting = meter.post_calls(&[world.settle(&intent, ada, 1_000, 0)]).await.unwrap();
+    let posting = world.post(&[world.settle(&intent, ada, 1_000, 0)]).await.unwrap();
 
     assert_eq!(posting, PostedCalls { posted: 1, ..PostedCalls::default() });
     let settled = world.balance(ada).await;
@@ -104,11 +100,10 @@ async fn a_call_never_costs_more_than_its_hold_and_what_it_came_to_besides_is_th
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "1").await;
     let (first, second) = (world.intent(ada, "0.4"), world.intent(ada, "0.5"));
-    let meter = world.ledger.meter();
-    meter.lease(&first).await.unwrap();
-    meter.lease(&second).await.unwrap();
+    world.lease(&first).await.unwrap();
+    world.lease(&second).await.unwrap();
 
-    meter.post_calls(&[world.settle(&first, ada, 1_000_000_000, 0)]).await.unwrap();
+    world.post(&[world.settle(&first, ada, 1_000_000_000, 0)]).await.unwrap();
 
     let balance = world.balance(ada).await;
     assert_eq!((balance.balance, balance.reserved, balance.available), (amount("0.6"), amount("0.5"), amount("0.1")));
@@ -122,7 +117,7 @@ async fn a_call_never_costs_more_than_its_hold_and_what_it_came_to_besides_is_th
     let above = SettledCall { amount: amount("0.6"), written_off: Amount::ZERO, ..world.settle(&second, ada, 600_000, 0) };
     let below = SettledCall { amount: amount("0.1"), written_off: amount("0.1"), ..world.settle(&second, ada, 200_000, 0) };
     for wrong in [above, below] {
-        assert_eq!(meter.post_calls(&[wrong]).await.unwrap().quarantined, [second.call_id]);
+        assert_eq!(world.post(&[wrong]).await.unwrap().quarantined, [second.call_id]);
         assert_eq!(world.balance(ada).await, balance);
     }
 }
@@ -133,10 +128,9 @@ async fn a_hold_may_span_grants_and_the_one_that_expires_first_pays_first(pool: 
     let ada = world.customer("ada", "1").await;
     world.promo(ada, "0.003").await;
     let intent = world.intent(ada, "0.01");
-    let meter = world.ledger.meter();
-    meter.lease(&intent).await.unwrap();
+    world.lease(&intent).await.unwrap();
 
-    meter.post_calls(&[world.settle(&intent, ada, 5_000, 0)]).await.unwrap();
+    world.post(&[world.settle(&intent, ada, 5_000, 0)]).await.unwrap();
 
     let paid_by = world.ledger.reader(ada.user).await.unwrap().call(intent.call_id).await.unwrap().paid_by;
     let shares: Vec<_> = paid_by.iter().map(|share| (share.kind, share.quantity)).collect();
@@ -154,7 +148,7 @@ async fn an_admitted_call_always_posts_even_without_a_hold_and_below_zero(pool: 
     let ada = world.customer("ada", "0.001").await;
     let call = world.call(ada, 3_000, 0, TimeDelta::zero());
 
-    let posting = world.ledger.meter().post_calls(std::slice::from_ref(&call)).await.unwrap();
+    let posting = world.post(std::slice::from_ref(&call)).await.unwrap();
 
     assert_eq!((posting.posted, posting.unleased), (1, vec![call.call_id]));
     assert_eq!(world.balance(ada).await.balance, amount("-0.002"));
@@ -175,7 +169,7 @@ async fn a_call_that_costs_nothing_is_logged_and_charged_to_nobody(pool: PgPool)
         ..failed
     };
 
-    world.ledger.meter().post_calls(std::slice::from_ref(&failed)).await.unwrap();
+    world.post(std::slice::from_ref(&failed)).await.unwrap();
 
     let detail = world.ledger.reader(ada.user).await.unwrap().call(failed.call_id).await.unwrap();
     assert_eq!((detail.paid_by.len(), detail.receipt.amount), (0, Amount::ZERO));
@@ -192,7 +186,7 @@ async fn a_row_at_fault_is_quarantined_keeps_nobody_back_and_is_posted_once_it_c
     let stray = world.call(ada, 1_000, 0, TimeDelta::days(50));
     batch.insert(4, stray.clone());
 
-    let posting = world.ledger.meter().post_calls(&batch).await.unwrap();
+    let posting = world.post(&batch).await.unwrap();
 
     assert_eq!((posting.posted, posting.quarantined), (9, vec![stray.call_id]));
     let kept: String = sqlx::query_scalar("select call from quarantine").fetch_one(&world.pool).await.unwrap();
@@ -212,20 +206,55 @@ async fn a_row_at_fault_is_quarantined_keeps_nobody_back_and_is_posted_once_it_c
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn what_is_in_quarantine_keeps_its_hold_and_is_not_settled_as_interrupted(pool: PgPool) {
+async fn what_is_in_quarantine_keeps_its_slice_until_it_is_posted_and_is_not_settled_as_interrupted(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let intent = world.intent(ada, "1");
+    world.lease(&intent).await.unwrap();
     let meter = world.ledger.meter();
-    meter.lease(&intent).await.unwrap();
-    // A text that Postgres cannot hold.
-    let call = SettledCall { upstream_model: Some("nul\0".to_owned()), ..world.settle(&intent, ada, 1_000, 0) };
+    meter.announce(world.proxy.epoch, &[world.holding(&intent)]).await.unwrap();
+    let refuse = "alter table calls add constraint no_more check (latency_ms <> 840)";
+    sqlx::query(refuse).execute(&world.pool).await.unwrap();
+    let call = world.settle(&intent, ada, 1_000, 0);
 
-    let posting = meter.post_calls(&[call]).await.unwrap();
+    assert_eq!(world.post(std::slice::from_ref(&call)).await.unwrap().quarantined, [intent.call_id]);
 
-    assert_eq!(posting.quarantined, [intent.call_id]);
-    assert_eq!(meter.interrupted_of(crate::world::PROXY).await.unwrap(), []);
     assert_eq!(world.balance(ada).await.reserved, amount("1"));
+    sqlx::query("alter table calls drop constraint no_more").execute(&world.pool).await.unwrap();
+    let done = meter.post_quarantined().await.unwrap();
+    assert_eq!((done.posted, done.corrected), (1, 0));
+    let balance = world.balance(ada).await;
+    assert_eq!((balance.balance, balance.reserved), (amount("9.999"), amount("0.999")), "from its slice, which has the rest");
+    world.return_rests(&world.ledger, &[call], &done).await.unwrap();
+    assert_eq!(world.balance(ada).await.reserved, Amount::ZERO);
+    world.assert_proven().await;
+}
+
+/// Its epoch ends meanwhile: then it is paid from what there is when it is posted.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_is_in_quarantine_when_its_epoch_ends_is_not_announced_and_is_posted_without_a_slice(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let intent = world.intent(ada, "1");
+    world.lease(&intent).await.unwrap();
+    let meter = world.ledger.meter();
+    meter.announce(world.proxy.epoch, &[world.holding(&intent)]).await.unwrap();
+    sqlx::query("alter table calls add constraint no_more check (latency_ms <> 840)").execute(&world.pool).await.unwrap();
+    let call = world.settle(&intent, ada, 1_000, 0);
+    assert_eq!(world.post(&[call]).await.unwrap().quarantined, [intent.call_id]);
+    let ending = meter.end_epoch(world.proxy.epoch).await.unwrap();
+    assert_eq!(ending.announced().await.unwrap(), []);
+    give_back_all(&ending).await;
+    assert_eq!(world.balance(ada).await.reserved, Amount::ZERO);
+    sqlx::query("alter table calls drop constraint no_more").execute(&world.pool).await.unwrap();
+
+    let done = meter.post_quarantined().await.unwrap();
+
+    assert_eq!((done.posted, done.corrected), (1, 1));
+    assert_eq!(world.balance(ada).await.balance, amount("9.999"));
+    let announced: i64 = sqlx::query_scalar("select count(*) from intents").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(announced, 0, "it is forgotten with its posting");
+    world.assert_proven().await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -233,7 +262,7 @@ async fn a_receipt_shows_the_price_of_its_own_time(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let call = world.call(ada, 1_000, 1_000, TimeDelta::zero());
-    world.ledger.meter().post_calls(std::slice::from_ref(&call)).await.unwrap();
+    world.post(std::slice::from_ref(&call)).await.unwrap();
     let dearer = ledger::NewPrice {
         id: domain::id::PriceId::from_uuid(uuid::Uuid::from_u128(2)),
         model: crate::world::MODEL,
@@ -273,7 +302,7 @@ async fn an_account_that_is_locked_keeps_its_own_calls_waiting_and_nobody_elses(
     adas.sort();
     assert_eq!((done.posted, done.replayed, &done.deferred), (2, 1, &adas));
     assert_eq!(world.balance(bob).await.balance, amount("9.997"));
-    let waited = meter.post_calls(&calls).await.unwrap_err();
+    let waited = world.post(&calls).await.unwrap_err();
     assert!(waited.did_nothing(), "{waited}");
     lock.rollback().await.unwrap();
     let done = meter.post_free_calls(&calls).await.unwrap();
@@ -289,16 +318,15 @@ async fn a_batch_of_bad_rows_ends_the_round_before_it_keeps_good_ones_waiting(po
         .map(|minute| SettledCall { upstream_model: Some("nul\0".to_owned()), ..world.call(ada, 1_000, 0, TimeDelta::minutes(minute)) })
         .collect();
     let good = world.call(ada, 1_000, 0, TimeDelta::zero());
-    let meter = world.ledger.meter();
     let (mut left, mut rounds) = (bad.clone(), 0);
     while !left.is_empty() {
-        let done = meter.post_calls(&left).await.unwrap();
+        let done = world.post(&left).await.unwrap();
         assert!(done.quarantined.len() + done.deferred.len() == left.len() && !done.quarantined.is_empty());
         assert!(done.quarantined.len() <= 32, "a round is bounded");
         left.retain(|call| done.deferred.contains(&call.call_id));
         rounds += 1;
         if rounds == 1 {
-            assert_eq!(meter.post_calls(std::slice::from_ref(&good)).await.unwrap().posted, 1);
+            assert_eq!(world.post(std::slice::from_ref(&good)).await.unwrap().posted, 1);
         }
     }
     let kept: i64 = sqlx::query_scalar("select count(*) from quarantine").fetch_one(&world.pool).await.unwrap();

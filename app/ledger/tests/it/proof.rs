@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, PgPool, Row};
 use crate::world::{Customer, World, amount, with};
 
 /// The tables of money. What a figure, a date or a name on a page rests on is in them.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 18] = [
     "calls",
     "corrections",
     "heads",
@@ -24,6 +24,7 @@ const TABLES: [&str; 17] = [
     "entries",
     "intents",
     "leases",
+    "slices",
     "usage_hourly",
     "usage_daily",
     "price_versions",
@@ -32,7 +33,7 @@ const TABLES: [&str; 17] = [
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 27] = [
+const FREE: [(&str, &str, &str); 34] = [
     (
         "heads",
         "posted_at",
@@ -50,14 +51,21 @@ const FREE: [(&str, &str, &str); 27] = [
     ("intents", "discount_bps", "likewise"),
     ("intents", "stream", "likewise"),
     ("intents", "input_estimate", "likewise"),
-    ("intents", "proxy", "who looks after a running call"),
-    ("intents", "expires_at", "when somebody else does"),
     ("intents", "is_lenient", "likewise"),
+    ("intents", "call_id", "likewise: one that nobody announced is settled as interrupted, and paid from no slice"),
+    ("intents", "held", "the most that its settlement may cost, which is paid from slices"),
+    ("intents", "tokens_held", "likewise"),
+    ("intents", "epoch_id", "whose end settles it"),
+    ("intents", "split", "from which slices it is paid: a call's row says what they paid"),
     ("limits", "capacity", "what somebody set, and may set anew: no call's figure follows from it"),
     ("limits", "hardness", "likewise"),
     ("limits", "set_by", "who may change it"),
     ("limits", "removed_at", "what somebody removed, which they may"),
-    ("leases", "place", "in which order a hold is used"),
+    ("leases", "number", "which change was applied last: it decides what is answered, and no sum"),
+    ("leases", "epoch_id", "whose slices they are, which is no figure"),
+    ("slices", "epoch_id", "likewise"),
+    ("slices", "given", "what is answered to a change that is said again"),
+    ("slices", "number", "likewise"),
     ("price_versions", "created_by", "who wrote it; no figure"),
     ("quarantine", "reason", "what PostgreSQL said; the row itself is named"),
     ("quarantine", "at", "when it said so"),
@@ -72,17 +80,17 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let calls: Vec<_> = (0..5).map(|hour| world.call(ada, 1_000, 100, TimeDelta::hours(hour))).collect();
-    world.ledger.meter().post_calls(&calls).await.unwrap();
+    world.post(&calls).await.unwrap();
     world.promo(ada, "0.25").await;
     world.package(ada, 5_000, "package").await;
     let in_tokens = with(world.intent(ada, "0.5"), |call| call.tokens_held = Tokens::from_sum(3_000));
     // Its hold in money, which is none, is the smaller one: what is changed below is the one that is held.
     let running_in_tokens = with(world.intent(ada, "0.1"), |call| call.tokens_held = Tokens::from_sum(2_000));
     for intent in [&in_tokens, &running_in_tokens] {
-        assert_eq!(world.ledger.meter().lease(intent).await.unwrap(), Unit::Tokens);
+        assert_eq!(world.lease(intent).await.unwrap(), Unit::Tokens);
     }
     for settlement in [world.interrupt(&in_tokens, ada), world.settle(&in_tokens, ada, 700, 70)] {
-        world.ledger.meter().post_calls(&[settlement]).await.unwrap();
+        world.post(&[settlement]).await.unwrap();
     }
     let system = world.ledger.system();
     system.close_hours().await.unwrap();
@@ -99,12 +107,13 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
         let new = NewLimit { id, scope, window: Window::Ever, unit: Unit::Requests, hardness: Hardness::Hard, capacity };
         owner.set_limit(&new).await.unwrap();
     }
-    let mut of_run = || with(world.intent(ada, "0.5"), |call| call.attribution.session = "nightly".parse().ok());
+    let of_run = || with(world.intent(ada, "0.5"), |call| call.attribution.session = "nightly".parse().ok());
     let (running, dead) = (of_run(), of_run());
-    world.ledger.meter().lease(&running).await.unwrap();
-    world.ledger.meter().lease(&dead).await.unwrap();
+    world.lease(&running).await.unwrap();
+    world.lease(&dead).await.unwrap();
+    world.ledger.meter().announce(world.proxy.epoch, &[world.holding(&running)]).await.unwrap();
     for settlement in [world.interrupt(&dead, ada), world.settle(&dead, ada, 700, 70)] {
-        world.ledger.meter().post_calls(&[settlement]).await.unwrap();
+        world.post(&[settlement]).await.unwrap();
     }
     let grace = Some(Grace { amount: amount("1"), until: "2100-01-01T00:00:00Z".parse().unwrap() });
     let line = CreditLine { amount: amount("5"), grace, ..CreditLine::default() };
@@ -141,7 +150,7 @@ async fn no_column_of_the_tables_of_money_can_be_changed_unnoticed(pool: PgPool)
     let call = world.call_of(ada, 10, 10, TimeDelta::minutes(7), [77; 10]);
     let bad = SettledCall { upstream_model: Some("nul\0".to_owned()), ..call };
     world.assert_proven().await;
-    world.ledger.meter().post_calls(&[bad]).await.unwrap();
+    world.post(&[bad]).await.unwrap();
     let before = named(&world.proof().await);
     assert_eq!(before.len(), 1, "what is in quarantine is named: {before:?}");
     let columns = sqlx::query(
@@ -273,12 +282,57 @@ async fn a_price_that_was_not_in_force_is_noticed_by_the_calls_it_priced(pool: P
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_row_that_is_gone_is_missed(pool: PgPool) {
     let (world, _) = busy_world(pool).await;
-    for table in ["calls", "corrections", "entries", "books", "leases", "usage_hourly", "usage_daily"] {
+    for table in ["calls", "corrections", "entries", "books", "slices", "usage_hourly", "usage_daily"] {
         run(&world, format!("create table kept as select * from {table}")).await;
         run(&world, format!("delete from {table} where ctid = (select min(ctid) from {table})")).await;
         assert!(!world.proof().await.holds(), "{table}");
         run(&world, format!("delete from {table}; insert into {table} select * from kept; drop table kept")).await;
         world.assert_proven().await;
+    }
+}
+
+/// Whatever is leased must be somebody's: else it would never go back, or be given twice.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_slice_that_was_changed_by_hand_is_named(pool: PgPool) {
+    let (world, _) = busy_world(pool).await;
+    let other = "insert into leases select account_id, gen_random_uuid(), 1 from leases; \
+                 insert into slices select s.account_id, l.epoch_id, s.grant_id, s.limit_id, s.starts_at, 1, 1, 1 \
+                 from slices s join leases l on l.account_id = s.account_id and l.epoch_id <> s.epoch_id where s.{} is not null";
+    for (pool, claim) in [
+        ("grant_id", "what is leased of a grant is the sum of its slices"),
+        ("limit_id", "what is leased of a limit is the sum of its slices"),
+    ] {
+        for change in [
+            "update slices set amount = amount + 1 where {} is not null",
+            "update slices set amount = amount - 1 where {} is not null and amount > 1",
+            "delete from slices where {} is not null",
+            other,
+        ] {
+            run(&world, "create table kept as select * from slices; create table kept_leases as select * from leases".to_owned()).await;
+            let change = change.replace("{}", pool);
+            run(&world, change.clone()).await;
+            let faults = named(&world.proof().await);
+            assert!(!faults.is_empty() && faults.iter().all(|(named, _)| named == claim), "{change}: {faults:?}");
+            let back = "delete from leases; insert into leases select * from kept_leases; insert into slices select * from kept; \
+                        drop table kept; drop table kept_leases";
+            run(&world, back.to_owned()).await;
+            world.assert_proven().await;
+        }
+    }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn more_that_is_leased_than_there_is_is_named(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let call = world.intent(ada, "0.4");
+    world.lease(&call).await.unwrap();
+    // All of it, and then more than all.
+    for (more, faults) in [(600_000_000, 0), (1, 1)] {
+        run(&world, format!("update slices set amount = amount + {more}; update grants set leased = leased + {more}")).await;
+        let found = named(&world.proof().await);
+        assert_eq!(found.len(), faults, "{found:?}");
+        assert!(found.iter().all(|(claim, _)| claim.starts_with("no grant is below its floor")), "{found:?}");
     }
 }
 
@@ -420,7 +474,7 @@ async fn history_that_was_written_anew_consistently_is_found_by_a_root_that_was_
         .await;
     world.ledger.owner(ada.user).await.unwrap().top_up(world.money("1", "another")).await.unwrap();
     let call = world.call(ada, 7, 7, TimeDelta::zero());
-    world.ledger.meter().post_calls(&[call]).await.unwrap();
+    world.post(&[call]).await.unwrap();
     world.ledger.system().close_hours().await.unwrap();
 
     world.assert_proven().await;

@@ -1,10 +1,10 @@
-//! The whole ledger under everything at once: calls, replays, deaths and late settlements, corrections, money in and out, credit that ends, limits, prices
-//! that change, hours and days that close, and a clock that is set forward and back. A plain sum beside it says what each account must have; the proof is
+//! The whole ledger under everything at once: calls of several proxies, replays, deaths of proxies and late settlements, corrections, money in and out,
+//! credit that ends, limits, prices that change, hours and days that close, and a clock that is set forward and back. A plain sum beside it says what each account must have; the proof is
 //! asked again and again.
 //!
 //! A short round runs with the other tests. `make sim-ledger` runs `FAREBOX_SIM_SEEDS` of `FAREBOX_SIM_STEPS`; a seed that fails is printed, and the step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -12,16 +12,19 @@ use domain::{
     call::CallDetail,
     catalog::PriceKind,
     credit::{CreditLine, Grace, Hardness, Quantity, Scope, Unit, Window},
-    id::{CallId, GrantId, LimitId, PriceId, ProjectId},
+    id::{CallId, EpochId, GrantId, LimitId, PriceId, ProjectId},
     money::Amount,
     pricing::{self, Charge, Discount, Excess},
     rates::Rates,
     tokens::Tokens,
 };
-use ledger::{Error, Intent, Ledger, NewGrant, NewLimit, NewPrice, NewProject, SettledCall};
+use ledger::{Admitted, Error, Ledger, NewGrant, NewLimit, NewPrice, NewProject, PostedCalls, SettledCall};
 use sqlx::PgPool;
 
-use crate::world::{Customer, MODEL, World, amount, with};
+use crate::{
+    leases::slices,
+    world::{Customer, MODEL, Proxy, World, amount, give_back_all, with},
+};
 
 /// SplitMix64: the same in every run and on every machine.
 struct Dice(u64);
@@ -80,7 +83,13 @@ struct Walk {
     customers: Vec<Customer>,
     projects: Vec<[ProjectId; 2]>,
     sums: Vec<Both<Sum>>,
-    calls: Vec<(usize, Intent, State)>,
+    calls: Vec<(usize, Admitted, State)>,
+    /// Those that live.
+    proxies: Vec<Proxy>,
+    /// Calls that ran when their proxies told of them.
+    announced: BTreeSet<CallId>,
+    /// Calls that ended, and whose rests did not go back yet.
+    idle: Vec<(Vec<SettledCall>, PostedCalls)>,
     /// What calls are paid in.
     paid_in: BTreeMap<CallId, Unit>,
     grants: Vec<(usize, GrantId)>,
@@ -118,6 +127,9 @@ impl Walk {
             projects,
             sums,
             calls: Vec::new(),
+            proxies: Vec::new(),
+            announced: BTreeSet::new(),
+            idle: Vec::new(),
             paid_in: BTreeMap::new(),
             grants: Vec::new(),
             limits: Vec::new(),
@@ -129,6 +141,9 @@ impl Walk {
         };
         for of in 0..walk.customers.len() {
             walk.top_up(of, 5_000_000_000).await;
+        }
+        for _ in 0..3 {
+            walk.proxies.push(walk.world.proxy().await);
         }
         walk
     }
@@ -235,8 +250,13 @@ impl Walk {
             (call.project_id, call.attribution.session, call.excess) = (project, session.map(run), excess);
         });
         let reader = self.ledger().reader(self.customers[of].user).await.unwrap();
-        match self.ledger().meter().lease(&intent).await {
+        let proxy = self.proxies[self.dice.below(self.proxies.len())].clone();
+        match self.world.lease_of(&proxy, &self.ledger(), &intent).await {
             Ok(unit) => {
+                if self.dice.below(3) == 0 {
+                    self.ledger().meter().announce(proxy.epoch, &[self.world.holding(&intent)]).await.unwrap();
+                    self.announced.insert(intent.call_id);
+                }
                 self.paid_in.insert(intent.call_id, unit);
                 self.calls.push((of, intent, State::Running));
             }
@@ -253,13 +273,17 @@ impl Walk {
     }
 
     /// The settlement of a call after so many tokens of each side.
-    fn settlement(&mut self, of: usize, intent: &Intent, source: &State) -> SettledCall {
+    fn settlement(&mut self, of: usize, intent: &Admitted, source: &State) -> SettledCall {
         let (prompt, completion) = (self.dice.between(0, 300_000), self.dice.between(0, 300_000));
         let customer = self.customers[of];
         let call = match source {
             State::Running if self.dice.below(6) == 0 => self.world.interrupt(intent, customer),
             _ => self.world.settle(intent, customer, prompt, completion),
         };
+        self.at_its_price(intent, call)
+    }
+
+    fn at_its_price(&self, intent: &Admitted, call: SettledCall) -> SettledCall {
         let rates = &self.rates[&intent.price_id];
         let Charge { amount, written_off } = pricing::charge(&call.usage, rates, Discount::NONE, intent.held, intent.excess);
         SettledCall { amount, written_off, ..call }
@@ -283,17 +307,33 @@ impl Walk {
             };
             batch.push((place, call));
         }
+        self.post(batch).await;
+    }
+
+    /// Posts settlements of calls in these places, and looks at what each of them comes to.
+    async fn post(&mut self, batch: Vec<(usize, SettledCall)>) {
         let calls: Vec<_> = batch.iter().map(|(_, call)| call.clone()).collect();
         let before = self.costs(&calls).await;
         let done = self.ledger().meter().post_calls(&calls).await.unwrap();
         assert!(done.quarantined.is_empty() && done.deferred.is_empty() && done.unleased.is_empty(), "{done:?}");
         let after = self.costs(&calls).await;
+        self.idle.push((calls, done));
+        if self.dice.below(3) > 0 {
+            self.return_idle().await;
+        }
         for ((place, call), (before, after)) in batch.into_iter().zip(before.into_iter().zip(after)) {
+            let has_slices = call.epoch.is_some_and(|epoch| self.lives(epoch));
+            let is_assumed = call.source == domain::call::UsageSource::Interrupted;
             let (of, _, state) = &mut self.calls[place];
             match (&*state, before, after) {
                 (State::Running, None, Some(cost)) => {
                     let unit = self.paid_in[&call.call_id];
-                    assert_eq!(cost, (unit, owed(&call, unit)));
+                    assert_eq!(cost.0, unit);
+                    if has_slices {
+                        assert_eq!(cost.1, owed(&call, unit));
+                    } else {
+                        assert!(cost.1 <= owed(&call, unit) && (!is_assumed || cost.1 == 0), "{cost:?}");
+                    }
                 }
                 (State::Interrupted, Some(before), Some(after)) => {
                     assert!(after.0 == before.0 && after.1 <= owed(&call, after.0).max(before.1), "it takes at most what it came to");
@@ -303,7 +343,8 @@ impl Walk {
             }
             let (unit, after) = after.unwrap();
             self.sums[*of][place_of(unit)].cost += after - before.map_or(0, |(_, before)| before);
-            let is_dead = matches!(state, State::Running) && call.source == domain::call::UsageSource::Interrupted;
+            self.announced.remove(&call.call_id);
+            let is_dead = matches!(state, State::Running) && is_assumed;
             *state = if is_dead { State::Interrupted } else { State::Settled(Box::new(call)) };
         }
     }
@@ -318,12 +359,60 @@ impl Walk {
         costs
     }
 
+    fn lives(&self, epoch: EpochId) -> bool {
+        self.proxies.iter().any(|proxy| proxy.epoch == epoch)
+    }
+
+    /// What ended calls left in their slices goes back.
+    async fn return_idle(&mut self) {
+        for (calls, done) in std::mem::take(&mut self.idle) {
+            self.world.return_rests(&self.ledger(), &calls, &done).await.unwrap();
+        }
+    }
+
     /// A call that was never forwarded leaves nothing.
     async fn release(&mut self) {
-        let running: Vec<_> = (0..self.calls.len()).filter(|place| matches!(self.calls[*place].2, State::Running)).collect();
+        let is_running =
+            |place: &usize| matches!(self.calls[*place].2, State::Running) && !self.announced.contains(&self.calls[*place].1.call_id);
+        let running: Vec<_> = (0..self.calls.len()).filter(is_running).collect();
         let Some(place) = self.dice.pick(&running) else { return };
-        let (of, intent, _) = self.calls.swap_remove(place);
-        self.ledger().meter().release(self.customers[of].account, intent.call_id).await.unwrap();
+        let (_, intent, _) = self.calls.swap_remove(place);
+        self.give_up(&intent).await;
+    }
+
+    /// Of a call whose proxy is dead there is nothing to give back.
+    async fn give_up(&self, intent: &Admitted) {
+        let lives = self.world.holding(intent).epoch.is_some_and(|epoch| self.lives(epoch));
+        match self.world.release_in(&self.ledger(), intent).await {
+            Ok(()) if lives => {}
+            Err(Error::EpochOver) if !lives => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A proxy dies. What it had announced is settled as interrupted, what it had leased goes back, and another takes its place; what else it ran is
+    /// heard of later, or never.
+    async fn die(&mut self) {
+        let place = self.dice.below(self.proxies.len());
+        let epoch = self.proxies[place].epoch;
+        let ending = self.ledger().meter().end_epoch(epoch).await.unwrap();
+        let mut expected = Vec::new();
+        for (_, intent, state) in &self.calls {
+            let holding = self.world.holding(intent);
+            if matches!(state, State::Running) && holding.epoch == Some(epoch) && self.announced.contains(&intent.call_id) {
+                expected.push(holding);
+            }
+        }
+        expected.sort_by_key(|call| call.call_id);
+        assert_eq!(ending.announced().await.unwrap(), expected);
+        let assumed = expected.iter().map(|call| {
+            let place = self.calls.iter().position(|(_, intent, _)| intent.call_id == call.call_id).unwrap();
+            (place, self.at_its_price(call, self.world.interrupt(call, self.customers[self.calls[place].0])))
+        });
+        self.post(assumed.collect()).await;
+        assert_eq!(ending.announced().await.unwrap(), []);
+        give_back_all(&ending).await;
+        self.proxies[place] = self.world.proxy().await;
     }
 
     /// An operator gives back some of a call, or is told that it does not cost so much.
@@ -466,6 +555,7 @@ impl Walk {
             89..93 => self.change_limits(of).await,
             93..94 => self.change_price().await,
             94..96 => self.lend(of).await,
+            96..97 => self.die().await,
             _ => self.pass(),
         }
     }
@@ -510,11 +600,13 @@ async fn walk(pool: PgPool, seed: u64, steps: usize) {
         }
     }
     // Everything ends, and nothing is held any more.
-    while let Some((of, intent, state)) = walk.calls.pop() {
+    walk.return_idle().await;
+    while let Some((_, intent, state)) = walk.calls.pop() {
         if matches!(state, State::Running) {
-            walk.ledger().meter().release(walk.customers[of].account, intent.call_id).await.unwrap();
+            walk.give_up(&intent).await;
         }
     }
+    assert_eq!(slices(&walk.world).await, 0);
     let system = walk.world.ledger.system();
     system.close_hours().await.unwrap();
     system.seal_days().await.unwrap();
@@ -535,7 +627,7 @@ async fn every_account_has_what_came_in_less_what_its_calls_cost(pool: PgPool) {
     for seed in first..first + seeds {
         // Each on empty books.
         let tables = "accounts, users, memberships, sessions, projects, api_keys, key_digests, providers, models, price_versions, heads, grants, credit_lines, limits, limit_windows, \
-                      intents, leases, journal, entries, books, roots, proofs, calls, corrections, usage_hourly, usage_daily, quarantine";
+                      intents, epochs, leases, slices, notices, journal, entries, books, roots, proofs, calls, corrections, usage_hourly, usage_daily, quarantine";
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("truncate {tables} cascade"))).execute(&pool).await.unwrap();
         walk(pool.clone(), seed, usize::try_from(steps).unwrap()).await;
     }

@@ -78,7 +78,7 @@ async fn money_path(world: &mut World, ledger: &Ledger, watch: &mut Watch, ada: 
     watch.step("the same grant again", operator.add_grant(ada.account, again)).await;
     watch.step("a credit line", operator.change_credit_line(ada.account, "test", |line| line.amount = amount("3"))).await;
     let running = world.intent(ada, "0.2");
-    watch.step("a hold", meter.lease(&running)).await;
+    watch.step("a hold", world.lease_in(ledger, &running)).await;
     let new = NewLimit {
         id: LimitId::new(now, world.random()),
         scope: Scope::Key(ada.key),
@@ -89,15 +89,15 @@ async fn money_path(world: &mut World, ledger: &Ledger, watch: &mut Watch, ada: 
     };
     let limit = watch.step("a limit beside a running call", owner.set_limit(&new)).await;
     let settled = [world.settle(&running, ada, 100, 10)];
-    watch.step("a settlement", meter.post_calls(&settled)).await;
-    watch.step("a replay", meter.post_calls(&settled)).await;
+    watch.step("a settlement", world.post_in(ledger, &settled)).await;
+    watch.step("a replay", world.post_in(ledger, &settled)).await;
     let dropped = world.intent(ada, "0.2");
-    watch.step("a hold in a limit", meter.lease(&dropped)).await;
-    watch.step("a release", meter.release(ada.account, dropped.call_id)).await;
+    watch.step("a hold in a limit", world.lease_in(ledger, &dropped)).await;
+    watch.step("a release", world.release_in(ledger, &dropped)).await;
     let lost = world.intent(ada, "0.2");
-    watch.step("a hold of a proxy that dies", meter.lease(&lost)).await;
+    watch.step("a hold of a proxy that dies", world.lease_in(ledger, &lost)).await;
     watch.step("an interrupted call", meter.post_free_calls(&[world.interrupt(&lost, ada)])).await;
-    watch.step("late usage", meter.post_calls(&[world.settle(&lost, ada, 1_000, 100)])).await;
+    watch.step("late usage", world.post_in(ledger, &[world.settle(&lost, ada, 1_000, 100)])).await;
     let batch: Vec<_> = (0..20).map(|minute| of_run(world, ada, minute)).collect();
     watch.step("a batch", meter.post_free_calls(&batch)).await;
     let back = world.give_back(Some("0.000001"), "back");
@@ -109,13 +109,13 @@ async fn money_path(world: &mut World, ledger: &Ledger, watch: &mut Watch, ada: 
 
 /// A call that a package of tokens pays.
 async fn packages(world: &mut World, ledger: &Ledger, watch: &mut Watch, ada: Customer) {
-    let (meter, operator) = (ledger.meter(), ledger.system().operator());
+    let operator = ledger.system().operator();
     let package = world.grant("1", "a package");
     let package = NewGrant { unit: Unit::Tokens, quantity: Quantity::from_count(500), ..package };
     watch.step("a package of tokens", operator.add_grant(ada.account, package)).await;
     let in_tokens = with(world.intent(ada, "0.2"), |call| call.tokens_held = Tokens::from_sum(300));
-    watch.step("a hold in tokens", meter.lease(&in_tokens)).await;
-    watch.step("a settlement in tokens", meter.post_calls(&[world.settle(&in_tokens, ada, 100, 10)])).await;
+    watch.step("a hold in tokens", world.lease_in(ledger, &in_tokens)).await;
+    watch.step("a settlement in tokens", world.post_in(ledger, &[world.settle(&in_tokens, ada, 100, 10)])).await;
 }
 
 /// Calls of a run of somebody's.
@@ -196,7 +196,7 @@ async fn a_statement_about_one_account_touches_one_shard(pool: PgPool) {
     for number in 0..18 {
         let other = world.customer(&format!("other-{number}"), "10").await;
         let call = world.call(other, 10, 10, TimeDelta::minutes(number));
-        world.ledger.meter().post_calls(&[call]).await.unwrap();
+        world.post(&[call]).await.unwrap();
     }
     let (ada, bob) = (world.customer("ada", "10").await, world.customer("bob", "10").await);
     // From here on the only hour that ends is that of the account that is looked at.

@@ -45,7 +45,7 @@ async fn busy_account(world: &mut World) -> Customer {
             call
         })
         .collect();
-    world.ledger.meter().post_calls(&calls).await.unwrap();
+    world.post(&calls).await.unwrap();
     let back = world.give_back(Some("0.000001"), "back");
     world.ledger.system().operator().credit_call(calls[1].call_id, back).await.unwrap();
     ada
@@ -230,7 +230,7 @@ async fn sums_are_written_anew_from_the_calls(pool: PgPool) {
     let ada = busy_account(&mut world).await;
     let bob = world.customer("bob", "1").await;
     let call = world.call(bob, 10, 10, TimeDelta::zero());
-    world.ledger.meter().post_calls(&[call]).await.unwrap();
+    world.post(&[call]).await.unwrap();
     for change in [
         "delete from usage_hourly where requests = 1",
         "update usage_daily set amount = amount + 1",

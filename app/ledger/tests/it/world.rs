@@ -1,6 +1,13 @@
 //! A small deployment to test in: one provider, one priced model, and as many customers as a test asks for.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -8,9 +15,10 @@ use domain::{
     billing::GrantKind,
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
-    credit::{Quantity, Unit},
-    id::{AccountId, CallId, GrantId, KeyId, ModelId, PriceId, ProjectId, ProviderId, UserId},
+    credit::{self, Caller, Demand, Hold, PoolRef, Quantity, Split, Strictness, Unit},
+    id::{AccountId, CallId, EpochId, GrantId, KeyId, ModelId, PriceId, ProjectId, ProviderId, UserId},
     key::ApiKey,
+    lease::{Ask, Change},
     money::Amount,
     pricing::{self, Charge, Discount, Excess},
     proof::Proof,
@@ -18,10 +26,10 @@ use domain::{
     tokens::{CallUsage, Tokens},
 };
 use ledger::{
-    Address, Admitted, CallCredit, Intent, Ledger, Login, MoneyIn, NewCustomer, NewGrant, NewKey, NewModel, NewPrice, NewProvider,
-    SettledCall, Verification, secrets::SecretKey,
+    Address, Admitted, CallCredit, ChangedLease, Ending, Error, Ledger, Login, MoneyIn, NewCustomer, NewEpoch, NewGrant, NewKey, NewModel,
+    NewPrice, NewProvider, PostedCalls, SettledCall, Verification, Wait, secrets::SecretKey,
 };
-use sqlx::PgPool;
+use sqlx::{PgPool, migrate::Migrator};
 use uuid::Uuid;
 
 use crate::twin;
@@ -41,7 +49,26 @@ pub(crate) struct World {
     pub(crate) now: DateTime<Utc>,
     pub(crate) price: PriceId,
     pub(crate) rates: Rates,
-    serial: u64,
+    /// The proxy of all calls of which a test does not say whose they are.
+    pub(crate) proxy: Proxy,
+    serial: AtomicU64,
+    /// What leased calls hold.
+    held: Mutex<HashMap<CallId, Held>>,
+}
+
+/// A life of a proxy. An account has one change of it in flight, as it is in production: here one change has it, of whatever account.
+#[derive(Debug, Clone)]
+pub(crate) struct Proxy {
+    pub(crate) epoch: EpochId,
+    number: Arc<tokio::sync::Mutex<i64>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    proxy: Proxy,
+    split: Split,
+    /// Whether what it did not use went back, or all of it.
+    is_back: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -55,10 +82,38 @@ pub(crate) fn amount(text: &str) -> Amount {
     text.parse().unwrap()
 }
 
-/// The same intent, of a call that is admitted on other terms.
-pub(crate) fn with(mut intent: Intent, change: impl FnOnce(&mut Admitted)) -> Intent {
-    change(&mut intent.admitted);
-    intent
+/// The same call, admitted on other terms.
+pub(crate) fn with(mut call: Admitted, change: impl FnOnce(&mut Admitted)) -> Admitted {
+    change(&mut call);
+    call
+}
+
+/// What a proxy with nothing free asks for a call.
+pub(crate) fn ask(call: &Admitted) -> Ask {
+    Ask {
+        demand: Demand { money: call.held, tokens: call.tokens_held, requests: 1 },
+        ahead: Demand::NOTHING,
+        caller: Caller { key: call.key_id, project: call.project_id, member: call.member, run: call.attribution.session.clone() },
+        model: call.model.clone(),
+        at: call.call_id.started_at().unwrap(),
+        free: Vec::new(),
+        runs: Vec::new(),
+    }
+}
+
+/// Gives back all that an epoch had. What a refusal undid may be locked for a moment after it was refused.
+pub(crate) async fn give_back_all(ending: &Ending) {
+    let begun = Instant::now();
+    while !ending.give_back().await.unwrap() {
+        assert!(begun.elapsed() < PATIENCE, "an account stays locked");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What a call holds that has just this.
+pub(crate) fn split_of(given: &[Hold]) -> Split {
+    let (payment, limits) = given.iter().partition(|hold| matches!(hold.pool, PoolRef::Grant(_)));
+    Split { payment, limits }
 }
 
 impl World {
@@ -72,7 +127,7 @@ impl World {
     }
 
     async fn of(pool: PgPool, is_spread: bool) -> Self {
-        let now = "2026-06-15T12:30:00Z".parse().unwrap();
+        let now = at_noon();
         let address = Address::from((*pool.connect_options()).clone());
         let login = Login::derived(&address, &SecretKey::from_bytes([7; 32]));
         Ledger::migrate(&address, now).await.unwrap();
@@ -82,10 +137,135 @@ impl World {
         Ledger::prepare_login(&address, &login).await.unwrap();
         // What is posted is of the same day as what it is of.
         let ledger = Ledger::connect_patiently(&login, 20, PATIENCE).dated(now);
+        let proxy = begin(&ledger, EpochId::new(now, [0; 10]), PROXY, now).await;
+        Self::with(ledger, address, login, pool, now, proxy).await
+    }
+
+    /// One with the schema of an earlier version, in which its owner may do what tables of this version are not needed for.
+    pub(crate) async fn earlier(pool: PgPool, version: i64) -> Self {
+        let now = at_noon();
+        let address = Address::from((*pool.connect_options()).clone());
+        let login = Login::derived(&address, &SecretKey::from_bytes([7; 32]));
+        let migrations = ledger::MIGRATOR.iter().filter(|migration| migration.version <= version).cloned().collect();
+        Migrator::with_migrations(migrations).run(&pool).await.unwrap();
+        let ledger = Ledger::connect_as_owner(&address, 5).dated(now);
+        let proxy = Proxy { epoch: EpochId::new(now, [0; 10]), number: Arc::default() };
+        Self::with(ledger, address, login, pool, now, proxy).await
+    }
+
+    async fn with(ledger: Ledger, address: Address, login: Login, pool: PgPool, now: DateTime<Utc>, proxy: Proxy) -> Self {
         let rates = Rates::plain(amount("0.001"), amount("0.002"));
-        let mut world = Self { ledger, address, login, pool, now, price: PriceId::from_uuid(Uuid::from_u128(1)), rates, serial: 0 };
+        let (price, serial, held) = (PriceId::from_uuid(Uuid::from_u128(1)), AtomicU64::new(0), Mutex::default());
+        let mut world = Self { ledger, address, login, pool, now, price, rates, proxy, serial, held };
         world.add_catalog().await;
         world
+    }
+
+    /// Another proxy, whose life begins.
+    pub(crate) async fn proxy(&self) -> Proxy {
+        let epoch = EpochId::new(self.now, self.random());
+        begin(&self.ledger, epoch, epoch.uuid(), self.now).await
+    }
+
+    /// Leases all that a call can take, just for it. Says what it is paid in.
+    pub(crate) async fn lease(&self, call: &Admitted) -> ledger::Result<Unit> {
+        self.lease_of(&self.proxy, &self.ledger, call).await
+    }
+
+    /// [`Self::lease`] by a proxy.
+    pub(crate) async fn lease_by(&self, proxy: &Proxy, call: &Admitted) -> ledger::Result<Unit> {
+        self.lease_of(proxy, &self.ledger, call).await
+    }
+
+    /// [`Self::lease`] by a ledger that is dated otherwise.
+    pub(crate) async fn lease_in(&self, ledger: &Ledger, call: &Admitted) -> ledger::Result<Unit> {
+        self.lease_of(&self.proxy, ledger, call).await
+    }
+
+    pub(crate) async fn lease_of(&self, proxy: &Proxy, ledger: &Ledger, call: &Admitted) -> ledger::Result<Unit> {
+        let changed = proxy.change(ledger, call.account_id, Vec::new(), Some(ask(call))).await?;
+        let answer = changed.answer.unwrap();
+        if let Some(refused) = answer.refused {
+            return Err(Error::Exhausted(Box::new(refused)));
+        }
+        let split = split_of(&answer.given);
+        let unit = credit::unit_of(&split.payment);
+        self.held.lock().unwrap().insert(call.call_id, Held { proxy: proxy.clone(), split, is_back: false });
+        Ok(unit)
+    }
+
+    /// Gives back all that a call holds: it was never forwarded.
+    pub(crate) async fn release(&self, call: &Admitted) -> ledger::Result<()> {
+        self.release_in(&self.ledger, call).await
+    }
+
+    /// [`Self::release`] by a ledger that is dated otherwise.
+    pub(crate) async fn release_in(&self, ledger: &Ledger, call: &Admitted) -> ledger::Result<()> {
+        let Some((proxy, split)) = self.take_held(call.call_id) else { return Ok(()) };
+        let returned = [split.payment, split.limits].concat();
+        proxy.change(ledger, call.account_id, returned, None).await.map(drop)
+    }
+
+    /// Posts calls. What those that were leased held and did not use goes back then, as idle slices do within seconds.
+    pub(crate) async fn post(&self, calls: &[SettledCall]) -> ledger::Result<PostedCalls> {
+        self.post_in(&self.ledger, calls).await
+    }
+
+    /// [`Self::post`] by a ledger that is dated otherwise.
+    pub(crate) async fn post_in(&self, ledger: &Ledger, calls: &[SettledCall]) -> ledger::Result<PostedCalls> {
+        let done = ledger.meter().post_calls(calls).await?;
+        self.return_rests(ledger, calls, &done).await?;
+        Ok(done)
+    }
+
+    /// Gives back what calls held and did not use, each once.
+    pub(crate) async fn return_rests(&self, ledger: &Ledger, calls: &[SettledCall], done: &PostedCalls) -> ledger::Result<()> {
+        let mut rests: BTreeMap<_, (Proxy, Vec<Hold>)> = BTreeMap::new();
+        // Of a call's two settlements its own was posted.
+        let (assumed, own): (Vec<_>, Vec<_>) = calls.iter().partition(|call| call.source == UsageSource::Interrupted);
+        for call in own.into_iter().chain(assumed) {
+            if done.quarantined.contains(&call.call_id) || done.deferred.contains(&call.call_id) {
+                continue;
+            }
+            let Some((proxy, split)) = self.take_held(call.call_id) else { continue };
+            let (_, rests) = rests.entry((proxy.epoch, call.account_id)).or_insert((proxy, Vec::new()));
+            let charge = call.charge(&split, Strictness::Strict);
+            for change in charge.payment.iter().chain(&charge.limits) {
+                let rest = change.released.checked_sub(change.used).unwrap();
+                match rests.iter_mut().find(|hold| hold.pool == change.pool) {
+                    Some(hold) => hold.quantity = hold.quantity.checked_add(rest).unwrap(),
+                    None => rests.push(Hold { pool: change.pool, unit: change.unit, quantity: rest }),
+                }
+            }
+        }
+        for ((_, account), (proxy, mut rests)) in rests {
+            rests.retain(|hold| !hold.quantity.is_zero());
+            if rests.is_empty() {
+                continue;
+            }
+            match proxy.change(ledger, account, rests, None).await {
+                // What it had went back with its end.
+                Ok(_) | Err(Error::EpochOver) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a call holds that nothing went back of yet.
+    fn take_held(&self, call: CallId) -> Option<(Proxy, Split)> {
+        let mut held = self.held.lock().unwrap();
+        let held = held.get_mut(&call).filter(|held| !held.is_back)?;
+        held.is_back = true;
+        Some((held.proxy.clone(), held.split.clone()))
+    }
+
+    /// The call with what it holds.
+    pub(crate) fn holding(&self, call: &Admitted) -> Admitted {
+        match self.held.lock().unwrap().get(&call.call_id) {
+            Some(held) => Admitted { epoch: Some(held.proxy.epoch), split: held.split.clone(), ..call.clone() },
+            None => call.clone(),
+        }
     }
 
     async fn add_catalog(&mut self) {
@@ -129,10 +309,10 @@ impl World {
     }
 
     /// Different each time, the same in each run.
-    pub(crate) fn random(&mut self) -> [u8; 10] {
-        self.serial += 1;
+    pub(crate) fn random(&self) -> [u8; 10] {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed) + 1;
         let mut bytes = [0; 10];
-        bytes[2..].copy_from_slice(&self.serial.to_be_bytes());
+        bytes[2..].copy_from_slice(&serial.to_be_bytes());
         bytes
     }
 
@@ -174,10 +354,10 @@ impl World {
         CallCredit { amount: text.map(amount), idempotency_key: key, memo: "test", actor: "test" }
     }
 
-    pub(crate) fn intent(&mut self, customer: Customer, held: &str) -> Intent {
+    /// A call that may cost so much, and for which nothing is leased yet.
+    pub(crate) fn intent(&self, customer: Customer, held: &str) -> Admitted {
         let id = CallId::new(self.now, self.random());
-        let admitted = Admitted { held: amount(held), tokens_held: Tokens::from_sum(1_000_000), ..self.admitted(customer, id) };
-        Intent { admitted, proxy: PROXY, expires_at: self.now + TimeDelta::hours(1) }
+        Admitted { held: amount(held), tokens_held: Tokens::from_sum(1_000_000), ..self.admitted(customer, id) }
     }
 
     /// A key of a customer's first project.
@@ -204,11 +384,13 @@ impl World {
             input_estimate: Tokens::from_sum(12),
             held: Amount::ZERO,
             tokens_held: Tokens::ZERO,
+            epoch: None,
+            split: Split::default(),
         }
     }
 
     /// A call that ended well after so many tokens, `ago` before now.
-    pub(crate) fn call(&mut self, customer: Customer, prompt: i64, completion: i64, ago: TimeDelta) -> SettledCall {
+    pub(crate) fn call(&self, customer: Customer, prompt: i64, completion: i64, ago: TimeDelta) -> SettledCall {
         let random = self.random();
         self.call_of(customer, prompt, completion, ago, random)
     }
@@ -235,11 +417,11 @@ impl World {
         }
     }
 
-    /// The settlement of a call that was held.
-    pub(crate) fn settle(&mut self, intent: &Intent, customer: Customer, prompt: i64, completion: i64) -> SettledCall {
-        let call = self.call(customer, prompt, completion, TimeDelta::zero());
+    /// The settlement of a call, which is paid from what was leased for it.
+    pub(crate) fn settle(&self, intent: &Admitted, customer: Customer, prompt: i64, completion: i64) -> SettledCall {
+        let call = self.call_of(customer, prompt, completion, TimeDelta::zero(), [0; 10]);
         let Charge { amount, written_off } = pricing::charge(&call.usage, &self.rates, intent.discount, intent.held, intent.excess);
-        SettledCall { admitted: intent.admitted.clone(), amount, written_off, ..call }
+        SettledCall { admitted: self.holding(intent), amount, written_off, ..call }
     }
 
     /// Promotional credit that expires in two weeks.
@@ -276,8 +458,8 @@ impl World {
         }
     }
 
-    /// The settlement of a call that was held, by somebody who took its proxy for dead: its prompt, as it was counted before.
-    pub(crate) fn interrupt(&mut self, intent: &Intent, customer: Customer) -> SettledCall {
+    /// The settlement of a call by somebody who took its proxy for dead: its prompt, as it was counted before.
+    pub(crate) fn interrupt(&self, intent: &Admitted, customer: Customer) -> SettledCall {
         let usage = CallUsage::of_totals(Some(intent.input_estimate), None, None);
         let Charge { amount, written_off } = pricing::charge(&usage, &self.rates, intent.discount, intent.held, intent.excess);
         let call = self.settle(intent, customer, 0, 0);
@@ -305,4 +487,44 @@ impl World {
     pub(crate) async fn proof(&self) -> Proof {
         self.ledger.verify(&Verification { at_once: 2, ..Verification::default() }, |_| {}).await.unwrap()
     }
+}
+
+impl Proxy {
+    /// Changes what is leased of an account, as nobody did before.
+    pub(crate) async fn change(
+        &self,
+        ledger: &Ledger,
+        account: AccountId,
+        returned: Vec<Hold>,
+        ask: Option<Ask>,
+    ) -> ledger::Result<ChangedLease> {
+        let mut number = self.number.lock().await;
+        *number += 1;
+        let change = [(account, Change { number: *number, returned, ask })];
+        loop {
+            match ledger.meter().change_leases(self.epoch, &change, Wait::Yes).await {
+                // A busy machine: it is said again.
+                Err(error @ Error::Unavailable(sqlx::Error::Database(_))) if error.did_nothing() => {}
+                changed => return Ok(changed?.accounts.into_iter().next().unwrap()),
+            }
+        }
+    }
+
+    /// The change that it said last.
+    pub(crate) async fn last_number(&self) -> i64 {
+        *self.number.lock().await
+    }
+}
+
+fn at_noon() -> DateTime<Utc> {
+    "2026-06-15T12:30:00Z".parse().unwrap()
+}
+
+async fn begin(ledger: &Ledger, epoch: EpochId, proxy: Uuid, spool_since: DateTime<Utc>) -> Proxy {
+    ledger
+        .meter()
+        .begin_epoch(&NewEpoch { id: epoch, proxy, spool_since, lasts: TimeDelta::seconds(30), longest: TimeDelta::hours(1) })
+        .await
+        .unwrap();
+    Proxy { epoch, number: Arc::default() }
 }

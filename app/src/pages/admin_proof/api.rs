@@ -17,6 +17,7 @@ pub(crate) async fn proof(caller: &Caller, query: &str) -> Result<ProofPage, Con
         whole,
         already: parameter(query, "already").is_some(),
         sealed: operator.sealed_days(DAYS).await?,
+        proxies: operator.proxies().await?,
         form: caller.form(),
     })
 }

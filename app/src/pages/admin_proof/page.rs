@@ -1,4 +1,7 @@
-use domain::proof::{ProofRun, SealedDay};
+use domain::{
+    proof::{ProofRun, SealedDay},
+    proxies::ProxyState,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
@@ -14,6 +17,8 @@ pub(crate) struct ProofPage {
     pub(crate) already: bool,
     /// The days that were sealed, newest first.
     pub(crate) sealed: Vec<SealedDay>,
+    /// The proxies that there are, and those that have left something leased.
+    pub(crate) proxies: Vec<ProxyState>,
     /// The form that begins a run.
     pub(crate) form: Form,
 }

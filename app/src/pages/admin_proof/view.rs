@@ -2,6 +2,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     period::start_of,
     proof::{Check, Fault, NAMED_MAX, Progress, Proof, ProofEnd, ProofRun, SealedDay},
+    proxies::{ProxyState, Standing},
 };
 use leptos::prelude::*;
 
@@ -22,14 +23,16 @@ use crate::parts::{
 
 /// How the last run of the proof ended, and what seals the books of each day.
 pub(crate) fn proof(page: &ProofPage) -> AnyView {
-    let ProofPage { last, whole, already, sealed, form } = page;
+    let ProofPage { last, whole, already, sealed, proxies, form } = page;
     let about = "Every figure is recomputed from the raw rows, account by account; what disagrees is named. Times are UTC.";
     let run = match last {
         Some(run) => last_run(run, *already),
         None => never_run(),
     };
     let whole = whole.as_ref().and_then(last_of_everything);
-    stack(vec![head("Proof", about, ()), form.problem_view(), run, whole.into_any(), section("Sealed days", sealed_days(sealed))])
+    let sections = [section("Proxies", proxies_table(proxies)), section("Sealed days", sealed_days(sealed))];
+    let before = [head("Proof", about, ()), form.problem_view(), run, whole.into_any()];
+    stack(before.into_iter().chain(sections).collect())
 }
 
 /// Beside a run that covers the last days alone: what the last one of everything said.
@@ -159,6 +162,52 @@ fn claim_verdict(check: &Check) -> AnyView {
     view! { <span class="status-bad">{words}</span> }.into_any()
 }
 
+fn proxies_table(proxies: &[ProxyState]) -> AnyView {
+    const COLUMNS: [Column; 6] = [
+        Column("Proxy", Words),
+        Column("State", Words),
+        Column("Running", Figures),
+        Column("Not posted yet", Figures),
+        Column("Accounts leased", Figures),
+        Column("Credit leased", Figures),
+    ];
+    if proxies.is_empty() {
+        return empty("No proxy runs, and none has left anything leased.", ());
+    }
+    let about = view! {
+        <p class="subtitle prose">
+            "A proxy admits calls within the credit that it has leased, and gives back within seconds what it does not need. Calls that have ended are on its \
+             disk until they are posted. It says so every few seconds."
+        </p>
+    };
+    let rows = proxies.iter().map(|state| {
+        let ProxyState { report, .. } = state;
+        let figures = [report.running, report.unposted, state.accounts].map(|figure| text(grouped(figure)));
+        let [running, unposted, accounts] = figures;
+        vec![raw(&state.proxy.to_string()), standing(state), running, unposted, accounts, leased(state)].into()
+    });
+    stack(vec![about.into_any(), table("cards wide", &COLUMNS, rows.collect(), None)])
+}
+
+/// Whether it goes on, and if not, since when.
+fn standing(state: &ProxyState) -> AnyView {
+    let heard = time::second(state.heard_at);
+    match state.standing {
+        Standing::Serves => text(format!("serves calls since {}", time::second(state.begun_at))),
+        Standing::Silent => {
+            let words = format!("silent since {heard}: what it has leased goes back when none of its calls can be running");
+            view! { <span class="status-bad">{words}</span> }.into_any()
+        }
+        Standing::Ends => text(format!("over, last heard of {heard}: what it had leased is going back")),
+    }
+}
+
+fn leased(state: &ProxyState) -> AnyView {
+    let tokens = (state.tokens.get() != 0).then(|| money::tokens(state.tokens.get()));
+    let money = (!state.money.is_zero() || tokens.is_none()).then(|| money::total(state.money));
+    text(money.into_iter().chain(tokens).collect::<Vec<_>>().join(", "))
+}
+
 fn sealed_days(sealed: &[SealedDay]) -> AnyView {
     const COLUMNS: [Column; 4] = [Column("Day", Words), Column("Accounts", Figures), Column("Root", Words), Column("Copy", Action)];
     if sealed.is_empty() {
@@ -233,7 +282,7 @@ mod tests {
     }
 
     fn draw(last: Option<ProofRun>, already: bool, sealed: Vec<SealedDay>) -> String {
-        let page = ProofPage { last, whole: Some(ended(0)), already, sealed, form: Form::default() };
+        let page = ProofPage { last, whole: Some(ended(0)), already, sealed, proxies: Vec::new(), form: Form::default() };
         Owner::new().with(|| proof(&page).to_html())
     }
 

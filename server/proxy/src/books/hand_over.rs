@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{feed, poster, record, recovery};
+use super::{earlier, feed, poster, record, recovery};
 use crate::{
     Error, Result,
     settings::SpoolSettings,
@@ -41,8 +41,6 @@ pub struct ToldAgain {
     pub known: usize,
     /// Calls that it refused: they are in quarantine.
     pub quarantined: usize,
-    /// Calls that were charged though nothing is held for them any more: their account may owe them.
-    pub without_hold: usize,
     /// Calls whose account stayed locked: tell it again.
     pub locked: usize,
     /// Records that cannot be read.
@@ -66,6 +64,17 @@ pub async fn hand_over(ledger: &Ledger, folder: &Path) -> Result<HandedOver> {
     let unposted = sum(&spool, |state| state.unposted);
     post_all(&spool, ledger).await;
     let still = sum(&spool, |state| state.unposted);
+    if still == 0 && unsettled == 0 {
+        // Nobody has this spool open but us: what its proxy had leased is nobody's.
+        for epoch in earlier::Earlier::find(&spool, &ledger.meter(), its.identity.proxy).await?.epochs() {
+            // What is left another process gives back in its time.
+            match earlier::end(ledger, epoch).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!(%epoch, "an account is locked: what was leased of it goes back later"),
+                Err(error) => tracing::error!(%error, %epoch, "what was leased could not be given back"),
+            }
+        }
+    }
     let closing = Arc::clone(&spool);
     spawn_blocking(move || closing.close(Utc::now())).await.map_err(|_| Error::Panicked)?.map_err(Error::Closing)?;
     let interrupted = found.saturating_sub(usize::try_from(unsettled).unwrap_or(usize::MAX));
@@ -127,11 +136,10 @@ pub async fn tell_again(ledger: &Ledger, folder: &Path) -> Result<ToldAgain> {
 
 async fn tell(ledger: &Ledger, mut batch: Vec<SettledCall>, told: &mut ToldAgain) -> Result<()> {
     for _ in 0..TRIES {
-        let PostedCalls { posted, corrected, replayed, quarantined, unleased, deferred } = ledger.meter().post_free_calls(&batch).await?;
-        told.posted += posted + corrected;
+        let PostedCalls { replayed, quarantined, deferred, .. } = ledger.meter().post_free_calls(&batch).await?;
+        told.posted += batch.len() - replayed - quarantined.len() - deferred.len();
         told.known += replayed;
         told.quarantined += quarantined.len();
-        told.without_hold += unleased.len();
         batch.retain(|call| deferred.contains(&call.call_id));
         if batch.is_empty() {
             return Ok(());

@@ -4,6 +4,8 @@
 //! (`feed`) and posted, many calls at a time (`poster`): memory holds a few thousand calls, however long the database is away. What an earlier run of
 //! this proxy left unsettled is settled first (`recovery`).
 
+pub(crate) mod announcing;
+pub(crate) mod earlier;
 pub(crate) mod feed;
 pub(crate) mod hand_over;
 pub(crate) mod poster;

@@ -5,13 +5,9 @@
 //! alone: a task of its own waits for the lock, and the group goes on. While the database is away a batch is repeated until it lands, and the queues fill:
 //! then the spool keeps what comes. The ledger posts each call once, however often it is handed over.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use domain::id::{AccountId, CallId};
+use domain::id::AccountId;
 use ledger::{Meter, PostedCalls, SettledCall};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
@@ -39,11 +35,7 @@ const RETRY_LAST: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(crate) struct Poster {
     groups: Arc<[mpsc::Sender<Queued>]>,
-    awaited: Awaited,
 }
-
-/// Who waits for which call to be posted.
-type Awaited = Arc<Mutex<HashMap<CallId, oneshot::Sender<()>>>>;
 
 /// A settled call, and where it is in the spool.
 #[derive(Debug)]
@@ -56,8 +48,11 @@ pub(crate) struct Queued {
 #[derive(Debug)]
 enum Spooled {
     At(Arc<Lane>, Position),
-    /// Its beginning alone, if anything: its settlement is in memory only.
-    Not(Option<(Arc<Lane>, Begun)>),
+    /// Its beginning alone, if anything: its settlement is in memory only, and its task waits until it is posted.
+    Not {
+        left: Option<(Arc<Lane>, Begun)>,
+        posted: oneshot::Sender<()>,
+    },
 }
 
 impl Spooled {
@@ -65,8 +60,10 @@ impl Spooled {
     fn posted(self) {
         match self {
             Self::At(lane, position) => lane.posted(position),
-            Self::Not(Some((lane, begun))) => lane.settled_elsewhere(begun),
-            Self::Not(None) => {}
+            Self::Not { left, posted } => {
+                left.into_iter().for_each(|(lane, begun)| lane.settled_elsewhere(begun));
+                let _ = posted.send(()); // whoever no longer waits no longer needs to know
+            }
         }
     }
 }
@@ -84,7 +81,6 @@ pub(crate) struct Group {
 #[derive(Clone)]
 struct Books {
     meter: Meter,
-    awaited: Awaited,
     aside: Arc<Semaphore>,
     give_up: CancellationToken,
 }
@@ -100,15 +96,14 @@ enum Way {
 
 /// With `give_up` nothing is repeated any more: the process must end.
 pub(crate) fn poster(meter: Meter, give_up: CancellationToken) -> (Poster, Vec<Group>) {
-    let awaited = Awaited::default();
-    let books = Books { meter, awaited: Arc::clone(&awaited), aside: Arc::new(Semaphore::new(ASIDE_MAX)), give_up };
+    let books = Books { meter, aside: Arc::new(Semaphore::new(ASIDE_MAX)), give_up };
     let (senders, groups): (Vec<_>, Vec<_>) = (0..GROUPS)
         .map(|_| {
             let (sender, queue) = mpsc::channel(QUEUE);
             (sender, Group { queue, books: books.clone(), aside: HashMap::new(), waiting: JoinSet::new() })
         })
         .unzip();
-    (Poster { groups: senders.into(), awaited }, groups)
+    (Poster { groups: senders.into() }, groups)
 }
 
 impl Queued {
@@ -117,14 +112,15 @@ impl Queued {
         Self { call, spooled: Spooled::At(lane, position) }
     }
 
-    /// One that the spool did not take, with what it has of it.
-    pub(crate) fn of_memory(call: SettledCall, left: Option<(Arc<Lane>, Begun)>) -> Self {
-        Self { call, spooled: Spooled::Not(left) }
+    /// One that the spool did not take, with what it has of it, and what resolves when it is posted.
+    pub(crate) fn of_memory(call: SettledCall, left: Option<(Arc<Lane>, Begun)>) -> (Self, oneshot::Receiver<()>) {
+        let (posted, waiting) = oneshot::channel();
+        (Self { call, spooled: Spooled::Not { left, posted } }, waiting)
     }
 
     /// The process ends before it is posted. What is in the spool the next run posts; what is not is here for a person to post.
     fn lost(&self) {
-        if matches!(self.spooled, Spooled::Not(_)) {
+        if matches!(self.spooled, Spooled::Not { .. }) {
             let whole = serde_json::to_string(&self.call).unwrap_or_default();
             tracing::error!(call = %self.call.call_id, whole, "a call is in no spool and was not posted; the next run settles it as interrupted");
         }
@@ -142,23 +138,6 @@ impl Poster {
         let taken = self.groups[group_of(queued.call.account_id)].send(queued).await;
         taken.map_err(|refused| refused.0.lost()).is_ok()
     }
-
-    /// Resolves when this call, which is about to be settled, is in the books. An account whose credit is short can spend what is left of a call's hold
-    /// only then.
-    pub(crate) fn posted(&self, call: CallId) -> impl Future<Output = ()> + use<> {
-        let (sender, posted) = oneshot::channel();
-        lock(&self.awaited).insert(call, sender);
-        async { drop(posted.await) }
-    }
-
-    /// Nobody waits for this call any more.
-    pub(crate) fn forget(&self, call: CallId) {
-        lock(&self.awaited).remove(&call);
-    }
-}
-
-fn lock(awaited: &Awaited) -> MutexGuard<'_, HashMap<CallId, oneshot::Sender<()>>> {
-    awaited.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All of an account's calls are of one group, by the random end of its id.
@@ -278,7 +257,7 @@ impl Books {
         };
         metrics::counter!("farebox_calls_posted_total").increment(u64::try_from(done.posted).unwrap_or(u64::MAX));
         for call in &done.unleased {
-            tracing::error!(%call, "a call was charged without a hold: recorded as debt");
+            tracing::error!(%call, "a call was charged for which nothing was leased");
         }
         let mut deferred = Vec::new();
         for (call, spooled) in calls.into_iter().zip(spooled) {
@@ -287,9 +266,6 @@ impl Books {
                 continue;
             }
             spooled.posted();
-            if let Some(waiting) = lock(&self.awaited).remove(&call.call_id) {
-                let _ = waiting.send(()); // whoever no longer waits no longer needs to know
-            }
         }
         deferred
     }

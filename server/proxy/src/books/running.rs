@@ -2,15 +2,25 @@
 
 use std::{io, mem, sync::Arc};
 
-use domain::catalog::PriceVersion;
+use domain::{catalog::PriceVersion, credit::Strictness};
 use ledger::{Admitted, SettledCall};
 use tokio::time::Instant;
 
-use super::record;
+use super::{announcing::LongCalls, record};
 use crate::{
+    leases::Held,
     settle,
     spool::{AppendError, Begun, Lane, NotSettled, Position},
 };
+
+/// A call that holds the most that it can take.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) admitted: Admitted,
+    pub(crate) held: Held,
+    pub(crate) price: Arc<PriceVersion>,
+    pub(crate) started: Instant,
+}
 
 /// A call that is about to be forwarded, or was. Whatever becomes of its task, the spool learns of an end: of one that nobody settled, that it was
 /// interrupted.
@@ -18,10 +28,11 @@ use crate::{
 pub(crate) struct Running {
     lane: Arc<Lane>,
     /// Until it is settled.
-    begun: Option<Begun>,
-    admitted: Admitted,
+    open: Option<(Begun, Held)>,
+    admitted: Arc<Admitted>,
     price: Arc<PriceVersion>,
     started: Instant,
+    long: Arc<LongCalls>,
 }
 
 /// The spool has not taken a settlement, or nobody knows whether it will keep it: it is to be posted from memory.
@@ -31,21 +42,27 @@ pub(crate) struct NotSpooled {
     error: AppendError,
     /// What is in the way in the spool until the call is posted.
     pub(crate) left: Option<(Arc<Lane>, Begun)>,
+    /// What it holds until then: what it did not use must not be another call's while nothing says for good what it used.
+    pub(crate) held: Held,
 }
 
 impl Running {
     /// Writes to the spool that the call begins.
     ///
     /// # Errors
-    /// Nothing was written, and the call must not be forwarded: [`AppendError::Full`], [`AppendError::Io`].
-    pub(crate) fn begin(lane: Arc<Lane>, admitted: Admitted, price: Arc<PriceVersion>, started: Instant) -> Result<Self, AppendError> {
+    /// Nothing was written, and the call must not be forwarded: [`AppendError::Full`], [`AppendError::Io`]. What it held is given back.
+    pub(crate) fn begin(lane: Arc<Lane>, admission: Admission, long: &Arc<LongCalls>) -> Result<Self, AppendError> {
+        let Admission { admitted, mut held, price, started } = admission;
         let body = record::write(&admitted).map_err(|error| AppendError::Io(error.into()))?;
         let begun = lane.begin(admitted.call_id, record::VERSION, &body)?;
-        Ok(Self { lane, begun: Some(begun), admitted, price, started })
+        held.forwarded();
+        let (admitted, long) = (Arc::new(admitted), Arc::clone(long));
+        long.add(&admitted, started);
+        Ok(Self { lane, open: Some((begun, held)), admitted, price, started, long })
     }
 
     /// What is known of it since it began.
-    pub(crate) const fn admitted(&self) -> &Admitted {
+    pub(crate) fn admitted(&self) -> &Admitted {
         &self.admitted
     }
 
@@ -54,32 +71,43 @@ impl Running {
     /// # Errors
     /// When nobody knows whether it is: the call must not be forwarded.
     pub(crate) async fn durable(&self) -> io::Result<()> {
-        match &self.begun {
-            Some(begun) => self.lane.durable(begun.intent()).await,
+        match &self.open {
+            Some((begun, _)) => self.lane.durable(begun.intent()).await,
             None => Ok(()),
         }
     }
 
-    /// Writes to the spool what the call came to, and returns once that is as durable as the spool makes it.
+    /// Writes to the spool what the call came to, and returns once that is as durable as the spool makes it: what it held and did not use is another
+    /// call's from then on.
     ///
     /// # Errors
     /// [`NotSpooled`].
     pub(crate) async fn settle(mut self, call: &mut SettledCall) -> Result<(), NotSpooled> {
-        let Some(begun) = self.begun.take() else { return Ok(()) };
+        let Some((begun, held)) = self.open.take() else { return Ok(()) };
         let lane = Arc::clone(&self.lane);
-        let position = write(&lane, begun, call)
-            .map_err(|NotSettled { begun, error }| NotSpooled { error, left: Some((Arc::clone(&lane), begun)) })?;
-        lane.durable(position).await.map_err(|error| NotSpooled { error: AppendError::Io(error), left: None })
+        let position = match write(&lane, begun, call) {
+            Ok(position) => position,
+            Err(NotSettled { begun, error }) => return Err(NotSpooled { error, left: Some((lane, begun)), held }),
+        };
+        if let Err(error) = lane.durable(position).await {
+            return Err(NotSpooled { error: AppendError::Io(error), left: None, held });
+        }
+        held.settle(&call.charge(&call.split, Strictness::Strict));
+        Ok(())
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Some(begun) = self.begun.take() else { return };
+        self.long.remove(self.admitted.call_id);
+        let Some((begun, held)) = self.open.take() else { return };
         let latency = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let mut call = settle::interrupted(self.admitted.clone(), &self.price.rates, latency);
-        if let Err(NotSettled { error, .. }) = write(&self.lane, begun, &mut call) {
-            tracing::error!(%error, call = %call.call_id, "a call that nobody settled could not be written to the spool: the next start settles it");
+        let mut call = settle::interrupted(Admitted::clone(&self.admitted), &self.price.rates, latency);
+        match write(&self.lane, begun, &mut call) {
+            Ok(_) => held.settle(&call.charge(&call.split, Strictness::Strict)),
+            Err(NotSettled { error, .. }) => {
+                tracing::error!(%error, call = %call.call_id, "a call that nobody settled could not be written to the spool: the next start settles it");
+            }
         }
     }
 }

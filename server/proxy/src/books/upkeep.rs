@@ -3,14 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use ledger::Ledger;
 use tokio::{
     task::spawn_blocking,
     time::{Interval, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::recovery::Left;
 use crate::spool::{Lane, Spool};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -27,25 +25,6 @@ pub(crate) async fn look_after(spool: Arc<Spool>, quit: CancellationToken) {
             return;
         }
     }
-}
-
-/// Ends what an earlier run has left, as soon as it is known what that is.
-pub(crate) async fn end_left(spool: Arc<Spool>, left: Left, ledger: Ledger, quit: CancellationToken) {
-    let ending = async {
-        let mut times = every();
-        loop {
-            times.tick().await;
-            if !left.is_posted(&spool) {
-                continue;
-            }
-            match left.end(&spool, &ledger).await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "holds of an earlier run could not be ended; trying again"),
-            }
-        }
-    };
-    quit.run_until_cancelled(ending).await;
 }
 
 fn every() -> Interval {

@@ -5,33 +5,31 @@ use std::time::Duration;
 use domain::{
     call::UsageSource,
     catalog::Model,
-    credit::Unit,
+    credit::{Strictness, Unit},
     pricing::{self, Charge},
     tokens::{CallUsage, Tokens},
 };
 use ledger::{Admitted, SettledCall};
-use tokio::time::timeout;
 
-use super::{Call, Held};
+use super::{Begun, Call};
 use crate::{
     Shared,
-    books::poster::Queued,
+    books::{poster::Queued, running::NotSpooled},
     bound::Bound,
     settle::{Answer, End},
 };
 
 impl Call {
     /// Settles, with nobody waiting for it.
-    pub(super) async fn settle(&self, shared: &Shared, held: Held, answer: Answer, first_byte: Option<Duration>) {
-        self.settle_then(shared, held, answer, first_byte, async {}).await;
+    pub(super) async fn settle(&self, shared: &Shared, begun: Begun, answer: Answer, first_byte: Option<Duration>) {
+        self.settle_then(shared, begun, answer, first_byte, async {}).await;
     }
 
-    /// Settles into the spool, which what comes `then` waits for. It also waits for the posting, since the account can spend what was held and not used
-    /// only then, but not for a database that is away.
+    /// Settles into the spool, which what comes `then` waits for.
     pub(super) async fn settle_then(
         &self,
         shared: &Shared,
-        Held { bound, running }: Held,
+        Begun { bound, running }: Begun,
         answer: Answer,
         first_byte: Option<Duration>,
         then: impl Future<Output = ()>,
@@ -39,21 +37,24 @@ impl Call {
         let mut settled = self.settlement(running.admitted().clone(), bound, answer, first_byte);
         metrics::counter!("farebox_calls_total", "outcome" => settled.outcome.name()).increment(1);
         metrics::histogram!("gen_ai.client.operation.duration").record(self.started.elapsed());
-        let posted = shared.poster.posted(self.id);
-        let mut patience = shared.settings.settle_timeout;
         if let Err(not) = running.settle(&mut settled).await {
             tracing::error!(error = %not, call = %self.id, "a call is posted from memory");
-            // Nobody sees the end of what is neither on the disk nor in the books.
-            patience = Duration::MAX;
-            let (poster, queued) = (shared.poster.clone(), Queued::of_memory(settled, not.left));
-            shared.calls.spawn(async move { poster.take(queued).await });
+            self.post_from_memory(shared, settled, not).await;
         }
+        then.await;
+    }
+
+    /// Nobody sees the end of what is neither on the disk nor in the books.
+    async fn post_from_memory(&self, shared: &Shared, settled: SettledCall, NotSpooled { left, held, .. }: NotSpooled) {
+        let charge = settled.charge(&settled.split, Strictness::Strict);
+        let (queued, posted) = Queued::of_memory(settled, left);
+        let poster = shared.poster.clone();
+        shared.calls.spawn(async move { poster.take(queued).await });
         tokio::select! {
-            _ = timeout(patience, posted) => {}
+            _ = posted => {}
             () = shared.stop.cancelled() => {}
         }
-        shared.poster.forget(self.id);
-        then.await;
+        held.settle(&charge);
     }
 
     fn settlement(&self, admitted: Admitted, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {

@@ -9,9 +9,6 @@ use std::{
 
 use super::{Durability, error::OpenError};
 
-const BOOT: &str = "boot";
-/// One for each start of a machine (proc(5)); other systems have none.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const LOCK: &str = "lock";
 
 /// Makes a folder that only its owner can look into. One that is there already stays as it is.
@@ -65,20 +62,6 @@ pub(super) fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Notes in which start of the machine the spool is opened. Returns whether it may be another than the last time.
-pub(super) fn note_boot(spool: &Path) -> io::Result<bool> {
-    let path = spool.join(BOOT);
-    let this = fs::read(BOOT_ID).unwrap_or_default();
-    let last = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        last => Some(last?),
-    };
-    if last.as_ref() != Some(&this) {
-        replace(&path, &this, Durability::Disk)?;
-    }
-    Ok(last.is_some_and(|last| last != this || this.is_empty()))
-}
-
 /// Sees to it that a spool's folder and all that is the spool's in it belongs to a user. What else is there, as at the root of a disk, is nobody's business.
 pub(super) fn expect_owned_by(spool: &Path, user: u32) -> Result<(), OpenError> {
     let metadata = fs::metadata(spool).map_err(OpenError::at(spool))?;
@@ -87,7 +70,7 @@ pub(super) fn expect_owned_by(spool: &Path, user: u32) -> Result<(), OpenError> 
         let entry = entry.map_err(OpenError::at(spool))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name == LOCK || name == BOOT || name == "spool.json" || name == "damaged" || name.starts_with("lane-") {
+        if name == LOCK || name == "spool.json" || name == "damaged" || name.starts_with("lane-") {
             expect_owned(&entry.path(), user)?;
         }
     }

@@ -9,7 +9,6 @@
 //!
 //! ```text
 //! FOLDER/spool.json              whose it is, and in which format
-//! FOLDER/boot                    which start of the machine it was last open in
 //! FOLDER/lock                    held by the process that has it open
 //! FOLDER/lane-N/00000001.log     a segment: header, frames, zeros where nothing is written yet
 //! FOLDER/lane-N/00000001.posted  one of which everything is posted
@@ -41,7 +40,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use domain::id::CallId;
+use domain::{id::CallId, proxies::Report};
 use nix::unistd::geteuid;
 
 pub use self::{
@@ -127,8 +126,6 @@ pub(crate) struct Spool {
     /// How many of them take calls.
     writable: usize,
     created_at: DateTime<Utc>,
-    /// The machine was started anew since the spool was last open, and what is written waits for no disk.
-    may_have_lost: bool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Keeps other processes out.
     lock: fs::File,
@@ -146,20 +143,13 @@ impl Spool {
         Manifest::expect(folder, options.identity)?;
         let lock = folder::lock(folder)?;
         let manifest = Manifest::expect(folder, options.identity)?;
-        let is_old = manifest.is_some();
         let created_at = match manifest {
             Some(manifest) => manifest.created_at,
             None => Manifest::write(folder, options.identity)?,
         };
-        let is_another_boot = folder::note_boot(folder).map_err(OpenError::at(folder))?;
-        let may_have_lost = is_another_boot && options.durability == Durability::Os;
-        // A lane that is not there may have been removed, though it may be that this machine has more cores.
-        let lacks_lane = is_old && (0..options.lanes).any(|lane| !lane_folder(folder, lane).exists());
-        let may_have_lost = may_have_lost || lacks_lane;
         let makers = makers(options)?;
         makers.iter().try_for_each(recovery::expect_own_segments)?;
-        let mut spool =
-            Self { lanes: Vec::new(), writable: usize::from(options.lanes), created_at, may_have_lost, threads: Mutex::default(), lock };
+        let mut spool = Self { lanes: Vec::new(), writable: usize::from(options.lanes), created_at, threads: Mutex::default(), lock };
         let mut unsettled = Vec::new();
         for maker in makers {
             unsettled.extend(spool.open_lane(maker, options)?);
@@ -202,10 +192,14 @@ impl Spool {
         &self.lanes[..self.writable]
     }
 
-    /// Whether something that was written to it may be gone: a record that was damaged, or, of what was in the system's memory only, all that a machine
-    /// had not written to its disk as it stopped.
-    pub(crate) fn may_have_lost(&self) -> bool {
-        self.may_have_lost || self.lanes.iter().any(|lane| lane.has_damage())
+    /// How many calls run and how many are not posted, for operators.
+    pub(crate) fn report(&self) -> Report {
+        let states: Vec<_> = self.lanes.iter().map(|lane| lane.state()).collect();
+        Report {
+            running: states.iter().map(|state| u64::try_from(state.unsettled).unwrap_or(u64::MAX)).fold(0, u64::saturating_add),
+            unposted: states.iter().map(|state| state.unposted).fold(0, u64::saturating_add),
+            unposted_since: states.iter().filter_map(|state| state.oldest_unposted).min(),
+        }
     }
 
     /// When it was made: it knows of no call that was admitted before.

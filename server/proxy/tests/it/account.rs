@@ -112,6 +112,7 @@ async fn what_a_package_pays_is_said_in_tokens(pool: PgPool) {
 async fn credit_and_key_say_what_is_left_and_what_was_spent(pool: PgPool) {
     let world = World::new(&pool, "1").await;
     text(world.post(chat("hello", "")).await).await;
+    assert_eq!(world.balance().await, amount("0.999981"));
     let credits = json(world.get("/v1/credits").await).await["data"].take();
     assert_eq!((&credits["balance"], &credits["reserved"]), (&json!("0.999981"), &json!("0")));
     assert_eq!((&credits["available"], &credits["currency"]), (&json!("0.999981"), &json!("USD")));

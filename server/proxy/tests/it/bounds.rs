@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use domain::{
-    call::{CallDetail, Outcome, UsageSource},
+    call::{Outcome, UsageSource},
     catalog::DisconnectPolicy,
-    id::CallId,
     money::Amount,
     tokens::Tokens,
 };
@@ -20,7 +19,7 @@ use tokio::{
 
 use crate::{
     upstream::COMPLETION_TOKENS,
-    world::{Policy, World, amount, call_id, chat, settings, text},
+    world::{Policy, World, amount, call_id, chat, eventually, settings, text},
 };
 
 /// A bound that a test waits for.
@@ -29,24 +28,6 @@ const SHORT: Duration = Duration::from_millis(200);
 const ENOUGH: Duration = Duration::from_secs(2);
 /// What must have happened by then has not.
 const DEADLINE: Duration = Duration::from_secs(120);
-
-/// Asks until there is an answer.
-async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asking = async {
-        let mut ticks = interval(Duration::from_millis(10));
-        loop {
-            ticks.tick().await;
-            if let Some(found) = ask().await {
-                return found;
-            }
-        }
-    };
-    timeout(DEADLINE, asking).await.expect("it happens before the deadline")
-}
-
-async fn settled(world: &World, call: CallId) -> CallDetail {
-    eventually(async || world.ledger.meter().generation(world.account, call).await.ok()).await
-}
 
 fn tokens(count: i64) -> Option<Tokens> {
     Some(Tokens::from_sum(count))
@@ -67,7 +48,7 @@ async fn an_upstream_that_always_has_more_does_not_keep_a_call_alive(pool: PgPoo
         }
     };
     timeout(DEADLINE, reading).await.expect("it is broken off");
-    let call = settled(&world, id).await;
+    let call = world.detail(id).await;
     assert_eq!(call.row.source, UsageSource::Estimated);
     assert!(call.row.usage.completion_tokens > tokens(0));
     world.stop().await;
@@ -79,7 +60,7 @@ async fn a_reader_that_outlives_its_call_pays_for_what_the_upstream_counted(pool
     let response = world.post(chat("long", r#","stream":true"#)).await;
     let id = call_id(&response);
     let unread = response.into_body(); // held, and not read
-    let call = settled(&world, id).await;
+    let call = world.detail(id).await;
     assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Upstream));
     assert_eq!(call.row.usage.completion_tokens, tokens(COMPLETION_TOKENS));
     assert!(unread.collect().await.is_err());
@@ -92,7 +73,7 @@ async fn whoever_leaves_before_the_first_word_pays_for_the_prompt(pool: PgPool) 
     let response = world.post(chat("silent", r#","stream":true"#)).await;
     let id = call_id(&response);
     drop(response);
-    let call = settled(&world, id).await;
+    let call = world.detail(id).await;
     assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Estimated));
     assert_eq!(call.row.usage.completion_tokens, tokens(0));
     assert!(call.row.amount > Amount::ZERO);
@@ -101,7 +82,7 @@ async fn whoever_leaves_before_the_first_word_pays_for_the_prompt(pool: PgPool) 
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn whoever_waits_hears_that_it_failed_also_while_the_books_are_away(pool: PgPool) {
-    let bounds = Settings { upstream_first_byte_timeout: ENOUGH, settle_timeout: SHORT, ..settings() };
+    let bounds = Settings { upstream_first_byte_timeout: ENOUGH, ..settings() };
     let world = World::bounded(&pool, Policy::default(), bounds).await;
     let forwarded = eventually(async || (!world.upstream.received().is_empty()).then_some(()));
     let away = async {
@@ -138,7 +119,7 @@ async fn an_account_that_somebody_has_locked_keeps_nobody_elses_last_bytes_waiti
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn while_the_books_are_shut_answers_end_and_their_holds_stay_until_they_are_posted(pool: PgPool) {
-    let world = World::bounded(&pool, Policy::default(), Settings { settle_timeout: SHORT, ..settings() }).await;
+    let world = World::new(&pool, "1").await;
     let mut shut = pool.begin().await.unwrap();
     sqlx::query("lock table calls in access exclusive mode").execute(&mut *shut).await.unwrap();
     let response = world.post(chat("hello", "")).await;
@@ -148,9 +129,8 @@ async fn while_the_books_are_shut_answers_end_and_their_holds_stay_until_they_ar
     assert!(meanwhile.reserved > Amount::ZERO && meanwhile.balance == amount("1"), "{meanwhile:?}");
 
     shut.rollback().await.unwrap();
-    let call = settled(&world, id).await;
-    let after = world.ledger.meter().balance(world.account, world.now).await.unwrap();
-    assert_eq!((after.reserved, after.balance.checked_add(call.row.amount)), (Amount::ZERO, Some(amount("1"))));
+    let call = world.detail(id).await;
+    assert_eq!(world.balance().await.checked_add(call.row.amount), Some(amount("1")));
     world.stop().await;
 }
 
@@ -164,7 +144,7 @@ async fn whoever_leaves_with_a_picture_pays_what_the_upstream_counts(pool: PgPoo
     assert!(body.frame().await.is_some_and(|frame| frame.is_ok()), "the picture has arrived");
     drop(body);
     world.upstream.open_gate();
-    let call = settled(&world, id).await;
+    let call = world.detail(id).await;
     assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Upstream));
     assert_eq!(call.row.usage.completion_tokens, tokens(COMPLETION_TOKENS));
     world.stop().await;

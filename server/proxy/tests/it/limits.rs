@@ -178,6 +178,7 @@ async fn the_holder_of_a_key_sees_the_limits_that_count_its_calls(pool: PgPool) 
     set(&world, ScopeKind::Key, Window::Month, Unit::Money, 1_000_000_000).await;
     set(&world, ScopeKind::Account, Window::Ever, Unit::Requests, 5).await;
     text(world.post(chat("hello", "")).await).await;
+    world.balance().await;
     let limits = json(world.get("/v1/key").await).await["data"]["limits"].clone();
     let figures = |place: usize| (limits[place]["scope"].clone(), limits[place]["used"].clone(), limits[place]["available"].clone());
     assert_eq!(figures(0), (json!("account"), json!(1), json!(4)));

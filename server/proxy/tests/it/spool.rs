@@ -1,26 +1,48 @@
 //! What a proxy finds when it starts again.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     attribution::Attribution,
     call::{Outcome, UsageSource},
-    id::{CallId, ProjectId},
+    credit::{Caller, Demand, PoolRef, Split},
+    id::{CallId, EpochId, ProjectId},
+    lease::{Ask, Change},
     money::Amount,
     pricing::{Discount, Excess},
     tokens::Tokens,
 };
-use ledger::{Admitted, Error, Intent};
+use ledger::{Admitted, Error, NewEpoch, Wait};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::world::{INSTANCE, MODEL, World, amount, call_id, chat, new_folder, text};
 
-/// A hold of this proxy for a call that is in no spool.
-async fn lease(world: &World) -> Intent {
+/// A call that an earlier life of a proxy has admitted, with the spool that was made then.
+async fn lease(world: &World, proxy: Uuid, spool_since: DateTime<Utc>) -> Admitted {
+    let (now, meter) = (Utc::now(), world.ledger.meter());
     let price = world.ledger.system().operator().price_history(MODEL).await.unwrap().remove(0);
-    let admitted = Admitted {
+    let epoch = EpochId::new(now, rand::random());
+    let lasts = TimeDelta::seconds(30);
+    meter.begin_epoch(&NewEpoch { id: epoch, proxy, spool_since, lasts, longest: TimeDelta::hours(1) }).await.unwrap();
+    let project = ProjectId::first_of(world.account);
+    let ask = Ask {
+        demand: Demand { money: amount("0.5"), tokens: Tokens::from_sum(10_000), requests: 1 },
+        ahead: Demand::NOTHING,
+        caller: Caller { key: world.key_id, project, member: None, run: None },
+        model: MODEL.to_owned(),
+        at: now,
+        free: Vec::new(),
+        runs: Vec::new(),
+    };
+    let change = Change { number: 1, returned: Vec::new(), ask: Some(ask) };
+    let changed = meter.change_leases(epoch, &[(world.account, change)], Wait::Yes).await.unwrap().accounts.remove(0);
+    let given = changed.answer.unwrap().given;
+    assert!(matches!(given[..], [hold] if matches!(hold.pool, PoolRef::Grant(_)) && hold.quantity == amount("0.5").into()), "{given:?}");
+    Admitted {
         account_id: world.account,
-        call_id: CallId::new(chrono::Utc::now(), [3; 10]),
+        call_id: CallId::new(now, [3; 10]),
         key_id: world.key_id,
-        project_id: ProjectId::first_of(world.account),
+        project_id: project,
         member: None,
         attribution: Attribution { session: "nightly".parse().ok(), ..Attribution::default() },
         model: MODEL.to_owned(),
@@ -32,36 +54,83 @@ async fn lease(world: &World) -> Intent {
         input_estimate: Tokens::from_sum(1_000),
         held: amount("0.5"),
         tokens_held: Tokens::from_sum(10_000),
-    };
-    let intent = Intent { admitted, proxy: INSTANCE, expires_at: world.now + chrono::TimeDelta::hours(1) };
-    world.ledger.meter().lease(&intent).await.unwrap();
-    intent
+        epoch: Some(epoch),
+        split: Split { payment: given, limits: Vec::new() },
+    }
+}
+
+/// When the spool of a world's proxy was made.
+fn spool_since(world: &World) -> DateTime<Utc> {
+    let text = std::fs::read_to_string(world.settings.spool.folder.join("spool.json")).unwrap();
+    serde_json::from_str::<serde_json::Value>(&text).unwrap()["created_at"].as_str().unwrap().parse().unwrap()
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn a_call_that_its_spool_does_not_know_was_never_forwarded_and_costs_nothing(pool: PgPool) {
+async fn what_an_earlier_run_had_leased_goes_back_and_a_call_that_its_spool_does_not_know_costs_nothing(pool: PgPool) {
     let world = World::new(&pool, "1").await;
-    let intent = lease(&world).await;
+    let call = lease(&world, INSTANCE, spool_since(&world)).await;
     let spool = world.settings.spool.folder.clone();
     let world = world.restart(spool).await;
-    assert_eq!(world.balance_at_rest().await, amount("1"));
-    let found = world.ledger.meter().generation(world.account, intent.call_id).await;
+    assert_eq!(world.balance().await, amount("1"));
+    let found = world.ledger.meter().generation(world.account, call.call_id).await;
     assert!(matches!(found, Err(Error::NotFound)), "{found:?}");
     world.stop().await;
 }
 
+/// Its machine may be suspended, with calls that run: nobody gives back what it had before they must have ended.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn a_call_of_a_spool_that_is_lost_is_settled_as_interrupted_once(pool: PgPool) {
+async fn a_long_call_of_a_proxy_that_is_gone_with_its_spool_is_settled_as_interrupted_once_and_late(pool: PgPool) {
     let world = World::new(&pool, "1").await;
-    let intent = lease(&world).await;
-    let mut world = world.restart(new_folder()).await;
-    for _ in 0..2 {
-        assert_eq!(world.balance_at_rest().await, amount("0.999"));
-        let call = world.detail(intent.call_id).await;
-        assert_eq!((call.row.outcome, call.row.source, call.row.amount), (Outcome::Interrupted, UsageSource::Interrupted, amount("0.001")));
-        assert_eq!(call.attribution, intent.attribution);
-        world = world.restart(new_folder()).await;
+    let call = lease(&world, Uuid::from_u128(8), Utc::now()).await;
+    let meter = world.ledger.meter();
+    meter.announce(call.epoch.unwrap(), std::slice::from_ref(&call)).await.unwrap();
+    let mut seen = Vec::new();
+    for passed in [TimeDelta::zero(), TimeDelta::minutes(59)] {
+        sqlx::query("update epochs set expires_at = now() - $1 * interval '1 second' where epoch_id = $2")
+            .bind(passed.num_seconds())
+            .bind(call.epoch.unwrap().uuid())
+            .execute(&pool)
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            proxy::end_silent(&world.ledger, &mut seen).await.unwrap();
+        }
+        assert_eq!(meter.balance(world.account, Utc::now()).await.unwrap().reserved, amount("0.5"));
     }
+    sqlx::query("update epochs set expires_at = now() - interval '61 minutes' where epoch_id = $1")
+        .bind(call.epoch.unwrap().uuid())
+        .execute(&pool)
+        .await
+        .unwrap();
+    proxy::end_silent(&world.ledger, &mut seen).await.unwrap();
+    assert_eq!(meter.balance(world.account, Utc::now()).await.unwrap().reserved, amount("0.5"), "it may have been away, and come back");
+    for _ in 0..2 {
+        proxy::end_silent(&world.ledger, &mut seen).await.unwrap();
+        assert_eq!(world.balance().await, amount("0.999"));
+        let posted = world.detail(call.call_id).await;
+        assert_eq!(
+            (posted.row.outcome, posted.row.source, posted.row.amount),
+            (Outcome::Interrupted, UsageSource::Interrupted, amount("0.001"))
+        );
+        assert_eq!(posted.attribution, call.attribution);
+    }
+    world.stop().await;
+}
+
+/// With another spool, as a copy of a machine has it. The one that runs goes on.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_second_proxy_of_one_id_is_refused_and_leaves_nothing(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let settings =
+        proxy::Settings { spool: proxy::SpoolSettings { folder: new_folder(), ..world.settings.spool.clone() }, ..world.settings.clone() };
+    let spool = settings.spool.folder.clone();
+    let secret = ledger::secrets::SecretKey::from_bytes([7; 32]);
+    let refused = proxy::Proxy::start(world.ledger.clone(), &world.ledger, secret, settings).await.err().unwrap().to_string();
+    assert!(refused.contains("another process runs as proxy") && refused.contains(&INSTANCE.to_string()), "{refused}");
+    let id = call_id(&world.post(chat("hello", "")).await);
+    assert!(world.detail(id).await.row.amount > Amount::ZERO);
+    assert_eq!(world.ledger.meter().epochs(None).await.unwrap().len(), 1);
+    std::fs::remove_dir_all(spool).unwrap();
     world.stop().await;
 }
 
@@ -91,7 +160,7 @@ async fn a_second_proxy_cannot_open_the_spool_of_a_running_one(pool: PgPool) {
     let refused = proxy::Proxy::start(world.ledger.clone(), &world.ledger, secret, world.settings.clone()).await.err().unwrap().to_string();
     assert!(refused.contains("another process has it open"), "{refused}");
     let id = call_id(&world.post(chat("hello", "")).await);
-    assert!(world.balance_at_rest().await < amount("1"), "the first one goes on");
+    assert!(world.balance().await < amount("1"), "the first one goes on");
     assert!(world.detail(id).await.row.amount > Amount::ZERO);
     world.stop().await;
 }

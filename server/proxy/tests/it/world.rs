@@ -60,6 +60,20 @@ impl Default for Policy {
     }
 }
 
+/// Asks until there is an answer.
+pub(crate) async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        let mut ticks = interval(POLL);
+        loop {
+            ticks.tick().await;
+            if let Some(found) = ask().await {
+                return found;
+            }
+        }
+    };
+    timeout(PATIENCE, asking).await.expect("it happens before the deadline")
+}
+
 pub(crate) fn amount(text: &str) -> Amount {
     text.parse().unwrap()
 }
@@ -177,29 +191,18 @@ impl World {
         self.send(request).await
     }
 
+    /// A call's receipt, as soon as it is posted.
     pub(crate) async fn detail(&self, call: CallId) -> CallDetail {
-        self.ledger.meter().generation(self.account, call).await.unwrap()
+        eventually(async || self.ledger.meter().generation(self.account, call).await.ok()).await
     }
 
+    /// What the account has once all of its calls are posted and nothing of it is leased any more. What is idle is asked for, to have it at once.
     pub(crate) async fn balance(&self) -> Amount {
-        let balance = self.ledger.meter().balance(self.account, Utc::now()).await.unwrap();
-        assert_eq!(balance.reserved, Amount::ZERO);
-        balance.balance
-    }
-
-    /// What the account has once no call holds anything of it any more.
-    pub(crate) async fn balance_at_rest(&self) -> Amount {
-        let waiting = async {
-            let mut times = interval(POLL);
-            loop {
-                times.tick().await;
-                let balance = self.ledger.meter().balance(self.account, Utc::now()).await.unwrap();
-                if balance.reserved.is_zero() {
-                    return balance.balance;
-                }
-            }
-        };
-        timeout(PATIENCE, waiting).await.expect("every hold ends")
+        let balance = eventually(async || {
+            self.ledger.meter().recall(&[self.account]).await.unwrap();
+            Some(self.ledger.meter().balance(self.account, Utc::now()).await.unwrap()).filter(|balance| balance.reserved.is_zero())
+        });
+        balance.await.balance
     }
 
     /// Ends the proxy, so that everything that ran is in the books, and has the books checked.
@@ -220,7 +223,6 @@ pub(crate) fn settings() -> Settings {
         body_bytes_max: 100_000,
         connect_timeout: PATIENCE,
         lease_timeout: PATIENCE,
-        settle_timeout: PATIENCE,
         ..Settings::default()
     }
 }

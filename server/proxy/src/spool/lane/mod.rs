@@ -174,12 +174,6 @@ impl Lane {
         }
     }
 
-    /// Whether something of it could not be read, now or earlier.
-    pub(crate) fn has_damage(&self) -> bool {
-        let inner = self.lock();
-        inner.set_aside.damaged + inner.set_aside.torn > 0
-    }
-
     /// Takes no more calls: it is of no use to begin what will not be posted.
     pub(crate) fn give_up(&self, why: &str) {
         self.lock().log.broken.get_or_insert_with(|| why.to_owned());

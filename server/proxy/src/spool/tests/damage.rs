@@ -254,21 +254,4 @@ fn a_settlement_that_is_damaged_before_it_is_posted_leaves_its_intent() {
     let (spool, unsettled) = open(&scratch.options());
     assert_eq!(unsettled.iter().map(|unsettled| unsettled.record.call).collect::<Vec<_>>(), [call(1)]);
     assert_eq!(read(&first(&spool)), [], "what was posted is not read again");
-    assert!(spool.may_have_lost());
-}
-
-#[test]
-fn what_may_be_lost_is_known_by_damage_and_by_another_start_of_the_machine() {
-    let scratch = Scratch::new();
-    for _ in 0..2 {
-        assert!(!scratch.open().0.may_have_lost());
-    }
-    fs::write(scratch.file("boot"), "another").expect("the file can be written");
-    assert!(scratch.open().0.may_have_lost());
-    assert!(!scratch.open().0.may_have_lost(), "what was lost then is settled");
-    fs::remove_dir_all(scratch.file("lane-0")).expect("the lane can be removed");
-    assert!(scratch.open().0.may_have_lost());
-    fs::write(scratch.file("boot"), "another").expect("the file can be written");
-    let (spool, _) = open(&Options { durability: Durability::Disk, ..scratch.options() });
-    assert!(!spool.may_have_lost(), "what is on the disk outlives it");
 }
