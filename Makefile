@@ -105,8 +105,9 @@ mutants: ## put named mistakes into the code of leases, one by one, and expect t
 	node .ci/mutants.mjs
 
 .PHONY: faults
-faults: build ## kill a proxy and its database under load FAREBOX_FAULTS (200) times, and check every call
-	FAREBOX_FAULTS=$${FAREBOX_FAULTS:-200} cargo test --quiet -p server --test it faults -- --nocapture
+faults: build ## fail a proxy, its database, its disk and its machine under load (FAREBOX_FAULTS kills: 200), and check every call
+	FAREBOX_FAULTS=$${FAREBOX_FAULTS:-200} FAREBOX_FAULTS_SECONDS=$${FAREBOX_FAULTS_SECONDS:-60} FAREBOX_FAULTS_RATE=$${FAREBOX_FAULTS_RATE:-200} \
+		cargo test --quiet -p server --test it faults -- --nocapture --test-threads 1
 
 .PHONY: sim-ledger
 sim-ledger: build ## simulate the whole ledger for FAREBOX_SIM_STEPS (2,000) under each of FAREBOX_SIM_SEEDS (10)

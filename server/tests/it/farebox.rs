@@ -27,6 +27,8 @@ pub(crate) struct Place {
     folder: PathBuf,
     /// What every process here is told.
     environment: Vec<(&'static str, String)>,
+    /// The only core that they run on.
+    core: Option<String>,
 }
 
 impl Place {
@@ -37,7 +39,7 @@ impl Place {
         let folder = std::env::temp_dir().join(name);
         fs::create_dir(&folder).expect("a temporary folder");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
-        Self { folder, environment: Vec::new() }
+        Self { folder, environment: Vec::new(), core: None }
     }
 
     /// The same, on a database that others use as well, with the secret key that they all have.
@@ -53,6 +55,23 @@ impl Place {
         self.environment.push((variable, value));
     }
 
+    /// Has every process that is started here from now on believe that there is one core: what is as many as there are cores is one then.
+    pub(crate) fn have_one_core(&mut self) {
+        let status = fs::read_to_string("/proc/self/status").expect("Linux");
+        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("the cores that may be used");
+        let first = allowed.trim().split([',', '-']).next().expect("one at least");
+        self.core = Some(first.to_owned());
+    }
+
+    /// What its server has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).expect("a server was started")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join("serve.log")
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -63,7 +82,13 @@ impl Place {
 
     /// A command on this place, without whatever the test's own environment says.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
+        let mut command = match &self.core {
+            Some(_) => Command::new("taskset"),
+            None => Command::new(env!("CARGO_BIN_EXE_farebox")),
+        };
+        if let Some(core) = &self.core {
+            command.args(["-c", core, env!("CARGO_BIN_EXE_farebox")]);
+        }
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.folder);
         command.envs(self.environment.iter().map(|(variable, value)| (variable, value)));
         command.args(args).arg("--data-dir").arg(self.data()).stdin(Stdio::null());
@@ -107,12 +132,25 @@ impl Place {
 
     /// Starts `farebox serve` on free ports, unless `args` name others, and waits until everything answers.
     pub(crate) fn serve(&self, args: &[&str]) -> Server {
+        self.serve_by(args, |_| {})
+    }
+
+    /// The same, keeping what it logs.
+    pub(crate) fn serve_logged(&self, args: &[&str]) -> Server {
+        let log = fs::File::options().create(true).append(true).open(self.log_file()).expect("the folder is ours");
+        self.serve_by(args, |command| {
+            command.stderr(log);
+        })
+    }
+
+    fn serve_by(&self, args: &[&str], prepare: impl FnOnce(&mut Command)) -> Server {
         let ready_file = self.folder.join("ready.json");
         let mut command = self.command(&["serve"]);
         for address in ["--console-addr", "--proxy-addr"].iter().filter(|address| !args.contains(address)) {
             command.args([address, "127.0.0.1:0"]);
         }
         command.args(args).arg("--ready-file").arg(&ready_file);
+        prepare(&mut command);
         let process = Process::start(command);
         process.wait_for_line(|line| line.contains("Farebox is ready"));
         let ready = fs::read_to_string(&ready_file).expect("the ready file is written before people are told");

@@ -1,6 +1,7 @@
 //! Upstreams: one that gives everybody the same answer, and one that counts as it is told to.
 
 use std::{
+    collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
@@ -66,20 +67,62 @@ pub(crate) fn start_tls() -> (u16, String) {
     (port, certified.cert.pem())
 }
 
-/// Starts one whose usage is what the prompt says: two numbers, of prompt and completion tokens. Returns the base URL for a provider.
-pub(crate) fn start_counting() -> String {
-    let port = listen(|stream| {
+/// What an upstream has counted, call by call.
+#[derive(Default)]
+pub(crate) struct Tally {
+    /// What a call waits at that is to be answered later.
+    pub(crate) gate: Gate,
+    calls: Mutex<HashMap<usize, Counted>>,
+}
+
+/// What it has counted of a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// How often it was asked.
+    pub(crate) times: usize,
+    /// Tokens.
+    pub(crate) prompt: i64,
+    pub(crate) completion: i64,
+}
+
+impl Tally {
+    /// What it says of the call of this number.
+    pub(crate) fn of(&self, call: usize) -> Counted {
+        self.calls.lock().expect("no upstream has panicked").get(&call).copied().unwrap_or_default()
+    }
+
+    fn answer_all(&self, stream: TcpStream) -> Option<()> {
         let mut requests = BufReader::new(stream);
         loop {
             let request: Value = serde_json::from_slice(&next(&mut requests)?).ok()?;
-            let prompt = request["messages"][0]["content"].as_str()?;
-            let (input, output) = prompt.split_once(' ')?;
-            let usage = format!(r#"{{"prompt_tokens":{input},"completion_tokens":{output}}}"#);
+            let mut words = request["messages"][0]["content"].as_str()?.split(' ');
+            let mut number = || words.next()?.parse::<i64>().ok();
+            let (prompt, completion, call) = (number()?, number()?, usize::try_from(number()?).ok()?);
+            let is_later = words.next() == Some("later");
+            let usage = format!(r#"{{"prompt_tokens":{prompt},"completion_tokens":{completion}}}"#);
+            let is_stream = request["stream"] == true;
+            let times = self.of(call).times + 1;
+            self.calls.lock().expect("no upstream has panicked").insert(call, Counted { times, prompt, completion });
             let stream = requests.get_mut();
-            if request["stream"] == true { stream_words(stream, &usage)? } else { write_json(stream, &ANSWER.replace(USAGE, &usage))? }
+            if is_stream {
+                begin_stream(stream)?;
+            }
+            if is_later {
+                self.gate.asked.fetch_add(1, Ordering::SeqCst);
+                drop(self.gate.shut.lock()); // whatever became of who had shut it
+            }
+            if is_stream { end_stream(stream, &usage)? } else { write_json(stream, &ANSWER.replace(USAGE, &usage))? }
         }
-    });
-    format!("http://127.0.0.1:{port}/v1")
+    }
+}
+
+/// Starts one whose usage is what the prompt says: two numbers, of prompt and completion tokens, and the call's own, by which it remembers them; `later`
+/// behind that waits, a stream in its middle, until the gate is open. Returns the base URL for a provider, and what it counts.
+pub(crate) fn start_counting() -> (String, Arc<Tally>) {
+    let tally = Arc::new(Tally::default());
+    let its = Arc::clone(&tally);
+    let port = listen(move |stream| its.answer_all(stream));
+    (format!("http://127.0.0.1:{port}/v1"), tally)
 }
 
 /// Starts one that has begun its streams, and nothing else, before its gate is open. Returns the base URL for a provider, and the gate.
@@ -100,17 +143,13 @@ pub(crate) fn start_slow() -> (String, Arc<Gate>) {
     (format!("http://127.0.0.1:{port}/v1"), gate)
 }
 
-/// Five words, one write each, and the usage.
-fn stream_words(stream: &mut impl Write, usage: &str) -> Option<()> {
-    begin_stream(stream)?;
-    end_stream(stream, usage)
-}
-
+/// Five words, one write each.
 fn begin_stream(stream: &mut impl Write) -> Option<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
     (0..5).try_for_each(|_| write_event(stream, r#"{"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}"#))
 }
 
+/// The usage.
 fn end_stream(stream: &mut impl Write, usage: &str) -> Option<()> {
     let last = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
     let usage = format!(r#"{{"choices":[],"usage":{usage}}}"#);
