@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use domain::id::CallId;
+use domain::id::{CallId, EpochId};
 use ledger::{Admitted, Meter};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -65,36 +65,53 @@ pub(crate) async fn announce(calls: Arc<LongCalls>, leases: Arc<Leases>, meter: 
     let announcing = async {
         let mut times = interval(EVERY);
         times.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut was_away = false;
+        let mut was_troubled = false;
         loop {
             times.tick().await;
-            let epoch = leases.epoch();
-            loop {
-                let due: Vec<_> = calls.due(Instant::now()).iter().map(|call| Admitted::clone(call)).collect();
-                // The slices of an earlier epoch have gone back: there is nothing to be settled from.
-                let (own, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|call| call.epoch == Some(epoch));
-                calls.announced(&others);
-                if own.is_empty() && others.is_empty() {
-                    break;
-                }
-                match timeout(ANNOUNCE_TIMEOUT, meter.announce(epoch, &own)).await {
-                    Ok(Ok(())) => {
-                        calls.announced(&own);
-                        was_away = false;
-                    }
-                    failed => {
-                        if !std::mem::replace(&mut was_away, true) {
-                            let problem = failed.map_or_else(
-                                |_| "the database does not answer".to_owned(),
-                                |done| done.map_or_else(|error| error.to_string(), |()| String::new()),
-                            );
-                            tracing::warn!(problem, "calls that run for long could not be announced; trying again every second");
-                        }
-                        break;
-                    }
-                }
+            let announced = announce_due(&calls, leases.epoch(), &meter).await;
+            let is_troubled = announced.is_err();
+            if let Err(problem) = announced
+                && !was_troubled
+            {
+                tracing::warn!(problem, "calls that run for long could not be announced; trying again every second");
             }
+            was_troubled = is_troubled;
         }
     };
     quit.run_until_cancelled(announcing).await;
+}
+
+/// Announces all that are due, or says why not.
+async fn announce_due(calls: &LongCalls, epoch: EpochId, meter: &Meter) -> Result<(), String> {
+    loop {
+        let due: Vec<_> = calls.due(Instant::now()).iter().map(|call| Admitted::clone(call)).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        // The slices of an earlier epoch have gone back: there is nothing to be settled from.
+        let (own, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|call| call.epoch == Some(epoch));
+        calls.announced(&others);
+        match announce_together(meter, epoch, &own).await? {
+            Err(error) if error.is_of_the_data() => announce_apart(calls, meter, epoch, &own).await?,
+            announced => announced.map_err(|error| error.to_string())?,
+        }
+        calls.announced(&own);
+    }
+}
+
+/// One by one: what is at fault with one keeps no other back. It is settled from the spool alone.
+async fn announce_apart(calls: &LongCalls, meter: &Meter, epoch: EpochId, own: &[Admitted]) -> Result<(), String> {
+    for call in own {
+        match announce_together(meter, epoch, std::slice::from_ref(call)).await? {
+            Err(error) if error.is_of_the_data() => tracing::error!(%error, call = %call.call_id, "a call cannot be announced"),
+            announced => announced.map_err(|error| error.to_string())?,
+        }
+        calls.announced(std::slice::from_ref(call));
+    }
+    Ok(())
+}
+
+/// What the ledger says to it, if it answers.
+async fn announce_together(meter: &Meter, epoch: EpochId, calls: &[Admitted]) -> Result<ledger::Result<()>, String> {
+    timeout(ANNOUNCE_TIMEOUT, meter.announce(epoch, calls)).await.map_err(|_| "the database does not answer".to_owned())
 }
