@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     period::start_of,
     proof::{Check, Fault, NAMED_MAX, Progress, Proof, ProofEnd, ProofRun, SealedDay},
-    proxies::{ProxyState, Standing},
+    proxies::{ProxyState, Report, Standing},
 };
 use leptos::prelude::*;
 
@@ -177,14 +177,13 @@ fn proxies_table(proxies: &[ProxyState]) -> AnyView {
     let about = view! {
         <p class="subtitle prose">
             "A proxy admits calls within the credit that it has leased, and gives back within seconds what it does not need. Calls that have ended are on its \
-             disk until they are posted. It says so every few seconds."
+             disk until they are posted. Each says how it is every few seconds."
         </p>
     };
     let rows = proxies.iter().map(|state| {
         let ProxyState { report, .. } = state;
-        let figures = [report.running, report.unposted, state.accounts].map(|figure| text(grouped(figure)));
-        let [running, unposted, accounts] = figures;
-        vec![raw(&state.proxy.to_string()), standing(state), running, unposted, accounts, leased(state)].into()
+        let [running, accounts] = [report.running, state.accounts].map(|figure| text(grouped(figure)));
+        vec![raw(&state.proxy.to_string()), standing(state), running, unposted(report), accounts, leased(state)].into()
     });
     stack(vec![about.into_any(), table("cards wide", &COLUMNS, rows.collect(), None)])
 }
@@ -200,6 +199,12 @@ fn standing(state: &ProxyState) -> AnyView {
         }
         Standing::Ends => text(format!("over, last heard of {heard}: what it had leased is going back")),
     }
+}
+
+/// How many, and since when the first of them is there.
+fn unposted(report: &Report) -> AnyView {
+    let since = report.unposted_since.filter(|_| report.unposted > 0).map(|since| format!(", since {}", time::second(since)));
+    text(format!("{}{}", grouped(report.unposted), since.unwrap_or_default()))
 }
 
 fn leased(state: &ProxyState) -> AnyView {
@@ -294,6 +299,29 @@ mod tests {
     fn a_proof_that_never_ran_says_what_it_does_and_can_be_run() {
         let html = draw(None, false, vec![]);
         assert!(html.contains("has not been run yet") && html.contains("Run it now") && html.contains("No day is sealed yet"), "{html}");
+    }
+
+    #[test]
+    fn a_proxy_says_what_it_has_leased_and_since_when_something_is_not_posted() {
+        let at = |text: &str| text.parse().unwrap();
+        let state = |standing, report| ProxyState {
+            proxy: uuid::Uuid::from_u128(7),
+            epoch: domain::id::EpochId::from_uuid(uuid::Uuid::from_u128(8)),
+            begun_at: at("2026-11-23T10:04:05Z"),
+            heard_at: at("2026-11-23T10:05:00Z"),
+            standing,
+            report,
+            accounts: 3,
+            money: "1.5".parse().unwrap(),
+            tokens: domain::tokens::Tokens::from_sum(1_000),
+        };
+        let busy = Report { running: 4, unposted: 1_234, unposted_since: Some(at("2026-11-23T10:04:59Z")) };
+        let page = |proxies| ProofPage { last: None, whole: None, already: false, sealed: vec![], proxies, form: Form::default() };
+        let draw = |proxies| Owner::new().with(|| proof(&page(proxies)).to_html());
+        let html = draw(vec![state(Standing::Serves, busy), state(Standing::Silent, Report::default())]);
+        assert!(html.contains("serves calls since 23 Nov 2026, 10:04:05") && html.contains("silent since 23 Nov 2026, 10:05:00"), "{html}");
+        assert!(html.contains("1,234, since 23 Nov 2026, 10:04:59") && html.contains("$1.50, 1,000 tokens"), "{html}");
+        assert!(draw(vec![]).contains("No proxy runs, and none has left anything leased."));
     }
 
     #[test]
