@@ -73,6 +73,12 @@ impl Error {
         Self::Invalid { field, problem: problem.into() }
     }
 
+    /// Of a database that says nothing, for whoever does not wait for it any longer.
+    #[must_use]
+    pub const fn no_answer() -> Self {
+        Self::Unavailable(sqlx::Error::PoolTimedOut)
+    }
+
     /// A name or a reason without the space around it. One line: in a table on a terminal, a second one could pass for a row of somebody else's.
     pub(crate) fn one_line<'a>(field: &'static str, text: &'a str) -> Result<&'a str> {
         let text = text.trim();

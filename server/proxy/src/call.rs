@@ -1,6 +1,6 @@
 //! The life of one call: hold, forward, relay, settle.
 //!
-//! A call is a task of its own, which owns the upstream from the hold to the posting. The client's connection only listens to it: when the client
+//! A call is a task of its own, which owns the upstream from the hold to the settlement. The client's connection only listens to it: when the client
 //! leaves, the call goes on to its settlement. It is never free and never charged twice.
 
 mod forward;
@@ -29,7 +29,6 @@ use crate::{
     books::running::{Admission, Running},
     bound::Bound,
     catalog::{Entry, Target},
-    chat::STILL_TRUE,
     client::{RelayedBody, relayed_body},
     dialect::openai_chat::request::ChatRequest,
     leases::Held,
@@ -118,13 +117,10 @@ impl Call {
         }
     }
 
-    /// [`Self::hold`]; where that took its time, the key may have been revoked meanwhile.
+    /// [`Self::hold`]: that may take its time, and the key may have been revoked meanwhile.
     async fn hold_with_a_key_that_works(&self, shared: &Shared) -> Result<(Bound, Held), Refusal> {
-        let asked = Instant::now();
         let held = self.hold(shared).await?;
-        if asked.elapsed() > STILL_TRUE {
-            shared.keys.authenticate(&self.headers, Utc::now()).await?;
-        }
+        shared.keys.authenticate(&self.headers, Utc::now()).await?;
         Ok(held)
     }
 

@@ -32,8 +32,6 @@ use crate::{
     room::Place,
 };
 
-/// What was known of a key so long ago is looked at again.
-pub(crate) const STILL_TRUE: Duration = Duration::from_millis(500);
 /// How long a refused request is read on.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -77,12 +75,11 @@ pub(crate) async fn completions(
 
 /// Who calls, and the whole body.
 async fn receive(shared: &Shared, headers: &HeaderMap, body: &mut Body, at: DateTime<Utc>) -> Result<(Arc<KeyEntry>, Received), Refusal> {
-    let asked = Instant::now();
     let key = shared.keys.authenticate(headers, at).await?;
     expect_json(headers)?;
     let body = collect(shared, key.account_id, headers, body).await?;
     // It may have been revoked while the body came.
-    let key = if asked.elapsed() > STILL_TRUE { shared.keys.authenticate(headers, Utc::now()).await? } else { key };
+    let key = shared.keys.authenticate(headers, Utc::now()).await?;
     Ok((key, body))
 }
 

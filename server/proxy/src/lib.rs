@@ -1,6 +1,6 @@
 //! The metering proxy: any OpenAI client works by changing its base URL and key, and each call becomes a receipt.
 //!
-//! A request is authenticated (`auth`), read once (`dialect`), bounded (`bound`) and held for in the ledger; then it is forwarded with the few
+//! A request is authenticated (`auth`), read once (`dialect`), bounded (`bound`) and held for in what is leased (`leases`); then it is forwarded with the few
 //! changes that metering needs (`splice`). The answer goes through untouched while a scanner looks on (`tap`, `scan`, `sse`). A task of its own owns
 //! each call to its end (`call`): it settles (`settle`) into the spool (`spool`) before the client sees the last bytes, from where it is posted (`books`).
 

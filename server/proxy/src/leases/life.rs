@@ -184,7 +184,7 @@ impl Problem {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Said(error) => error,
-            Self::Silence => Error::Corrupt("the database does not answer".to_owned()),
+            Self::Silence => Error::no_answer(),
         }
     }
 

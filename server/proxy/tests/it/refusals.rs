@@ -1,13 +1,14 @@
 //! What is not forwarded, and what the client is told.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::body::{Body, Bytes};
 use domain::key::ApiKey;
+use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode, header};
 use proxy::Settings;
 use sqlx::PgPool;
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::world::{Policy, World, call_id, chat, eventually, json, settings, text};
 
@@ -41,6 +42,32 @@ async fn only_a_key_that_works_opens_the_proxy(pool: PgPool) {
     // Every proxy hears of it within a moment; what is remembered of a key lasts for a minute.
     let refused = eventually(async || Some(world.post(chat("hello", "")).await).filter(|response| response.status() != StatusCode::OK));
     check(timeout(Duration::from_secs(30), refused).await.expect("it is heard of"), unauthorized, "invalid_api_key", "false").await;
+    world.stop().await;
+}
+
+/// It is looked at again when the body is there, however long that took.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_key_that_is_revoked_while_its_body_comes_opens_nothing(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let (asked, is_asked) = oneshot::channel();
+    let (go_on, may_go_on) = oneshot::channel::<()>();
+    let whole = Bytes::from(chat("revoked", ""));
+    let (first, rest) = (whole.slice(..10), whole.slice(10..));
+    let pieces = stream::once(async { Ok::<_, Infallible>(first) }).chain(stream::once(async {
+        asked.send(()).unwrap();
+        may_go_on.await.unwrap();
+        Ok(rest)
+    }));
+    let request = world.request("").map(|_| Body::from_stream(pieces));
+    let revoking = async {
+        is_asked.await.unwrap();
+        world.ledger.system().account(world.account).revoke_key(world.key_id, world.now).await.unwrap();
+        eventually(async || (world.post(chat("hello", "")).await.status() == StatusCode::UNAUTHORIZED).then_some(())).await;
+        go_on.send(()).unwrap();
+    };
+    let (refused, ()) = tokio::join!(world.send(request), revoking);
+    check(refused, StatusCode::UNAUTHORIZED, "invalid_api_key", "false").await;
+    assert!(world.upstream.received().iter().all(|received| !format!("{received:?}").contains("revoked")), "it was not forwarded");
     world.stop().await;
 }
 
