@@ -17,6 +17,8 @@ const AHEAD_SHARE: i64 = 8;
 pub struct Change {
     /// Counts up within the epoch. The same number is the same change, said again.
     pub number: i64,
+    /// The last change whose answer the proxy has heard, or 0: a lease that has not come so far has lost what it was told.
+    pub heard: i64,
     /// What goes back of each pool.
     pub returned: Vec<Hold>,
     /// What is wanted, if anything is.
@@ -38,11 +40,19 @@ pub struct Ask {
     pub at: DateTime<Utc>,
     /// What is leased already and no call holds, once everything in [`Change::returned`] has gone back.
     pub free: Vec<Hold>,
+    /// What running calls hold of what is leased. What is neither held nor free calls have used that are not posted yet: no waiting brings it back.
+    pub held: Vec<Hold>,
     /// The runs whose limits the answer is to tell of.
     pub runs: Vec<Label>,
 }
 
 impl Ask {
+    /// For one call of which nothing is leased yet.
+    #[must_use]
+    pub const fn new(demand: Demand, caller: Caller, model: String, at: DateTime<Utc>) -> Self {
+        Self { demand, ahead: Demand::NOTHING, caller, model, at, free: Vec::new(), held: Vec::new(), runs: Vec::new() }
+    }
+
     /// What the lease grows by: what the call needs of each pool beyond what is free, and some more for those that come.
     ///
     /// `grants` and `limits` are the account's, as they are when everything given back is; the limits' pools are those of the windows that hold

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Change;
+use super::{Ask, Change};
 use crate::credit::{Exhausted, Grant, Hold, Limit, PoolRef, Quantity};
 
 /// What one epoch of a proxy has leased of one account.
@@ -38,7 +38,8 @@ pub struct Answer {
 /// What a change does to an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// What the proxy hears; nothing if a later change was applied: then nobody waits for this one any more.
+    /// What the proxy hears; nothing if a later change was applied, since nobody waits for this one any more then, or if one is gone whose answer the
+    /// proxy has heard: the ledger is an older one than it was.
     pub answer: Option<Answer>,
     /// By what the leased part of pools changes.
     pub leased: Vec<(Hold, i64)>,
@@ -54,18 +55,18 @@ impl LeaseRow {
             let answer = (change.number == self.number).then(|| self.last_answer());
             return Applied { answer, leased: Vec::new(), is_damaged: false };
         }
+        if self.number < change.heard {
+            return Applied { answer: None, leased: Vec::new(), is_damaged: false };
+        }
         self.number = change.number;
         let returned: Vec<_> = change.returned.iter().map(|hold| self.take_back(*hold)).collect();
         let is_damaged = returned.iter().zip(&change.returned).any(|(taken, said)| taken.quantity != said.quantity);
         let (mut given, mut refused) = (Vec::new(), None);
         if let Some(ask) = &change.ask {
-            let (mut grants, mut limits) = (grants.to_vec(), limits.to_vec());
-            for hold in &returned {
-                let of_grants = grants.iter_mut().filter(|grant| grant.pool_ref() == hold.pool).map(|grant| &mut grant.pool);
-                let of_limits = limits.iter_mut().filter(|limit| limit.pool_ref(ask.at) == hold.pool).map(|limit| &mut limit.pool);
-                of_grants.chain(of_limits).for_each(|pool| pool.leased = pool.leased.less(hold.quantity.min(pool.leased)));
-            }
-            match ask.answer(&grants, &limits, now) {
+            let mut seen = Seen { grants: grants.to_vec(), limits: limits.to_vec(), at: ask.at };
+            returned.iter().for_each(|hold| seen.take(*hold, Quantity::ZERO));
+            self.unposted(ask).for_each(|hold| seen.take(hold, hold.quantity));
+            match ask.answer(&seen.grants, &seen.limits, now) {
                 Ok(holds) => given = holds,
                 Err(exhausted) => refused = Some(exhausted),
             }
@@ -97,6 +98,16 @@ impl LeaseRow {
         Answer { number: self.number, given, refused: None }
     }
 
+    /// What calls have used of each slice that are not posted yet.
+    fn unposted(&self, ask: &Ask) -> impl Iterator<Item = Hold> {
+        self.slices.iter().map(|slice| {
+            let known = ask.free.iter().chain(&ask.held).filter(|known| known.pool == slice.hold.pool);
+            let known = known.fold(0_i64, |sum, known| sum.saturating_add(known.quantity.or_zero().get()));
+            let quantity = slice.hold.quantity;
+            Hold { quantity: quantity.less(Quantity::from_count(known).min(quantity)), ..slice.hold }
+        })
+    }
+
     fn take_back(&mut self, hold: Hold) -> Hold {
         let slice = self.slices.iter_mut().find(|slice| slice.hold.pool == hold.pool);
         let Some(slice) = slice else { return Hold { quantity: Quantity::ZERO, ..hold } };
@@ -117,19 +128,36 @@ impl LeaseRow {
     }
 }
 
+/// An account's pools as an ask is to see them: those of limits in the windows that hold `at`.
+struct Seen {
+    grants: Vec<Grant>,
+    limits: Vec<Limit>,
+    at: DateTime<Utc>,
+}
+
+impl Seen {
+    /// So much is leased no more, and so much of that is used.
+    fn take(&mut self, hold: Hold, used: Quantity) {
+        let of_grants = self.grants.iter_mut().filter(|grant| grant.pool_ref() == hold.pool).map(|grant| &mut grant.pool);
+        let of_limits = self.limits.iter_mut().filter(|limit| limit.pool_ref(self.at) == hold.pool).map(|limit| &mut limit.pool);
+        for pool in of_grants.chain(of_limits) {
+            let released = hold.quantity.min(pool.leased);
+            *pool = pool.settled(used.min(released), released).unwrap_or(*pool);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use crate::{
         credit::Demand,
-        lease::{
-            Ask,
-            testing::{NOW, ask, grant, of_grant, quantity},
-        },
+        lease::testing::{NOW, ask, grant, of_grant, quantity},
     };
 
     fn change(number: i64, returned: Vec<Hold>, ask: Option<Ask>) -> Change {
-        Change { number, returned, ask }
+        Change { number, heard: number - 1, returned, ask }
     }
 
     fn leased(capacity: i64, leased: i64) -> Vec<Grant> {
@@ -154,6 +182,30 @@ mod tests {
         let mut row = LeaseRow { number: 5, slices: vec![] };
         let applied = row.apply(&change(4, vec![], Some(ask(10))), &leased(100, 0), &[], NOW);
         assert_eq!(applied, Applied { answer: None, leased: vec![], is_damaged: false });
+    }
+
+    #[test]
+    fn a_lease_that_has_lost_a_change_which_its_proxy_has_heard_of_changes_no_more() {
+        let mut row = LeaseRow { number: 3, slices: vec![] };
+        let applied = row.apply(&Change { heard: 4, ..change(5, vec![], Some(ask(10))) }, &leased(100, 0), &[], NOW);
+        assert_eq!((applied, row.number), (Applied { answer: None, leased: vec![], is_damaged: false }, 3));
+        let forgetful = Change { heard: 0, ..change(5, vec![], Some(ask(10))) };
+        assert!(row.apply(&forgetful, &leased(100, 0), &[], NOW).answer.is_some(), "whoever remembers nothing misses nothing");
+    }
+
+    #[test]
+    fn what_is_used_and_not_posted_yet_is_not_said_to_come_back() {
+        let mut row = LeaseRow::default();
+        let _ = row.apply(&change(1, vec![], Some(ask(10))), &leased(12, 0), &[], NOW);
+        let refusal = |row: &mut LeaseRow, number, held, free| {
+            let wanted = Ask { held: vec![of_grant(1, held)], free: vec![of_grant(1, free)], ..ask(9) };
+            let applied = row.apply(&change(number, vec![], Some(wanted)), &leased(12, 10), &[], NOW);
+            let refused = applied.answer.and_then(|answer| answer.refused).unwrap();
+            (refused.available.get(), refused.held.get(), refused.may_pass())
+        };
+        assert_eq!(refusal(&mut row, 2, 7, 3), (5, 7, true), "a call holds seven, which may all come back");
+        assert_eq!(refusal(&mut row, 3, 0, 3), (5, 0, false), "calls have used seven");
+        assert_eq!(refusal(&mut row, 4, 3, 3), (5, 3, false));
     }
 
     #[test]

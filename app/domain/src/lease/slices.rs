@@ -36,6 +36,8 @@ pub struct Slices {
     runs: BTreeSet<Label>,
     /// What is leased: capacity is all that was given and did not go back, used is what ended calls took, leased is what running ones hold.
     own: BTreeMap<PoolRef, Pool>,
+    /// The last change whose answer has come.
+    heard: i64,
     /// A change whose answer has not come.
     pending: Option<Change>,
     /// Whether what was told still counts.
@@ -84,9 +86,8 @@ impl Slices {
         }
         let returned = self.take_back(|slices, pool| slices.is_over(pool, now));
         let runs = self.runs.iter().chain(&call.caller.run).cloned().collect();
-        let free = self.own.iter().map(|(pool, own)| Hold { pool: *pool, unit: own.unit, quantity: own.room() });
-        let ask = Ask { free: free.filter(|hold| !hold.quantity.is_zero()).collect(), runs, ..call };
-        Some(self.pending.insert(Change { number, returned, ask: Some(ask) }))
+        let ask = Ask { free: self.each(Pool::room), held: self.each(|own| own.leased), runs, ..call };
+        Some(self.pending.insert(Change { number, heard: self.heard, returned, ask: Some(ask) }))
     }
 
     /// Gives back all that no call holds: it is idle, or somebody else needs it. `None` if there is nothing, or while another change has no answer.
@@ -95,7 +96,7 @@ impl Slices {
             return None;
         }
         let returned = self.take_back(|_, _| true);
-        Some(self.pending.insert(Change { number, returned, ask: None }))
+        Some(self.pending.insert(Change { number, heard: self.heard, returned, ask: None }))
     }
 
     /// Something of the account has changed: what was told of it counts no more, and no call is admitted before the ledger was asked.
@@ -113,6 +114,7 @@ impl Slices {
     /// Takes an answer in. Returns why the ask was refused, if it was; an answer that nobody waits for changes nothing.
     pub fn absorb(&mut self, answer: Answer, told: Told) -> Option<Exhausted> {
         let change = self.pending.take_if(|change| change.number == answer.number)?;
+        self.heard = answer.number;
         for hold in answer.given {
             let own = self.own.entry(hold.pool).or_insert(Pool::new(hold.unit, Quantity::ZERO));
             own.capacity = Quantity::from_count(own.capacity.get().saturating_add(hold.quantity.get()));
@@ -139,6 +141,12 @@ impl Slices {
     #[must_use]
     pub fn free(&self, pool: PoolRef) -> Quantity {
         self.own.get(&pool).map_or(Quantity::ZERO, Pool::room)
+    }
+
+    /// Some part of each slice, where there is any of it.
+    fn each(&self, part: impl Fn(&Pool) -> Quantity) -> Vec<Hold> {
+        let parts = self.own.iter().map(|(pool, own)| Hold { pool: *pool, unit: own.unit, quantity: part(own) });
+        parts.filter(|hold| !hold.quantity.is_zero()).collect()
     }
 
     /// What is leased, pool by pool.

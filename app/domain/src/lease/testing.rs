@@ -16,8 +16,7 @@ pub(super) const fn money(nanos: i64) -> Demand {
 
 /// Of one call that may cost so much.
 pub(super) fn ask(nanos: i64) -> Ask {
-    let ahead = Demand::NOTHING;
-    Ask { demand: demand(nanos, 1, 1), ahead, caller: caller(), model: "m".to_owned(), at: NOW, free: Vec::new(), runs: Vec::new() }
+    Ask::new(demand(nanos, 1, 1), caller(), "m".to_owned(), NOW)
 }
 
 /// Promotional credit.

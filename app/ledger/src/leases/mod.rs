@@ -53,7 +53,7 @@ pub struct ChangedLeases {
 pub struct ChangedLease {
     /// The account.
     pub account: AccountId,
-    /// `None` if a later change was applied before.
+    /// `None` if a later change was applied before, or one is gone whose answer the proxy has heard.
     pub answer: Option<Answer>,
     /// What the account has now.
     pub told: Told,

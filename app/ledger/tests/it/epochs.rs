@@ -149,7 +149,7 @@ async fn accounts(world: &World, count: u32) -> Vec<AccountId> {
 async fn lease_of_all(world: &World, proxy: &Proxy, accounts: &[AccountId], of: &ledger::Admitted) {
     let change = |account: &AccountId| {
         let call = with(of.clone(), |call| call.account_id = *account);
-        (*account, Change { number: 1, returned: vec![], ask: Some(ask(&call)) })
+        (*account, Change { number: 1, heard: 0, returned: vec![], ask: Some(ask(&call)) })
     };
     let changes: Vec<_> = accounts.iter().map(change).collect();
     let changed = world.ledger.meter().change_leases(proxy.epoch, &changes, Wait::Yes).await.unwrap();

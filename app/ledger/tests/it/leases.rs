@@ -19,7 +19,7 @@ pub(crate) async fn slices(world: &World) -> i64 {
 
 /// Says a change, which is not the next one of its proxy unless the number is.
 async fn say(world: &World, proxy: &Proxy, account: AccountId, number: i64, call: &Admitted) -> ledger::Result<ChangedLease> {
-    let change = Change { number, returned: Vec::new(), ask: Some(ask(call)) };
+    let change = Change { number, heard: 0, returned: Vec::new(), ask: Some(ask(call)) };
     let changed = world.ledger.meter().change_leases(proxy.epoch, &[(account, change)], Wait::Yes).await?;
     Ok(changed.accounts.into_iter().next().unwrap())
 }
@@ -163,6 +163,17 @@ async fn a_change_that_comes_after_a_later_one_is_nobodys_any_more(pool: PgPool)
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn whoever_has_heard_of_a_change_that_is_not_there_changes_nothing(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let (proxy, call) = (world.proxy().await, world.intent(ada, "0.1"));
+    say(&world, &proxy, ada.account, 1, &call).await.unwrap();
+    let change = Change { number: 5, heard: 4, returned: Vec::new(), ask: Some(ask(&call)) };
+    let changed = world.ledger.meter().change_leases(proxy.epoch, &[(ada.account, change)], Wait::Yes).await.unwrap();
+    assert_eq!((&changed.accounts[0].answer, world.balance(ada).await.reserved), (&None, amount("0.1")));
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_change_that_is_said_eight_times_at_once_gives_once(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "1").await;
@@ -246,7 +257,7 @@ async fn an_account_that_is_locked_is_left_out_or_waited_for_and_keeps_no_other_
     let (ada, bob) = (world.customer("ada", "1").await, world.customer("bob", "1").await);
     let changes = [ada, bob].map(|customer| {
         let call = world.intent(customer, "0.1");
-        (customer.account, Change { number: 1, returned: vec![], ask: Some(ask(&call)) })
+        (customer.account, Change { number: 1, heard: 0, returned: vec![], ask: Some(ask(&call)) })
     });
     let mut lock = world.pool.begin().await.unwrap();
     sqlx::query("select from heads where account_id = $1 for update").bind(ada.account.uuid()).execute(&mut *lock).await.unwrap();

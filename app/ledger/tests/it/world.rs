@@ -90,15 +90,9 @@ pub(crate) fn with(mut call: Admitted, change: impl FnOnce(&mut Admitted)) -> Ad
 
 /// What a proxy with nothing free asks for a call.
 pub(crate) fn ask(call: &Admitted) -> Ask {
-    Ask {
-        demand: Demand { money: call.held, tokens: call.tokens_held, requests: 1 },
-        ahead: Demand::NOTHING,
-        caller: Caller { key: call.key_id, project: call.project_id, member: call.member, run: call.attribution.session.clone() },
-        model: call.model.clone(),
-        at: call.call_id.started_at().unwrap(),
-        free: Vec::new(),
-        runs: Vec::new(),
-    }
+    let demand = Demand { money: call.held, tokens: call.tokens_held, requests: 1 };
+    let caller = Caller { key: call.key_id, project: call.project_id, member: call.member, run: call.attribution.session.clone() };
+    Ask::new(demand, caller, call.model.clone(), call.call_id.started_at().unwrap())
 }
 
 /// Gives back all that an epoch had. What a refusal undid may be locked for a moment after it was refused.
@@ -500,7 +494,7 @@ impl Proxy {
     ) -> ledger::Result<ChangedLease> {
         let mut number = self.number.lock().await;
         *number += 1;
-        let change = [(account, Change { number: *number, returned, ask })];
+        let change = [(account, Change { number: *number, heard: 0, returned, ask })];
         loop {
             match ledger.meter().change_leases(self.epoch, &change, Wait::Yes).await {
                 // A busy machine: it is said again.

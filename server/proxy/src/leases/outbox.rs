@@ -158,7 +158,7 @@ impl Leases {
         let is_refused = changed.answer.as_ref().is_some_and(|answer| answer.refused.is_some());
         self.refused.fetch_add(u64::from(is_refused), Ordering::Relaxed);
         if self.step(account, |state, _, now| state.answered(changed, epoch.id, now)) {
-            tracing::error!(account = %account.id, epoch = %epoch.id, "somebody else changes what is leased to this epoch");
+            tracing::error!(account = %account.id, epoch = %epoch.id, "the ledger does not know of this lease what the proxy does: somebody else changes it, or the database is an older copy");
             self.end(epoch);
         }
     }

@@ -208,7 +208,7 @@ mod tests {
         };
         let given = vec![Hold { pool: grant.pool_ref(), unit: Unit::Money, quantity: Quantity::from_count(10) }];
         let Wanted { demand, caller, model, at } = wanted(10, 1);
-        let ask = Ask { demand, ahead: Demand::NOTHING, caller, model, at, free: vec![], runs: vec![] };
+        let ask = Ask::new(demand, caller, model, at);
         let mut slices = Slices::default();
         slices.ask(1, ask, now);
         let told = lease::Told { grants: vec![grant], limits: vec![], has_limits_of_runs: false };

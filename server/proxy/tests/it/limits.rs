@@ -152,8 +152,6 @@ async fn small_window(pool: &PgPool, window: Window, code: &str) {
             break response;
         }
         text(response).await;
-        // What is used and not posted yet still counts as held, which a refusal would say may come back.
-        world.balance().await;
     };
     let is_a_rate = window == Window::Minute;
     let has = |header: &str| refusal.headers().contains_key(header);

@@ -25,16 +25,9 @@ async fn lease(world: &World, proxy: Uuid, spool_since: DateTime<Utc>) -> Admitt
     let lasts = TimeDelta::seconds(30);
     meter.begin_epoch(&NewEpoch { id: epoch, proxy, spool_since, lasts, longest: TimeDelta::hours(1) }).await.unwrap();
     let project = ProjectId::first_of(world.account);
-    let ask = Ask {
-        demand: Demand { money: amount("0.5"), tokens: Tokens::from_sum(10_000), requests: 1 },
-        ahead: Demand::NOTHING,
-        caller: Caller { key: world.key_id, project, member: None, run: None },
-        model: MODEL.to_owned(),
-        at: now,
-        free: Vec::new(),
-        runs: Vec::new(),
-    };
-    let change = Change { number: 1, returned: Vec::new(), ask: Some(ask) };
+    let demand = Demand { money: amount("0.5"), tokens: Tokens::from_sum(10_000), requests: 1 };
+    let ask = Ask::new(demand, Caller { key: world.key_id, project, member: None, run: None }, MODEL.to_owned(), now);
+    let change = Change { number: 1, heard: 0, returned: Vec::new(), ask: Some(ask) };
     let changed = meter.change_leases(epoch, &[(world.account, change)], Wait::Yes).await.unwrap().accounts.remove(0);
     let given = changed.answer.unwrap().given;
     assert!(matches!(given[..], [hold] if matches!(hold.pool, PoolRef::Grant(_)) && hold.quantity == amount("0.5").into()), "{given:?}");

@@ -164,7 +164,7 @@ impl World {
         let at = time(self.now + process.offset);
         let caller =
             Caller { key: key(by_key), project: ProjectId::from_uuid(Uuid::nil()), member: None, run: by_key.is_multiple_of(3).then(run) };
-        let ask = Ask { demand: most, ahead, caller, model: "m".to_owned(), at, free: Vec::new(), runs: Vec::new() };
+        let ask = Ask { ahead, ..Ask::new(most, caller, "m".to_owned(), at) };
         let Some(split) = self.admit(machine, account, &ask, recalls, net)? else { return Ok(()) };
         self.expect_bounded(account, &ask, &split)?;
         self.tally.count_if(unit_of(&split.payment) == Unit::Tokens, "admitted: by tokens");

@@ -38,7 +38,7 @@ pub(super) struct Recall {
 }
 
 impl State {
-    /// The change that was sent in an epoch was made. Says whether the ledger knows of a later one, which there is not.
+    /// The change that was sent in an epoch was made. Says whether the ledger knows of a later one, which there is not, or lacks one that it told of.
     pub(in crate::leases) fn answered(&mut self, changed: ChangedLease, epoch: EpochId, now: Moment) -> bool {
         (self.is_sending, self.is_difficult, self.locked) = (false, false, 0);
         if epoch != self.epoch {
@@ -111,7 +111,7 @@ impl State {
         };
         let ahead = sum(self.recent.total(now.monotonic), self.waiting.behind_first());
         let Wanted { demand, caller, model, at } = wanted.clone();
-        let ask = Ask { demand, ahead, caller, model, at, free: Vec::new(), runs: Vec::new() };
+        let ask = Ask { ahead, ..Ask::new(demand, caller, model, at) };
         self.slices.ask(life.epoch.next_number(), ask, now.ledger);
         self.asked = Some(Asked { asker, before: self.waiting.next() });
     }

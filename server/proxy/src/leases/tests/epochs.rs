@@ -47,6 +47,19 @@ async fn an_epoch_that_is_found_over_when_it_is_renewed_gives_way_to_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ledger_that_went_back_to_an_older_copy_ends_the_epoch_with_the_next_ask() {
+    let world = World::new(1_000);
+    let proxy = world.proxy().await;
+    drop(proxy.hold(10).await.unwrap());
+    let (epoch, older) = (proxy.leases.epoch(), world.fake().accounts.clone());
+    pass(5_000).await;
+    assert_eq!(world.leased(), 0, "what was idle has gone back");
+    world.fake().accounts = older;
+    assert!(proxy.hold(10).await.is_ok());
+    assert_ne!(proxy.leases.epoch(), epoch, "else what went back would be leased for as long as it lives");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_epoch_is_renewed_for_as_long_as_the_ledger_answers() {
     let world = World::new(1_000);
     let proxy = world.proxy().await;
