@@ -38,7 +38,7 @@ pub enum Error {
     #[error("this idempotency key was used for another request")]
     IdempotencyConflict,
     /// A price may not change under calls that are being admitted.
-    #[error("a price takes effect at least 10 seconds from now")]
+    #[error("a price takes effect at least a minute from now")]
     PriceTooSoon,
     /// A proxy's life is over to the ledger: what it had leased is not its own any more. It begins another.
     #[error("this proxy's lease is over")]

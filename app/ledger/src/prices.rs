@@ -38,9 +38,9 @@ pub struct NewPrice<'a> {
 }
 
 impl NewPrice<'_> {
-    /// How far ahead a price is written at least. Proxies read prices every second, and one that could not for so long admits nothing: each of
-    /// them knows a price before it is in force.
-    pub const LEAD_MIN: TimeDelta = TimeDelta::seconds(10);
+    /// How far ahead a price is written at least. Proxies read prices every second, and one that could not for half of that admits nothing: each of
+    /// them knows a price before it is in force. So long that calls go on without the database for as long as a lease does.
+    pub const LEAD_MIN: TimeDelta = TimeDelta::minutes(1);
 }
 
 impl Ledger {
@@ -91,7 +91,7 @@ impl Operator {
     /// Writes a price that begins later.
     ///
     /// # Errors
-    /// [`Error::PriceTooSoon`] with less than ten seconds' lead, else as [`System::import_price`].
+    /// [`Error::PriceTooSoon`] with less than a minute's lead, else as [`System::import_price`].
     pub async fn publish_price(&self, new: NewPrice<'_>) -> Result<()> {
         if new.effective_from < new.now + NewPrice::LEAD_MIN {
             return Err(Error::PriceTooSoon);

@@ -1,7 +1,7 @@
 //! `farebox price`: what models cost.
 
 use anyhow::Context;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use domain::{
     catalog::PriceKind,
@@ -14,9 +14,6 @@ use serde_json::json;
 
 use super::{ACTOR, parse_instant};
 use crate::{cli::Output, config::Config, database::with_ledger};
-
-/// The lead that the ledger asks of a price change, so that every proxy knows it in time.
-const LEAD: TimeDelta = TimeDelta::seconds(10);
 
 /// What models cost.
 #[derive(Debug, Args)]
@@ -79,7 +76,7 @@ struct Set {
     #[arg(long, env = "FAREBOX_PRICE_KIND", value_name = "KIND", default_value = "sale")]
     kind: Kind,
 
-    /// From when on, like 2026-12-01 or 2026-12-01T08:00:00Z [default: at once for a first price, else in 10 seconds]
+    /// From when on, like 2026-12-01 or 2026-12-01T08:00:00Z [default: at once for a first price, else in a minute]
     #[arg(long, env = "FAREBOX_PRICE_EFFECTIVE_FROM", value_name = "INSTANT", value_parser = parse_instant)]
     effective_from: Option<DateTime<Utc>>,
 }
@@ -138,7 +135,7 @@ async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewPrice<'a
             per_call: args.per_call,
             tiers: Vec::new(),
         },
-        effective_from: args.effective_from.unwrap_or(if is_first { now } else { now + LEAD }),
+        effective_from: args.effective_from.unwrap_or(if is_first { now } else { now + NewPrice::LEAD_MIN }),
         actor: ACTOR,
         now,
     };

@@ -16,7 +16,7 @@ async fn a_price_is_written_ahead_and_never_changed(pool: PgPool) {
     let operator = world.ledger.system().operator();
     let rates = Rates::plain(amount("0.01"), amount("0.02"));
 
-    let soon = price(&mut world, rates.clone(), TimeDelta::seconds(9));
+    let soon = price(&mut world, rates.clone(), TimeDelta::seconds(59));
     assert!(matches!(operator.publish_price(soon).await, Err(Error::PriceTooSoon)));
     let negative = price(&mut world, Rates::plain(amount("-0.01"), Amount::ZERO), TimeDelta::days(1));
     assert!(matches!(operator.publish_price(negative).await, Err(Error::Invalid { field: "price", .. })));

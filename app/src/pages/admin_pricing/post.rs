@@ -1,5 +1,5 @@
 use axum::{http::StatusCode, response::Response};
-use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use domain::{
     catalog::PriceVersion,
     id::PriceId,
@@ -14,9 +14,6 @@ use crate::{
     parts::form::Problem,
     server::{Refusal, Submission, incomplete, see_other, sentence},
 };
-
-/// When a price takes effect that names no instant.
-const DEFAULT_LEAD: TimeDelta = TimeDelta::minutes(1);
 
 /// `POST /admin/pricing`: publishes a new version of a model's price.
 pub(crate) async fn publish(submission: Submission) -> Response {
@@ -37,7 +34,7 @@ async fn try_publish(submission: &Submission) -> Result<Response, Refusal> {
         model,
         kind,
         rates: rates(submission)?,
-        effective_from: typed_instant.unwrap_or(now + DEFAULT_LEAD),
+        effective_from: typed_instant.unwrap_or(now + NewPrice::LEAD_MIN),
         actor: caller.actor()?,
         now,
     };
@@ -65,7 +62,7 @@ fn is_what_was_asked_for(version: &PriceVersion, asked: &NewPrice<'_>, typed_ins
 fn refusal(error: ledger::Error) -> Refusal {
     let message = match error {
         ledger::Error::PriceTooSoon => {
-            "Choose an instant at least 10 seconds ahead, so that every proxy knows the price before it is in force."
+            "Choose an instant at least a minute ahead, so that every proxy knows the price before it is in force."
         }
         ledger::Error::Taken(_) => "Another version of this price begins at this very instant. Choose another one.",
         other => return other.into(),
@@ -112,6 +109,7 @@ fn instant(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use chrono::TimeDelta;
     use domain::{catalog::PriceKind, id::ModelId};
 
     use super::*;

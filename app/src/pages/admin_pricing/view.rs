@@ -125,7 +125,7 @@ fn new_version(priced: &PricedModel, shown: PriceKind, form: &Form) -> AnyView {
             {form.problem_view()}
             {Field::amount(fields::PROMPT, "Prompt tokens, per 1K").initial(initial(rates.map(|rates| rates.base.input))).required().view(form)}
             {Field::amount(fields::COMPLETION, "Completion tokens, per 1K").initial(initial(rates.map(|rates| rates.base.output))).required().view(form)}
-            {Field::new("datetime-local", "effective", "In force from, UTC").hint("At least 10 seconds ahead; empty means in a minute.").view(form)}
+            {Field::new("datetime-local", "effective", "In force from, UTC").hint("At least a minute ahead; empty means in a minute.").view(form)}
             <details class="fold wide" open=is_open>
                 <summary>"Rates of their own, and a fee per call"</summary>
                 <div class="grid-form">{further}</div>
