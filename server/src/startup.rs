@@ -227,8 +227,9 @@ impl Site {
             }
         };
         let proxy = async {
-            if let Some((listener, proxy)) = proxy {
-                proxy.serve(listener, stop.clone()).await;
+            match proxy {
+                Some((listener, proxy)) => proxy.serve(listener, stop.clone()).await.context("proxy"),
+                None => Ok(()),
             }
         };
         let metrics = async {
@@ -246,8 +247,9 @@ impl Site {
         let [_, _, background_ledger] = &ledgers;
         let jobs = jobs::run(background_ledger, stop);
         let watch = or_stop(watch.keep_running(stop), stop);
-        let (console, (), metrics, announced, watched, ()) =
-            tokio::join!(or_stop(console, stop), proxy, or_stop(metrics, stop), or_stop(announced, stop), watch, jobs);
+        let (console, proxy) = (or_stop(console, stop), or_stop(proxy, stop));
+        let (console, proxy, metrics, announced, watched, ()) =
+            tokio::join!(console, proxy, or_stop(metrics, stop), or_stop(announced, stop), watch, jobs);
 
         // Nothing calls or posts any more.
         let upstream = match upstream {
@@ -257,7 +259,7 @@ impl Site {
         // A connection to a database that hangs is not waited for.
         let [one, another, third] = &ledgers;
         let _ = timeout(CLOSE_TIMEOUT, async { tokio::join!(one.close(), another.close(), third.close()) }).await;
-        console.and(metrics).and(announced).and(watched).and(upstream)
+        console.and(proxy).and(metrics).and(announced).and(watched).and(upstream)
     }
 }
 

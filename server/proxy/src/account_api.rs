@@ -2,12 +2,8 @@
 //!
 //! Amounts are decimal strings in units of the currency; a line's amount is exact, before the one rounding.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use axum::{
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    response::Response,
-};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     call::{CallDetail, PaidBy},
@@ -16,7 +12,8 @@ use domain::{
     key::masked,
     tokens::Bucket,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -24,33 +21,30 @@ use crate::{
     Shared,
     auth::unavailable,
     catalog::Entry,
+    gateway::AnswerBody,
     reply::{self, Refusal, instant},
 };
 
 /// `GET /v1/models`: the models that can be called now, with their prices.
-pub(crate) async fn models(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Refusal> {
+pub(crate) async fn models(shared: &Shared, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    shared.keys.authenticate(&headers, now).await?;
+    shared.keys.authenticate(headers, now).await?;
     let catalog = shared.catalog.load();
     let mut entries: Vec<_> = catalog.models.values().collect();
     entries.sort_by(|a, b| a.model.name.cmp(&b.model.name));
-    let data: Vec<_> = entries.into_iter().filter_map(|entry| model_json(&shared, entry, now)).collect();
+    let data: Vec<_> = entries.into_iter().filter_map(|entry| model_json(shared, entry, now)).collect();
     Ok(ok(&json!({ "object": "list", "data": data })))
 }
 
 /// `GET /v1/models/{id}`. A model's name may have slashes in it.
-pub(crate) async fn model(
-    State(shared): State<Arc<Shared>>,
-    name: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
+pub(crate) async fn model(shared: &Shared, name: &str, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    shared.keys.authenticate(&headers, now).await?;
+    shared.keys.authenticate(headers, now).await?;
     // A name that is no text is the name of no model.
-    let Path(name) = name.map_err(|_| Refusal::model_not_found("\u{fffd}"))?;
+    let name = percent_decode_str(name).decode_utf8().map_err(|_| Refusal::model_not_found("\u{fffd}"))?;
     let catalog = shared.catalog.load();
-    let entry = catalog.models.get(&name).ok_or_else(|| Refusal::model_not_found(&name))?;
-    model_json(&shared, entry, now).map(|model| ok(&model)).ok_or_else(|| Refusal::model_not_priced(&name))
+    let entry = catalog.models.get(&*name).ok_or_else(|| Refusal::model_not_found(&name))?;
+    model_json(shared, entry, now).map(|model| ok(&model)).ok_or_else(|| Refusal::model_not_priced(&name))
 }
 
 /// A call that ended a moment ago is posted within this time, unless the database is away.
@@ -58,13 +52,8 @@ const POSTED_WITHIN: Duration = Duration::from_secs(1);
 const POLLED_EVERY: Duration = Duration::from_millis(50);
 
 /// `GET /v1/generation?id=`: one call's receipt. Of a call that has just ended it waits for the posting.
-pub(crate) async fn generation(
-    State(shared): State<Arc<Shared>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let key = shared.keys.authenticate(&headers, Utc::now()).await?;
-    let query = query.unwrap_or_default();
+pub(crate) async fn generation(shared: &Shared, query: &str, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
+    let key = shared.keys.authenticate(headers, Utc::now()).await?;
     let id = query.split('&').find_map(|pair| pair.strip_prefix("id=")).filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| Refusal::invalid("id", "say which call: ?id= and its x-request-id"))?;
     let id: CallId = id.parse().map_err(|_| Refusal::call_not_found())?;
@@ -86,9 +75,9 @@ pub(crate) async fn generation(
 }
 
 /// `GET /v1/credits`: the account's balance.
-pub(crate) async fn credits(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Refusal> {
+pub(crate) async fn credits(shared: &Shared, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    let key = shared.keys.authenticate(&headers, now).await?;
+    let key = shared.keys.authenticate(headers, now).await?;
     let balance = shared.meter.balance(key.account_id, now).await.map_err(|error| unavailable(&error))?;
     let grants: Vec<_> = balance
         .grants
@@ -109,9 +98,9 @@ pub(crate) async fn credits(State(shared): State<Arc<Shared>>, headers: HeaderMa
 }
 
 /// `GET /v1/key`: the key itself, and what it has spent.
-pub(crate) async fn key(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Refusal> {
+pub(crate) async fn key(shared: &Shared, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    let key = shared.keys.authenticate(&headers, now).await?;
+    let key = shared.keys.authenticate(headers, now).await?;
     let usage = shared.meter.key_usage(key.account_id, key.key_id, now).await.map_err(|error| unavailable(&error))?;
     let limits = shared.meter.limits(&key, now).await.map_err(|error| unavailable(&error))?;
     let limits: Vec<_> = limits.iter().map(|state| limit_json(&state.limit, now)).collect();
@@ -122,7 +111,7 @@ pub(crate) async fn key(State(shared): State<Arc<Shared>>, headers: HeaderMap) -
     } })))
 }
 
-fn ok(body: &Value) -> Response {
+fn ok(body: &Value) -> Response<AnswerBody> {
     reply::json_answer(StatusCode::OK, body)
 }
 

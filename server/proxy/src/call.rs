@@ -1,12 +1,15 @@
 //! The life of one call: hold, forward, relay, settle.
 //!
-//! A call is a task of its own, which owns the upstream from the hold to the settlement. The client's connection only listens to it: when the client
-//! leaves, the call goes on to its settlement. It is never free and never charged twice.
+//! A call is one future, which owns the upstream from the hold to the settlement. Its client's connection runs it ([`client::Attended`]); when the client
+//! leaves, it goes on to its settlement by itself. It is never free and never charged twice.
 
+pub(crate) mod client;
 mod forward;
 mod hold;
-mod read;
+mod patience;
+mod relay;
 mod settlement;
+pub(crate) mod stop;
 
 use std::sync::{Arc, OnceLock};
 
@@ -21,15 +24,20 @@ use domain::{
 };
 use http::{HeaderMap, Response, StatusCode, header};
 use ledger::{Admitted, KeyEntry};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
-use self::forward::{Unanswered, unusable};
+use self::{
+    client::{Client, Head},
+    forward::{Unanswered, unusable},
+    relay::{Read, Relay},
+    stop::Listening,
+};
 use crate::{
     Shared,
     books::running::{Admission, Running},
     bound::Bound,
     catalog::{Entry, Target},
-    client::{RelayedBody, relayed_body},
+    core::Core,
     dialect::openai_chat::request::ChatRequest,
     leases::Held,
     reply::Refusal,
@@ -64,57 +72,55 @@ struct Begun {
     running: Running,
 }
 
-/// The beginning of an answer, for the client's connection.
-pub(crate) struct Head {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: RelayedBody,
-}
-
-/// Where the client waits for the beginning.
-pub(crate) type Reply = oneshot::Sender<Result<Head, Refusal>>;
-
 impl Call {
     /// Runs the call to its end, whatever the client does meanwhile.
-    pub(crate) async fn run(self, body: Received, shared: Arc<Shared>, mut reply: Reply) {
-        let held = tokio::select! {
-            biased;
-            () = shared.stop.cancelled() => Err(Refusal::stopping(false)),
-            held = self.hold_with_a_key_that_works(&shared) => held,
-        };
-        let (bound, held) = match held {
-            Ok(held) => held,
-            Err(refusal) => return drop(reply.send(Err(refusal))), // whoever has left needs no refusal
-        };
-        if reply.is_closed() {
-            // The client left before anything was forwarded: there is nothing to charge.
-            return;
+    pub(crate) async fn run(self, body: Received, core: Arc<Core>, mut client: Client) {
+        let mut stop = core.shared.stop.listen();
+        if let Err(refusal) = self.try_run(body, &core, &mut client, &mut stop).await {
+            client.answer(Err(refusal));
         }
-        let admitted = self.admitted(bound, &held);
-        let admission = Admission { admitted, held, price: Arc::clone(&self.price), started: self.started };
-        let begun = match Running::begin(shared.lane(self.id), admission, &shared.long) {
-            Ok(running) => Begun { bound, running },
-            Err(error) => {
-                // That it is full the spool says itself, once.
-                if !matches!(error, AppendError::Full) {
-                    tracing::error!(%error, call = %self.id, "a call was refused: the spool does not take it");
-                }
-                return drop(reply.send(Err(Refusal::unavailable())));
-            }
+    }
+
+    /// The refusal, where nothing was forwarded.
+    async fn try_run(self, body: Received, core: &Core, client: &mut Client, stop: &mut Listening) -> Result<(), Refusal> {
+        let shared = &core.shared;
+        let (bound, held) = tokio::select! {
+            biased;
+            () = stop.heard() => return Err(Refusal::stopping(false)),
+            // The client left before anything was forwarded: there is nothing to charge.
+            () = client.leaves() => return Ok(()),
+            held = self.hold_with_a_key_that_works(shared) => held?,
         };
+        let begun = self.begin(shared, bound, held)?;
         if let Err(error) = begun.running.durable().await {
             tracing::error!(%error, call = %self.id, "a call was refused: nobody knows whether the spool keeps it");
-            return self.fail(&shared, begun, End::Stopped, None, reply, Refusal::unavailable()).await;
+            self.fail(shared, begun, End::Stopped, None, client, Refusal::unavailable()).await;
+            return Ok(());
         }
-        match self.forward(&shared, bound, body, &mut reply).await {
+        match self.forward(core, bound, body, client, stop).await {
             Ok(response) => match unusable(&response) {
-                Some(refusal) => self.fail(&shared, begun, End::Broken, Some(response.status()), reply, refusal).await,
-                None => self.relay(&shared, begun, response, reply).await,
+                Some(refusal) => self.fail(shared, begun, End::Broken, Some(response.status()), client, refusal).await,
+                None => self.relay(shared, begun, response, client, stop).await,
             },
-            Err(Unanswered::Failed(refusal)) => self.fail(&shared, begun, End::Broken, None, reply, refusal).await,
-            Err(Unanswered::Stopped(refusal)) => self.fail(&shared, begun, End::Stopped, None, reply, refusal).await,
-            Err(Unanswered::Abandoned) => self.settle(&shared, begun, Answer::none(End::Cancelled, true), None).await,
+            Err(Unanswered::Failed(refusal)) => self.fail(shared, begun, End::Broken, None, client, refusal).await,
+            Err(Unanswered::Stopped(refusal)) => self.fail(shared, begun, End::Stopped, None, client, refusal).await,
+            Err(Unanswered::Abandoned) => self.settle(shared, begun, Answer::none(End::Cancelled, true), None).await,
         }
+        Ok(())
+    }
+
+    /// Lets the spool know that the call is about to be forwarded.
+    fn begin(&self, shared: &Shared, bound: Bound, held: Held) -> Result<Begun, Refusal> {
+        let admitted = self.admitted(bound, &held);
+        let admission = Admission { admitted, held, price: Arc::clone(&self.price), started: self.started };
+        let running = Running::begin(shared.lane(self.id), admission, &shared.long).map_err(|error| {
+            // That it is full the spool says itself, once.
+            if !matches!(error, AppendError::Full) {
+                tracing::error!(%error, call = %self.id, "a call was refused: the spool does not take it");
+            }
+            Refusal::unavailable()
+        })?;
+        Ok(Begun { bound, running })
     }
 
     /// [`Self::hold`]: that may take its time, and the key may have been revoked meanwhile.
@@ -183,33 +189,28 @@ impl Call {
     }
 
     /// Nothing came of it: posted at no cost, and the client is told.
-    async fn fail(&self, shared: &Shared, begun: Begun, end: End, status: Option<StatusCode>, reply: Reply, refusal: Refusal) {
-        let answer = Answer { status, ..Answer::none(end, reply.is_closed()) };
-        self.settle_then(shared, begun, answer, None, async { drop(reply.send(Err(refusal))) }).await;
+    async fn fail(&self, shared: &Shared, begun: Begun, end: End, status: Option<StatusCode>, client: &Client, refusal: Refusal) {
+        let answer = Answer { status, ..Answer::none(end, !client.is_here()) };
+        self.settle(shared, begun, answer, None).await;
+        client.answer(Err(refusal));
     }
 
     /// Passes the answer on, and settles it before its last bytes.
-    async fn relay(&self, shared: &Arc<Shared>, begun: Begun, response: Response<UpstreamBody>, reply: Reply) {
+    async fn relay(&self, shared: &Shared, begun: Begun, response: Response<UpstreamBody>, client: &mut Client, stop: &mut Listening) {
         let (head, upstream) = response.into_parts();
         let without_usage = head.status.is_success() && self.request.forces_usage(self.target.usage_mode);
         let mut headers = response_headers(&head.headers);
         if without_usage {
             headers.remove(header::CONTENT_LENGTH);
         }
-        let (mut client, body) = relayed_body(shared.settings.idle_timeout, shared.stop.clone());
-        if reply.send(Ok(Head { status: head.status, headers, body })).is_err() {
-            client.forget();
-        }
+        client.answer(Ok(Head { status: head.status, headers }));
         let tap = Tap::new(Form::Unsaid { without_usage });
-        let read = self.read(shared, head.status, tap, upstream, &mut client).await;
-        let end = read.answer.end;
-        self.settle_then(shared, begun, read.answer, read.first_byte, async {
-            match end {
-                End::Complete => client.complete(read.held_back).await,
-                // Dropping the client then breaks the answer off.
-                End::Broken | End::Cancelled | End::Stopped => client.send(read.held_back).await,
-            }
-        })
-        .await;
+        let Read { answer, held_back, first_byte } = Relay::new(self, &shared.settings, upstream, tap, stop).run(head.status, client).await;
+        let is_whole = answer.end == End::Complete;
+        self.settle(shared, begun, answer, first_byte).await;
+        client.put(held_back);
+        if is_whole {
+            client.complete();
+        }
     }
 }

@@ -1,32 +1,27 @@
 //! `POST /v1/chat/completions`: from a request to a running call.
 
 use std::{
+    fmt,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use axum::{
-    Extension,
-    body::Body,
-    extract::State,
-    response::{IntoResponse, Response},
-};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, CallId};
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Response, header};
+use http_body::Body;
 use http_body_util::BodyExt;
 use ledger::KeyEntry;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use crate::{
     Shared, attribution,
-    call::{Call, Head},
+    call::{Call, client::Attended},
     catalog::{self, Entry, Snapshot, Target},
+    core::Core,
     dialect::openai_chat::request::ChatRequest,
+    gateway::AnswerBody,
     reply::Refusal,
     request_body::Received,
     room::Place,
@@ -35,16 +30,15 @@ use crate::{
 /// How long a refused request is read on.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// Refuses the request, or starts the call and answers with what it relays.
-pub(crate) async fn completions(
-    State(shared): State<Arc<Shared>>,
-    Extension(id): Extension<CallId>,
-    request: Request<Body>,
-) -> Result<Response, Refusal> {
+/// Refuses the request, or runs the call until it answers.
+pub(crate) async fn completions<B>(core: &Arc<Core>, id: CallId, headers: HeaderMap, mut body: B) -> Result<Response<AnswerBody>, Refusal>
+where
+    B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
+{
+    let shared = &core.shared;
     let started = Instant::now();
     let at = id.started_at().unwrap_or_else(Utc::now);
-    let (head, mut body) = request.into_parts();
-    let (key, body) = match receive(&shared, &head.headers, &mut body, at).await {
+    let (key, body) = match receive(shared, &headers, &mut body, at).await {
         Ok(received) => received,
         Err(refusal) => {
             linger(&mut body, shared.settings.body_bytes_max).await;
@@ -57,24 +51,27 @@ pub(crate) async fn completions(
     }
     let text = std::str::from_utf8(&body.bytes).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
     let request = ChatRequest::parse(text)?;
-    let attribution = attribution::of_call(&head.headers, request.said.clone())?;
+    let attribution = attribution::of_call(&headers, request.said.clone())?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
     let (entry, target, price) = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at)?;
     if let Some(prompt) = request.prompt.too_long(entry.model.context_window) {
         return Err(Refusal::context_length_exceeded(&request.model, entry.model.context_window, prompt));
     }
-    let call =
-        Call { id, at, started, key, entry, target, price, request, attribution, prompt_tokens: OnceLock::new(), headers: head.headers };
+    let call = Call { id, at, started, key, entry, target, price, request, attribution, prompt_tokens: OnceLock::new(), headers };
 
-    let (reply, answered) = oneshot::channel();
-    shared.calls.spawn(call.run(body, Arc::clone(&shared), reply));
-    let Head { status, headers, body } = answered.await.unwrap_or_else(|_| Err(Refusal::unavailable()))?;
-    Ok((status, headers, Body::new(body)).into_response())
+    let core = Arc::clone(core);
+    let (head, body) = Attended::new(&shared.calls, |client| call.run(body, Arc::clone(&core), client)).head().await?;
+    let mut response = Response::new(body.into());
+    (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
+    Ok(response)
 }
 
 /// Who calls, and the whole body.
-async fn receive(shared: &Shared, headers: &HeaderMap, body: &mut Body, at: DateTime<Utc>) -> Result<(Arc<KeyEntry>, Received), Refusal> {
+async fn receive<B>(shared: &Shared, headers: &HeaderMap, body: &mut B, at: DateTime<Utc>) -> Result<(Arc<KeyEntry>, Received), Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let key = shared.keys.authenticate(headers, at).await?;
     expect_json(headers)?;
     let body = collect(shared, key.account_id, headers, body).await?;
@@ -104,7 +101,10 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// The whole body, within the bounds on its size, its time, and on what all bodies take together.
-async fn collect(shared: &Shared, account: AccountId, headers: &HeaderMap, body: &mut Body) -> Result<Received, Refusal> {
+async fn collect<B>(shared: &Shared, account: AccountId, headers: &HeaderMap, body: &mut B) -> Result<Received, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let settings = &shared.settings;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<usize>().ok());
     if declared.is_some_and(|length| length > settings.body_bytes_max) {
@@ -113,7 +113,10 @@ async fn collect(shared: &Shared, account: AccountId, headers: &HeaderMap, body:
     timeout(settings.body_timeout, collect_pieces(shared, account, body)).await.unwrap_or_else(|_| Err(Refusal::too_slow()))
 }
 
-async fn collect_pieces(shared: &Shared, account: AccountId, body: &mut Body) -> Result<Received, Refusal> {
+async fn collect_pieces<B>(shared: &Shared, account: AccountId, body: &mut B) -> Result<Received, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let settings = &shared.settings;
     let mut room: Option<Place> = None;
     let mut pieces: Vec<Bytes> = Vec::new();
@@ -138,7 +141,7 @@ async fn collect_pieces(shared: &Shared, account: AccountId, body: &mut Body) ->
 
 /// Reads on for a while after a refusal: a connection that is closed while its client still sends is reset, and the refusal with it (RFC 9112,
 /// section 9.6).
-async fn linger(body: &mut Body, bytes_max: usize) {
+async fn linger<B: Body<Data = Bytes> + Unpin>(body: &mut B, bytes_max: usize) {
     let mut left = bytes_max;
     let reading = async {
         while let Some(Ok(frame)) = body.frame().await {

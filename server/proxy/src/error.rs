@@ -15,6 +15,9 @@ pub enum Error {
          where the other was moved here, stop it there"
     )]
     ProxyInUse(uuid::Uuid),
+    /// The system has no threads or files for what serves.
+    #[error("the proxy cannot serve: {0}")]
+    Threads(std::io::Error),
     /// A defect.
     #[error("reading the spool panicked")]
     Panicked,

@@ -1,8 +1,8 @@
 //! The metering proxy: any OpenAI client works by changing its base URL and key, and each call becomes a receipt.
 //!
 //! A request is authenticated (`auth`), read once (`dialect`), bounded (`bound`) and held for in what is leased (`leases`); then it is forwarded with the few
-//! changes that metering needs (`splice`). The answer goes through untouched while a scanner looks on (`tap`, `scan`, `sse`). A task of its own owns
-//! each call to its end (`call`): it settles (`settle`) into the spool (`spool`) before the client sees the last bytes, from where it is posted (`books`).
+//! changes that metering needs (`splice`). The answer goes through untouched while a scanner looks on (`tap`, `scan`, `sse`). One future owns each
+//! call to its end (`call`): it settles (`settle`) into the spool (`spool`) before the client sees the last bytes, from where it is posted (`books`).
 
 mod account_api;
 mod attribution;
@@ -12,17 +12,19 @@ mod bound;
 mod call;
 mod catalog;
 mod chat;
-mod client;
+mod connection;
+mod core;
 pub mod dialect;
 mod error;
 pub mod estimate;
+mod gateway;
 mod json;
 mod leases;
+mod listen;
 mod reply;
 mod request_body;
 mod room;
 pub mod scan;
-mod serve;
 mod settings;
 mod settle;
 mod splice;
@@ -34,12 +36,12 @@ mod upstream;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use axum::Router;
 use chrono::Utc;
 use domain::id::CallId;
 use ledger::{Ledger, Meter, secrets::SecretKey};
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     sync::Notify,
     task::spawn_blocking,
     time::{Instant, timeout, timeout_at},
@@ -55,19 +57,22 @@ use crate::{
         poster::Poster,
         recovery, upkeep,
     },
+    call::stop::Stop,
     catalog::Snapshot,
     leases::{Changed, Leases},
+    listen::Cores,
     room::Room,
     spool::{Lane, Spool},
-    upstream::Upstreams,
 };
 pub use crate::{
     books::{
         earlier::end_silent,
         hand_over::{HandedOver, ToldAgain, hand_over, tell_again},
     },
+    call::client::BrokenOff,
     catalog::check_provider,
     error::{Error, Result},
+    gateway::{AnswerBody, Gateway},
     leases::WhenAway,
     settings::{Settings, SpoolSettings},
 };
@@ -86,6 +91,8 @@ const PULSE_CONNECTIONS: u32 = 2;
 pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
+    /// Where all that is no call runs.
+    pub(crate) runtime: Handle,
     pub(crate) settings: Settings,
     pub(crate) catalog: Arc<ArcSwap<Snapshot>>,
     /// Whenever the catalog was read anew.
@@ -93,14 +100,13 @@ pub(crate) struct Shared {
     pub(crate) keys: Arc<Keys>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) long: Arc<LongCalls>,
-    pub(crate) upstreams: Upstreams,
     pub(crate) spool: Arc<Spool>,
     pub(crate) poster: Poster,
     pub(crate) room: Room,
     /// Running calls.
     pub(crate) calls: TaskTracker,
     /// Running calls must come to an end now.
-    pub(crate) stop: CancellationToken,
+    pub(crate) stop: Stop,
 }
 
 impl Shared {
@@ -171,6 +177,7 @@ async fn begin_leases(
             Box::new(move || spool.report())
         },
         when_away: settings.when_away,
+        away_after: settings.away_after,
         lease_timeout: settings.lease_timeout,
         quit: tasks.quit.clone(),
         background: tasks.background.clone(),
@@ -223,12 +230,12 @@ impl Proxy {
             keys,
             leases,
             long: Arc::default(),
-            upstreams: Upstreams::new(settings.connect_timeout),
             room: Room::new(&settings),
             calls: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            stop: Stop::default(),
             meter: ledger.meter(),
             ledger,
+            runtime: Handle::current(),
             settings,
             catalog,
             renewed,
@@ -239,22 +246,34 @@ impl Proxy {
         Ok(Self { shared, ledger: background_ledger.clone(), pulse, tasks })
     }
 
-    /// Everything that it answers, for a server of one's own.
-    pub fn router(&self) -> Router {
-        serve::router(Arc::clone(&self.shared))
+    /// What answers requests, for a server of one's own.
+    #[must_use]
+    pub fn gateway(&self) -> Gateway {
+        Gateway::new(Arc::clone(&self.shared))
     }
 
     /// Serves until `shutdown`, then ends as [`Self::stop`] does.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
-        let mut connections = serve::serve(self.router(), listener, &self.shared.settings, shutdown).await;
+    ///
+    /// # Errors
+    /// [`Error::Threads`] when the system has no threads or files for it; then it has ended, too.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
+        let cores = match Cores::start(&self.shared, listener, &shutdown) {
+            Ok(cores) => cores,
+            Err(error) => {
+                self.stop().await;
+                return Err(Error::Threads(error));
+            }
+        };
+        shutdown.cancelled().await;
         let deadline = Instant::now() + self.shared.settings.shutdown_timeout;
-        if timeout_at(deadline, connections.finish()).await.is_err() {
+        if timeout_at(deadline, cores.finish()).await.is_err() {
             tracing::warn!(calls = self.shared.calls.len(), "answers that take too long are ended");
         }
         self.end_calls(deadline).await;
         // Each of their clients has been told by now; who does not listen is cut off.
-        connections.cut().await;
+        cores.cut().await;
         self.end_background().await;
+        Ok(())
     }
 
     /// Lets running calls finish, settles those that take too long, posts everything and returns when nothing of the proxy runs any more.
@@ -271,7 +290,7 @@ impl Proxy {
         if timeout_at(deadline, calls.wait()).await.is_err() {
             tracing::warn!(calls = calls.len(), "calls that take too long are settled as they are");
         }
-        self.shared.stop.cancel();
+        self.shared.stop.say();
         if timeout(SETTLING_TIMEOUT, calls.wait()).await.is_err() {
             tracing::error!(calls = calls.len(), "calls that do not end are left: the next run settles them as interrupted");
         }

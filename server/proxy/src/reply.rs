@@ -4,17 +4,17 @@
 
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{
     credit::{Exhausted, Mode, Quantity, Refuser, Unit, Window},
     money::Amount,
     tokens::Tokens,
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::settings::Settings;
+use crate::{gateway::AnswerBody, settings::Settings};
 
 /// A request that is not forwarded, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,6 +205,13 @@ impl Refusal {
         Self { code, message: "The gateway is being restarted. Nothing was charged.".to_owned(), ..Self::unavailable() }
     }
 
+    /// The gateway itself has failed in the middle of a call, which may have cost something.
+    #[must_use]
+    pub(crate) fn failed() -> Self {
+        let message = "The gateway failed while it ran this call. What came of it is on its receipt.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "gateway_failed", message)
+    }
+
     /// Whether the same request can succeed when it is sent again, and cannot have cost anybody anything yet.
     #[must_use]
     pub(crate) fn should_retry(&self) -> bool {
@@ -232,8 +239,9 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Refusal {
+    /// The answer that says so.
+    pub(crate) fn into_response(self) -> Response<AnswerBody> {
         metrics::counter!("farebox_refusals_total", "code" => self.code).increment(1);
         let mut error = json!({ "message": self.message, "type": self.kind, "param": self.param, "code": self.code });
         if let Some(exhausted) = &self.exhausted {
@@ -312,8 +320,21 @@ pub(crate) fn instant(at: DateTime<Utc>) -> String {
 
 /// A JSON answer.
 #[must_use]
-pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body.to_string()).into_response()
+pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response<AnswerBody> {
+    answer(status, "application/json", body.to_string())
+}
+
+/// An answer of a few words.
+#[must_use]
+pub(crate) fn text_answer(status: StatusCode, text: &'static str) -> Response<AnswerBody> {
+    answer(status, "text/plain; charset=utf-8", text)
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
 /// What the client sent is repeated only in part: it may be long.

@@ -37,6 +37,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// How long a call may wait for credit to be leased for it.
     pub lease_timeout: Duration,
+    /// A database that has not answered for so long is away.
+    pub away_after: Duration,
     /// What becomes of new calls while the database is away.
     pub when_away: WhenAway,
     /// How long connecting to an upstream may take.
@@ -70,6 +72,7 @@ impl Default for Settings {
             client_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
             lease_timeout: Duration::from_secs(10),
+            away_after: Duration::from_secs(1),
             when_away: WhenAway::default(),
             connect_timeout: Duration::from_secs(10),
             // OpenAI's own clients wait ten minutes.

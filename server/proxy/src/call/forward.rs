@@ -1,10 +1,12 @@
 //! The way of a request to its upstream, up to the head of the answer.
 
+use std::pin::pin;
+
 use http::{HeaderMap, Response, header};
 use tokio::time::timeout;
 
-use super::{Call, Reply};
-use crate::{Shared, bound::Bound, reply::Refusal, request_body::Received, upstream::UpstreamBody};
+use super::{Call, client::Client, stop::Listening};
+use crate::{bound::Bound, core::Core, reply::Refusal, request_body::Received, upstream::UpstreamBody};
 
 /// Why an upstream did not answer.
 pub(super) enum Unanswered {
@@ -20,26 +22,29 @@ impl Call {
     /// Sends the request on.
     pub(super) async fn forward(
         &self,
-        shared: &Shared,
+        core: &Core,
         bound: Bound,
         body: Received,
-        reply: &mut Reply,
+        client: &Client,
+        stop: &mut Listening,
     ) -> Result<Response<UpstreamBody>, Unanswered> {
         let edits = self.request.edits(&self.entry.model, self.target.usage_mode, self.cap(bound));
         let (body, taken) = body.edited(edits);
-        let sending = shared.upstreams.chat(&self.target, &self.headers, body);
+        let sending = core.upstreams.chat(&self.target, &self.headers, body);
         let give_up = |refusal| if taken.is_set() { Unanswered::Abandoned } else { Unanswered::Failed(refusal) };
-        let mut sending = std::pin::pin!(timeout(shared.settings.upstream_first_byte_timeout, sending));
+        let mut sending = pin!(timeout(core.shared.settings.upstream_first_byte_timeout, sending));
         let mut client_is_here = true;
         loop {
             let answered = tokio::select! {
+                biased;
                 answered = &mut sending => answered,
-                () = reply.closed(), if client_is_here => {
+                () = client.leaves(), if client_is_here => {
                     client_is_here = false;
                     if self.drains(false) { continue } else { return Err(give_up(Refusal::unreachable_upstream())) }
                 }
-                () = shared.stop.cancelled(), if client_is_here => return Err(Unanswered::Stopped(Refusal::stopping(taken.is_set()))),
-                () = shared.stop.cancelled(), if !client_is_here => return Err(give_up(Refusal::stopping(false))),
+                () = stop.heard() => {
+                    return Err(if client_is_here { Unanswered::Stopped(Refusal::stopping(taken.is_set())) } else { give_up(Refusal::stopping(false)) });
+                }
             };
             return match answered {
                 Ok(Ok(response)) => Ok(response),

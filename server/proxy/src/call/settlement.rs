@@ -20,20 +20,8 @@ use crate::{
 };
 
 impl Call {
-    /// Settles, with nobody waiting for it.
-    pub(super) async fn settle(&self, shared: &Shared, begun: Begun, answer: Answer, first_byte: Option<Duration>) {
-        self.settle_then(shared, begun, answer, first_byte, async {}).await;
-    }
-
-    /// Settles into the spool, which what comes `then` waits for.
-    pub(super) async fn settle_then(
-        &self,
-        shared: &Shared,
-        Begun { bound, running }: Begun,
-        answer: Answer,
-        first_byte: Option<Duration>,
-        then: impl Future<Output = ()>,
-    ) {
+    /// Settles into the spool: nobody sees the end of a call before that.
+    pub(super) async fn settle(&self, shared: &Shared, Begun { bound, running }: Begun, answer: Answer, first_byte: Option<Duration>) {
         let mut settled = self.settlement(running.admitted().clone(), bound, answer, first_byte);
         metrics::counter!("farebox_calls_total", "outcome" => settled.outcome.name()).increment(1);
         metrics::histogram!("gen_ai.client.operation.duration").record(self.started.elapsed());
@@ -41,7 +29,6 @@ impl Call {
             tracing::error!(error = %not, call = %self.id, "a call is posted from memory");
             self.post_from_memory(shared, settled, not).await;
         }
-        then.await;
     }
 
     /// Nobody sees the end of what is neither on the disk nor in the books.
@@ -52,7 +39,7 @@ impl Call {
         shared.calls.spawn(async move { poster.take(queued).await });
         tokio::select! {
             _ = posted => {}
-            () = shared.stop.cancelled() => {}
+            () = shared.stop.heard() => {}
         }
         held.settle(&charge);
     }

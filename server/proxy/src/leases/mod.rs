@@ -33,7 +33,7 @@ use domain::{
     id::{AccountId, EpochId},
     proxies::Report,
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::{runtime::Handle, sync::Notify, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ pub(crate) enum NoHold {
 /// What becomes of new calls while the database is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenAway {
-    /// Those that have room in what is leased are served, for seconds: until the prices may have changed, or the lease ends.
+    /// Those that have room in what is leased are served, for as long as the lease lasts.
     #[default]
     GoOn,
     /// All are refused.
@@ -84,6 +84,8 @@ pub(crate) struct Options {
     pub(crate) report: Box<dyn Fn() -> Report + Send + Sync>,
     /// What becomes of calls while the ledger is away.
     pub(crate) when_away: WhenAway,
+    /// A ledger that has not said for so long what is new is away: it reads a few rows for that, and waits for no lock and no disk.
+    pub(crate) away_after: Duration,
     /// How long a call waits for room.
     pub(crate) lease_timeout: Duration,
     /// The proxy must end.
@@ -96,6 +98,8 @@ pub(crate) struct Options {
 pub(crate) struct Leases {
     books: Box<dyn LeaseBooks>,
     options: Options,
+    /// Where all that runs beside the calls: their cores only hold and settle.
+    runtime: Handle,
     clock: Clock,
     accounts: Accounts,
     life: ArcSwap<Life>,
@@ -136,6 +140,7 @@ impl Leases {
         let leases = Arc::new(Self {
             books: Box::new(books),
             options,
+            runtime: Handle::current(),
             accounts: RwLock::new(HashMap::new()),
             life: ArcSwap::from_pointee(Life::none(clock.now())),
             clock,
@@ -210,6 +215,6 @@ impl Leases {
     /// Does something beside the calls, until the proxy must end.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let quit = self.options.quit.clone();
-        self.options.background.spawn(async move { quit.run_until_cancelled_owned(task).await });
+        self.options.background.spawn_on(async move { quit.run_until_cancelled_owned(task).await }, &self.runtime);
     }
 }

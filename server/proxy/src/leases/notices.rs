@@ -11,8 +11,6 @@ use super::{Leases, accounts::Account, clock::Moment, life::Problem};
 
 /// How often it is asked for.
 const EVERY: Duration = Duration::from_millis(250);
-/// A ledger that has not answered this for so long is away: it reads a few rows, and waits for no lock and no disk.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 /// What is said is looked for so long: its transaction may have begun long before it was committed.
 const OVERLAP: TimeDelta = TimeDelta::seconds(10);
 
@@ -78,7 +76,7 @@ impl Leases {
         loop {
             ticks.tick().await;
             let asked = self.clock.now();
-            match timeout(ANSWERED_WITHIN, self.books.notices(all.since)).await {
+            match timeout(self.options.away_after, self.books.notices(all.since)).await {
                 Ok(Ok(notices)) => {
                     if all.may_have_missed(asked) {
                         heard(Changed::Any);
@@ -93,7 +91,7 @@ impl Leases {
                 }
                 Ok(Err(error)) => self.is_away(&error.into()),
                 // Else it is this machine that stands still.
-                Err(_) if asked.monotonic.elapsed() < ANSWERED_WITHIN + EVERY => self.is_away(&Problem::Silence),
+                Err(_) if asked.monotonic.elapsed() < self.options.away_after + EVERY => self.is_away(&Problem::Silence),
                 Err(_) => {}
             }
         }

@@ -8,13 +8,15 @@ use domain::{
     money::Amount,
     tokens::Tokens,
 };
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use proxy::Settings;
 use sqlx::PgPool;
 use tokio::{
     net::{TcpSocket, TcpStream},
-    time::{interval, timeout},
+    time::{Instant, interval, interval_at, timeout},
 };
 
 use crate::{
@@ -55,16 +57,42 @@ async fn an_upstream_that_always_has_more_does_not_keep_a_call_alive(pool: PgPoo
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn a_reader_that_outlives_its_call_pays_for_what_the_upstream_counted(pool: PgPool) {
-    let world = World::bounded(&pool, Policy::default(), Settings { call_timeout: ENOUGH, ..settings() }).await;
+async fn a_reader_that_is_slower_than_its_call_may_take_pays_for_what_the_upstream_counted(pool: PgPool) {
+    let world = World::bounded(&pool, Policy::default(), Settings { call_timeout: SHORT, ..settings() }).await;
     let response = world.post(chat("long", r#","stream":true"#)).await;
     let id = call_id(&response);
-    let unread = response.into_body(); // held, and not read
+    let mut body = response.into_body();
+    assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
+    interval_at(Instant::now() + 2 * SHORT, ENOUGH).tick().await;
+    assert!(body.collect().await.is_err(), "it comes back too late");
     let call = world.detail(id).await;
     assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Upstream));
     assert_eq!(call.row.usage.completion_tokens, tokens(COMPLETION_TOKENS));
-    assert!(unread.collect().await.is_err());
     world.stop().await;
+}
+
+/// Whose connection stays open all the while.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_reader_that_takes_nothing_for_too_long_pays_for_what_the_upstream_counted(pool: PgPool) {
+    let world = World::bounded(&pool, Policy::default(), Settings { idle_timeout: ENOUGH, ..settings() }).await;
+    let (mut request, body) = world.request(chat("huge", r#","stream":true"#)).into_parts();
+    request.uri = "/v1/chat/completions".parse().unwrap();
+    let served = world.serve().await;
+    let socket = TcpSocket::new_v4().unwrap();
+    // Else the system reads on for it.
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(socket.connect(served.address).await.unwrap())).await.unwrap();
+    let mut connection = Box::pin(connection);
+    let response = tokio::select! {
+        response = sender.send_request(Request::from_parts(request, body)) => response.unwrap(),
+        _ = &mut connection => panic!("it answers"),
+    };
+    let id = response.headers()["x-request-id"].to_str().unwrap().parse().unwrap();
+    let call = served.detail(id).await;
+    assert_eq!((call.row.outcome, call.row.source), (Outcome::ClientLeft, UsageSource::Upstream));
+    assert_eq!(call.row.usage.completion_tokens, tokens(COMPLETION_TOKENS));
+    drop((connection, response));
+    served.stop().await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

@@ -43,8 +43,8 @@ async fn ten_of_fifty(pool: &PgPool, proxies: usize, of: ScopeKind, window: Wind
     };
     set(&world, of, window, unit, 10 * each + each / 2).await;
     let others = join_all((1..proxies).map(|_| world.another_proxy())).await;
-    let routers: Vec<_> = others.iter().map(Proxy::router).chain([world.router()]).collect();
-    let (answered, refusals) = world.ten_of_fifty(&routers, &body).await;
+    let gateways: Vec<_> = others.iter().map(Proxy::gateway).chain([world.gateway()]).collect();
+    let (answered, refusals) = world.ten_of_fifty(&gateways, &body).await;
     for refusal in refusals {
         let error = json(refusal).await["error"].clone();
         assert_eq!((&error["code"], &error["exhausted"]["unit"]), (&json!("insufficient_quota"), &json!(unit)));

@@ -6,13 +6,13 @@ use axum::body::{Body, Bytes};
 use domain::key::ApiKey;
 use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode, header};
-use proxy::Settings;
+use proxy::{AnswerBody, Settings};
 use sqlx::PgPool;
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::world::{Policy, World, call_id, chat, eventually, json, settings, text};
 
-async fn check(response: Response<Body>, status: StatusCode, code: &str, should_retry: &str) -> String {
+async fn check(response: Response<AnswerBody>, status: StatusCode, code: &str, should_retry: &str) -> String {
     assert_eq!(response.headers()["x-should-retry"], should_retry, "{code}");
     assert_eq!(response.headers()["content-type"], "application/json", "{code}");
     call_id(&response);
@@ -159,7 +159,7 @@ async fn an_upstream_that_is_away_costs_nothing(pool: PgPool) {
     world.ledger.system().set_provider_url("loopback", "http://127.0.0.1:1/v1").await.unwrap();
     // A proxy that starts now knows the new address.
     let proxy = world.another_proxy().await;
-    let response = tower::Service::call(&mut proxy.router(), world.request(chat("hello", ""))).await.unwrap();
+    let response = proxy.gateway().answer(world.request(chat("hello", ""))).await;
     let id = call_id(&response);
     check(response, StatusCode::BAD_GATEWAY, "upstream_unavailable", "true").await;
     let call = world.detail(id).await;

@@ -116,9 +116,14 @@ fn events(shared: Arc<Shared>, script: &str, include_usage: bool, usage: &Value)
     if script == "stays open" {
         events.push("\n".to_owned());
     }
-    if script == "long" {
+    if let Some(times) = match script {
+        "long" => Some(200),
+        // More than the buffers of both ends of a connection hold.
+        "huge" => Some(20_000),
+        _ => None,
+    } {
         let words = events[..WORDS.len()].to_vec();
-        events.splice(..0, std::iter::repeat_n(words, 200).flatten());
+        events.splice(..0, std::iter::repeat_n(words, times).flatten());
     }
     let waits_before = match script {
         "silent" => 0,

@@ -1,11 +1,12 @@
 //! A proxy with a database of its own, an upstream, one priced model and one customer.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     call::CallDetail,
@@ -20,11 +21,15 @@ use futures_util::future::select_all;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use ledger::{Address, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, Verification, secrets::SecretKey};
-use proxy::{Proxy, Settings, SpoolSettings};
+use proxy::{AnswerBody, Gateway, Proxy, Settings, SpoolSettings};
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio::time::{interval, timeout};
-use tower::Service;
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::upstream::Upstream;
@@ -126,11 +131,11 @@ impl World {
 
     /// Sends a call whose script is `hold` fifty times at once, to these in turn. What is admitted waits until all others are refused. Returns both: ten
     /// are admitted.
-    pub(crate) async fn ten_of_fifty(&self, routers: &[Router], body: &str) -> (Vec<Response<Body>>, Vec<Response<Body>>) {
+    pub(crate) async fn ten_of_fifty(&self, gateways: &[Gateway], body: &str) -> (Vec<Response<AnswerBody>>, Vec<Response<AnswerBody>>) {
         let mut calls: Vec<_> = (0..50)
             .map(|place| {
-                let (mut router, request) = (routers[place % routers.len()].clone(), self.request(body));
-                Box::pin(async move { router.call(request).await.unwrap() })
+                let (gateway, request) = (gateways[place % gateways.len()].clone(), self.request(body));
+                Box::pin(async move { gateway.answer(request).await })
             })
             .collect();
         let (mut answered, mut refused) = (Vec::new(), Vec::new());
@@ -165,8 +170,8 @@ impl World {
         add_customer(&self.ledger, "another", credit, self.now).await.1
     }
 
-    pub(crate) fn router(&self) -> Router {
-        self.proxy.router()
+    pub(crate) fn gateway(&self) -> Gateway {
+        self.proxy.gateway()
     }
 
     pub(crate) fn request(&self, body: impl Into<String>) -> Request<Body> {
@@ -178,22 +183,32 @@ impl World {
             .unwrap()
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
-        self.router().call(request).await.unwrap()
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response<AnswerBody> {
+        self.gateway().answer(request).await
     }
 
-    pub(crate) async fn post(&self, body: impl Into<String>) -> Response<Body> {
+    pub(crate) async fn post(&self, body: impl Into<String>) -> Response<AnswerBody> {
         self.send(self.request(body)).await
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Response<Body> {
+    pub(crate) async fn get(&self, path: &str) -> Response<AnswerBody> {
         let request = Request::get(path).header("x-api-key", self.key.expose()).body(Body::empty()).unwrap();
         self.send(request).await
     }
 
+    /// Serves on a port of its own, as production does.
+    pub(crate) async fn serve(self) -> Served {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let Self { ledger, upstream, proxy, settings, account, .. } = self;
+        let mut serving = JoinSet::new();
+        serving.spawn(proxy.serve(listener, shutdown.clone()));
+        Served { ledger, upstream, account, address, shutdown, spool: settings.spool.folder, serving }
+    }
+
     /// A call's receipt, as soon as it is posted.
     pub(crate) async fn detail(&self, call: CallId) -> CallDetail {
-        eventually(async || self.ledger.meter().generation(self.account, call).await.ok()).await
+        detail(&self.ledger, self.account, call).await
     }
 
     /// What the account has once all of its calls are posted and nothing of it is leased any more. What is idle is asked for, to have it at once.
@@ -215,6 +230,37 @@ impl World {
     }
 }
 
+/// A proxy behind a port.
+pub(crate) struct Served {
+    pub(crate) ledger: Ledger,
+    pub(crate) upstream: Upstream,
+    pub(crate) account: AccountId,
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: CancellationToken,
+    spool: PathBuf,
+    serving: JoinSet<proxy::Result<()>>,
+}
+
+impl Served {
+    /// A call's receipt, as soon as it is posted.
+    pub(crate) async fn detail(&self, call: CallId) -> CallDetail {
+        detail(&self.ledger, self.account, call).await
+    }
+
+    /// Ends the proxy, so that everything that ran is in the books, and has the books checked.
+    pub(crate) async fn stop(mut self) {
+        self.shutdown.cancel();
+        self.serving.join_next().await.unwrap().unwrap().unwrap();
+        std::fs::remove_dir_all(&self.spool).unwrap();
+        let proof = self.ledger.verify(&Verification::default(), |_| {}).await.unwrap();
+        assert!(proof.holds(), "{proof:?}");
+    }
+}
+
+async fn detail(ledger: &Ledger, account: AccountId, call: CallId) -> CallDetail {
+    eventually(async || ledger.meter().generation(account, call).await.ok()).await
+}
+
 pub(crate) fn settings() -> Settings {
     Settings {
         instance: INSTANCE,
@@ -223,6 +269,7 @@ pub(crate) fn settings() -> Settings {
         body_bytes_max: 100_000,
         connect_timeout: PATIENCE,
         lease_timeout: PATIENCE,
+        away_after: PATIENCE,
         ..Settings::default()
     }
 }
@@ -237,15 +284,15 @@ pub(crate) fn chat(script: &str, rest: &str) -> String {
     format!(r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"{script}"}}]{rest}}}"#)
 }
 
-pub(crate) fn call_id(response: &Response<Body>) -> CallId {
+pub(crate) fn call_id(response: &Response<AnswerBody>) -> CallId {
     response.headers()["x-request-id"].to_str().unwrap().parse().unwrap()
 }
 
-pub(crate) async fn text(response: Response<Body>) -> String {
+pub(crate) async fn text(response: Response<AnswerBody>) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-pub(crate) async fn json(response: Response<Body>) -> Value {
+pub(crate) async fn json(response: Response<AnswerBody>) -> Value {
     serde_json::from_str(&text(response).await).unwrap()
 }
 

@@ -71,6 +71,7 @@ impl World {
             report: Box::new(domain::proxies::Report::default),
             proxy: Uuid::nil(),
             spool_since: NOW,
+            away_after: Duration::from_secs(1),
             lease_timeout: LEASE_TIMEOUT,
             quit: CancellationToken::new(),
             background: TaskTracker::new(),

@@ -1,0 +1,87 @@
+//! One connection, and how long its client may take nothing of an answer that is there.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::call::stop::Stop;
+
+/// Since when the client was given something that it has not taken yet, if there is such a thing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Attention(Arc<Mutex<Option<Instant>>>);
+
+impl Attention {
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An answer whose client is watched.
+    pub(crate) const fn watch<B>(self, body: B) -> Watched<B> {
+        Watched { body, attention: self }
+    }
+}
+
+/// The body of such an answer: asked for the next piece when the one before has been taken.
+pub(crate) struct Watched<B> {
+    body: B,
+    attention: Attention,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        *self.attention.lock() = matches!(polled, Poll::Ready(Some(Ok(_)))).then(Instant::now);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Watched<B> {
+    fn drop(&mut self) {
+        *self.attention.lock() = None;
+    }
+}
+
+/// Drives a connection to its end. One whose client takes nothing for `idle_timeout`, or when calls must end, is given up: dropped, it lets the call go
+/// on by itself.
+pub(crate) async fn drive(connection: impl Future<Output = ()>, attention: Attention, idle_timeout: Duration, stop: &Stop) {
+    let (mut connection, mut stop) = (pin!(connection), stop.listen());
+    let mut timer: Option<Pin<Box<Sleep>>> = None;
+    poll_fn(|context| {
+        if connection.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let is_stopping = stop.poll_said(context);
+        loop {
+            let Some(since) = *attention.lock() else { return Poll::Pending };
+            if is_stopping || since.elapsed() >= idle_timeout {
+                return Poll::Ready(());
+            }
+            // It is set anew only when it has gone off: most clients take things long before.
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(since + idle_timeout)));
+            if timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            timer.as_mut().reset(since + idle_timeout);
+        }
+    })
+    .await;
+}

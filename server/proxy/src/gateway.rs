@@ -1,0 +1,212 @@
+//! Everything that the proxy answers: which address is what, and each request's id.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use chrono::Utc;
+use domain::id::CallId;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+
+use crate::{
+    Shared, account_api,
+    call::client::{BrokenOff, Relayed},
+    chat,
+    core::Core,
+    reply::{Refusal, text_answer},
+};
+
+const X_REQUEST_ID: &str = "x-request-id";
+
+/// Answers requests, on one core.
+#[derive(Clone)]
+pub struct Gateway(Arc<Core>);
+
+/// The body of an answer: the proxy's own, or an upstream's.
+pub struct AnswerBody(Content);
+
+enum Content {
+    Own(Full<Bytes>),
+    Relayed(Relayed),
+}
+
+/// What there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Route<'a> {
+    ChatCompletions,
+    Models,
+    /// By its name, as it stands in the address.
+    Model(&'a str),
+    Generation,
+    Credits,
+    Key,
+    Alive,
+    Ready,
+}
+
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        Some(match path {
+            "/v1/chat/completions" => Self::ChatCompletions,
+            "/v1/models" => Self::Models,
+            "/v1/generation" => Self::Generation,
+            "/v1/credits" => Self::Credits,
+            "/v1/key" => Self::Key,
+            "/livez" => Self::Alive,
+            "/readyz" => Self::Ready,
+            other => Self::Model(other.strip_prefix("/v1/models/").filter(|name| !name.is_empty())?),
+        })
+    }
+
+    /// The methods that it answers.
+    const fn methods(&self) -> &'static str {
+        if matches!(self, Self::ChatCompletions) { "POST" } else { "GET, HEAD" }
+    }
+
+    fn answers(&self, method: &Method) -> bool {
+        self.methods().split(", ").any(|known| known == method.as_str())
+    }
+}
+
+impl Gateway {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(Arc::new(Core::new(shared)))
+    }
+
+    /// Answers a request. Dropped before it has answered, or with its answer unread, a call that was forwarded goes on to its settlement by itself.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
+    where
+        B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
+    {
+        // A call's id is the one that its client is told.
+        let id = CallId::new(Utc::now(), rand::random());
+        let (head, body) = request.into_parts();
+        let mut response = self.dispatch(id, head, body).await.unwrap_or_else(Refusal::into_response);
+        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+            response.headers_mut().insert(X_REQUEST_ID, value);
+        }
+        response
+    }
+
+    async fn dispatch<B>(&self, id: CallId, head: Parts, body: B) -> Result<Response<AnswerBody>, Refusal>
+    where
+        B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
+    {
+        let path = head.uri.path();
+        let route = Route::of(path).ok_or_else(|| Refusal::unknown_path(&head.method, path))?;
+        if !route.answers(&head.method) {
+            let mut refused = Refusal::wrong_method(&head.method, path).into_response();
+            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.methods()));
+            return Ok(refused);
+        }
+        if route == Route::ChatCompletions {
+            return chat::completions(&self.0, id, head.headers, body).await;
+        }
+        // What may ask the database runs where its connections are, and where it keeps no call waiting.
+        let shared = Arc::clone(&self.0.shared);
+        let runtime = shared.runtime.clone();
+        runtime.spawn(async move { tell(&shared, &head).await }).await.unwrap_or_else(|_| Err(Refusal::failed()))
+    }
+}
+
+/// Answers what is no call.
+async fn tell(shared: &Shared, head: &Parts) -> Result<Response<AnswerBody>, Refusal> {
+    let path = head.uri.path();
+    match Route::of(path).ok_or_else(|| Refusal::unknown_path(&head.method, path))? {
+        Route::ChatCompletions => Err(Refusal::wrong_method(&head.method, path)),
+        Route::Models => account_api::models(shared, &head.headers).await,
+        Route::Model(name) => account_api::model(shared, name, &head.headers).await,
+        Route::Generation => account_api::generation(shared, head.uri.query().unwrap_or_default(), &head.headers).await,
+        Route::Credits => account_api::credits(shared, &head.headers).await,
+        Route::Key => account_api::key(shared, &head.headers).await,
+        Route::Alive => Ok(text_answer(StatusCode::OK, "ok")),
+        Route::Ready => Ok(match why_not_ready(shared).await {
+            None => text_answer(StatusCode::OK, "ok"),
+            Some(why) => text_answer(StatusCode::SERVICE_UNAVAILABLE, why),
+        }),
+    }
+}
+
+/// Why no call can be made here, for whoever watches; the details are in the log.
+async fn why_not_ready(shared: &Shared) -> Option<&'static str> {
+    if !shared.catalog.load().is_current() {
+        return Some("the database has not answered for seconds, or this machine's clock is not the database's");
+    }
+    if !shared.poster.is_open() {
+        return Some("calls are no longer posted: restart this proxy");
+    }
+    if let Some(why) = shared.why_no_call() {
+        return Some(why);
+    }
+    match shared.ledger.ready().await {
+        Ok(()) if !shared.leases.are_changed() => Some("the database was away a moment ago, and has leased nothing since"),
+        Ok(()) => None,
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            Some(match error {
+                ledger::Error::ReadOnly => "the database takes no writes",
+                ledger::Error::Outdated => "the database has the schema of a later version, which this one must not write to",
+                _ => "the database does not answer",
+            })
+        }
+    }
+}
+
+impl From<Bytes> for AnswerBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Content::Own(Full::new(bytes)))
+    }
+}
+
+impl From<Relayed> for AnswerBody {
+    fn from(relayed: Relayed) -> Self {
+        Self(Content::Relayed(relayed))
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        match &mut self.0 {
+            Content::Own(own) => Pin::new(own).poll_frame(context).map_err(|never| match never {}),
+            Content::Relayed(relayed) => Pin::new(relayed).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Content::Own(own) => own.is_end_stream(),
+            Content::Relayed(relayed) => relayed.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Own(own) => own.size_hint(),
+            Content::Relayed(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_thing_or_none() {
+        assert_eq!(Route::of("/v1/models/vendor/large"), Some(Route::Model("vendor/large")));
+        assert_eq!(Route::of("/v1/models"), Some(Route::Models));
+        for nothing in ["/v1/models/", "/v1/chat", "/v1/chat/completions/", "/", ""] {
+            assert_eq!(Route::of(nothing), None, "{nothing}");
+        }
+        assert!(Route::Key.answers(&Method::HEAD) && !Route::Key.answers(&Method::POST) && !Route::ChatCompletions.answers(&Method::GET));
+    }
+}

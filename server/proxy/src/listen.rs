@@ -1,0 +1,186 @@
+//! The listener: HTTP/1.1 with bounds on everything, on every core, and an orderly end.
+
+use std::{
+    convert::Infallible,
+    io,
+    num::NonZero,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::{JoinSet, spawn_blocking},
+    time::timeout,
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+use crate::{
+    Shared,
+    connection::{Attention, drive},
+    gateway::Gateway,
+};
+
+/// A pause after the listener failed, which it mostly does for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What is on its way to a client may take so long, once all calls have ended.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The cores that serve: a thread for each, with a runtime of its own.
+pub(crate) struct Cores {
+    threads: Vec<JoinHandle<()>>,
+    /// Those whose connections have not all ended.
+    serving: TaskTracker,
+    cut: CancellationToken,
+}
+
+impl Cores {
+    /// Serves with as many cores as the process may use, until `shutdown`; from then on connections end with the answer that they are in the middle of.
+    ///
+    /// # Errors
+    /// The system's, when it has no more threads or files.
+    pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener, shutdown: &CancellationToken) -> io::Result<Self> {
+        let listener = listener.into_std()?;
+        let places = Arc::new(Semaphore::new(shared.settings.connections_max));
+        let (serving, cut) = (TaskTracker::new(), CancellationToken::new());
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = (0..cores).map(|number| {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let (listener, shared, token) = (listener.try_clone()?, Arc::clone(shared), serving.token());
+            let (places, shutdown, cut) = (Arc::clone(&places), shutdown.clone(), cut.clone());
+            thread::Builder::new().name(format!("core-{number}")).spawn(move || {
+                runtime.block_on(async {
+                    match TcpListener::from_std(listener) {
+                        Ok(listener) => serve(shared, listener, places, token, shutdown, cut).await,
+                        Err(error) => tracing::error!(%error, "a core does not serve"),
+                    }
+                });
+            })
+        });
+        let threads = threads.collect::<io::Result<_>>()?;
+        serving.close();
+        Ok(Self { threads, serving, cut })
+    }
+
+    /// Returns once all connections have ended.
+    pub(crate) async fn finish(&self) {
+        self.serving.wait().await;
+    }
+
+    /// Cuts off what is left, after a moment for what is on its way to clients.
+    pub(crate) async fn cut(self) {
+        self.cut.cancel();
+        let ended = spawn_blocking(move || self.threads.into_iter().all(|thread| thread.join().is_ok()));
+        if !ended.await.unwrap_or(false) {
+            tracing::error!("a core has panicked: its calls were settled as interrupted");
+        }
+    }
+}
+
+/// One core: until it is cut off, since calls go on when their connections have ended.
+async fn serve(
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    serving: TaskTrackerToken,
+    shutdown: CancellationToken,
+    cut: CancellationToken,
+) {
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    accept_until(&shutdown, &shared, &listener, &places, &graceful, &mut connections).await;
+    connections.spawn(graceful.shutdown());
+    let ended = cut.run_until_cancelled(async { while connections.join_next().await.is_some() {} }).await;
+    drop(serving);
+    cut.cancelled().await;
+    if ended.is_none() && timeout(FLUSH_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections whose clients do not read are cut");
+        connections.shutdown().await;
+        // What they left goes on here.
+        let _ = timeout(FLUSH_TIMEOUT, shared.calls.wait()).await; // the next run settles the others as interrupted
+    }
+}
+
+async fn accept_until(
+    shutdown: &CancellationToken,
+    shared: &Arc<Shared>,
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    graceful: &GracefulShutdown,
+    connections: &mut JoinSet<()>,
+) {
+    let gateway = Gateway::new(Arc::clone(shared));
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => return,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(listener, places, shared.settings.idle_timeout) => accepted,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let connection = connection(&gateway, stream, shared, graceful);
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>, idle_timeout: Duration) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    // Without this, small events wait for the acknowledgement of the one before (Nagle's algorithm).
+    stream.set_nodelay(true)?;
+    // A client that has vanished without a word gives its place back.
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(idle_timeout))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = idle_timeout; // other systems have no such time-out
+    Ok((stream, place))
+}
+
+fn connection(
+    gateway: &Gateway,
+    stream: TcpStream,
+    shared: &Arc<Shared>,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + use<> {
+    let (attention, shared, gateway) = (Attention::default(), Arc::clone(shared), gateway.clone());
+    let watched = attention.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (gateway, attention) = (gateway.clone(), watched.clone());
+        async move { Ok::<_, Infallible>(gateway.answer(request).await.map(|body| attention.watch(body))) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.settings.client_timeout)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = graceful.watch(connection);
+    async move {
+        let connection = async {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        };
+        drive(connection, attention, shared.settings.idle_timeout, &shared.stop).await;
+    }
+}
