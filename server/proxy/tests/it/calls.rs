@@ -250,7 +250,7 @@ async fn a_cancelling_upstream_is_released_and_what_was_delivered_is_charged(poo
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn fifty_calls_at_once_on_credit_for_ten_are_ten_calls(pool: PgPool) {
+async fn two_hundred_calls_at_once_on_credit_for_ten_are_ten_calls(pool: PgPool) {
     let world = World::new(&pool, "0").await;
     let body = chat("hold", r#","max_tokens":1000"#);
     // A token per byte and the overhead at 1,000 nanos each, and 1,000 tokens at 2,000.
@@ -258,7 +258,7 @@ async fn fifty_calls_at_once_on_credit_for_ten_are_ten_calls(pool: PgPool) {
     let credit = Amount::from_nanos(10 * held);
     top_up(&world.ledger, world.account, credit, "credit for ten").await;
 
-    let (answered, refusals) = world.ten_of_fifty(&[world.gateway()], &body).await;
+    let (answered, refusals) = world.crowd(&[world.gateway()], &body).await;
     for refusal in refusals {
         // Only the calls that run stand in the way.
         assert_eq!(

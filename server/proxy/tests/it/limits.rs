@@ -6,10 +6,8 @@ use domain::{
     id::{LimitId, ProjectId},
     money::Amount,
 };
-use futures_util::future::join_all;
 use http::{HeaderValue, StatusCode};
 use ledger::NewLimit;
-use proxy::Proxy;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -18,7 +16,7 @@ use crate::world::{World, amount, chat, json, text};
 /// What the upstream's answer comes to.
 const CHARGE: &str = "0.000019";
 
-async fn set(world: &World, of: ScopeKind, window: Window, unit: Unit, capacity: i64) -> LimitId {
+pub(crate) async fn set(world: &World, of: ScopeKind, window: Window, unit: Unit, capacity: i64) -> LimitId {
     let id = LimitId::new(world.now, rand::random());
     let scope = match of {
         ScopeKind::Key => Scope::Key(world.key_id),
@@ -28,57 +26,6 @@ async fn set(world: &World, of: ScopeKind, window: Window, unit: Unit, capacity:
     };
     let new = NewLimit { id, scope, window, unit, hardness: Hardness::Hard, capacity: Quantity::from_count(capacity) };
     world.ledger.system().account(world.account).set_limit(&new).await.unwrap()
-}
-
-/// On what is left for ten, fifty at once over so many proxies: ten reach the upstream, whatever is counted.
-async fn ten_of_fifty(pool: &PgPool, proxies: usize, of: ScopeKind, window: Window, unit: Unit) {
-    let world = World::new(pool, "1000").await;
-    let body = chat("hold", r#","max_tokens":1000"#);
-    // A token per byte and the overhead at 1,000 nanos each, and 1,000 tokens at 2,000.
-    let prompt = i64::try_from(body.len()).unwrap() + 64;
-    let each = match unit {
-        Unit::Money => prompt * 1_000 + 2_000_000,
-        Unit::Tokens => prompt + 1_000,
-        Unit::Requests => 1,
-    };
-    set(&world, of, window, unit, 10 * each + each / 2).await;
-    let others = join_all((1..proxies).map(|_| world.another_proxy())).await;
-    let gateways: Vec<_> = others.iter().map(Proxy::gateway).chain([world.gateway()]).collect();
-    let (answered, refusals) = world.ten_of_fifty(&gateways, &body).await;
-    for refusal in refusals {
-        let error = json(refusal).await["error"].clone();
-        assert_eq!((&error["code"], &error["exhausted"]["unit"]), (&json!("insufficient_quota"), &json!(unit)));
-    }
-    join_all(answered.into_iter().map(text)).await;
-    for other in others {
-        other.stop().await;
-    }
-    world.stop().await;
-}
-
-#[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn a_projects_day_is_not_overspent_over_three_proxies(pool: PgPool) {
-    ten_of_fifty(&pool, 3, ScopeKind::Project, Window::Day, Unit::Money).await;
-}
-
-#[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn money_is_not_overspent_over_one_proxy(pool: PgPool) {
-    ten_of_fifty(&pool, 1, ScopeKind::Key, Window::Month, Unit::Money).await;
-}
-
-#[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn money_is_not_overspent_over_three_proxies(pool: PgPool) {
-    ten_of_fifty(&pool, 3, ScopeKind::Account, Window::Month, Unit::Money).await;
-}
-
-#[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn tokens_are_not_overspent_over_three_proxies(pool: PgPool) {
-    ten_of_fifty(&pool, 3, ScopeKind::Key, Window::Month, Unit::Tokens).await;
-}
-
-#[sqlx::test(migrator = "ledger::MIGRATOR")]
-async fn requests_are_not_overspent_over_three_proxies(pool: PgPool) {
-    ten_of_fifty(&pool, 3, ScopeKind::Account, Window::Month, Unit::Requests).await;
 }
 
 /// A rate that is used up says so as OpenAI's own does, so that clients wait for it by themselves.

@@ -6,6 +6,7 @@ mod answers;
 mod bounds;
 mod calls;
 mod limits;
+mod overspend;
 mod refusals;
 mod spool;
 mod upstream;

@@ -52,9 +52,19 @@ impl Upstream {
         self.shared.received.lock().unwrap().clone()
     }
 
+    /// How often something was.
+    pub(crate) fn asked(&self) -> usize {
+        self.shared.received.lock().unwrap().len()
+    }
+
     /// Lets everything go on that waits, or will.
     pub(crate) fn open_gate(&self) {
         self.shared.gate.add_permits(1_000);
+    }
+
+    /// What comes from now on waits again.
+    pub(crate) fn shut_gate(&self) {
+        self.shared.gate.forget_permits(usize::MAX);
     }
 }
 
@@ -65,7 +75,7 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     match script.as_str() {
         "error" => return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "7")], ERROR).into_response(),
         "redirect" => return (StatusCode::FOUND, [(header::LOCATION, "http://127.0.0.1:1/")]).into_response(),
-        "hold" => shared.gate.acquire().await.unwrap().forget(),
+        script if script.starts_with("hold") => shared.gate.acquire().await.unwrap().forget(),
         _ => {}
     }
     let (prompt, completion) = reported(&script).unwrap_or((PROMPT_TOKENS, COMPLETION_TOKENS));
@@ -83,9 +93,9 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     Json(answer).into_response()
 }
 
-/// `reports 7 5` makes it report those two counts.
+/// `reports 7 5`, and `hold 7 5` too, makes it report those two counts.
 fn reported(script: &str) -> Option<(i64, i64)> {
-    let (prompt, completion) = script.strip_prefix("reports ")?.split_once(' ')?;
+    let (prompt, completion) = script.strip_prefix("reports ").or_else(|| script.strip_prefix("hold "))?.split_once(' ')?;
     Some((prompt.parse().ok()?, completion.parse().ok()?))
 }
 

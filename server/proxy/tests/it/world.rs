@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -17,7 +18,7 @@ use domain::{
     rates::Rates,
     tokens::Tokens,
 };
-use futures_util::future::select_all;
+use futures_util::future::{join, join_all};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use ledger::{Address, Ledger, Login, MoneyIn, NewCustomer, NewKey, NewModel, NewPrice, NewProvider, Verification, secrets::SecretKey};
@@ -40,6 +41,9 @@ pub(crate) const INSTANCE: Uuid = Uuid::from_u128(7);
 const POLL: Duration = Duration::from_millis(20);
 /// A busy machine is no reason to refuse a call.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Calls at once.
+const CROWD: usize = 200;
 
 pub(crate) struct World {
     pub(crate) ledger: Ledger,
@@ -129,25 +133,27 @@ impl World {
         std::mem::replace(&mut self.proxy, proxy).stop().await;
     }
 
-    /// Sends a call whose script is `hold` fifty times at once, to these in turn. What is admitted waits until all others are refused. Returns both: ten
-    /// are admitted.
-    pub(crate) async fn ten_of_fifty(&self, gateways: &[Gateway], body: &str) -> (Vec<Response<AnswerBody>>, Vec<Response<AnswerBody>>) {
-        let mut calls: Vec<_> = (0..50)
-            .map(|place| {
-                let (gateway, request) = (gateways[place % gateways.len()].clone(), self.request(body));
-                Box::pin(async move { gateway.answer(request).await })
-            })
-            .collect();
-        let (mut answered, mut refused) = (Vec::new(), Vec::new());
-        while !calls.is_empty() {
-            let (response, _, rest) = select_all(calls).await;
-            calls = rest;
-            if response.status() == StatusCode::OK { &mut answered } else { &mut refused }.push(response);
-            if refused.len() == 40 && answered.is_empty() {
-                self.upstream.open_gate();
+    /// Sends a call whose script begins with `hold` two hundred times at once, to these in turn. What is admitted waits until all others are refused.
+    /// Returns both. What is admitted has reached the upstream, and nothing else.
+    pub(crate) async fn crowd(&self, gateways: &[Gateway], body: &str) -> (Vec<Response<AnswerBody>>, Vec<Response<AnswerBody>>) {
+        self.upstream.shut_gate();
+        let (before, refused) = (self.upstream.asked(), AtomicUsize::new(0));
+        let calls = join_all((0..CROWD).map(|place| {
+            let (gateway, request, refused) = (gateways[place % gateways.len()].clone(), self.request(body), &refused);
+            async move {
+                let response = gateway.answer(request).await;
+                refused.fetch_add(usize::from(response.status() != StatusCode::OK), Ordering::SeqCst);
+                response
             }
-        }
-        assert_eq!((answered.len(), refused.len(), self.upstream.received().len()), (10, 40, 10));
+        }));
+        let opened = async {
+            let is_decided = || refused.load(Ordering::SeqCst) + self.upstream.asked() - before == CROWD;
+            eventually(async || is_decided().then_some(())).await;
+            self.upstream.open_gate();
+        };
+        let (calls, ()) = join(calls, opened).await;
+        let (answered, refused): (Vec<_>, Vec<_>) = calls.into_iter().partition(|response| response.status() == StatusCode::OK);
+        assert_eq!(answered.len(), self.upstream.asked() - before);
         (answered, refused)
     }
 
@@ -163,6 +169,11 @@ impl World {
         let settings = Settings { spool: SpoolSettings { folder: spool, ..self.settings.spool }, ..self.settings };
         let proxy = Proxy::start(self.ledger.clone(), &self.ledger, SecretKey::from_bytes([7; 32]), settings.clone()).await.unwrap();
         Self { proxy, settings, ..self }
+    }
+
+    /// From now on calls are those of one more customer, with this credit and no limits.
+    pub(crate) async fn change_customer(&mut self, name: &str, credit: &str) {
+        (self.account, self.key, self.key_id) = add_customer(&self.ledger, name, credit, Utc::now()).await;
     }
 
     /// The key of one more customer.
