@@ -109,6 +109,11 @@ faults: build ## fail a proxy, its database, its disk and its machine under load
 	FAREBOX_FAULTS=$${FAREBOX_FAULTS:-200} FAREBOX_FAULTS_SECONDS=$${FAREBOX_FAULTS_SECONDS:-60} FAREBOX_FAULTS_RATE=$${FAREBOX_FAULTS_RATE:-200} \
 		cargo test --quiet -p server --test it faults -- --nocapture --test-threads 1
 
+.PHONY: overspend
+overspend: build ## call far more at once than there is credit for, FAREBOX_OVERSPENDS (100) times in each way, and FAREBOX_CALLS (100,000) with enough of it
+	FAREBOX_OVERSPENDS=$${FAREBOX_OVERSPENDS:-100} .ci/with-postgres.sh cargo test --quiet -p proxy --test it overspend -- --nocapture
+	FAREBOX_CALLS=$${FAREBOX_CALLS:-100000} cargo test --quiet -p server --test it counted:: -- --nocapture --test-threads 1
+
 .PHONY: sim-ledger
 sim-ledger: build ## simulate the whole ledger for FAREBOX_SIM_STEPS (2,000) under each of FAREBOX_SIM_SEEDS (10)
 	FAREBOX_SIM_STEPS=$${FAREBOX_SIM_STEPS:-2000} FAREBOX_SIM_SEEDS=$${FAREBOX_SIM_SEEDS:-10} .ci/with-postgres.sh cargo test --quiet -p ledger --test it simulation

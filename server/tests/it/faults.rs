@@ -45,7 +45,7 @@ const AT_REST: Duration = Duration::from_secs(60);
 const ENDED_AFTER_DRAIN: Duration = Duration::from_secs(15);
 
 /// How much of something: what the environment says, or this little.
-fn size(variable: &str, little: u32) -> u32 {
+pub(crate) fn size(variable: &str, little: u32) -> u32 {
     std::env::var(variable).map_or(little, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
@@ -66,7 +66,7 @@ fn rate() -> u32 {
 
 /// When an upstream answers a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answered {
+pub(crate) enum Answered {
     AtOnce,
     /// Once its gate is open.
     Later,
@@ -74,12 +74,12 @@ enum Answered {
 
 /// A call, by what its client knows of it.
 #[derive(Debug, Clone)]
-struct Made {
+pub(crate) struct Made {
     place: usize,
     answered: Answered,
     /// The tokens that the upstream counts for it.
-    prompt: i64,
-    completion: i64,
+    pub(crate) prompt: i64,
+    pub(crate) completion: i64,
     is_stream: bool,
     begun: Instant,
     /// How it was answered, if it was.
@@ -95,7 +95,7 @@ struct Told {
 
 impl Made {
     /// Its client has seen the end of its answer.
-    fn is_seen(&self) -> bool {
+    pub(crate) fn is_seen(&self) -> bool {
         let is_whole = |text: &str| if self.is_stream { text.contains("[DONE]") } else { serde_json::from_str::<Value>(text).is_ok() };
         self.answer.as_ref().is_some_and(|told| told.status == 200 && is_whole(&told.text))
     }
@@ -108,11 +108,11 @@ impl Made {
 
 /// Those who call, and all calls that they made. A call says of whom it is: its place in the list.
 #[derive(Default)]
-struct Callers {
+pub(crate) struct Callers {
     made: Mutex<Vec<Made>>,
     answered: AtomicUsize,
     /// What they say of their calls beside that.
-    more: Map<String, Value>,
+    pub(crate) more: Map<String, Value>,
 }
 
 impl Callers {
@@ -164,7 +164,7 @@ impl Callers {
         calls
     }
 
-    fn call(&self, url: &str, key: &str, answered: Answered) -> Made {
+    pub(crate) fn call(&self, url: &str, key: &str, answered: Answered) -> Made {
         let is_stream = !self.len().is_multiple_of(3);
         self.call_as(url, key, is_stream, answered)
     }
@@ -196,7 +196,7 @@ impl Callers {
         self.made.lock().expect("no caller has panicked").len()
     }
 
-    fn all(&self) -> Vec<Made> {
+    pub(crate) fn all(&self) -> Vec<Made> {
         self.made.lock().expect("no caller has panicked").clone()
     }
 
@@ -257,14 +257,14 @@ fn posted(url: &str) -> HashMap<usize, Vec<Found>> {
 
 /// What became of all calls.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Sum {
-    made: usize,
+pub(crate) struct Sum {
+    pub(crate) made: usize,
     /// Their clients have seen the end.
-    seen: usize,
+    pub(crate) seen: usize,
     /// Their clients were told that nothing was forwarded.
-    refused: usize,
+    pub(crate) refused: usize,
     /// In the books as the upstream counted them.
-    exact: usize,
+    pub(crate) exact: usize,
     /// Some of those: they were taken for interrupted before.
     corrected: usize,
     /// In the books as interrupted.
@@ -275,7 +275,7 @@ struct Sum {
 
 /// That each call is in the books as its upstream counted it, or as interrupted if its client did not see the end; once in both; and that what was refused
 /// is in neither. Of those that are `excused` the record was damaged or lost: what became of them may be told too little of.
-fn expect_exact(url: &str, callers: &Callers, tally: &Tally, excused: &HashSet<usize>) -> Sum {
+pub(crate) fn expect_exact(url: &str, callers: &Callers, tally: &Tally, excused: &HashSet<usize>) -> Sum {
     let mut posted = posted(url);
     let mut sum = Sum::default();
     let (mut told, mut counted_there) = (0, 0);
@@ -329,14 +329,14 @@ fn announced(url: &str) -> HashSet<usize> {
 }
 
 /// That within the stated time from now on nothing is held any more.
-fn expect_rest(url: &str) {
+pub(crate) fn expect_rest(url: &str) {
     let begun = Instant::now();
     wait_until(|| held(url) == Some(0));
     assert!(begun.elapsed() < AT_REST, "it takes {:?}", begun.elapsed());
 }
 
 /// Sets up what calls need: a model of an upstream that counts, and an account with a key. Returns what it counts, and the key.
-fn set_up(place: &Place) -> (Arc<Tally>, String) {
+pub(crate) fn set_up(place: &Place) -> (Arc<Tally>, String) {
     place.json(&["migrate"], "");
     let (url, tally) = upstream::start_counting();
     add_model(place, &url);
@@ -346,13 +346,13 @@ fn set_up(place: &Place) -> (Arc<Tally>, String) {
 }
 
 /// Keeps calls from being posted, and leases from being changed, until it is dropped: all accounts are locked.
-struct Locked {
+pub(crate) struct Locked {
     runtime: Runtime,
     connection: Option<PgConnection>,
 }
 
 impl Locked {
-    fn all_accounts(url: &str) -> Self {
+    pub(crate) fn all_accounts(url: &str) -> Self {
         let runtime = runtime();
         let connection = runtime.block_on(async {
             let mut connection = PgConnection::connect(url).await.expect("the address works");

@@ -5,6 +5,7 @@
 
 mod commands;
 mod console;
+mod counted;
 mod database;
 mod farebox;
 mod faults;
@@ -15,6 +16,7 @@ mod limits;
 mod projects;
 mod proof;
 mod read_only;
+mod relay;
 mod root;
 mod spool;
 mod upstream;
