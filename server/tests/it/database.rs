@@ -1,6 +1,6 @@
 //! A PostgreSQL that somebody else runs, shared by a proxy and a console on machines of their own.
 
-use nix::sys::signal::Signal;
+use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -8,7 +8,7 @@ use crate::{
     commands::{add_customer, add_model},
     farebox::{Place, Process},
     http::{ask, browse},
-    life::wait_until,
+    life::{postmaster, wait_until},
     upstream,
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct Elsewhere {
     pub(crate) administrator: String,
     /// The address of `metering`, as its owner.
     pub(crate) url: String,
-    _place: Place,
+    place: Place,
 }
 
 impl Elsewhere {
@@ -30,7 +30,19 @@ impl Elsewhere {
         run(&administrator, &["create role metering login createrole password 'hush'", "create database metering owner metering"]);
         let address = administrator.split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("an address").0;
         let url = format!("postgres://metering:hush@{address}/metering?sslmode=disable");
-        Self { postgresql, administrator, url, _place: place }
+        Self { postgresql, administrator, url, place }
+    }
+
+    /// Its server process.
+    pub(crate) fn postmaster(&self) -> Pid {
+        postmaster(&self.place)
+    }
+
+    /// Starts it at the same address, once it was killed.
+    pub(crate) fn start_again(&mut self) {
+        let again = Process::start(self.place.command(&["postgres"]));
+        assert_eq!(again.wait_for_line(|line| line.starts_with("postgres://")), self.administrator);
+        std::mem::replace(&mut self.postgresql, again).kill();
     }
 
     /// As after a failover: those that connect now find a database that takes no writes, for a while. The owner's sessions end last, so that nobody

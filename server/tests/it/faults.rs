@@ -5,6 +5,7 @@
 //! database is away at least) and `FAREBOX_FAULTS_RATE` (calls a second meanwhile).
 
 mod asleep;
+mod committed;
 mod damage;
 mod full;
 mod killed;
