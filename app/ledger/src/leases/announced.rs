@@ -70,7 +70,7 @@ async fn insert(connection: &mut PgConnection, epoch: EpochId, call: &Admitted) 
     Ok(())
 }
 
-/// Those of an epoch that are not settled. What is in quarantine was, and is posted one day.
+/// Those of an epoch that are not settled. What is in quarantine was, and is posted one day; what is posted was announced at that very moment.
 pub(super) async fn of_epoch(database: &Database, epoch: EpochId) -> Result<Vec<Admitted>> {
     let rows = sqlx::query_as!(
         AnnouncedRow,
@@ -85,6 +85,7 @@ pub(super) async fn of_epoch(database: &Database, epoch: EpochId) -> Result<Vec<
         join api_keys k using (account_id, key_id)
         where i.epoch_id = $1
             and not exists (select from quarantine q where q.account_id = i.account_id and q.call_id = i.call_id)
+            and not exists (select from calls c where c.account_id = i.account_id and c.started_at = uuid_v7_time(i.call_id) and c.call_id = i.call_id)
         order by i.call_id
         "#,
         epoch.uuid()
