@@ -130,3 +130,7 @@ bench: build ## measure prices, the stream scanner and the ledger's posting
 .PHONY: bench-ledger
 bench-ledger: build ## fill a database with CALLS calls (1,000,000) and measure the ledger at that size
 	.ci/with-postgres.sh cargo bench -p ledger --bench scale
+
+.PHONY: bench-proxy
+bench-proxy: build ## measure the proxy against nginx: CPU and memory a call, calls a second, what it adds, streams
+	.ci/with-postgres.sh cargo bench -p server --bench proxy
