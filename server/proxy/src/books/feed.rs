@@ -14,6 +14,8 @@ use crate::spool::{Entry, Lane, Reader};
 /// What is read at once.
 const RECORDS_MAX: usize = 256;
 const BYTES_MAX: usize = 512 * 1024;
+/// Between two readings. So what comes in a moment is read together: each reading costs a turn on another thread.
+const GATHERED: Duration = Duration::from_millis(5);
 /// Before what should be there is looked for again.
 const MOMENT: Duration = Duration::from_millis(10);
 /// Before what could not be read is tried again.
@@ -44,10 +46,14 @@ pub(crate) async fn feed(lane: Arc<Lane>, poster: Poster, quit: CancellationToke
             }
             Ok(entries) => {
                 (was_empty, was_away) = (false, false);
+                let is_some = entries.len() < RECORDS_MAX;
                 for entry in entries {
                     if !hand_over(&lane, &poster, entry).await {
                         return;
                     }
+                }
+                if is_some {
+                    quit.run_until_cancelled(sleep(GATHERED)).await;
                 }
             }
             Err(error) => {
