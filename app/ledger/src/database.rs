@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::{
-    Connection, Execute, Executor, PgConnection, PgPool, PgTransaction, Postgres,
+    Connection, Execute, Executor, PgConnection, PgPool, PgTransaction, Postgres, Row,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -57,7 +57,7 @@ impl Database {
             .test_before_acquire(false)
             .before_acquire(|connection, _| Box::pin(takes_writes(connection)))
             // What a request left behind that was given up is undone first; where the other end is gone without a word, nobody waits for that.
-            .after_release(|connection, _| Box::pin(is_alive(connection)))
+            .after_release(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_lazy_with(options);
         Self { pool, probed: Arc::default(), dated: None }
     }
@@ -172,10 +172,12 @@ async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
     }
 }
 
-/// Whether a connection that comes back can be used again: one that cannot is cut off.
-async fn is_alive(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    match timeout(CHECK, connection.ping()).await {
-        Ok(answered) => answered.map(|()| true),
+/// Whether a connection that comes back can be used again; one that cannot is cut off. That is not one in the middle of a transaction: where nobody waits
+/// for the beginning of one, sqlx does not undo it. In one message of its own, without a transaction around it, the two clocks are the same.
+async fn is_at_rest(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let question = sqlx::raw_sql("select transaction_timestamp() = statement_timestamp()");
+    match timeout(CHECK, question.fetch_one(connection)).await {
+        Ok(answered) => answered?.try_get(0),
         Err(_) => Err(sqlx::Error::PoolTimedOut),
     }
 }

@@ -71,6 +71,24 @@ async fn connections_that_were_cut_are_replaced_before_anybody_notices(pool: PgP
     assert_eq!(world.balance(ada).await.reserved, amount("0.8"));
 }
 
+/// Whoever stops waiting may do so while a transaction begins, and nobody else is to find themselves in the middle of it.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_transaction_whose_beginning_nobody_waits_for_is_nobody_elses(pool: PgPool) {
+    let mut world = World::new(pool.clone()).await;
+    let ada = world.customer("ada", "1").await;
+    let open = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
+    for patience in 0..100 {
+        let meter = world.ledger.meter();
+        let _ = timeout(Duration::from_micros(20 * patience), meter.recall(&[ada.account])).await; // mostly given up
+        let all_ended = async {
+            while sqlx::query_scalar::<_, i64>(open).fetch_one(&pool).await.unwrap() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(DEADLINE, all_ended).await.expect("each has ended");
+    }
+}
+
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_database_whose_default_is_serializable_refuses_nobody(pool: PgPool) {
     alter(&pool, "set default_transaction_isolation = 'serializable'").await;
