@@ -40,7 +40,7 @@ pub struct Admitted {
     pub stream: bool,
     /// Who bears what it costs beyond what is held.
     pub excess: Excess,
-    /// Prompt tokens, counted before the call.
+    /// Prompt tokens, as they were estimated before the call.
     pub input_estimate: Tokens,
     /// The most that the call can cost: [`domain::pricing::upper_bound`].
     pub held: Amount,

@@ -146,7 +146,7 @@ impl Call {
             discount: self.discount(),
             stream: request.stream,
             excess: key.line.excess,
-            input_estimate: self.prompt_tokens(),
+            input_estimate: request.prompt.tokens_guessed(entry.model.context_window),
             held: bound.held,
             tokens_held: bound.tokens,
             epoch: Some(held.epoch()),

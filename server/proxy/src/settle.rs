@@ -79,7 +79,7 @@ impl Answer {
     }
 }
 
-/// The settlement of a call whose proxy died in the middle of it: its prompt, as it was counted before. What was delivered nobody knows any more.
+/// The settlement of a call whose proxy died in the middle of it: its prompt, as it was estimated before. What was delivered nobody knows any more.
 #[must_use]
 pub(crate) fn interrupted(admitted: Admitted, rates: &Rates, latency_ms: i64) -> SettledCall {
     let usage = CallUsage::of_totals(Some(admitted.input_estimate), None, None);

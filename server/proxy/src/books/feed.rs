@@ -14,8 +14,8 @@ use crate::spool::{Entry, Lane, Reader};
 /// What is read at once.
 const RECORDS_MAX: usize = 256;
 const BYTES_MAX: usize = 512 * 1024;
-/// Between two readings. So what comes in a moment is read together: each reading costs a turn on another thread.
-const GATHERED: Duration = Duration::from_millis(5);
+/// Between two readings: a lone call is posted at once, and what comes in a crowd is read and posted together, which costs a part of it.
+const GATHERED: Duration = Duration::from_millis(20);
 /// Before what should be there is looked for again.
 const MOMENT: Duration = Duration::from_millis(10);
 /// Before what could not be read is tried again.

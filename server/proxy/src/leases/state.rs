@@ -73,6 +73,8 @@ pub(super) struct State {
     locked: u32,
     /// What is idle is to go back as soon as no change is pending.
     is_wanted_back: bool,
+    /// Others wanted what is idle while somebody here asked for more: it goes back if that was not enough.
+    is_recalled: bool,
     admitted: Instant,
     touched: Instant,
     todo: Todo,
@@ -94,6 +96,7 @@ impl State {
             is_difficult: false,
             locked: 0,
             is_wanted_back: false,
+            is_recalled: false,
             admitted: now,
             touched: now,
             todo: Todo::default(),
@@ -104,7 +107,7 @@ impl State {
     pub(super) fn belong_to(&mut self, epoch: &Epoch) {
         if self.epoch != epoch.id {
             (self.epoch, self.slices, self.asked) = (epoch.id, Slices::default(), None);
-            (self.failures, self.is_difficult, self.is_wanted_back) = (0, false, false);
+            (self.failures, self.is_difficult, self.is_wanted_back, self.is_recalled) = (0, false, false, false);
             (self.in_vain, self.locked) = (0, 0);
         }
     }
@@ -195,7 +198,11 @@ impl State {
 
     /// Others want what is idle. Who asks needs that itself, but for what was not enough: of several who have each a little, one then has enough.
     pub(super) const fn recalled(&mut self) {
-        self.is_wanted_back |= self.waiting.is_empty() || self.is_paused;
+        if self.waiting.is_empty() || self.is_paused {
+            self.is_wanted_back = true;
+        } else {
+            self.is_recalled = true;
+        }
     }
 
     /// Gives back what no call was admitted to for a while.

@@ -12,6 +12,8 @@ use crate::{
 
 /// What an image or a recording is taken for where it must be guessed: OpenAI documents 765 tokens for a square image in detail.
 const MEDIA_TOKENS_GUESS: i64 = 765;
+/// Of a text that is not tokenized.
+const BYTES_PER_TOKEN: usize = 4;
 /// Tokens that OpenAI documents around each message.
 const MESSAGE_TOKENS: i64 = 4;
 /// How far the count of another model's tokenizer may lie below the one that estimates here: most need more tokens for a text, none half as many.
@@ -107,9 +109,20 @@ impl Prompt {
     /// What the prompt probably is, for a call of which nobody ever says.
     #[must_use]
     pub(crate) fn tokens_estimated(&self, context_window: Tokens) -> Tokens {
+        self.tokens_of_text().saturating_add(self.tokens_beside_text()).min(context_window)
+    }
+
+    /// The same by rule of thumb, without a tokenizer, for calls that hardly any should be of whose end nobody ever hears: OpenAI documents four characters
+    /// of English to a token (<https://help.openai.com/en/articles/4936856>).
+    #[must_use]
+    pub(crate) fn tokens_guessed(&self, context_window: Tokens) -> Tokens {
+        let text = i64::try_from(self.text_bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(i64::MAX);
+        Tokens::from_sum(text).saturating_add(self.tokens_beside_text()).min(context_window)
+    }
+
+    fn tokens_beside_text(&self) -> Tokens {
         let media = self.pictures.saturating_add(self.sounds).saturating_mul(MEDIA_TOKENS_GUESS);
-        let beside = self.messages.saturating_mul(MESSAGE_TOKENS).saturating_add(media);
-        self.tokens_of_text().saturating_add(Tokens::from_sum(beside)).min(context_window)
+        Tokens::from_sum(self.messages.saturating_mul(MESSAGE_TOKENS).saturating_add(media))
     }
 
     fn tokens_of_text(&self) -> Tokens {

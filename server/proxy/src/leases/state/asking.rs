@@ -90,6 +90,7 @@ impl State {
 
     fn pause(&mut self, lasts: Duration) {
         self.is_paused = true;
+        self.is_wanted_back |= mem::take(&mut self.is_recalled);
         self.todo.pause = Some(lasts);
     }
 
