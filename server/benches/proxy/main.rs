@@ -13,11 +13,10 @@
 //! Knobs, by environment: `ROUNDS` (5), `SECONDS` of each measurement (3), `CONNECTIONS` of the closed loops (16), `ACCOUNTS` (1,000),
 //! `STREAMS` that are open at once (1,000), and `PARTS`, of `memory,closed,rates,streams` those that are wanted.
 //!
-//! 26 November 2026, two shared cores (others worked on both, so that only what one round compares says much), PostgreSQL 15 with fsync:
-//! nginx 31 µs of CPU a call and 14,000 calls a second, Farebox 262 µs (8.8 × nginx's) and 3,700 (0.26 ×) for one account, 425 µs and 1,600
-//! for a thousand, whose leases come and go; PostgreSQL 65 and 653 µs more. Added at 200 a second: p50 0.69 ms (nginx 0.19), at 1,000
-//! a second 0.78 ms (0.22). 1,000 open streams: 80 MiB over idle (nginx 20). In another run of that hour an event of a stream took 18 µs of
-//! CPU (nginx 12) and arrived after 0.25 ms at the median (nginx 0.18, direct 0.06).
+//! 26 November 2026, two shared cores, PostgreSQL 15 with fsync: nginx 28 µs of CPU a call, Farebox 177 µs (6.5 × nginx's), of one account 5,800
+//! calls a second (0.16 × nginx's), and PostgreSQL 69 µs more; of a thousand accounts 296 µs and 1,900 a second, where PostgreSQL takes 545 µs of the
+//! core that it shares with load and upstream. An event of a stream took 1.4 × nginx's CPU and arrived after 0.24 ms at the median (nginx 0.18, direct
+//! 0.06). 1,000 open streams: 90 MiB over idle (nginx 20).
 #![expect(clippy::unwrap_used, clippy::float_arithmetic, reason = "a benchmark fails by panicking, and divides what it measured")]
 
 mod cores;

@@ -221,7 +221,7 @@ fn what_cannot_be_is_refused_with_a_reason_and_changes_nothing() {
     check(&["price", "set", "small", "--input", "0.0000000001", "--output", "1"], 2, "more than nine decimals");
     check(&["price", "set", "small", "--input", "cheap", "--output", "1"], 2, "not a number");
     check(&["price", "set", "small", "--input", "1", "--output", "1", "--effective-from", "2026-02-30"], 2, "write a date like");
-    check(&["price", "set", "small", "--input", "1", "--output", "1", "--effective-from", "2020-01-01"], 1, "10 seconds");
+    check(&["price", "set", "small", "--input", "1", "--output", "1", "--effective-from", "2020-01-01"], 1, "at least a minute");
     check(&["price", "set", "large", "--input", "1", "--output", "1"], 1, "model large: not found");
     check(&["account", "credit", "nobody", "1", "--reason", "why"], 1, "account nobody: not found");
     check(&["key", "revoke", "0193a5b0-0000-7000-8000-000000000000"], 1, "not found");
