@@ -23,6 +23,7 @@ use domain::{
     tokens::Tokens,
 };
 use http::{HeaderMap, Response, StatusCode, header};
+use http_body::Body;
 use ledger::{Admitted, KeyEntry};
 use tokio::time::Instant;
 
@@ -203,8 +204,10 @@ impl Call {
         if without_usage {
             headers.remove(header::CONTENT_LENGTH);
         }
+        // Whoever counts the bytes has seen the end with the last of them.
+        let length = headers.contains_key(header::CONTENT_LENGTH).then(|| upstream.size_hint().exact()).flatten();
         client.answer(Ok(Head { status: head.status, headers }));
-        let tap = Tap::new(Form::Unsaid { without_usage });
+        let tap = Tap::new(Form::Unsaid { without_usage }).of_length(length);
         let Read { answer, held_back, first_byte } = Relay::new(self, &shared.settings, upstream, tap, stop).run(head.status, client).await;
         let is_whole = answer.end == End::Complete;
         self.settle(shared, begun, answer, first_byte).await;

@@ -60,27 +60,33 @@ impl<B> Drop for Watched<B> {
     }
 }
 
-/// Drives a connection to its end. One whose client takes nothing for `idle_timeout`, or when calls must end, is given up: dropped, it lets the call go
-/// on by itself.
+/// How long a client may take nothing once calls must end.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
+
+/// Drives a connection to its end. One whose client takes nothing for `idle_timeout`, or for a moment once calls must end, is given up: dropped, it lets
+/// the call go on by itself.
 pub(crate) async fn drive(connection: impl Future<Output = ()>, attention: Attention, idle_timeout: Duration, stop: &Stop) {
     let (mut connection, mut stop) = (pin!(connection), stop.listen());
-    let mut timer: Option<Pin<Box<Sleep>>> = None;
+    let (mut timer, mut stopping): (Option<Pin<Box<Sleep>>>, Option<Instant>) = (None, None);
     poll_fn(|context| {
         if connection.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        let is_stopping = stop.poll_said(context);
+        if stop.poll_said(context) && stopping.is_none() {
+            (stopping, timer) = (Some(Instant::now()), None);
+        }
         loop {
             let Some(since) = *attention.lock() else { return Poll::Pending };
-            if is_stopping || since.elapsed() >= idle_timeout {
+            let ends_at = stopping.map_or(since + idle_timeout, |at| at.max(since) + LAST_MOMENT);
+            if ends_at <= Instant::now() {
                 return Poll::Ready(());
             }
             // It is set anew only when it has gone off: most clients take things long before.
-            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(since + idle_timeout)));
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(ends_at)));
             if timer.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
-            timer.as_mut().reset(since + idle_timeout);
+            timer.as_mut().reset(ends_at);
         }
     })
     .await;

@@ -13,6 +13,7 @@ use domain::id::CallId;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Shared, account_api,
@@ -111,7 +112,9 @@ impl Gateway {
         // What may ask the database runs where its connections are, and where it keeps no call waiting.
         let shared = Arc::clone(&self.0.shared);
         let runtime = shared.runtime.clone();
-        runtime.spawn(async move { tell(&shared, &head).await }).await.unwrap_or_else(|_| Err(Refusal::failed()))
+        // Whoever leaves is not answered.
+        let telling = AbortOnDropHandle::new(runtime.spawn(async move { tell(&shared, &head).await }));
+        telling.await.unwrap_or_else(|_| Err(Refusal::failed()))
     }
 }
 

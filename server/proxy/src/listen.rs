@@ -52,24 +52,26 @@ impl Cores {
     /// # Errors
     /// The system's, when it has no more threads or files.
     pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener, shutdown: &CancellationToken) -> io::Result<Self> {
-        let listener = listener.into_std()?;
+        let (listener, shutdown) = (listener.into_std()?, shutdown.child_token());
         let places = Arc::new(Semaphore::new(shared.settings.connections_max));
         let (serving, cut) = (TaskTracker::new(), CancellationToken::new());
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = (0..cores).map(|number| {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let (listener, shared, token) = (listener.try_clone()?, Arc::clone(shared), serving.token());
             let (places, shutdown, cut) = (Arc::clone(&places), shutdown.clone(), cut.clone());
-            thread::Builder::new().name(format!("core-{number}")).spawn(move || {
-                runtime.block_on(async {
-                    match TcpListener::from_std(listener) {
-                        Ok(listener) => serve(shared, listener, places, token, shutdown, cut).await,
-                        Err(error) => tracing::error!(%error, "a core does not serve"),
-                    }
-                });
-            })
+            let serving = async move {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => serve(shared, listener, places, token, shutdown, cut).await,
+                    Err(error) => tracing::error!(%error, "a core does not serve"),
+                }
+            };
+            thread::Builder::new().name(format!("core-{number}")).spawn(move || run(serving))
         });
-        let threads = threads.collect::<io::Result<_>>()?;
+        let threads = threads.collect::<io::Result<_>>().inspect_err(|_| {
+            // Those that have begun end.
+            shutdown.cancel();
+            cut.cancel();
+        })?;
         serving.close();
         Ok(Self { threads, serving, cut })
     }
@@ -89,6 +91,18 @@ impl Cores {
     }
 }
 
+/// Runs a core on the thread that it is on.
+fn run(serving: impl Future<Output = ()>) {
+    match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            runtime.block_on(serving);
+            // A name that is being looked up is not waited for.
+            runtime.shutdown_background();
+        }
+        Err(error) => tracing::error!(%error, "a core does not serve"),
+    }
+}
+
 /// One core: until it is cut off, since calls go on when their connections have ended.
 async fn serve(
     shared: Arc<Shared>,
@@ -101,6 +115,8 @@ async fn serve(
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     accept_until(&shutdown, &shared, &listener, &places, &graceful, &mut connections).await;
+    // Whoever comes now is refused by the system, and finds another proxy.
+    drop(listener);
     connections.spawn(graceful.shutdown());
     let ended = cut.run_until_cancelled(async { while connections.join_next().await.is_some() {} }).await;
     drop(serving);

@@ -208,7 +208,7 @@ impl Refusal {
     /// The gateway itself has failed in the middle of a call, which may have cost something.
     #[must_use]
     pub(crate) fn failed() -> Self {
-        let message = "The gateway failed while it ran this call. What came of it is on its receipt.";
+        let message = "The gateway has failed. Where a call was forwarded, what came of it is on its receipt.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "gateway_failed", message)
     }
 

@@ -47,6 +47,8 @@ pub struct Tap {
     /// The end of the stream has begun: everything from here on is held back.
     holding: bool,
     held: Vec<Bytes>,
+    /// How many bytes are still to come, where that is known.
+    left: Option<u64>,
     reading: Reading,
 }
 
@@ -82,12 +84,29 @@ impl Tap {
             ended_with_cr: None,
             holding: false,
             held: Vec::new(),
+            left: None,
             reading: Reading::default(),
         }
     }
 
+    /// The same, where the answer's length is known: its last bytes are held back, whatever they are.
+    #[must_use]
+    pub fn of_length(self, bytes: Option<u64>) -> Self {
+        Self { left: bytes, ..self }
+    }
+
     /// Takes the upstream's next piece; what may go to the client now is appended to `out`.
     pub fn push(&mut self, piece: Bytes, out: &mut Vec<Bytes>) {
+        let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        self.left = self.left.map(|left| left.saturating_sub(length));
+        let before = out.len();
+        self.push_piece(piece, out);
+        if self.left == Some(0) && self.held.is_empty() {
+            self.held.extend(out.drain(before..));
+        }
+    }
+
+    fn push_piece(&mut self, piece: Bytes, out: &mut Vec<Bytes>) {
         if let Form::Unsaid { without_usage } = self.form {
             let Some(form) = form_of(&piece, without_usage) else {
                 // Blank lines keep a connection alive while the model is queued: all but the last go on.

@@ -177,7 +177,8 @@ impl World {
     }
 
     pub(crate) async fn lease_of(&self, proxy: &Proxy, ledger: &Ledger, call: &Admitted) -> ledger::Result<Unit> {
-        let changed = proxy.change(ledger, call.account_id, Vec::new(), Some(ask(call))).await?;
+        let ask = Ask { held: self.held_by(proxy), ..ask(call) };
+        let changed = proxy.change(ledger, call.account_id, Vec::new(), Some(ask)).await?;
         let answer = changed.answer.unwrap();
         if let Some(refused) = answer.refused {
             return Err(Error::Exhausted(Box::new(refused)));
@@ -186,6 +187,13 @@ impl World {
         let unit = credit::unit_of(&split.payment);
         self.held.lock().unwrap().insert(call.call_id, Held { proxy: proxy.clone(), split, is_back: false });
         Ok(unit)
+    }
+
+    /// What the running calls of a proxy hold.
+    fn held_by(&self, proxy: &Proxy) -> Vec<Hold> {
+        let held = self.held.lock().unwrap();
+        let own = held.values().filter(|held| held.proxy.epoch == proxy.epoch && !held.is_back);
+        own.flat_map(|held| held.split.payment.iter().chain(&held.split.limits)).copied().collect()
     }
 
     /// Gives back all that a call holds: it was never forwarded.

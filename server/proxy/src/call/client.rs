@@ -44,6 +44,8 @@ struct Shelf {
     /// The last piece was put there, and the answer is whole.
     is_whole: bool,
     has_left: bool,
+    /// The client is not told any more.
+    is_forgotten: bool,
 }
 
 type Shared = Arc<Mutex<Shelf>>;
@@ -56,18 +58,18 @@ fn lock(shelf: &Shared) -> MutexGuard<'_, Shelf> {
 #[derive(Debug)]
 pub(crate) struct Client {
     shelf: Shared,
-    is_forgotten: bool,
 }
 
 impl Client {
     /// Whether anyone waits for an answer.
     pub(crate) fn is_here(&self) -> bool {
-        !self.is_forgotten && !lock(&self.shelf).has_left
+        let shelf = lock(&self.shelf);
+        !shelf.is_forgotten && !shelf.has_left
     }
 
-    /// Nobody is told any more. One who still reads finds that the answer breaks off.
-    pub(crate) const fn forget(&mut self) {
-        self.is_forgotten = true;
+    /// Nobody is told any more. One who still reads finds at once that the answer breaks off.
+    pub(crate) fn forget(&self) {
+        lock(&self.shelf).is_forgotten = true;
     }
 
     /// Waits until the client leaves. That needs no waking: a call that is left is polled by its own task at once.
@@ -90,7 +92,7 @@ impl Client {
     /// Whether everything was taken, or nobody is there to take it. Whoever takes something polls the call again.
     pub(crate) fn has_taken_all(&self) -> bool {
         let shelf = lock(&self.shelf);
-        self.is_forgotten || shelf.has_left || shelf.pieces.is_empty()
+        shelf.is_forgotten || shelf.has_left || shelf.pieces.is_empty()
     }
 
     /// What was put there was all of it.
@@ -115,7 +117,7 @@ impl Attended {
     /// A call that does nothing yet.
     pub(crate) fn new<F: Future<Output = ()> + Send + 'static>(calls: &TaskTracker, call: impl FnOnce(Client) -> F) -> Self {
         let shelf = Shared::default();
-        let client = Client { shelf: Arc::clone(&shelf), is_forgotten: false };
+        let client = Client { shelf: Arc::clone(&shelf) };
         // A call that panics has an end like any other; what it holds has settled itself by then.
         let call = AssertUnwindSafe(call(client)).catch_unwind().map(drop);
         Self { call: Some(Box::pin(call)), shelf, calls: calls.clone(), _running: calls.token() }
@@ -147,8 +149,9 @@ impl Attended {
     }
 }
 
-impl Drop for Attended {
-    fn drop(&mut self) {
+impl Attended {
+    /// The client is gone: what is left of the call goes on in a task of its own.
+    fn leave(&mut self) {
         let Some(call) = self.call.take() else { return };
         {
             let mut shelf = lock(&self.shelf);
@@ -159,6 +162,12 @@ impl Drop for Attended {
         if let Ok(runtime) = Handle::try_current() {
             self.calls.spawn_on(call, &runtime);
         }
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -179,6 +188,10 @@ impl http_body::Body for Relayed {
         }
         match next {
             Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            None if lock(&attended.shelf).is_forgotten => {
+                attended.leave();
+                Poll::Ready(Some(Err(BrokenOff)))
+            }
             None if !has_ended => Poll::Pending,
             None => Poll::Ready((!mem::replace(&mut lock(&attended.shelf).is_whole, true)).then_some(Err(BrokenOff))),
         }

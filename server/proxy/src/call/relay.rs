@@ -109,7 +109,7 @@ impl<'a> Relay<'a> {
             }
             if self.audience == Audience::IsAwaited {
                 // A reader so slow that the whole would take longer than it may counts as gone.
-                if self.patience.is_at_end(now) {
+                if self.patience.is_at_end(now) && !self.tap.is_at_end() {
                     return Poll::Ready(Next::Leaves);
                 }
                 self.audience = Audience::Reads;

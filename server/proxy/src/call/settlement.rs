@@ -36,7 +36,8 @@ impl Call {
         let charge = settled.charge(&settled.split, Strictness::Strict);
         let (queued, posted) = Queued::of_memory(settled, left);
         let poster = shared.poster.clone();
-        shared.calls.spawn(async move { poster.take(queued).await });
+        // Where it outlives the core, which ends before what is settled is posted.
+        shared.calls.spawn_on(async move { poster.take(queued).await }, &shared.runtime);
         tokio::select! {
             _ = posted => {}
             () = shared.stop.heard() => {}

@@ -229,6 +229,23 @@ async fn whoever_hangs_up_after_the_third_chunk_pays_once_for_what_the_upstream_
     assert_eq!((balance.balance, balance.reserved), (amount("0.999981"), Amount::ZERO));
 }
 
+/// Whoever counts an answer's bytes reads no further than the last of them.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_answer_of_a_known_length_has_the_end_that_its_upstream_gave_it(pool: PgPool) {
+    let policy = Policy { on_disconnect: DisconnectPolicy::Cancel, ..Policy::default() };
+    let world = World::with(&pool, "1", policy).await;
+    let mut request = world.request(chat("page", ""));
+    let served = world.serve().await;
+    *request.uri_mut() = format!("http://{}/v1/chat/completions", served.address).parse().unwrap();
+    let response = Client::builder(TokioExecutor::new()).build_http::<Body>().request(request).await.unwrap();
+    assert!(response.headers().contains_key("content-length"));
+    let id: CallId = response.headers()["x-request-id"].to_str().unwrap().parse().unwrap();
+    assert!(response.into_body().collect().await.unwrap().to_bytes().ends_with(b"</html>"));
+    let call = served.detail(id).await;
+    assert_eq!((call.row.outcome, call.row.amount), (Outcome::UpstreamError, Amount::ZERO), "a page is no answer");
+    served.stop().await;
+}
+
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_cancelling_upstream_is_released_and_what_was_delivered_is_charged(pool: PgPool) {
     let policy = Policy { on_disconnect: DisconnectPolicy::Cancel, ..Policy::default() };

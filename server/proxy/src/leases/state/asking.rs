@@ -53,7 +53,10 @@ impl State {
         match (self.waiting.since(asked.asker), refused) {
             (Some(since), Some(exhausted)) => self.refused(asked, since, &exhausted, changed.others, now),
             (Some(_), None) => self.given_in_vain(),
-            (None, _) => self.in_vain = 0,
+            (None, _) => {
+                self.in_vain = 0;
+                self.is_wanted_back |= mem::take(&mut self.is_recalled);
+            }
         }
         false
     }
