@@ -206,11 +206,17 @@ impl Call {
         }
         // Whoever counts the bytes has seen the end with the last of them.
         let length = headers.contains_key(header::CONTENT_LENGTH).then(|| upstream.size_hint().exact()).flatten();
-        client.answer(Ok(Head { status: head.status, headers }));
+        let status = head.status;
+        let mut head = Some(Ok(Head { status, headers }));
+        // Of an answer without a body the head is the end.
+        if !upstream.is_end_stream() {
+            head.take().into_iter().for_each(|head| client.answer(head));
+        }
         let tap = Tap::new(Form::Unsaid { without_usage }).of_length(length);
-        let Read { answer, held_back, first_byte } = Relay::new(self, &shared.settings, upstream, tap, stop).run(head.status, client).await;
+        let Read { answer, held_back, first_byte } = Relay::new(self, &shared.settings, upstream, tap, stop).run(status, client).await;
         let is_whole = answer.end == End::Complete;
         self.settle(shared, begun, answer, first_byte).await;
+        head.into_iter().for_each(|head| client.answer(head));
         client.put(held_back);
         if is_whole {
             client.complete();

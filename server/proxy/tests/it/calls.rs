@@ -234,15 +234,17 @@ async fn whoever_hangs_up_after_the_third_chunk_pays_once_for_what_the_upstream_
 async fn an_answer_of_a_known_length_has_the_end_that_its_upstream_gave_it(pool: PgPool) {
     let policy = Policy { on_disconnect: DisconnectPolicy::Cancel, ..Policy::default() };
     let world = World::with(&pool, "1", policy).await;
-    let mut request = world.request(chat("page", ""));
+    let requests = ["page", "nothing"].map(|script| world.request(chat(script, "")));
     let served = world.serve().await;
-    *request.uri_mut() = format!("http://{}/v1/chat/completions", served.address).parse().unwrap();
-    let response = Client::builder(TokioExecutor::new()).build_http::<Body>().request(request).await.unwrap();
-    assert!(response.headers().contains_key("content-length"));
-    let id: CallId = response.headers()["x-request-id"].to_str().unwrap().parse().unwrap();
-    assert!(response.into_body().collect().await.unwrap().to_bytes().ends_with(b"</html>"));
-    let call = served.detail(id).await;
-    assert_eq!((call.row.outcome, call.row.amount), (Outcome::UpstreamError, Amount::ZERO), "a page is no answer");
+    for (mut request, end) in requests.into_iter().zip(["</html>", ""]) {
+        *request.uri_mut() = format!("http://{}/v1/chat/completions", served.address).parse().unwrap();
+        let response = Client::builder(TokioExecutor::new()).build_http::<Body>().request(request).await.unwrap();
+        assert!(response.headers().contains_key("content-length"));
+        let id: CallId = response.headers()["x-request-id"].to_str().unwrap().parse().unwrap();
+        assert!(response.into_body().collect().await.unwrap().to_bytes().ends_with(end.as_bytes()));
+        let call = served.detail(id).await;
+        assert_eq!((call.row.outcome, call.row.amount), (Outcome::UpstreamError, Amount::ZERO), "it is no answer: {end}");
+    }
     served.stop().await;
 }
 

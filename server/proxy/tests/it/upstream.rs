@@ -87,6 +87,9 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     if script != "no usage" {
         answer["usage"] = usage;
     }
+    if script == "nothing" {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
+    }
     if script == "page" {
         return ([(header::CONTENT_TYPE, "text/html")], "<html><body>Please wait.</body></html>").into_response();
     }
