@@ -218,16 +218,31 @@ impl Ending {
 
     async fn give_back_together(&self, accounts: &[AccountId]) -> Result<usize> {
         let mut tx = self.database.write_with(BEGIN_DEFERRING).await?;
-        let mut books = Books::lock(&mut tx, accounts, Lock::Defer, self.database.dated).await?;
+        match self.give_back_in(&mut tx, accounts).await {
+            Ok(count) => {
+                tx.commit().await?;
+                Ok(count)
+            }
+            Err(error) => {
+                // That is waited for: else what was locked for it would be found locked when each account is tried alone.
+                if let Err(cut) = tx.rollback().await {
+                    tracing::debug!(%cut, "a give-back was not undone in order: its connection is gone");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn give_back_in(&self, connection: &mut PgConnection, accounts: &[AccountId]) -> Result<usize> {
+        let mut books = Books::lock(connection, accounts, Lock::Defer, self.database.dated).await?;
         let locked = books.accounts();
         for account in &locked {
-            let lease = rows::take_all(&mut tx, *account, self.epoch).await?;
+            let lease = rows::take_all(connection, *account, self.epoch).await?;
             for slice in lease.slices {
                 books.of(*account)?.hold(slice.hold, -slice.hold.quantity.get())?;
             }
         }
-        books.write(&mut tx).await?;
-        tx.commit().await?;
+        books.write(connection).await?;
         Ok(locked.len())
     }
 }
