@@ -75,15 +75,15 @@ struct Begun {
 
 impl Call {
     /// Runs the call to its end, whatever the client does meanwhile.
-    pub(crate) async fn run(self, body: Received, core: Arc<Core>, mut client: Client) {
+    pub(crate) async fn run(self, body: Received, core: Arc<Core>, client: Client) {
         let mut stop = core.shared.stop.listen();
-        if let Err(refusal) = self.try_run(body, &core, &mut client, &mut stop).await {
+        if let Err(refusal) = self.try_run(body, &core, &client, &mut stop).await {
             client.answer(Err(refusal));
         }
     }
 
     /// The refusal, where nothing was forwarded.
-    async fn try_run(self, body: Received, core: &Core, client: &mut Client, stop: &mut Listening) -> Result<(), Refusal> {
+    async fn try_run(self, body: Received, core: &Core, client: &Client, stop: &mut Listening) -> Result<(), Refusal> {
         let shared = &core.shared;
         let (bound, held) = tokio::select! {
             biased;
@@ -197,7 +197,7 @@ impl Call {
     }
 
     /// Passes the answer on, and settles it before its last bytes.
-    async fn relay(&self, shared: &Shared, begun: Begun, response: Response<UpstreamBody>, client: &mut Client, stop: &mut Listening) {
+    async fn relay(&self, shared: &Shared, begun: Begun, response: Response<UpstreamBody>, client: &Client, stop: &mut Listening) {
         let (head, upstream) = response.into_parts();
         let without_usage = head.status.is_success() && self.request.forces_usage(self.target.usage_mode);
         let mut headers = response_headers(&head.headers);
@@ -207,16 +207,21 @@ impl Call {
         // Whoever counts the bytes has seen the end with the last of them.
         let length = headers.contains_key(header::CONTENT_LENGTH).then(|| upstream.size_hint().exact()).flatten();
         let status = head.status;
-        let mut head = Some(Ok(Head { status, headers }));
+        let head = Head { status, headers };
         // Of an answer without a body the head is the end.
-        if !upstream.is_end_stream() {
-            head.take().into_iter().for_each(|head| client.answer(head));
-        }
+        let at_the_end = if upstream.is_end_stream() {
+            Some(head)
+        } else {
+            client.answer(Ok(head));
+            None
+        };
         let tap = Tap::new(Form::Unsaid { without_usage }).of_length(length);
         let Read { answer, held_back, first_byte } = Relay::new(self, &shared.settings, upstream, tap, stop).run(status, client).await;
         let is_whole = answer.end == End::Complete;
         self.settle(shared, begun, answer, first_byte).await;
-        head.into_iter().for_each(|head| client.answer(head));
+        if let Some(head) = at_the_end {
+            client.answer(Ok(head));
+        }
         client.put(held_back);
         if is_whole {
             client.complete();

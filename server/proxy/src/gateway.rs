@@ -39,11 +39,17 @@ enum Content {
 
 /// What there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Route<'a> {
+enum Route {
     ChatCompletions,
+    Told(Told),
+}
+
+/// What is told, and is no call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
     Models,
     /// By its name, as it stands in the address.
-    Model(&'a str),
+    Model(String),
     Generation,
     Credits,
     Key,
@@ -51,18 +57,18 @@ enum Route<'a> {
     Ready,
 }
 
-impl<'a> Route<'a> {
-    fn of(path: &'a str) -> Option<Self> {
-        Some(match path {
-            "/v1/chat/completions" => Self::ChatCompletions,
-            "/v1/models" => Self::Models,
-            "/v1/generation" => Self::Generation,
-            "/v1/credits" => Self::Credits,
-            "/v1/key" => Self::Key,
-            "/livez" => Self::Alive,
-            "/readyz" => Self::Ready,
-            other => Self::Model(other.strip_prefix("/v1/models/").filter(|name| !name.is_empty())?),
-        })
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        Some(Self::Told(match path {
+            "/v1/chat/completions" => return Some(Self::ChatCompletions),
+            "/v1/models" => Told::Models,
+            "/v1/generation" => Told::Generation,
+            "/v1/credits" => Told::Credits,
+            "/v1/key" => Told::Key,
+            "/livez" => Told::Alive,
+            "/readyz" => Told::Ready,
+            other => Told::Model(other.strip_prefix("/v1/models/").filter(|name| !name.is_empty())?.to_owned()),
+        }))
     }
 
     /// The methods that it answers.
@@ -106,30 +112,29 @@ impl Gateway {
             refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.methods()));
             return Ok(refused);
         }
-        if route == Route::ChatCompletions {
-            return chat::completions(&self.0, id, head.headers, body).await;
-        }
+        let told = match route {
+            Route::ChatCompletions => return chat::completions(&self.0, id, head.headers, body).await,
+            Route::Told(told) => told,
+        };
         // What may ask the database runs where its connections are, and where it keeps no call waiting.
         let shared = Arc::clone(&self.0.shared);
         let runtime = shared.runtime.clone();
         // Whoever leaves is not answered.
-        let telling = AbortOnDropHandle::new(runtime.spawn(async move { tell(&shared, &head).await }));
+        let telling = AbortOnDropHandle::new(runtime.spawn(async move { tell(&shared, told, &head).await }));
         telling.await.unwrap_or_else(|_| Err(Refusal::failed()))
     }
 }
 
 /// Answers what is no call.
-async fn tell(shared: &Shared, head: &Parts) -> Result<Response<AnswerBody>, Refusal> {
-    let path = head.uri.path();
-    match Route::of(path).ok_or_else(|| Refusal::unknown_path(&head.method, path))? {
-        Route::ChatCompletions => Err(Refusal::wrong_method(&head.method, path)),
-        Route::Models => account_api::models(shared, &head.headers).await,
-        Route::Model(name) => account_api::model(shared, name, &head.headers).await,
-        Route::Generation => account_api::generation(shared, head.uri.query().unwrap_or_default(), &head.headers).await,
-        Route::Credits => account_api::credits(shared, &head.headers).await,
-        Route::Key => account_api::key(shared, &head.headers).await,
-        Route::Alive => Ok(text_answer(StatusCode::OK, "ok")),
-        Route::Ready => Ok(match why_not_ready(shared).await {
+async fn tell(shared: &Shared, told: Told, head: &Parts) -> Result<Response<AnswerBody>, Refusal> {
+    match told {
+        Told::Models => account_api::models(shared, &head.headers).await,
+        Told::Model(name) => account_api::model(shared, &name, &head.headers).await,
+        Told::Generation => account_api::generation(shared, head.uri.query().unwrap_or_default(), &head.headers).await,
+        Told::Credits => account_api::credits(shared, &head.headers).await,
+        Told::Key => account_api::key(shared, &head.headers).await,
+        Told::Alive => Ok(text_answer(StatusCode::OK, "ok")),
+        Told::Ready => Ok(match why_not_ready(shared).await {
             None => text_answer(StatusCode::OK, "ok"),
             Some(why) => text_answer(StatusCode::SERVICE_UNAVAILABLE, why),
         }),
@@ -205,11 +210,12 @@ mod tests {
 
     #[test]
     fn an_address_is_one_thing_or_none() {
-        assert_eq!(Route::of("/v1/models/vendor/large"), Some(Route::Model("vendor/large")));
-        assert_eq!(Route::of("/v1/models"), Some(Route::Models));
+        assert_eq!(Route::of("/v1/models/vendor/large"), Some(Route::Told(Told::Model("vendor/large".to_owned()))));
+        assert_eq!(Route::of("/v1/models"), Some(Route::Told(Told::Models)));
         for nothing in ["/v1/models/", "/v1/chat", "/v1/chat/completions/", "/", ""] {
             assert_eq!(Route::of(nothing), None, "{nothing}");
         }
-        assert!(Route::Key.answers(&Method::HEAD) && !Route::Key.answers(&Method::POST) && !Route::ChatCompletions.answers(&Method::GET));
+        let key = Route::Told(Told::Key);
+        assert!(key.answers(&Method::HEAD) && !key.answers(&Method::POST) && !Route::ChatCompletions.answers(&Method::GET));
     }
 }

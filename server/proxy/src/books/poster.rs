@@ -1,7 +1,7 @@
 //! Settled calls on their way to the books, many at a time.
 //!
-//! Accounts are spread over a few groups, each with a queue and a transaction of its own. There is no artificial delay: while one batch is being posted
-//! the next one gathers, so that a lone call is posted at once and a crowd in few transactions. An account that is locked by somebody else is set aside
+//! Accounts are spread over a few groups, each with a queue and a transaction of its own. While one batch is being posted the next one gathers
+//! ([`feed`](super::feed) lets it, for a moment), so that a lone call is posted at once and a crowd in few transactions. An account that is locked by somebody else is set aside
 //! alone: a task of its own waits for the lock, and the group goes on. While the database is away a batch is repeated until it lands, and the queues fill:
 //! then the spool keeps what comes. The ledger posts each call once, however often it is handed over.
 

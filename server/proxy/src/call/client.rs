@@ -140,6 +140,10 @@ impl Attended {
         Ok((head, Relayed(self)))
     }
 
+    fn take_piece(&self) -> Option<Bytes> {
+        lock(&self.shelf).pieces.pop_front()
+    }
+
     fn poll_call(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(call) = &mut self.call {
             ready!(call.as_mut().poll(context));
@@ -147,9 +151,7 @@ impl Attended {
         }
         Poll::Ready(())
     }
-}
 
-impl Attended {
     /// The client is gone: what is left of the call goes on in a task of its own.
     fn leave(&mut self) {
         let Some(call) = self.call.take() else { return };
@@ -180,21 +182,21 @@ impl http_body::Body for Relayed {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let Self(attended) = &mut *self;
-        let mut next = lock(&attended.shelf).pieces.pop_front();
-        let mut has_ended = false;
-        if next.is_none() {
-            has_ended = attended.poll_call(context).is_ready();
-            next = lock(&attended.shelf).pieces.pop_front();
+        if let Some(piece) = attended.take_piece() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        match next {
-            Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
-            None if lock(&attended.shelf).is_forgotten => {
-                attended.leave();
-                Poll::Ready(Some(Err(BrokenOff)))
-            }
-            None if !has_ended => Poll::Pending,
-            None => Poll::Ready((!mem::replace(&mut lock(&attended.shelf).is_whole, true)).then_some(Err(BrokenOff))),
+        let has_ended = attended.poll_call(context).is_ready();
+        if let Some(piece) = attended.take_piece() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
+        if lock(&attended.shelf).is_forgotten {
+            attended.leave();
+            return Poll::Ready(Some(Err(BrokenOff)));
+        }
+        if !has_ended {
+            return Poll::Pending;
+        }
+        Poll::Ready((!lock(&attended.shelf).is_whole).then_some(Err(BrokenOff)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -36,9 +36,10 @@ impl Patience {
         self.end_at(self.deadline.min(Instant::now() + left));
     }
 
-    /// From now on it may take so long, however long it has taken.
+    /// From now on it may take so long, however long it has taken and been still.
     pub(super) fn start_anew(&mut self, whole: Duration) {
-        self.end_at(Instant::now() + whole);
+        self.heard = Instant::now();
+        self.end_at(self.heard + whole);
     }
 
     fn end_at(&mut self, deadline: Instant) {
@@ -66,5 +67,59 @@ impl Patience {
     /// Whether it has taken too long in all, also for an upstream that always has more and so never lets it wait.
     pub(super) fn is_at_end(&self, now: Instant) -> bool {
         self.deadline <= now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// When it is at its end, counted from now.
+    async fn ends_after(patience: &mut Patience) -> Duration {
+        let start = Instant::now();
+        poll_fn(|context| patience.poll_end(context)).await;
+        start.elapsed()
+    }
+
+    /// To the timer's millisecond.
+    async fn check(patience: &mut Patience, expected: Duration) {
+        let found = ends_after(patience).await;
+        assert!((expected..expected + Duration::from_millis(2)).contains(&found), "after {found:?}, not {expected:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_when_nothing_comes_and_when_the_whole_takes_too_long() {
+        check(&mut Patience::new(10 * SECOND, 3 * SECOND), 3 * SECOND).await;
+        let mut patience = Patience::new(10 * SECOND, 3 * SECOND);
+        for _ in 0..4 {
+            sleep(2 * SECOND).await;
+            patience.hear(Instant::now());
+        }
+        check(&mut patience, 2 * SECOND).await;
+        assert!(patience.is_at_end(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_starts_anew_after_a_long_silence_has_all_its_time() {
+        let mut patience = Patience::new(10 * SECOND, 3 * SECOND);
+        sleep(9 * SECOND).await;
+        patience.start_anew(20 * SECOND);
+        check(&mut patience, 3 * SECOND).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_shortened_is_never_longer() {
+        let mut patience = Patience::new(2 * SECOND, 3 * SECOND);
+        patience.shorten(5 * SECOND);
+        check(&mut patience, 2 * SECOND).await;
+        let mut patience = Patience::new(9 * SECOND, 9 * SECOND);
+        patience.shorten(SECOND);
+        check(&mut patience, SECOND).await;
     }
 }

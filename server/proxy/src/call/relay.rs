@@ -69,7 +69,7 @@ impl<'a> Relay<'a> {
     }
 
     /// Reads the upstream's body, and lets the client have what is not held back.
-    pub(super) async fn run(mut self, status: StatusCode, client: &mut Client) -> Read {
+    pub(super) async fn run(mut self, status: StatusCode, client: &Client) -> Read {
         let mut out = Vec::new();
         let end = loop {
             match poll_fn(|context| self.poll_next(client, context)).await {

@@ -141,6 +141,9 @@ fn events(shared: Arc<Shared>, script: &str, include_usage: bool, usage: &Value)
         let words = events[..WORDS.len()].to_vec();
         events.splice(..0, std::iter::repeat_n(words, times).flatten());
     }
+    if script == "in one piece" {
+        events = vec![events.concat()];
+    }
     let waits_before = match script {
         "silent" => 0,
         "gate" | "break" => 3,
