@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use proxy::tap::{Form, Tap};
+use proxy::wire::tap::{Form, Tap};
 
 const EVENTS: usize = 1_000;
 

@@ -19,8 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Shared,
-    auth::unavailable,
-    catalog::Entry,
+    admit::{auth::unavailable, catalog::Entry},
     gateway::AnswerBody,
     reply::{self, Refusal, instant},
 };

@@ -6,6 +6,7 @@
 pub(crate) mod client;
 mod forward;
 mod hold;
+pub(crate) mod outcome;
 mod patience;
 mod relay;
 mod settlement;
@@ -35,18 +36,22 @@ use self::{
 };
 use crate::{
     Shared,
-    books::running::{Admission, Running},
-    bound::Bound,
-    catalog::{Entry, Target},
+    admit::{
+        body::Received,
+        bound::Bound,
+        catalog::{Entry, Target},
+        leases::Held,
+    },
+    books::{
+        running::{Admission, Running},
+        spool::AppendError,
+    },
+    call::outcome::{Answer, End},
     core::Core,
     dialect::openai_chat::request::ChatRequest,
-    leases::Held,
     reply::Refusal,
-    request_body::Received,
-    settle::{Answer, End},
-    spool::AppendError,
-    tap::{Form, Tap},
-    upstream::{UpstreamBody, response_headers},
+    upstream::{headers::response_headers, pool::UpstreamBody},
+    wire::tap::{Form, Tap},
 };
 
 /// A call that was found to be in order, before credit is held for it.

@@ -16,15 +16,18 @@ use ledger::KeyEntry;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    Shared, attribution,
+    Shared,
+    admit::{
+        attribution,
+        body::Received,
+        catalog::{self, Entry, Snapshot, Target},
+        room::Place,
+    },
     call::{Call, client::Attended},
-    catalog::{self, Entry, Snapshot, Target},
     core::Core,
     dialect::openai_chat::request::ChatRequest,
     gateway::AnswerBody,
     reply::Refusal,
-    request_body::Received,
-    room::Place,
 };
 
 /// How long a refused request is read on.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Shared, upstream::Upstreams};
+use crate::{Shared, upstream::pool::Upstreams};
 
 /// A core.
 pub(crate) struct Core {

@@ -8,7 +8,7 @@ pub enum Error {
     Ledger(#[from] ledger::Error),
     /// The spool is not this proxy's, or cannot be read or written.
     #[error(transparent)]
-    Spool(#[from] crate::spool::OpenError),
+    Spool(#[from] crate::books::spool::OpenError),
     /// Another process is this proxy.
     #[error(
         "another process runs as proxy {0}, with another spool: each proxy needs an instance id and a spool of its own. Copy no data folder of one that runs; \

@@ -1,37 +1,24 @@
 //! The metering proxy: any OpenAI client works by changing its base URL and key, and each call becomes a receipt.
 //!
-//! A request is authenticated (`auth`), read once (`dialect`), bounded (`bound`) and held for in what is leased (`leases`); then it is forwarded with the few
-//! changes that metering needs (`splice`). The answer goes through untouched while a scanner looks on (`tap`, `scan`, `sse`). One future owns each
-//! call to its end (`call`): it settles (`settle`) into the spool (`spool`) before the client sees the last bytes, from where it is posted (`books`).
+//! A request is authenticated, received and bounded, and held for in what is leased (`admit`); it is read once (`dialect`) and forwarded (`upstream`)
+//! with the few changes that metering needs. The answer goes through untouched while a scanner looks on (`wire`). One future owns each call to its end
+//! (`call`): it settles into the spool before the client sees the last bytes, from where it is posted (`books`).
 
 mod account_api;
-mod attribution;
-mod auth;
+mod admit;
 mod books;
-mod bound;
 mod call;
-mod catalog;
 mod chat;
 mod connection;
 mod core;
 pub mod dialect;
 mod error;
-pub mod estimate;
 mod gateway;
-mod json;
-mod leases;
 mod listen;
 mod reply;
-mod request_body;
-mod room;
-pub mod scan;
 mod settings;
-mod settle;
-mod splice;
-pub mod spool;
-pub mod sse;
-pub mod tap;
 mod upstream;
+pub mod wire;
 
 use std::{sync::Arc, time::Duration};
 
@@ -49,31 +36,35 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{Keys, Lookups},
+    admit::{
+        auth::{Keys, Lookups},
+        catalog::{self, Snapshot},
+        leases::{self, Changed, Leases},
+        room::Room,
+    },
     books::{
         announcing::{self, LongCalls},
         earlier::{self, Earlier},
-        feed, poster,
-        poster::Poster,
-        recovery, upkeep,
+        feed,
+        poster::{self, Poster},
+        recovery,
+        spool::{Lane, Spool},
+        upkeep,
     },
     call::stop::Stop,
-    catalog::Snapshot,
-    leases::{Changed, Leases},
     listen::Cores,
-    room::Room,
-    spool::{Lane, Spool},
+    wire::estimate,
 };
 pub use crate::{
+    admit::{catalog::check_provider, leases::WhenAway},
     books::{
         earlier::end_silent,
         hand_over::{HandedOver, ToldAgain, hand_over, tell_again},
+        spool,
     },
     call::client::BrokenOff,
-    catalog::check_provider,
     error::{Error, Result},
     gateway::{AnswerBody, Gateway},
-    leases::WhenAway,
     settings::{Settings, SpoolSettings},
 };
 

@@ -5,8 +5,8 @@ use std::{num::NonZero, path::PathBuf, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    leases::WhenAway,
-    spool::{Durability, Identity, Options},
+    admit::leases::WhenAway,
+    books::spool::{Durability, Identity, Options},
 };
 
 /// A file of the spool: each lane has two at least.

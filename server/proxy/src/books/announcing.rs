@@ -11,7 +11,7 @@ use ledger::{Admitted, Meter};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::leases::Leases;
+use crate::admit::leases::Leases;
 
 /// A call that has run for so long is announced.
 const LONG: Duration = Duration::from_secs(2);

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::recovery::settle_interrupted;
 use crate::{
     Error, Result,
-    leases::RENEWED_EVERY,
-    spool::{Lane, Position, Spool},
+    admit::leases::RENEWED_EVERY,
+    books::spool::{Lane, Position, Spool},
 };
 
 const EVERY: Duration = Duration::from_secs(1);

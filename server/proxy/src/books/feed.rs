@@ -9,7 +9,7 @@ use super::{
     poster::{Poster, Queued},
     record,
 };
-use crate::spool::{Entry, Lane, Reader};
+use crate::books::spool::{Entry, Lane, Reader};
 
 /// What is read at once.
 const RECORDS_MAX: usize = 256;

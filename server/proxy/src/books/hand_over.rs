@@ -11,8 +11,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{earlier, feed, poster, record, recovery};
 use crate::{
     Error, Result,
+    books::spool::{self, Inspection, Kind, LaneState, Options, Spool},
     settings::SpoolSettings,
-    spool::{self, Inspection, Kind, LaneState, Options, Spool},
 };
 
 /// Calls that are posted together.

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::spool::{Begun, Lane, Position};
+use crate::books::spool::{Begun, Lane, Position};
 
 /// Transactions that may run side by side.
 const GROUPS: usize = 4;

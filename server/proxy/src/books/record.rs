@@ -3,7 +3,7 @@
 use ledger::{Admitted, SettledCall};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::spool::Record;
+use crate::books::spool::Record;
 
 /// The encoding that is written. Another one is needed once a version cannot read what the one before wrote.
 pub(crate) const VERSION: u8 = 1;

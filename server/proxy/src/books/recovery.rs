@@ -7,7 +7,10 @@ use domain::{id::PriceId, rates::Rates};
 use ledger::{Admitted, Ledger, Meter, SettledCall};
 
 use super::{record, running};
-use crate::{Result, settle, spool::Unsettled};
+use crate::{
+    Result,
+    books::{interrupted::settlement, spool::Unsettled},
+};
 
 /// Settles the calls that the spool knows no end of: as interrupted, in the spool, from where they are posted like all others. One that cannot be settled
 /// stays as it is, for the next start.
@@ -64,5 +67,5 @@ async fn interrupted(meter: &Meter, admitted: Admitted, prices: &mut HashMap<Pri
         },
     };
     let latency = admitted.call_id.started_at().map_or(0, |started| (Utc::now() - started).num_milliseconds().max(0));
-    Ok(Some(settle::interrupted(admitted, rates, latency)))
+    Ok(Some(settlement(admitted, rates, latency)))
 }

@@ -6,11 +6,10 @@ use domain::{catalog::PriceVersion, credit::Strictness};
 use ledger::{Admitted, SettledCall};
 use tokio::time::Instant;
 
-use super::{announcing::LongCalls, record};
+use super::{announcing::LongCalls, interrupted, record};
 use crate::{
-    leases::Held,
-    settle,
-    spool::{AppendError, Begun, Lane, NotSettled, Position},
+    admit::leases::Held,
+    books::spool::{AppendError, Begun, Lane, NotSettled, Position},
 };
 
 /// A call that holds the most that it can take.
@@ -102,7 +101,7 @@ impl Drop for Running {
         self.long.remove(self.admitted.call_id);
         let Some((begun, held)) = self.open.take() else { return };
         let latency = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let mut call = settle::interrupted(Admitted::clone(&self.admitted), &self.price.rates, latency);
+        let mut call = interrupted::settlement(Admitted::clone(&self.admitted), &self.price.rates, latency);
         match write(&self.lane, begun, &mut call) {
             Ok(_) => held.settle(&call.charge(&call.split, Strictness::Strict)),
             Err(NotSettled { error, .. }) => {

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::spool::{Lane, Spool};
+use crate::books::spool::{Lane, Spool};
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -59,7 +59,7 @@ fn tell(spool: &Spool) {
     let oldest = states.iter().filter_map(|state| state.oldest_unposted).min();
     let age = oldest.map_or(0, |oldest| (Utc::now() - oldest).num_milliseconds().max(0));
     let count = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
-    let sum = |of: fn(&crate::spool::LaneState) -> u64| states.iter().map(of).fold(0, u64::saturating_add);
+    let sum = |of: fn(&crate::books::spool::LaneState) -> u64| states.iter().map(of).fold(0, u64::saturating_add);
     let small = |of: u64| u32::try_from(of).unwrap_or(u32::MAX);
     metrics::gauge!("farebox_spool_unposted_calls").set(f64::from(small(sum(|state| state.unposted))));
     metrics::gauge!("farebox_spool_running_calls").set(f64::from(count(states.iter().map(|state| state.unsettled).sum())));

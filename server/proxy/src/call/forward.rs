@@ -6,7 +6,12 @@ use http::{HeaderMap, Response, header};
 use tokio::time::timeout;
 
 use super::{Call, client::Client, stop::Listening};
-use crate::{bound::Bound, core::Core, reply::Refusal, request_body::Received, upstream::UpstreamBody};
+use crate::{
+    admit::{body::Received, bound::Bound},
+    core::Core,
+    reply::Refusal,
+    upstream::pool::UpstreamBody,
+};
 
 /// Why an upstream did not answer.
 pub(super) enum Unanswered {

@@ -10,8 +10,10 @@ use domain::{
 use super::Call;
 use crate::{
     Shared,
-    bound::{Available, Bound, Terms},
-    leases::{Held, NoHold, Wanted},
+    admit::{
+        bound::{Available, Bound, Terms},
+        leases::{Held, NoHold, Wanted},
+    },
     reply::Refusal,
     settings::HOLDS_MAX,
 };

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::{Call, client::Client, patience::Patience, stop::Listening};
 use crate::{
+    call::outcome::{Answer, End},
     settings::Settings,
-    settle::{Answer, End},
-    tap::Tap,
-    upstream::UpstreamBody,
+    upstream::pool::UpstreamBody,
+    wire::tap::Tap,
 };
 
 /// What an upstream may take to close an answer after its end marker.

@@ -14,9 +14,9 @@ use ledger::{Admitted, SettledCall};
 use super::{Begun, Call};
 use crate::{
     Shared,
+    admit::bound::Bound,
     books::{poster::Queued, running::NotSpooled},
-    bound::Bound,
-    settle::{Answer, End},
+    call::outcome::{Answer, End},
 };
 
 impl Call {

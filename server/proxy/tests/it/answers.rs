@@ -10,7 +10,7 @@ use domain::tokens::{CallUsage, Tokens};
 use proptest::prelude::*;
 use proxy::{
     dialect::openai_chat::reading::{Counted, Reading},
-    tap::{Form, Tap},
+    wire::tap::{Form, Tap},
 };
 use serde::Deserialize;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use domain::{catalog::Model, tokens::Tokens};
 use serde_json::value::RawValue;
 
-use crate::{
+use crate::wire::{
     estimate::{self, SAMPLE_BYTES},
     json::{Member, Members, Name},
 };

@@ -3,7 +3,7 @@
 use domain::tokens::{CallUsage, Tokens};
 
 use super::usage::Reported;
-use crate::{estimate::DeliveredText, scan::Document};
+use crate::wire::{estimate::DeliveredText, scan::Document};
 
 /// The longest model name that is kept.
 const MODEL_BYTES_MAX: usize = 200;

@@ -10,10 +10,12 @@ use domain::{
 
 use super::prompt::{Prompt, Unmeterable};
 use crate::{
-    attribution,
-    json::{Member, Members, Name, place_of},
+    admit::attribution,
     reply::Refusal,
-    splice::Edit,
+    wire::{
+        json::{Member, Members, Name, place_of},
+        splice::Edit,
+    },
 };
 
 /// More answers to one request than this are refused: each holds credit for a whole output.
@@ -292,7 +294,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::splice::splice;
+    use crate::wire::splice::splice;
 
     const HELLO: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
 

@@ -1,0 +1,185 @@
+//! Who calls.
+//!
+//! Keys are kept in memory until the ledger says that something of their account has changed. Those that are not known are looked up many at a time, by
+//! one task: whoever guesses keys does not reach the database at their own speed.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use domain::{id::AccountId, key::ApiKey};
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, header};
+use ledger::{KeyEntry, Meter, keys::digest};
+use moka::sync::Cache;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{admit::leases::Changed, reply::Refusal};
+
+/// How long a key is taken to be what it was, if nothing is said of its account.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// How long one that was not found is taken not to be there.
+const UNKNOWN_REMEMBERED: Duration = Duration::from_secs(1);
+const KEYS_MAX: u64 = 100_000;
+/// How long the ledger may take to say.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one round of looking up may take.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(3);
+/// Keys that are read at once.
+const AT_ONCE: usize = 8;
+/// Keys that are looked up together, and that wait for it.
+const TOGETHER_MAX: usize = 256;
+const WAITING_MAX: usize = 4 * TOGETHER_MAX;
+/// After unknown keys. So a flood of them is a hundred statements a second.
+const PAUSE: Duration = Duration::from_millis(10);
+
+type Digest = [u8; 32];
+
+/// Keys by digest.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    cache: Cache<Digest, Known>,
+    /// When something was said of accounts: what was read of them before is not believed.
+    noticed: Cache<AccountId, Instant>,
+    lookups: mpsc::Sender<Lookup>,
+}
+
+/// What the ledger said of a key, and when it was asked.
+#[derive(Debug, Clone)]
+struct Known {
+    entry: Option<Arc<KeyEntry>>,
+    asked: Instant,
+}
+
+/// A key that somebody waits for.
+#[derive(Debug)]
+struct Lookup {
+    digest: Digest,
+    reply: oneshot::Sender<Known>,
+}
+
+/// Looks keys up.
+pub(crate) struct Lookups(mpsc::Receiver<Lookup>);
+
+impl Keys {
+    /// With what looks up those that are not known.
+    pub(crate) fn new() -> (Self, Lookups) {
+        let (lookups, waiting) = mpsc::channel(WAITING_MAX);
+        let cache = Cache::builder().max_capacity(KEYS_MAX).time_to_live(REMEMBERED).build();
+        // Longer than any key that was asked for before.
+        let noticed = Cache::builder().max_capacity(KEYS_MAX).time_to_live(REMEMBERED + 2 * LOOKUP_TIMEOUT).build();
+        (Self { cache, noticed, lookups }, Lookups(waiting))
+    }
+
+    /// Something of these accounts may have changed.
+    pub(crate) fn forget(&self, changed: Changed<'_>) {
+        match changed {
+            Changed::Of(accounts) => accounts.iter().for_each(|account| self.noticed.insert(*account, Instant::now())),
+            Changed::Any => self.cache.invalidate_all(),
+        }
+    }
+
+    /// The key that a request carries.
+    pub(crate) async fn authenticate(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Arc<KeyEntry>, Refusal> {
+        let text = presented(headers)
+            .ok_or_else(|| Refusal::no_key("No API key was sent. Send it in the header \"Authorization: Bearer sk-fb_…\"."))?;
+        let key = ApiKey::parse(text).map_err(|malformed| Refusal::no_key(&format!("The API key {malformed}.")))?;
+        let digest = digest(&key);
+        let known = match self.cache.get(&digest).filter(|known| self.is_believed(known)) {
+            Some(known) => known,
+            None => {
+                let looked_up = timeout(LOOKUP_TIMEOUT, self.look_up(digest)).await.map_err(|_| Refusal::unavailable())?;
+                let known = looked_up.ok_or_else(Refusal::unavailable)?;
+                self.cache.insert(digest, known.clone());
+                known
+            }
+        };
+        match known.entry {
+            Some(entry) if !entry.works_at(now) => Err(Refusal::no_key("The API key was revoked or has expired.")),
+            Some(entry) if !entry.account_is_active => Err(Refusal::account_suspended()),
+            Some(entry) => Ok(entry),
+            None => Err(Refusal::no_key("The API key is unknown.")),
+        }
+    }
+
+    fn is_believed(&self, known: &Known) -> bool {
+        match &known.entry {
+            None => known.asked.elapsed() < UNKNOWN_REMEMBERED,
+            Some(entry) => self.noticed.get(&entry.account_id).is_none_or(|noticed| noticed < known.asked),
+        }
+    }
+
+    /// `None` when the ledger did not answer.
+    async fn look_up(&self, digest: Digest) -> Option<Known> {
+        let (reply, answered) = oneshot::channel();
+        self.lookups.send(Lookup { digest, reply }).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+impl Lookups {
+    /// Looks keys up until it is told to `quit`.
+    pub(crate) async fn run(mut self, meter: Meter, quit: CancellationToken) {
+        let looking = async {
+            let mut waiting = Vec::new();
+            while self.0.recv_many(&mut waiting, TOGETHER_MAX).await > 0 {
+                // A connection that hangs must not keep those that come later waiting; whoever waits for it hears so by the end of waiting.
+                if timeout(ROUND_TIMEOUT, look_up(&meter, std::mem::take(&mut waiting))).await.unwrap_or(false) {
+                    sleep(PAUSE).await;
+                }
+            }
+        };
+        quit.run_until_cancelled(looking).await;
+    }
+}
+
+/// Whether any was unknown.
+async fn look_up(meter: &Meter, waiting: Vec<Lookup>) -> bool {
+    let asked = Instant::now();
+    let mut by_digest: HashMap<Digest, Vec<oneshot::Sender<Known>>> = HashMap::new();
+    for Lookup { digest, reply } in waiting {
+        by_digest.entry(digest).or_default().push(reply);
+    }
+    let digests: Vec<_> = by_digest.keys().copied().collect();
+    let owners = match meter.owners_of_keys(&digests).await {
+        Ok(owners) => owners,
+        // Whoever waits hears of it by the end of waiting.
+        Err(error) => {
+            drop(unavailable(&error));
+            return false;
+        }
+    };
+    let any_is_unknown = owners.len() < digests.len();
+    let reading = by_digest.into_iter().map(async |(digest, replies)| {
+        let entry = match owners.get(&digest) {
+            Some((account, key)) => meter.key_of(*account, *key).await,
+            None => Ok(None),
+        };
+        match entry.map(|entry| entry.map(Arc::new)) {
+            Ok(entry) => replies.into_iter().for_each(|reply| {
+                let _ = reply.send(Known { entry: entry.clone(), asked }); // whoever has left needs no answer
+            }),
+            Err(error) => drop(unavailable(&error)),
+        }
+    });
+    stream::iter(reading).buffer_unordered(AT_ONCE).collect::<()>().await;
+    any_is_unknown
+}
+
+/// The books are away: for the log once, and for the client without the details.
+pub(crate) fn unavailable(error: &ledger::Error) -> Refusal {
+    tracing::warn!(%error, "a request was refused because the ledger did not answer");
+    Refusal::unavailable()
+}
+
+/// OpenAI's clients send `Authorization: Bearer`, Anthropic's `x-api-key`.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim))
+}

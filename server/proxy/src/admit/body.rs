@@ -1,0 +1,84 @@
+//! A request's body: received within what there is room for, sent on, and known to be sent.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+
+use crate::{
+    admit::room::Place,
+    wire::splice::{Edit, splice},
+};
+
+/// A body that has arrived whole.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) bytes: Bytes,
+    /// What it takes of the room for bodies.
+    pub(crate) room: Option<Place>,
+}
+
+/// Bytes on their way to an upstream, with the room that they take until the last of them is written.
+struct Placed {
+    bytes: Bytes,
+    _room: Option<Place>,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// A request's body, with a mark that is set once a connection takes it: from then on the upstream may have seen the request.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    whole: Full<Bytes>,
+    taken: Taken,
+}
+
+/// Whether a [`RequestBody`] was taken.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Taken(Arc<AtomicBool>);
+
+impl Taken {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Received {
+    /// What is sent on in its place.
+    pub(crate) fn edited(self, edits: Vec<Edit>) -> (RequestBody, Taken) {
+        let taken = Taken::default();
+        let placed = Placed { bytes: splice(&self.bytes, edits), _room: self.room };
+        (RequestBody { whole: Full::new(Bytes::from_owner(placed)), taken: taken.clone() }, taken)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.taken.0.store(true, Ordering::Release);
+        Pin::new(&mut self.whole).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.whole.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.whole.size_hint()
+    }
+}

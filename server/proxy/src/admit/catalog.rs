@@ -1,0 +1,229 @@
+//! What can be called: a snapshot of the ledger's catalog, made anew every second and read without a lock.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    catalog::{DisconnectPolicy, Model, OutputCapField, PriceVersion, Provider, UsageMode},
+    id::ProviderId,
+};
+use http::{HeaderValue, Uri};
+use ledger::{Meter, NewPrice, Upstream, secrets::SecretKey};
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::upstream::address::is_private_literal;
+
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// A connection that hangs gives way to another in time to read the catalog before it is stale.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(3);
+/// A catalog that is older admits nothing. Half of a price's lead: the other half is for clocks that differ and for a price whose commit takes its time.
+const AGE_MAX: Duration = Duration::from_secs(NewPrice::LEAD_MIN.num_seconds().unsigned_abs() / 2);
+/// How long a call waits for one that is not.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How far this machine's clock may be off PostgreSQL's. Prices take effect, and holds end, by either.
+const SKEW_MAX: TimeDelta = TimeDelta::seconds(2);
+
+/// Why a provider cannot be called that was added with another secret key.
+const UNOPENED: &str = "its credential does not open with this secret key: it was added with another";
+
+/// The snapshot.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) models: HashMap<String, Arc<Entry>>,
+    read: Instant,
+    /// How far this machine's clock was off at least.
+    skew: TimeDelta,
+    /// Providers that cannot be called, and why.
+    unusable: BTreeMap<String, &'static str>,
+}
+
+/// A model, where it is answered and what it costs.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) model: Model,
+    /// `None` where the provider's address cannot be used; the log says why.
+    pub(crate) target: Option<Arc<Target>>,
+    /// In force and scheduled, oldest first.
+    sale: Vec<Arc<PriceVersion>>,
+}
+
+/// An upstream, ready to be called.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) chat_completions: Uri,
+    /// Marked sensitive, so that it cannot be printed.
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) usage_mode: UsageMode,
+    pub(crate) on_disconnect: DisconnectPolicy,
+    pub(crate) allow_private: bool,
+}
+
+impl Entry {
+    /// The price of a call that is admitted at this instant.
+    pub(crate) fn price_at(&self, now: DateTime<Utc>) -> Option<&Arc<PriceVersion>> {
+        self.sale.iter().rev().find(|version| version.effective_from <= now)
+    }
+
+    /// Models that insist on `max_completion_tokens` are OpenAI's reasoning models: most of their output may never be seen.
+    pub(crate) fn reasons(&self) -> bool {
+        self.model.output_cap_field == OutputCapField::MaxCompletionTokens
+    }
+}
+
+impl Snapshot {
+    /// Reads the catalog, with the prices of calls that arrived up to `arrivals` ago: a call is priced as of its arrival, and its body may have
+    /// taken its time.
+    pub(crate) async fn load(meter: &Meter, secret: &SecretKey, arrivals: Duration) -> ledger::Result<Self> {
+        let (read, asked) = (Instant::now(), Utc::now());
+        let since = asked - TimeDelta::from_std(arrivals).unwrap_or_default();
+        let catalog = meter.catalog(secret, since).await?;
+        let skew = skew(asked, catalog.clock, Utc::now());
+        let mut unusable: BTreeMap<_, _> = catalog.unopened.into_iter().map(|name| (name, UNOPENED)).collect();
+        let mut targets: HashMap<ProviderId, Arc<Target>> = HashMap::new();
+        for (id, Upstream { provider, credential }) in catalog.providers {
+            match target(&provider, credential.as_deref()) {
+                Ok(target) => drop(targets.insert(id, Arc::new(target))),
+                Err(why) => drop(unusable.insert(provider.name, why)),
+            }
+        }
+        let models = catalog.models.into_iter().map(|(name, found)| {
+            let target = targets.get(&found.model.provider_id).cloned();
+            let sale = found.sale.into_iter().map(Arc::new).collect();
+            (name, Arc::new(Entry { model: found.model, target, sale }))
+        });
+        Ok(Self { models: models.collect(), read, skew, unusable })
+    }
+
+    /// Says which providers cannot be called, unless that was said of the snapshot before.
+    pub(crate) fn say_what_is_unusable(&self, before: Option<&Self>) {
+        for (provider, why) in
+            self.unusable.iter().filter(|(name, why)| before.is_none_or(|before| before.unusable.get(*name) != Some(why)))
+        {
+            tracing::error!(provider, why, "this provider cannot be called");
+        }
+    }
+
+    /// Whether calls can be priced by it: not when it may lack a price that is in force, nor when that depends on whose clock is asked.
+    pub(crate) fn is_current(&self) -> bool {
+        self.read.elapsed() <= AGE_MAX && self.skew <= SKEW_MAX
+    }
+}
+
+/// How far apart two clocks are at least, when one of them was read between two readings of the other.
+fn skew(asked: DateTime<Utc>, theirs: DateTime<Utc>, answered: DateTime<Utc>) -> TimeDelta {
+    (asked - theirs).max(theirs - answered).max(TimeDelta::zero())
+}
+
+/// A snapshot by which calls can be priced; `None` if there is none for too long. Where this process stood still, the next one is moments away.
+pub(crate) async fn current(snapshot: &ArcSwap<Snapshot>, renewed: &Notify) -> Option<Arc<Snapshot>> {
+    let waiting = async {
+        loop {
+            // Before it is looked at: what is renewed in between is not missed.
+            let next = renewed.notified();
+            let found = snapshot.load_full();
+            if found.is_current() {
+                return found;
+            }
+            next.await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.ok()
+}
+
+/// Keeps the snapshot new until it is told to stop. While the ledger is away the last one stays, until it is stale.
+pub(crate) async fn refresh(
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    renewed: Arc<Notify>,
+    meter: Meter,
+    secret: SecretKey,
+    arrivals: Duration,
+    quit: CancellationToken,
+) {
+    let mut ticks = tokio::time::interval(REFRESH_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut away = false;
+    loop {
+        tokio::select! {
+            () = quit.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let loading = timeout(LOAD_TIMEOUT, Snapshot::load(&meter, &secret, arrivals));
+        let Some(loaded) = quit.run_until_cancelled(loading).await else { return };
+        let problem = match loaded {
+            Ok(Ok(loaded)) => {
+                if loaded.skew > SKEW_MAX {
+                    tracing::error!(skew = %loaded.skew, "this machine's clock is not PostgreSQL's; calls are refused until it is");
+                }
+                loaded.say_what_is_unusable(Some(&snapshot.load()));
+                snapshot.store(Arc::new(loaded));
+                renewed.notify_waiters();
+                away = false;
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the database does not answer".to_owned(),
+        };
+        if !away {
+            tracing::warn!(problem, "the catalog could not be read; in a few seconds calls will be refused");
+            away = true;
+        }
+    }
+}
+
+/// Whether calls to a provider can be made, and what stands in their way.
+///
+/// # Errors
+/// The reason, to be read after "the provider cannot be called: ".
+pub fn check_provider(base_url: &str, credential: Option<&str>, allow_private: bool) -> Result<(), &'static str> {
+    address(base_url, allow_private)?;
+    credential.map_or(Ok(()), |credential| bearer(credential).map(drop))
+}
+
+fn target(provider: &Provider, credential: Option<&str>) -> Result<Target, &'static str> {
+    Ok(Target {
+        chat_completions: address(&provider.base_url, provider.allow_private)?,
+        authorization: credential.map(bearer).transpose()?,
+        usage_mode: provider.usage_mode,
+        on_disconnect: provider.on_disconnect,
+        allow_private: provider.allow_private,
+    })
+}
+
+fn address(base_url: &str, allow_private: bool) -> Result<Uri, &'static str> {
+    let uri: Uri = format!("{}/chat/completions", base_url.trim_end_matches('/')).parse().map_err(|_| "its address is no URL")?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.host().filter(|_| is_web).ok_or("its address is no http or https URL")?;
+    if !allow_private && is_private_literal(host) {
+        return Err("its address is private, and no operator vouched for it");
+    }
+    Ok(uri)
+}
+
+fn bearer(credential: &str) -> Result<HeaderValue, &'static str> {
+    let mut value =
+        HeaderValue::try_from(format!("Bearer {credential}")).map_err(|_| "its credential holds characters that fit into no header")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_off_only_as_far_as_the_wait_for_the_other_does_not_explain() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        for (theirs, off) in [(10, 0), (13, 0), (15, 0), (18, 3), (7, 3)] {
+            assert_eq!(skew(at(10), at(theirs), at(15)), TimeDelta::seconds(off), "at {theirs}");
+        }
+    }
+}
