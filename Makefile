@@ -123,7 +123,7 @@ test-spread: build ## run the ledger's tests on tables that are spread over 16 p
 	FAREBOX_TEST_TWIN=1 .ci/with-postgres.sh cargo test --quiet -p ledger --test it
 
 .PHONY: bench
-bench: build ## measure prices, the stream scanner and the ledger's posting
+bench: build ## measure prices and the ledger's posting
 	cargo bench -p domain -p proxy
 	.ci/with-postgres.sh cargo bench -p ledger --bench posting
 

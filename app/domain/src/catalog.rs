@@ -129,6 +129,16 @@ pub struct Model {
     pub output_cap_field: OutputCapField,
     /// See [`ModelBounds`].
     pub bounds: ModelBounds,
+    /// Members of requests, or `member.kind` of their items, that an operator lets pass although nothing bounds what they cost.
+    pub opened: Vec<String>,
+}
+
+impl Model {
+    /// Whether an operator lets this member pass.
+    #[must_use]
+    pub fn opens(&self, member: &str) -> bool {
+        self.opened.iter().any(|opened| opened == member)
+    }
 }
 
 /// Which side of a price.

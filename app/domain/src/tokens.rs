@@ -171,6 +171,8 @@ pub enum Flag {
     Contradictory,
     /// They add up, and are more than the model can do, or than it was asked for.
     Excessive,
+    /// Part of them has another price: the call was served at a tier, or in part by a second model, that the model's price does not know.
+    OtherTerms,
 }
 
 impl Flag {
@@ -180,6 +182,7 @@ impl Flag {
         match self {
             Self::Contradictory => "contradictory",
             Self::Excessive => "excessive",
+            Self::OtherTerms => "other_terms",
         }
     }
 }

@@ -163,6 +163,31 @@ impl System {
         );
         if self.database.execute(insert).await? == 1 { Ok(()) } else { Err(Error::NotFound) }
     }
+
+    /// Lets these members of requests pass at a model, or no longer: see [`Model::opened`]. Returns all that pass now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown model, [`Error::Invalid`] for a name that no member has.
+    pub async fn open_members(&self, model: &str, opened: &[String], closed: &[String]) -> Result<Vec<String>> {
+        for name in opened {
+            Error::one_line("member", name)?;
+        }
+        let update = sqlx::query_scalar!(
+            r#"
+            update models
+            set opened = array(select distinct name from unnest(opened || $2) name where name <> all ($3) order by name)
+            where name = $1
+            returning opened
+            "#,
+            model,
+            opened,
+            closed
+        );
+        let mut transaction = self.database.write().await?;
+        let now = update.fetch_optional(&mut *transaction).await?.ok_or(Error::NotFound)?;
+        transaction.commit().await?;
+        Ok(now)
+    }
 }
 
 impl Meter {
@@ -229,7 +254,7 @@ pub(crate) async fn models(connection: &mut PgConnection) -> Result<Vec<Model>> 
             m.context_window as "context_window: Tokens", m.default_output_hold as "default_output_hold: Tokens",
             m.output_cap_field as "output_cap_field: OutputCapField", m.prompt_overhead as "prompt_overhead: Tokens",
             m.tools_overhead as "tools_overhead: Tokens", m.picture_max as "picture_max: Tokens", m.sound_max as "sound_max: Tokens",
-            m.output_min as "output_min: Tokens", m.reasoning_max as "reasoning_max: Tokens"
+            m.output_min as "output_min: Tokens", m.reasoning_max as "reasoning_max: Tokens", m.opened
         from models m
         join providers p using (provider_id)
         order by m.name
@@ -254,6 +279,7 @@ pub(crate) async fn models(connection: &mut PgConnection) -> Result<Vec<Model>> 
             output_min: row.output_min,
             reasoning_max: row.reasoning_max,
         },
+        opened: row.opened,
     });
     Ok(models.collect())
 }

@@ -23,7 +23,7 @@ use domain::{
     pricing::Discount,
     tokens::Tokens,
 };
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 use ledger::{Admitted, KeyEntry};
 use tokio::time::Instant;
@@ -48,10 +48,10 @@ use crate::{
     },
     call::outcome::{Answer, End},
     core::Core,
-    dialect::openai_chat::request::ChatRequest,
+    dialect::{reading::Reading, request::Request},
     reply::Refusal,
     upstream::{headers::response_headers, pool::UpstreamBody},
-    wire::tap::{Form, Tap},
+    wire::tap::Tap,
 };
 
 /// A call that was found to be in order, before credit is held for it.
@@ -65,7 +65,7 @@ pub(crate) struct Call {
     pub(crate) entry: Arc<Entry>,
     pub(crate) target: Arc<Target>,
     pub(crate) price: Arc<PriceVersion>,
-    pub(crate) request: ChatRequest,
+    pub(crate) request: Request,
     pub(crate) attribution: Attribution,
     /// Its prompt's tokens, once they were counted.
     pub(crate) prompt_tokens: OnceLock<Tokens>,
@@ -110,7 +110,7 @@ impl Call {
             },
             Err(Unanswered::Failed(refusal)) => self.fail(shared, begun, End::Broken, None, client, refusal).await,
             Err(Unanswered::Stopped(refusal)) => self.fail(shared, begun, End::Stopped, None, client, refusal).await,
-            Err(Unanswered::Abandoned) => self.settle(shared, begun, Answer::none(End::Cancelled, true), None).await,
+            Err(Unanswered::Abandoned) => self.settle(shared, begun, self.no_answer(End::Cancelled, true), None).await,
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ impl Call {
             discount: self.discount(),
             stream: request.stream,
             excess: key.line.excess,
-            input_estimate: request.prompt.tokens_guessed(entry.model.context_window),
+            input_estimate: request.prompt.tokens_guessed(&entry.model),
             held: bound.held,
             tokens_held: bound.tokens,
             epoch: Some(held.epoch()),
@@ -162,7 +162,7 @@ impl Call {
 
     /// A tokenizer's count of the prompt, made once.
     fn prompt_tokens(&self) -> Tokens {
-        *self.prompt_tokens.get_or_init(|| self.request.prompt.tokens_estimated(self.entry.model.context_window))
+        *self.prompt_tokens.get_or_init(|| self.request.prompt.tokens_estimated(&self.entry.model))
     }
 
     fn discount(&self) -> Discount {
@@ -172,7 +172,7 @@ impl Call {
     /// What caps each answer's output. A lenient account, which pays whatever an answer comes to, is given no cap but where credit or a limit was too
     /// short for the whole hold, or where tokens pay, which are no more than were held.
     fn cap(&self, bound: Bound) -> Option<Tokens> {
-        let is_whole = bound.cap >= self.entry.model.default_output_hold;
+        let is_whole = bound.cap >= self.request.default_cap(&self.entry.model);
         let is_free = self.key.line.excess.is_charged() && self.request.output_cap().is_none() && is_whole && bound.paid_in == Unit::Money;
         (!is_free).then_some(bound.cap)
     }
@@ -186,7 +186,7 @@ impl Call {
     /// The most prompt tokens that are believed: of a lenient account, which pays whatever is, those that this prompt can have.
     fn prompt_max(&self) -> Tokens {
         let model = &self.entry.model;
-        if self.key.line.excess.is_charged() { self.request.prompt.tokens_max(model) } else { model.context_window }
+        if self.key.line.excess.is_charged() { self.request.prompt.tokens_max(model) } else { self.request.prompt.windows(model) }
     }
 
     /// Whether an answer is read to its end although nobody is there to receive it.
@@ -194,9 +194,13 @@ impl Call {
         finished || self.entry.reasons() || self.target.on_disconnect == DisconnectPolicy::Drain
     }
 
+    fn no_answer(&self, end: End, client_left: bool) -> Answer {
+        Answer::none(end, client_left, Reading::new(&self.request.dialect.answers))
+    }
+
     /// Nothing came of it: posted at no cost, and the client is told.
     async fn fail(&self, shared: &Shared, begun: Begun, end: End, status: Option<StatusCode>, client: &Client, refusal: Refusal) {
-        let answer = Answer { status, ..Answer::none(end, !client.is_here()) };
+        let answer = Answer { status, ..self.no_answer(end, !client.is_here()) };
         self.settle(shared, begun, answer, None).await;
         client.answer(Err(refusal));
     }
@@ -209,27 +213,40 @@ impl Call {
         if without_usage {
             headers.remove(header::CONTENT_LENGTH);
         }
-        // Whoever counts the bytes has seen the end with the last of them.
+        // Whoever counts the bytes has seen the end with the last of them. One that the body does not keep to is nobody's.
         let length = headers.contains_key(header::CONTENT_LENGTH).then(|| upstream.size_hint().exact()).flatten();
-        let status = head.status;
+        if length.is_none() {
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        let (status, is_stream) = (head.status, is_stream(&head.headers));
         let head = Head { status, headers };
-        // Of an answer without a body the head is the end.
-        let at_the_end = if upstream.is_end_stream() {
-            Some(head)
-        } else {
+        let tap = Tap::new(&self.request.dialect.answers, without_usage).of_length(length);
+        let tap = if status.is_success() { tap } else { tap.of_error() };
+        // Of an answer without a body the head is the end; and of what breaks off before anything of it was shown, a refusal can still be made.
+        let head = if is_stream && !upstream.is_end_stream() {
             client.answer(Ok(head));
             None
+        } else {
+            Some(head)
         };
-        let tap = Tap::new(Form::Unsaid { without_usage }).of_length(length);
-        let Read { answer, held_back, first_byte } = Relay::new(self, &shared.settings, upstream, tap, stop).run(status, client).await;
-        let is_whole = answer.end == End::Complete;
+        let Read { answer, head, held_back, first_byte, refusal } =
+            Relay::new(self, &shared.settings, upstream, tap, head, stop).run(status, client).await;
+        let is_complete = answer.end == End::Complete;
         self.settle(shared, begun, answer, first_byte).await;
-        if let Some(head) = at_the_end {
-            client.answer(Ok(head));
+        match (head, refusal) {
+            (Some(_), Some(refusal)) => return client.answer(Err(refusal)),
+            (Some(head), None) => client.answer(Ok(head)),
+            (None, _) => {}
         }
         client.put(held_back);
-        if is_whole {
+        if is_complete {
             client.complete();
         }
     }
+}
+
+fn is_stream(headers: &HeaderMap) -> bool {
+    const STREAM: &[u8] = b"text/event-stream";
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(STREAM))
 }

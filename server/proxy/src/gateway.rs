@@ -18,8 +18,9 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     Shared, account_api,
     call::client::{BrokenOff, Relayed},
-    chat,
     core::Core,
+    dialect::{Dialect, ErrorShape},
+    metered,
     reply::{Refusal, text_answer},
 };
 
@@ -38,9 +39,10 @@ enum Content {
 }
 
 /// What there is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Route {
-    ChatCompletions,
+    /// A call of this API.
+    Call(&'static Dialect),
     Told(Told),
 }
 
@@ -59,8 +61,10 @@ enum Told {
 
 impl Route {
     fn of(path: &str) -> Option<Self> {
+        if let Some(dialect) = Dialect::of(path) {
+            return Some(Self::Call(dialect));
+        }
         Some(Self::Told(match path {
-            "/v1/chat/completions" => return Some(Self::ChatCompletions),
             "/v1/models" => Told::Models,
             "/v1/generation" => Told::Generation,
             "/v1/credits" => Told::Credits,
@@ -73,7 +77,7 @@ impl Route {
 
     /// The methods that it answers.
     const fn methods(&self) -> &'static str {
-        if matches!(self, Self::ChatCompletions) { "POST" } else { "GET, HEAD" }
+        if matches!(self, Self::Call(_)) { "POST" } else { "GET, HEAD" }
     }
 
     fn answers(&self, method: &Method) -> bool {
@@ -94,7 +98,8 @@ impl Gateway {
         // A call's id is the one that its client is told.
         let id = CallId::new(Utc::now(), rand::random());
         let (head, body) = request.into_parts();
-        let mut response = self.dispatch(id, head, body).await.unwrap_or_else(Refusal::into_response);
+        let shape = Dialect::of(head.uri.path()).map(|dialect| dialect.errors).unwrap_or_default();
+        let mut response = self.dispatch(id, head, body).await.unwrap_or_else(|refusal| refusal.into_response(shape));
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
@@ -108,12 +113,12 @@ impl Gateway {
         let path = head.uri.path();
         let route = Route::of(path).ok_or_else(|| Refusal::unknown_path(&head.method, path))?;
         if !route.answers(&head.method) {
-            let mut refused = Refusal::wrong_method(&head.method, path).into_response();
+            let mut refused = Refusal::wrong_method(&head.method, path).into_response(ErrorShape::default());
             refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.methods()));
             return Ok(refused);
         }
         let told = match route {
-            Route::ChatCompletions => return chat::completions(&self.0, id, head.headers, body).await,
+            Route::Call(dialect) => return metered::call(&self.0, dialect, id, head.headers, body).await,
             Route::Told(told) => told,
         };
         // What may ask the database runs where its connections are, and where it keeps no call waiting.
@@ -210,12 +215,13 @@ mod tests {
 
     #[test]
     fn an_address_is_one_thing_or_none() {
-        assert_eq!(Route::of("/v1/models/vendor/large"), Some(Route::Told(Told::Model("vendor/large".to_owned()))));
-        assert_eq!(Route::of("/v1/models"), Some(Route::Told(Told::Models)));
+        assert!(matches!(Route::of("/v1/models/vendor/large"), Some(Route::Told(Told::Model(name))) if name == "vendor/large"));
+        assert!(matches!(Route::of("/v1/models"), Some(Route::Told(Told::Models))));
         for nothing in ["/v1/models/", "/v1/chat", "/v1/chat/completions/", "/", ""] {
-            assert_eq!(Route::of(nothing), None, "{nothing}");
+            assert!(Route::of(nothing).is_none(), "{nothing}");
         }
         let key = Route::Told(Told::Key);
-        assert!(key.answers(&Method::HEAD) && !key.answers(&Method::POST) && !Route::ChatCompletions.answers(&Method::GET));
+        assert!(key.answers(&Method::HEAD) && !key.answers(&Method::POST));
+        assert!(Route::of("/v1/messages").is_some_and(|call| call.answers(&Method::POST) && !call.answers(&Method::GET)));
     }
 }

@@ -8,17 +8,17 @@ mod account_api;
 mod admit;
 mod books;
 mod call;
-mod chat;
 mod connection;
 mod core;
-pub mod dialect;
+mod dialect;
 mod error;
 mod gateway;
 mod listen;
+mod metered;
 mod reply;
 mod settings;
 mod upstream;
-pub mod wire;
+mod wire;
 
 use std::{sync::Arc, time::Duration};
 

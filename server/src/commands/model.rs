@@ -29,6 +29,20 @@ enum Action {
     Add(Add),
     /// List the models
     List,
+    /// Let members of requests pass that nothing bounds the cost of, or kinds of their items, as a refusal names them
+    Allow(Members),
+    /// Refuse them again
+    Refuse(Members),
+}
+
+#[derive(Debug, Args)]
+struct Members {
+    /// What customers call the model
+    model: String,
+
+    /// A member of requests, such as web_search_options, or one kind of its items, such as tools.web_search
+    #[arg(required = true, value_name = "MEMBER")]
+    members: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +136,8 @@ pub(super) async fn run(args: ModelArgs, config: &Config) -> anyhow::Result<()> 
     match args.action {
         Action::Add(add) => self::add(add, args.output, config).await,
         Action::List => list(args.output, config).await,
+        Action::Allow(Members { model, members }) => open(&model, &members, &[], args.output, config).await,
+        Action::Refuse(Members { model, members }) => open(&model, &[], &members, args.output, config).await,
     }
 }
 
@@ -148,6 +164,17 @@ async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
     .await?;
     output.print(&json!({ "id": id, "name": args.name, "provider": args.provider, "upstream_name": upstream_name }), || {
         format!("Added {}. Customers can call it once it has a price: farebox price set {} --input … --output …", args.name, args.name)
+    })
+}
+
+async fn open(model: &str, opened: &[String], closed: &[String], output: Output, config: &Config) -> anyhow::Result<()> {
+    let now = with_ledger(config, async |ledger| {
+        ledger.system().open_members(model, opened, closed).await.with_context(|| format!("model {model}"))
+    })
+    .await?;
+    output.print(&json!({ "name": model, "opened": now }), || match now.as_slice() {
+        [] => format!("{model} takes what is bounded, and nothing else. Every proxy knows within seconds."),
+        names => format!("{model} takes, besides what is bounded: {}. Every proxy knows within seconds.", names.join(", ")),
     })
 }
 

@@ -36,6 +36,10 @@ pub(super) fn remarks(call: &CallDetail) -> AnyView {
             "The upstream reported more tokens than this call can have used. So no more is charged than what was held for it. What the \
              upstream sent is below, unchanged."
         }
+        Flag::OtherTerms => {
+            "The upstream served part of this call at another tier, or by a second model, for which the model has no price. It is charged at the \
+             model's own price, and no more than what was held for it. What the upstream sent is below, unchanged."
+        }
     });
     let unexplained = call.unexplained_tokens().map(|tokens| {
         let tokens = money::grouped(tokens.get());

@@ -108,6 +108,7 @@ fn marks(call: &CallRow) -> AnyView {
     let flagged = call.usage.flag.map(|flag| match flag {
         Flag::Contradictory => "numbers disagree",
         Flag::Excessive => "numbers too high",
+        Flag::OtherTerms => "other terms",
     });
     let corrected = call.corrected.map(|_| "corrected");
     let marks = [estimated, flagged, corrected].into_iter().flatten().map(|words| view! { <span class="mark">{words}</span> });

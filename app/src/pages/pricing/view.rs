@@ -105,6 +105,7 @@ mod tests {
             context_window: Tokens::from_sum(8_192),
             default_output_hold: Tokens::from_sum(1_024),
             output_cap_field: OutputCapField::MaxTokens,
+            opened: Vec::new(),
             bounds: ModelBounds::default(),
         };
         let priced = PricedModel { model, sale: Some(version("0.00015")), cost: None, scheduled: vec![version("0.0002")] };

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     reply::Refusal,
-    wire::json::{Members, Name},
+    wire::json::{Member, Members, Name},
 };
 
 const END_USER: &str = "x-farebox-end-user";
@@ -37,18 +37,50 @@ pub(crate) fn of_call(headers: &HeaderMap, body: Attribution) -> Result<Attribut
 /// provider, which says what is wrong with it: here, as much of it is kept as can be.
 ///
 /// <https://platform.openai.com/docs/api-reference/chat/create>
-pub(crate) fn of_openai(members: &Members<'_>) -> Attribution {
-    let text = |name: &str| members.get(name).and_then(|member| member.read::<Name<'_>>()).and_then(|Name(text)| Label::clipped(&text));
-    let mut tags = Tags::default();
-    let metadata: BTreeMap<String, Value> = members.get("metadata").and_then(|member| member.read()).unwrap_or_default();
-    for (name, value) in &metadata {
-        let name: String = name.chars().take(Tags::NAME_MAX_CHARS).collect();
-        if let (Some(name), Some(value)) = (Label::clipped(&name), value.as_str().and_then(Label::clipped)) {
-            // One too many is left out.
-            let _ = tags.insert(name.as_str(), value.as_str());
+#[derive(Debug, Default)]
+pub(crate) struct Saying {
+    safety_identifier: Option<Label>,
+    user: Option<Label>,
+    tags: Tags,
+}
+
+impl Saying {
+    pub(crate) fn user(&mut self, member: &Member<'_>) {
+        self.user = label_of(member);
+    }
+
+    pub(crate) fn safety_identifier(&mut self, member: &Member<'_>) {
+        self.safety_identifier = label_of(member);
+    }
+
+    /// Anthropic's `metadata` names the client's own user, and nothing else.
+    ///
+    /// <https://docs.claude.com/en/api/messages>
+    pub(crate) fn user_in_metadata(&mut self, member: &Member<'_>) {
+        let metadata: Members<'_> = member.read().unwrap_or_default();
+        self.user = metadata.get("user_id").and_then(label_of);
+    }
+
+    pub(crate) fn metadata(&mut self, member: &Member<'_>) {
+        let metadata: BTreeMap<String, Value> = member.read().unwrap_or_default();
+        for (name, value) in &metadata {
+            let name: String = name.chars().take(Tags::NAME_MAX_CHARS).collect();
+            if let (Some(name), Some(value)) = (Label::clipped(&name), value.as_str().and_then(Label::clipped)) {
+                // One too many is left out.
+                let _ = self.tags.insert(name.as_str(), value.as_str());
+            }
         }
     }
-    Attribution { end_user: text("safety_identifier").or_else(|| text("user")), session: None, client: None, tags }
+}
+
+fn label_of(member: &Member<'_>) -> Option<Label> {
+    member.read::<Name<'_>>().and_then(|Name(text)| Label::clipped(&text))
+}
+
+impl From<Saying> for Attribution {
+    fn from(Saying { safety_identifier, user, tags }: Saying) -> Self {
+        Self { end_user: safety_identifier.or(user), session: None, client: None, tags }
+    }
 }
 
 fn label(headers: &HeaderMap, name: &'static str) -> Result<Option<Label>, Refusal> {
@@ -96,7 +128,17 @@ mod tests {
     }
 
     fn body(json: &str) -> Attribution {
-        of_openai(&Members::parse(json).unwrap())
+        let members = Members::parse(json).unwrap();
+        let mut saying = Saying::default();
+        for member in members.iter() {
+            match &*member.name {
+                "user" => saying.user(member),
+                "safety_identifier" => saying.safety_identifier(member),
+                "metadata" => saying.metadata(member),
+                _ => {}
+            }
+        }
+        saying.into()
     }
 
     fn said(of: &[(&'static str, &str)], json: &str) -> Attribution {
@@ -168,7 +210,7 @@ mod tests {
             (TAGS, &*many, "at most 10"),
         ] {
             let refusal = of_call(&headers(&[(header, text)]), Attribution::default()).unwrap_err();
-            assert_eq!(refusal.param, Some(header), "{text}");
+            assert_eq!(refusal.param.as_deref(), Some(header), "{text}");
             assert!(refusal.message.contains(why), "{}", refusal.message);
         }
         let mut broken = headers(&[(END_USER, "a")]);

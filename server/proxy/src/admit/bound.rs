@@ -9,7 +9,7 @@ use domain::{
     tokens::Tokens,
 };
 
-use crate::dialect::openai_chat::request::ChatRequest;
+use crate::dialect::request::Request;
 
 /// A hold, and the cap on each answer's output that it rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Bound {
 /// What a hold depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms<'a> {
-    pub(crate) request: &'a ChatRequest,
+    pub(crate) request: &'a Request,
     pub(crate) model: &'a Model,
     pub(crate) rates: &'a Rates,
     pub(crate) discount: Discount,
@@ -52,27 +52,27 @@ pub(crate) struct Terms<'a> {
 impl Terms<'_> {
     /// The full bound: whatever the upstream does within what it was asked, it does not cost more.
     pub(crate) fn full(&self) -> Result<Bound, ChargeOverflow> {
-        let cap = self.request.output_cap().unwrap_or(self.model.default_output_hold);
+        let cap = self.request.output_cap().unwrap_or_else(|| self.request.default_cap(self.model));
         self.bound(self.request.prompt.tokens_max(self.model), cap)
     }
 
     /// The bound of the shortest answer that is worth a call; `None` where the client named a cap, which is never lowered.
     pub(crate) fn least(&self) -> Option<Bound> {
-        if self.request.output_cap().is_some() {
+        if !self.request.may_be_capped() {
             return None;
         }
-        let shortest = self.model.bounds.output_min.min(self.model.default_output_hold);
+        let shortest = self.model.bounds.output_min.min(self.request.default_cap(self.model));
         self.bound(self.request.prompt.tokens_max(self.model), shortest).ok()
     }
 
     /// A bound that fits into credit or limits too short for the full one: where the client named no cap on the output, a lower one than the model's.
     pub(crate) fn within(&self, available: Available) -> Option<Bound> {
-        if self.request.output_cap().is_some() {
+        if !self.request.may_be_capped() {
             return None;
         }
         let prompt = self.request.prompt.tokens_max(self.model);
         let fits = |cap: i64| self.bound(prompt, Tokens::from_sum(cap)).ok().filter(|bound| bound.is_within(available));
-        let most = self.model.default_output_hold.get();
+        let most = self.request.default_cap(self.model).get();
         let mut least = fits(self.model.bounds.output_min.get().min(most))?;
         // The bound grows with the cap: the largest that fits lies between one that does and one that does not.
         let (mut low, mut high) = (least.cap.get(), most + 1);
@@ -104,6 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dialect::DIALECTS;
 
     fn model() -> Model {
         Model {
@@ -115,12 +116,13 @@ mod tests {
             context_window: Tokens::from_sum(8_000),
             default_output_hold: Tokens::from_sum(1_000),
             output_cap_field: OutputCapField::MaxTokens,
+            opened: Vec::new(),
             bounds: ModelBounds::default(),
         }
     }
 
-    fn request(members: &str) -> ChatRequest {
-        ChatRequest::parse(&format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{members}}}"#)).unwrap()
+    fn request(members: &str) -> Request {
+        Request::parse(DIALECTS[0], &format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{members}}}"#)).unwrap()
     }
 
     /// One currency unit per thousand prompt tokens, two per thousand completion tokens.

@@ -12,7 +12,7 @@ use domain::{
     catalog::{DisconnectPolicy, Model, OutputCapField, PriceVersion, Provider, UsageMode},
     id::ProviderId,
 };
-use http::{HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri, header};
 use ledger::{Meter, NewPrice, Upstream, secrets::SecretKey};
 use tokio::{
     sync::Notify,
@@ -20,7 +20,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::upstream::address::is_private_literal;
+use crate::{
+    dialect::{Credential, DIALECTS, Dialect},
+    upstream::address::is_private_literal,
+};
 
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// A connection that hangs gives way to another in time to read the catalog before it is stale.
@@ -59,12 +62,46 @@ pub(crate) struct Entry {
 /// An upstream, ready to be called.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) chat_completions: Uri,
-    /// Marked sensitive, so that it cannot be printed.
-    pub(crate) authorization: Option<HeaderValue>,
+    /// By the [`Dialect::index`].
+    addresses: Vec<Uri>,
+    credential: Option<Credentials>,
     pub(crate) usage_mode: UsageMode,
     pub(crate) on_disconnect: DisconnectPolicy,
     pub(crate) allow_private: bool,
+}
+
+/// The operator's credential as each API takes it, marked sensitive, so that it cannot be printed.
+#[derive(Debug)]
+struct Credentials {
+    bearer: HeaderValue,
+    plain: HeaderValue,
+}
+
+impl Target {
+    #[cfg(test)]
+    pub(crate) fn of(base_url: &str, credential: Option<&str>) -> Self {
+        Self {
+            addresses: addresses(base_url, true).unwrap_or_default(),
+            credential: credential.and_then(|credential| credentials(credential).ok()),
+            usage_mode: UsageMode::Forced,
+            on_disconnect: DisconnectPolicy::Drain,
+            allow_private: true,
+        }
+    }
+
+    /// Where calls of this API go.
+    pub(crate) fn address(&self, dialect: &Dialect) -> Uri {
+        self.addresses[dialect.index].clone()
+    }
+
+    /// What opens it, if anything must.
+    pub(crate) fn credential(&self, dialect: &Dialect) -> Option<(HeaderName, HeaderValue)> {
+        let Credentials { bearer, plain } = self.credential.as_ref()?;
+        Some(match dialect.credential {
+            Credential::Bearer => (header::AUTHORIZATION, bearer.clone()),
+            Credential::ApiKey => (HeaderName::from_static("x-api-key"), plain.clone()),
+        })
+    }
 }
 
 impl Entry {
@@ -184,35 +221,41 @@ pub(crate) async fn refresh(
 /// # Errors
 /// The reason, to be read after "the provider cannot be called: ".
 pub fn check_provider(base_url: &str, credential: Option<&str>, allow_private: bool) -> Result<(), &'static str> {
-    address(base_url, allow_private)?;
-    credential.map_or(Ok(()), |credential| bearer(credential).map(drop))
+    addresses(base_url, allow_private)?;
+    credential.map_or(Ok(()), |credential| credentials(credential).map(drop))
 }
 
 fn target(provider: &Provider, credential: Option<&str>) -> Result<Target, &'static str> {
     Ok(Target {
-        chat_completions: address(&provider.base_url, provider.allow_private)?,
-        authorization: credential.map(bearer).transpose()?,
+        addresses: addresses(&provider.base_url, provider.allow_private)?,
+        credential: credential.map(credentials).transpose()?,
         usage_mode: provider.usage_mode,
         on_disconnect: provider.on_disconnect,
         allow_private: provider.allow_private,
     })
 }
 
-fn address(base_url: &str, allow_private: bool) -> Result<Uri, &'static str> {
-    let uri: Uri = format!("{}/chat/completions", base_url.trim_end_matches('/')).parse().map_err(|_| "its address is no URL")?;
+fn addresses(base_url: &str, allow_private: bool) -> Result<Vec<Uri>, &'static str> {
+    let address = |dialect: &Dialect| -> Result<Uri, &'static str> {
+        format!("{}{}", base_url.trim_end_matches('/'), dialect.upstream_path).parse().map_err(|_| "its address is no URL")
+    };
+    let [first, ..] = DIALECTS;
+    let uri = address(first)?;
     let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
     let host = uri.host().filter(|_| is_web).ok_or("its address is no http or https URL")?;
     if !allow_private && is_private_literal(host) {
         return Err("its address is private, and no operator vouched for it");
     }
-    Ok(uri)
+    DIALECTS.into_iter().map(address).collect()
 }
 
-fn bearer(credential: &str) -> Result<HeaderValue, &'static str> {
-    let mut value =
-        HeaderValue::try_from(format!("Bearer {credential}")).map_err(|_| "its credential holds characters that fit into no header")?;
-    value.set_sensitive(true);
-    Ok(value)
+fn credentials(credential: &str) -> Result<Credentials, &'static str> {
+    let value = |text: String| -> Result<HeaderValue, &'static str> {
+        let mut value = HeaderValue::try_from(text).map_err(|_| "its credential holds characters that fit into no header")?;
+        value.set_sensitive(true);
+        Ok(value)
+    };
+    Ok(Credentials { bearer: value(format!("Bearer {credential}"))?, plain: value(credential.to_owned())? })
 }
 
 #[cfg(test)]

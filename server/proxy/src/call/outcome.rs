@@ -5,7 +5,7 @@ use domain::{
     tokens::{CallUsage, Tokens},
 };
 
-use crate::dialect::openai_chat::reading::{Counted, Reading};
+use crate::dialect::reading::{Counted, Reading};
 
 /// Why no more of an answer is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +27,17 @@ pub(crate) struct Answer {
     pub(crate) status: Option<http::StatusCode>,
     pub(crate) end: End,
     pub(crate) client_left: bool,
+    /// It has an end of its own, and did not just stop.
+    pub(crate) is_whole: bool,
+    /// The client was shown something of it.
+    pub(crate) is_shown: bool,
     pub(crate) reading: Reading,
 }
 
 impl Answer {
     /// An upstream that never answered.
-    pub(crate) fn none(end: End, client_left: bool) -> Self {
-        Self { status: None, end, client_left, reading: Reading::default() }
+    pub(crate) fn none(end: End, client_left: bool, reading: Reading) -> Self {
+        Self { status: None, end, client_left, is_whole: false, is_shown: false, reading }
     }
 
     /// How the call ended, and what is known of its usage. Where the upstream gives none, `prompt` is a tokenizer's count of the prompt, and the
@@ -51,6 +55,7 @@ impl Answer {
             _ if self.client_left => Outcome::ClientLeft,
             End::Stopped => Outcome::Interrupted,
             End::Broken => Outcome::UpstreamError,
+            End::Complete if !self.is_whole => Outcome::UpstreamError,
             End::Complete | End::Cancelled if self.reading.failed => Outcome::UpstreamError,
             End::Complete | End::Cancelled => Outcome::Ok,
         };
@@ -63,6 +68,10 @@ impl Answer {
     /// The upstream refused, or failed before any output. One that was cut off in the middle, by the client or by us, is not one that failed.
     fn costs_nothing(&self) -> bool {
         if self.status.is_some_and(|status| !status.is_success()) {
+            return true;
+        }
+        // Whoever waited and was shown nothing is refused instead, and may ask again.
+        if matches!(self.end, End::Broken | End::Stopped) && !self.client_left && !self.is_shown {
             return true;
         }
         self.reading.says_nothing()
@@ -81,16 +90,28 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::wire::scan::Document;
+    use crate::dialect::DIALECTS;
 
     const PROMPT: i64 = 9;
 
     fn answer(status: u16, end: End, client_left: bool, usage: Option<&str>, text: &str, failed: bool) -> Answer {
-        let mut reading = Reading::default();
-        reading.text.push(text.as_bytes());
-        let has_choices = (!text.is_empty() || usage.is_some()).then_some(true);
-        reading.absorb(Document { usage: usage.map(|json| json.as_bytes().to_vec()), has_choices, failed, ..Document::default() });
-        Answer { status: StatusCode::from_u16(status).ok(), end, client_left, reading }
+        let mut reading = Reading::new(&DIALECTS[0].answers);
+        let usage = usage.map(|json| format!(r#","usage":{json}"#)).unwrap_or_default();
+        let error = if failed { r#","error":{}"# } else { "" };
+        let choices =
+            if text.is_empty() && usage.is_empty() { String::new() } else { format!(r#","choices":[{{"delta":{{"content":"{text}"}}}}]"#) };
+        read(&mut reading, &format!(r#"{{"id":"x"{choices}{usage}{error}}}"#));
+        Answer { status: StatusCode::from_u16(status).ok(), end, client_left, is_whole: true, is_shown: true, reading }
+    }
+
+    fn none(end: End, client_left: bool) -> Answer {
+        Answer::none(end, client_left, Reading::new(&DIALECTS[0].answers))
+    }
+
+    fn read(reading: &mut Reading, document: &str) {
+        let mut scanner = reading.scanner();
+        scanner.push(document.as_bytes(), &mut reading.text);
+        reading.absorb(scanner.finish());
     }
 
     fn check(answer: &Answer, outcome: Outcome, source: UsageSource, prompt: Option<i64>, completion: Option<i64>) {
@@ -128,14 +149,13 @@ mod tests {
         let early = r#"{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}"#;
         let outrun = |end, client_left, finished| {
             let mut answer = answer(200, end, client_left, Some(early), "Hello", false);
-            answer.reading.text.push(b", world! How are you?");
-            answer.reading.absorb(Document { finished, has_choices: Some(true), ..Document::default() });
+            let finish = if finished { r#","finish_reason":"stop""# } else { "" };
+            read(&mut answer.reading, &format!(r#"{{"choices":[{{"delta":{{"content":", world! How are you?"}}{finish}}}]}}"#));
             answer
         };
         check(&outrun(End::Cancelled, true, false), Outcome::ClientLeft, UsageSource::Estimated, Some(3), Some(8));
         check(&outrun(End::Broken, false, false), Outcome::UpstreamError, UsageSource::Estimated, Some(3), Some(8));
-        // What has come to its end is what the upstream says that it is.
-        check(&outrun(End::Complete, false, true), Outcome::Ok, UsageSource::Upstream, Some(3), Some(1));
+        check(&outrun(End::Complete, false, true), Outcome::Ok, UsageSource::Estimated, Some(3), Some(8));
     }
 
     #[test]
@@ -149,7 +169,7 @@ mod tests {
         check(&answer(500, End::Complete, false, None, "", true), Outcome::UpstreamError, UsageSource::None, None, None);
         check(&answer(200, End::Complete, false, None, "", true), Outcome::UpstreamError, UsageSource::None, None, None);
         check(&answer(200, End::Broken, false, None, "", false), Outcome::UpstreamError, UsageSource::None, None, None);
-        check(&Answer::none(End::Broken, false), Outcome::UpstreamError, UsageSource::None, None, None);
+        check(&none(End::Broken, false), Outcome::UpstreamError, UsageSource::None, None, None);
         let zeros = Some(r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#);
         check(&answer(200, End::Complete, false, zeros, "", true), Outcome::UpstreamError, UsageSource::None, None, None);
         // A page of HTML with status 200 is no answer.
@@ -158,6 +178,6 @@ mod tests {
 
     #[test]
     fn whoever_leaves_a_working_upstream_pays_for_the_prompt() {
-        check(&Answer::none(End::Cancelled, true), Outcome::ClientLeft, UsageSource::Estimated, Some(PROMPT), Some(0));
+        check(&none(End::Cancelled, true), Outcome::ClientLeft, UsageSource::Estimated, Some(PROMPT), Some(0));
     }
 }

@@ -12,12 +12,18 @@ use http::StatusCode;
 use http_body::Body;
 use tokio::time::Instant;
 
-use super::{Call, client::Client, patience::Patience, stop::Listening};
+use super::{
+    Call,
+    client::{Client, Head},
+    patience::Patience,
+    stop::Listening,
+};
 use crate::{
     call::outcome::{Answer, End},
+    reply::Refusal,
     settings::Settings,
     upstream::pool::UpstreamBody,
-    wire::tap::Tap,
+    wire::tap::{Ended, Tap},
 };
 
 /// What an upstream may take to close an answer after its end marker.
@@ -26,8 +32,12 @@ const END_GRACE: Duration = Duration::from_secs(1);
 /// What is known when an answer has been read.
 pub(super) struct Read {
     pub(super) answer: Answer,
+    /// If the client has not seen it.
+    pub(super) head: Option<Head>,
     pub(super) held_back: Vec<Bytes>,
     pub(super) first_byte: Option<Duration>,
+    /// What is said in the answer's place, where none can be made of it and nothing was shown.
+    pub(super) refusal: Option<Refusal>,
 }
 
 /// An answer that is being read.
@@ -36,10 +46,16 @@ pub(super) struct Relay<'a> {
     settings: &'a Settings,
     upstream: UpstreamBody,
     tap: Tap,
+    /// Until the client sees it.
+    head: Option<Head>,
     audience: Audience,
     patience: Patience,
     stop: &'a mut Listening,
     first_byte: Option<Duration>,
+    /// Something of the answer was put there for the client.
+    is_shown: bool,
+    /// It took too long.
+    is_late: bool,
 }
 
 /// For whom it is read.
@@ -63,9 +79,17 @@ enum Next {
 
 impl<'a> Relay<'a> {
     /// Reads within `call_timeout`, and `drain_timeout` more once the client is gone.
-    pub(super) fn new(call: &'a Call, settings: &'a Settings, upstream: UpstreamBody, tap: Tap, stop: &'a mut Listening) -> Self {
+    pub(super) fn new(
+        call: &'a Call,
+        settings: &'a Settings,
+        upstream: UpstreamBody,
+        tap: Tap,
+        head: Option<Head>,
+        stop: &'a mut Listening,
+    ) -> Self {
         let patience = Patience::new(settings.call_timeout, settings.idle_timeout);
-        Self { call, settings, upstream, tap, audience: Audience::Reads, patience, stop, first_byte: None }
+        let audience = Audience::Reads;
+        Self { call, settings, upstream, tap, head, audience, patience, stop, first_byte: None, is_shown: false, is_late: false }
     }
 
     /// Reads the upstream's body, and lets the client have what is not held back.
@@ -74,10 +98,10 @@ impl<'a> Relay<'a> {
         let end = loop {
             match poll_fn(|context| self.poll_next(client, context)).await {
                 Next::Piece(piece) => {
-                    let is_enough = self.take(piece, &mut out);
-                    client.put(out.drain(..));
-                    if is_enough {
-                        break End::Cancelled;
+                    let end = self.take(piece, &mut out);
+                    self.show(client, &mut out);
+                    if let Some(end) = end {
+                        break end;
                     }
                 }
                 Next::Leaves => {
@@ -90,8 +114,35 @@ impl<'a> Relay<'a> {
             }
         };
         let client_left = matches!(self.audience, Audience::Left(_));
-        let (held_back, reading) = self.tap.finish();
-        Read { answer: Answer { status: Some(status), end, client_left, reading }, held_back, first_byte: self.first_byte }
+        let refusal = self.refusal(end);
+        let Ended { held, reading, is_whole } = self.tap.finish();
+        let answer = Answer { status: Some(status), end, client_left, is_whole, is_shown: self.is_shown, reading };
+        Read { answer, head: self.head, held_back: held, first_byte: self.first_byte, refusal }
+    }
+
+    /// Lets the client have what may go.
+    fn show(&mut self, client: &Client, out: &mut Vec<Bytes>) {
+        if out.is_empty() {
+            return;
+        }
+        if let Some(head) = self.head.take() {
+            client.answer(Ok(head));
+        }
+        self.is_shown = true;
+        client.put(out.drain(..));
+    }
+
+    /// What is said of an answer that ends so, where nothing of it was shown.
+    fn refusal(&self, end: End) -> Option<Refusal> {
+        match end {
+            End::Stopped => Some(Refusal::stopping(true)),
+            End::Broken if self.is_late => Some(Refusal::gateway_timeout()),
+            End::Broken if self.tap.is_foreign() => {
+                Some(Refusal::bad_gateway("The model's upstream answered with something that is no answer."))
+            }
+            End::Broken => Some(Refusal::bad_gateway("The model's upstream broke off in the middle of its answer.")),
+            End::Complete | End::Cancelled => None,
+        }
     }
 
     fn poll_next(&mut self, client: &Client, context: &mut Context<'_>) -> Poll<Next> {
@@ -143,7 +194,8 @@ impl<'a> Relay<'a> {
     }
 
     /// Nobody waits any longer. Whoever has left and is not waited for has not been let down by the upstream.
-    const fn out_of_time(&self) -> End {
+    fn out_of_time(&mut self) -> End {
+        self.is_late = true;
         match self.audience {
             _ if self.tap.is_at_end() => End::Complete,
             Audience::Left(_) => End::Cancelled,
@@ -151,8 +203,8 @@ impl<'a> Relay<'a> {
         }
     }
 
-    /// Takes a piece in. Says whether no more is to be read for a client that has left.
-    fn take(&mut self, piece: Bytes, out: &mut Vec<Bytes>) -> bool {
+    /// Takes a piece in. Says why no more is to be read: enough was, for a client that has left, or it is no answer.
+    fn take(&mut self, piece: Bytes, out: &mut Vec<Bytes>) -> Option<End> {
         self.first_byte.get_or_insert_with(|| self.call.started.elapsed());
         if let Audience::Left(bytes) = &mut self.audience {
             *bytes += piece.len();
@@ -162,7 +214,10 @@ impl<'a> Relay<'a> {
         if self.tap.is_at_end() && !was_at_end {
             self.patience.shorten(END_GRACE);
         }
-        matches!(self.audience, Audience::Left(bytes) if bytes > self.settings.drain_bytes_max)
+        if self.tap.is_foreign() {
+            return Some(End::Broken);
+        }
+        matches!(self.audience, Audience::Left(bytes) if bytes > self.settings.drain_bytes_max).then_some(End::Cancelled)
     }
 
     /// The client has left. Says whether the answer is read to its end all the same; what sound and pictures cost, only the upstream can say.

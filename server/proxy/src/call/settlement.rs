@@ -23,8 +23,9 @@ impl Call {
     /// Settles into the spool: nobody sees the end of a call before that.
     pub(super) async fn settle(&self, shared: &Shared, Begun { bound, running }: Begun, answer: Answer, first_byte: Option<Duration>) {
         let mut settled = self.settlement(running.admitted().clone(), bound, answer, first_byte);
-        metrics::counter!("farebox_calls_total", "outcome" => settled.outcome.name()).increment(1);
-        metrics::histogram!("gen_ai.client.operation.duration").record(self.started.elapsed());
+        let operation = self.request.dialect.operation;
+        metrics::counter!("farebox_calls_total", "operation" => operation, "outcome" => settled.outcome.name()).increment(1);
+        metrics::histogram!("gen_ai.client.operation.duration", "gen_ai.operation.name" => operation).record(self.started.elapsed());
         if let Err(not) = running.settle(&mut settled).await {
             tracing::error!(error = %not, call = %self.id, "a call is posted from memory");
             self.post_from_memory(shared, settled, not).await;

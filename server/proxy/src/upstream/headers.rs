@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::{admit::catalog::Target, dialect::Dialect};
+
 /// What never passes a proxy (RFC 9110, section 7.6.1), or is set anew by each connection.
 const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
@@ -37,13 +39,15 @@ const NOT_DOWNSTREAM: [HeaderName; 5] = [
 ];
 
 /// What an upstream is told of a client's request.
-pub(super) fn request_headers(client: &HeaderMap, authorization: Option<&HeaderValue>) -> HeaderMap {
+pub(super) fn request_headers(client: &HeaderMap, dialect: &Dialect, target: &Target) -> HeaderMap {
     let mut headers = passed_on(client, |name| UPSTREAM.contains(name) || name.as_str().starts_with(CLIENT_LIBRARY));
     // What an upstream compresses all the same has to be unpacked to be metered, and costs both sides time.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Some(authorization) = authorization {
-        headers.insert(header::AUTHORIZATION, authorization.clone());
+    for (name, value) in dialect.headers {
+        let own = client.get(*name).cloned().or_else(|| value.map(HeaderValue::from_static));
+        headers.extend(own.map(|value| (HeaderName::from_static(name), value)));
     }
+    headers.extend(target.credential(dialect));
     headers
 }
 
@@ -63,6 +67,7 @@ fn passed_on(headers: &HeaderMap, is_wanted: impl Fn(&HeaderName) -> bool) -> He
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::DIALECTS;
 
     #[test]
     fn the_upstream_learns_nothing_of_the_client_and_is_told_nothing_beside_the_request() {
@@ -87,11 +92,31 @@ mod tests {
         ] {
             client.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let credential = HeaderValue::from_static("Bearer upstream");
-        let headers = request_headers(&client, Some(&credential));
+        let target = Target::of("https://api.example.com/v1", Some("upstream"));
+        let headers = request_headers(&client, DIALECTS[0], &target);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["accept-encoding", "authorization", "content-type", "x-stainless-lang"]);
-        assert_eq!((&headers["authorization"], &headers["accept-encoding"]), (&credential, &HeaderValue::from_static("identity")));
+        assert_eq!(
+            (headers["authorization"].as_bytes(), headers["accept-encoding"].as_bytes()),
+            (&b"Bearer upstream"[..], &b"identity"[..])
+        );
+    }
+
+    #[test]
+    fn each_api_is_shown_the_credential_where_it_looks_for_it() {
+        let messages = Dialect::of("/v1/messages").into_iter().next().unwrap_or(DIALECTS[0]);
+        let target = Target::of("https://api.example.com/v1", Some("upstream"));
+        let mut client = HeaderMap::new();
+        let headers = request_headers(&client, messages, &target);
+        assert_eq!((headers["x-api-key"].as_bytes(), headers["anthropic-version"].as_bytes()), (&b"upstream"[..], &b"2023-06-01"[..]));
+        assert!(!headers.contains_key("authorization") && !headers.contains_key("anthropic-beta"));
+        client.insert("anthropic-version", HeaderValue::from_static("2030-01-01"));
+        client.insert("anthropic-beta", HeaderValue::from_static("context-1m-2025-08-07"));
+        let headers = request_headers(&client, messages, &target);
+        assert_eq!(
+            (headers["anthropic-version"].as_bytes(), headers["anthropic-beta"].as_bytes()),
+            (&b"2030-01-01"[..], &b"context-1m-2025-08-07"[..])
+        );
     }
 }

@@ -13,7 +13,10 @@ use tower::Service;
 use tower_http::decompression::{Decompression, DecompressionBody};
 
 use super::{address::Resolver, headers::request_headers};
-use crate::admit::{body::RequestBody, catalog::Target};
+use crate::{
+    admit::{body::RequestBody, catalog::Target},
+    dialect::Dialect,
+};
 
 /// Some upstreams compress although they are asked not to; then what the client gets is what was compressed.
 type Pool = Decompression<Client<HttpsConnector<HttpConnector<Resolver>>, RequestBody>>;
@@ -37,17 +40,18 @@ impl Upstreams {
         Self { public: pool(Resolver::new(true), connect_timeout), any: pool(Resolver::new(false), connect_timeout) }
     }
 
-    /// Sends a chat request. Redirects are answers like any other.
-    pub(crate) async fn chat(
+    /// Sends a request of this API. Redirects are answers like any other.
+    pub(crate) async fn send(
         &self,
         target: &Target,
+        dialect: &Dialect,
         client_headers: &HeaderMap,
         body: RequestBody,
     ) -> Result<Response<UpstreamBody>, ClientError> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = target.chat_completions.clone();
-        *request.headers_mut() = request_headers(client_headers, target.authorization.as_ref());
+        *request.uri_mut() = target.address(dialect);
+        *request.headers_mut() = request_headers(client_headers, dialect, target);
         let pool = if target.allow_private { &self.any } else { &self.public };
         pool.clone().call(request).await
     }

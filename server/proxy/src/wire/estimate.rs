@@ -4,11 +4,11 @@ use bpe_openai::o200k_base;
 use domain::tokens::Tokens;
 
 /// Text that is tokenized exactly. Beyond it, the rest is taken to be like the beginning, so that a long text costs no more time than this.
-pub const SAMPLE_BYTES: usize = 16 * 1024;
+pub(crate) const SAMPLE_BYTES: usize = 16 * 1024;
 
 /// How many tokens this text is, by the tokenizer of OpenAI's current models.
 #[must_use]
-pub fn count(text: &str) -> Tokens {
+pub(crate) fn count(text: &str) -> Tokens {
     let sample = beginning(text, SAMPLE_BYTES);
     tokens(scaled(o200k_base().count(sample), sample.len(), text.len()))
 }
@@ -34,7 +34,7 @@ const KEPT_BYTES: usize = 32 * 1024;
 /// What the model wrote so far. It is kept, up to a bound, and counted only if the upstream never says how much it was: most calls never pay for a
 /// tokenizer. Beyond that bound, the rest is taken to be like what is kept.
 #[derive(Debug, Default)]
-pub struct DeliveredText {
+pub(crate) struct DeliveredText {
     kept: Vec<u8>,
     /// How many bytes came after what is kept.
     beyond: usize,
@@ -42,7 +42,7 @@ pub struct DeliveredText {
 
 impl DeliveredText {
     /// Appends a stretch of UTF-8, cut anywhere.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let (kept, beyond) = bytes.split_at(bytes.len().min(KEPT_BYTES - self.kept.len()));
         self.kept.extend_from_slice(kept);
         self.beyond += beyond.len();
@@ -50,19 +50,19 @@ impl DeliveredText {
 
     /// How many bytes it is.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.kept.len() + self.beyond
     }
 
     /// Whether nothing was delivered.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
     /// How many tokens it is.
     #[must_use]
-    pub fn tokens(&self) -> Tokens {
+    pub(crate) fn tokens(&self) -> Tokens {
         let counted = o200k_base().count(&*String::from_utf8_lossy(&self.kept));
         tokens(scaled(counted, self.kept.len(), self.len()))
     }

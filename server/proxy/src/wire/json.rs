@@ -1,6 +1,6 @@
 //! Request bodies, looked at in place: one pass, borrowed, every member's bytes still where they were.
 
-use std::{borrow::Cow, collections::HashSet, fmt, ops::Range};
+use std::{borrow::Cow, collections::HashSet, fmt, ops::Range, slice};
 
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
@@ -65,6 +65,11 @@ impl<'a> Members<'a> {
         })
     }
 
+    /// All of them, in their order.
+    pub(crate) fn iter(&self) -> slice::Iter<'_, Member<'a>> {
+        self.0.iter()
+    }
+
     /// Whether there are none.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
@@ -92,13 +97,31 @@ impl<'de> de::Visitor<'de> for MembersVisitor {
         let mut names = HashSet::new();
         while let Some((raw_name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let Name(name) = serde_json::from_str(raw_name.get()).map_err(de::Error::custom)?;
-            if !names.insert(folded(&name)) {
+            if is_known(&name, &members, &mut names) {
                 return Err(de::Error::custom(format_args!("\"{}\" is given twice", name.escape_debug())));
             }
             members.push(Member { name, raw_name: raw_name.get(), value });
         }
         Ok(members)
     }
+}
+
+/// As many names are compared with each other before a table of them is made: most objects have fewer.
+const COMPARED_MAX: usize = 16;
+
+/// Whether one of the members has this name, in capitals or not. `names` are theirs, once they are many.
+fn is_known(name: &str, members: &[Member<'_>], names: &mut HashSet<String>) -> bool {
+    if members.len() < COMPARED_MAX {
+        return members.iter().any(|member| are_alike(&member.name, name));
+    }
+    if names.is_empty() {
+        names.extend(members.iter().map(|member| folded(&member.name)));
+    }
+    !names.insert(folded(name))
+}
+
+fn are_alike(one: &str, other: &str) -> bool {
+    if one.is_ascii() && other.is_ascii() { one.eq_ignore_ascii_case(other) } else { folded(one) == folded(other) }
 }
 
 /// A name as parsers that ignore case see it: `ſ` is an `s` to them, and the Kelvin sign a `k`.

@@ -1,8 +1,11 @@
 //! Bytes: how requests and answers are read as they pass, and changed as little as can be. No provider has a name here.
 
-pub mod estimate;
+pub(crate) mod document;
+pub(crate) mod estimate;
+pub(crate) mod grammar;
 pub(crate) mod json;
-pub mod scan;
+pub(crate) mod report;
+pub(crate) mod scan;
 pub(crate) mod splice;
-pub mod sse;
-pub mod tap;
+pub(crate) mod sse;
+pub(crate) mod tap;

@@ -1,30 +1,34 @@
-//! A scanner of chat answers that takes JSON in pieces of any size and keeps almost nothing of it.
+//! A scanner of answers that takes JSON in pieces of any size and keeps almost nothing of it.
 //!
-//! It follows the structure of the document byte by byte, so that `"usage":{` inside a string is a string, and remembers only what metering needs:
-//! the `usage` member as it was written, whether there were choices, a finish reason or an error, and the text that was delivered. A whole body
-//! and one event of a stream are read by the same code; neither is ever held in memory to be parsed.
+//! It follows the structure of the document byte by byte, so that `"usage":{` inside a string is a string, and remembers only what its [`Grammar`] has a
+//! row for: reports of usage, the text that was delivered, who answered, whether it failed. A whole body and one event of a stream are read by the same
+//! code; neither is ever held in memory to be parsed, and what stands beside a number, be it no UTF-8, does not spoil it.
 //!
-//! It does not validate. What it captures is parsed by a real parser afterwards; what makes no sense is simply not found.
-
-mod key;
-
-use std::ops::Range;
+//! It does not validate: what makes no sense is simply not found.
 
 use memchr::memchr2;
 
-use self::key::{Key, is_delivered_text};
-use crate::wire::estimate::DeliveredText;
+use super::{
+    document::Document,
+    estimate::DeliveredText,
+    grammar::{Grammar, Mark, Place, Scope},
+    report::{Number, Report},
+};
 
-/// The most that is kept of one captured value: real ones are below 2 KiB.
-const CAPTURE_BYTES_MAX: usize = 64 * 1024;
 /// What ends an OpenAI stream.
 const END_MARKER: &[u8] = b"[DONE]";
 /// Longer than any key that is looked for.
-const KEY_BYTES_MAX: usize = 24;
+const KEY_BYTES_MAX: usize = 40;
+/// As much is kept of a name: of a model, a tier, a kind.
+const LABEL_BYTES_MAX: usize = 200;
+/// Longer than any count, a sign and one digit too many included.
+const LITERAL_BYTES_MAX: usize = 24;
 /// Containers deeper than this are skipped over without looking at their keys.
-const DEPTH_MAX: usize = 8;
+const DEPTH_MAX: usize = 12;
+/// What tells of usage at most places, in its quotes.
+const USAGE_KEY: &[u8] = b"usage";
 
-/// Where in the grammar the scanner stands.
+/// Where in the grammar of JSON the scanner stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     /// Before a value, or before the end of an empty array.
@@ -45,176 +49,169 @@ enum At {
     Literal,
     /// Inside what may be `[DONE]`, after so many of its bytes.
     Marker(u8),
-    /// The document does not begin like an object, or has ended.
+    /// The document does not begin like one, or has ended.
     Outside,
 }
 
-/// Which value is being captured.
+/// Where the bytes of a string go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Usage,
-    GroqUsage,
-    Model,
-}
-
-/// What one document said.
-#[derive(Debug, Default)]
-pub struct Document {
-    /// `usage`, as it was written, if it is an object.
-    pub usage: Option<Vec<u8>>,
-    /// `x_groq.usage`, as it was written, if it is an object.
-    pub groq_usage: Option<Vec<u8>>,
-    /// `usage` is `null`: where its member lies in the document, a comma before it included.
-    pub usage_null: Option<Range<usize>>,
-    /// `model`, as a JSON string.
-    pub model: Option<Vec<u8>>,
-    /// `choices` is an array: whether it has anything in it.
-    pub has_choices: Option<bool>,
-    /// A choice has a finish reason.
-    pub finished: bool,
-    /// `error` is there and is not `null`.
-    pub failed: bool,
-    /// It is an object, whatever is in it.
-    pub is_object: bool,
-    /// A choice carries sound or a picture, which is output though not text.
-    pub has_media: bool,
-    /// Something that was looked for is larger than a meter keeps.
-    pub oversized: bool,
+enum Sink {
+    Nowhere,
+    Key,
+    Delivered,
+    Label,
 }
 
 /// Reads one document after another; see the module.
 #[derive(Debug)]
-pub struct Scanner {
+pub(crate) struct Scanner {
+    grammar: &'static Grammar,
     at: At,
     /// How many containers are open.
     depth: usize,
     /// One bit a container, the innermost lowest: whether it is an object. Deeper than 128 nobody looks.
     objects: u128,
-    /// The key that each of the outer containers stands at.
-    path: [Key; DEPTH_MAX],
+    /// Where each of the outer containers stands.
+    path: [Place; DEPTH_MAX],
+    /// Where the current value stands.
+    place: Place,
+    sink: Sink,
     key: Vec<u8>,
-    string_is_key: bool,
-    collects_text: bool,
+    label: Vec<u8>,
+    /// The last key was [`USAGE_KEY`], and has no row.
+    after_stray_key: bool,
     /// The digits of a `\uXXXX` so far, and a high surrogate that waits for its low one.
     code_unit: u32,
     high_surrogate: Option<u32>,
-    capture: Option<(Wanted, Vec<u8>)>,
-    first_literal_byte: u8,
+    literal: [u8; LITERAL_BYTES_MAX],
+    literal_bytes: usize,
+    /// Reports that are open, by their index and the depth of their object, outermost first. Only the outermost is kept as it was written.
+    open_reports: Vec<(usize, usize)>,
     /// Bytes of this document before the current piece.
     offset: usize,
     /// Where the outermost object's current member begins, its comma included, and where its last comma was.
     member_start: usize,
     comma: Option<usize>,
-    is_end_marker: bool,
+    is_at_end: bool,
     document: Document,
 }
 
-impl Default for Scanner {
-    fn default() -> Self {
+impl Scanner {
+    /// A scanner at the beginning of a document.
+    #[must_use]
+    pub(crate) fn new(grammar: &'static Grammar) -> Self {
         Self {
+            grammar,
             at: At::Value,
             depth: 0,
             objects: 0,
-            path: [Key::Other; DEPTH_MAX],
+            path: [Place::NOWHERE; DEPTH_MAX],
+            place: Place::ROOT,
+            sink: Sink::Nowhere,
             key: Vec::new(),
-            string_is_key: false,
-            collects_text: false,
+            label: Vec::new(),
+            after_stray_key: false,
             code_unit: 0,
             high_surrogate: None,
-            capture: None,
-            first_literal_byte: 0,
+            literal: [0; LITERAL_BYTES_MAX],
+            literal_bytes: 0,
+            open_reports: Vec::new(),
             offset: 0,
             member_start: 0,
             comma: None,
-            is_end_marker: false,
+            is_at_end: false,
             document: Document::default(),
         }
     }
-}
 
-impl Scanner {
     /// Reads the next piece of the document. Delivered text is appended to `text`.
-    pub fn push(&mut self, piece: &[u8], text: &mut DeliveredText) {
+    pub(crate) fn push(&mut self, piece: &[u8], text: &mut DeliveredText) {
         let mut place = 0;
-        let mut capture_from = 0;
+        // Where what is kept of an open report begins in this piece.
+        let mut kept_from = 0;
         while place < piece.len() {
             let byte = piece[place];
             match self.at {
                 At::Outside => break,
                 At::Marker(matched) => self.marker(byte, matched),
                 At::Text => {
-                    let stretch = memchr2(b'"', b'\\', &piece[place..]).unwrap_or(piece.len() - place);
-                    self.string_bytes(&piece[place..place + stretch], text);
-                    place += stretch;
-                    match piece.get(place) {
-                        Some(b'"') => {
-                            place += 1;
-                            self.end_string(piece, capture_from, place);
-                        }
-                        Some(_) => {
-                            place += 1;
-                            self.at = At::Escape;
-                        }
-                        None => {}
-                    }
+                    place = self.text(piece, place, text);
                     continue;
                 }
                 At::Escape => self.escape(byte, text),
                 At::Unicode(left) => self.unicode(byte, left, text),
-                At::Literal if !matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n') => {}
+                At::Literal if !matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n') => self.literal_byte(byte),
                 At::Literal => {
-                    self.end_literal(piece, capture_from, place);
+                    self.end_literal(place);
                     continue; // the byte itself belongs to what follows
                 }
                 _ if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') => {}
-                // A byte-order mark.
-                At::Value if self.depth == 0 && matches!(byte, 0xef | 0xbb | 0xbf) => {}
                 At::Value if self.depth == 0 && byte != b'{' => self.marker(byte, 0),
-                At::Value if matches!(byte, b'}' | b']') => self.close(byte, piece, capture_from, place + 1),
+                At::Value if matches!(byte, b'}' | b']') => self.close(byte, &piece[kept_from..=place]),
                 At::Value => {
                     if self.begin_value(byte) {
-                        capture_from = place;
+                        kept_from = place;
                     }
                 }
                 At::Key => match byte {
                     b'"' => self.begin_key(place),
-                    b'}' => self.close(byte, piece, capture_from, place + 1),
+                    b'}' => self.close(byte, &piece[kept_from..=place]),
                     _ => self.at = At::Outside,
                 },
                 At::Colon => self.at = if byte == b':' { At::Value } else { At::Outside },
                 At::AfterValue => match byte {
                     b',' => self.comma(place),
-                    b'}' | b']' => self.close(byte, piece, capture_from, place + 1),
+                    b'}' | b']' => self.close(byte, &piece[kept_from..=place]),
                     _ => self.at = At::Outside,
                 },
             }
             place += 1;
         }
-        if self.capture.is_some() {
-            self.keep(&piece[capture_from..]);
+        if let Some((report, _)) = self.open_reports.first() {
+            self.document.reports[*report].keep(&piece[kept_from..]);
         }
         self.offset += piece.len();
     }
 
-    /// Whether the document is `[DONE]`, which ends an OpenAI stream. Anything else that is no object is somebody's way to keep a connection alive.
+    /// Whether this document is the last of its stream: `[DONE]`, or of a kind that says so. Anything else that is no object is somebody's way to keep a
+    /// connection alive.
     #[must_use]
-    pub fn is_end_marker(&self) -> bool {
-        self.is_end_marker
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_at_end
     }
 
     /// Ends the document and makes ready for the next.
-    pub fn finish(&mut self) -> Document {
-        let key = std::mem::take(&mut self.key);
-        let finished = std::mem::take(self);
-        self.key = key;
-        finished.document
+    pub(crate) fn finish(&mut self) -> Document {
+        let (mut key, mut label, open) =
+            (std::mem::take(&mut self.key), std::mem::take(&mut self.label), std::mem::take(&mut self.open_reports));
+        let fresh = Self::new(self.grammar);
+        let mut finished = std::mem::replace(self, fresh).document;
+        // A report that was cut off is no report.
+        if let Some((first, _)) = open.first() {
+            finished.reports.truncate(*first);
+        }
+        key.clear();
+        label.clear();
+        (self.key, self.label) = (key, label);
+        finished
     }
 
     fn marker(&mut self, byte: u8, matched: u8) {
+        match (matched, byte) {
+            (1, b' ' | b'\t' | b'\r' | b'\n') => return,
+            // A list of documents.
+            (1, b'{') => {
+                self.place = Place::LIST;
+                self.open(false);
+                self.begin_value(byte);
+                return;
+            }
+            _ => {}
+        }
         self.at = At::Outside;
         if END_MARKER.get(usize::from(matched)) == Some(&byte) {
             self.at = At::Marker(matched + 1);
-            self.is_end_marker = usize::from(matched) + 1 == END_MARKER.len();
+            self.is_at_end = usize::from(matched) + 1 == END_MARKER.len();
         }
     }
 
@@ -222,89 +219,97 @@ impl Scanner {
         self.objects & 1 == 1
     }
 
-    fn set_key(&mut self, key: Key) {
-        if let Some(slot) = self.depth.checked_sub(1).and_then(|index| self.path.get_mut(index)) {
-            *slot = key;
-        }
+    /// Where the innermost container stands.
+    fn container(&self) -> Place {
+        self.depth.checked_sub(1).and_then(|index| self.path.get(index).copied()).unwrap_or(Place::NOWHERE)
     }
 
-    /// The keys on the way to the value that begins here; empty where nothing is looked for.
-    fn path(&self) -> &[Key] {
-        self.path.get(..self.depth).unwrap_or_default()
-    }
-
-    /// Returns whether a capture begins with this byte.
+    /// Returns whether a report begins here that is to be kept as it is written.
     fn begin_value(&mut self, byte: u8) -> bool {
-        let begins_capture = self.recognise(byte);
+        if self.depth > 0 && !self.in_object() {
+            self.place = self.grammar.item(self.container());
+        }
+        let mark = self.grammar.mark(self.place);
+        let begins_kept = mark != Mark::Nothing && self.recognise(mark, byte);
         match byte {
-            b'{' | b'[' => self.open(byte == b'{'),
+            b'{' | b'[' => {
+                self.document.has_stray_usage |= self.after_stray_key && byte == b'{';
+                self.open(byte == b'{');
+            }
             b'"' => {
-                self.string_is_key = false;
+                self.sink = sink_of(mark);
+                self.label.clear();
                 self.at = At::Text;
             }
             _ => {
-                self.first_literal_byte = byte;
+                self.literal_bytes = 0;
+                self.literal_byte(byte);
                 self.at = At::Literal;
             }
         }
-        begins_capture
+        self.after_stray_key = false;
+        begins_kept
     }
 
     /// Notes what the value that begins with this byte says by being there.
-    fn recognise(&mut self, byte: u8) -> bool {
-        let wanted = match self.path() {
-            [Key::Usage] if byte == b'{' => Some(Wanted::Usage),
-            [Key::XGroq, Key::Usage] if byte == b'{' => Some(Wanted::GroqUsage),
-            [Key::Model] if byte == b'"' => Some(Wanted::Model),
-            [Key::Choices] if byte == b'[' => {
-                self.document.has_choices = Some(false);
-                None
+    fn recognise(&mut self, mark: Mark, byte: u8) -> bool {
+        let is_container = matches!(byte, b'{' | b'[');
+        let is_there = byte != b'n';
+        let document = &mut self.document;
+        match mark {
+            Mark::Answer => document.is_answer |= is_container,
+            // A text says something once it is not empty.
+            Mark::Said => document.says_something |= is_there && byte != b'"',
+            Mark::Opening => document.opens |= is_there,
+            Mark::Media if is_there => (document.has_media, document.says_something) = (true, true),
+            Mark::Failure => document.failed |= is_there,
+            Mark::Report(scope) if byte == b'{' => {
+                document.reports.push(Report::new(scope));
+                self.open_reports.push((document.reports.len() - 1, self.depth + 1));
+                return self.open_reports.len() == 1;
             }
-            [Key::Choices, _] => {
-                self.document.has_choices = Some(true);
-                None
-            }
-            [Key::Choices, _, Key::Message, Key::Audio | Key::Images, _] => {
-                self.document.has_media = true;
-                None
-            }
-            [Key::Error] if byte != b'n' => {
-                self.document.failed = true;
-                None
-            }
-            [Key::Choices, _, Key::FinishReason] if byte == b'"' => {
-                self.document.finished = true;
-                None
-            }
-            _ => None,
-        };
-        self.collects_text = byte == b'"' && is_delivered_text(self.path());
-        match wanted {
-            Some(wanted) if self.capture.is_none() => {
-                self.capture = Some((wanted, Vec::new()));
-                true
-            }
-            _ => false,
+            Mark::Count(_) if is_container || byte == b'"' => self.count(Number::Odd),
+            _ => {}
+        }
+        false
+    }
+
+    fn count(&mut self, number: Number) {
+        let Mark::Count(count) = self.grammar.mark(self.place) else { return };
+        if let Some((report, _)) = self.open_reports.last() {
+            self.document.reports[*report].count(count, self.grammar.rank(self.place), number);
         }
     }
 
     fn open(&mut self, object: bool) {
-        self.document.is_object |= self.depth == 0;
+        self.document.is_structured = true;
+        if let Some(slot) = self.path.get_mut(self.depth) {
+            *slot = self.place;
+        }
         self.depth += 1;
         self.objects = self.objects << 1 | u128::from(object);
-        self.set_key(Key::Other);
         self.at = if object { At::Key } else { At::Value };
     }
 
-    fn close(&mut self, byte: u8, piece: &[u8], capture_from: usize, end: usize) {
+    /// `kept` is what of this piece belongs to the outermost open report, if there is one.
+    fn close(&mut self, byte: u8, kept: &[u8]) {
         if (byte == b'}') != self.in_object() {
             self.at = At::Outside;
             return;
         }
+        if let Some((report, depth)) = self.open_reports.last().copied()
+            && depth == self.depth
+        {
+            self.open_reports.pop();
+            if self.open_reports.is_empty() {
+                self.document.reports[report].keep(kept);
+            }
+        }
         self.depth -= 1;
         self.objects >>= 1;
-        self.end_value(piece, capture_from, end);
+        self.at = At::AfterValue;
         if self.depth == 0 {
+            self.document.is_whole = true;
             self.at = At::Outside;
         }
     }
@@ -314,8 +319,7 @@ impl Scanner {
             self.member_start = self.comma.unwrap_or(self.offset + place);
         }
         self.key.clear();
-        self.string_is_key = true;
-        self.collects_text = false;
+        self.sink = Sink::Key;
         self.at = At::Text;
     }
 
@@ -326,22 +330,63 @@ impl Scanner {
         self.at = if self.in_object() { At::Key } else { At::Value };
     }
 
-    fn string_bytes(&mut self, bytes: &[u8], text: &mut DeliveredText) {
-        if self.string_is_key {
-            let room = KEY_BYTES_MAX.saturating_sub(self.key.len());
-            self.key.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        } else if self.collects_text {
-            text.push(bytes);
+    /// Reads on in a string, from this place of the piece to the one that is returned.
+    fn text(&mut self, piece: &[u8], from: usize, text: &mut DeliveredText) -> usize {
+        let stretch = memchr2(b'"', b'\\', &piece[from..]).unwrap_or(piece.len() - from);
+        let place = from + stretch;
+        self.string_bytes(&piece[from..place], text);
+        match piece.get(place) {
+            Some(b'"') => self.end_string(),
+            Some(_) => self.at = At::Escape,
+            None => return place,
         }
+        place + 1
     }
 
-    fn end_string(&mut self, piece: &[u8], capture_from: usize, end: usize) {
+    fn string_bytes(&mut self, bytes: &[u8], text: &mut DeliveredText) {
+        match self.sink {
+            Sink::Key => append(&mut self.key, bytes, KEY_BYTES_MAX),
+            Sink::Label => append(&mut self.label, bytes, LABEL_BYTES_MAX),
+            Sink::Delivered => text.push(bytes),
+            Sink::Nowhere => return,
+        }
+        self.document.says_something |= self.sink == Sink::Delivered && !bytes.is_empty();
+    }
+
+    fn end_string(&mut self) {
         self.high_surrogate = None;
-        if self.string_is_key {
-            self.set_key(Key::of(&self.key));
-            self.at = At::Colon;
-        } else {
-            self.end_value(piece, capture_from, end);
+        match self.sink {
+            Sink::Key => {
+                self.place = self.grammar.member(self.container(), &self.key);
+                self.after_stray_key = self.place == Place::NOWHERE && self.key == USAGE_KEY;
+                self.at = At::Colon;
+                return;
+            }
+            Sink::Label => self.end_label(),
+            Sink::Delivered | Sink::Nowhere => {}
+        }
+        self.at = At::AfterValue;
+    }
+
+    fn end_label(&mut self) {
+        let label = label(&self.label);
+        let document = &mut self.document;
+        match self.grammar.mark(self.place) {
+            Mark::Said => document.says_something |= label.is_some(),
+            // The first chunk of Azure's has an empty name.
+            Mark::Model => document.model = document.model.take().or(label),
+            Mark::Tier => document.tier = label,
+            Mark::Finish => document.finish = label,
+            Mark::Kind => {
+                self.is_at_end |= self.grammar.is_last(&self.label);
+                document.kind = label;
+            }
+            Mark::ReportModel => {
+                if let Some((report, _)) = self.open_reports.last() {
+                    document.reports[*report].model = label;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -383,43 +428,54 @@ impl Scanner {
         self.string_bytes(character.encode_utf8(&mut [0; 4]).as_bytes(), text);
     }
 
-    fn end_literal(&mut self, piece: &[u8], capture_from: usize, end: usize) {
-        if self.path() == [Key::Usage] && self.first_literal_byte == b'n' {
-            self.document.usage_null = Some(self.member_start..self.offset + end);
+    fn literal_byte(&mut self, byte: u8) {
+        if let Some(slot) = self.literal.get_mut(self.literal_bytes) {
+            *slot = byte;
+            self.literal_bytes += 1;
         }
-        self.end_value(piece, capture_from, end);
     }
 
-    /// The value that ends before `end` was a member, an item, or the captured value itself.
-    fn end_value(&mut self, piece: &[u8], capture_from: usize, end: usize) {
+    /// A number, `true`, `false` or `null` ends before this place of the piece.
+    fn end_literal(&mut self, place: usize) {
         self.at = At::AfterValue;
-        self.collects_text = false;
-        let complete = match &self.capture {
-            None => false,
-            Some((Wanted::Usage | Wanted::Model, _)) => self.depth == 1,
-            Some((Wanted::GroqUsage, _)) => self.depth == 2,
-        };
-        if !complete {
-            return;
-        }
-        self.keep(&piece[capture_from..end]);
-        let Some((wanted, bytes)) = self.capture.take() else { return };
-        if bytes.len() > CAPTURE_BYTES_MAX {
-            self.document.oversized = true;
-            return;
-        }
-        match wanted {
-            Wanted::Usage => self.document.usage = Some(bytes),
-            Wanted::GroqUsage => self.document.groq_usage = Some(bytes),
-            Wanted::Model => self.document.model = Some(bytes),
+        let literal = &self.literal[..self.literal_bytes];
+        let is_null = literal == b"null";
+        match self.grammar.mark(self.place) {
+            Mark::Report(Scope::Answer) if is_null && self.depth == 1 => {
+                self.document.usage_null = Some(self.member_start..self.offset + place);
+            }
+            Mark::Count(_) if !is_null => self.count(number(literal)),
+            _ => {}
         }
     }
+}
 
-    /// One byte more than allowed is kept, so that the end knows that it was too much.
-    fn keep(&mut self, bytes: &[u8]) {
-        if let Some((_, kept)) = &mut self.capture {
-            let room = (CAPTURE_BYTES_MAX + 1).saturating_sub(kept.len());
-            kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        }
+fn sink_of(mark: Mark) -> Sink {
+    match mark {
+        Mark::Text => Sink::Delivered,
+        Mark::Said | Mark::Model | Mark::Tier | Mark::Kind | Mark::Finish | Mark::ReportModel => Sink::Label,
+        _ => Sink::Nowhere,
     }
+}
+
+fn append(to: &mut Vec<u8>, bytes: &[u8], max: usize) {
+    let room = max.saturating_sub(to.len());
+    to.extend_from_slice(&bytes[..bytes.len().min(room)]);
+}
+
+/// A name that can be stored and shown, if it is not empty.
+fn label(bytes: &[u8]) -> Option<String> {
+    let mut label = String::from_utf8_lossy(bytes).into_owned();
+    label.retain(|character| !character.is_control());
+    // What was cut off in the middle of a character.
+    while label.ends_with(char::REPLACEMENT_CHARACTER) && bytes.len() == LABEL_BYTES_MAX {
+        label.pop();
+    }
+    (!label.is_empty()).then_some(label)
+}
+
+fn number(literal: &[u8]) -> Number {
+    let text = std::str::from_utf8(literal).unwrap_or_default();
+    // Rust takes a plus sign, JSON does not.
+    text.parse().ok().filter(|_| !text.starts_with('+')).map_or(Number::Odd, Number::Whole)
 }

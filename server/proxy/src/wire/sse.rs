@@ -1,5 +1,5 @@
-//! Server-sent events, split in pieces of any size (WHATWG HTML, section 9.2.6): line ends are CRLF, LF or CR, a byte-order mark may come first,
-//! lines beginning with a colon are comments, and an event's `data` may be several lines.
+//! Server-sent events, split in pieces of any size (WHATWG HTML, section 9.2.6): line ends are CRLF, LF or CR, lines
+//! beginning with a colon are comments, and an event's `data` may be several lines.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use memchr::memchr2;
 
 /// What the splitter found, in positions of the piece that it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token {
+pub(crate) enum Token {
     /// A stretch of an event's data.
     Data(Range<usize>),
     /// The event's data goes on in another line: between the two stands a line feed.
@@ -29,14 +29,11 @@ enum Line {
 }
 
 const FIELD: &[u8] = b"data:";
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Splits one stream.
 #[derive(Debug)]
-pub struct Splitter {
+pub(crate) struct Splitter {
     line: Line,
-    /// Bytes of the byte-order mark seen; at its length, the stream has begun.
-    mark: usize,
     /// The last byte was a CR, so that a line feed belongs to it.
     after_cr: bool,
     /// Whether this event has had a data line.
@@ -45,25 +42,17 @@ pub struct Splitter {
 
 impl Default for Splitter {
     fn default() -> Self {
-        Self { line: Line::Field(0), mark: 0, after_cr: false, has_data: false }
+        Self { line: Line::Field(0), after_cr: false, has_data: false }
     }
 }
 
 impl Splitter {
     /// The next token of `piece` from `place` on; moves `place` past it. `None` when the piece is used up.
-    pub fn next(&mut self, piece: &[u8], place: &mut usize) -> Option<Token> {
+    pub(crate) fn next(&mut self, piece: &[u8], place: &mut usize) -> Option<Token> {
         while let Some(&byte) = piece.get(*place) {
             if std::mem::take(&mut self.after_cr) && byte == b'\n' {
                 *place += 1;
                 continue;
-            }
-            if self.mark < BYTE_ORDER_MARK.len() {
-                if byte == BYTE_ORDER_MARK[self.mark] {
-                    self.mark += 1;
-                    *place += 1;
-                    continue;
-                }
-                self.mark = BYTE_ORDER_MARK.len();
             }
             let token = match self.line {
                 Line::Field(seen) => self.field(seen, byte, place),
@@ -83,7 +72,7 @@ impl Splitter {
 
     /// Whether the byte at the start of the next piece may belong to the event that just ended: its last line ended with a lone CR so far.
     #[must_use]
-    pub fn is_after_cr(&self) -> bool {
+    pub(crate) fn is_after_cr(&self) -> bool {
         self.after_cr
     }
 
@@ -158,8 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn comments_other_fields_and_the_byte_order_mark_carry_no_data() {
-        check("\u{feff}: hello\nid: 1\nevent: e\ndata:a\ndatum: x\ndata\n\n", &["a"]);
+    fn comments_and_other_fields_carry_no_data() {
+        check(": hello\nid: 1\nevent: e\ndata:a\ndatum: x\ndata\n\n", &["a"]);
     }
 
     #[test]

@@ -148,13 +148,15 @@ async fn an_upstream_that_does_not_hang_up_does_not_keep_the_client_waiting(pool
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn the_upstream_sees_the_request_but_nothing_of_the_client(pool: PgPool) {
     let world = World::new(&pool, "1").await;
-    text(world.post(chat("hello", r#","temperature":1.50,"stream":true,"unknown":[1e2]"#)).await).await;
+    text(world.post(chat("hello", r#","temperature":1.50,"stream":true,"stop":[1e2]"#)).await).await;
     let (headers, body) = world.upstream.received().pop().unwrap();
     assert_eq!(
         body,
-        chat("hello", r#","temperature":1.50,"stream":true,"unknown":[1e2]"#)
-            .replace(&format!("\"{MODEL}\""), "\"vendor/small\"")
-            .replacen('{', r#"{"stream_options":{"include_usage":true},"max_tokens":1000,"#, 1)
+        chat("hello", r#","temperature":1.50,"stream":true,"stop":[1e2]"#).replace(&format!("\"{MODEL}\""), "\"vendor/small\"").replacen(
+            '{',
+            r#"{"stream_options":{"include_usage":true},"max_tokens":1000,"#,
+            1
+        )
     );
     assert_eq!(headers["authorization"], "Bearer sk-upstream");
     assert_eq!(headers["accept-encoding"], "identity");
@@ -234,9 +236,9 @@ async fn whoever_hangs_up_after_the_third_chunk_pays_once_for_what_the_upstream_
 async fn an_answer_of_a_known_length_has_the_end_that_its_upstream_gave_it(pool: PgPool) {
     let policy = Policy { on_disconnect: DisconnectPolicy::Cancel, ..Policy::default() };
     let world = World::with(&pool, "1", policy).await;
-    let requests = ["page", "nothing"].map(|script| world.request(chat(script, "")));
+    let requests = ["a few words", "nothing"].map(|script| world.request(chat(script, "")));
     let served = world.serve().await;
-    for (mut request, end) in requests.into_iter().zip(["</html>", ""]) {
+    for (mut request, end) in requests.into_iter().zip(["wait.", ""]) {
         *request.uri_mut() = format!("http://{}/v1/chat/completions", served.address).parse().unwrap();
         let response = Client::builder(TokioExecutor::new()).build_http::<Body>().request(request).await.unwrap();
         assert!(response.headers().contains_key("content-length"));

@@ -1,10 +1,10 @@
-//! The proxy from the outside: recorded answers in, usage out, and whole calls against a real database and an upstream on loopback.
+//! The proxy from the outside: whole calls against a real database and an upstream on loopback.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
-mod answers;
 mod bounds;
 mod calls;
+mod dialects;
 mod limits;
 mod overspend;
 mod refusals;

@@ -97,7 +97,7 @@ async fn what_cannot_be_called_is_refused_before_it_is_forwarded(pool: PgPool) {
     let mut other_letters = world.request(chat("hello", ""));
     other_letters.headers_mut().insert(header::CONTENT_TYPE, "application/json; charset=gbk".parse().unwrap());
     check(world.send(other_letters).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type", "false").await;
-    check(world.get("/v1/embeddings").await, not_found, "unknown_url", "false").await;
+    check(world.get("/v1/images/generations").await, not_found, "unknown_url", "false").await;
     check(world.get("/v1/chat/completions").await, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "false").await;
     assert!(world.upstream.received().is_empty());
     world.stop().await;

@@ -1,4 +1,5 @@
-//! An upstream on loopback that speaks chat completions, and does what the last message of the request says.
+//! An upstream on loopback. It gives the answer that was prepared for it; without one it speaks chat completions, and does what the last message of the
+//! request says.
 
 use std::sync::{Arc, Mutex};
 
@@ -32,6 +33,7 @@ pub(crate) struct Upstream {
 
 struct Shared {
     received: Mutex<Vec<(HeaderMap, Bytes)>>,
+    prepared: Mutex<Option<Prepared>>,
     /// What waits for the gate goes on when this has permits.
     gate: Semaphore,
 }
@@ -40,11 +42,16 @@ impl Upstream {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared { received: Mutex::default(), gate: Semaphore::new(0) });
-        let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(Arc::clone(&shared));
+        let shared = Arc::new(Shared { received: Mutex::default(), prepared: Mutex::default(), gate: Semaphore::new(0) });
+        let router = Router::new().route("/v1/{*path}", post(answer)).with_state(Arc::clone(&shared));
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await });
         Self { base_url, shared, _serving: serving }
+    }
+
+    /// Gives this answer to the next request.
+    pub(crate) fn prepare(&self, answer: Prepared) {
+        *self.shared.prepared.lock().unwrap() = Some(answer);
     }
 
     /// What was forwarded so far.
@@ -68,8 +75,38 @@ impl Upstream {
     }
 }
 
+/// An answer, byte for byte.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) bytes: Bytes,
+    /// It is broken off there.
+    pub(crate) breaks: bool,
+}
+
+impl Prepared {
+    fn into_response(self) -> Response {
+        let end = self.breaks.then(|| Err(std::io::Error::other("broken")));
+        let pieces = stream::iter(std::iter::once(Ok(self.bytes)).chain(end)).then(async |piece| {
+            if piece.is_err() {
+                // What came before is written first.
+                tokio::task::yield_now().await;
+            }
+            piece
+        });
+        let mut response = Body::from_stream(pieces).into_response();
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap();
+        response.headers_mut().insert(header::CONTENT_TYPE, self.content_type.parse().unwrap());
+        response
+    }
+}
+
 async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     shared.received.lock().unwrap().push((headers, body.clone()));
+    if let Some(prepared) = shared.prepared.lock().unwrap().take() {
+        return prepared.into_response();
+    }
     let request: Value = serde_json::from_slice(&body).unwrap();
     let script = request["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
     match script.as_str() {
@@ -90,8 +127,8 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     if script == "nothing" {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     }
-    if script == "page" {
-        return ([(header::CONTENT_TYPE, "text/html")], "<html><body>Please wait.</body></html>").into_response();
+    if script == "a few words" {
+        return ([(header::CONTENT_TYPE, "text/plain")], "Please wait.").into_response();
     }
     if script == "compressed" {
         return compressed(&answer);

@@ -61,11 +61,13 @@ pub(crate) struct World {
 pub(crate) struct Policy {
     pub(crate) usage: UsageMode,
     pub(crate) on_disconnect: DisconnectPolicy,
+    pub(crate) context_window: i64,
+    pub(crate) default_output_hold: i64,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { usage: UsageMode::Forced, on_disconnect: DisconnectPolicy::Drain }
+        Self { usage: UsageMode::Forced, on_disconnect: DisconnectPolicy::Drain, context_window: 8_192, default_output_hold: 1_000 }
     }
 }
 
@@ -104,6 +106,11 @@ impl World {
 
     pub(crate) async fn with(pool: &PgPool, credit: &str, policy: Policy) -> Self {
         Self::build(pool, credit, policy, rates(), settings()).await
+    }
+
+    /// With credit, and a price of its own.
+    pub(crate) async fn priced(pool: &PgPool, credit: &str, policy: Policy, rates: Rates) -> Self {
+        Self::build(pool, credit, policy, rates, settings()).await
     }
 
     /// With credit, and bounds of its own.
@@ -186,7 +193,11 @@ impl World {
     }
 
     pub(crate) fn request(&self, body: impl Into<String>) -> Request<Body> {
-        Request::post("/v1/chat/completions")
+        self.request_to("/v1/chat/completions", body)
+    }
+
+    pub(crate) fn request_to(&self, route: &str, body: impl Into<String>) -> Request<Body> {
+        Request::post(route)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.key.expose()))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::COOKIE, "session=1")
@@ -326,8 +337,8 @@ async fn add_catalog(ledger: &Ledger, base_url: &str, secret: &SecretKey, policy
             name,
             provider: "loopback",
             upstream_name: "vendor/small",
-            context_window: Tokens::from_sum(8_192),
-            default_output_hold: Tokens::from_sum(1_000),
+            context_window: Tokens::from_sum(policy.context_window),
+            default_output_hold: Tokens::from_sum(policy.default_output_hold),
             output_cap_field: OutputCapField::MaxTokens,
             bounds: ModelBounds::default(),
             now,

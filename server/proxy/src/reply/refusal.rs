@@ -1,20 +1,17 @@
-//! The proxy's own answers, in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`.
-//!
-//! `x-should-retry` is what OpenAI's clients obey before they look at the status: without it they would repeat a 429 that no repetition can cure.
+//! Why a request is not forwarded, in words for a person and a code for a program.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use domain::{
     credit::{Exhausted, Mode, Quantity, Refuser, Unit, Window},
     money::Amount,
     tokens::Tokens,
 };
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use serde_json::{Value, json};
+use http::StatusCode;
 
-use crate::{gateway::AnswerBody, settings::Settings};
+use super::instant;
+use crate::settings::Settings;
 
 /// A request that is not forwarded, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +23,7 @@ pub(crate) struct Refusal {
     /// OpenAI's `code`, which programs look at.
     pub(crate) code: &'static str,
     /// The member of the request that is at fault.
-    pub(crate) param: Option<&'static str>,
+    pub(crate) param: Option<Cow<'static, str>>,
     /// What a person reads.
     pub(crate) message: String,
     /// When to try again, if that can help.
@@ -68,25 +65,32 @@ impl Refusal {
     /// A member of the request has a value that it cannot have.
     #[must_use]
     pub(crate) fn invalid(param: &'static str, problem: &str) -> Self {
-        Self { param: Some(param), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", format!("Invalid request: {problem}.")) }
+        Self {
+            param: Some(param.into()),
+            ..Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", format!("Invalid request: {problem}."))
+        }
     }
 
     /// The prompt cannot fit into the model's window.
     #[must_use]
     pub(crate) fn context_length_exceeded(model: &str, window: Tokens, prompt: Tokens) -> Self {
         let message = format!(
-            "The messages are about {prompt} tokens long, and the context window of \"{}\" is {window} tokens. Shorten the messages. \
+            "The prompt is about {prompt} tokens long, and the context window of \"{}\" is {window} tokens. Shorten it. \
              Nothing was forwarded and nothing was charged.",
             shown(model)
         );
-        Self { param: Some("messages"), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "context_length_exceeded", message) }
+        Self { param: Some("messages".into()), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "context_length_exceeded", message) }
     }
 
-    /// A member of the request asks for what this gateway cannot bound or meter.
+    /// A member of the request asks for what this gateway cannot bound or meter, and what its operator has not opened for the model.
     #[must_use]
-    pub(crate) fn unmetered(param: &'static str, why: &str) -> Self {
-        let message = format!("\"{param}\" cannot be used through this gateway: {why}.");
-        Self { param: Some(param), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "unsupported_parameter", message) }
+    pub(crate) fn unmetered(param: String, why: &str, model: &str) -> Self {
+        let message = format!(
+            "\"{}\" cannot be used through this gateway with the model \"{}\": {why}. Leave it out, or ask the operator of this gateway to allow it.",
+            shown(&param),
+            shown(model)
+        );
+        Self { param: Some(param.into()), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "unsupported_parameter", message) }
     }
 
     /// The body is not declared to be JSON.
@@ -113,7 +117,7 @@ impl Refusal {
     #[must_use]
     pub(crate) fn model_not_found(model: &str) -> Self {
         let message = format!("The model \"{}\" does not exist here. GET /v1/models lists those that do.", shown(model));
-        Self { param: Some("model"), ..Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message) }
+        Self { param: Some("model".into()), ..Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message) }
     }
 
     /// The model has no price in force.
@@ -123,14 +127,14 @@ impl Refusal {
             "The model \"{}\" has no price yet, so that it cannot be called. Ask the operator of this gateway to set one.",
             shown(model)
         );
-        Self { param: Some("model"), ..Self::new(StatusCode::FORBIDDEN, "permission_error", "model_not_priced", message) }
+        Self { param: Some("model".into()), ..Self::new(StatusCode::FORBIDDEN, "permission_error", "model_not_priced", message) }
     }
 
     /// Nothing to be found by this id.
     #[must_use]
     pub(crate) fn call_not_found() -> Self {
         let message = "This account has no call of that id, or it is still running. The id is the answer's x-request-id.";
-        Self { param: Some("id"), ..Self::new(StatusCode::NOT_FOUND, INVALID, "call_not_found", message) }
+        Self { param: Some("id".into()), ..Self::new(StatusCode::NOT_FOUND, INVALID, "call_not_found", message) }
     }
 
     /// No such address; what is not metered is never forwarded.
@@ -220,45 +224,6 @@ impl Refusal {
     }
 }
 
-impl Refusal {
-    /// What it says of a rate, as OpenAI's own headers do.
-    fn rate_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
-        let Some(Exhausted { pool: Refuser::Limit { window: Window::Minute, unit, capacity, .. }, available, .. }) =
-            self.exhausted.as_deref()
-        else {
-            return Vec::new();
-        };
-        let [limit, remaining, reset] = match unit {
-            Unit::Requests => ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
-            Unit::Tokens => ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
-            Unit::Money => return Vec::new(),
-        };
-        let reset_in = self.retry_after.map(|wait| (reset, format!("{}s", wait.as_secs())));
-        let said = [(limit, capacity.to_string()), (remaining, available.to_string())].into_iter().chain(reset_in);
-        said.filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))).collect()
-    }
-}
-
-impl Refusal {
-    /// The answer that says so.
-    pub(crate) fn into_response(self) -> Response<AnswerBody> {
-        metrics::counter!("farebox_refusals_total", "code" => self.code).increment(1);
-        let mut error = json!({ "message": self.message, "type": self.kind, "param": self.param, "code": self.code });
-        if let Some(exhausted) = &self.exhausted {
-            error["exhausted"] = exhausted_json(exhausted);
-        }
-        let mut response = json_answer(self.status, &json!({ "error": error }));
-        let headers = response.headers_mut();
-        headers.insert("x-should-retry", HeaderValue::from_static(if self.should_retry() { "true" } else { "false" }));
-        if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
-            headers.insert("retry-after-ms", HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
-        }
-        headers.extend(self.rate_headers());
-        response
-    }
-}
-
 /// What helps, and after how long the same call may be sent again by itself.
 fn advice(exhausted: &Exhausted, mode: Mode, now: DateTime<Utc>, held: &str, console: &str) -> (String, Option<Duration>) {
     /// Most calls have ended by then.
@@ -288,21 +253,6 @@ fn advice(exhausted: &Exhausted, mode: Mode, now: DateTime<Utc>, held: &str, con
     }
 }
 
-/// Which credit or limit it is, and its figures, for programs.
-fn exhausted_json(exhausted: &Exhausted) -> Value {
-    let figure = |quantity: Quantity| quantity.figure(exhausted.pool.unit());
-    let (needed, available, held) = (figure(exhausted.needed), figure(exhausted.available), figure(exhausted.held));
-    match &exhausted.pool {
-        Refuser::Credit { unit } => {
-            json!({ "pool": "credit", "unit": unit, "needed": needed, "available": available, "held": held, "resets_at": null })
-        }
-        Refuser::Limit { id, scope, window, unit, capacity } => json!({
-            "pool": "limit", "limit": id, "scope": scope.kind(), "window": window, "unit": unit, "capacity": figure(*capacity),
-            "needed": needed, "available": available, "held": held, "resets_at": exhausted.resets_at.map(instant),
-        }),
-    }
-}
-
 /// A quantity as people read it.
 fn in_words(exhausted: &Exhausted, quantity: Quantity, settings: &Settings) -> String {
     match exhausted.pool.unit() {
@@ -311,30 +261,6 @@ fn in_words(exhausted: &Exhausted, quantity: Quantity, settings: &Settings) -> S
         Unit::Requests if quantity.get() == 1 => "1 request".to_owned(),
         Unit::Requests => format!("{quantity} requests"),
     }
-}
-
-/// RFC 3339 in UTC, as short as it is exact: `2026-11-23T10:00:00Z`.
-pub(crate) fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
-
-/// A JSON answer.
-#[must_use]
-pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response<AnswerBody> {
-    answer(status, "application/json", body.to_string())
-}
-
-/// An answer of a few words.
-#[must_use]
-pub(crate) fn text_answer(status: StatusCode, text: &'static str) -> Response<AnswerBody> {
-    answer(status, "text/plain; charset=utf-8", text)
-}
-
-fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::from(body.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }
 
 /// What the client sent is repeated only in part: it may be long.

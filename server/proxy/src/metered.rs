@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`: from a request to a running call.
+//! A metered request: from its first byte to a running call.
 
 use std::{
     fmt,
@@ -25,7 +25,7 @@ use crate::{
     },
     call::{Call, client::Attended},
     core::Core,
-    dialect::openai_chat::request::ChatRequest,
+    dialect::{Dialect, request::Request},
     gateway::AnswerBody,
     reply::Refusal,
 };
@@ -34,7 +34,13 @@ use crate::{
 const LINGER: Duration = Duration::from_secs(10);
 
 /// Refuses the request, or runs the call until it answers.
-pub(crate) async fn completions<B>(core: &Arc<Core>, id: CallId, headers: HeaderMap, mut body: B) -> Result<Response<AnswerBody>, Refusal>
+pub(crate) async fn call<B>(
+    core: &Arc<Core>,
+    dialect: &'static Dialect,
+    id: CallId,
+    headers: HeaderMap,
+    mut body: B,
+) -> Result<Response<AnswerBody>, Refusal>
 where
     B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
 {
@@ -53,12 +59,15 @@ where
         return Err(Refusal::unavailable());
     }
     let text = std::str::from_utf8(&body.bytes).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
-    let request = ChatRequest::parse(text)?;
+    let request = Request::parse(dialect, text)?;
     let attribution = attribution::of_call(&headers, request.said.clone())?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
     let (entry, target, price) = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at)?;
-    if let Some(prompt) = request.prompt.too_long(entry.model.context_window) {
+    if let Some(refusal) = request.refused_by(&entry.model) {
+        return Err(refusal);
+    }
+    if let Some(prompt) = request.prompt.too_long(&entry.model) {
         return Err(Refusal::context_length_exceeded(&request.model, entry.model.context_window, prompt));
     }
     let call = Call { id, at, started, key, entry, target, price, request, attribution, prompt_tokens: OnceLock::new(), headers };

@@ -6,13 +6,12 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use domain::tokens::{CallUsage, Tokens};
+use domain::tokens::{CallUsage, Flag, Tokens};
 use proptest::prelude::*;
-use proxy::{
-    dialect::openai_chat::reading::{Counted, Reading},
-    wire::tap::{Form, Tap},
-};
 use serde::Deserialize;
+
+use super::{DIALECTS, Dialect, reading::Counted};
+use crate::wire::tap::{Ended, Tap};
 
 /// `index.json` of either folder.
 #[derive(Deserialize)]
@@ -31,6 +30,8 @@ struct Answer {
     expected: Expected,
     /// What the provider's own numbers break: then only its totals count.
     anomaly: Option<Vec<String>>,
+    /// What a second model had in it.
+    extra_model_usage: Option<Vec<serde_json::Value>>,
     #[serde(skip)]
     bytes: Bytes,
 }
@@ -41,6 +42,10 @@ struct Expected {
     input_tokens_total: Option<i64>,
     cached_read: Option<i64>,
     cache_write_total: Option<i64>,
+    #[serde(default)]
+    cache_write_5m: Option<i64>,
+    #[serde(default)]
+    cache_write_1h: Option<i64>,
     output_tokens_total: Option<i64>,
     reasoning: Option<i64>,
     audio_in: Option<i64>,
@@ -49,31 +54,25 @@ struct Expected {
     model: Option<String>,
 }
 
-/// The dialects of `/v1/chat/completions`.
-const DIALECTS: [&str; 17] = [
-    "azure-chat",
-    "databricks-chat",
-    "deepseek-chat",
-    "gemini-openai-compat",
-    "groq-chat",
-    "huggingface-chat",
-    "litellm-chat",
-    "llamacpp-chat",
-    "mistral-chat",
-    "ollama-chat",
-    "openai-chat",
-    "openrouter-chat",
-    "perplexity-chat",
-    "qwen-chat",
-    "together-chat",
-    "vllm-chat",
-    "xai-chat",
-];
+/// The API that answers of this kind come from; `None` of what is not metered, and of errors, which are all alike.
+fn api(dialect: &str) -> Option<&'static Dialect> {
+    let route = match dialect {
+        "openai-completions" => "/v1/completions",
+        "openai-embeddings" => "/v1/embeddings",
+        "openai-responses" | "xai-responses" => "/v1/responses",
+        "anthropic-messages" => "/v1/messages",
+        "gemini-openai-compat" => "/v1/chat/completions",
+        chat if chat.ends_with("-chat") => "/v1/chat/completions",
+        "openai-transcription" | "openai-error" | "anthropic-error" | "azure-error" => return None,
+        unknown => panic!("what is {unknown}?"),
+    };
+    Dialect::of(route)
+}
 
 fn load(folder: &Path) -> Vec<Answer> {
     let index = std::fs::read(folder.join("index.json")).unwrap();
     let mut answers = serde_json::from_slice::<Index>(&index).unwrap().files;
-    answers.retain(|answer| DIALECTS.contains(&answer.dialect.as_str()));
+    answers.retain(|answer| api(&answer.dialect).is_some());
     for answer in &mut answers {
         answer.bytes = std::fs::read(folder.join(&answer.file)).unwrap().into();
     }
@@ -94,16 +93,18 @@ fn recordings() -> Option<Vec<Answer>> {
 }
 
 /// Everything that came out, and what was read.
-fn relay(form: Form, answer: &Bytes, pieces: impl IntoIterator<Item = Bytes>) -> (Vec<u8>, Reading) {
-    let mut tap = Tap::new(form);
+fn relay(dialect: &'static Dialect, without_usage: bool, pieces: impl IntoIterator<Item = Bytes>) -> (Vec<u8>, Ended) {
+    let mut tap = Tap::new(&dialect.answers, without_usage);
     let mut out = Vec::new();
     for piece in pieces {
         tap.push(piece, &mut out);
     }
-    let (held, reading) = tap.finish();
-    let has_marked_end = form == Form::Document || answer.ends_with(b"[DONE]\n\n");
-    assert!(!has_marked_end || !held.is_empty(), "the end is held back until the call is settled");
-    (out.iter().chain(&held).flat_map(|bytes| bytes.iter().copied()).collect(), reading)
+    let ended = tap.finish();
+    (out.iter().chain(&ended.held).flat_map(|bytes| bytes.iter().copied()).collect(), ended)
+}
+
+fn chat(without_usage: bool, pieces: impl IntoIterator<Item = Bytes>) -> (Vec<u8>, Ended) {
+    relay(DIALECTS[0], without_usage, pieces)
 }
 
 /// The answer in pieces of this size.
@@ -111,24 +112,27 @@ fn pieces(answer: &Bytes, size: usize) -> impl Iterator<Item = Bytes> {
     (0..answer.len()).step_by(size).map(move |from| answer.slice(from..answer.len().min(from + size)))
 }
 
-fn form(answer: &Answer) -> Form {
-    if answer.stream { Form::Events } else { Form::Document }
+/// Whether the last bytes of an answer can be told from those before.
+fn has_marked_end(answer: &Answer) -> bool {
+    !answer.stream || ["[DONE]\n\n", "message_stop\"}\n\n"].iter().any(|end| answer.bytes.ends_with(end.as_bytes()))
 }
 
 fn check(answer: &Answer, size: usize) {
-    let (bytes, reading) = relay(form(answer), &answer.bytes, pieces(&answer.bytes, size));
+    let Some(dialect) = api(&answer.dialect) else { return };
+    let (bytes, Ended { held, reading, is_whole }) = relay(dialect, false, pieces(&answer.bytes, size));
     let name = format!("{} in pieces of {size}", answer.file);
     assert!(bytes == answer.bytes, "{name}: the bytes were changed");
+    assert!(!has_marked_end(answer) || !held.is_empty(), "{name}: the end is held back until the call is settled");
     assert_eq!(reading.model, answer.expected.model, "{name}");
     assert_eq!(reading.failed, answer.outcome == "error_mid_stream", "{name}");
     assert_eq!(reading.has_usage(), answer.usage_on_wire, "{name}");
-    assert!(!reading.unreadable && reading.is_answer, "{name}");
+    assert!(reading.is_answer && (is_whole || reading.failed), "{name}");
     match reading.counted(|| Tokens::from_sum(77), Tokens::from_sum(100)) {
         Counted::Reported(usage) => check_usage(answer, &usage, &name),
         Counted::Estimated(usage) => {
             assert!(!answer.usage_on_wire, "{name}");
             assert_eq!(usage.prompt_tokens, Some(Tokens::from_sum(77)), "{name}");
-            assert!(usage.completion_tokens > Some(Tokens::ZERO), "{name}");
+            assert!(reading.failed || usage.completion_tokens > Some(Tokens::ZERO), "{name}");
         }
     }
 }
@@ -139,12 +143,18 @@ fn check_usage(answer: &Answer, usage: &CallUsage, name: &str) {
     let totals = [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens].map(|tokens| tokens.map(Tokens::get));
     assert_eq!(totals, [expected.input_tokens_total, expected.output_tokens_total, expected.total], "{name}");
     assert!(usage.adds_up(), "{name}");
-    assert_eq!(usage.flag.is_some(), answer.anomaly.is_some(), "{name}");
-    if usage.flag.is_none() {
-        let parts = [counts.cache_read, counts.cache_write_5m, counts.reasoning, counts.audio_input, counts.audio_output];
-        let said = [expected.cached_read, expected.cache_write_total, expected.reasoning, expected.audio_in, expected.audio_out];
-        assert_eq!(parts.map(|tokens| tokens.map(Tokens::get)), said, "{name}");
+    assert_eq!(usage.flag == Some(Flag::Contradictory), answer.anomaly.is_some(), "{name}");
+    assert_eq!(usage.flag == Some(Flag::OtherTerms), answer.extra_model_usage.is_some(), "{name}");
+    if answer.anomaly.is_some() {
+        return;
     }
+    let parts = [counts.cache_read, counts.reasoning, counts.audio_input, counts.audio_output];
+    let said = [expected.cached_read, expected.reasoning, expected.audio_in, expected.audio_out];
+    assert_eq!(parts.map(|tokens| tokens.map(Tokens::get)), said, "{name}");
+    let written = [counts.cache_write_5m, counts.cache_write_1h].map(|tokens| tokens.map(Tokens::get));
+    let is_split = expected.cache_write_5m.is_some() || expected.cache_write_1h.is_some();
+    let said = if is_split { [expected.cache_write_5m, expected.cache_write_1h] } else { [expected.cache_write_total, None] };
+    assert_eq!(written, said, "{name}");
 }
 
 #[test]
@@ -196,7 +206,7 @@ proptest! {
             place = forced.len().min(place + cut);
             (from < forced.len()).then(|| forced.slice(from..place))
         }).collect();
-        let (bytes, reading) = relay(Form::EventsWithoutUsage, &forced, pieces);
+        let (bytes, Ended { reading, .. }) = chat(true, pieces);
         prop_assert_eq!(String::from_utf8(bytes).unwrap(), unasked);
         prop_assert!(reading.finished && reading.has_usage());
         prop_assert_eq!(reading.counted(|| Tokens::ZERO, Tokens::ZERO), Counted::Reported(CallUsage::of_totals(
@@ -214,9 +224,10 @@ proptest! {
             place = answer.bytes.len().min(place + cut);
             (from < answer.bytes.len()).then(|| answer.bytes.slice(from..place))
         }).collect();
-        let (bytes, reading) = relay(form(answer), &answer.bytes, pieces);
+        let dialect = api(&answer.dialect).unwrap();
+        let (bytes, Ended { reading, .. }) = relay(dialect, false, pieces);
         prop_assert!(bytes == answer.bytes);
-        let (_, whole) = relay(form(answer), &answer.bytes, [answer.bytes.clone()]);
+        let (_, Ended { reading: whole, .. }) = relay(dialect, false, [answer.bytes.clone()]);
         prop_assert_eq!(reading.counted(|| Tokens::ZERO, Tokens::ZERO), whole.counted(|| Tokens::ZERO, Tokens::ZERO));
         prop_assert_eq!(reading.raw_usage, whole.raw_usage);
     }
@@ -225,7 +236,7 @@ proptest! {
 #[test]
 fn a_member_that_comes_first_is_taken_out_with_the_comma_after_it() {
     let answer = Bytes::from_static(b"data: { \"usage\" : null , \"choices\":[{}]}\n\n");
-    let (bytes, _) = relay(Form::EventsWithoutUsage, &Bytes::new(), [answer]);
+    let (bytes, _) = chat(true, [answer]);
     assert_eq!(String::from_utf8(bytes).unwrap(), "data: { \"choices\":[{}]}\n\n");
 }
 
@@ -235,12 +246,35 @@ fn events_that_only_look_like_usage_are_kept() {
         // Azure's first event.
         r#"data: {"choices":[],"model":"","prompt_filter_results":[]}"#,
         // Usage that rides on an answer was not added by asking for it.
-        r#"data: {"choices":[{"delta":{}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+        r#"data: {"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+        r#"data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+        r#"data: {"choices":[{"delta":{"role":"assistant","content":""}}],"usage":{"prompt_tokens":1,"completion_tokens":0}}"#,
         r#"data: {"choices":[],"error":{"message":"m"},"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
     ] {
         let answer = Bytes::from(format!("{event}\n\ndata: [DONE]\n\n"));
-        let (bytes, _) = relay(Form::EventsWithoutUsage, &answer, pieces(&answer, 5));
+        let (bytes, _) = chat(true, pieces(&answer, 5));
         assert!(bytes == answer, "{event}");
+    }
+}
+
+#[test]
+fn an_event_that_carries_nothing_but_usage_is_taken_out_whatever_its_form() {
+    let end = r#"data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}"#;
+    for event in [
+        r#"data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+        r#"data: {"choices":null,"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+        r#"data: {"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+        // LiteLLM's.
+        r#"data: {"choices":[{"index":0,"delta":{}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+        // Azure's models behind some gateways.
+        r#"data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#,
+    ] {
+        let answer = Bytes::from(format!("{end}\n\n{event}\n\ndata: [DONE]\n\n"));
+        for size in [1, 5, answer.len()] {
+            let (bytes, Ended { reading, .. }) = chat(true, pieces(&answer, size));
+            assert_eq!(String::from_utf8(bytes).unwrap(), format!("{end}\n\ndata: [DONE]\n\n"), "{event}");
+            assert!(reading.has_usage());
+        }
     }
 }
 
@@ -251,11 +285,11 @@ fn an_event_larger_than_the_carry_goes_out_as_it_comes_and_is_still_read() {
         r#"data: {{"choices":[{{"delta":{{"audio":{{"data":"{audio}"}}}}}}],"usage":{{"prompt_tokens":5,"completion_tokens":6}}}}"#
     );
     let answer = Bytes::from(format!("{event}\n\ndata: [DONE]\n\n"));
-    let mut tap = Tap::new(Form::EventsWithoutUsage);
+    let mut tap = Tap::new(&DIALECTS[0].answers, true);
     let mut out = Vec::new();
     tap.push(answer.slice(..100_000), &mut out);
     assert_eq!(out.iter().map(Bytes::len).sum::<usize>(), 100_000);
-    let (bytes, reading) = relay(Form::EventsWithoutUsage, &answer, pieces(&answer, 10_000));
+    let (bytes, Ended { reading, .. }) = chat(true, pieces(&answer, 10_000));
     assert!(bytes == answer);
     assert!(reading.has_usage());
 }
@@ -265,23 +299,23 @@ fn what_keeps_a_connection_alive_ends_no_stream() {
     let word = r#"data: {"choices":[{"delta":{"content":"hi"}}]}"#;
     for keep_alive in ["data: ping", "data: null", "data: []", "data: \"ok\""] {
         let first = Bytes::from(format!("{keep_alive}\n\n{word}\n\n"));
-        let (mut tap, mut out) = (Tap::new(Form::Events), Vec::new());
+        let (mut tap, mut out) = (Tap::new(&DIALECTS[0].answers, false), Vec::new());
         tap.push(first.clone(), &mut out);
         assert_eq!(out.concat(), first, "{keep_alive}");
         assert!(!tap.is_at_end());
         // And the model may think before its next word.
-        let (mut tap, mut out) = (Tap::new(Form::Events), Vec::new());
+        let (mut tap, mut out) = (Tap::new(&DIALECTS[0].answers, false), Vec::new());
         tap.push(Bytes::from(format!("{keep_alive}\n\n")), &mut out);
         assert!(!tap.is_at_end() && !out.is_empty(), "{keep_alive}");
     }
 }
 
 #[test]
-fn an_answer_that_does_not_say_what_it_is_is_read_as_what_it_is() {
+fn what_comes_before_an_answer_and_says_nothing_changes_nothing() {
     for answer in fixtures() {
-        for (size, mark) in [(1, "\u{feff}"), (7, ""), (64, " \n")] {
+        for (size, mark) in [(1, "\u{feff}"), (2, "\u{feff}"), (64, " \n")] {
             let bytes = Bytes::from([mark.as_bytes(), &answer.bytes].concat());
-            let (out, reading) = relay_unsaid(&bytes, size);
+            let (out, Ended { reading, .. }) = relay(api(&answer.dialect).unwrap(), false, pieces(&bytes, size));
             assert!(out == bytes, "{}", answer.file);
             assert_eq!((reading.has_usage(), reading.is_answer), (answer.usage_on_wire, true), "{} after {mark:?}", answer.file);
         }
@@ -289,20 +323,24 @@ fn an_answer_that_does_not_say_what_it_is_is_read_as_what_it_is() {
 }
 
 #[test]
+fn what_is_no_answer_is_not_let_through() {
+    for foreign in [&b"\x1f\x8b\x08\x00gzip"[..], b"<!doctype html><title>Sorry</title>"] {
+        let (mut tap, mut out) = (Tap::new(&DIALECTS[0].answers, false), Vec::new());
+        tap.push(Bytes::from_static(foreign), &mut out);
+        assert!(tap.is_foreign() && out.is_empty(), "{foreign:?}");
+        let (mut tap, mut out) = (Tap::new(&DIALECTS[0].answers, false).of_error(), Vec::new());
+        tap.push(Bytes::from_static(foreign), &mut out);
+        assert!(!tap.is_foreign(), "an error may look like anything");
+    }
+}
+
+#[test]
 fn blank_lines_before_an_answer_are_not_kept() {
-    let (mut tap, mut out) = (Tap::new(Form::Unsaid { without_usage: false }), Vec::new());
+    let (mut tap, mut out) = (Tap::new(&DIALECTS[0].answers, false), Vec::new());
     for _ in 0..3 {
         tap.push(Bytes::from_static(b"\n"), &mut out);
     }
     assert_eq!(out.concat(), b"\n\n", "all but the last");
-}
-
-fn relay_unsaid(answer: &Bytes, size: usize) -> (Vec<u8>, Reading) {
-    let (mut tap, mut out) = (Tap::new(Form::Unsaid { without_usage: false }), Vec::new());
-    pieces(answer, size).for_each(|piece| tap.push(piece, &mut out));
-    let (held, reading) = tap.finish();
-    out.extend(held);
-    (out.concat(), reading)
 }
 
 #[test]
@@ -312,7 +350,7 @@ fn whatever_the_model_made_was_delivered() {
     let used = r#"{"choices":[{"message":{"tool_calls":[{"type":"custom","custom":{"name":"","input":"One two three"}}]}}]}"#;
     let drawn = r#"{"choices":[{"message":{"images":[{"image_url":{"url":"data:image/png;base64,AAAA"}}]}}]}"#;
     for (answer, tokens) in [(spoken, 3), (thought, 3), (used, 3), (drawn, 0)] {
-        let (_, reading) = relay(Form::Document, &Bytes::new(), [Bytes::from_static(answer.as_bytes())]);
+        let (_, Ended { reading, .. }) = chat(false, [Bytes::from_static(answer.as_bytes())]);
         assert!(!reading.says_nothing());
         assert_eq!(reading.text.tokens(), Tokens::from_sum(tokens), "{answer}");
     }

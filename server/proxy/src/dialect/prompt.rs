@@ -1,0 +1,419 @@
+//! How large a prompt can be, without asking the model.
+
+use std::borrow::Cow;
+
+use domain::{catalog::Model, tokens::Tokens};
+use serde_json::value::RawValue;
+
+use crate::wire::{
+    estimate::{self, SAMPLE_BYTES},
+    json::{Member, Members, Name},
+};
+
+/// What an image or a recording is taken for where it must be guessed: OpenAI documents 765 tokens for a square image in detail.
+const MEDIA_TOKENS_GUESS: i64 = 765;
+/// Of a text that is not tokenized.
+const BYTES_PER_TOKEN: usize = 4;
+/// Tokens that OpenAI documents around each message.
+const MESSAGE_TOKENS: i64 = 4;
+/// How far the count of another model's tokenizer may lie below the one that estimates here: most need more tokens for a text, none half as many.
+const TOKENIZERS_APART: i64 = 2;
+/// Hardly any text has so many bytes to a token by any tokenizer, once its white space is left out.
+const BYTES_PER_TOKEN_MAX: usize = 8;
+/// More texts in one request are refused: OpenAI takes 2,048.
+const TEXTS_MAX: usize = 2_048;
+/// Lists in lists in a prompt.
+const DEPTH_MAX: usize = 16;
+
+/// How the member of a request is written that holds a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A text, or a list of messages and what else [`Parts`] knows.
+    Items,
+    /// A text, or a list of parts of one message.
+    Parts,
+    /// A text, a list of tokens by their numbers, or a list of either: each is a prompt of its own.
+    Texts,
+}
+
+/// What the parts of a prompt are, by their `type`.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) kinds: &'static [(&'static str, Part)],
+    /// Members of a message that point to something that is not in the request.
+    pub(crate) outside: &'static [&'static str],
+}
+
+impl Parts {
+    /// There is nothing but text.
+    pub(crate) const NONE: Self = Self { kinds: &[], outside: &[] };
+}
+
+/// One kind of part. A kind that is not known may be anything, and is bounded by the model's window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Whatever is in it is text.
+    Text,
+    /// The same, and in this member a text or a list of parts.
+    Nested(&'static str),
+    /// A picture. Its bytes are in the request where one of these members holds them.
+    Picture(&'static [(&'static str, Inline)]),
+    /// The same, a recording.
+    Sound(&'static [(&'static str, Inline)]),
+    /// A file, which is refused where it is only named, by this member.
+    File(&'static str),
+}
+
+/// How bytes are written in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inline {
+    /// `data:…`; another address points outside.
+    DataUrl,
+    /// Base64, in which no address can be written.
+    Base64,
+}
+
+impl Inline {
+    fn is(self, text: &str) -> bool {
+        match self {
+            Self::DataUrl => text.starts_with("data:"),
+            Self::Base64 => !text.contains(':'),
+        }
+    }
+}
+
+/// What matters of a prompt for its size.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Prompt {
+    /// The beginning of its text.
+    sample: String,
+    /// The length of all its text.
+    text_bytes: usize,
+    /// The same without its white space, of which one token may be a hundred bytes.
+    solid_bytes: usize,
+    /// Tokens that were sent as numbers.
+    numbers: usize,
+    messages: i64,
+    /// Texts that are each a prompt of its own; 0 where all is one.
+    texts: usize,
+    /// Pictures whose bytes are in the request.
+    pictures: i64,
+    /// Recordings whose bytes are in the request.
+    sounds: i64,
+    /// It points to something that is not in the request, or that nobody here can measure.
+    points_outside: bool,
+    has_tools: bool,
+    /// The length of the whole request.
+    body_bytes: usize,
+}
+
+/// A prompt that cannot be metered. The text is for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unmeterable(pub(crate) String);
+
+impl Prompt {
+    pub(crate) fn new(body_bytes: usize) -> Self {
+        Self { body_bytes, ..Self::default() }
+    }
+
+    /// How many prompts it is: each has an answer of its own.
+    #[must_use]
+    pub(crate) fn count(&self) -> i64 {
+        i64::try_from(self.texts.max(1)).unwrap_or(i64::MAX)
+    }
+
+    /// How many of its tokens there can be at most in a window: as many as it has room for, in each prompt.
+    #[must_use]
+    pub(crate) fn windows(&self, model: &Model) -> Tokens {
+        Tokens::from_sum(model.context_window.get().saturating_mul(self.count()))
+    }
+
+    /// No prompt of this request has more tokens: a token stands for at least one byte of the request, and what is not in it is at most the window.
+    #[must_use]
+    pub(crate) fn tokens_max(&self, model: &Model) -> Tokens {
+        if self.points_outside {
+            return self.windows(model);
+        }
+        let bytes = i64::try_from(self.body_bytes).unwrap_or(Tokens::MAX_PER_CALL);
+        Tokens::from_sum(bytes.saturating_add(self.beside_text_max(model))).min(self.windows(model))
+    }
+
+    /// What the prompt probably is, if it cannot fit into the window: whichever tokenizer the model has, and whatever follows the text's beginning.
+    #[must_use]
+    pub(crate) fn too_long(&self, model: &Model) -> Option<Tokens> {
+        // The estimate knows the beginning of the text alone; this holds for all of it, and needs no tokenizer.
+        let window = self.windows(model).get();
+        let may_be = i64::try_from(self.solid_bytes / BYTES_PER_TOKEN_MAX).unwrap_or(i64::MAX) > window;
+        let estimated = may_be.then(|| self.tokens_of_text())?;
+        (estimated.get() / TOKENIZERS_APART > window).then_some(estimated)
+    }
+
+    /// What the prompt probably is, for a call of which nobody ever says.
+    #[must_use]
+    pub(crate) fn tokens_estimated(&self, model: &Model) -> Tokens {
+        self.tokens_of_text().saturating_add(self.tokens_beside_text()).min(self.windows(model))
+    }
+
+    /// The same by rule of thumb, without a tokenizer, for calls that hardly any should be of whose end nobody ever hears: OpenAI documents four characters
+    /// of English to a token (<https://help.openai.com/en/articles/4936856>).
+    #[must_use]
+    pub(crate) fn tokens_guessed(&self, model: &Model) -> Tokens {
+        let text = i64::try_from(self.text_bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(i64::MAX);
+        Tokens::from_sum(text).saturating_add(self.tokens_beside_text()).min(self.windows(model))
+    }
+
+    /// How large an answer may be so that it fits into the window beside the prompt, where a cap is put into the request unasked; some room is left for what
+    /// a tokenizer of another family makes of the prompt.
+    #[must_use]
+    pub(crate) fn room_for_output(&self, model: &Model) -> Tokens {
+        let window = model.context_window.get();
+        if self.tokens_max(model).get().saturating_add(model.default_output_hold.get()) <= window {
+            return model.default_output_hold;
+        }
+        let prompt = self.tokens_estimated(model).get() / self.count();
+        let taken = prompt.saturating_add(prompt / 8).saturating_add(model.bounds.prompt_overhead.get());
+        Tokens::from_sum(window.saturating_sub(taken)).min(model.default_output_hold).max(model.bounds.output_min)
+    }
+
+    fn tokens_beside_text(&self) -> Tokens {
+        let media = self.pictures.saturating_add(self.sounds).saturating_mul(MEDIA_TOKENS_GUESS);
+        let numbers = i64::try_from(self.numbers).unwrap_or(i64::MAX);
+        Tokens::from_sum(self.messages.saturating_mul(MESSAGE_TOKENS).saturating_add(media).saturating_add(numbers))
+    }
+
+    fn tokens_of_text(&self) -> Tokens {
+        let sample = i128::from(estimate::count(&self.sample).get());
+        let (whole, part) = (i128::try_from(self.text_bytes).unwrap_or(i128::MAX), i128::try_from(self.sample.len().max(1)).unwrap_or(1));
+        let least = i64::from(self.numbers == 0);
+        Tokens::from_sum(i64::try_from(sample.saturating_mul(whole) / part).unwrap_or(i64::MAX).max(least))
+    }
+
+    fn beside_text_max(&self, model: &Model) -> i64 {
+        let bounds = &model.bounds;
+        let tools = if self.has_tools { bounds.tools_overhead.get() } else { 0 };
+        let pictures = self.pictures.saturating_mul(bounds.picture_max.get());
+        let sounds = self.sounds.saturating_mul(bounds.sound_max.get());
+        let around = bounds.prompt_overhead.get().saturating_mul(self.count());
+        [pictures, sounds, tools].into_iter().fold(around, i64::saturating_add)
+    }
+
+    /// There are tools, which the provider writes into the prompt.
+    pub(crate) fn tools(&mut self, written: &str) {
+        self.has_tools = true;
+        self.text(written);
+    }
+
+    /// Text as it stands in the request.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.text_bytes += text.len();
+        self.solid_bytes += text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
+        let room = SAMPLE_BYTES - self.sample.len();
+        self.sample.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
+    }
+
+    /// Takes in the member of this name, which holds the prompt or a part of it.
+    ///
+    /// # Errors
+    /// [`Unmeterable`] for files by reference, and for what no prompt is.
+    pub(crate) fn read(&mut self, name: &str, value: &Member<'_>, form: Form, parts: &'static Parts) -> Result<(), Unmeterable> {
+        let mut reader = Reader { prompt: self, parts, name };
+        match form {
+            Form::Items => reader.items(value),
+            Form::Parts => reader.content(value, 0),
+            Form::Texts => reader.texts(value),
+        }
+    }
+}
+
+/// Reads a prompt in one member.
+struct Reader<'p> {
+    prompt: &'p mut Prompt,
+    parts: &'static Parts,
+    /// The member's name, for whoever is told.
+    name: &'p str,
+}
+
+impl Reader<'_> {
+    fn wrong(&self, problem: &str) -> Unmeterable {
+        Unmeterable(format!("\"{}\" {problem}", self.name))
+    }
+
+    fn items(mut self, value: &Member<'_>) -> Result<(), Unmeterable> {
+        if let Some(Name(text)) = value.read() {
+            self.prompt.messages += 1;
+            self.prompt.text(&text);
+            return Ok(());
+        }
+        let items: Option<Vec<&RawValue>> = value.read();
+        let items = items.filter(|items| !items.is_empty());
+        for item in items.ok_or_else(|| self.wrong("must be a list with at least one message"))? {
+            let item = self.members(item)?;
+            self.prompt.messages += 1;
+            match item.get("type").and_then(Member::read::<Name<'_>>) {
+                Some(Name(kind)) => self.part(&kind, &item, 0)?,
+                None => self.message(&item)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: &Members<'_>) -> Result<(), Unmeterable> {
+        self.prompt.points_outside |= self.parts.outside.iter().any(|name| message.get(name).is_some());
+        self.nested(message, "content", 0)
+    }
+
+    /// All members are text, and one of them is a text or a list of parts.
+    fn nested(&mut self, members: &Members<'_>, name: &str, depth: usize) -> Result<(), Unmeterable> {
+        for member in members.iter().filter(|member| !member.is_null() && member.name != name && !matches!(&*member.name, "role" | "type"))
+        {
+            self.prompt.text(member.value.get());
+        }
+        members.get(name).map_or(Ok(()), |content| self.content(content, depth))
+    }
+
+    fn content(&mut self, content: &Member<'_>, depth: usize) -> Result<(), Unmeterable> {
+        if let Some(Name(text)) = content.read() {
+            self.prompt.text(&text);
+            return Ok(());
+        }
+        if depth > DEPTH_MAX {
+            return Err(self.wrong("holds lists in lists in lists"));
+        }
+        // One part, or a list of them.
+        let parts: Vec<&RawValue> = match content.read() {
+            Some(parts) => parts,
+            None if content.value.get().starts_with('{') => vec![content.value],
+            None => return Err(self.wrong("must hold text or a list of parts as the content of a message")),
+        };
+        for part in parts {
+            // Texts without more around them, which some servers take.
+            if let Ok(Name(text)) = serde_json::from_str(part.get()) {
+                self.prompt.text(&text);
+                continue;
+            }
+            let part = self.members(part)?;
+            let kind = part.get("type").and_then(Member::read::<Name<'_>>).map_or(Cow::Borrowed(""), |Name(kind)| kind);
+            self.part(&kind, &part, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, kind: &str, part: &Members<'_>, depth: usize) -> Result<(), Unmeterable> {
+        let known = self.parts.kinds.iter().find(|(known, _)| *known == kind).map(|(_, part)| *part);
+        match known {
+            None => self.prompt.points_outside = true,
+            Some(Part::Text) => {
+                for member in part.iter().filter(|member| member.name != "type") {
+                    match member.read() {
+                        Some(Name(text)) => self.prompt.text(&text),
+                        None => self.prompt.text(member.value.get()),
+                    }
+                }
+            }
+            Some(Part::Nested(name)) => self.nested(part, name, depth)?,
+            Some(Part::Picture(places)) => {
+                self.prompt.pictures += 1;
+                self.prompt.points_outside |= !self.is_inside(part, places)?;
+            }
+            Some(Part::Sound(places)) => {
+                self.prompt.sounds += 1;
+                self.prompt.points_outside |= !self.is_inside(part, places)?;
+            }
+            Some(Part::File(reference)) => {
+                if self.at(part, reference)?.is_some() {
+                    return Err(self.wrong("names a file that cannot be metered: send the file's text or an image of it"));
+                }
+                self.prompt.points_outside = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_inside(&self, part: &Members<'_>, places: &[(&str, Inline)]) -> Result<bool, Unmeterable> {
+        for (path, inline) in places {
+            if self.at(part, path)?.is_some_and(|text| inline.is(&text)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The text at this place.
+    fn at(&self, part: &Members<'_>, path: &str) -> Result<Option<String>, Unmeterable> {
+        let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+        let Some(member) = part.get(name) else { return Ok(None) };
+        match rest {
+            Some(rest) if member.value.get().starts_with('{') => self.at(&self.members(member.value)?, rest),
+            Some(_) => Ok(None),
+            None => Ok(member.read::<Name<'_>>().map(|Name(text)| text.into_owned())),
+        }
+    }
+
+    fn texts(self, value: &Member<'_>) -> Result<(), Unmeterable> {
+        if let Some(Name(text)) = value.read() {
+            self.prompt.texts = 1;
+            self.prompt.text(&text);
+            return Ok(());
+        }
+        let what = "must be a text, a list of texts, a list of tokens or a list of lists of tokens";
+        let items: Vec<&RawValue> = value.read().ok_or_else(|| self.wrong(what))?;
+        if items.is_empty() {
+            return Err(self.wrong("is empty"));
+        }
+        // Numbers beside each other are one prompt.
+        if items.iter().all(|item| is_number(item)) {
+            (self.prompt.texts, self.prompt.numbers) = (1, items.len());
+            return Ok(());
+        }
+        if items.len() > TEXTS_MAX {
+            return Err(self.wrong(&format!("holds more than {TEXTS_MAX} texts")));
+        }
+        self.prompt.texts = items.len();
+        for item in items {
+            if let Ok(Name(text)) = serde_json::from_str(item.get()) {
+                self.prompt.text(&text);
+            } else {
+                let numbers: Vec<&RawValue> = serde_json::from_str(item.get()).map_err(|_| self.wrong(what))?;
+                if !numbers.iter().all(|number| is_number(number)) {
+                    return Err(self.wrong(what));
+                }
+                self.prompt.numbers += numbers.len();
+            }
+        }
+        Ok(())
+    }
+
+    fn members<'a>(&self, json: &'a RawValue) -> Result<Members<'a>, Unmeterable> {
+        let members = Members::parse(json.get()).map_err(|error| Unmeterable(format!("in \"{}\": {error}", self.name)))?;
+        match members.misspelled(NAMES.into_iter()) {
+            Some(known) => Err(Unmeterable(format!("in \"{}\": write the name \"{known}\" exactly so", self.name))),
+            None => Ok(members),
+        }
+    }
+}
+
+/// Every name in a prompt that its size is judged by.
+const NAMES: [&str; 18] = [
+    "audio",
+    "content",
+    "data",
+    "file",
+    "file_id",
+    "function_call",
+    "image_url",
+    "input_audio",
+    "name",
+    "output",
+    "reasoning_content",
+    "refusal",
+    "role",
+    "source",
+    "text",
+    "tool_calls",
+    "type",
+    "url",
+];
+
+fn is_number(value: &RawValue) -> bool {
+    value.get().bytes().all(|byte| byte.is_ascii_digit())
+}
