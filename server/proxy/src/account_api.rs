@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Shared,
-    admit::{auth::unavailable, catalog::Entry},
+    admit::{auth::unavailable, catalog::Entry, presented::Presented},
     gateway::AnswerBody,
     reply::{self, Refusal, instant},
 };
@@ -27,7 +27,7 @@ use crate::{
 /// `GET /v1/models`: the models that can be called now, with their prices.
 pub(crate) async fn models(shared: &Shared, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    shared.keys.authenticate(headers, now).await?;
+    shared.keys.authenticate(Presented::by(headers)?, now).await?;
     let catalog = shared.catalog.load();
     let mut entries: Vec<_> = catalog.models.values().collect();
     entries.sort_by(|a, b| a.model.name.cmp(&b.model.name));
@@ -38,7 +38,7 @@ pub(crate) async fn models(shared: &Shared, headers: &HeaderMap) -> Result<Respo
 /// `GET /v1/models/{id}`. A model's name may have slashes in it.
 pub(crate) async fn model(shared: &Shared, name: &str, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    shared.keys.authenticate(headers, now).await?;
+    shared.keys.authenticate(Presented::by(headers)?, now).await?;
     // A name that is no text is the name of no model.
     let name = percent_decode_str(name).decode_utf8().map_err(|_| Refusal::model_not_found("\u{fffd}"))?;
     let catalog = shared.catalog.load();
@@ -52,7 +52,7 @@ const POLLED_EVERY: Duration = Duration::from_millis(50);
 
 /// `GET /v1/generation?id=`: one call's receipt. Of a call that has just ended it waits for the posting.
 pub(crate) async fn generation(shared: &Shared, query: &str, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
-    let key = shared.keys.authenticate(headers, Utc::now()).await?;
+    let key = shared.keys.authenticate(Presented::by(headers)?, Utc::now()).await?;
     let id = query.split('&').find_map(|pair| pair.strip_prefix("id=")).filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| Refusal::invalid("id", "say which call: ?id= and its x-request-id"))?;
     let id: CallId = id.parse().map_err(|_| Refusal::call_not_found())?;
@@ -76,7 +76,7 @@ pub(crate) async fn generation(shared: &Shared, query: &str, headers: &HeaderMap
 /// `GET /v1/credits`: the account's balance.
 pub(crate) async fn credits(shared: &Shared, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    let key = shared.keys.authenticate(headers, now).await?;
+    let key = shared.keys.authenticate(Presented::by(headers)?, now).await?;
     let balance = shared.meter.balance(key.account_id, now).await.map_err(|error| unavailable(&error))?;
     let grants: Vec<_> = balance
         .grants
@@ -99,7 +99,7 @@ pub(crate) async fn credits(shared: &Shared, headers: &HeaderMap) -> Result<Resp
 /// `GET /v1/key`: the key itself, and what it has spent.
 pub(crate) async fn key(shared: &Shared, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    let key = shared.keys.authenticate(headers, now).await?;
+    let key = shared.keys.authenticate(Presented::by(headers)?, now).await?;
     let usage = shared.meter.key_usage(key.account_id, key.key_id, now).await.map_err(|error| unavailable(&error))?;
     let limits = shared.meter.limits(&key, now).await.map_err(|error| unavailable(&error))?;
     let limits: Vec<_> = limits.iter().map(|state| limit_json(&state.limit, now)).collect();

@@ -41,6 +41,7 @@ use crate::{
         bound::Bound,
         catalog::{Entry, Target},
         leases::Held,
+        presented::Presented,
     },
     books::{
         running::{Admission, Running},
@@ -61,6 +62,8 @@ pub(crate) struct Call {
     pub(crate) at: DateTime<Utc>,
     /// The same instant, by the clock that durations are measured with.
     pub(crate) started: Instant,
+    /// What its client presented, to be looked at again.
+    pub(crate) presented: Presented,
     pub(crate) key: Arc<KeyEntry>,
     pub(crate) entry: Arc<Entry>,
     pub(crate) target: Arc<Target>,
@@ -132,7 +135,7 @@ impl Call {
     /// [`Self::hold`]: that may take its time, and the key may have been revoked meanwhile.
     async fn hold_with_a_key_that_works(&self, shared: &Shared) -> Result<(Bound, Held), Refusal> {
         let held = self.hold(shared).await?;
-        shared.keys.authenticate(&self.headers, Utc::now()).await?;
+        shared.keys.authenticate(self.presented, Utc::now()).await?;
         Ok(held)
     }
 

@@ -21,6 +21,7 @@ use crate::{
         attribution,
         body::Received,
         catalog::{self, Entry, Snapshot, Target},
+        presented::Presented,
         room::Place,
     },
     call::{Call, client::Attended},
@@ -47,7 +48,7 @@ where
     let shared = &core.shared;
     let started = Instant::now();
     let at = id.started_at().unwrap_or_else(Utc::now);
-    let (key, body) = match receive(shared, &headers, &mut body, at).await {
+    let (presented, key, body) = match receive(shared, &headers, &mut body, at).await {
         Ok(received) => received,
         Err(refusal) => {
             linger(&mut body, shared.settings.body_bytes_max).await;
@@ -70,7 +71,8 @@ where
     if let Some(prompt) = request.prompt.too_long(&entry.model) {
         return Err(Refusal::context_length_exceeded(&request.model, entry.model.context_window, prompt));
     }
-    let call = Call { id, at, started, key, entry, target, price, request, attribution, prompt_tokens: OnceLock::new(), headers };
+    let call =
+        Call { id, at, started, presented, key, entry, target, price, request, attribution, prompt_tokens: OnceLock::new(), headers };
 
     let core = Arc::clone(core);
     let (head, body) = Attended::new(&shared.calls, |client| call.run(body, Arc::clone(&core), client)).head().await?;
@@ -80,16 +82,22 @@ where
 }
 
 /// Who calls, and the whole body.
-async fn receive<B>(shared: &Shared, headers: &HeaderMap, body: &mut B, at: DateTime<Utc>) -> Result<(Arc<KeyEntry>, Received), Refusal>
+async fn receive<B>(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: &mut B,
+    at: DateTime<Utc>,
+) -> Result<(Presented, Arc<KeyEntry>, Received), Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let key = shared.keys.authenticate(headers, at).await?;
+    let presented = Presented::by(headers)?;
+    let key = shared.keys.authenticate(presented, at).await?;
     expect_json(headers)?;
     let body = collect(shared, key.account_id, headers, body).await?;
     // It may have been revoked while the body came.
-    let key = shared.keys.authenticate(headers, Utc::now()).await?;
-    Ok((key, body))
+    let key = shared.keys.authenticate(presented, Utc::now()).await?;
+    Ok((presented, key, body))
 }
 
 type Found = (Arc<Entry>, Arc<Target>, Arc<domain::catalog::PriceVersion>);

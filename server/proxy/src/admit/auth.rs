@@ -6,10 +6,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use domain::{id::AccountId, key::ApiKey};
+use domain::id::AccountId;
 use futures_util::{StreamExt, stream};
-use http::{HeaderMap, header};
-use ledger::{KeyEntry, Meter, keys::digest};
+use ledger::{KeyEntry, Meter};
 use moka::sync::Cache;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -17,7 +16,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{admit::leases::Changed, reply::Refusal};
+use crate::{
+    admit::{
+        leases::Changed,
+        presented::{Digest, Presented},
+    },
+    reply::Refusal,
+};
 
 /// How long a key is taken to be what it was, if nothing is said of its account.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -35,8 +40,6 @@ const TOGETHER_MAX: usize = 256;
 const WAITING_MAX: usize = 4 * TOGETHER_MAX;
 /// After unknown keys. So a flood of them is a hundred statements a second.
 const PAUSE: Duration = Duration::from_millis(10);
-
-type Digest = [u8; 32];
 
 /// Keys by digest.
 #[derive(Debug)]
@@ -82,12 +85,9 @@ impl Keys {
         }
     }
 
-    /// The key that a request carries.
-    pub(crate) async fn authenticate(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Result<Arc<KeyEntry>, Refusal> {
-        let text = presented(headers)
-            .ok_or_else(|| Refusal::no_key("No API key was sent. Send it in the header \"Authorization: Bearer sk-fb_…\"."))?;
-        let key = ApiKey::parse(text).map_err(|malformed| Refusal::no_key(&format!("The API key {malformed}.")))?;
-        let digest = digest(&key);
+    /// Whose key it is that a request presents.
+    pub(crate) async fn authenticate(&self, presented: Presented, now: DateTime<Utc>) -> Result<Arc<KeyEntry>, Refusal> {
+        let digest = presented.digest();
         let known = match self.cache.get(&digest).filter(|known| self.is_believed(known)) {
             Some(known) => known,
             None => {
@@ -173,13 +173,4 @@ async fn look_up(meter: &Meter, waiting: Vec<Lookup>) -> bool {
 pub(crate) fn unavailable(error: &ledger::Error) -> Refusal {
     tracing::warn!(%error, "a request was refused because the ledger did not answer");
     Refusal::unavailable()
-}
-
-/// OpenAI's clients send `Authorization: Bearer`, Anthropic's `x-api-key`.
-fn presented(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
-    bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()).map(str::trim))
 }

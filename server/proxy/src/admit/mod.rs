@@ -7,4 +7,5 @@ pub(crate) mod body;
 pub(crate) mod bound;
 pub(crate) mod catalog;
 pub(crate) mod leases;
+pub(crate) mod presented;
 pub(crate) mod room;

@@ -5,6 +5,7 @@ mod account;
 mod bounds;
 mod calls;
 mod dialects;
+mod keys;
 mod limits;
 mod overspend;
 mod refusals;
