@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use self::{
     client::{Client, Head},
-    forward::{Unanswered, unusable},
+    forward::Unanswered,
     relay::{Read, Relay},
     stop::Listening,
 };
@@ -51,7 +51,7 @@ use crate::{
     core::Core,
     dialect::{reading::Reading, request::Request},
     reply::Refusal,
-    upstream::{headers::response_headers, pool::UpstreamBody},
+    upstream::{body::UpstreamBody, headers::response_headers},
     wire::tap::Tap,
 };
 
@@ -107,7 +107,7 @@ impl Call {
             return Ok(());
         }
         match self.forward(core, bound, body, client, stop).await {
-            Ok(response) => match unusable(&response) {
+            Ok(mut response) => match self.unusable(&mut response).await {
                 Some(refusal) => self.fail(shared, begun, End::Broken, Some(response.status()), client, refusal).await,
                 None => self.relay(shared, begun, response, client, stop).await,
             },
@@ -212,15 +212,13 @@ impl Call {
     async fn relay(&self, shared: &Shared, begun: Begun, response: Response<UpstreamBody>, client: &Client, stop: &mut Listening) {
         let (head, upstream) = response.into_parts();
         let without_usage = head.status.is_success() && self.request.forces_usage(self.target.usage_mode);
-        let mut headers = response_headers(&head.headers);
-        if without_usage {
+        let mut headers = response_headers(&head.headers, self.request.stream);
+        // A length that the body does not have, as beside chunks, is none.
+        if without_usage || upstream.size_hint().exact().is_none() {
             headers.remove(header::CONTENT_LENGTH);
         }
-        // Whoever counts the bytes has seen the end with the last of them. One that the body does not keep to is nobody's.
+        // Whoever counts the bytes has seen the end with the last of them.
         let length = headers.contains_key(header::CONTENT_LENGTH).then(|| upstream.size_hint().exact()).flatten();
-        if length.is_none() {
-            headers.remove(header::CONTENT_LENGTH);
-        }
         let (status, is_stream) = (head.status, is_stream(&head.headers));
         let head = Head { status, headers };
         let tap = Tap::new(&self.request.dialect.answers, without_usage).of_length(length);

@@ -10,7 +10,7 @@ use crate::{
     admit::{body::Received, bound::Bound},
     core::Core,
     reply::Refusal,
-    upstream::pool::UpstreamBody,
+    upstream::{body::UpstreamBody, certificate::untrusted, refused::Reason},
 };
 
 /// Why an upstream did not answer.
@@ -54,20 +54,35 @@ impl Call {
             return match answered {
                 Ok(Ok(response)) => Ok(response),
                 Ok(Err(error)) => {
-                    tracing::warn!(error = %causes(&error), call = %self.id, provider = self.entry.model.provider, "the upstream could not be reached");
+                    let (provider, why) = (&self.entry.model.provider, untrusted(&error));
+                    tracing::warn!(error = %causes(&error), call = %self.id, provider, why, "the upstream could not be reached");
                     let is_unseen = error.is_connect() || !taken.is_set();
-                    let broke_off = "The model's upstream broke off before it answered.";
-                    Err(Unanswered::Failed(if is_unseen { Refusal::unreachable_upstream() } else { Refusal::bad_gateway(broke_off) }))
+                    Err(Unanswered::Failed(if why.is_some() {
+                        Refusal::bad_gateway("The model's upstream shows a certificate that this gateway does not trust.")
+                    } else if is_unseen {
+                        Refusal::unreachable_upstream()
+                    } else {
+                        Refusal::bad_gateway("The model's upstream broke off before it answered.")
+                    }))
                 }
                 Err(_) if client_is_here => Err(Unanswered::Failed(Refusal::gateway_timeout())),
                 Err(_) => Err(give_up(Refusal::gateway_timeout())),
             };
         }
     }
+
+    /// Why an answer is not passed on: it cannot be read, or it is the operator's business alone.
+    pub(super) async fn unusable(&self, response: &mut Response<UpstreamBody>) -> Option<Refusal> {
+        if let Some(refusal) = unreadable(response) {
+            return Some(refusal);
+        }
+        let reason = Reason::of(response, self.request.forces_usage(self.target.usage_mode)).await?;
+        reason.alarm(&self.entry.model.provider, response.status());
+        Some(reason.refusal())
+    }
 }
 
-/// Why an answer can be neither read nor passed on.
-pub(super) fn unusable(response: &Response<UpstreamBody>) -> Option<Refusal> {
+fn unreadable(response: &Response<UpstreamBody>) -> Option<Refusal> {
     let problem = if response.status().is_informational() {
         "The model's upstream wants to speak another protocol."
     } else if response.status().is_redirection() {

@@ -22,7 +22,7 @@ use crate::{
     call::outcome::{Answer, End},
     reply::Refusal,
     settings::Settings,
-    upstream::pool::UpstreamBody,
+    upstream::body::UpstreamBody,
     wire::tap::{Ended, Tap},
 };
 

@@ -4,19 +4,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{admit::catalog::Target, dialect::Dialect};
 
-/// What never passes a proxy (RFC 9110, section 7.6.1), or is set anew by each connection.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
 /// What of a client's headers goes upstream: what the body is, by what software it was sent, and where it stands in a trace. Any other may choose a
 /// tier, a route or a shared cache there (`x-vertex-ai-llm-shared-request-type`, `cf-aig-cache-key`, `x-portkey-config`), in the operator's name.
 const UPSTREAM: [HeaderName; 5] = [
@@ -29,18 +16,28 @@ const UPSTREAM: [HeaderName; 5] = [
 /// How the names begin of what OpenAI's and Anthropic's clients say about themselves.
 const CLIENT_LIBRARY: &str = "x-stainless-";
 
-/// What is the operator's own with the upstream, or this proxy's to say.
-const NOT_DOWNSTREAM: [HeaderName; 5] = [
-    header::SET_COOKIE,
-    header::ALT_SVC,
-    HeaderName::from_static("x-request-id"),
-    HeaderName::from_static("openai-organization"),
-    HeaderName::from_static("openai-project"),
+/// What of an answer's headers is the client's: what the body is, when to come again, and what OpenAI's clients read. All else is the operator's own with
+/// the upstream (limits, organisation, cost, cookies), speaks for another host than this one (HSTS, `location`, `access-control-allow-origin`, `server`),
+/// or is this proxy's to say (`x-request-id`). Of what is sent twice, the first counts.
+const DOWNSTREAM: [HeaderName; 8] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CACHE_CONTROL,
+    header::RETRY_AFTER,
+    HeaderName::from_static("retry-after-ms"),
+    HeaderName::from_static("x-should-retry"),
+    HeaderName::from_static("openai-processing-ms"),
+    HeaderName::from_static("openai-version"),
 ];
+/// Read by nginx, which as installed keeps back what it relays.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What an upstream is told of a client's request.
 pub(super) fn request_headers(client: &HeaderMap, dialect: &Dialect, target: &Target) -> HeaderMap {
-    let mut headers = passed_on(client, |name| UPSTREAM.contains(name) || name.as_str().starts_with(CLIENT_LIBRARY));
+    let nominated = nominated(client);
+    let passes = |name: &HeaderName| (UPSTREAM.contains(name) || name.as_str().starts_with(CLIENT_LIBRARY)) && !nominated(name);
+    let mut headers: HeaderMap =
+        client.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
     // What an upstream compresses all the same has to be unpacked to be metered, and costs both sides time.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in dialect.headers {
@@ -51,17 +48,26 @@ pub(super) fn request_headers(client: &HeaderMap, dialect: &Dialect, target: &Ta
     headers
 }
 
-/// The headers of the upstream's answer that are the client's.
-pub(crate) fn response_headers(upstream: &HeaderMap) -> HeaderMap {
-    passed_on(upstream, |name| !NOT_DOWNSTREAM.contains(name))
+/// The headers of the upstream's answer that are the client's; of a stream, also what keeps a relay from holding it back.
+pub(crate) fn response_headers(upstream: &HeaderMap, is_stream: bool) -> HeaderMap {
+    let nominated = nominated(upstream);
+    let mut headers = HeaderMap::with_capacity(DOWNSTREAM.len() + 1);
+    for name in DOWNSTREAM {
+        if let Some(value) = upstream.get(&name).filter(|_| !nominated(&name)) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if is_stream || headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream")) {
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
+    headers
 }
 
-fn passed_on(headers: &HeaderMap, is_wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let nominated: Vec<&str> =
-        headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).collect();
-    let is_nominated = |name: &HeaderName| nominated.iter().any(|nominee| nominee.trim().eq_ignore_ascii_case(name.as_str()));
-    let passes = |name: &HeaderName| is_wanted(name) && !HOP_BY_HOP.contains(name) && !is_nominated(name);
-    headers.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+/// Whether a header is for the connection alone, by its `Connection`.
+fn nominated(headers: &HeaderMap) -> impl Fn(&HeaderName) -> bool {
+    let lists = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let names: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
+    move |name| names.iter().any(|nominee| nominee.eq_ignore_ascii_case(name.as_str()))
 }
 
 #[cfg(test)]
@@ -118,5 +124,58 @@ mod tests {
             (headers["anthropic-version"].as_bytes(), headers["anthropic-beta"].as_bytes()),
             (&b"2030-01-01"[..], &b"context-1m-2025-08-07"[..])
         );
+    }
+
+    #[test]
+    fn a_client_is_told_what_is_its_business_and_nothing_of_the_operators() {
+        let mut upstream = HeaderMap::new();
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("content-type", "text/html"),
+            ("content-length", "7"),
+            ("retry-after", "3"),
+            ("retry-after-ms", "2500"),
+            ("x-should-retry", "true"),
+            ("openai-processing-ms", "12"),
+            ("openai-version", "2020-10-01"),
+            ("cache-control", "no-cache"),
+            ("connection", "openai-version"),
+            ("openai-organization", "org-1"),
+            ("anthropic-organization-id", "org-1"),
+            ("anthropic-ratelimit-requests-limit", "1"),
+            ("x-ratelimit-limit-requests", "1"),
+            ("x-litellm-response-cost", "0.1"),
+            ("x-litellm-key-spend", "0.1"),
+            ("x-litellm-model-api-base", "https://internal"),
+            ("strict-transport-security", "max-age=1"),
+            ("set-cookie", "a=b"),
+            ("location", "https://elsewhere"),
+            ("refresh", "0"),
+            ("clear-site-data", "\"*\""),
+            ("www-authenticate", "Bearer"),
+            ("access-control-allow-origin", "*"),
+            ("server", "uvicorn"),
+            ("x-request-id", "theirs"),
+            ("x-accel-buffering", "yes"),
+        ] {
+            upstream.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let headers = response_headers(&upstream, false);
+        let mut names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            ["cache-control", "content-length", "content-type", "openai-processing-ms", "retry-after", "retry-after-ms", "x-should-retry"]
+        );
+        assert_eq!(headers["content-type"], "application/json");
+    }
+
+    #[test]
+    fn a_relay_is_told_not_to_hold_a_stream_back() {
+        let mut upstream = HeaderMap::new();
+        assert_eq!(response_headers(&upstream, true)[ACCEL_BUFFERING], "no");
+        assert!(!response_headers(&upstream, false).contains_key(ACCEL_BUFFERING));
+        upstream.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+        assert_eq!(response_headers(&upstream, false)[ACCEL_BUFFERING], "no");
     }
 }

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, Response};
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, builderstates::WantsSchemes};
 use hyper_util::{
     client::legacy::{Client, Error as ClientError, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use tower::Service;
-use tower_http::decompression::{Decompression, DecompressionBody};
+use tower_http::decompression::Decompression;
 
-use super::{address::Resolver, headers::request_headers};
+use super::{address::Resolver, body::UpstreamBody, headers::request_headers};
 use crate::{
     admit::{body::RequestBody, catalog::Target},
     dialect::Dialect,
@@ -20,9 +19,6 @@ use crate::{
 
 /// Some upstreams compress although they are asked not to; then what the client gets is what was compressed.
 type Pool = Decompression<Client<HttpsConnector<HttpConnector<Resolver>>, RequestBody>>;
-
-/// An answer's body.
-pub(crate) type UpstreamBody = DecompressionBody<Incoming>;
 
 /// Shorter than the idle time-outs of common servers and balancers (nginx: 75 s, AWS: 60 s), so that few connections die in our hands.
 const POOLED_IDLE: Duration = Duration::from_secs(20);
@@ -53,7 +49,7 @@ impl Upstreams {
         *request.uri_mut() = target.address(dialect);
         *request.headers_mut() = request_headers(client_headers, dialect, target);
         let pool = if target.allow_private { &self.any } else { &self.public };
-        pool.clone().call(request).await
+        Ok(pool.clone().call(request).await?.map(UpstreamBody::from))
     }
 }
 

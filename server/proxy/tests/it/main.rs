@@ -7,6 +7,7 @@ mod calls;
 mod dialects;
 mod keys;
 mod limits;
+mod operator;
 mod overspend;
 mod refusals;
 mod spool;

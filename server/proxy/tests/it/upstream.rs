@@ -112,6 +112,7 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     match script.as_str() {
         "error" => return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "7")], ERROR).into_response(),
         "redirect" => return (StatusCode::FOUND, [(header::LOCATION, "http://127.0.0.1:1/")]).into_response(),
+        script if script.starts_with("refuses ") => return refusal(script),
         script if script.starts_with("hold") => shared.gate.acquire().await.unwrap().forget(),
         _ => {}
     }
@@ -134,6 +135,19 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         return compressed(&answer);
     }
     Json(answer).into_response()
+}
+
+/// `refuses 401` makes it refuse the operator so, with what it has as the credential in its words.
+fn refusal(script: &str) -> Response {
+    let (status, code) = match script.trim_start_matches("refuses ") {
+        "streams" => (StatusCode::UNPROCESSABLE_ENTITY, "unknown member: stream_options"),
+        "402" => (StatusCode::PAYMENT_REQUIRED, "no_credit"),
+        "403" => (StatusCode::FORBIDDEN, "no_permission"),
+        "429" => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota"),
+        _ => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
+    };
+    let error = json!({ "error": { "message": "Incorrect API key provided: sk-up****eam", "type": code, "code": code } });
+    (status, [(header::RETRY_AFTER, "7")], Json(error)).into_response()
 }
 
 /// `reports 7 5`, and `hold 7 5` too, makes it report those two counts.
