@@ -19,8 +19,9 @@ use crate::{
     Shared, account_api,
     call::client::{BrokenOff, Relayed},
     core::Core,
+    cors::{self, Permission},
     dialect::{Dialect, ErrorShape},
-    metered,
+    metered, path,
     reply::{Refusal, text_answer},
 };
 
@@ -98,8 +99,17 @@ impl Gateway {
         // A call's id is the one that its client is told.
         let id = CallId::new(Utc::now(), rand::random());
         let (head, body) = request.into_parts();
-        let shape = Dialect::of(head.uri.path()).map(|dialect| dialect.errors).unwrap_or_default();
-        let mut response = self.dispatch(id, head, body).await.unwrap_or_else(|refusal| refusal.into_response(shape));
+        let permission = Permission::of(&head.headers, &self.0.shared.settings.allowed_origins);
+        let shape = Dialect::of(&path::canonical(head.uri.path())).map(|dialect| dialect.errors).unwrap_or_default();
+        let answered = if head.method == Method::OPTIONS {
+            cors::preflight(&head, methods(&head), permission.as_ref())
+        } else {
+            self.dispatch(id, head, body).await
+        };
+        let mut response = answered.unwrap_or_else(|refusal| refusal.into_response(shape));
+        if let Some(permission) = permission {
+            permission.tell(response.headers_mut());
+        }
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
@@ -110,10 +120,10 @@ impl Gateway {
     where
         B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
     {
-        let path = head.uri.path();
-        let route = Route::of(path).ok_or_else(|| Refusal::unknown_path(&head.method, path))?;
+        let path = path::canonical(head.uri.path());
+        let route = Route::of(&path).ok_or_else(|| path::unknown(&head.method, head.uri.path(), &self.0.shared.settings.proxy_url))?;
         if !route.answers(&head.method) {
-            let mut refused = Refusal::wrong_method(&head.method, path).into_response(ErrorShape::default());
+            let mut refused = Refusal::wrong_method(&head.method, &path).into_response(ErrorShape::default());
             refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.methods()));
             return Ok(refused);
         }
@@ -128,6 +138,11 @@ impl Gateway {
         let telling = AbortOnDropHandle::new(runtime.spawn(async move { tell(&shared, told, &head).await }));
         telling.await.unwrap_or_else(|_| Err(Refusal::failed()))
     }
+}
+
+/// The methods that an address answers. Of one that does not exist all are told, so that a page can read why it is refused.
+fn methods(head: &Parts) -> &'static str {
+    Route::of(&path::canonical(head.uri.path())).map_or("GET, HEAD, POST", |route| route.methods())
 }
 
 /// Answers what is no call.
@@ -212,6 +227,14 @@ impl Body for AnswerBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_to_be_offered_is() {
+        for (method, path) in path::offered() {
+            let route = Route::of(&format!("/v1{}", path.split('?').next().unwrap_or_default()));
+            assert!(route.is_some_and(|route| method.parse().is_ok_and(|method| route.answers(&method))), "{method} {path}");
+        }
+    }
 
     #[test]
     fn an_address_is_one_thing_or_none() {

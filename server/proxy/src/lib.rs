@@ -10,11 +10,13 @@ mod books;
 mod call;
 mod connection;
 mod core;
+mod cors;
 mod dialect;
 mod error;
 mod gateway;
 mod listen;
 mod metered;
+mod path;
 mod reply;
 mod settings;
 mod upstream;
@@ -63,6 +65,7 @@ pub use crate::{
         spool,
     },
     call::client::BrokenOff,
+    cors::AllowedOrigin,
     error::{Error, Result},
     gateway::{AnswerBody, Gateway},
     settings::{Settings, SpoolSettings},

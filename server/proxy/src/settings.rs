@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     admit::leases::WhenAway,
     books::spool::{Durability, Identity, Options},
+    cors::AllowedOrigin,
 };
 
 /// A file of the spool: each lane has two at least.
@@ -21,6 +22,10 @@ pub struct Settings {
     pub currency: String,
     /// Where the console is, without a path: refusals say where to top up.
     pub console_url: String,
+    /// Where clients reach this proxy, without `/v1`: refusals say so.
+    pub proxy_url: String,
+    /// Whose web pages may call from a browser.
+    pub allowed_origins: Vec<AllowedOrigin>,
     /// Which proxy this is. The same from run to run, so that the next run settles what this one was interrupted in.
     pub instance: Uuid,
     /// Where what is admitted and what it came to is written.
@@ -64,6 +69,8 @@ impl Default for Settings {
         Self {
             currency: "USD".to_owned(),
             console_url: "http://127.0.0.1:3000".to_owned(),
+            proxy_url: "http://127.0.0.1:8080".to_owned(),
+            allowed_origins: Vec::new(),
             instance: Uuid::nil(),
             spool: SpoolSettings::default(),
             body_bytes_max: 32 * 1024 * 1024,

@@ -264,6 +264,6 @@ fn in_words(exhausted: &Exhausted, quantity: Quantity, settings: &Settings) -> S
 }
 
 /// What the client sent is repeated only in part: it may be long.
-fn shown(text: &str) -> &str {
+pub(crate) fn shown(text: &str) -> &str {
     &text[..text.floor_char_boundary(100.min(text.len()))]
 }

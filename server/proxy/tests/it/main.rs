@@ -3,6 +3,7 @@
 
 mod account;
 mod bounds;
+mod browsers;
 mod calls;
 mod dialects;
 mod keys;
