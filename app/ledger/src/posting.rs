@@ -4,7 +4,10 @@
 //! money locks the same rows in the same order: within an account everything happens one after the other, and two posters cannot deadlock. Under
 //! those locks it is known which calls are already there, so replaying a batch changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use domain::{
     attribution::Label,
@@ -67,21 +70,20 @@ impl Meter {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the database is away, or an account stays locked: nothing of the failed part is posted, repeat the batch.
-    pub async fn post_calls(&self, batch: &[SettledCall]) -> Result<PostedCalls> {
-        self.post(batch, Lock::Wait).await
+    pub async fn post_calls(&self, batch: &[impl Borrow<SettledCall> + Sync]) -> Result<PostedCalls> {
+        self.post(batch.iter().map(Borrow::borrow).collect(), Lock::Wait).await
     }
 
     /// [`Self::post_calls`], but for calls whose account is locked right now, which are deferred: they keep nobody waiting.
     ///
     /// # Errors
     /// As [`Self::post_calls`].
-    pub async fn post_free_calls(&self, batch: &[SettledCall]) -> Result<PostedCalls> {
-        self.post(batch, Lock::Defer).await
+    pub async fn post_free_calls(&self, batch: &[impl Borrow<SettledCall> + Sync]) -> Result<PostedCalls> {
+        self.post(batch.iter().map(Borrow::borrow).collect(), Lock::Defer).await
     }
 
-    async fn post(&self, batch: &[SettledCall], lock: Lock) -> Result<PostedCalls> {
+    async fn post(&self, mut batch: Vec<&SettledCall>, lock: Lock) -> Result<PostedCalls> {
         let mut done = PostedCalls::default();
-        let mut batch: Vec<_> = batch.iter().collect();
         // Accounts side by side, so that they can be taken apart, their calls in the order of the books, and what is known of a call before what was
         // assumed of it.
         batch.sort_by_key(|call| (call.account_id, call.call_id, call.source == UsageSource::Interrupted));

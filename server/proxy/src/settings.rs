@@ -14,6 +14,8 @@ use crate::{
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// What is posted is kept only while the disk has so much left: a database may be on it too.
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;
+/// Settled calls of each lane that wait in memory for their posting: what comes in some tenths of a second.
+const FRESH_MAX: usize = 2_048;
 
 /// How the proxy works. The defaults suit production.
 #[derive(Debug, Clone)]
@@ -126,6 +128,7 @@ impl SpoolSettings {
             free_min: FREE_BYTES_MIN,
             durability: self.durability,
             keep: self.keep,
+            fresh_max: FRESH_MAX,
         }
     }
 }

@@ -1,15 +1,19 @@
-//! What is settled in a lane of the spool, on its way to the poster, as fast as that takes it.
+//! What is settled in a lane of the spool, on its way to the poster, as fast as that takes it: from memory while the poster keeps up, else read back.
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::{task::spawn_blocking, time::sleep};
+use ledger::SettledCall;
+use tokio::{
+    task::{JoinError, spawn_blocking},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     poster::{Poster, Queued},
     record,
 };
-use crate::books::spool::{Entry, Lane, Reader};
+use crate::books::spool::{Entry, FreshCall, Lane, Position, Reader};
 
 /// What is read at once.
 const RECORDS_MAX: usize = 256;
@@ -27,34 +31,34 @@ pub(crate) async fn feed(lane: Arc<Lane>, poster: Poster, quit: CancellationToke
     let (mut was_empty, mut was_away) = (false, false);
     loop {
         let is_last = quit.is_cancelled();
-        let (returned, entries) = match spawn_blocking(move || next(reader)).await {
-            Ok(read) => read,
+        let (returned, found) = match next(reader).await {
+            Ok(next) => next,
             Err(panicked) => {
                 tracing::error!(%panicked, lane = lane.number(), "the spool can no longer be read: restart this proxy");
                 return lane.give_up("it can no longer be read");
             }
         };
         reader = returned;
-        match entries {
-            Ok(entries) if entries.is_empty() && is_last => return,
-            Ok(entries) if entries.is_empty() => {
+        match found {
+            Ok(found) if found.is_empty() && is_last => return,
+            Ok(found) if found.is_empty() => {
                 // There is to be more, and it is not there: it may be in a moment.
                 if std::mem::replace(&mut was_empty, true) {
                     quit.run_until_cancelled(sleep(MOMENT)).await;
                 }
                 quit.run_until_cancelled(reader.more()).await;
             }
-            Ok(entries) => {
+            Ok(found) => {
                 (was_empty, was_away) = (false, false);
-                let is_some = entries.len() < RECORDS_MAX;
-                for entry in entries {
-                    if !hand_over(&lane, &poster, entry).await {
-                        return;
-                    }
+                let is_some = found.len() < RECORDS_MAX;
+                if !hand_over(&lane, &poster, found).await {
+                    return;
                 }
                 if is_some {
                     quit.run_until_cancelled(sleep(GATHERED)).await;
                 }
+                // What is not there need not be looked for on the disk.
+                quit.run_until_cancelled(reader.more()).await;
             }
             Err(error) => {
                 if !std::mem::replace(&mut was_away, true) {
@@ -73,19 +77,61 @@ pub(crate) async fn feed(lane: Arc<Lane>, poster: Poster, quit: CancellationToke
     }
 }
 
-fn next(mut reader: Reader) -> (Reader, io::Result<Vec<Entry>>) {
-    let entries = reader.next(RECORDS_MAX, BYTES_MAX);
-    (reader, entries)
+/// Settlements that are next in a lane.
+enum Found {
+    /// As they were handed over.
+    Fresh(Vec<FreshCall>),
+    /// As they were written.
+    Read(Vec<Entry>),
+}
+
+impl Found {
+    fn len(&self) -> usize {
+        match self {
+            Self::Fresh(calls) => calls.len(),
+            Self::Read(entries) => entries.len(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What is next, from memory, or else from the disk.
+async fn next(mut reader: Reader) -> Result<(Reader, io::Result<Found>), JoinError> {
+    let fresh = reader.take_fresh(RECORDS_MAX);
+    if !fresh.is_empty() {
+        return Ok((reader, Ok(Found::Fresh(fresh))));
+    }
+    spawn_blocking(move || {
+        let entries = reader.next(RECORDS_MAX, BYTES_MAX);
+        (reader, entries.map(Found::Read))
+    })
+    .await
 }
 
 /// Whether the poster takes more.
-async fn hand_over(lane: &Arc<Lane>, poster: &Poster, entry: Entry) -> bool {
-    match record::read_settlement(&entry.record) {
-        Ok(call) => poster.take(Queued::of_spool(call, Arc::clone(lane), entry.position)).await,
-        // It stays where it is, and keeps what comes after it from being deleted, until a version that can read it posts it.
+async fn hand_over(lane: &Arc<Lane>, poster: &Poster, found: Found) -> bool {
+    let calls: Vec<_> = match found {
+        Found::Fresh(calls) => calls.into_iter().map(|fresh| (fresh.call, fresh.position)).collect(),
+        Found::Read(entries) => entries.into_iter().filter_map(readable).collect(),
+    };
+    for (call, position) in calls {
+        if !poster.take(Queued::of_spool(call, Arc::clone(lane), position)).await {
+            return false;
+        }
+    }
+    true
+}
+
+/// What was read. What this version cannot read stays where it is, and keeps what comes after it from being deleted, until one that can posts it.
+fn readable(Entry { position, record }: Entry) -> Option<(Arc<SettledCall>, Position)> {
+    match record::read_settlement(&record) {
+        Ok(call) => Some((Arc::new(call), position)),
         Err(error) => {
-            tracing::error!(call = %entry.record.call, %error, "a settlement in the spool cannot be read");
-            true
+            tracing::error!(call = %record.call, %error, "a settlement in the spool cannot be read");
+            None
         }
     }
 }

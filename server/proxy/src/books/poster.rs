@@ -40,7 +40,7 @@ pub(crate) struct Poster {
 /// A settled call, and where it is in the spool.
 #[derive(Debug)]
 pub(crate) struct Queued {
-    call: SettledCall,
+    call: Arc<SettledCall>,
     spooled: Spooled,
 }
 
@@ -107,13 +107,13 @@ pub(crate) fn poster(meter: Meter, give_up: CancellationToken) -> (Poster, Vec<G
 }
 
 impl Queued {
-    /// One that was read from the spool.
-    pub(crate) fn of_spool(call: SettledCall, lane: Arc<Lane>, position: Position) -> Self {
+    /// One that is in the spool.
+    pub(crate) fn of_spool(call: Arc<SettledCall>, lane: Arc<Lane>, position: Position) -> Self {
         Self { call, spooled: Spooled::At(lane, position) }
     }
 
     /// One that the spool did not take, with what it has of it, and what resolves when it is posted.
-    pub(crate) fn of_memory(call: SettledCall, left: Option<(Arc<Lane>, Begun)>) -> (Self, oneshot::Receiver<()>) {
+    pub(crate) fn of_memory(call: Arc<SettledCall>, left: Option<(Arc<Lane>, Begun)>) -> (Self, oneshot::Receiver<()>) {
         let (posted, waiting) = oneshot::channel();
         (Self { call, spooled: Spooled::Not { left, posted } }, waiting)
     }
@@ -121,7 +121,7 @@ impl Queued {
     /// The process ends before it is posted. What is in the spool the next run posts; what is not is here for a person to post.
     fn lost(&self) {
         if matches!(self.spooled, Spooled::Not { .. }) {
-            let whole = serde_json::to_string(&self.call).unwrap_or_default();
+            let whole = serde_json::to_string(&*self.call).unwrap_or_default();
             tracing::error!(call = %self.call.call_id, whole, "a call is in no spool and was not posted; the next run settles it as interrupted");
         }
     }
@@ -221,7 +221,7 @@ impl Books {
         }
     }
 
-    async fn try_to_post(&self, calls: &[SettledCall], way: Way) -> ledger::Result<PostedCalls> {
+    async fn try_to_post(&self, calls: &[Arc<SettledCall>], way: Way) -> ledger::Result<PostedCalls> {
         match way {
             Way::Free => self.meter.post_free_calls(calls).await,
             Way::Aside => self.meter.post_calls(calls).await,

@@ -1,6 +1,9 @@
 //! Calls that a proxy was killed in.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use chrono::Utc;
 use domain::{id::PriceId, rates::Rates};
@@ -27,7 +30,7 @@ pub(crate) async fn settle_unsettled(unsettled: Vec<Unsettled>, meter: &Meter) -
             Ok(admitted) => interrupted(meter, admitted, &mut prices).await?.ok_or_else(|| "its price is not in the database".to_owned()),
             Err(error) => Err(error.to_string()),
         };
-        let written = settled.and_then(|mut call| running::write(&lane, begun, &mut call).map_err(|not| not.to_string()));
+        let written = settled.and_then(|call| running::write(&lane, begun, &mut Arc::new(call)).map_err(|not| not.to_string()));
         if let Err(problem) = written {
             tracing::error!(call = %record.call, problem, "a call that was interrupted could not be settled: the next start tries again");
         }

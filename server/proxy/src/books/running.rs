@@ -1,6 +1,6 @@
 //! A call between its two records in the spool.
 
-use std::{io, mem, sync::Arc};
+use std::{io, sync::Arc};
 
 use domain::{catalog::PriceVersion, credit::Strictness};
 use ledger::{Admitted, SettledCall};
@@ -81,7 +81,7 @@ impl Running {
     ///
     /// # Errors
     /// [`NotSpooled`].
-    pub(crate) async fn settle(mut self, call: &mut SettledCall) -> Result<(), NotSpooled> {
+    pub(crate) async fn settle(mut self, call: &mut Arc<SettledCall>) -> Result<(), NotSpooled> {
         let Some((begun, held)) = self.open.take() else { return Ok(()) };
         let lane = Arc::clone(&self.lane);
         let position = match write(&lane, begun, call) {
@@ -101,7 +101,7 @@ impl Drop for Running {
         self.long.remove(self.admitted.call_id);
         let Some((begun, held)) = self.open.take() else { return };
         let latency = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let mut call = interrupted::settlement(Admitted::clone(&self.admitted), &self.price.rates, latency);
+        let mut call = Arc::new(interrupted::settlement(Admitted::clone(&self.admitted), &self.price.rates, latency));
         match write(&self.lane, begun, &mut call) {
             Ok(_) => held.settle(&call.charge(&call.split, Strictness::Strict)),
             Err(NotSettled { error, .. }) => {
@@ -112,21 +112,20 @@ impl Drop for Running {
 }
 
 /// Writes a settlement. One that is larger than was reserved for it, and than there is room, goes without the upstream's own words.
-pub(crate) fn write(lane: &Lane, begun: Begun, call: &mut SettledCall) -> Result<Position, NotSettled> {
-    let encoded = |call: &SettledCall| record::write(call).map_err(|error| AppendError::Io(error.into()));
-    let body = match encoded(call) {
-        Ok(body) => body,
-        Err(error) => return Err(NotSettled { begun, error }),
-    };
-    match lane.settle(begun, record::VERSION, &body) {
+pub(crate) fn write(lane: &Lane, begun: Begun, call: &mut Arc<SettledCall>) -> Result<Position, NotSettled> {
+    match write_whole(lane, begun, call) {
         Err(NotSettled { begun, error: AppendError::TooLarge { .. } }) if call.raw_usage.is_some() => {
             tracing::error!(call = %call.call_id, "no room in the spool for the upstream's usage object: it is left out");
-            drop(mem::take(&mut call.raw_usage));
-            match encoded(call) {
-                Ok(body) => lane.settle(begun, record::VERSION, &body),
-                Err(error) => Err(NotSettled { begun, error }),
-            }
+            Arc::make_mut(call).raw_usage = None;
+            write_whole(lane, begun, call)
         }
         written => written,
+    }
+}
+
+fn write_whole(lane: &Lane, begun: Begun, call: &Arc<SettledCall>) -> Result<Position, NotSettled> {
+    match record::write(&**call) {
+        Ok(body) => lane.settle(begun, record::VERSION, &body, call),
+        Err(error) => Err(NotSettled { begun, error: AppendError::Io(error.into()) }),
     }
 }

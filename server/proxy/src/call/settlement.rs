@@ -1,6 +1,6 @@
 //! What a call comes to, in the spool before the client sees its end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     call::UsageSource,
@@ -22,7 +22,7 @@ use crate::{
 impl Call {
     /// Settles into the spool: nobody sees the end of a call before that.
     pub(super) async fn settle(&self, shared: &Shared, Begun { bound, running }: Begun, answer: Answer, first_byte: Option<Duration>) {
-        let mut settled = self.settlement(running.admitted().clone(), bound, answer, first_byte);
+        let mut settled = Arc::new(self.settlement(running.admitted().clone(), bound, answer, first_byte));
         let operation = self.request.dialect.operation;
         metrics::counter!("farebox_calls_total", "operation" => operation, "outcome" => settled.outcome.name()).increment(1);
         metrics::histogram!("gen_ai.client.operation.duration", "gen_ai.operation.name" => operation).record(self.started.elapsed());
@@ -33,7 +33,7 @@ impl Call {
     }
 
     /// Nobody sees the end of what is neither on the disk nor in the books.
-    async fn post_from_memory(&self, shared: &Shared, settled: SettledCall, NotSpooled { left, held, .. }: NotSpooled) {
+    async fn post_from_memory(&self, shared: &Shared, settled: Arc<SettledCall>, NotSpooled { left, held, .. }: NotSpooled) {
         let charge = settled.charge(&settled.split, Strictness::Strict);
         let (queued, posted) = Queued::of_memory(settled, left);
         let poster = shared.poster.clone();

@@ -2,8 +2,8 @@
 //!
 //! A call is [begun](Lane::begin) before it is forwarded and [settled](Lane::settle) before its client sees the end, each by one record. What was
 //! written survives a killed process, since it is in the system's memory; with [`Durability::Disk`] it survives a machine that loses power, once it
-//! is [durable](Lane::durable). Whoever posts [reads](Lane::reader) the settlements and says what is [posted](Lane::posted); what is before the
-//! [checkpoint](Lane::checkpoint) is kept for a while and then deleted.
+//! is [durable](Lane::durable). Whoever posts [reads](Lane::reader) the settlements, the newest from memory, and says what is [posted](Lane::posted); what
+//! is before the [checkpoint](Lane::checkpoint) is kept for a while and then deleted.
 //!
 //! The spool knows of a record its kind and its call. The body is JSON that its caller made, and has no zero byte in it.
 //!
@@ -52,7 +52,7 @@ pub use self::{
 };
 pub(crate) use self::{
     error::{AppendError, NotSettled},
-    lane::{Begun, Lane, LaneState},
+    lane::{Begun, FreshCall, Lane, LaneState},
     reader::{Entry, Reader},
 };
 use self::{
@@ -86,6 +86,8 @@ pub(crate) struct Options {
     pub(crate) durability: Durability,
     /// How long segments are kept after they were posted: a database that fell back to an older state can be told again.
     pub(crate) keep: Duration,
+    /// The most settlements of a lane that memory holds for whoever posts them; others are read back from the disk.
+    pub(crate) fresh_max: usize,
 }
 
 /// What a record is to survive.
@@ -162,7 +164,7 @@ impl Spool {
         let (number, folder) = (maker.lane, maker.folder.clone());
         let set_aside = damaged::Counts::of(&folder, number).map_err(OpenError::at(&folder))?;
         let Recovered { log, outstanding, checkpoint, unsettled } = recover(maker)?;
-        let lane = Arc::new(Lane::new(log, outstanding, checkpoint, set_aside, number < options.lanes));
+        let lane = Arc::new(Lane::new(log, outstanding, checkpoint, set_aside, options.fresh_max, number < options.lanes));
         if options.durability == Durability::Disk {
             let lane = Arc::clone(&lane);
             let thread = thread::Builder::new().name(format!("spool-{number}")).spawn(move || commit_until_stopped(&lane));

@@ -3,7 +3,7 @@
 use std::{io, ops::Range, sync::Arc};
 
 use super::{
-    Lane, Position, Record,
+    FreshCall, Lane, Position, Record,
     damaged::What,
     segment::{Frames, HEADER_BYTES, NoHeader, Step, frame::Kind},
 };
@@ -50,7 +50,15 @@ impl Reader {
         Self { lane, at, frames: None }
     }
 
-    /// The next settlements: as many as there are, at most so many, with bodies of at most so many bytes together, but one at least. None are there
+    /// The next settlements that are in memory, at most so many; none where [the next](Self::next) one is in a segment alone.
+    pub(crate) fn take_fresh(&mut self, calls_max: usize) -> Vec<FreshCall> {
+        let Some((calls, to)) = self.lane.take_fresh(self.at, calls_max) else { return Vec::new() };
+        // Of a segment that was left behind nothing is needed any more.
+        (self.at, self.frames) = (to, None);
+        calls
+    }
+
+    /// The next settlements, from the segments: as many as there are, at most so many, with bodies of at most so many bytes together, but one at least. None are there
     /// once all is read. It waits for the disk.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod faults;
+mod fresh;
 mod group_commit;
 mod log;
 mod maker;
@@ -19,10 +20,11 @@ use std::{
 };
 
 use domain::id::CallId;
+use ledger::SettledCall;
 use tokio::sync::Notify;
 
-pub(crate) use self::state::LaneState;
-use self::{group_commit::GroupCommit, log::Body};
+use self::{fresh::Fresh, group_commit::GroupCommit, log::Body};
+pub(crate) use self::{fresh::FreshCall, state::LaneState};
 pub(super) use self::{
     group_commit::commit_until_stopped,
     log::{Finished, Log},
@@ -49,6 +51,7 @@ pub(crate) struct Lane {
 struct Inner {
     log: Log,
     outstanding: Outstanding,
+    fresh: Fresh,
     is_closed: bool,
     /// The last call was refused for want of room.
     is_full: bool,
@@ -60,7 +63,7 @@ struct Inner {
 #[must_use = "a call that is never settled keeps the spool from being emptied"]
 pub(crate) struct Begun {
     lane: u16,
-    call: CallId,
+    pub(super) call: CallId,
     intent: Position,
     promised: u64,
 }
@@ -71,12 +74,14 @@ impl Lane {
         outstanding: Outstanding,
         checkpointed: Option<Position>,
         set_aside: damaged::Counts,
+        fresh_max: usize,
         takes_calls: bool,
     ) -> Self {
         let group = (log.maker.durability == Durability::Disk).then(|| GroupCommit::new(log.end()));
+        let fresh = Fresh::new(fresh_max);
         Self {
             number: log.maker.lane,
-            inner: Mutex::new(Inner { log, outstanding, is_closed: false, is_full: false, set_aside }),
+            inner: Mutex::new(Inner { log, outstanding, fresh, is_closed: false, is_full: false, set_aside }),
             checkpointed: Mutex::new(checkpointed),
             settled: Notify::new(),
             group,
@@ -114,13 +119,14 @@ impl Lane {
         Ok(Begun { lane: self.number, call, intent, promised })
     }
 
-    /// Writes what a call came to, before its client sees the end. Within what was promised it has room, also on a full disk.
+    /// Writes what a call came to, before its client sees the end. Within what was promised it has room, also on a full disk. `call` is what the body
+    /// says: whoever reads soon gets that.
     ///
     /// # Errors
     /// The call is still begun then: [`AppendError::TooLarge`] when a smaller body would have room, [`AppendError::Io`] when the disk does not take
     /// it or the lane is closed, [`AppendError::Full`] only after that has happened before, or to a call that an earlier process had begun.
-    pub(crate) fn settle(&self, begun: Begun, version: u8, body: &[u8]) -> Result<Position, NotSettled> {
-        match self.try_to_settle(&begun, Body { version, bytes: body }) {
+    pub(crate) fn settle(&self, begun: Begun, version: u8, body: &[u8], call: &Arc<SettledCall>) -> Result<Position, NotSettled> {
+        match self.try_to_settle(&begun, Body { version, bytes: body }, call) {
             Ok(position) => {
                 self.settled.notify_one();
                 Ok(position)
@@ -129,13 +135,15 @@ impl Lane {
         }
     }
 
-    fn try_to_settle(&self, begun: &Begun, body: Body<'_>) -> Result<Position, AppendError> {
+    fn try_to_settle(&self, begun: &Begun, body: Body<'_>, call: &Arc<SettledCall>) -> Result<Position, AppendError> {
         if begun.lane != self.number {
             return Err(AppendError::Io(io::Error::other(format!("the call was begun in lane {}", begun.lane))));
         }
         let mut inner = self.lock();
         inner.expect_open()?;
         let position = inner.log.settle(begun.call, body, begun.promised)?;
+        let (end, unread) = (inner.log.end(), inner.outstanding.last_unread());
+        inner.fresh.push(unread, FreshCall::new(position, end, body.bytes.len(), call));
         inner.outstanding.settled(position, begun.call, Some(begun.intent));
         Ok(position)
     }

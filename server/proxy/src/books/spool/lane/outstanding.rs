@@ -111,6 +111,16 @@ impl Outstanding {
         self.last.is_some_and(|last| last >= position)
     }
 
+    /// The last settlement, unless all were read.
+    pub(super) fn last_unread(&self) -> Option<Position> {
+        self.last.filter(|last| *last >= self.read_to)
+    }
+
+    /// Whether nothing before this position is unread, and everything from there on is.
+    pub(super) fn is_read_to(&self, position: Position) -> bool {
+        self.read_to == position
+    }
+
     pub(super) fn unsettled(&self) -> usize {
         self.unsettled.len()
     }

@@ -4,7 +4,7 @@ use std::{fs::File, io};
 
 use domain::id::CallId;
 
-use super::Lane;
+use super::{FreshCall, Lane};
 use crate::books::spool::{Position, damaged, error::lacks_room, reader::Ahead, segment};
 
 impl Lane {
@@ -19,7 +19,19 @@ impl Lane {
 
     /// Everything before `to` was read, and these settlements are with whoever posts them.
     pub(in crate::books::spool) fn read(&self, to: Position, settlements: impl IntoIterator<Item = (Position, CallId)>) {
-        self.lock().outstanding.read(to, settlements);
+        let mut inner = self.lock();
+        inner.outstanding.read(to, settlements);
+        inner.fresh.forget_before(to);
+    }
+
+    /// The next settlements behind a position, as far as they are in memory, and what is read with them; `None` if the next one is in a segment alone, or
+    /// there is none. Like those that were [read](Self::read), they are with whoever posts them then.
+    pub(in crate::books::spool) fn take_fresh(&self, at: Position, calls_max: usize) -> Option<(Vec<FreshCall>, Position)> {
+        let mut inner = self.lock();
+        // Another reader may be ahead of this one, which then reads the segments up to there.
+        let (calls, to) = if inner.outstanding.is_read_to(at) { inner.fresh.take(calls_max)? } else { return None };
+        inner.outstanding.read(to, calls.iter().map(|fresh| (fresh.position, fresh.call.call_id)));
+        Some((calls, to))
     }
 
     /// Opens a segment to be read.

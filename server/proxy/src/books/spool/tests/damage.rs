@@ -197,7 +197,7 @@ fn a_version_is_its_callers_business() {
     let (_spool, unsettled) = open(&scratch.options());
     assert_eq!(unsettled[0].record.version, 200);
     for Unsettled { lane, begun, .. } in unsettled {
-        lane.settle(begun, 255, b"{}").expect("it was promised");
+        lane.settle(begun, 255, b"{}", &settled(call(1))).expect("it was promised");
         assert_eq!(drain(&mut lane.reader())[0].record.version, 255);
     }
 }

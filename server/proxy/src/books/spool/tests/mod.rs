@@ -2,6 +2,7 @@
 
 mod damage;
 mod durability;
+mod fresh;
 mod inspection;
 mod model;
 mod opening;
@@ -21,10 +22,20 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::id::CallId;
+use domain::{
+    attribution::Attribution,
+    credit::Split,
+    id::{AccountId, CallId, KeyId, PriceId, ProjectId},
+    money::Amount,
+    pricing::{Discount, Excess},
+    rates::Rates,
+    tokens::Tokens,
+};
+use ledger::{Admitted, SettledCall};
 use uuid::Uuid;
 
 use super::{Begun, Durability, Entry, Identity, Lane, Options, Position, Reader, Spool, Unsettled};
+use crate::books::interrupted;
 
 /// The smallest that there is.
 const SEGMENT_BYTES: u64 = 16 * 1024;
@@ -57,6 +68,7 @@ impl Scratch {
             free_min: 0,
             durability: Durability::Os,
             keep: KEEP,
+            fresh_max: 3,
         }
     }
 
@@ -109,7 +121,33 @@ fn begin(lane: &Lane, number: u32, body: &[u8]) -> Begun {
 }
 
 fn settle(lane: &Lane, begun: Begun, body: &[u8]) -> Position {
-    lane.settle(begun, 1, body).expect("it was promised")
+    let settled = settled(begun.call);
+    lane.settle(begun, 1, body, &settled).expect("it was promised")
+}
+
+/// A call as whoever posts it wants it; what it came to is none of the spool's business.
+fn settled(call: CallId) -> Arc<SettledCall> {
+    let nobody = Uuid::nil();
+    let admitted = Admitted {
+        account_id: AccountId::from_uuid(nobody),
+        call_id: call,
+        key_id: KeyId::from_uuid(nobody),
+        project_id: ProjectId::from_uuid(nobody),
+        member: None,
+        attribution: Attribution::default(),
+        model: "small".to_owned(),
+        provider: "upstream".to_owned(),
+        price_id: PriceId::from_uuid(nobody),
+        discount: Discount::NONE,
+        stream: false,
+        excess: Excess::WrittenOff,
+        input_estimate: Tokens::ZERO,
+        held: Amount::ZERO,
+        tokens_held: Tokens::ZERO,
+        epoch: None,
+        split: Split::default(),
+    };
+    Arc::new(interrupted::settlement(admitted, &Rates::plain(Amount::ZERO, Amount::ZERO), 0))
 }
 
 /// Begins a call and settles it.

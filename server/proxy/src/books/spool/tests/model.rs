@@ -1,6 +1,6 @@
 //! Random lives of a spool, against a model that only remembers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
@@ -21,6 +21,11 @@ enum Step {
     Read {
         lane: usize,
         records: usize,
+    },
+    /// From memory, what is there.
+    TakeFresh {
+        lane: usize,
+        calls: usize,
     },
     Post {
         which: usize,
@@ -43,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0_usize..4, 0_usize..2_500).prop_map(|(lane, bytes)| Step::Begin { lane, bytes }),
         10 => (any::<usize>(), 0_usize..5_000).prop_map(|(which, bytes)| Step::Settle { which, bytes }),
         5 => (0_usize..6, 1_usize..6).prop_map(|(lane, records)| Step::Read { lane, records }),
+        5 => (0_usize..6, 1_usize..6).prop_map(|(lane, calls)| Step::TakeFresh { lane, calls }),
         8 => any::<usize>().prop_map(|which| Step::Post { which }),
         4 => (0_usize..6).prop_map(|lane| Step::Checkpoint { lane }),
         1 => (0_usize..6).prop_map(|lane| Step::Reader { lane }),
@@ -64,7 +70,11 @@ struct World {
     options: Options,
     spool: Option<Spool>,
     readers: Vec<Reader>,
+    /// The last settlement that each reader has given out.
+    given: Vec<Option<Position>>,
     running: Vec<(CallId, Begun)>,
+    /// By lane.
+    settlements: BTreeMap<(u16, Position), CallId>,
     /// What was read in this life and is not posted.
     unposted: Vec<(CallId, u16, Position)>,
     calls: HashMap<CallId, Remembered>,
@@ -81,8 +91,8 @@ impl World {
     fn new(bytes_max: Option<u64>, durability: Durability) -> Self {
         let scratch = Scratch::new();
         let options = Options { bytes_max, durability, lanes: 2, ..scratch.options() };
-        let (readers, running, unposted, calls) = Default::default();
-        let mut world = Self { scratch, options, spool: None, readers, running, unposted, calls, count: 0 };
+        let (readers, given, running, settlements, unposted, calls) = Default::default();
+        let mut world = Self { scratch, options, spool: None, readers, given, running, settlements, unposted, calls, count: 0 };
         world.open();
         world
     }
@@ -103,6 +113,7 @@ impl World {
     fn open(&mut self) {
         let (spool, unsettled) = open(&self.options);
         self.readers = spool.lanes().iter().map(Lane::reader).collect();
+        self.given = vec![None; self.readers.len()];
         self.spool = Some(spool);
         self.unposted.clear();
         self.running.clear();
@@ -142,12 +153,13 @@ impl World {
         let lane = self.lane(call.lane);
         let promised = call.intent.len() + 2_048;
         let mut settlement = body(b's', 0, bytes);
-        if let Err(refused) = lane.settle(begun, 2, &settlement) {
+        let position = lane.settle(begun, 2, &settlement, &settled(id)).unwrap_or_else(|refused| {
             assert!(matches!(refused.error, AppendError::TooLarge { room } if room >= promised), "{refused}");
             assert!(settlement.len() > promised, "what was promised has no room");
             settlement.truncate(promised);
-            lane.settle(refused.begun, 2, &settlement).expect("what was promised has room");
-        }
+            lane.settle(refused.begun, 2, &settlement, &settled(id)).expect("what was promised has room")
+        });
+        self.settlements.insert((lane.number(), position), id);
         self.calls.get_mut(&id).expect("it was begun").settlement = Some(settlement);
     }
 
@@ -157,8 +169,34 @@ impl World {
         for entry in self.readers[index].next(records, 20_000).expect("the disk works") {
             let call = &self.calls[&entry.record.call];
             assert_eq!((call.lane, &call.settlement), (lane, &Some(entry.record.body)));
-            self.unposted.push((entry.record.call, lane, entry.position));
+            self.found(index, entry.record.call, entry.position);
         }
+    }
+
+    fn take_fresh(&mut self, index: usize, calls: usize) {
+        let index = self.reader(index);
+        for fresh in self.readers[index].take_fresh(calls) {
+            self.found(index, fresh.call.call_id, fresh.position);
+        }
+    }
+
+    /// A reader has given out a settlement: the next of its lane, or for a new reader one before which everything is posted.
+    fn found(&mut self, index: usize, call: CallId, position: Position) {
+        let lane = self.lanes()[index].number();
+        let before = (lane, Position { segment: 0, offset: 0 })..(lane, position);
+        match self.given[index].replace(position) {
+            Some(last) => {
+                assert!(last < position, "a settlement is read twice");
+                assert_eq!(
+                    self.settlements.range(before).next_back().map(|((_, before), _)| *before),
+                    Some(last),
+                    "a settlement was left out"
+                );
+            }
+            None => assert!(self.settlements.range(before).all(|(_, call)| self.calls[call].is_posted), "a settlement was left out"),
+        }
+        assert_eq!(self.settlements[&(lane, position)], call);
+        self.unposted.push((call, lane, position));
     }
 
     fn post(&mut self, which: usize) {
@@ -180,6 +218,7 @@ impl World {
         let lane = Arc::clone(&self.lanes()[index]);
         self.unposted.retain(|(_, of, _)| *of != lane.number());
         self.readers[index] = lane.reader();
+        self.given[index] = None;
     }
 
     fn reopen(&mut self, closes: bool, lanes: u16) {
@@ -198,6 +237,7 @@ impl World {
             Step::Begin { lane, bytes } => self.begin(lane, bytes),
             Step::Settle { which, bytes } => self.settle(which, bytes),
             Step::Read { lane, records } => self.read(lane, records),
+            Step::TakeFresh { lane, calls } => self.take_fresh(lane, calls),
             Step::Post { which } => self.post(which),
             Step::Checkpoint { lane } => self.checkpoint(lane),
             Step::Reader { lane } => self.replace_reader(lane),

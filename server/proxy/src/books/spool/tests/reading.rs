@@ -10,7 +10,7 @@ fn settlements_are_read_in_order_and_intents_are_not() {
     let scratch = Scratch::new();
     let (_spool, lane) = scratch.open();
     let (one, two) = (begin(&lane, 1, b"{1}"), begin(&lane, 2, b"{2}"));
-    let second = lane.settle(two, 9, b"{22}").expect("it was promised");
+    let second = lane.settle(two, 9, b"{22}", &settled(call(2))).expect("it was promised");
     let first = settle(&lane, one, b"{11}");
     let entries = drain(&mut lane.reader());
     assert_eq!(entries.iter().map(|entry| entry.position).collect::<Vec<_>>(), [second, first]);

@@ -95,7 +95,7 @@ fn an_intent_that_never_has_room_is_too_large() {
     let lane = first(&spool);
     let Err(AppendError::TooLarge { room }) = lane.begin(call(1), 1, &vec![b'i'; 1 << 20]) else { panic!("it is too large") };
     let begun = begin(&lane, 1, &vec![b'i'; room]);
-    let refused = lane.settle(begun, 1, &vec![b's'; 1 << 20]).expect_err("it is too large");
+    let refused = lane.settle(begun, 1, &vec![b's'; 1 << 20], &settled(call(1))).expect_err("it is too large");
     assert!(matches!(refused.error, AppendError::TooLarge { room: most } if most == room + 2_048));
     settle(&lane, refused.begun, &vec![b's'; room + 2_048]);
 }
@@ -109,7 +109,7 @@ fn a_settlement_larger_than_was_promised_takes_what_is_free_and_leaves_the_other
     settle(&lane, large, &[b's'; 8_000]);
     let mut begun = fill(&lane, 1);
     let large = begun.pop().expect("some");
-    let refused = lane.settle(large, 1, &[b's'; 8_000]).expect_err("there is no room beside what is promised");
+    let refused = lane.settle(large, 1, &[b's'; 8_000], &settled(call(1))).expect_err("there is no room beside what is promised");
     let AppendError::TooLarge { room } = refused.error else { panic!("{refused}") };
     assert!((100 + 2_048..100 + 2_048 + 8).contains(&room));
     settle(&lane, refused.begun, &vec![b's'; room]);
@@ -193,7 +193,7 @@ fn a_lane_whose_disk_takes_nothing_gives_the_record_back_and_takes_no_more_calls
     let running = begin(&lane, 1, b"{}");
     lane.replace_file(0, unwritable(&scratch));
     lane.replace_file(1, unwritable(&scratch));
-    let refused = lane.settle(running, 1, b"{}").expect_err("nothing can be written");
+    let refused = lane.settle(running, 1, b"{}", &settled(call(1))).expect_err("nothing can be written");
     assert!(matches!(refused.error, AppendError::Io(_)));
     assert!(lane.state().broken.is_some());
     assert!(matches!(lane.begin(call(2), 1, b"{}"), Err(AppendError::Io(_))));
@@ -223,6 +223,6 @@ fn a_call_is_settled_where_it_was_begun() {
     let scratch = Scratch::new();
     let (spool, _) = open(&Options { lanes: 2, ..scratch.options() });
     let begun = begin(&spool.lanes()[0], 1, b"{}");
-    let refused = spool.lanes()[1].settle(begun, 1, b"{}").expect_err("it is the other's");
+    let refused = spool.lanes()[1].settle(begun, 1, b"{}", &settled(call(1))).expect_err("it is the other's");
     settle(&spool.lanes()[0], refused.begun, b"{}");
 }
