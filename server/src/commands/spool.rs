@@ -120,7 +120,7 @@ fn row(lane: u16, segment: &SegmentInspection) -> [String; 6] {
 
 /// A record as it is printed.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line {
     lane: u16,
     segment: u64,
     offset: u64,
@@ -128,7 +128,7 @@ struct Line<'a> {
     call: String,
     started_at: Option<DateTime<Utc>>,
     version: u8,
-    body: Option<&'a RawValue>,
+    body: Option<Box<RawValue>>,
 }
 
 fn show_records(inspection: &Inspection) -> anyhow::Result<()> {
@@ -142,7 +142,7 @@ fn show_records(inspection: &Inspection) -> anyhow::Result<()> {
             call: found.record.call.to_string(),
             started_at: found.record.call.started_at(),
             version: found.record.version,
-            body: serde_json::from_slice(&found.record.body).ok(),
+            body: found.to_json(),
         };
         let text = serde_json::to_string(&line)?;
         match std::io::Write::write_fmt(&mut std::io::stdout().lock(), format_args!("{text}\n")) {

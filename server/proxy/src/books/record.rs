@@ -1,12 +1,24 @@
-//! What the spool's records say: JSON of the ledger's types, under a version.
+//! What the spool's records say: types of the ledger, each in an encoding that has a version.
+//!
+//! They are written in [postcard](https://postcard.jamesmunns.com/wire-format): a type's fields in their order, without names. Another field, another order
+//! or another kind in front of others is therefore another version, whose former types are kept to read the former one with. Over that is
+//! [COBS](https://doi.org/10.1109/90.769765), which leaves no zero byte.
+
+use std::io;
 
 use ledger::{Admitted, SettledCall};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
 
-use crate::books::spool::Record;
+use crate::books::spool::{Found, Kind, Record};
 
-/// The encoding that is written. Another one is needed once a version cannot read what the one before wrote.
-pub(crate) const VERSION: u8 = 1;
+#[cfg(test)]
+mod tests;
+
+/// The encoding that is written.
+pub(crate) const VERSION: u8 = 2;
+/// The one before: JSON.
+const JSON: u8 = 1;
 
 /// A record that this version cannot read.
 #[derive(Debug, thiserror::Error)]
@@ -15,11 +27,19 @@ pub(crate) enum Unreadable {
     Later(u8),
     #[error("{0}")]
     Json(#[from] serde_json::Error),
+    #[error("its body makes no sense: {0}")]
+    Postcard(#[from] postcard::Error),
 }
 
 /// The body of a record.
-pub(crate) fn write(body: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(body)
+///
+/// # Errors
+/// None that is known of.
+pub(crate) fn write(body: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut body = postcard::to_allocvec_cobs(body).map_err(io::Error::other)?;
+    // What says where it ends: its frame does.
+    body.pop();
+    Ok(body)
 }
 
 /// What was known of a call when it began.
@@ -33,8 +53,21 @@ pub(crate) fn read_settlement(record: &Record) -> Result<SettledCall, Unreadable
 }
 
 fn read<T: DeserializeOwned>(record: &Record) -> Result<T, Unreadable> {
-    if record.version > VERSION {
-        return Err(Unreadable::Later(record.version));
+    match record.version {
+        JSON => Ok(serde_json::from_slice(&record.body)?),
+        VERSION => Ok(postcard::from_bytes_cobs(&mut record.body.clone())?),
+        other => Err(Unreadable::Later(other)),
     }
-    Ok(serde_json::from_slice(&record.body)?)
+}
+
+impl Found {
+    /// What it says, for a person to read; `None` if this version cannot read it.
+    #[must_use]
+    pub fn to_json(&self) -> Option<Box<RawValue>> {
+        match (self.record.version, self.kind) {
+            (JSON, _) => serde_json::from_slice(&self.record.body).ok(),
+            (_, Kind::Intent) => to_raw_value(&read_intent(&self.record).ok()?).ok(),
+            (_, Kind::Settlement) => to_raw_value(&read_settlement(&self.record).ok()?).ok(),
+        }
+    }
 }

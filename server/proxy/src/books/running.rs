@@ -52,7 +52,7 @@ impl Running {
     /// Nothing was written, and the call must not be forwarded: [`AppendError::Full`], [`AppendError::Io`]. What it held is given back.
     pub(crate) fn begin(lane: Arc<Lane>, admission: Admission, long: &Arc<LongCalls>) -> Result<Self, AppendError> {
         let Admission { admitted, mut held, price, started } = admission;
-        let body = record::write(&admitted).map_err(|error| AppendError::Io(error.into()))?;
+        let body = record::write(&admitted).map_err(AppendError::Io)?;
         let begun = lane.begin(admitted.call_id, record::VERSION, &body)?;
         held.forwarded();
         let (admitted, long) = (Arc::new(admitted), Arc::clone(long));
@@ -126,6 +126,6 @@ pub(crate) fn write(lane: &Lane, begun: Begun, call: &mut Arc<SettledCall>) -> R
 fn write_whole(lane: &Lane, begun: Begun, call: &Arc<SettledCall>) -> Result<Position, NotSettled> {
     match record::write(&**call) {
         Ok(body) => lane.settle(begun, record::VERSION, &body, call),
-        Err(error) => Err(NotSettled { begun, error: AppendError::Io(error.into()) }),
+        Err(error) => Err(NotSettled { begun, error: AppendError::Io(error) }),
     }
 }

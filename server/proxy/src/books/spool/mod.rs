@@ -5,7 +5,7 @@
 //! is [durable](Lane::durable). Whoever posts [reads](Lane::reader) the settlements, the newest from memory, and says what is [posted](Lane::posted); what
 //! is before the [checkpoint](Lane::checkpoint) is kept for a while and then deleted.
 //!
-//! The spool knows of a record its kind and its call. The body is JSON that its caller made, and has no zero byte in it.
+//! The spool knows of a record its kind and its call. The body is its caller's, and has no zero byte in it.
 //!
 //! ```text
 //! FOLDER/spool.json              whose it is, and in which format

@@ -15,7 +15,7 @@ use super::{
     error::OpenError,
     lane::{Finished, Log, Maker, Outstanding, Writable},
     segment::{
-        self, Frames, HEADER_BYTES, Listing, NoHeader, Stage, Step,
+        self, Frames, HEADER_BYTES, Header, Listing, NoHeader, Stage, Step,
         frame::{Frame, Kind},
     },
 };
@@ -126,7 +126,9 @@ impl Scan {
         let header = frames.header().map_err(OpenError::at(&path))?;
         let end = self.read(number, &mut frames).map_err(OpenError::at(&path))?;
         match (header, end) {
-            (Ok(_), End::Clean(end)) if end <= HEADER_BYTES => self.unused.push_back(Writable::empty(number, file, bytes)),
+            (Ok(Header { format: Header::FORMAT, .. }), End::Clean(end)) if end <= HEADER_BYTES => {
+                self.unused.push_back(Writable::empty(number, file, bytes));
+            }
             (Err(NoHeader::Blank), End::Clean(end)) if end <= HEADER_BYTES => self.maker.remove(number, bytes),
             (_, end) => {
                 // Nothing is written in front of something else.

@@ -87,7 +87,8 @@ impl Maker {
 
     /// Makes one whose bytes are counted already.
     fn make_of(&self, number: u64, bytes: u64) -> io::Result<Writable> {
-        let header = Header { lane: self.lane, segment: number, identity: self.identity, created_at: Utc::now() };
+        let Self { lane, identity, .. } = *self;
+        let header = Header { format: Header::FORMAT, lane, segment: number, identity, created_at: Utc::now() };
         let created = self.space.make_room_for(|| segment::create(&self.folder, &header, bytes, self.durability));
         let file = created.inspect_err(|_| self.space.subtract(bytes))?;
         Ok(Writable::empty(number, file, bytes))

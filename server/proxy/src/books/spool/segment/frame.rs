@@ -1,7 +1,7 @@
 //! One record as it is in a segment: length, checksum, kind, version, call and body, and zeros up to the next multiple of 8.
 //!
 //! The length is that of what the checksum covers beside it, without the zeros: it is never 0, so that zeros are no frame. A frame has zero bytes in
-//! it, and JSON has none, so that no body of JSON can look like a frame to whoever searches for the next one behind a damaged one.
+//! it, and a body has none, so that no body can look like a frame to whoever searches for the next one behind a damaged one.
 
 use domain::id::CallId;
 use uuid::Uuid;

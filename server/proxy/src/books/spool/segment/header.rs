@@ -9,13 +9,14 @@ use crate::books::spool::Identity;
 pub(in crate::books::spool) const HEADER_BYTES: u64 = 64;
 
 const MAGIC: &[u8; 8] = b"FBSPOOL1";
-const FORMAT: u16 = 1;
 /// Everything before the checksum.
 const CHECKED_BYTES: usize = 60;
 
 /// A segment's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::books::spool) struct Header {
+    /// [`Self::FORMAT`], or that of an earlier version.
+    pub(in crate::books::spool) format: u16,
     pub(in crate::books::spool) lane: u16,
     /// The segment's number.
     pub(in crate::books::spool) segment: u64,
@@ -35,10 +36,13 @@ pub(in crate::books::spool) enum NoHeader {
 }
 
 impl Header {
+    /// That of the segments that are made. Bodies of the second are no JSON any more: a version that knows the first alone must not open it.
+    pub(in crate::books::spool) const FORMAT: u16 = 2;
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(CHECKED_BYTES + 4);
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&self.format.to_le_bytes());
         bytes.extend_from_slice(&self.lane.to_le_bytes());
         bytes.extend_from_slice(&self.segment.to_le_bytes());
         bytes.extend_from_slice(self.identity.database.as_bytes());
@@ -57,10 +61,12 @@ impl Header {
         if take(&mut rest)? != *MAGIC || crc != crc32c::crc32c(&bytes[..CHECKED_BYTES]) {
             return Err(NoHeader::Damaged);
         }
-        if u16::from_le_bytes(take(&mut rest)?) > FORMAT {
+        let format = u16::from_le_bytes(take(&mut rest)?);
+        if format > Self::FORMAT {
             return Err(NoHeader::Newer);
         }
         Ok(Self {
+            format,
             lane: u16::from_le_bytes(take(&mut rest)?),
             segment: u64::from_le_bytes(take(&mut rest)?),
             identity: Identity { database: Uuid::from_bytes(take(&mut rest)?), proxy: Uuid::from_bytes(take(&mut rest)?) },
@@ -81,7 +87,7 @@ mod tests {
 
     fn header() -> Header {
         let identity = Identity { database: Uuid::from_u128(1), proxy: Uuid::from_u128(2) };
-        Header { lane: 3, segment: 4, identity, created_at: DateTime::UNIX_EPOCH }
+        Header { format: Header::FORMAT, lane: 3, segment: 4, identity, created_at: DateTime::UNIX_EPOCH }
     }
 
     #[test]
@@ -109,7 +115,7 @@ mod tests {
     #[test]
     fn a_later_versions_header_is_known_as_one() {
         let mut bytes = header().encode();
-        bytes[8] = 2;
+        bytes[8] = 3;
         let crc = crc32c::crc32c(&bytes[..CHECKED_BYTES]);
         bytes[CHECKED_BYTES..].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(Header::decode(&bytes), Err(NoHeader::Newer));

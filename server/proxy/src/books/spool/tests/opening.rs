@@ -97,7 +97,7 @@ fn segments_that_are_not_the_lanes_own_are_refused_before_anything_is_changed() 
         assert!(is_refused(&error), "{error}");
         assert_eq!(content(&scratch.spool()), before);
     };
-    check(8, 2, |error| matches!(error, OpenError::Newer { .. }));
+    check(8, 3, |error| matches!(error, OpenError::Newer { .. }));
     check(10, 7, |error| matches!(error, OpenError::Corrupt { .. }));
     check(12, 7, |error| matches!(error, OpenError::Corrupt { .. }));
     check(20, 7, |error| matches!(error, OpenError::Foreign { .. }));
@@ -195,6 +195,21 @@ fn processes_that_die_as_soon_as_they_start_do_not_fill_the_disk() {
     drop(open(&Options { segment_bytes: 2 * SEGMENT_BYTES, ..scratch.options() }));
     let after = sizes(&scratch.spool());
     assert_eq!(after.len(), before.len(), "those of another size are replaced: {after:?}");
+}
+
+#[test]
+fn an_empty_segment_of_an_earlier_version_is_not_written_to_since_that_would_read_it() {
+    let scratch = Scratch::new();
+    drop(scratch.open());
+    let segment = scratch.file("lane-0/00000001.log");
+    let mut bytes = fs::read(&segment).expect("a segment");
+    bytes[8] = 1;
+    let crc = crc32c::crc32c(&bytes[..60]).to_le_bytes();
+    bytes[60..64].copy_from_slice(&crc);
+    fs::write(&segment, bytes).expect("it is ours");
+    let (_spool, lane) = scratch.open();
+    assert!(record(&lane, 1, b"{}").segment > 1);
+    assert_eq!(read(&lane), [call(1)]);
 }
 
 #[test]
