@@ -81,7 +81,7 @@ pub struct ModelBounds {
     pub prompt_overhead: Tokens,
     /// Prompt tokens that it adds when there are tools.
     pub tools_overhead: Tokens,
-    /// The most prompt tokens of one picture whose bytes are in the request.
+    /// The most prompt tokens of one picture.
     pub picture_max: Tokens,
     /// The most prompt tokens of one recording whose bytes are in the request.
     pub sound_max: Tokens,

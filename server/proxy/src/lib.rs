@@ -42,6 +42,7 @@ use crate::{
         auth::{Keys, Lookups},
         catalog::{self, Snapshot},
         leases::{self, Changed, Leases},
+        reading::Readers,
         room::Room,
     },
     books::{
@@ -97,6 +98,7 @@ pub(crate) struct Shared {
     pub(crate) spool: Arc<Spool>,
     pub(crate) poster: Poster,
     pub(crate) room: Room,
+    pub(crate) readers: Readers,
     /// Running calls.
     pub(crate) calls: TaskTracker,
     /// Running calls must come to an end now.
@@ -225,6 +227,7 @@ impl Proxy {
             leases,
             long: Arc::default(),
             room: Room::new(&settings),
+            readers: Readers::new(Handle::current()),
             calls: TaskTracker::new(),
             stop: Stop::default(),
             meter: ledger.meter(),

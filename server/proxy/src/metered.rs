@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::id::{AccountId, CallId};
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use ledger::KeyEntry;
@@ -26,7 +26,7 @@ use crate::{
     },
     call::{Call, client::Attended},
     core::Core,
-    dialect::{Dialect, request::Request},
+    dialect::Dialect,
     gateway::AnswerBody,
     reply::Refusal,
 };
@@ -59,8 +59,7 @@ where
     if !shared.poster.is_open() || shared.lane(id).takes_calls().is_err() {
         return Err(Refusal::unavailable());
     }
-    let text = std::str::from_utf8(&body.bytes).map_err(|error| Refusal::malformed(&format!("it is not UTF-8: {error}")))?;
-    let request = Request::parse(dialect, text)?;
+    let request = shared.readers.read(key.account_id, dialect, body.bytes.clone()).await?;
     let attribution = attribution::of_call(&headers, request.said.clone())?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
@@ -71,11 +70,13 @@ where
     if let Some(prompt) = request.prompt.too_long(&entry.model) {
         return Err(Refusal::context_length_exceeded(&request.model, entry.model.context_window, prompt));
     }
+    let account = key.account_id;
     let call =
         Call { id, at, started, presented, key, entry, target, price, request, attribution, prompt_tokens: OnceLock::new(), headers };
 
     let core = Arc::clone(core);
-    let (head, body) = Attended::new(&shared.calls, |client| call.run(body, Arc::clone(&core), client)).head().await?;
+    let attended = Attended::new(&shared.calls, |client| call.run(body, Arc::clone(&core), client));
+    let (head, body) = attended.head().await.inspect_err(|refusal| shared.readers.hear(account, refusal))?;
     let mut response = Response::new(body.into());
     (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
     Ok(response)
@@ -117,7 +118,11 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let is_json = parts.next() == Some("application/json");
     let mut charsets = parts.filter_map(|part| part.strip_prefix("charset=")).map(|charset| charset.trim_matches('"'));
     let is_utf8 = charsets.all(|charset| matches!(charset, "utf-8" | "utf8"));
-    if is_json && is_utf8 && !headers.contains_key(header::CONTENT_ENCODING) { Ok(()) } else { Err(Refusal::wrong_content_type()) }
+    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
+        return Err(Refusal::compressed());
+    }
+    if is_json && is_utf8 { Ok(()) } else { Err(Refusal::wrong_content_type()) }
 }
 
 /// The whole body, within the bounds on its size, its time, and on what all bodies take together.

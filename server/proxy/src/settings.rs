@@ -86,7 +86,8 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(10),
             // OpenAI's own clients wait ten minutes.
             upstream_first_byte_timeout: Duration::from_secs(600),
-            idle_timeout: Duration::from_secs(300),
+            // A model that reasons may be silent for as long as one whose answer is not streamed.
+            idle_timeout: Duration::from_secs(600),
             call_timeout: Duration::from_secs(1_800),
             drain_bytes_max: 16 * 1024 * 1024,
             drain_timeout: Duration::from_secs(300),

@@ -65,6 +65,13 @@ impl Terms<'_> {
         self.bound(self.request.prompt.tokens_max(self.model), shortest).ok()
     }
 
+    /// Whether a cap of the client's own could be so low that the call fits.
+    pub(crate) fn fits_with_a_lower_cap(&self, available: Available) -> bool {
+        let (cap, least) =
+            (self.request.output_cap().unwrap_or_else(|| self.request.default_cap(self.model)), self.model.bounds.output_min);
+        cap > least && self.bound(self.request.prompt.tokens_max(self.model), least).is_ok_and(|bound| bound.is_within(available))
+    }
+
     /// A bound that fits into credit or limits too short for the full one: where the client named no cap on the output, a lower one than the model's.
     pub(crate) fn within(&self, available: Available) -> Option<Bound> {
         if !self.request.may_be_capped() {

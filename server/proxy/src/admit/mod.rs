@@ -8,4 +8,5 @@ pub(crate) mod bound;
 pub(crate) mod catalog;
 pub(crate) mod leases;
 pub(crate) mod presented;
+pub(crate) mod reading;
 pub(crate) mod room;

@@ -14,7 +14,7 @@ use crate::{
         bound::{Available, Bound, Terms},
         leases::{Held, NoHold, Wanted},
     },
-    reply::Refusal,
+    reply::{Refusal, Remedy},
     settings::HOLDS_MAX,
 };
 
@@ -30,7 +30,9 @@ impl Call {
                 Err(NoHold::Exhausted(exhausted)) => exhausted,
                 Err(NoHold::Unavailable) => return Err(Refusal::unavailable()),
             };
-            let refusal = || Refusal::exhausted(&exhausted, self.key.line.mode(), Utc::now(), &shared.settings);
+            let there_is = lowered(available, exhausted.pool.unit(), exhausted.available);
+            let remedy = if terms.fits_with_a_lower_cap(there_is) { Remedy::LowerCap } else { Remedy::ShorterPrompt };
+            let refusal = || Refusal::exhausted(&exhausted, remedy, self.key.line.mode(), Utc::now(), &shared.settings);
             let Some(room) = room(&exhausted) else { return Err(refusal()) };
             available = lowered(available, exhausted.pool.unit(), room);
             // Where not even the shortest answer fits, it is that which is refused: the least that would have to be there.

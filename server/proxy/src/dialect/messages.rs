@@ -75,7 +75,7 @@ const PARTS: Parts = Parts {
         ("server_tool_use", Part::Text),
         ("tool_result", Part::Nested("content")),
         ("search_result", Part::Nested("content")),
-        ("image", Part::Picture(&[("source.data", Inline::Base64)])),
+        ("image", Part::Picture(&[("source.data", Inline::Base64), ("source.url", Inline::DataUrl)])),
         ("container_upload", Part::File("file_id")),
     ],
     outside: &[],

@@ -56,9 +56,9 @@ pub(crate) enum Part {
     Text,
     /// The same, and in this member a text or a list of parts.
     Nested(&'static str),
-    /// A picture. Its bytes are in the request where one of these members holds them.
+    /// A picture, by its bytes or its address in one of these members.
     Picture(&'static [(&'static str, Inline)]),
-    /// The same, a recording.
+    /// A recording. Its length is not known where its bytes are not in the request.
     Sound(&'static [(&'static str, Inline)]),
     /// A file, which is refused where it is only named, by this member.
     File(&'static str),
@@ -96,8 +96,9 @@ pub(crate) struct Prompt {
     messages: i64,
     /// Texts that are each a prompt of its own; 0 where all is one.
     texts: usize,
-    /// Pictures whose bytes are in the request.
+    /// Pictures, and how many bytes of the request they are.
     pictures: i64,
+    picture_bytes: usize,
     /// Recordings whose bytes are in the request.
     sounds: i64,
     /// It points to something that is not in the request, or that nobody here can measure.
@@ -134,7 +135,8 @@ impl Prompt {
         if self.points_outside {
             return self.windows(model);
         }
-        let bytes = i64::try_from(self.body_bytes).unwrap_or(Tokens::MAX_PER_CALL);
+        // A picture is so many tokens however it is written.
+        let bytes = i64::try_from(self.body_bytes.saturating_sub(self.picture_bytes)).unwrap_or(Tokens::MAX_PER_CALL);
         Tokens::from_sum(bytes.saturating_add(self.beside_text_max(model))).min(self.windows(model))
     }
 
@@ -313,11 +315,15 @@ impl Reader<'_> {
             Some(Part::Nested(name)) => self.nested(part, name, depth)?,
             Some(Part::Picture(places)) => {
                 self.prompt.pictures += 1;
-                self.prompt.points_outside |= !self.is_inside(part, places)?;
+                match self.first_at(part, places)? {
+                    Some((text, inline)) if inline.is(&text) => self.prompt.picture_bytes += text.len(),
+                    Some(_) => {}
+                    None => self.prompt.points_outside = true,
+                }
             }
             Some(Part::Sound(places)) => {
                 self.prompt.sounds += 1;
-                self.prompt.points_outside |= !self.is_inside(part, places)?;
+                self.prompt.points_outside |= !self.first_at(part, places)?.is_some_and(|(text, inline)| inline.is(&text));
             }
             Some(Part::File(reference)) => {
                 if self.at(part, reference)?.is_some() {
@@ -329,13 +335,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn is_inside(&self, part: &Members<'_>, places: &[(&str, Inline)]) -> Result<bool, Unmeterable> {
+    /// The text at the first of these places where there is one.
+    fn first_at(&self, part: &Members<'_>, places: &[(&str, Inline)]) -> Result<Option<(String, Inline)>, Unmeterable> {
         for (path, inline) in places {
-            if self.at(part, path)?.is_some_and(|text| inline.is(&text)) {
-                return Ok(true);
+            if let Some(text) = self.at(part, path)? {
+                return Ok(Some((text, *inline)));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// The text at this place.

@@ -128,8 +128,11 @@ impl Reading {
             };
             // Two reports at one place of one document: nobody knows which of them is meant.
             let contradicts = first.as_ref().is_some_and(|first| first.scope == report.scope && !first.says_the_same_as(&report));
-            self.merge(report.scope, if contradicts { read.contradicting() } else { read });
-            self.raw_usage = storable(raw).or_else(|| self.raw_usage.take());
+            let is_the_last_word = self.merge(report.scope, if contradicts { read.contradicting() } else { read });
+            // What is shown must not say less than what is charged.
+            if is_the_last_word || self.raw_usage.is_none() {
+                self.raw_usage = storable(raw).or_else(|| self.raw_usage.take());
+            }
             first.get_or_insert(report);
         }
     }
@@ -143,11 +146,15 @@ impl Reading {
         Reported::of(report).map(|read| read.of_passes(&own))
     }
 
-    fn merge(&mut self, scope: Scope, read: Reported) {
+    /// Says whether it says no less than those before.
+    fn merge(&mut self, scope: Scope, read: Reported) -> bool {
         let later = if scope == Scope::Answer { self.answers.accounting.later } else { Later::Grows };
         let known = if scope == Scope::Answer { &mut self.reported } else { &mut self.aside };
-        known.get_or_insert_default().merge(read, later);
+        let known = known.get_or_insert_default();
+        known.merge(read, later);
+        let is_the_last_word = later == Later::Replaces || known.prompt() == read.prompt() && known.completion() == read.completion();
         self.reported_at = self.text.len();
+        is_the_last_word
     }
 
     /// What the upstream has reported, if that can be: nothing at all beside what was delivered cannot.

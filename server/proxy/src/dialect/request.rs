@@ -616,17 +616,22 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_points_outside_is_bounded_by_the_window() {
+    fn a_picture_is_bounded_by_the_models_entry_and_what_is_not_known_by_the_window() {
         let model = Model { context_window: Tokens::from_sum(1_000_000), ..model(OutputCapField::MaxTokens) };
         let bound = |content: &str| {
             let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#);
             parse(&body).unwrap().prompt.tokens_max(&model).get()
         };
         assert!(bound(r#""hi""#) < 200);
-        assert!((50_000..51_000).contains(&bound(r#"[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]"#)));
-        for outside in [
+        let inside = format!(r#"[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}]"#, "A".repeat(1_000_000));
+        for picture in [
+            &*inside,
             r#"[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]"#,
             r#"[{"type":"image_url","image_url":"https://example.com/a.png"}]"#,
+        ] {
+            assert!((50_000..51_000).contains(&bound(picture)), "{}", bound(picture));
+        }
+        for outside in [
             r#"[{"type":"input_audio","input_audio":{"data":"https://example.com/a.wav"}}]"#,
             r#"[{"type":"file","file":{"file_data":"data:application/pdf;base64,AA=="}}]"#,
             r#"[{"type":"video_url","video_url":{"url":"data:video/mp4;base64,AA=="}}]"#,

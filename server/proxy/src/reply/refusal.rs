@@ -32,6 +32,14 @@ pub(crate) struct Refusal {
     pub(crate) exhausted: Option<Box<Exhausted>>,
 }
 
+/// What its sender can do so that a call takes less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    LowerCap,
+    /// No cap is low enough.
+    ShorterPrompt,
+}
+
 const INVALID: &str = "invalid_request_error";
 
 impl Refusal {
@@ -100,6 +108,13 @@ impl Refusal {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID, "unsupported_content_type", message)
     }
 
+    /// The body is compressed, so that what is read here might not be what the upstream reads.
+    #[must_use]
+    pub(crate) fn compressed() -> Self {
+        let message = "This gateway takes no compressed requests: send the JSON as it is, without the header content-encoding.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID, "unsupported_content_encoding", message)
+    }
+
     /// The body is larger than this many bytes.
     #[must_use]
     pub(crate) fn too_large(bytes_max: usize) -> Self {
@@ -153,7 +168,7 @@ impl Refusal {
 
     /// Credit or a limit does not cover the most that the call can take. A limit of a minute is a rate, which waiting cures; the others are budgets.
     #[must_use]
-    pub(crate) fn exhausted(exhausted: &Exhausted, mode: Mode, now: DateTime<Utc>, settings: &Settings) -> Self {
+    pub(crate) fn exhausted(exhausted: &Exhausted, remedy: Remedy, mode: Mode, now: DateTime<Utc>, settings: &Settings) -> Self {
         let figure = |quantity| in_words(exhausted, quantity, settings);
         let (needed, available) = (figure(exhausted.needed), figure(exhausted.available));
         let console = settings.console_url.trim_end_matches('/');
@@ -168,7 +183,7 @@ impl Refusal {
                 (if *window == Window::Minute { "rate_limit_exceeded" } else { "insufficient_quota" }, what)
             }
         };
-        let (advice, retry_after) = advice(exhausted, mode, now, &figure(exhausted.held), console);
+        let (advice, retry_after) = advice(exhausted, remedy, mode, now, &figure(exhausted.held), console);
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, code, code, format!("{what} {advice}"));
         Self { retry_after, exhausted: Some(Box::new(exhausted.clone())), ..refusal }
     }
@@ -225,9 +240,13 @@ impl Refusal {
 }
 
 /// What helps, and after how long the same call may be sent again by itself.
-fn advice(exhausted: &Exhausted, mode: Mode, now: DateTime<Utc>, held: &str, console: &str) -> (String, Option<Duration>) {
+fn advice(exhausted: &Exhausted, remedy: Remedy, mode: Mode, now: DateTime<Utc>, held: &str, console: &str) -> (String, Option<Duration>) {
     /// Most calls have ended by then.
     const SOON: Duration = Duration::from_secs(2);
+    let helps = match remedy {
+        Remedy::LowerCap => "Lower the cap on its output",
+        Remedy::ShorterPrompt => "Shorten its prompt",
+    };
     let page = if matches!(exhausted.pool, Refuser::Credit { .. }) { "billing" } else { "keys" };
     if exhausted.may_pass() {
         return (
@@ -244,12 +263,11 @@ fn advice(exhausted: &Exhausted, mode: Mode, now: DateTime<Utc>, held: &str, con
             (format!("It begins anew at {}. See {console}/{page}.", instant(at)), is_soon.then(|| Duration::from_secs(wait.as_secs())))
         }
         // Its balance pays for no call, however much is added to it.
-        (None, Refuser::Credit { .. }) if mode == Mode::Quota => (
-            format!("Lower the cap on its output, or ask for more: plans and packages pay this account's calls. See {console}/billing."),
-            None,
-        ),
-        (None, Refuser::Credit { .. }) => (format!("Lower the cap on its output, or top up at {console}/billing."), None),
-        (None, Refuser::Limit { .. }) => (format!("Lower the cap on its output: waiting does not help. See {console}/keys."), None),
+        (None, Refuser::Credit { .. }) if mode == Mode::Quota => {
+            (format!("{helps}, or ask for more: plans and packages pay this account's calls. See {console}/billing."), None)
+        }
+        (None, Refuser::Credit { .. }) => (format!("{helps}, or top up at {console}/billing."), None),
+        (None, Refuser::Limit { .. }) => (format!("{helps}: waiting does not help. See {console}/keys."), None),
     }
 }
 

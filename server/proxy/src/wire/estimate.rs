@@ -4,7 +4,7 @@ use bpe_openai::o200k_base;
 use domain::tokens::Tokens;
 
 /// Text that is tokenized exactly. Beyond it, the rest is taken to be like the beginning, so that a long text costs no more time than this.
-pub(crate) const SAMPLE_BYTES: usize = 16 * 1024;
+pub(crate) const SAMPLE_BYTES: usize = 2 * 1024;
 
 /// How many tokens this text is, by the tokenizer of OpenAI's current models.
 #[must_use]
@@ -29,7 +29,7 @@ fn tokens(count: usize) -> Tokens {
 }
 
 /// How much of an answer is kept to be counted.
-const KEPT_BYTES: usize = 32 * 1024;
+const KEPT_BYTES: usize = 2 * 1024;
 
 /// What the model wrote so far. It is kept, up to a bound, and counted only if the upstream never says how much it was: most calls never pay for a
 /// tokenizer. Beyond that bound, the rest is taken to be like what is kept.
@@ -58,6 +58,11 @@ impl DeliveredText {
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> String {
+        String::from_utf8_lossy(&self.kept).into_owned()
     }
 
     /// How many tokens it is.

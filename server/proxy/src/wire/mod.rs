@@ -6,6 +6,7 @@ pub(crate) mod grammar;
 pub(crate) mod json;
 pub(crate) mod report;
 pub(crate) mod scan;
+pub(crate) mod shape;
 pub(crate) mod splice;
 pub(crate) mod sse;
 pub(crate) mod tap;

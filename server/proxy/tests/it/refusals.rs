@@ -10,7 +10,7 @@ use proxy::{AnswerBody, Settings};
 use sqlx::PgPool;
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::world::{Policy, World, call_id, chat, eventually, json, settings, text};
+use crate::world::{MODEL, Policy, World, call_id, chat, eventually, json, settings, text};
 
 async fn check(response: Response<AnswerBody>, status: StatusCode, code: &str, should_retry: &str) -> String {
     assert_eq!(response.headers()["x-should-retry"], should_retry, "{code}");
@@ -99,7 +99,57 @@ async fn what_cannot_be_called_is_refused_before_it_is_forwarded(pool: PgPool) {
     check(world.send(other_letters).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type", "false").await;
     check(world.get("/v1/images/generations").await, not_found, "unknown_url", "false").await;
     check(world.get("/v1/chat/completions").await, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "false").await;
+    let mut compressed = world.request(chat("hello", ""));
+    compressed.headers_mut().insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+    check(world.send(compressed).await, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", "false").await;
     assert!(world.upstream.received().is_empty());
+    let mut plain = world.request(chat("hello", ""));
+    plain.headers_mut().insert(header::CONTENT_ENCODING, "identity".parse().unwrap());
+    assert_eq!(world.send(plain).await.status(), StatusCode::OK);
+    world.stop().await;
+}
+
+/// What is large is read beside the calls, and what is dear to read not at all.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_is_dear_to_read_is_refused_and_what_is_only_large_is_not(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let stop = |items: &str| chat("hello", &format!(r#","stop":[{items}]"#));
+    for (body, why) in [
+        (stop(&"{},".repeat(30_000)), "expected value"),
+        (stop(&format!("{}{}", "[".repeat(200), "]".repeat(200))), "levels deep"),
+        (chat("half \\ud83d of an emoji", ""), "surrogate pair"),
+    ] {
+        let message = check(world.post(body).await, StatusCode::BAD_REQUEST, "invalid_json", "false").await;
+        assert!(message.contains(why), "{message}");
+    }
+    let mut packed = world.request("");
+    *packed.body_mut() = Body::from(&b"\x1f\x8b\x08"[..]);
+    let message = check(world.send(packed).await, StatusCode::BAD_REQUEST, "invalid_json", "false").await;
+    assert!(message.contains("looks compressed"), "{message}");
+    assert!(world.upstream.received().is_empty());
+    let words = "\"word\",".repeat(10_000);
+    assert_eq!(world.post(stop(words.trim_end_matches(','))).await.status(), StatusCode::OK);
+    world.stop().await;
+}
+
+/// A member that nothing bounds is the operator's to open, for each model.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_member_that_an_operator_opens_passes(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let asked = chat("hello", r#","web_search_options":{},"tools":[{"type":"web_search"}]"#);
+    let message = check(world.post(&*asked).await, StatusCode::BAD_REQUEST, "unsupported_parameter", "false").await;
+    assert!(message.contains("\"web_search_options\"") && message.contains("ask the operator"), "{message}");
+    let opened = ["web_search_options", "tools.web_search"].map(str::to_owned);
+    let answers = async |right: StatusCode| {
+        let response = world.post(&*asked).await;
+        let status = response.status();
+        text(response).await;
+        (status == right).then_some(())
+    };
+    assert_eq!(world.ledger.system().open_members(MODEL, &opened, &[]).await.unwrap(), ["tools.web_search", "web_search_options"]);
+    eventually(async || answers(StatusCode::OK).await).await;
+    assert_eq!(world.ledger.system().open_members(MODEL, &[], &opened).await.unwrap(), Vec::<String>::new());
+    eventually(async || answers(StatusCode::BAD_REQUEST).await).await;
     world.stop().await;
 }
 
