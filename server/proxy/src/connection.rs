@@ -14,13 +14,36 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::call::stop::Stop;
 
-/// Since when the client was given something that it has not taken yet, if there is such a thing.
+/// How far the answer of a connection is with its client.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Attention(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct Attention(Arc<Mutex<Answering>>);
+
+#[derive(Debug, Default)]
+struct Answering {
+    is_under_way: bool,
+    /// One has been written since that was asked last.
+    has_ended: bool,
+    /// Since when the client was given something that it has not taken yet, if there is such a thing.
+    untaken_since: Option<Instant>,
+}
 
 impl Attention {
-    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn lock(&self) -> MutexGuard<'_, Answering> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request has come.
+    pub(crate) fn begin(&self) {
+        self.lock().is_under_way = true;
+    }
+
+    /// Whether a request has come whose answer is not written yet.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.lock().is_under_way
+    }
+
+    fn take_ended(&self) -> bool {
+        std::mem::take(&mut self.lock().has_ended)
     }
 
     /// An answer whose client is watched.
@@ -41,7 +64,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        *self.attention.lock() = matches!(polled, Poll::Ready(Some(Ok(_)))).then(Instant::now);
+        self.attention.lock().untaken_since = matches!(polled, Poll::Ready(Some(Ok(_)))).then(Instant::now);
         polled
     }
 
@@ -56,7 +79,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
 
 impl<B> Drop for Watched<B> {
     fn drop(&mut self) {
-        *self.attention.lock() = None;
+        *self.attention.lock() = Answering { has_ended: true, ..Answering::default() };
     }
 }
 
@@ -69,14 +92,20 @@ pub(crate) async fn drive(connection: impl Future<Output = ()>, attention: Atten
     let (mut connection, mut stop) = (pin!(connection), stop.listen());
     let (mut timer, mut stopping): (Option<Pin<Box<Sleep>>>, Option<Instant>) = (None, None);
     poll_fn(|context| {
-        if connection.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+        loop {
+            if connection.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            // hyper does not read on by itself, and the next request is waited for from now on.
+            if !attention.take_ended() {
+                break;
+            }
         }
         if stop.poll_said(context) && stopping.is_none() {
             (stopping, timer) = (Some(Instant::now()), None);
         }
         loop {
-            let Some(since) = *attention.lock() else { return Poll::Pending };
+            let Some(since) = attention.lock().untaken_since else { return Poll::Pending };
             let ends_at = stopping.map_or(since + idle_timeout, |at| at.max(since) + LAST_MOMENT);
             if ends_at <= Instant::now() {
                 return Poll::Ready(());

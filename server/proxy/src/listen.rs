@@ -1,5 +1,8 @@
 //! The listener: HTTP/1.1 with bounds on everything, on every core, and an orderly end.
 
+mod framing;
+mod stream;
+
 use std::{
     convert::Infallible,
     io,
@@ -9,12 +12,9 @@ use std::{
     time::Duration,
 };
 
-use http::Request;
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
@@ -27,11 +27,18 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
+use self::stream::{Exchange, Patience, Stream};
 use crate::{
     Shared,
     connection::{Attention, drive},
-    gateway::Gateway,
+    gateway::{AnswerBody, Gateway},
 };
+
+/// Of a head, before anybody knows who sends it. It also bounds what a connection buffers of a body at once.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+const HEADERS_MAX: usize = 64;
+/// How long an idle connection stays open, so that clients do not send into one that is about to be closed.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// A pause after the listener failed, which it mostly does for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -180,16 +187,23 @@ fn connection(
     shared: &Arc<Shared>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + use<> {
-    let (attention, shared, gateway) = (Attention::default(), Arc::clone(shared), gateway.clone());
+    let (attention, exchange, shared, gateway) = (Attention::default(), Exchange::default(), Arc::clone(shared), gateway.clone());
+    let patience = Patience {
+        head: shared.settings.header_timeout,
+        idle: shared.settings.keep_alive_timeout,
+        linger_bytes: shared.settings.body_bytes_max,
+    };
+    let stream = Stream::new(stream, exchange.clone(), attention.clone(), patience);
     let watched = attention.clone();
+    let keep_alive = HeaderValue::try_from(format!("timeout={}", patience.idle.as_secs())).ok();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (gateway, attention) = (gateway.clone(), watched.clone());
-        async move { Ok::<_, Infallible>(gateway.answer(request).await.map(|body| attention.watch(body))) }
+        watched.begin();
+        let (gateway, attention, exchange, keep_alive) = (gateway.clone(), watched.clone(), exchange.clone(), keep_alive.clone());
+        async move { Ok::<_, Infallible>(answer(&gateway, request, &exchange, keep_alive).await.map(|body| attention.watch(body))) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(shared.settings.client_timeout)
-        .serve_connection(TokioIo::new(stream), service);
+    // Time-outs are the stream's.
+    let connection =
+        http1::Builder::new().max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     async move {
         let connection = async {
@@ -199,4 +213,27 @@ fn connection(
         };
         drive(connection, attention, shared.settings.idle_timeout, &shared.stop).await;
     }
+}
+
+/// Answers a request, and says whether another may follow it on its connection.
+async fn answer(
+    gateway: &Gateway,
+    request: Request<Incoming>,
+    exchange: &Exchange,
+    keep_alive: Option<HeaderValue>,
+) -> Response<AnswerBody> {
+    let (head, body) = request.into_parts();
+    let odd = exchange.lock().refusal(&head);
+    let is_last = odd.is_some() || framing::is_last(&head.headers);
+    let mut response = match odd {
+        Some(refusal) => refusal.into_response(),
+        None => gateway.answer(Request::from_parts(head, body)).await,
+    };
+    // What is left of a refused request's body is read, but nothing after it.
+    if is_last || exchange.lock().is_in_body() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    } else if let Some(announced) = keep_alive {
+        response.headers_mut().insert(KEEP_ALIVE, announced);
+    }
+    response
 }

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -31,9 +30,6 @@ use crate::{
     reply::Refusal,
 };
 
-/// How long a refused request is read on.
-const LINGER: Duration = Duration::from_secs(10);
-
 /// Refuses the request, or runs the call until it answers.
 pub(crate) async fn call<B>(
     core: &Arc<Core>,
@@ -48,13 +44,7 @@ where
     let shared = &core.shared;
     let started = Instant::now();
     let at = id.started_at().unwrap_or_else(Utc::now);
-    let (presented, key, body) = match receive(shared, &headers, &mut body, at).await {
-        Ok(received) => received,
-        Err(refusal) => {
-            linger(&mut body, shared.settings.body_bytes_max).await;
-            return Err(refusal);
-        }
-    };
+    let (presented, key, body) = receive(shared, &headers, &mut body, at).await?;
     // Before anything is held for it. That there is room again shows without calls.
     if !shared.poster.is_open() || shared.lane(id).takes_calls().is_err() {
         return Err(Refusal::unavailable());
@@ -162,19 +152,4 @@ where
     // Most bodies are one piece, and need no copy.
     let bytes = if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat().into() };
     Ok(Received { bytes, room })
-}
-
-/// Reads on for a while after a refusal: a connection that is closed while its client still sends is reset, and the refusal with it (RFC 9112,
-/// section 9.6).
-async fn linger<B: Body<Data = Bytes> + Unpin>(body: &mut B, bytes_max: usize) {
-    let mut left = bytes_max;
-    let reading = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.into_data().map_or(0, |piece| piece.len()));
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    let _ = timeout(LINGER, reading).await; // whoever is slower than this loses the refusal
 }

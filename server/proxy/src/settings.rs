@@ -38,7 +38,11 @@ pub struct Settings {
     pub bodies_bytes_max: usize,
     /// How long a piece of a body waits until there is room for it.
     pub room_timeout: Duration,
-    /// How long a client may take to send its headers, and then its body from one piece to the next.
+    /// How long a client may take to send the head of a request.
+    pub header_timeout: Duration,
+    /// How long a connection may be idle between two requests: longer than balancers' own (60 s), which would else send into a closed one.
+    pub keep_alive_timeout: Duration,
+    /// How long a client may take from one piece of a request's body to the next.
     pub client_timeout: Duration,
     /// How long a client may take to send its whole body.
     pub body_timeout: Duration,
@@ -48,7 +52,7 @@ pub struct Settings {
     pub away_after: Duration,
     /// What becomes of new calls while the database is away.
     pub when_away: WhenAway,
-    /// How long connecting to an upstream may take.
+    /// How long connecting to an upstream may take, with its name looked up and TLS agreed on.
     pub connect_timeout: Duration,
     /// How long an upstream may take to its first byte, which is that of its headers: one that is to answer whole takes as long as the answer.
     pub upstream_first_byte_timeout: Duration,
@@ -78,6 +82,8 @@ impl Default for Settings {
             body_bytes_max: 32 * 1024 * 1024,
             bodies_bytes_max: 1024 * 1024 * 1024,
             room_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
             client_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(300),
             lease_timeout: Duration::from_secs(10),

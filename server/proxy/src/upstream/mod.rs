@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod body;
 pub(crate) mod certificate;
+mod connecting;
 pub(crate) mod headers;
 pub(crate) mod pool;
 pub(crate) mod refused;

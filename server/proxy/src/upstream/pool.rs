@@ -11,14 +11,14 @@ use hyper_util::{
 use tower::Service;
 use tower_http::decompression::Decompression;
 
-use super::{address::Resolver, body::UpstreamBody, headers::request_headers};
+use super::{address::Resolver, body::UpstreamBody, connecting::InTime, headers::request_headers};
 use crate::{
     admit::{body::RequestBody, catalog::Target},
     dialect::Dialect,
 };
 
 /// Some upstreams compress although they are asked not to; then what the client gets is what was compressed.
-type Pool = Decompression<Client<HttpsConnector<HttpConnector<Resolver>>, RequestBody>>;
+type Pool = Decompression<Client<InTime<HttpsConnector<HttpConnector<Resolver>>>, RequestBody>>;
 
 /// Shorter than the idle time-outs of common servers and balancers (nginx: 75 s, AWS: 60 s), so that few connections die in our hands.
 const POOLED_IDLE: Duration = Duration::from_secs(20);
@@ -64,7 +64,7 @@ fn pool(resolver: Resolver, connect_timeout: Duration) -> Pool {
         .retry_canceled_requests(false)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOLED_IDLE)
-        .build(https);
+        .build(InTime::new(https, connect_timeout));
     Decompression::new(client)
 }
 

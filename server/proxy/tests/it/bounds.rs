@@ -92,6 +92,7 @@ async fn a_reader_that_takes_nothing_for_too_long_pays_for_what_the_upstream_cou
     let world = World::bounded(&pool, Policy::default(), Settings { idle_timeout: ENOUGH, ..settings() }).await;
     let (mut request, body) = world.request(chat("huge", r#","stream":true"#)).into_parts();
     request.uri = "/v1/chat/completions".parse().unwrap();
+    request.headers.insert("host", "gateway".parse().unwrap());
     let served = world.serve().await;
     let socket = TcpSocket::new_v4().unwrap();
     // Else the system reads on for it.

@@ -5,6 +5,7 @@ mod account;
 mod bounds;
 mod browsers;
 mod calls;
+mod connections;
 mod dialects;
 mod keys;
 mod limits;
