@@ -16,6 +16,7 @@ mod secret;
 pub(crate) mod spool;
 pub(crate) mod status;
 pub(crate) mod sums;
+mod upstream;
 pub(crate) mod user;
 pub(crate) mod verify;
 

@@ -10,7 +10,10 @@ use domain::{
 use ledger::NewProvider;
 use serde_json::json;
 
-use super::{secret, table};
+use super::{
+    secret, table,
+    upstream::{BaseUrl, Credential},
+};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// The upstreams that answer calls.
@@ -72,25 +75,6 @@ enum OnDisconnect {
     Cancel,
 }
 
-/// An upstream's address, without a slash at its end.
-#[derive(Debug, Clone)]
-struct BaseUrl(String);
-
-impl std::str::FromStr for BaseUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.trim().trim_end_matches('/');
-        let uri: axum::http::Uri = text.parse().map_err(|error| format!("{error}"))?;
-        let is_web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none() && !text.contains('#');
-        if is_web && uri.authority().is_some_and(|authority| !authority.as_str().contains('@')) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("write it like https://api.openai.com/v1".to_owned())
-        }
-    }
-}
-
 /// Does what was asked for.
 pub(super) async fn run(args: ProviderArgs, config: &Config) -> anyhow::Result<()> {
     match args.action {
@@ -102,10 +86,10 @@ pub(super) async fn run(args: ProviderArgs, config: &Config) -> anyhow::Result<(
 async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
     // The credential is sealed under the name as it is stored.
     args.name = args.name.trim().to_owned();
-    let credential = secret::read(args.credential_env.as_deref(), &format!("Credential of {} (empty for none)", args.name))?;
-    let credential = Some(credential.expose()).filter(|credential| !credential.is_empty());
+    let credential = read_credential(args.credential_env.as_deref(), &format!("Credential of {} (empty for none)", args.name))?;
+    let credential = credential.as_ref().map(Credential::expose);
     let vouch = if args.allow_private { "" } else { " (--allow-private vouches for a private address)" };
-    proxy::check_provider(&args.base_url.0, credential, args.allow_private)
+    proxy::check_provider(args.base_url.as_str(), credential, args.allow_private)
         .map_err(|why| anyhow!("the provider cannot be called: {why}{vouch}"))?;
     let sealed =
         credential.map(|credential| config.secret_key()?.seal(credential, &args.name, rand::random()).map_err(anyhow::Error::from));
@@ -114,7 +98,7 @@ async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<(
     let new = NewProvider {
         id: ProviderId::new(now, rand::random()),
         name: &args.name,
-        base_url: &args.base_url.0,
+        base_url: args.base_url.as_str(),
         credential: sealed,
         usage_mode: match args.usage_mode {
             Usage::Forced => UsageMode::Forced,
@@ -129,10 +113,19 @@ async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<(
     };
     let (id, has_credential) = (new.id, new.credential.is_some());
     with_ledger(config, async |ledger| Ok(ledger.system().add_provider(new).await?)).await?;
-    output.print(&json!({ "id": id, "name": args.name, "base_url": args.base_url.0, "has_credential": has_credential }), || {
+    output.print(&json!({ "id": id, "name": args.name, "base_url": args.base_url.as_str(), "has_credential": has_credential }), || {
         let credential = if has_credential { "with a credential" } else { "without a credential" };
         format!("Added {} {credential}. Its models: farebox model add NAME --provider {}", args.name, args.name)
     })
+}
+
+/// `None` where nothing was typed: some upstreams ask for none.
+fn read_credential(variable: Option<&str>, prompt: &str) -> anyhow::Result<Option<Credential>> {
+    let typed = secret::read(variable, prompt)?;
+    if typed.expose().is_empty() {
+        return Ok(None);
+    }
+    typed.expose().parse().map(Some).map_err(|why: &str| anyhow!("the credential {why}"))
 }
 
 async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
