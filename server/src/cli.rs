@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
+use proxy::AllowedOrigin;
 
 use crate::commands::{
     account, admin, call, config, grant, key, limit, model, price, project, provider, root, spool, status, sums, user, verify,
@@ -174,6 +175,10 @@ pub(crate) struct ServeArgs {
     /// Address by which clients reach the proxy, without /v1 [default: the address it listens on]
     #[arg(long, env = "FAREBOX_PROXY_URL", value_name = "URL")]
     pub(crate) proxy_url: Option<PublicUrl>,
+
+    /// Origins whose web pages may call the proxy from a browser, such as https://app.example.com, or * for all [default: none]
+    #[arg(long, env = "FAREBOX_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) allowed_origins: Vec<AllowedOrigin>,
 
     /// Whether anyone may sign up as a customer
     #[arg(long, env = "FAREBOX_SIGNUP", value_name = "WHO", default_value = "open")]

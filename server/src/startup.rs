@@ -179,6 +179,8 @@ impl Site {
             Some(listener) => {
                 let settings = proxy::Settings {
                     console_url: console_url.clone(),
+                    proxy_url: proxy_url.clone(),
+                    allowed_origins: args.allowed_origins.clone(),
                     instance: instance(&config.data_dir)?,
                     spool: spool(args, config),
                     when_away: match args.when_database_away {

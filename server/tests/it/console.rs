@@ -4,7 +4,10 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
-use crate::{farebox::Place, http::browse};
+use crate::{
+    farebox::Place,
+    http::{Answer, browse, preflight},
+};
 
 const SIGN_IN: &str = "email=owner%40example.com&password=a+long+password";
 
@@ -55,4 +58,16 @@ fn behind_https_a_session_never_leaves_it() {
     for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
         assert!(cookie.contains(attribute), "{attribute} in {cookie}");
     }
+}
+
+/// A page of another origin is no client of the console, also where it may be one of the proxy.
+#[test]
+fn pages_of_other_origins_may_call_the_proxy_alone() {
+    let place = Place::new();
+    let server = place.serve(&["--allowed-origins", "app://notes.example,https://app.example.com"]);
+    let console = preflight(server.said("/console_url"), "/login").expect("the console answers");
+    let allowed = |answer: &Answer| answer.header("access-control-allow-origin").map(str::to_owned);
+    assert_eq!((allowed(&console), console.header("access-control-allow-headers")), (None, None));
+    let proxy = preflight(server.said("/proxy_url"), "/v1/chat/completions").expect("the proxy answers");
+    assert_eq!((proxy.status, allowed(&proxy).as_deref()), (204, Some("app://notes.example")));
 }

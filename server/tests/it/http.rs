@@ -51,21 +51,30 @@ impl Answer {
 /// Asks with a key, as a client of the proxy does.
 pub(crate) fn ask(url: &str, path: &str, key: &str, body: Option<&Value>) -> std::io::Result<Answer> {
     let headers = format!("Authorization: Bearer {key}\r\nContent-Type: application/json\r\n");
-    send(url, path, &headers, body.map(Value::to_string))
+    send(method(body.is_some()), url, path, &headers, body.map(Value::to_string))
 }
 
 /// Opens a page, or sends a form from one, as a browser does.
 pub(crate) fn browse(url: &str, path: &str, cookie: &str, form: Option<&str>) -> std::io::Result<Answer> {
     let headers = format!("Cookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n");
-    send(url, path, &headers, form.map(str::to_owned))
+    send(method(form.is_some()), url, path, &headers, form.map(str::to_owned))
+}
+
+/// Asks what a browser asks before a page of another origin may send a call.
+pub(crate) fn preflight(url: &str, path: &str) -> std::io::Result<Answer> {
+    let headers = "Origin: app://notes.example\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n";
+    send("OPTIONS", url, path, headers, None)
+}
+
+const fn method(has_body: bool) -> &'static str {
+    if has_body { "POST" } else { "GET" }
 }
 
 /// HTTP/1.0, so that the body is all that follows the head.
-fn send(url: &str, path: &str, headers: &str, body: Option<String>) -> std::io::Result<Answer> {
+fn send(method: &str, url: &str, path: &str, headers: &str, body: Option<String>) -> std::io::Result<Answer> {
     let host = url.strip_prefix("http://").unwrap_or(url);
     let mut stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let method = if body.is_some() { "POST" } else { "GET" };
     let body = body.unwrap_or_default();
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())?;
     let mut body = BufReader::new(stream);
