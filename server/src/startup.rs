@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use chrono::Utc;
 use ledger::{Ledger, Schema};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -26,7 +26,8 @@ use crate::{
     console::{self, ConsoleSettings},
     database::Database,
     demo::{self, SignIns},
-    files, jobs, metrics,
+    files, http, jobs, metrics,
+    open_files::{self, Connections},
     postgres::Watch,
     ready::{Ready, ReadyFile},
     shutdown::Signals,
@@ -138,6 +139,7 @@ struct Site {
     watch: Watch,
     ready: Ready,
     data_dir: PathBuf,
+    connections: Connections,
 }
 
 impl Site {
@@ -164,6 +166,7 @@ impl Site {
             (None, None)
         };
 
+        let connections = open_files::raise();
         // Before anything is counted.
         let metrics = match args.metrics_addr {
             Some(address) => Some((listen(address).await?, metrics::record()?)),
@@ -187,6 +190,7 @@ impl Site {
                         WhenDatabaseAway::GoOn => WhenAway::GoOn,
                         WhenDatabaseAway::Refuse => WhenAway::Refuse,
                     },
+                    connections_max: connections.proxy,
                     shutdown_timeout: Duration::from_secs(args.drain_seconds.into()),
                     ..proxy::Settings::default()
                 };
@@ -214,18 +218,28 @@ impl Site {
             database_url: database.url().to_owned(),
             demo: sign_ins,
         };
-        Ok(Self { console, proxy, metrics, upstream, ledgers, watch: database.watch(), ready, data_dir: config.data_dir.clone() })
+        Ok(Self {
+            console,
+            proxy,
+            metrics,
+            upstream,
+            ledgers,
+            watch: database.watch(),
+            ready,
+            data_dir: config.data_dir.clone(),
+            connections,
+        })
     }
 
     /// Serves until it is told to stop, or until one part fails, which stops the others; then: listeners, running calls, posting, sessions.
     async fn run_until_stopped(self, ready_file: Option<&ReadyFile>, stop: &CancellationToken) -> anyhow::Result<()> {
-        let Self { console, proxy, metrics, upstream, ledgers, watch, ready, data_dir } = self;
+        let Self { console, proxy, metrics, upstream, ledgers, watch, ready, data_dir, connections } = self;
         let bound = [console.as_ref().map(|(listener, _)| listener), proxy.as_ref().map(|(listener, _)| listener)];
         let bound = bound.into_iter().flatten().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
         let console = async {
             match console {
-                Some((listener, router)) => serve_console(listener, router, stop).await.context("console"),
-                None => Ok(()),
+                Some((listener, router)) => http::serve(listener, router, connections.console, stop, CONSOLE_STOP_TIMEOUT).await,
+                None => {}
             }
         };
         let proxy = async {
@@ -237,7 +251,7 @@ impl Site {
         let metrics = async {
             match metrics {
                 Some((listener, recorded)) => metrics::serve(listener, recorded, stop).await,
-                None => Ok(()),
+                None => {}
             }
         };
         let announced = async {
@@ -249,9 +263,8 @@ impl Site {
         let [_, _, background_ledger] = &ledgers;
         let jobs = jobs::run(background_ledger, stop);
         let watch = or_stop(watch.keep_running(stop), stop);
-        let (console, proxy) = (or_stop(console, stop), or_stop(proxy, stop));
-        let (console, proxy, metrics, announced, watched, ()) =
-            tokio::join!(console, proxy, or_stop(metrics, stop), or_stop(announced, stop), watch, jobs);
+        let proxy = or_stop(proxy, stop);
+        let ((), proxy, (), announced, watched, ()) = tokio::join!(console, proxy, metrics, or_stop(announced, stop), watch, jobs);
 
         // Nothing calls or posts any more.
         let upstream = match upstream {
@@ -261,7 +274,7 @@ impl Site {
         // A connection to a database that hangs is not waited for.
         let [one, another, third] = &ledgers;
         let _ = timeout(CLOSE_TIMEOUT, async { tokio::join!(one.close(), another.close(), third.close()) }).await;
-        console.and(proxy).and(metrics).and(announced).and(watched).and(upstream)
+        proxy.and(announced).and(watched).and(upstream)
     }
 }
 
@@ -271,20 +284,6 @@ async fn or_stop(part: impl Future<Output = anyhow::Result<()>>, stop: &Cancella
         tracing::error!("{error:#}; stopping");
         stop.cancel();
     })
-}
-
-async fn serve_console(listener: TcpListener, router: Router, stop: &CancellationToken) -> io::Result<()> {
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let overdue = async {
-        stop.cancelled().await;
-        tokio::time::sleep(CONSOLE_STOP_TIMEOUT).await;
-    };
-    tokio::select! {
-        served = serving.into_future() => served,
-        () = overdue => Ok(()),
-    }
 }
 
 async fn bind(args: &ServeArgs, part: Part, address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
