@@ -31,6 +31,7 @@ use self::stream::{Exchange, Patience, Stream};
 use crate::{
     Shared,
     connection::{Attention, drive},
+    dialect::ErrorShape,
     gateway::{AnswerBody, Gateway},
 };
 
@@ -226,7 +227,7 @@ async fn answer(
     let odd = exchange.lock().refusal(&head);
     let is_last = odd.is_some() || framing::is_last(&head.headers);
     let mut response = match odd {
-        Some(refusal) => refusal.into_response(),
+        Some(refusal) => refusal.into_response(ErrorShape::default()),
         None => gateway.answer(Request::from_parts(head, body)).await,
     };
     // What is left of a refused request's body is read, but nothing after it.
