@@ -40,10 +40,13 @@ const REFUSED_MAX: usize = 32;
 /// The most transactions of one round that may wait for a lock in vain: with more it is no account's, and taking them apart helps nobody.
 const TAKEN_APART_MAX: usize = 32;
 
-/// Who locks an account and forgets it keeps its own calls waiting for so long.
-pub(crate) const BEGIN_WAITING: &str = "begin isolation level read committed; set local lock_timeout = '2s'";
+/// Who locks an account and forgets it keeps its own calls waiting for so long. The statements find each row by its key: a plan that was made while a table
+/// had few rows must not read it whole when it has many.
+pub(crate) const BEGIN_WAITING: &str =
+    "begin isolation level read committed; set local enable_seqscan = off; set local lock_timeout = '2s'";
 /// And nobody else's longer than this, whatever else than its books is locked.
-pub(crate) const BEGIN_DEFERRING: &str = "begin isolation level read committed; set local lock_timeout = '100ms'";
+pub(crate) const BEGIN_DEFERRING: &str =
+    "begin isolation level read committed; set local enable_seqscan = off; set local lock_timeout = '100ms'";
 
 /// What became of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -18,8 +18,9 @@ use crate::books::spool::{Entry, FreshCall, Lane, Position, Reader};
 /// What is read at once.
 const RECORDS_MAX: usize = 256;
 const BYTES_MAX: usize = 512 * 1024;
-/// Between two readings: a lone call is posted at once, and what comes in a crowd is read and posted together, which costs a part of it.
-const GATHERED: Duration = Duration::from_millis(20);
+/// Between two readings: a lone call is posted at once, and what comes in a crowd is read and posted together. A transaction costs the database as much as
+/// some dozens of calls, and with a thousand accounts a batch has hardly two calls of one.
+const GATHERED: Duration = Duration::from_millis(100);
 /// Before what should be there is looked for again.
 const MOMENT: Duration = Duration::from_millis(10);
 /// Before what could not be read is tried again.
@@ -117,12 +118,7 @@ async fn hand_over(lane: &Arc<Lane>, poster: &Poster, found: Found) -> bool {
         Found::Fresh(calls) => calls.into_iter().map(|fresh| (fresh.call, fresh.position)).collect(),
         Found::Read(entries) => entries.into_iter().filter_map(readable).collect(),
     };
-    for (call, position) in calls {
-        if !poster.take(Queued::of_spool(call, Arc::clone(lane), position)).await {
-            return false;
-        }
-    }
-    true
+    poster.take(calls.into_iter().map(|(call, position)| Queued::of_spool(call, Arc::clone(lane), position)).collect()).await
 }
 
 /// What was read. What this version cannot read stays where it is, and keeps what comes after it from being deleted, until one that can posts it.

@@ -18,14 +18,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::books::spool::{Begun, Lane, Position};
 
+#[cfg(test)]
+mod tests;
+
 /// Transactions that may run side by side.
 const GROUPS: usize = 4;
 /// Accounts that are waited for at once, beside the groups: the connections of the background are for both.
 const ASIDE_MAX: usize = 3;
-/// The most that one transaction takes.
+/// A batch that has so many calls takes no more.
 const BATCH_MAX: usize = 500;
-/// Calls that wait for a group's batch to come.
-const QUEUE: usize = 4 * BATCH_MAX;
+/// What is handed over at once and waits for a group's batch to come: some hundred calls each, where calls come in a crowd.
+const QUEUE: usize = 8;
 /// What one batch may take. A connection that hangs then gives way to another; what it did after all is not done twice.
 const POST_TIMEOUT: Duration = Duration::from_secs(20);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -34,7 +37,7 @@ const RETRY_LAST: Duration = Duration::from_secs(2);
 /// Takes settled calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Poster {
-    groups: Arc<[mpsc::Sender<Queued>]>,
+    groups: Arc<[mpsc::Sender<Vec<Queued>>]>,
 }
 
 /// A settled call, and where it is in the spool.
@@ -70,7 +73,7 @@ impl Spooled {
 
 /// Posts what [`Poster`] takes of some accounts.
 pub(crate) struct Group {
-    queue: mpsc::Receiver<Queued>,
+    queue: mpsc::Receiver<Vec<Queued>>,
     books: Books,
     /// Accounts that are waited for, with what came in for them meanwhile.
     aside: HashMap<AccountId, Vec<Queued>>,
@@ -133,10 +136,21 @@ impl Poster {
         self.groups.iter().all(|group| !group.is_closed())
     }
 
-    /// Takes a call, once there is room for it. Returns whether it did: a poster that has died takes nothing.
-    pub(crate) async fn take(&self, queued: Queued) -> bool {
-        let taken = self.groups[group_of(queued.call.account_id)].send(queued).await;
-        taken.map_err(|refused| refused.0.lost()).is_ok()
+    /// Takes calls, once there is room for them. Those of a group come to it together: it would post the first by itself, which costs as much as all of
+    /// them. Returns whether it did: a poster that has died takes nothing.
+    pub(crate) async fn take(&self, queued: Vec<Queued>) -> bool {
+        let mut by_group: [Vec<Queued>; GROUPS] = Default::default();
+        for queued in queued {
+            by_group[group_of(queued.call.account_id)].push(queued);
+        }
+        let mut is_open = true;
+        for (group, queued) in self.groups.iter().zip(by_group).filter(|(_, queued)| !queued.is_empty()) {
+            if let Err(refused) = group.send(queued).await {
+                refused.0.iter().for_each(Queued::lost);
+                is_open = false;
+            }
+        }
+        is_open
     }
 }
 
@@ -148,14 +162,14 @@ fn group_of(account: AccountId) -> usize {
 impl Group {
     /// Posts until it is told to `quit`, and then what is left.
     pub(crate) async fn run(mut self, quit: CancellationToken) {
-        let mut queued = Vec::new();
         loop {
             tokio::select! {
-                taken = self.queue.recv_many(&mut queued, BATCH_MAX) => {
-                    if taken == 0 {
-                        break;
+                taken = self.queue.recv() => {
+                    let Some(mut batch) = taken else { break };
+                    while batch.len() < BATCH_MAX && let Ok(more) = self.queue.try_recv() {
+                        batch.extend(more);
                     }
-                    self.post(std::mem::take(&mut queued)).await;
+                    self.post(batch).await;
                 }
                 Some(account) = self.waiting.join_next() => self.come_back(account),
                 () = quit.cancelled(), if !self.queue.is_closed() => self.queue.close(),

@@ -38,7 +38,7 @@ impl Call {
         let (queued, posted) = Queued::of_memory(settled, left);
         let poster = shared.poster.clone();
         // Where it outlives the core, which ends before what is settled is posted.
-        shared.calls.spawn_on(async move { poster.take(queued).await }, &shared.runtime);
+        shared.calls.spawn_on(async move { poster.take(vec![queued]).await }, &shared.runtime);
         tokio::select! {
             _ = posted => {}
             () = shared.stop.heard() => {}

@@ -29,7 +29,7 @@ mod recovery;
 mod segment;
 mod space;
 #[cfg(test)]
-mod tests;
+pub(in crate::books) mod tests;
 
 use std::{
     fs, io,

@@ -126,7 +126,7 @@ fn settle(lane: &Lane, begun: Begun, body: &[u8]) -> Position {
 }
 
 /// A call as whoever posts it wants it; what it came to is none of the spool's business.
-fn settled(call: CallId) -> Arc<SettledCall> {
+pub(in crate::books) fn settled(call: CallId) -> Arc<SettledCall> {
     let nobody = Uuid::nil();
     let admitted = Admitted {
         account_id: AccountId::from_uuid(nobody),
