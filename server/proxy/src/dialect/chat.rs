@@ -118,7 +118,7 @@ const PARTS: Parts = Parts {
     outside: &["audio"],
 };
 
-const ANSWERS: Table = Table {
+pub(super) const ANSWERS: Table = Table {
     rows: ROWS,
     counts: COUNTS,
     // A stream ends with `[DONE]`.

@@ -5,6 +5,7 @@
 mod chat;
 mod completions;
 mod embeddings;
+mod fim;
 mod members;
 mod messages;
 pub(crate) mod prompt;
@@ -19,8 +20,8 @@ use self::{prompt::Parts, request::Member, usage::Accounting};
 use crate::wire::grammar::Grammar;
 
 /// Every API that is metered, by its [`Dialect::index`].
-pub(crate) static DIALECTS: [&Dialect; 5] =
-    [&chat::DIALECT, &completions::DIALECT, &embeddings::DIALECT, &responses::DIALECT, &messages::DIALECT];
+pub(crate) static DIALECTS: [&Dialect; 6] =
+    [&chat::DIALECT, &completions::DIALECT, &embeddings::DIALECT, &responses::DIALECT, &messages::DIALECT, &fim::DIALECT];
 
 /// One API.
 #[derive(Debug)]

@@ -41,7 +41,7 @@ fn file(folder: &str, name: &Value) -> Bytes {
 /// The least that each API takes.
 fn asks(route: &str, stream: bool) -> String {
     let mut request = match route {
-        "/v1/completions" => json!({ "prompt": "hi" }),
+        "/v1/completions" | "/v1/fim/completions" => json!({ "prompt": "hi" }),
         "/v1/embeddings" => json!({ "input": "hi" }),
         "/v1/responses" => json!({ "input": "hi" }),
         "/v1/messages" => json!({ "messages": [{ "role": "user", "content": "hi" }], "max_tokens": 100 }),
@@ -222,6 +222,7 @@ async fn each_api_is_capped_and_asked_for_usage_in_its_own_way(pool: PgPool) {
         ("/v1/embeddings", json!({})),
         ("/v1/responses", json!({ "max_output_tokens": 1_000 })),
         ("/v1/messages", json!({ "max_tokens": 100 })),
+        ("/v1/fim/completions", json!({ "max_tokens": 1_000 })),
     ] {
         let asked: Value = serde_json::from_str(&asks(route, false)).unwrap();
         world.send(world.request_to(route, asked.to_string())).await.into_body().collect().await.unwrap();
