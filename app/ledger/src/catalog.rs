@@ -1,6 +1,8 @@
 //! Providers and models.
 
-use std::collections::HashMap;
+mod changes;
+
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -10,6 +12,7 @@ use domain::{
 };
 use sqlx::{PgConnection, types::Json};
 
+pub use self::changes::{Disabled, ModelChange, ProviderChange};
 use crate::{Error, Meter, Result, System, secrets::SecretKey};
 
 /// An upstream to be added.
@@ -89,7 +92,7 @@ pub struct Catalog {
     pub providers: HashMap<ProviderId, Upstream>,
     /// The names of those whose credential does not open with this secret key.
     pub unopened: Vec<String>,
-    /// By public name.
+    /// By public name, without what is disabled.
     pub models: HashMap<String, CatalogModel>,
 }
 
@@ -211,7 +214,8 @@ impl Meter {
         for version in current_and_scheduled(connection, PriceKind::Sale, now).await? {
             sale.entry(version.model_id).or_default().push(version);
         }
-        let models = models(connection).await?.into_iter().map(|model| {
+        let disabled = disabled_models(connection).await?;
+        let models = models(connection).await?.into_iter().filter(|model| !disabled.contains(&model.id)).map(|model| {
             let sale = sale.remove(&model.id).unwrap_or_default();
             (model.name.clone(), CatalogModel { model, sale })
         });
@@ -244,6 +248,17 @@ async fn stored_providers(connection: &mut PgConnection) -> Result<Vec<(Provider
         (provider, row.credential)
     });
     Ok(providers.collect())
+}
+
+/// Models that are not called for now, by themselves or with their provider.
+pub(crate) async fn disabled_models(connection: &mut PgConnection) -> Result<HashSet<ModelId>> {
+    let disabled = sqlx::query_scalar!(
+        r#"
+        select model_id as "model_id: ModelId" from models m join providers p using (provider_id)
+        where m.disabled_at is not null or p.disabled_at is not null
+        "#
+    );
+    Ok(disabled.fetch_all(connection).await?.into_iter().collect())
 }
 
 pub(crate) async fn models(connection: &mut PgConnection) -> Result<Vec<Model>> {

@@ -52,7 +52,7 @@ pub use crate::{
     address::{Address, Login},
     admitted::Admitted,
     books::Root,
-    catalog::{Catalog, CatalogModel, NewModel, NewProvider, Upstream},
+    catalog::{Catalog, CatalogModel, Disabled, ModelChange, NewModel, NewProvider, ProviderChange, Upstream},
     corrections::{CallCredit, CreditedCall},
     error::{Error, Result},
     grants::KeyUsage,

@@ -27,12 +27,9 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 const RIGHTS: [(&str, &str); 5] = [
     ("schema_contract, identity, quarantine_of_unposted, figures", "select"),
     ("key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine", "select, insert"),
-    (
-        "accounts, users, memberships, api_keys, providers, models, heads, grants, books, limits, usage_hourly, usage_daily",
-        "select, insert, update",
-    ),
+    ("accounts, users, memberships, api_keys, heads, grants, books, limits, usage_hourly, usage_daily", "select, insert, update"),
     ("intents", "select, insert, delete"),
-    ("sessions, proofs, limit_windows, epochs, leases, slices, notices", "select, insert, update, delete"),
+    ("providers, models, sessions, proofs, limit_windows, epochs, leases, slices, notices", "select, insert, update, delete"),
 ];
 
 impl Ledger {

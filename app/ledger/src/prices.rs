@@ -13,7 +13,7 @@ use sqlx::{PgConnection, types::Json};
 
 use crate::{
     Error, Ledger, Meter, Operator, Result, System,
-    catalog::{PriceRow, current_and_scheduled, models},
+    catalog::{PriceRow, current_and_scheduled, disabled_models, models},
     database::Database,
     encoding::{self, Encoding, Seal},
 };
@@ -44,13 +44,15 @@ impl NewPrice<'_> {
 }
 
 impl Ledger {
-    /// What customers pay: every model that has a sale price in force or scheduled. Costs are nobody's business here.
+    /// What customers pay: every model that can be called and has a sale price in force or scheduled. Costs are nobody's business here.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn price_list(&self, now: DateTime<Utc>) -> Result<Vec<PricedModel>> {
-        let models = priced_models(&mut *self.database.read().await?, now).await?;
-        let public = models.into_iter().filter(|model| model.sale.is_some() || !model.scheduled.is_empty());
+        let connection = &mut *self.database.read().await?;
+        let disabled = disabled_models(connection).await?;
+        let models = priced_models(connection, now).await?.into_iter().filter(|priced| !disabled.contains(&priced.model.id));
+        let public = models.filter(|model| model.sale.is_some() || !model.scheduled.is_empty());
         Ok(public.map(|model| PricedModel { cost: None, ..model }).collect())
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod books;
+mod catalog;
 mod corrections;
 mod credit_lines;
 mod database;
