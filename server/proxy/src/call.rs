@@ -42,6 +42,7 @@ use crate::{
         catalog::{Entry, Target},
         leases::Held,
         presented::Presented,
+        repeats::Once,
     },
     books::{
         running::{Admission, Running},
@@ -70,6 +71,8 @@ pub(crate) struct Call {
     pub(crate) price: Arc<PriceVersion>,
     pub(crate) request: Request,
     pub(crate) attribution: Attribution,
+    /// What its client calls it, if it says so.
+    pub(crate) once: Option<Once>,
     /// Its prompt's tokens, once they were counted.
     pub(crate) prompt_tokens: OnceLock<Tokens>,
     pub(crate) headers: HeaderMap,

@@ -43,6 +43,7 @@ use crate::{
         catalog::{self, Snapshot},
         leases::{self, Changed, Leases},
         reading::Readers,
+        repeats::Repeats,
         room::Room,
     },
     books::{
@@ -99,6 +100,7 @@ pub(crate) struct Shared {
     pub(crate) poster: Poster,
     pub(crate) room: Room,
     pub(crate) readers: Readers,
+    pub(crate) repeats: Repeats,
     /// Running calls.
     pub(crate) calls: TaskTracker,
     /// Running calls must come to an end now.
@@ -228,6 +230,7 @@ impl Proxy {
             long: Arc::default(),
             room: Room::new(&settings),
             readers: Readers::new(Handle::current()),
+            repeats: Repeats::new(),
             calls: TaskTracker::new(),
             stop: Stop::default(),
             meter: ledger.meter(),

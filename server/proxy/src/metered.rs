@@ -61,8 +61,9 @@ where
         return Err(Refusal::context_length_exceeded(&request.model, entry.model.context_window, prompt));
     }
     let account = key.account_id;
-    let call =
-        Call { id, at, started, presented, key, entry, target, price, request, attribution, prompt_tokens: OnceLock::new(), headers };
+    let once = shared.repeats.begin(key.key_id, &headers, id)?;
+    let prompt_tokens = OnceLock::new();
+    let call = Call { id, at, started, presented, key, entry, target, price, request, attribution, once, prompt_tokens, headers };
 
     let core = Arc::clone(core);
     let attended = Attended::new(&shared.calls, |client| call.run(body, Arc::clone(&core), client));

@@ -9,4 +9,5 @@ pub(crate) mod catalog;
 pub(crate) mod leases;
 pub(crate) mod presented;
 pub(crate) mod reading;
+pub(crate) mod repeats;
 pub(crate) mod room;

@@ -23,6 +23,9 @@ impl Call {
     /// Settles into the spool: nobody sees the end of a call before that.
     pub(super) async fn settle(&self, shared: &Shared, Begun { bound, running }: Begun, answer: Answer, first_byte: Option<Duration>) {
         let mut settled = Arc::new(self.settlement(running.admitted().clone(), bound, answer, first_byte));
+        if let Some(once) = self.once.as_ref().filter(|_| settled.source != UsageSource::None) {
+            once.is_charged();
+        }
         let operation = self.request.dialect.operation;
         metrics::counter!("farebox_calls_total", "operation" => operation, "outcome" => settled.outcome.name()).increment(1);
         metrics::histogram!("gen_ai.client.operation.duration", "gen_ai.operation.name" => operation).record(self.started.elapsed());
@@ -52,6 +55,10 @@ impl Call {
         let (outcome, source, usage) = answer.judge(|| self.prompt_tokens(), completion_max);
         if answer.reading.unreadable {
             tracing::warn!(call = %self.id, provider = model.provider, "part of the answer could not be read by the meter");
+        }
+        if answer.reading.is_on_other_terms() {
+            let (tier, other) = (answer.reading.tier.as_deref(), answer.reading.other_model.as_deref());
+            tracing::error!(call = %self.id, model = model.name, provider = model.provider, tier, other, "a call was served on terms that the model has no price for");
         }
         let usage = usage.within(self.prompt_max(), completion_max);
         let charge = pricing::charge(&usage, &self.price.rates, self.discount(), bound.held, self.key.line.excess);

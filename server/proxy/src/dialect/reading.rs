@@ -210,10 +210,15 @@ impl Reading {
         }
     }
 
+    /// Whether part of it has another price than the model's.
+    #[must_use]
+    pub(crate) const fn is_on_other_terms(&self) -> bool {
+        self.tier.is_some() || self.other_model.is_some()
+    }
+
     /// Flagged, where part of it has another price than the model's.
     fn on_its_terms(&self, usage: CallUsage) -> CallUsage {
-        let is_other = self.tier.is_some() || self.other_model.is_some();
-        CallUsage { flag: usage.flag.or(is_other.then_some(Flag::OtherTerms)), ..usage }
+        CallUsage { flag: usage.flag.or(self.is_on_other_terms().then_some(Flag::OtherTerms)), ..usage }
     }
 
     /// Whether the model that answered is one of Google's, which some name with their publisher.

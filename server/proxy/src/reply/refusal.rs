@@ -5,6 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use chrono::{DateTime, Utc};
 use domain::{
     credit::{Exhausted, Mode, Quantity, Refuser, Unit, Window},
+    id::CallId,
     money::Amount,
     tokens::Tokens,
 };
@@ -143,6 +144,16 @@ impl Refusal {
             shown(model)
         );
         Self { param: Some("model".into()), ..Self::new(StatusCode::FORBIDDEN, "permission_error", "model_not_priced", message) }
+    }
+
+    /// The same call is running, or was charged.
+    #[must_use]
+    pub(crate) fn repeated(first: CallId) -> Self {
+        let message = format!(
+            "A call with this Idempotency-Key is running, or has ended and was charged: it is not made a second time. What came of it is at \
+             GET /v1/generation?id={first}. For another call send another key."
+        );
+        Self::new(StatusCode::CONFLICT, INVALID, "idempotency_key_in_use", message)
     }
 
     /// Nothing to be found by this id.

@@ -166,6 +166,27 @@ async fn the_upstream_sees_the_request_but_nothing_of_the_client(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_that_was_charged_is_not_made_again_by_its_idempotency_key_and_one_that_was_not_is(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let send = async |script: &str, name: &str| {
+        let mut request = world.request(chat(script, ""));
+        request.headers_mut().insert("idempotency-key", name.parse().unwrap());
+        let response = world.send(request).await;
+        (response.status(), call_id(&response), text(response).await)
+    };
+    let (_, first, _) = send("hello", "one").await;
+    let (status, _, repeated) = send("hello", "one").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(repeated.contains(&first.to_string()) && repeated.contains("idempotency_key_in_use"), "{repeated}");
+    assert_eq!((world.upstream.asked(), send("hello", "two").await.0), (1, StatusCode::OK));
+    for _ in 0..2 {
+        assert_eq!(send("error", "three").await.0, StatusCode::TOO_MANY_REQUESTS, "what cost nothing may be tried again");
+    }
+    assert_eq!(world.balance().await, amount("0.999962"));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_stream_is_the_same_whether_its_usage_was_forced_or_not(pool: PgPool) {
     let world = World::new(&pool, "1").await;
     let unasked = text(world.post(chat("hello", r#","stream":true"#)).await).await;
