@@ -1,14 +1,18 @@
 //! `farebox model`: what customers can call.
 
+mod change;
+
 use anyhow::Context;
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum, builder::RangedI64ValueParser, value_parser};
 use domain::{
-    catalog::{ModelBounds, OutputCapField},
+    catalog::{ModelBounds, OutputCapField, PricedModel},
     id::ModelId,
+    rates::Rates,
     tokens::{AbsurdTokens, Tokens},
 };
 use ledger::NewModel;
+use serde::Serialize;
 use serde_json::json;
 
 use super::table;
@@ -29,10 +33,18 @@ enum Action {
     Add(Add),
     /// List the models
     List,
+    /// Change where a model is answered, and what is held for its calls
+    Edit(change::Edit),
     /// Let members of requests pass that nothing bounds the cost of, or kinds of their items, as a refusal names them
     Allow(Members),
     /// Refuse them again
     Refuse(Members),
+    /// Stop calls to a model, as if it did not exist
+    Disable(change::Named),
+    /// Let them go on
+    Enable(change::Named),
+    /// Remove a model that never had a price
+    Remove(change::Named),
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +143,15 @@ enum CapField {
     MaxCompletionTokens,
 }
 
+impl From<CapField> for OutputCapField {
+    fn from(field: CapField) -> Self {
+        match field {
+            CapField::MaxTokens => Self::MaxTokens,
+            CapField::MaxCompletionTokens => Self::MaxCompletionTokens,
+        }
+    }
+}
+
 /// Does what was asked for.
 pub(super) async fn run(args: ModelArgs, config: &Config) -> anyhow::Result<()> {
     match args.action {
@@ -138,6 +159,10 @@ pub(super) async fn run(args: ModelArgs, config: &Config) -> anyhow::Result<()> 
         Action::List => list(args.output, config).await,
         Action::Allow(Members { model, members }) => open(&model, &members, &[], args.output, config).await,
         Action::Refuse(Members { model, members }) => open(&model, &[], &members, args.output, config).await,
+        Action::Edit(edit) => change::edit(edit, args.output, config).await,
+        Action::Disable(named) => change::set_enabled(named, false, args.output, config).await,
+        Action::Enable(named) => change::set_enabled(named, true, args.output, config).await,
+        Action::Remove(named) => change::remove(named, args.output, config).await,
     }
 }
 
@@ -150,10 +175,7 @@ async fn add(args: Add, output: Output, config: &Config) -> anyhow::Result<()> {
         upstream_name: args.upstream_name.as_deref().unwrap_or(&args.name),
         context_window: Tokens::of_call(args.context_window)?,
         default_output_hold: Tokens::of_call(args.default_output_hold)?,
-        output_cap_field: match args.output_cap_field {
-            CapField::MaxTokens => OutputCapField::MaxTokens,
-            CapField::MaxCompletionTokens => OutputCapField::MaxCompletionTokens,
-        },
+        output_cap_field: args.output_cap_field.into(),
         bounds: args.bounds.into_bounds()?,
         now,
     };
@@ -179,22 +201,44 @@ async fn open(model: &str, opened: &[String], closed: &[String], output: Output,
 }
 
 async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
-    let priced = with_ledger(config, async |ledger| Ok(ledger.system().operator().priced_models(Utc::now()).await?)).await?;
-    output.print(&priced, || {
-        let rows = priced.iter().map(|priced| {
-            let rate = |side: fn(&domain::rates::Rates) -> String| {
-                priced.sale.as_ref().map_or_else(|| "no price".to_owned(), |sale| side(&sale.rates))
-            };
-            let model = &priced.model;
-            [
-                model.name.clone(),
-                model.provider.clone(),
-                model.upstream_name.clone(),
-                model.context_window.to_string(),
-                rate(|rates| rates.base.input.to_string()),
-                rate(|rates| rates.base.output.to_string()),
-            ]
-        });
-        table(["NAME", "PROVIDER", "UPSTREAM NAME", "CONTEXT WINDOW", "PROMPT PER 1K", "COMPLETION PER 1K"], rows)
+    let (priced, disabled) = with_ledger(config, async |ledger| {
+        let system = ledger.system();
+        Ok((system.operator().priced_models(Utc::now()).await?, system.disabled().await?))
     })
+    .await?;
+    let listed: Vec<_> = priced
+        .into_iter()
+        .map(|priced| {
+            let enabled = !disabled.models.contains(&priced.model.name) && !disabled.providers.contains(&priced.model.provider);
+            Listed { priced, enabled }
+        })
+        .collect();
+    output.print(&listed, || {
+        let rows = listed.iter().map(Listed::row);
+        table(["NAME", "PROVIDER", "UPSTREAM NAME", "CONTEXT WINDOW", "PROMPT PER 1K", "COMPLETION PER 1K", "STATUS"], rows)
+    })
+}
+
+/// A model, and whether it is called.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    priced: PricedModel,
+    enabled: bool,
+}
+
+impl Listed {
+    fn row(&self) -> [String; 7] {
+        let (model, sale) = (&self.priced.model, self.priced.sale.as_ref());
+        let rate = |side: fn(&Rates) -> String| sale.map_or_else(|| "no price".to_owned(), |sale| side(&sale.rates));
+        [
+            model.name.clone(),
+            model.provider.clone(),
+            model.upstream_name.clone(),
+            model.context_window.to_string(),
+            rate(|rates| rates.base.input.to_string()),
+            rate(|rates| rates.base.output.to_string()),
+            if self.enabled { "enabled" } else { "disabled" }.to_owned(),
+        ]
+    }
 }

@@ -1,13 +1,16 @@
 //! `farebox provider`: the upstreams that answer calls.
 
+mod change;
+
 use anyhow::anyhow;
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use domain::{
-    catalog::{DisconnectPolicy, UsageMode},
+    catalog::{DisconnectPolicy, Provider, UsageMode},
     id::ProviderId,
 };
 use ledger::NewProvider;
+use serde::Serialize;
 use serde_json::json;
 
 use super::{
@@ -31,6 +34,16 @@ enum Action {
     Add(Add),
     /// List the upstreams
     List,
+    /// Change how an upstream is called
+    Edit(change::Edit),
+    /// Replace an upstream's credential; the new one is asked for, or read from stdin
+    Credential(change::Renew),
+    /// Stop calls to an upstream's models, as if they did not exist
+    Disable(change::Named),
+    /// Let them go on
+    Enable(change::Named),
+    /// Remove an upstream that answers no model any more, with its credential
+    Remove(change::Named),
 }
 
 #[derive(Debug, Args)]
@@ -75,11 +88,34 @@ enum OnDisconnect {
     Cancel,
 }
 
+impl From<Usage> for UsageMode {
+    fn from(usage: Usage) -> Self {
+        match usage {
+            Usage::Forced => Self::Forced,
+            Usage::Native => Self::Native,
+        }
+    }
+}
+
+impl From<OnDisconnect> for DisconnectPolicy {
+    fn from(policy: OnDisconnect) -> Self {
+        match policy {
+            OnDisconnect::Drain => Self::Drain,
+            OnDisconnect::Cancel => Self::Cancel,
+        }
+    }
+}
+
 /// Does what was asked for.
 pub(super) async fn run(args: ProviderArgs, config: &Config) -> anyhow::Result<()> {
     match args.action {
         Action::Add(add) => self::add(add, args.output, config).await,
         Action::List => list(args.output, config).await,
+        Action::Edit(edit) => change::edit(edit, args.output, config).await,
+        Action::Credential(renew) => change::renew(renew, args.output, config).await,
+        Action::Disable(named) => change::set_enabled(named, false, args.output, config).await,
+        Action::Enable(named) => change::set_enabled(named, true, args.output, config).await,
+        Action::Remove(named) => change::remove(named, args.output, config).await,
     }
 }
 
@@ -100,14 +136,8 @@ async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<(
         name: &args.name,
         base_url: args.base_url.as_str(),
         credential: sealed,
-        usage_mode: match args.usage_mode {
-            Usage::Forced => UsageMode::Forced,
-            Usage::Native => UsageMode::Native,
-        },
-        on_disconnect: match args.on_disconnect {
-            OnDisconnect::Drain => DisconnectPolicy::Drain,
-            OnDisconnect::Cancel => DisconnectPolicy::Cancel,
-        },
+        usage_mode: args.usage_mode.into(),
+        on_disconnect: args.on_disconnect.into(),
         allow_private: args.allow_private,
         now,
     };
@@ -129,12 +159,32 @@ fn read_credential(variable: Option<&str>, prompt: &str) -> anyhow::Result<Optio
 }
 
 async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
-    let providers = with_ledger(config, async |ledger| Ok(ledger.system().providers().await?)).await?;
-    output.print(&providers, || {
-        let rows = providers.iter().map(|provider| {
-            let credential = if provider.has_credential { "stored" } else { "none" };
-            [provider.name.clone(), provider.base_url.clone(), credential.to_owned()]
-        });
-        table(["NAME", "BASE URL", "CREDENTIAL"], rows)
+    let (providers, disabled) = with_ledger(config, async |ledger| {
+        let system = ledger.system();
+        Ok((system.providers().await?, system.disabled().await?.providers))
     })
+    .await?;
+    let listed: Vec<_> = providers
+        .into_iter()
+        .map(|provider| {
+            let enabled = !disabled.contains(&provider.name);
+            Listed { provider, enabled }
+        })
+        .collect();
+    output.print(&listed, || {
+        let rows = listed.iter().map(|Listed { provider, enabled }| {
+            let credential = if provider.has_credential { "stored" } else { "none" };
+            let status = if *enabled { "enabled" } else { "disabled" };
+            [provider.name.clone(), provider.base_url.clone(), credential.to_owned(), status.to_owned()]
+        });
+        table(["NAME", "BASE URL", "CREDENTIAL", "STATUS"], rows)
+    })
+}
+
+/// A provider, and whether its models are called.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    provider: Provider,
+    enabled: bool,
 }

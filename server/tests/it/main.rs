@@ -3,6 +3,7 @@
 //! Each test has a data folder of its own, with a PostgreSQL of its own in it. Nothing waits by the clock: a test reads what the process
 //! prints, and its end is the end of its output.
 
+mod catalog;
 mod commands;
 mod console;
 mod counted;
