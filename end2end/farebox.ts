@@ -1,85 +1,10 @@
 // Global setup: one `farebox serve --demo` on fresh data for the whole run, stopped in order at its end.
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { chmodSync, closeSync, cpSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { fareboxPath, readReady } from "./ready.ts";
-
-// The first start makes a database cluster and 90 days of history.
-const START_MS_MAX = 180_000;
-// Longer than what farebox gives running calls, posting and PostgreSQL.
-const STOP_MS_MAX = 200_000;
+import { serve } from "./serve.ts";
 
 /** Starts farebox and returns what stops it. With `FAREBOX_READY` set, uses the farebox that wrote that file. */
 export default async function start(): Promise<(() => Promise<void>) | undefined> {
   if (process.env.FAREBOX_READY) return undefined;
-  if (!existsSync(fareboxPath)) throw new Error(`${fareboxPath} is not there: run \`make build\` first`);
-
-  const folder = mkdtempSync(join(tmpdir(), "farebox-e2e-"));
-  // Started as root, farebox becomes another user, who must be able to enter here.
-  chmodSync(folder, 0o755);
-  const log = join(folder, "farebox.log");
-  const ready = join(folder, "data", "ready.json");
-
-  // Settings from the surroundings are another farebox's; least of all is its database ours to fill with demo data.
-  const foreign = /^(DATABASE_URL|FAREBOX_)/;
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
-  const addresses = ["--console-addr", "127.0.0.1:0", "--proxy-addr", "127.0.0.1:0"];
-  const output = openSync(log, "a");
-  const farebox = spawn(
-    fareboxPath,
-    ["serve", "--demo", "--data-dir", join(folder, "data"), "--ready-file", ready, ...addresses],
-    { env, stdio: ["ignore", output, output] },
-  );
-  closeSync(output);
-
-  const stop = async () => {
-    const how = await terminate(farebox);
-    cpSync(log, "test-results/farebox.log");
-    rmSync(folder, { recursive: true, force: true });
-    if (how !== "exit code 0") throw new Error(`farebox ended with ${how}; see test-results/farebox.log`);
-  };
-
-  try {
-    await answers(farebox, ready);
-  } catch (error) {
-    const said = readFileSync(log, "utf8").slice(-4_000);
-    await stop().catch(() => undefined);
-    throw new Error(`${(error as Error).message}. It said:\n${said}`);
-  }
+  const { ready, stop } = await serve("farebox", "--demo");
   process.env.FAREBOX_READY = ready;
   return stop;
-}
-
-/** Waits until the ready file holds whole JSON; gives up when farebox ends or takes too long. */
-async function answers(farebox: ChildProcess, ready: string): Promise<void> {
-  const deadline = Date.now() + START_MS_MAX;
-  while (Date.now() < deadline) {
-    if (ended(farebox)) throw new Error("farebox ended before it was ready");
-    try {
-      readReady(ready);
-      return;
-    } catch {
-      await delay(50);
-    }
-  }
-  throw new Error(`farebox was not ready within ${START_MS_MAX / 1000} s`);
-}
-
-/** Asks farebox to stop, insists after a while, and says how it ended. */
-async function terminate(farebox: ChildProcess): Promise<string> {
-  if (!ended(farebox)) {
-    const exit = once(farebox, "exit");
-    farebox.kill("SIGTERM");
-    const timer = setTimeout(() => farebox.kill("SIGKILL"), STOP_MS_MAX);
-    await exit;
-    clearTimeout(timer);
-  }
-  return farebox.signalCode ?? `exit code ${farebox.exitCode}`;
-}
-
-function ended(farebox: ChildProcess): boolean {
-  return farebox.exitCode !== null || farebox.signalCode !== null;
 }

@@ -21,7 +21,7 @@ export default defineConfig({
   // Looking at a long page with axe takes tens of seconds on a busy machine.
   timeout: 120_000,
   expect: { timeout: 30_000 },
-  reporter: [["list"], ["./summary.ts"]],
+  reporter: [["list"], ["./clients/table.ts"], ["./summary.ts"]],
   use: {
     ...devices["Desktop Chrome"],
     // A trace of every action takes a third of the run: `make e2e ARGS='billing --trace on'` makes one where it is wanted.
@@ -41,5 +41,10 @@ export default defineConfig({
       ],
     },
   },
-  projects: [{ name: "sdk", testMatch: "sdk.spec.ts" }, ...pages],
+  projects: [
+    { name: "sdk", testMatch: "sdk.spec.ts" },
+    // One farebox, whose requests are counted one test after the other.
+    { name: "clients", testDir: "clients", fullyParallel: false, workers: 1 },
+    ...pages,
+  ],
 });
