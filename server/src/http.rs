@@ -26,6 +26,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -43,14 +44,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves until `stop`, and then what still runs, for as long as `stop_within`. What exceeds `connections_max` waits to be accepted.
 pub(crate) async fn serve(listener: TcpListener, router: Router, connections_max: usize, stop: &CancellationToken, stop_within: Duration) {
     let (places, graceful) = (Arc::new(Semaphore::new(connections_max)), GracefulShutdown::new());
+    // Dropped at the end, it cuts off what still runs.
+    let mut connections = JoinSet::new();
     while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &places)).await {
         match accepted {
             Ok((stream, peer, place)) => {
                 let connection = connection(stream, peer, &router, &graceful);
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     connection.await;
                     drop(place);
                 });
+                while connections.try_join_next().is_some() {}
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -60,7 +64,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, connections_max
     }
     // Whoever comes now is refused by the system.
     drop(listener);
-    let _ = timeout(stop_within, graceful.shutdown()).await; // what takes longer is cut off with the runtime
+    let _ = timeout(stop_within, graceful.shutdown()).await; // what takes longer is cut off
 }
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
@@ -115,12 +119,14 @@ mod tests {
 
     const ASK: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-    async fn server(connections_max: usize) -> (SocketAddr, CancellationToken) {
+    /// It ends with the set that it runs in.
+    async fn server(connections_max: usize) -> (SocketAddr, CancellationToken, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let (router, token) = (Router::new().route("/", get(async || "page")), stop.clone());
-        tokio::spawn(async move { serve(listener, router, connections_max, &token, Duration::ZERO).await });
-        (address, stop)
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { serve(listener, router, connections_max, &token, Duration::ZERO).await });
+        (address, stop, serving)
     }
 
     async fn read(stream: &mut TcpStream) -> String {
@@ -132,7 +138,7 @@ mod tests {
     /// The clock goes on by itself where everybody waits for it.
     #[tokio::test(start_paused = true)]
     async fn whoever_connects_and_asks_for_nothing_is_not_waited_for() {
-        let (address, stop) = server(1).await;
+        let (address, stop, _serving) = server(1).await;
         let began = Instant::now();
         let mut silent = TcpStream::connect(address).await.unwrap();
         let mut next = TcpStream::connect(address).await.unwrap();
@@ -145,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_is_asked_for_in_http_1_1_alone() {
-        let (address, stop) = server(2).await;
+        let (address, stop, _serving) = server(2).await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(ASK).await.unwrap();
         assert!(read(&mut stream).await.starts_with("HTTP/1.1 200 "));

@@ -237,9 +237,8 @@ impl Site {
         let bound = [console.as_ref().map(|(listener, _)| listener), proxy.as_ref().map(|(listener, _)| listener)];
         let bound = bound.into_iter().flatten().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
         let console = async {
-            match console {
-                Some((listener, router)) => http::serve(listener, router, connections.console, stop, CONSOLE_STOP_TIMEOUT).await,
-                None => {}
+            if let Some((listener, router)) = console {
+                http::serve(listener, router, connections.console, stop, CONSOLE_STOP_TIMEOUT).await;
             }
         };
         let proxy = async {
@@ -249,9 +248,8 @@ impl Site {
             }
         };
         let metrics = async {
-            match metrics {
-                Some((listener, recorded)) => metrics::serve(listener, recorded, stop).await,
-                None => {}
+            if let Some((listener, recorded)) = metrics {
+                metrics::serve(listener, recorded, stop).await;
             }
         };
         let announced = async {

@@ -7,7 +7,8 @@ use crate::{
     tokens::{Bucket, Tokens},
 };
 
-/// One rate per bucket, each an [`Amount`] **per 1,000 tokens**. An absent rate falls back to the plain one of its side.
+/// One rate per bucket, each an [`Amount`] **per 1,000 tokens**. An absent rate falls back to the plain one of its side; that of a one-hour cache to that
+/// of a five-minute one first.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BucketRates {
@@ -58,7 +59,8 @@ impl BucketRates {
             Bucket::Input | Bucket::Output => None,
             Bucket::CacheRead => self.cache_read,
             Bucket::CacheWrite5m => self.cache_write_5m,
-            Bucket::CacheWrite1h => self.cache_write_1h,
+            // At least as dear as what lives for less.
+            Bucket::CacheWrite1h => self.cache_write_1h.or(self.cache_write_5m),
             Bucket::Reasoning => self.reasoning,
             Bucket::AudioInput => self.audio_input,
             Bucket::AudioOutput => self.audio_output,

@@ -197,7 +197,7 @@ impl Call {
 
     /// Whether an answer is read to its end although nobody is there to receive it.
     fn drains(&self, finished: bool) -> bool {
-        finished || self.entry.reasons() || self.target.on_disconnect == DisconnectPolicy::Drain
+        finished || self.request.reasons || self.entry.reasons() || self.target.on_disconnect == DisconnectPolicy::Drain
     }
 
     fn no_answer(&self, end: End, client_left: bool) -> Answer {

@@ -111,6 +111,9 @@ impl Gateway {
             permission.tell(response.headers_mut());
         }
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+            if shape == ErrorShape::Anthropic {
+                response.headers_mut().insert("request-id", value.clone());
+            }
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
         response

@@ -101,7 +101,7 @@ impl Terms<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use chrono::DateTime;
     use domain::{
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::dialect::DIALECTS;
 
-    fn model() -> Model {
+    pub(crate) fn model() -> Model {
         Model {
             id: ModelId::new(DateTime::UNIX_EPOCH, [0; 10]),
             name: "m".to_owned(),

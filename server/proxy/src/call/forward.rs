@@ -35,7 +35,7 @@ impl Call {
     ) -> Result<Response<UpstreamBody>, Unanswered> {
         let edits = self.request.edits(&self.entry.model, self.target.usage_mode, self.cap(bound));
         let (body, taken) = body.edited(edits);
-        let sending = core.upstreams.send(&self.target, self.request.dialect, &self.headers, body);
+        let sending = core.upstreams.send(&self.target, (self.request.dialect, &self.entry.model), &self.headers, body);
         let give_up = |refusal| if taken.is_set() { Unanswered::Abandoned } else { Unanswered::Failed(refusal) };
         let mut sending = pin!(timeout(core.shared.settings.upstream_first_byte_timeout, sending));
         let mut client_is_here = true;

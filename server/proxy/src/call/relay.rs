@@ -165,6 +165,10 @@ impl<'a> Relay<'a> {
                 }
                 self.audience = Audience::Reads;
                 self.patience.hear(now);
+                if self.tap.is_at_end() {
+                    // That the client was slow is not the upstream's doing.
+                    self.patience.start_anew(END_GRACE);
+                }
             }
         }
         // Before the next piece: an upstream that always has one must not keep the call alive.

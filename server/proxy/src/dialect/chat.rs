@@ -42,9 +42,9 @@ pub(super) static DIALECT: Dialect = Dialect {
 
 const HARMLESS: &[&str] = &[
     "audio",
+    "echo",
     "function_call",
     "logprobs",
-    "modalities",
     "parallel_tool_calls",
     "prompt_cache_key",
     "prompt_cache_retention",
@@ -66,6 +66,20 @@ const MEMBERS: &[(&str, Member)] = &[
     ("tools", Member::Tools(&["function", "custom"])),
     ("functions", Member::PromptText),
     ("response_format", Member::PromptText),
+    ("format", Member::PromptText),
+    // What vLLM hands to the template, which may also be a template of its own.
+    (
+        "chat_template_kwargs",
+        Member::Inner(&[
+            "add_generation_prompt",
+            "clear_thinking",
+            "enable_thinking",
+            "preserve_thinking",
+            "reasoning_effort",
+            "thinking",
+            "thinking_mode",
+        ]),
+    ),
     ("user", Member::User),
     ("safety_identifier", Member::SafetyIdentifier),
     ("metadata", Member::Metadata),
@@ -85,6 +99,7 @@ const MEMBERS: &[(&str, Member)] = &[
     ("max_output_tokens", Refused(NO_CAP)),
     ("n_predict", Refused(NO_CAP)),
     ("mm_processor_kwargs", Only(&["{}"], "it decides how many tokens a picture is")),
+    ("modalities", Only(&[r#"["text"]"#, r#"["text","audio"]"#, r#"["audio","text"]"#], "what pictures cost is not counted as text")),
     ("models", Only(&["[]"], OTHER_MODEL)),
     ("n_cmpl", Only(&["1"], "ask for several answers with n")),
     ("plugins", Only(&["[]"], "what plugins cost is not reported as tokens")),

@@ -25,7 +25,12 @@ pub(super) static DIALECT: Dialect = Dialect {
     errors: ErrorShape::OpenAi,
     request: Asking {
         members: MEMBERS,
-        harmless: &[members::SAMPLING, members::VLLM, members::LLAMA_CPP, &["echo", "logprobs"]],
+        harmless: &[
+            members::SAMPLING,
+            members::VLLM,
+            members::LLAMA_CPP,
+            &["echo", "include_reasoning", "logprobs", "random_seed", "reasoning", "session_id"],
+        ],
         // "Defaults to 16", says OpenAI's reference.
         caps: Caps::Optional("max_tokens", Some(16)),
         parts: Parts::NONE,
@@ -42,6 +47,7 @@ const MEMBERS: &[(&str, Member)] = &[
     ("model", Member::Model),
     ("prompt", Member::Prompt(Form::Texts)),
     ("suffix", Member::PromptText),
+    ("response_format", Member::PromptText),
     ("stream", Member::Stream),
     ("stream_options", Member::StreamOptions),
     ("max_tokens", Member::Cap),

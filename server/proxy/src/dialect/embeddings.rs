@@ -33,14 +33,20 @@ pub(super) static DIALECT: Dialect = Dialect {
             "encoding_format",
             // Mistral, Voyage and NVIDIA.
             "embedding_type",
+            "embedding_types",
             "input_type",
             "output_dimension",
             "output_dtype",
             "truncate",
             "truncation",
+            // Jina.
+            "late_chunking",
+            "normalized",
+            "task",
             // vLLM, and Hugging Face's server.
             "add_special_tokens",
             "normalize",
+            "priority",
             "truncate_prompt_tokens",
         ]],
         caps: Caps::None,

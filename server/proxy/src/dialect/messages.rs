@@ -33,7 +33,7 @@ pub(super) static DIALECT: Dialect = Dialect {
     errors: ErrorShape::Anthropic,
     request: Asking {
         members: MEMBERS,
-        harmless: &[&["stop_sequences", "temperature", "thinking", "tool_choice", "top_k", "top_p"]],
+        harmless: &[&["cache_control", "stop_sequences", "temperature", "thinking", "tool_choice", "top_k", "top_p", "user_profile_id"]],
         caps: Caps::Required("max_tokens"),
         parts: PARTS,
     },

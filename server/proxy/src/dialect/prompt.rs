@@ -54,6 +54,8 @@ impl Parts {
 pub(crate) enum Part {
     /// Whatever is in it is text.
     Text,
+    /// The same, where this member is there; without it, what it is stands elsewhere, under its id.
+    Sealed(&'static str),
     /// The same, and in this member a text or a list of parts.
     Nested(&'static str),
     /// A picture, by its bytes or its address in one of these members.
@@ -67,7 +69,7 @@ pub(crate) enum Part {
 /// How bytes are written in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inline {
-    /// `data:…`; another address points outside.
+    /// `data:image/…`; another address points outside.
     DataUrl,
     /// Base64, in which no address can be written.
     Base64,
@@ -76,7 +78,7 @@ pub(crate) enum Inline {
 impl Inline {
     fn is(self, text: &str) -> bool {
         match self {
-            Self::DataUrl => text.starts_with("data:"),
+            Self::DataUrl => text.starts_with("data:image/"),
             Self::Base64 => !text.contains(':'),
         }
     }
@@ -104,6 +106,8 @@ pub(crate) struct Prompt {
     /// It points to something that is not in the request, or that nobody here can measure.
     points_outside: bool,
     has_tools: bool,
+    /// Tools whose descriptions the provider has, and writes into the prompt.
+    built_in_tools: i64,
     /// The length of the whole request.
     body_bytes: usize,
 }
@@ -186,13 +190,14 @@ impl Prompt {
     fn tokens_of_text(&self) -> Tokens {
         let sample = i128::from(estimate::count(&self.sample).get());
         let (whole, part) = (i128::try_from(self.text_bytes).unwrap_or(i128::MAX), i128::try_from(self.sample.len().max(1)).unwrap_or(1));
-        let least = i64::from(self.numbers == 0);
+        // Whatever the beginning looks like.
+        let least = i64::try_from(self.solid_bytes / BYTES_PER_TOKEN_MAX).unwrap_or(i64::MAX).max(i64::from(self.numbers == 0));
         Tokens::from_sum(i64::try_from(sample.saturating_mul(whole) / part).unwrap_or(i64::MAX).max(least))
     }
 
     fn beside_text_max(&self, model: &Model) -> i64 {
         let bounds = &model.bounds;
-        let tools = if self.has_tools { bounds.tools_overhead.get() } else { 0 };
+        let tools = bounds.tools_overhead.get().saturating_mul(i64::from(self.has_tools) + self.built_in_tools);
         let pictures = self.pictures.saturating_mul(bounds.picture_max.get());
         let sounds = self.sounds.saturating_mul(bounds.sound_max.get());
         let around = bounds.prompt_overhead.get().saturating_mul(self.count());
@@ -203,6 +208,11 @@ impl Prompt {
     pub(crate) fn tools(&mut self, written: &str) {
         self.has_tools = true;
         self.text(written);
+    }
+
+    /// One of them is the provider's own.
+    pub(crate) const fn built_in_tool(&mut self) {
+        self.built_in_tools += 1;
     }
 
     /// Text as it stands in the request.
@@ -260,7 +270,9 @@ impl Reader<'_> {
     }
 
     fn message(&mut self, message: &Members<'_>) -> Result<(), Unmeterable> {
-        self.prompt.points_outside |= self.parts.outside.iter().any(|name| message.get(name).is_some());
+        // What has neither is named by its id alone.
+        let is_elsewhere = message.get("role").is_none() && message.get("content").is_none();
+        self.prompt.points_outside |= is_elsewhere || self.parts.outside.iter().any(|name| message.get(name).is_some());
         self.nested(message, "content", 0)
     }
 
@@ -304,7 +316,8 @@ impl Reader<'_> {
         let known = self.parts.kinds.iter().find(|(known, _)| *known == kind).map(|(_, part)| *part);
         match known {
             None => self.prompt.points_outside = true,
-            Some(Part::Text) => {
+            Some(Part::Sealed(name)) if part.get(name).is_none() => self.prompt.points_outside = true,
+            Some(Part::Text | Part::Sealed(_)) => {
                 for member in part.iter().filter(|member| member.name != "type") {
                     match member.read() {
                         Some(Name(text)) => self.prompt.text(&text),
@@ -317,7 +330,8 @@ impl Reader<'_> {
                 self.prompt.pictures += 1;
                 match self.first_at(part, places)? {
                     Some((text, inline)) if inline.is(&text) => self.prompt.picture_bytes += text.len(),
-                    Some(_) => {}
+                    // Some servers take films and documents there, too.
+                    Some((text, _)) => self.prompt.points_outside |= text.starts_with("data:"),
                     None => self.prompt.points_outside = true,
                 }
             }

@@ -143,7 +143,8 @@ impl Reading {
         if let Some(other) = passes.iter().find(|pass| !is_own(pass)) {
             self.other_model.clone_from(&other.model);
         }
-        Reported::of(report).map(|read| read.of_passes(&own))
+        let read = Reported::of(report)?.of_passes(&own);
+        Some(if self.answers.has_output { read } else { read.without_output() })
     }
 
     /// Says whether it says no less than those before.
@@ -159,7 +160,12 @@ impl Reading {
 
     /// What the upstream has reported, if that can be: nothing at all beside what was delivered cannot.
     fn known(&self) -> Option<Reported> {
-        self.reported.or(self.aside).filter(|known| !known.is_zero() || self.delivered_nothing())
+        let known = self.reported.or(self.aside)?;
+        if self.delivered_nothing() {
+            return Some(known);
+        }
+        let known = if self.answers.has_output { known.beside_something() } else { known };
+        (!known.is_zero()).then_some(known)
     }
 
     fn delivered_nothing(&self) -> bool {

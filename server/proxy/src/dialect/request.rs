@@ -29,6 +29,11 @@ pub(super) const OTHER_MODEL: &str = "another model has another price";
 pub(super) const SEARCH: &str = "the upstream's searches are not reported as tokens";
 pub(super) const UNCOUNTED: &str = "its usage is not reported here";
 pub(super) const UNKNOWN_LENGTH: &str = "its length is not known here";
+/// Members that make a model think.
+const REASONING: [&str; 5] = ["enable_thinking", "reasoning", "reasoning_effort", "thinking", "thinking_budget"];
+/// Tools that the client itself describes.
+const OF_THE_CLIENT: [&str; 4] = ["", "custom", "function", "namespace"];
+
 const UNKNOWN: &str = "this gateway does not know it, and cannot say what it costs";
 
 /// What a member of a request is to the meter.
@@ -52,6 +57,8 @@ pub(super) enum Member {
     Tools(&'static [&'static str]),
     /// The same of what is done to the context: an object with a list of `edits`.
     Edits(&'static [&'static str]),
+    /// An object with these members, none of which costs anything.
+    Inner(&'static [&'static str]),
     /// Who the client's own user is.
     User,
     /// The same, by its newer name.
@@ -80,6 +87,8 @@ pub(crate) struct Request {
     pub(crate) prompt: Prompt,
     /// What it says of itself.
     pub(crate) said: Attribution,
+    /// It asks for an answer that is thought about, most of which may never be seen.
+    pub(crate) reasons: bool,
     /// What passes only where the operator has opened it for the model.
     unusual: Vec<Unusual>,
     model_place: Range<usize>,
@@ -268,6 +277,7 @@ struct Read {
     has_prompt: bool,
     saying: Saying,
     unusual: Vec<Unusual>,
+    reasons: bool,
     answers: i64,
     options: StreamOptions,
     caps: Vec<Cap>,
@@ -283,6 +293,7 @@ impl Read {
             has_prompt: false,
             saying: Saying::default(),
             unusual: Vec::new(),
+            reasons: false,
             answers: 1,
             options: if has_options { StreamOptions::Absent } else { StreamOptions::Unneeded },
             caps: Vec::new(),
@@ -298,6 +309,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn member(&mut self, member: &'a json::Member<'a>) -> Result<(), Refusal> {
+        self.read.reasons |= !member.is_null() && REASONING.contains(&&*member.name);
         let Some((name, known)) = self.known(&member.name)? else {
             if !member.is_null() {
                 self.unusual(member.name.clone().into_owned(), UNKNOWN);
@@ -332,15 +344,16 @@ impl<'a> Reader<'a> {
             Member::Tools(kinds) => {
                 self.read.prompt.tools(value);
                 let tools: Vec<Members<'_>> = typed(name, member, "a list of tools, with no member given twice")?;
-                self.kinds(name, &tools, kinds);
+                self.kinds(name, &tools, kinds)?;
             }
             Member::Edits(kinds) => self.edits(name, member, kinds)?,
+            Member::Inner(known) => self.inner(name, member, known)?,
             Member::User => self.read.saying.user(member),
             Member::SafetyIdentifier => self.read.saying.safety_identifier(member),
             Member::Metadata => self.read.saying.metadata(member),
             Member::MetadataOfUser => self.read.saying.user_in_metadata(member),
-            Member::Only(harmless, why) if !harmless.contains(&value) => self.unusual(name.to_owned(), why),
-            Member::BesideCap(harmless) if !harmless.contains(&value) => {
+            Member::Only(harmless, why) if !harmless.contains(&&*plain(value)) => self.unusual(name.to_owned(), why),
+            Member::BesideCap(harmless) if !harmless.contains(&&*plain(value)) => {
                 self.read.unusual.push(Unusual { name: name.to_owned(), why: Why::BesideCap });
             }
             Member::Refused(why) => self.unusual(name.to_owned(), why),
@@ -402,19 +415,37 @@ impl<'a> Reader<'a> {
             self.unusual(format!("{name}.{}", other.name), UNKNOWN);
         }
         if let Some(edits) = object.get("edits") {
-            self.kinds(name, &typed::<Vec<Members<'_>>>(name, edits, what)?, kinds);
+            self.kinds(name, &typed::<Vec<Members<'_>>>(name, edits, what)?, kinds)?;
+        }
+        Ok(())
+    }
+
+    fn inner(&mut self, name: &'static str, member: &json::Member<'_>, known: &[&str]) -> Result<(), Refusal> {
+        let object: Members<'_> = typed(name, member, "an object, with no member given twice")?;
+        for other in object.iter().filter(|member| !member.is_null() && !known.contains(&&*member.name)) {
+            self.unusual(format!("{name}.{}", other.name), UNKNOWN);
         }
         Ok(())
     }
 
     /// Notes those whose type is none of these, nor begins like one that ends with an underscore.
-    fn kinds(&mut self, name: &str, of: &[Members<'_>], known: &[&str]) {
+    fn kinds(&mut self, name: &'static str, of: &[Members<'_>], known: &[&str]) -> Result<(), Refusal> {
         for one in of {
-            let kind = one.get("type").and_then(json::Member::read::<Name<'_>>).map_or(Cow::Borrowed(""), |Name(kind)| kind);
+            if let Some(known) = one.misspelled(["type"].into_iter()) {
+                return Err(misspelled(known));
+            }
+            let kind = match one.get("type") {
+                None => Cow::Borrowed(""),
+                Some(kind) => typed::<Name<'_>>(name, kind, "a list whose items have a text as their type")?.0,
+            };
+            if !OF_THE_CLIENT.contains(&&*kind) {
+                self.read.prompt.built_in_tool();
+            }
             if !known.iter().any(|known| *known == kind || known.ends_with('_') && kind.starts_with(known)) {
                 self.unusual(format!("{name}.{kind}"), "it does not run at the client's side, and what it costs is not reported as tokens");
             }
         }
+        Ok(())
     }
 
     /// What a member of this name is; `None` if nobody knows.
@@ -449,6 +480,7 @@ impl<'a> Reader<'a> {
             prompt: read.prompt,
             said: read.saying.into(),
             unusual: read.unusual,
+            reasons: read.reasons,
             model_place,
             answers: read.answers,
             first_member: body.find('{').map_or(0, |brace| brace + 1),
@@ -479,6 +511,11 @@ enum Known {
     Harmless,
 }
 
+/// A value without the white space between its parts: what it is compared with has no text with white space in it.
+fn plain(value: &str) -> Cow<'_, str> {
+    if value.bytes().any(|byte| byte.is_ascii_whitespace()) { value.split_ascii_whitespace().collect() } else { Cow::Borrowed(value) }
+}
+
 fn misspelled(known: &'static str) -> Refusal {
     Refusal::invalid(known, &format!("write the name \"{known}\" exactly so"))
 }
@@ -501,7 +538,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{dialect::DIALECTS, wire::splice::splice};
+    use crate::{
+        dialect::{DIALECTS, Dialect},
+        wire::splice::splice,
+    };
 
     const HELLO: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
 
@@ -607,6 +647,72 @@ mod tests {
         ] {
             assert_eq!(parse(&body).unwrap_err().param.as_deref(), Some(param), "{body}");
         }
+    }
+
+    /// The prompt's bound at a window of a million, or the member that is refused.
+    fn bound_at(route: &str, body: &str) -> Result<i64, String> {
+        let wide = Model { context_window: Tokens::from_sum(1_000_000), ..model(OutputCapField::MaxTokens) };
+        let request = Request::parse(Dialect::of(route).unwrap(), body).map_err(|refusal| refusal.message)?;
+        request
+            .refused_by(&wide)
+            .map_or(Ok(request.prompt.tokens_max(&wide).get()), |refusal| Err(refusal.param.unwrap_or_default().into_owned()))
+    }
+
+    #[test]
+    fn what_is_only_named_is_bounded_by_the_window() {
+        let input = |items: &str| bound_at("/v1/responses", &format!(r#"{{"model":"m","input":[{items}]}}"#));
+        for named in [
+            r#"{"id":"msg_1"}"#,
+            r#"{"type":null,"id":"msg_1"}"#,
+            r#"{"type":"item_reference","id":"msg_1"}"#,
+            r#"{"type":"reasoning","id":"rs_1","summary":[]}"#,
+        ] {
+            assert_eq!(input(named), Ok(1_000_000), "{named}");
+        }
+        for sent in [r#"{"role":"user","content":"hi"}"#, r#"{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"AAAA"}"#] {
+            assert!(input(sent).is_ok_and(|bound| bound < 1_000), "{sent}");
+        }
+    }
+
+    #[test]
+    fn tools_that_the_provider_describes_are_more_than_their_bytes() {
+        let messages = |tools: &str| bound_at("/v1/messages", &format!(r#"{{"model":"m","max_tokens":1,{HELLO},"tools":[{tools}]}}"#));
+        let built_in = messages(r#"{"type":"bash_20250124","name":"bash"},{"type":"text_editor_20250728","name":"e"}"#).unwrap();
+        let own = messages(r#"{"name":"bash","input_schema":{}},{"type":"custom","name":"e","input_schema":{}}"#).unwrap();
+        assert!(built_in > own + 1_000, "{built_in} and {own}");
+        assert_eq!(messages(r#"{"type":"web_search_20250305","name":"s"}"#), Err("tools.web_search_20250305".to_owned()));
+        for odd in [r#"{"Type":"web_search_20250305"}"#, r#"{"type":["web_search_20250305"]}"#] {
+            assert!(messages(odd).is_err_and(|message| message.contains("type")), "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_is_inside_an_object_is_known_or_refused_by_its_name() {
+        let chat = |rest: &str| bound_at("/v1/chat/completions", &format!(r#"{{"model":"m",{HELLO},{rest}}}"#)).err();
+        assert_eq!(chat(r#""chat_template_kwargs":{"enable_thinking":false}"#), None);
+        assert_eq!(chat(r#""chat_template_kwargs":{"chat_template":"x"}"#).as_deref(), Some("chat_template_kwargs.chat_template"));
+        assert_eq!(chat(r#""modalities": [ "text", "audio" ]"#), None);
+        assert_eq!(chat(r#""modalities":["image","text"]"#).as_deref(), Some("modalities"));
+        let messages = |rest: &str| bound_at("/v1/messages", &format!(r#"{{"model":"m","max_tokens":1,{HELLO},{rest}}}"#)).err();
+        assert_eq!(messages(r#""context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]}"#), None);
+        assert_eq!(
+            messages(r#""context_management":{"edits":[{"type":"compact_20260112"}]}"#).as_deref(),
+            Some("context_management.compact_20260112")
+        );
+    }
+
+    #[test]
+    fn a_document_in_the_place_of_a_picture_is_none() {
+        let picture = |url: &str| {
+            bound_at(
+                "/v1/chat/completions",
+                &format!(
+                    r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}]}}"#
+                ),
+            )
+        };
+        assert!(picture("data:image/png;base64,AA==").is_ok_and(|bound| bound < 60_000));
+        assert_eq!(picture("data:application/pdf;base64,AA=="), Ok(1_000_000));
     }
 
     #[test]

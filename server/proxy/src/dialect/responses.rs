@@ -42,6 +42,7 @@ pub(super) static DIALECT: Dialect = Dialect {
 };
 
 const HARMLESS: &[&str] = &[
+    "client_metadata",
     "include",
     "max_tool_calls",
     "parallel_tool_calls",
@@ -90,7 +91,7 @@ const PARTS: Parts = Parts {
         ("apply_patch_call_output", Part::Text),
         ("computer_call", Part::Text),
         ("computer_call_output", Part::Picture(&[("output.image_url", Inline::DataUrl)])),
-        ("reasoning", Part::Text),
+        ("reasoning", Part::Sealed("encrypted_content")),
         // … and what is in them.
         ("input_text", Part::Text),
         ("output_text", Part::Text),

@@ -355,3 +355,64 @@ fn whatever_the_model_made_was_delivered() {
         assert_eq!(reading.text.tokens(), Tokens::from_sum(tokens), "{answer}");
     }
 }
+
+/// The event that ends a stream may be large, and what it used stands at its end.
+#[test]
+fn a_stream_is_at_its_end_when_its_last_event_has_come_whole() {
+    let responses = Dialect::of("/v1/responses").unwrap();
+    let word = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n";
+    let last = "data: {\"type\":\"response.completed\",\"response\":{\"output\":[],\"usage\":{\"input_tokens\":3,\"output_tokens\":1,\"total_tokens\":4}}}\n\n";
+    let (begins, ends) = last.split_at(60);
+    let (mut tap, mut out) = (Tap::new(&responses.answers, false), Vec::new());
+    tap.push(Bytes::from(format!("{word}{begins}")), &mut out);
+    assert_eq!(out.concat(), word.as_bytes(), "the end is held back from its beginning");
+    assert!(!tap.is_at_end(), "and has not come");
+    tap.push(Bytes::from(ends.to_owned()), &mut out);
+    assert!(tap.is_at_end());
+    let Ended { held, reading, is_whole } = tap.finish();
+    assert_eq!((held.concat(), is_whole, reading.has_usage()), (last.as_bytes().to_vec(), true, true));
+    let (mut tap, mut out) = (Tap::new(&responses.answers, false), Vec::new());
+    tap.push(Bytes::from(format!("{word}{begins}")), &mut out);
+    assert!(!tap.finish().is_whole, "cut off in its last event, it is no whole answer");
+}
+
+fn counted(route: &str, answer: &str) -> Counted {
+    let dialect = Dialect::of(route).unwrap();
+    let (_, Ended { reading, .. }) = relay(dialect, false, [Bytes::from(answer.to_owned())]);
+    reading.counted(|| Tokens::from_sum(77), Tokens::from_sum(100))
+}
+
+#[test]
+fn an_api_without_an_output_is_counted_by_its_total_where_nothing_else_is_said() {
+    let Counted::Reported(usage) = counted("/v1/embeddings", r#"{"data":[{"embedding":[1]}],"usage":{"total_tokens":9}}"#) else {
+        panic!()
+    };
+    assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(Tokens::from_sum(9)), None));
+}
+
+#[test]
+fn a_side_of_nothing_beside_a_text_was_not_counted() {
+    let answer = |usage: &str| format!(r#"{{"choices":[{{"message":{{"content":"One two"}},"finish_reason":"stop"}}],"usage":{usage}}}"#);
+    let Counted::Estimated(usage) =
+        counted("/v1/chat/completions", &answer(r#"{"prompt_tokens":9,"completion_tokens":0,"total_tokens":9}"#))
+    else {
+        panic!()
+    };
+    assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(Tokens::from_sum(9)), Some(Tokens::from_sum(2))));
+    // What was all read from a cache leaves nothing beside it.
+    let cached = r#"{"type":"message","content":[{"type":"text","text":"One two"}],"stop_reason":"end_turn","usage":{"input_tokens":0,"cache_read_input_tokens":9,"output_tokens":2}}"#;
+    let Counted::Reported(usage) = counted("/v1/messages", cached) else { panic!() };
+    assert_eq!((usage.prompt_tokens, usage.counts.cache_read), (Some(Tokens::from_sum(9)), Some(Tokens::from_sum(9))));
+}
+
+#[test]
+fn a_later_total_of_cache_writes_keeps_the_parts_that_were_told_before() {
+    let stream = concat!(
+        "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3,\"cache_creation_input_tokens\":100,\"cache_creation\":{\"ephemeral_5m_input_tokens\":40,\"ephemeral_1h_input_tokens\":60},\"output_tokens\":1}}}\n\n",
+        "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"input_tokens\":3,\"cache_creation_input_tokens\":300,\"output_tokens\":2}}\n\n",
+        "data: {\"type\":\"message_stop\"}\n\n",
+    );
+    let Counted::Reported(usage) = counted("/v1/messages", stream) else { panic!() };
+    assert_eq!((usage.counts.cache_write_5m, usage.counts.cache_write_1h), (Some(Tokens::from_sum(240)), Some(Tokens::from_sum(60))));
+    assert!(usage.flag.is_none() && usage.adds_up());
+}

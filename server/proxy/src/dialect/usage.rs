@@ -94,6 +94,26 @@ impl Reported {
         self
     }
 
+    /// The same of an API without an output: its total is its prompt, and some providers say no more.
+    #[must_use]
+    pub(crate) const fn without_output(mut self) -> Self {
+        if self.counts[Count::Input as usize].is_none() {
+            self.counts[Count::Input as usize] = self.counts[Count::Total as usize];
+        }
+        self
+    }
+
+    /// The same beside something that was delivered: a side of nothing was not counted.
+    #[must_use]
+    pub(crate) fn beside_something(mut self) -> Self {
+        let is_cached = self.count(Count::CacheRead) > 0 || self.cache_write() > 0;
+        for side in [Count::Input, Count::Output] {
+            let count = &mut self.counts[side as usize];
+            *count = count.filter(|count| *count != Tokens::ZERO || side == Count::Input && is_cached);
+        }
+        self
+    }
+
     /// The same, as one that contradicts itself.
     #[must_use]
     pub(crate) const fn contradicting(mut self) -> Self {
@@ -170,14 +190,20 @@ impl Reported {
         self.get(Count::CacheWrite).map_or(parts, Tokens::get)
     }
 
-    /// The same by how long it lives; `None` where the parts are not what they are parts of. Without a word on it, it is the cache that everyone has: five
-    /// minutes.
+    /// The same by how long it lives; `None` where the parts are more than what they are parts of. Without a word on it, it is the cache that everyone has:
+    /// five minutes.
     fn cache_writes(&self) -> Option<(Option<Tokens>, Option<Tokens>)> {
         let (short, long) = (self.get(Count::CacheWrite5m), self.get(Count::CacheWrite1h));
         if short.is_none() && long.is_none() {
             return Some((self.get(Count::CacheWrite), None));
         }
-        (self.count(Count::CacheWrite5m).saturating_add(self.count(Count::CacheWrite1h)) == self.cache_write()).then_some((short, long))
+        // A later report may say how much there was in all, and no more.
+        let rest = self.cache_write() - self.count(Count::CacheWrite5m) - self.count(Count::CacheWrite1h);
+        match rest {
+            0 => Some((short, long)),
+            1.. => Some((Some(Tokens::from_sum(self.count(Count::CacheWrite5m) + rest)), long)),
+            _ => None,
+        }
     }
 
     fn whole_into_usage(self) -> CallUsage {

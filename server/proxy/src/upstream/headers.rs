@@ -1,5 +1,6 @@
 //! Which headers pass, in either direction.
 
+use domain::{catalog::Model, tokens::Tokens};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{admit::catalog::Target, dialect::Dialect};
@@ -15,6 +16,9 @@ const UPSTREAM: [HeaderName; 5] = [
 ];
 /// How the names begin of what OpenAI's and Anthropic's clients say about themselves.
 const CLIENT_LIBRARY: &str = "x-stainless-";
+/// Of Anthropic's betas, the one that widens a model's window, and the window without it (<https://docs.claude.com/en/docs/build-with-claude/context-windows>).
+const ANTHROPIC_WIDE: &str = "context-1m";
+const ANTHROPIC_WINDOW: Tokens = Tokens::from_sum(200_000);
 
 /// What of an answer's headers is the client's: what the body is, when to come again, and what OpenAI's clients read. All else is the operator's own with
 /// the upstream (limits, organisation, cost, cookies), speaks for another host than this one (HSTS, `location`, `access-control-allow-origin`, `server`),
@@ -33,7 +37,7 @@ const DOWNSTREAM: [HeaderName; 8] = [
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What an upstream is told of a client's request.
-pub(super) fn request_headers(client: &HeaderMap, dialect: &Dialect, target: &Target) -> HeaderMap {
+pub(super) fn request_headers(client: &HeaderMap, dialect: &Dialect, target: &Target, model: &Model) -> HeaderMap {
     let nominated = nominated(client);
     let passes = |name: &HeaderName| (UPSTREAM.contains(name) || name.as_str().starts_with(CLIENT_LIBRARY)) && !nominated(name);
     let mut headers: HeaderMap =
@@ -41,11 +45,20 @@ pub(super) fn request_headers(client: &HeaderMap, dialect: &Dialect, target: &Ta
     // What an upstream compresses all the same has to be unpacked to be metered, and costs both sides time.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in dialect.headers {
-        let own = client.get(*name).cloned().or_else(|| value.map(HeaderValue::from_static));
+        let own = own(client, name, model).or_else(|| value.map(HeaderValue::from_static));
         headers.extend(own.map(|value| (HeaderName::from_static(name), value)));
     }
     headers.extend(target.credential(dialect));
     headers
+}
+
+/// All that a client says by a header, but for what would take more than the model's entry says.
+fn own(client: &HeaderMap, name: &str, model: &Model) -> Option<HeaderValue> {
+    let values = client.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let items = values.flat_map(|list| list.split(',')).map(str::trim);
+    let is_wide = model.context_window > ANTHROPIC_WINDOW;
+    let passing: Vec<_> = items.filter(|item| !item.is_empty() && (is_wide || !item.starts_with(ANTHROPIC_WIDE))).collect();
+    HeaderValue::try_from(passing.join(",")).ok().filter(|value| !value.is_empty())
 }
 
 /// The headers of the upstream's answer that are the client's; of a stream, also what keeps a relay from holding it back.
@@ -73,7 +86,7 @@ fn nominated(headers: &HeaderMap) -> impl Fn(&HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::DIALECTS;
+    use crate::{admit::bound::tests::model, dialect::DIALECTS};
 
     #[test]
     fn the_upstream_learns_nothing_of_the_client_and_is_told_nothing_beside_the_request() {
@@ -99,7 +112,7 @@ mod tests {
             client.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let target = Target::of("https://api.example.com/v1", Some("upstream"));
-        let headers = request_headers(&client, DIALECTS[0], &target);
+        let headers = request_headers(&client, DIALECTS[0], &target, &model());
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["accept-encoding", "authorization", "content-type", "x-stainless-lang"]);
@@ -114,16 +127,21 @@ mod tests {
         let messages = Dialect::of("/v1/messages").into_iter().next().unwrap_or(DIALECTS[0]);
         let target = Target::of("https://api.example.com/v1", Some("upstream"));
         let mut client = HeaderMap::new();
-        let headers = request_headers(&client, messages, &target);
+        let headers = request_headers(&client, messages, &target, &model());
         assert_eq!((headers["x-api-key"].as_bytes(), headers["anthropic-version"].as_bytes()), (&b"upstream"[..], &b"2023-06-01"[..]));
         assert!(!headers.contains_key("authorization") && !headers.contains_key("anthropic-beta"));
         client.insert("anthropic-version", HeaderValue::from_static("2030-01-01"));
-        client.insert("anthropic-beta", HeaderValue::from_static("context-1m-2025-08-07"));
-        let headers = request_headers(&client, messages, &target);
+        client.insert("anthropic-beta", HeaderValue::from_static("effort-2025-11-24, context-1m-2025-08-07"));
+        client.append("anthropic-beta", HeaderValue::from_static("structured-outputs-2025-11-13"));
+        let headers = request_headers(&client, messages, &target, &model());
         assert_eq!(
             (headers["anthropic-version"].as_bytes(), headers["anthropic-beta"].as_bytes()),
-            (&b"2030-01-01"[..], &b"context-1m-2025-08-07"[..])
+            (&b"2030-01-01"[..], &b"effort-2025-11-24,structured-outputs-2025-11-13"[..]),
+            "the window is the model's"
         );
+        let wide = Model { context_window: Tokens::from_sum(1_000_000), ..model() };
+        let headers = request_headers(&client, messages, &target, &wide);
+        assert!(headers["anthropic-beta"].as_bytes().windows(10).any(|part| part == b"context-1m"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::catalog::Model;
 use http::{HeaderMap, Method, Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, builderstates::WantsSchemes};
 use hyper_util::{
@@ -40,14 +41,14 @@ impl Upstreams {
     pub(crate) async fn send(
         &self,
         target: &Target,
-        dialect: &Dialect,
+        (dialect, model): (&Dialect, &Model),
         client_headers: &HeaderMap,
         body: RequestBody,
     ) -> Result<Response<UpstreamBody>, ClientError> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.address(dialect);
-        *request.headers_mut() = request_headers(client_headers, dialect, target);
+        *request.headers_mut() = request_headers(client_headers, dialect, target, model);
         let pool = if target.allow_private { &self.any } else { &self.public };
         Ok(pool.clone().call(request).await?.map(UpstreamBody::from))
     }

@@ -20,6 +20,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(2);
 /// (<https://help.aliyun.com/zh/model-studio/error-code>).
 const OUT_OF_CREDIT: [&str; 5] =
     ["insufficient_quota", "billing_not_active", "billing_hard_limit_reached", "exceeded_current_quota_error", "Arrearage"];
+/// What Anthropic says of it, under status 400 and a type that says nothing of it.
+const ANTHROPIC_OUT_OF_CREDIT: &[u8] = b"credit balance is too low";
 /// What Gemini calls a wrong credential, under status 400.
 const WRONG_CREDENTIAL: &str = "API_KEY_INVALID";
 
@@ -51,6 +53,9 @@ impl Reason {
     fn said(error: &[u8], asked_for_usage: bool) -> Option<Self> {
         if asked_for_usage && memchr::memmem::find(error, b"stream_options").is_some() {
             return Some(Self::StreamOptions);
+        }
+        if memchr::memmem::find(error, ANTHROPIC_OUT_OF_CREDIT).is_some() {
+            return Some(Self::Credit);
         }
         let names = |wanted: &[&str]| serde_json::from_slice(error).is_ok_and(|error: Value| is_named(&error, wanted));
         if names(&OUT_OF_CREDIT) { Some(Self::Credit) } else { names(&[WRONG_CREDENTIAL]).then_some(Self::Credential) }

@@ -25,6 +25,8 @@ const LABEL_BYTES_MAX: usize = 200;
 const LITERAL_BYTES_MAX: usize = 24;
 /// Containers deeper than this are skipped over without looking at their keys.
 const DEPTH_MAX: usize = 12;
+/// Of containers deeper than this only the ends are looked for.
+const OBJECTS_MAX: usize = 128;
 /// What tells of usage at most places, in its quotes.
 const USAGE_KEY: &[u8] = b"usage";
 
@@ -69,7 +71,7 @@ pub(crate) struct Scanner {
     at: At,
     /// How many containers are open.
     depth: usize,
-    /// One bit a container, the innermost lowest: whether it is an object. Deeper than 128 nobody looks.
+    /// One bit a container, the innermost lowest: whether it is an object. Deeper than [`OBJECTS_MAX`] nobody looks.
     objects: u128,
     /// Where each of the outer containers stands.
     path: [Place; DEPTH_MAX],
@@ -161,6 +163,8 @@ impl Scanner {
                 At::Colon => self.at = if byte == b':' { At::Value } else { At::Outside },
                 At::AfterValue => match byte {
                     b',' => self.comma(place),
+                    // Down there nobody looks for keys.
+                    b':' if self.depth > OBJECTS_MAX => self.at = At::Value,
                     b'}' | b']' => self.close(byte, &piece[kept_from..=place]),
                     _ => self.at = At::Outside,
                 },
@@ -178,6 +182,12 @@ impl Scanner {
     #[must_use]
     pub(crate) fn is_at_end(&self) -> bool {
         self.is_at_end
+    }
+
+    /// Whether it is so, and nothing of the document can follow.
+    #[must_use]
+    pub(crate) fn is_end_marker(&self) -> bool {
+        self.is_at_end && !self.document.is_structured
     }
 
     /// Ends the document and makes ready for the next.
@@ -216,7 +226,7 @@ impl Scanner {
     }
 
     fn in_object(&self) -> bool {
-        self.objects & 1 == 1
+        self.depth <= OBJECTS_MAX && self.objects & 1 == 1
     }
 
     /// Where the innermost container stands.
@@ -287,13 +297,18 @@ impl Scanner {
             *slot = self.place;
         }
         self.depth += 1;
+        if self.depth > OBJECTS_MAX {
+            self.at = At::Value;
+            return;
+        }
         self.objects = self.objects << 1 | u128::from(object);
         self.at = if object { At::Key } else { At::Value };
     }
 
     /// `kept` is what of this piece belongs to the outermost open report, if there is one.
     fn close(&mut self, byte: u8, kept: &[u8]) {
-        if (byte == b'}') != self.in_object() {
+        let is_deep = self.depth > OBJECTS_MAX;
+        if !is_deep && (byte == b'}') != self.in_object() {
             self.at = At::Outside;
             return;
         }
@@ -306,7 +321,9 @@ impl Scanner {
             }
         }
         self.depth -= 1;
-        self.objects >>= 1;
+        if !is_deep {
+            self.objects >>= 1;
+        }
         self.at = At::AfterValue;
         if self.depth == 0 {
             self.document.is_whole = true;
@@ -572,6 +589,19 @@ mod tests {
         check(r#"{"other":{"usage":{"prompt":1}}}"#, |document, _| assert!(document.reports.is_empty() && document.has_stray_usage));
         check(r#"{"other":"usage","x":{"usage":null}}"#, |document, _| assert!(!document.has_stray_usage));
         check(r#"{"choices":[{"usage":{"prompt":1}}]}"#, |document, _| assert!(document.reports.is_empty() && document.has_stray_usage));
+    }
+
+    #[test]
+    fn what_comes_after_something_very_deep_is_still_found() {
+        for deep in [[r#"{"a":["#, "]}"], ["[", "]"], [r#"{"a":{"b":"#, "}}"]] {
+            for depth in [60, 64, 127, 128, 129, 500] {
+                let json = format!(r#"{{"x":{}1{},"usage":{{"prompt":12}}}}"#, deep[0].repeat(depth), deep[1].repeat(depth));
+                check(&json, |document, _| {
+                    assert_eq!(document.reports.first().and_then(|report| report.get(Count::Input)), Some(Number::Whole(12)), "{depth}");
+                    assert!(document.is_whole);
+                });
+            }
+        }
     }
 
     #[test]

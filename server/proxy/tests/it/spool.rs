@@ -132,6 +132,8 @@ async fn a_spool_of_another_proxy_or_another_database_is_left_alone(pool: PgPool
     let world = World::new(&pool, "1").await;
     let spool = world.settings.spool.folder.clone();
     text(world.post(chat("hello", "")).await).await;
+    // Both keep the spool open.
+    drop(world.gateway);
     world.proxy.stop().await;
     let mut settings = world.settings.clone();
     settings.instance = uuid::Uuid::from_u128(8);

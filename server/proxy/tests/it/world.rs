@@ -49,6 +49,8 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) upstream: Upstream,
     pub(crate) proxy: Proxy,
+    /// The proxy's, made once, since it reads the machine's certificates.
+    pub(crate) gateway: Gateway,
     pub(crate) settings: Settings,
     pub(crate) account: AccountId,
     pub(crate) key: ApiKey,
@@ -130,13 +132,14 @@ impl World {
         add_catalog(&ledger, &upstream.base_url, &secret, policy, rates, now).await;
         let (account, key, key_id) = add_customer(&ledger, "customer", credit, now).await;
         let proxy = Proxy::start(ledger.clone(), &ledger, secret, settings.clone()).await.unwrap();
-        Self { ledger, upstream, proxy, settings, account, key, key_id, now }
+        Self { ledger, upstream, gateway: proxy.gateway(), proxy, settings, account, key, key_id, now }
     }
 
     /// Moves the provider to another address, for a proxy that is started anew.
     pub(crate) async fn move_provider(&mut self, base_url: &str) {
         self.ledger.system().set_provider_url("loopback", base_url).await.unwrap();
         let proxy = self.another_proxy().await;
+        self.gateway = proxy.gateway();
         std::mem::replace(&mut self.proxy, proxy).stop().await;
     }
 
@@ -172,10 +175,12 @@ impl World {
 
     /// Ends the proxy and starts it anew, with this spool.
     pub(crate) async fn restart(self, spool: PathBuf) -> Self {
+        // It keeps the spool open.
+        drop(self.gateway);
         self.proxy.stop().await;
         let settings = Settings { spool: SpoolSettings { folder: spool, ..self.settings.spool }, ..self.settings };
         let proxy = Proxy::start(self.ledger.clone(), &self.ledger, SecretKey::from_bytes([7; 32]), settings.clone()).await.unwrap();
-        Self { proxy, settings, ..self }
+        Self { gateway: proxy.gateway(), proxy, settings, ..self }
     }
 
     /// From now on calls are those of one more customer, with this credit and no limits.
@@ -189,7 +194,7 @@ impl World {
     }
 
     pub(crate) fn gateway(&self) -> Gateway {
-        self.proxy.gateway()
+        self.gateway.clone()
     }
 
     pub(crate) fn request(&self, body: impl Into<String>) -> Request<Body> {

@@ -31,6 +31,8 @@ pub(super) struct Events {
     after_cr: Option<Fate>,
     /// The last event has begun: everything from here on is held back.
     ending: bool,
+    /// It has come whole.
+    have_ended: bool,
 }
 
 /// Where the current event stands.
@@ -97,12 +99,18 @@ impl Events {
             carry: BytesMut::new(),
             after_cr: None,
             ending: false,
+            have_ended: false,
         }
     }
 
     /// Whether the last event has begun.
     pub(super) const fn are_ending(&self) -> bool {
         self.ending
+    }
+
+    /// Whether the last event has come whole: what says most of an answer may stand at its end.
+    pub(super) const fn have_ended(&self) -> bool {
+        self.have_ended
     }
 
     /// Takes the next piece: what may go on is appended to `out`, the end to `held`.
@@ -137,6 +145,7 @@ impl Events {
             piece.emit_up_to(piece.event, false);
             self.ending = true;
         }
+        self.have_ended |= self.scanner.is_end_marker();
     }
 
     fn end_event(&mut self, end: usize, reading: &mut Reading, piece: &mut Piece<'_>) {
@@ -145,9 +154,10 @@ impl Events {
         let verdict = self.verdict(&event, &document, reading);
         if self.ending && document.is_structured && !is_last {
             // That was not the end after all.
-            self.ending = false;
+            (self.ending, self.have_ended) = (false, false);
             piece.out.append(piece.held);
         }
+        self.have_ended |= is_last;
         reading.absorb(document);
         // The line feed that completes its last CRLF.
         let is_cut_at_cr = self.splitter.is_after_cr();
@@ -213,7 +223,9 @@ impl Events {
 
     /// The stream has ended, perhaps in the middle of an event.
     pub(super) fn finish(&mut self, reading: &mut Reading, held: &mut Vec<Bytes>) {
+        let is_last = self.scanner.is_at_end();
         let (event, document) = (mem::take(&mut self.event), self.scanner.finish());
+        self.have_ended |= is_last && document.is_whole;
         let verdict = self.verdict(&event, &document, reading);
         reading.absorb(document);
         let carry = mem::take(&mut self.carry).freeze();

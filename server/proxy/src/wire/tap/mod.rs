@@ -131,7 +131,7 @@ impl Tap {
             }
             Form::Events(events) => {
                 events.finish(&mut self.reading, &mut self.held);
-                events.are_ending() || self.reading.finished || self.reading.has_usage()
+                events.have_ended() || self.reading.finished || self.reading.has_usage()
             }
             Form::Foreign => false,
         };
@@ -148,7 +148,7 @@ impl Tap {
     /// Whether the end of a stream has been read: nothing that matters can follow.
     #[must_use]
     pub(crate) fn is_at_end(&self) -> bool {
-        matches!(&self.form, Form::Events(events) if events.are_ending())
+        matches!(&self.form, Form::Events(events) if events.have_ended())
     }
 
     /// Whether this is no answer at all. Nothing of it has been let through.
