@@ -115,8 +115,10 @@ apt_install() {
 }
 
 pgbouncer_is_there() { have pgbouncer; }
-# Tests start one of their own: keep Debian from starting one that nobody asked for, now and at every boot.
-install_pgbouncer() {
+nginx_is_there() { have nginx || [ -x /usr/sbin/nginx ]; }
+caddy_is_there() { have caddy; }
+# install_idle PACKAGE: of a server of which tests start one of their own. Keeps Debian from starting one that nobody asked for, now and at every boot.
+install_idle() {
     local policy=/usr/sbin/policy-rc.d made='' status=0
     if [ ! -e "$policy" ]; then
         made=yes
@@ -124,7 +126,7 @@ install_pgbouncer() {
     fi
     apt_install "$@" || status=$?
     if [ "$made" ]; then as_root rm -f "$policy"; fi
-    if have systemctl; then as_root systemctl disable pgbouncer >/dev/null 2>&1 || true; fi
+    if have systemctl; then as_root systemctl disable "$1" >/dev/null 2>&1 || true; fi
     return "$status"
 }
 
@@ -258,8 +260,12 @@ package 'PostgreSQL server' postgres_is_there 'brew install postgresql@17' postg
 if [ "$for_tests" ]; then
     package 'Python venv' venv_is_there 'brew install python' python3-venv
     if is_debian; then package 'Chromium' chromium_is_there '' chromium-headless-shell; fi
-    # Elsewhere the one test that needs it says that it was skipped.
-    if have apt-get; then package 'PgBouncer' pgbouncer_is_there '' pgbouncer install_pgbouncer; fi
+    # Elsewhere the tests that need one say that they were skipped.
+    if have apt-get; then
+        package 'PgBouncer' pgbouncer_is_there '' pgbouncer install_idle
+        package 'nginx' nginx_is_there '' nginx install_idle
+        package 'Caddy' caddy_is_there '' caddy install_idle
+    fi
 fi
 install_packages
 

@@ -1,34 +1,14 @@
 // Client libraries, with their own defaults, work through the proxy as they would without it: what they show, what they throw, how often they ask, and that
 // what they saw is what was paid for.
-import { expect, test as base } from "@playwright/test";
-import { thrown, type At, type Client, type Seen } from "./client.ts";
-import { Gateway } from "./gateway.ts";
+import { thrown, type Client, type Seen } from "./client.ts";
+import { at, expect, test } from "./fixtures.ts";
+import type { Gateway } from "./gateway.ts";
 import { clients as aiClients } from "./node/ai.ts";
 import { clients as anthropicClients } from "./node/anthropic.ts";
 import { clients as openAiClients } from "./node/openai.ts";
-import { clients as pythonClients, PythonError, stopPython } from "./python.ts";
+import { clients as pythonClients, PythonError } from "./python.ts";
 import { VECTOR } from "./upstream/embeddings.ts";
 import { MODELS, PIECES, TOOL } from "./upstream/server.ts";
-
-const test = base.extend<object, { gateway: Gateway }>({
-  gateway: [
-    async ({}, use) => {
-      const gateway = await Gateway.start();
-      await gateway.offers(...Object.values(MODELS));
-      await use(gateway);
-      stopPython();
-      await gateway.stop();
-    },
-    { scope: "worker", timeout: 240_000 },
-  ],
-});
-
-test.beforeEach(({ gateway }) => {
-  gateway.relay.forget();
-  gateway.upstream.forget();
-});
-
-const at = (gateway: Gateway, model: string, key = gateway.key): At => ({ baseUrl: gateway.relay.url, key, model });
 
 /** The latest call is posted as the upstream counted it, and as the client saw it. */
 async function expectReceipt(gateway: Gateway, status: string, seen?: Seen): Promise<void> {

@@ -44,19 +44,24 @@ export class Gateway {
     const { proxy_url } = readReady(served.ready);
     const relay = await new Relay(Number(new URL(proxy_url).port)).start();
     const gateway = new Gateway(served, proxy_url, upstream, relay);
-    await gateway.#addModels("scripted", upstream.url, Object.values(MODELS));
+    await gateway.#add("scripted", upstream.url, Object.fromEntries(Object.values(MODELS).map((model) => [model, model])));
     gateway.key = await gateway.#addCustomer("Paying");
     await gateway.#farebox("account", "credit", "Paying", "1000", "--reason", "first payment");
     gateway.poorKey = await gateway.#addCustomer("Poor");
     return gateway;
   }
 
-  /** Adds models of a provider at this address, and waits until they can be called. */
-  async #addModels(provider: string, baseUrl: string, models: string[]): Promise<void> {
+  /** Adds models of a provider at this address, each with what that calls it, and waits until they can be called. */
+  async addModels(provider: string, baseUrl: string, models: Record<string, string>): Promise<void> {
+    await this.#add(provider, baseUrl, models);
+    await this.offers(...Object.keys(models));
+  }
+
+  async #add(provider: string, baseUrl: string, models: Record<string, string>): Promise<void> {
     await this.#farebox("provider", "add", provider, "--base-url", baseUrl, "--allow-private", "--credential-env", "SECRET");
     const sizes = ["--context-window", "128000", "--default-output-hold", "1024"];
-    for (const model of models) {
-      await this.#farebox("model", "add", model, "--provider", provider, ...sizes);
+    for (const [model, upstreamName] of Object.entries(models)) {
+      await this.#farebox("model", "add", model, "--provider", provider, "--upstream-name", upstreamName, ...sizes);
       await this.#farebox("price", "set", model, "--input", "0.15", "--output", "0.6", "--cache-read", "0.075");
     }
   }
