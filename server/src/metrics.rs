@@ -5,13 +5,12 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use proxy::{INSTRUMENTS, Instrument, Kind};
 use tokio::{net::TcpListener, time::interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::http;
 
-/// What OpenTelemetry's conventions for generative AI advise for `gen_ai.client.operation.duration`, in seconds.
-const DURATIONS_S: [f64; 14] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 /// What was recorded since is put into its buckets this often, whether anybody asks or not.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// Connections of whoever asks at once.
@@ -19,10 +18,15 @@ const SCRAPERS_MAX: usize = 32;
 
 /// Begins to record. Without it, counting costs nothing and is forgotten.
 pub(crate) fn record() -> anyhow::Result<PrometheusHandle> {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("duration".to_owned()), &DURATIONS_S)
-        .and_then(PrometheusBuilder::install_recorder)
-        .context("cannot record metrics")
+    let mut recorder = PrometheusBuilder::new();
+    for Instrument { name, kind, .. } in INSTRUMENTS {
+        if let Kind::Histogram(buckets) = kind {
+            recorder = recorder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), buckets)?;
+        }
+    }
+    let recorded = recorder.install_recorder().context("cannot record metrics")?;
+    proxy::describe();
+    Ok(recorded)
 }
 
 /// Answers `GET /metrics` until it is told to stop.

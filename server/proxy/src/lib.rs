@@ -14,6 +14,7 @@ mod cors;
 mod dialect;
 mod error;
 mod gateway;
+mod instruments;
 mod listen;
 mod metered;
 mod path;
@@ -70,6 +71,7 @@ pub use crate::{
     cors::AllowedOrigin,
     error::{Error, Result},
     gateway::{AnswerBody, Gateway},
+    instruments::{INSTRUMENTS, Instrument, Kind, describe},
     settings::{Settings, SpoolSettings},
 };
 
@@ -214,7 +216,7 @@ impl Proxy {
         let (keys, lookups) = Keys::new();
         let keys = Arc::new(keys);
         let leases = begin_leases(&spool, (&meter, &pulse), &settings, &keys, &tasks).await?;
-        let snapshot = Snapshot::load(&meter, &secret, settings.body_timeout).await?;
+        let snapshot = Snapshot::load(&meter, &secret, settings.body_timeout, None).await?;
         snapshot.say_what_is_unusable(None);
         let (catalog, renewed) = (Arc::new(ArcSwap::from_pointee(snapshot)), Arc::new(Notify::new()));
         let (poster, groups) = poster::poster(meter.clone(), tasks.give_up.clone());

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     sync::mpsc::channel,
     thread,
     time::{Duration, Instant},
@@ -137,18 +136,6 @@ fn the_demo_refuses_real_data() {
         assert!(said.contains("--demo refuses this database"), "{said}");
         assert!(place.is_quiet());
     }
-}
-
-#[test]
-fn what_is_counted_can_be_watched_and_names_nobody() {
-    let place = Place::new();
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string();
-    let server = place.serve(&["--only", "proxy", "--metrics-addr", &free]);
-    assert_eq!(ask(server.said("/proxy_url"), "/v1/models", "sk-fb_nobody", None).expect("the proxy answers").status, 401);
-    let metrics = ask(&free, "/metrics", "", None).expect("the metrics answer").text();
-    assert!(metrics.contains("farebox_refusals_total{code=\"invalid_api_key\"} 1"), "{metrics}");
-    assert!(!metrics.contains("nobody"), "{metrics}");
-    assert!(server.process.stop(Signal::SIGTERM).success());
 }
 
 #[test]

@@ -21,3 +21,4 @@ mod relay;
 mod root;
 mod spool;
 mod upstream;
+mod watched;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     dialect::{Credential, DIALECTS, Dialect},
+    instruments::meters::Meters,
     upstream::address::is_private_literal,
 };
 
@@ -57,6 +58,8 @@ pub(crate) struct Entry {
     pub(crate) target: Option<Arc<Target>>,
     /// In force and scheduled, oldest first.
     sale: Vec<Arc<PriceVersion>>,
+    /// What is counted of its calls, from snapshot to snapshot.
+    pub(crate) meters: Arc<Meters>,
 }
 
 /// An upstream, ready to be called.
@@ -118,8 +121,8 @@ impl Entry {
 
 impl Snapshot {
     /// Reads the catalog, with the prices of calls that arrived up to `arrivals` ago: a call is priced as of its arrival, and its body may have
-    /// taken its time.
-    pub(crate) async fn load(meter: &Meter, secret: &SecretKey, arrivals: Duration) -> ledger::Result<Self> {
+    /// taken its time. What `before` counts goes on to be counted.
+    pub(crate) async fn load(meter: &Meter, secret: &SecretKey, arrivals: Duration, before: Option<&Self>) -> ledger::Result<Self> {
         let (read, asked) = (Instant::now(), Utc::now());
         let since = asked - TimeDelta::from_std(arrivals).unwrap_or_default();
         let catalog = meter.catalog(secret, since).await?;
@@ -135,9 +138,14 @@ impl Snapshot {
         let models = catalog.models.into_iter().map(|(name, found)| {
             let target = targets.get(&found.model.provider_id).cloned();
             let sale = found.sale.into_iter().map(Arc::new).collect();
-            (name, Arc::new(Entry { model: found.model, target, sale }))
+            let meters = before.and_then(|before| before.meters_of(&found.model)).unwrap_or_else(|| Meters::of(&found.model));
+            (name, Arc::new(Entry { model: found.model, target, sale, meters }))
         });
         Ok(Self { models: models.collect(), read, skew, unusable })
+    }
+
+    fn meters_of(&self, model: &Model) -> Option<Arc<Meters>> {
+        self.models.get(&model.name).map(|entry| &entry.meters).filter(|meters| meters.are_of(model)).map(Arc::clone)
     }
 
     /// Says which providers cannot be called, unless that was said of the snapshot before.
@@ -193,7 +201,8 @@ pub(crate) async fn refresh(
             () = quit.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let loading = timeout(LOAD_TIMEOUT, Snapshot::load(&meter, &secret, arrivals));
+        let before = snapshot.load_full();
+        let loading = timeout(LOAD_TIMEOUT, Snapshot::load(&meter, &secret, arrivals, Some(&*before)));
         let Some(loaded) = quit.run_until_cancelled(loading).await else { return };
         let problem = match loaded {
             Ok(Ok(loaded)) => {
@@ -261,6 +270,19 @@ fn credentials(credential: &str) -> Result<Credentials, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instruments::meters::tests::model;
+
+    #[test]
+    fn what_is_counted_of_a_model_goes_on_from_snapshot_to_snapshot() {
+        let (acme, other) = (model("acme"), model("other"));
+        let meters = Meters::of(&acme);
+        let entry = Entry { model: acme.clone(), target: None, sale: Vec::new(), meters: Arc::clone(&meters) };
+        let models = HashMap::from([(acme.name.clone(), Arc::new(entry))]);
+        let before = Snapshot { models, read: Instant::now(), skew: TimeDelta::zero(), unusable: BTreeMap::new() };
+        assert!(before.meters_of(&acme).is_some_and(|found| Arc::ptr_eq(&found, &meters)));
+        // Calls that another provider answers are counted as that one's.
+        assert!(before.meters_of(&other).is_none());
+    }
 
     #[test]
     fn a_clock_is_off_only_as_far_as_the_wait_for_the_other_does_not_explain() {

@@ -15,3 +15,6 @@ pub(crate) mod recovery;
 pub(crate) mod running;
 pub mod spool;
 pub(crate) mod upkeep;
+
+#[cfg(test)]
+pub(crate) use self::record::tests::settled;

@@ -7,6 +7,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use chrono::Utc;
 use domain::id::AccountId;
 use ledger::{Meter, PostedCalls, SettledCall};
 use tokio::{
@@ -16,7 +17,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::books::spool::{Begun, Lane, Position};
+use crate::{
+    books::spool::{Begun, Lane, Position},
+    instruments::posting::Posting,
+};
 
 #[cfg(test)]
 mod tests;
@@ -86,6 +90,7 @@ struct Books {
     meter: Meter,
     aside: Arc<Semaphore>,
     give_up: CancellationToken,
+    counted: Posting,
 }
 
 /// How a locked account is dealt with.
@@ -99,7 +104,7 @@ enum Way {
 
 /// With `give_up` nothing is repeated any more: the process must end.
 pub(crate) fn poster(meter: Meter, give_up: CancellationToken) -> (Poster, Vec<Group>) {
-    let books = Books { meter, aside: Arc::new(Semaphore::new(ASIDE_MAX)), give_up };
+    let books = Books { meter, aside: Arc::new(Semaphore::new(ASIDE_MAX)), give_up, counted: Posting::new() };
     let (senders, groups): (Vec<_>, Vec<_>) = (0..GROUPS)
         .map(|_| {
             let (sender, queue) = mpsc::channel(QUEUE);
@@ -269,16 +274,18 @@ impl Books {
             calls.into_iter().zip(spooled).for_each(|(call, spooled)| Queued { call, spooled }.lost());
             return Vec::new();
         };
-        metrics::counter!("farebox_calls_posted_total").increment(u64::try_from(done.posted).unwrap_or(u64::MAX));
+        self.counted.posted(done.posted);
         for call in &done.unleased {
             tracing::error!(%call, "a call was charged for which nothing was leased");
         }
         let mut deferred = Vec::new();
+        let now = Utc::now();
         for (call, spooled) in calls.into_iter().zip(spooled) {
             if done.deferred.contains(&call.call_id) {
                 deferred.push(Queued { call, spooled });
                 continue;
             }
+            self.counted.landed(&call, now);
             spooled.posted();
         }
         deferred

@@ -13,7 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::books::spool::{Found, Kind, Record};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The encoding that is written.
 pub(crate) const VERSION: u8 = 2;

@@ -9,7 +9,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::books::spool::{Lane, Spool};
+use crate::{
+    books::spool::{Lane, LaneState, Spool},
+    instruments::{RUNNING_CALLS, SPOOL_BYTES, SPOOL_DAMAGED, SPOOL_FULL, SPOOL_OLDEST, SPOOL_UNPOSTED, gauged},
+};
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -56,16 +59,15 @@ async fn write_checkpoints(spool: &Arc<Spool>, troubled: &mut bool) {
 
 fn tell(spool: &Spool) {
     let states: Vec<_> = spool.lanes().iter().map(|lane| Lane::state(lane)).collect();
+    let sum = |of: fn(&LaneState) -> u64| gauged(states.iter().map(of).fold(0, u64::saturating_add));
+    let count = |of: fn(&LaneState) -> usize| gauged(states.iter().map(of).fold(0, usize::saturating_add));
     let oldest = states.iter().filter_map(|state| state.oldest_unposted).min();
-    let age = oldest.map_or(0, |oldest| (Utc::now() - oldest).num_milliseconds().max(0));
-    let count = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
-    let sum = |of: fn(&crate::books::spool::LaneState) -> u64| states.iter().map(of).fold(0, u64::saturating_add);
-    let small = |of: u64| u32::try_from(of).unwrap_or(u32::MAX);
-    metrics::gauge!("farebox_spool_unposted_calls").set(f64::from(small(sum(|state| state.unposted))));
-    metrics::gauge!("farebox_spool_running_calls").set(f64::from(count(states.iter().map(|state| state.unsettled).sum())));
-    metrics::gauge!("farebox_spool_oldest_unposted_milliseconds").set(f64::from(u32::try_from(age).unwrap_or(u32::MAX)));
-    metrics::gauge!("farebox_spool_mebibytes").set(f64::from(small(sum(|state| state.bytes) >> 20)));
-    metrics::gauge!("farebox_spool_damaged_records").set(f64::from(count(states.iter().map(|state| state.damaged + state.torn).sum())));
+    let age = oldest.and_then(|oldest| (Utc::now() - oldest).to_std().ok()).unwrap_or_default();
     let is_full = states.iter().any(|state| state.is_full || state.broken.is_some());
-    metrics::gauge!("farebox_spool_is_full").set(f64::from(u8::from(is_full)));
+    RUNNING_CALLS.gauge(&[]).set(count(|state| state.unsettled));
+    SPOOL_UNPOSTED.gauge(&[]).set(sum(|state| state.unposted));
+    SPOOL_OLDEST.gauge(&[]).set(age);
+    SPOOL_BYTES.gauge(&[]).set(sum(|state| state.bytes));
+    SPOOL_DAMAGED.gauge(&[]).set(count(|state| state.damaged + state.torn));
+    SPOOL_FULL.gauge(&[]).set(u8::from(is_full));
 }

@@ -6,6 +6,7 @@ use domain::{
     call::UsageSource,
     catalog::Model,
     credit::{Strictness, Unit},
+    money::Amount,
     pricing::{self, Charge},
     tokens::{CallUsage, Tokens},
 };
@@ -26,9 +27,7 @@ impl Call {
         if let Some(once) = self.once.as_ref().filter(|_| settled.source != UsageSource::None) {
             once.is_charged();
         }
-        let operation = self.request.dialect.operation;
-        metrics::counter!("farebox_calls_total", "operation" => operation, "outcome" => settled.outcome.name()).increment(1);
-        metrics::histogram!("gen_ai.client.operation.duration", "gen_ai.operation.name" => operation).record(self.started.elapsed());
+        self.entry.meters.count(self.request.dialect, &settled, self.started.elapsed(), first_byte);
         if let Err(not) = running.settle(&mut settled).await {
             tracing::error!(error = %not, call = %self.id, "a call is posted from memory");
             self.post_from_memory(shared, settled, not).await;
@@ -90,7 +89,7 @@ impl Call {
             let tokens = side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens));
             if tokens > bound.tokens {
                 tracing::error!(call = %self.id, model = name, provider, %tokens, held = %bound.tokens, "a call took more tokens than were held for it: nobody pays the rest");
-                metrics::counter!("farebox_calls_written_off_total", "provider" => provider.clone()).increment(1);
+                self.entry.meters.write_off(Amount::ZERO);
             }
             return;
         }
@@ -101,9 +100,7 @@ impl Call {
             call = %self.id, model = name, provider, %amount, %written_off, flag = ?usage.flag, prompt_tokens = ?usage.prompt_tokens,
             completion_tokens = ?usage.completion_tokens, "a call came to more than was held for it: the rest is written off"
         );
-        metrics::counter!("farebox_calls_written_off_total", "provider" => provider.clone()).increment(1);
-        metrics::counter!("farebox_written_off_nanos_total", "provider" => provider.clone())
-            .increment(u64::try_from(written_off.nanos()).unwrap_or_default());
+        self.entry.meters.write_off(written_off);
     }
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{instant, json_answer, refusal::Refusal};
-use crate::{dialect::ErrorShape, gateway::AnswerBody};
+use crate::{dialect::ErrorShape, gateway::AnswerBody, instruments::refusals};
 
 impl Refusal {
     /// What it says of a rate, as OpenAI's own headers do.
@@ -32,7 +32,7 @@ impl Refusal {
 impl Refusal {
     /// The answer that says so.
     pub(crate) fn into_response(self, shape: ErrorShape) -> Response<AnswerBody> {
-        metrics::counter!("farebox_refusals_total", "code" => self.code).increment(1);
+        refusals::count(self.code);
         let mut response = json_answer(self.status, &self.body(shape));
         let headers = response.headers_mut();
         headers.insert("x-should-retry", HeaderValue::from_static(if self.should_retry() { "true" } else { "false" }));

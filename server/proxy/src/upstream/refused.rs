@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::body::UpstreamBody;
-use crate::reply::Refusal;
+use crate::{instruments::UPSTREAM_REFUSALS, reply::Refusal};
 
 /// What of an error's body is looked at, and for how long it is waited for: whoever is slower is passed on as it comes.
 const BODY_MAX: usize = 64 * 1024;
@@ -73,7 +73,7 @@ impl Reason {
                 ("stream_options", "the upstream refuses to be asked for usage; `farebox provider edit --usage-mode native` stops asking")
             }
         };
-        metrics::counter!("farebox_upstream_refusals_total", "provider" => provider.to_owned(), "reason" => reason).increment(1);
+        UPSTREAM_REFUSALS.counter(&[provider, reason]).increment(1);
         tracing::error!(provider, status = status.as_u16(), "{what}");
     }
 

@@ -9,10 +9,9 @@ use domain::credit::Unit;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Leases;
+use crate::instruments::{LEASE_ACCOUNTS, LEASE_CHANGES, LEASE_FREE, LEASE_HELD, LEASE_REFUSALS, gauged};
 
 const EVERY: Duration = Duration::from_secs(1);
-/// Money is told in thousandths: a gauge has no room for nanos.
-const NANOS_TOLD: i64 = 1_000_000;
 
 /// What all accounts have together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,15 +60,11 @@ impl Leases {
 
 fn tell(figures: &Figures) {
     for (unit, (free, held)) in Unit::ALL.into_iter().zip(figures.units) {
-        let told = |count: i64| {
-            let count = if unit == Unit::Money { count / NANOS_TOLD } else { count };
-            f64::from(u32::try_from(count.max(0)).unwrap_or(u32::MAX))
-        };
-        let name = if unit == Unit::Money { "money_thousandths" } else { unit.name() };
-        metrics::gauge!("farebox_lease_free", "unit" => name).set(told(free));
-        metrics::gauge!("farebox_lease_held", "unit" => name).set(told(held));
+        let name = if unit == Unit::Money { "nanos" } else { unit.name() };
+        LEASE_FREE.gauge(&[name]).set(gauged(free));
+        LEASE_HELD.gauge(&[name]).set(gauged(held));
     }
-    metrics::gauge!("farebox_lease_accounts").set(f64::from(u32::try_from(figures.accounts).unwrap_or(u32::MAX)));
-    metrics::counter!("farebox_lease_changes_total").absolute(figures.sent);
-    metrics::counter!("farebox_lease_refusals_total").absolute(figures.refused);
+    LEASE_ACCOUNTS.gauge(&[]).set(gauged(figures.accounts));
+    LEASE_CHANGES.counter(&[]).absolute(figures.sent);
+    LEASE_REFUSALS.counter(&[]).absolute(figures.refused);
 }

@@ -63,7 +63,7 @@ fn admitted() -> Admitted {
     }
 }
 
-fn settled() -> SettledCall {
+pub(crate) fn settled() -> SettledCall {
     let count = |count| Some(Tokens::from_sum(count));
     let counts = TokenCounts {
         input: count(1),

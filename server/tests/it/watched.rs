@@ -1,0 +1,71 @@
+//! What a server tells whoever watches it.
+
+use std::{
+    io::Write,
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::{
+    commands::{add_customer, add_model},
+    farebox::Place,
+    http::ask,
+    life::wait_until,
+    upstream,
+};
+
+fn scrape(address: &str) -> String {
+    ask(address, "/metrics", "", None).expect("the metrics answer").text()
+}
+
+/// What Prometheus' own tool has against it, where it is installed (Debian calls the package `prometheus`).
+fn expect_promtool_is_silent(scrape: &str) {
+    let started = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let Ok(mut promtool) = started else { return eprintln!("promtool is not there") };
+    promtool.stdin.take().expect("its input").write_all(scrape.as_bytes()).expect("it reads");
+    let said = promtool.wait_with_output().expect("it ends");
+    assert!(said.status.success() && said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+}
+
+#[test]
+fn a_scrape_under_traffic_is_sound_and_names_nobody() {
+    let place = Place::new();
+    place.json(&["migrate"], "");
+    add_model(&place, &upstream::start());
+    let key = add_customer(&place)["key"].as_str().expect("the key").to_owned();
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string();
+    let server = place.serve(&["--only", "proxy", "--metrics-addr", &free]);
+    let url = server.said("/proxy_url");
+    let call = |key: &str, model: &str| {
+        let body = json!({ "model": model, "user": "somebody", "messages": [{ "role": "user", "content": "a prompt" }] });
+        ask(url, "/v1/chat/completions", key, Some(&body)).expect("the proxy answers")
+    };
+    assert_eq!(call(&key, "small").status, 200);
+    assert_eq!((call("sk-fb_nobody", "small").status, call(&key, "made-up").status), (401, 404));
+    wait_until(|| scrape(&free).contains("farebox_posted_calls_total 1\n"));
+
+    let said = scrape(&free);
+    for line in [
+        r#"farebox_calls_total{operation="chat",provider="acme",model="small",outcome="ok"} 1"#,
+        r#"farebox_tokens_total{provider="acme",model="small",bucket="output"} 500"#,
+        r#"farebox_charged_nanos_total{provider="acme",model="small"} 450000"#,
+        r#"farebox_refusals_total{code="invalid_api_key"} 1"#,
+        r#"farebox_refusals_total{code="model_not_found"} 1"#,
+        r#"farebox_posting_lag_seconds_count 1"#,
+        r#"farebox_first_byte_seconds_bucket{operation="chat",provider="acme",model="small",outcome="ok",le="+Inf"} 1"#,
+    ] {
+        assert!(said.lines().any(|told| told == line), "{line} is not in\n{said}");
+    }
+    for nobodys in ["nobody", "made-up", "somebody", "a prompt", "Example", key.as_str()] {
+        assert!(!said.contains(nobodys), "{nobodys}: {said}");
+    }
+    let told = said.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    for name in told {
+        assert!(said.contains(&format!("# HELP {name} ")), "{name}: {said}");
+    }
+    expect_promtool_is_silent(&said);
+    assert!(server.process.stop(Signal::SIGTERM).success());
+}
