@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use proxy::AllowedOrigin;
 
 use crate::commands::{
-    account, admin, call, config, grant, key, limit, model, price, project, provider, root, spool, status, sums, user, verify,
+    account, admin, call, config, grant, key, limit, metrics, model, price, project, provider, root, spool, status, sums, user, verify,
 };
 
 /// Usage metering, billing console and proxy for LLM APIs.
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Spool(spool::SpoolArgs),
     /// How the proxies are: what each said last of itself, and what it has leased
     Status(status::StatusArgs),
+    /// What can be watched: every metric, and a dashboard for Grafana
+    Metrics(metrics::MetricsArgs),
     /// Print every option, its value and where it comes from; takes the same options as serve
     Config(config::ConfigArgs),
     /// Run the embedded PostgreSQL alone: prints its URL and stays until it is told to stop

@@ -48,6 +48,9 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
     if let cli::Command::Config(args) = &cli.command {
         return commands::config::print(args, matches).map(|()| ExitCode::SUCCESS);
     }
+    if let cli::Command::Metrics(args) = &cli.command {
+        return commands::metrics::print(args).map(|()| ExitCode::SUCCESS);
+    }
     // What only root may read or make comes before root is given up; the runtime's threads and every port come after.
     let config = Config::load(&cli.place, cli.command.is_demo())?;
     let ready_file = match cli.command.ready_file() {

@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod grant;
 pub(crate) mod key;
 pub(crate) mod limit;
+pub(crate) mod metrics;
 pub(crate) mod model;
 pub(crate) mod price;
 pub(crate) mod project;
@@ -56,7 +57,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Root(args) => root::run(args, config).await?,
         Command::Spool(args) => spool::run(args, config).await?,
         Command::Status(args) => status::run(args, config).await?,
-        Command::Config(_) => unreachable!("printed before root is given up"),
+        Command::Config(_) | Command::Metrics(_) => unreachable!("printed before root is given up"),
         Command::Postgres => startup::postgres_alone(config).await?,
         Command::Provider(args) => provider::run(args, config).await?,
         Command::Model(args) => model::run(args, config).await?,

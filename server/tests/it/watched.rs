@@ -1,6 +1,7 @@
 //! What a server tells whoever watches it.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     net::TcpListener,
     process::{Command, Stdio},
@@ -62,10 +63,19 @@ fn a_scrape_under_traffic_is_sound_and_names_nobody() {
     for nobodys in ["nobody", "made-up", "somebody", "a prompt", "Example", key.as_str()] {
         assert!(!said.contains(nobodys), "{nobodys}: {said}");
     }
-    let told = said.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    for name in told {
-        assert!(said.contains(&format!("# HELP {name} ")), "{name}: {said}");
-    }
+    let listed = place.json(&["metrics", "list"], "");
+    let listed: BTreeSet<_> = listed.as_array().expect("a list").iter().filter_map(|metric| metric["name"].as_str()).collect();
+    let told: BTreeSet<_> = said.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(told.is_subset(&listed), "{told:?}");
     expect_promtool_is_silent(&said);
     assert!(server.process.stop(Signal::SIGTERM).success());
+}
+
+#[test]
+fn the_dashboard_needs_no_server() {
+    let place = Place::new();
+    let dashboard = place.json(&["metrics", "dashboard"], "");
+    assert_eq!(dashboard["uid"], "farebox");
+    assert!(dashboard["panels"].as_array().is_some_and(|panels| panels.len() > 20), "{dashboard}");
+    assert!(place.is_quiet());
 }
