@@ -33,6 +33,7 @@ export interface Exceptions {
   refused: string | number;
   upstreamLocked: string | number;
   brokenStream: string;
+  timeout?: string;
 }
 
 /** A library and one of the APIs that it speaks, with its own defaults for all that is not named here. What it has not is left out. */
@@ -49,6 +50,8 @@ export interface Client {
   toolStreamed?(at: At): Promise<Seen>;
   /** Hangs up after the first text. */
   leave?(at: At): Promise<void>;
+  /** Asks for a whole answer, and gives up after a second, once and for all. */
+  giveUp?(at: At): Promise<unknown>;
 }
 
 /** What an error says of itself. */

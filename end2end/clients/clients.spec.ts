@@ -1,8 +1,8 @@
-// Client libraries, with their own defaults, work through the proxy as they would without it: what they show, what they throw, how often they ask, and that
-// what they saw is what was paid for.
+// Client libraries, with their own defaults, work through the proxy as they would without it: what they show, what they throw, how often
+// they ask, and that what they saw is what was paid for.
 import { thrown, type Client, type Seen } from "./client.ts";
 import { at, expect, test } from "./fixtures.ts";
-import type { Gateway } from "./gateway.ts";
+import { cost, type Gateway } from "./gateway.ts";
 import { clients as aiClients } from "./node/ai.ts";
 import { clients as anthropicClients } from "./node/anthropic.ts";
 import { clients as openAiClients } from "./node/openai.ts";
@@ -35,7 +35,7 @@ async function expectThrown(gateway: Gateway, call: Promise<unknown>, what: stri
 }
 
 function check(client: Client): void {
-  const { exceptions, whole, streamed, tool, toolStreamed, leave } = client;
+  const { exceptions, whole, streamed, tool, toolStreamed, leave, giveUp } = client;
 
   test("answer", async ({ gateway }) => {
     const seen = await whole(at(gateway, MODELS.answers));
@@ -104,6 +104,18 @@ function check(client: Client): void {
       expect(gateway.relay.requests).toBe(1);
       await expectReceipt(gateway, "client_left");
     });
+
+  if (giveUp)
+    test("time-out", async ({ gateway }) => {
+      const before = await gateway.spent();
+      await expectThrown(gateway, giveUp(at(gateway, MODELS.waits)), exceptions.timeout!);
+      await gateway.relay.left();
+      gateway.upstream.goOn();
+      // Nothing told it the call's id.
+      const [asked] = gateway.upstream.asked;
+      await expect.poll(() => gateway.spent()).toBe(before + cost(asked!.counts));
+    });
 }
 
-for (const client of [...openAiClients, ...anthropicClients, ...aiClients, ...pythonClients]) test.describe(client.name, () => check(client));
+const clients = [...openAiClients, ...anthropicClients, ...aiClients, ...pythonClients];
+for (const client of clients) test.describe(client.name, () => check(client));

@@ -4,13 +4,20 @@ import { promisify } from "node:util";
 import { setTimeout as delay } from "node:timers/promises";
 import { fareboxPath, readReady } from "../ready.ts";
 import { ownEnvironment, serve, type Served } from "../serve.ts";
+import { nanos } from "../tests/gateway.ts";
 import { Relay } from "./relay.ts";
+import type { Counts } from "./upstream/api.ts";
 import { CREDENTIAL, MODELS, Upstream } from "./upstream/server.ts";
 
 const run = promisify(execFile);
 
 /** A change at the command line is known to a running proxy within a second; a machine may be slow. */
 const KNOWN_MS_MAX = 30_000;
+
+/** What a token costs, in nano-units of the currency. */
+const PRICES = { input: 150_000n, cached: 75_000n, output: 600_000n };
+/** The same per 1,000 tokens, in units. */
+const RATES = ["--input", "0.15", "--cache-read", "0.075", "--output", "0.6"];
 
 /** One call's receipt, as far as the tests look. */
 export interface Receipt {
@@ -19,6 +26,11 @@ export interface Receipt {
   model: string;
   amount: string;
   usage: { prompt_tokens: number | null; completion_tokens: number | null; buckets: Record<string, number | null>; flag: string | null };
+}
+
+/** What so many tokens cost, in nano-units. */
+export function cost({ input, cached, output }: Counts): bigint {
+  return BigInt(input - cached) * PRICES.input + BigInt(cached) * PRICES.cached + BigInt(output) * PRICES.output;
 }
 
 export class Gateway {
@@ -62,7 +74,7 @@ export class Gateway {
     const sizes = ["--context-window", "128000", "--default-output-hold", "1024"];
     for (const [model, upstreamName] of Object.entries(models)) {
       await this.#farebox("model", "add", model, "--provider", provider, "--upstream-name", upstreamName, ...sizes);
-      await this.#farebox("price", "set", model, "--input", "0.15", "--output", "0.6", "--cache-read", "0.075");
+      await this.#farebox("price", "set", model, ...RATES);
     }
   }
 
@@ -70,6 +82,12 @@ export class Gateway {
     await this.#farebox("account", "create", name, "--email", `${name}@e2e.example`, "--password-env", "SECRET");
     const { key } = (await this.#farebox("key", "create", name, "--name", "clients")) as { key: string };
     return key;
+  }
+
+  /** What the paying customer's key has spent so far, in nano-units. */
+  async spent(): Promise<bigint> {
+    const { data } = (await this.get("/v1/key")) as { data: { usage: { ever: string } } };
+    return nanos(data.usage.ever);
   }
 
   /** Waits until these models can be called. */

@@ -43,7 +43,7 @@ export function stopPython(): void {
 }
 
 /** What a client can do beside asking for a whole answer. */
-type Ability = "streamed" | "tool" | "toolStreamed" | "leave";
+type Ability = "streamed" | "tool" | "toolStreamed" | "leave" | "giveUp";
 
 function client(name: string, exceptions: Exceptions, abilities: Ability[], more: Partial<Client> = {}): Client {
   const able = (method: Ability, called: string) =>
@@ -56,6 +56,7 @@ function client(name: string, exceptions: Exceptions, abilities: Ability[], more
     ...able("tool", "tool"),
     ...able("toolStreamed", "tool_streamed"),
     ...able("leave", "leave"),
+    ...able("giveUp", "give_up"),
     ...more,
   };
 }
@@ -70,16 +71,17 @@ const OFFICIAL: Exceptions = {
   refused: "BadRequestError",
   upstreamLocked: "InternalServerError",
   brokenStream: "APIError",
+  timeout: "APITimeoutError",
 };
 
 const LITELLM: Exceptions = { ...OFFICIAL, upstreamLocked: "BadGatewayError" };
 
 export const clients: Client[] = [
-  client("openai (Python) chat", OFFICIAL, ALL),
+  client("openai (Python) chat", OFFICIAL, [...ALL, "giveUp"]),
   client("openai (Python) responses", { ...OFFICIAL, brokenStream: "RuntimeError" }, ALL),
   client("openai (Python) completions", OFFICIAL, ["streamed", "leave"]),
   client("openai (Python) embeddings", OFFICIAL, []),
-  client("anthropic (Python)", OFFICIAL, ALL),
+  client("anthropic (Python)", OFFICIAL, [...ALL, "giveUp"]),
   client("litellm (Python) openai", LITELLM, ALL),
   client("litellm (Python) anthropic", LITELLM, ALL),
   client("litellm (Python) embeddings", LITELLM, []),

@@ -1,5 +1,5 @@
-// Stands between a client and the gateway, hands on every byte, and notes what a client cannot say of itself: how many requests it sent, which calls they
-// became, and when it hung up.
+// Stands between a client and the gateway, hands on every byte, and notes what a client cannot say of itself: how many requests it sent,
+// which calls they became, and when it hung up.
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 

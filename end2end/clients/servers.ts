@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { Child, freePort } from "./child.ts";
 
-const find = (name: string) => ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"].map((at) => `${at}/${name}`).find(existsSync);
+const FOLDERS = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"];
+const find = (name: string) => FOLDERS.map((folder) => `${folder}/${name}`).find(existsSync);
 
 /** Where they are installed; CI has them. */
 export const NGINX = find("nginx");
@@ -12,7 +13,8 @@ export const CADDY = find("caddy");
 /** An nginx with these blocks inside its `http`. */
 export function nginx(port: number, blocks: string): Promise<Child> {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${name};`).join(" ");
-  const config = `daemon off; master_process off; pid nginx.pid; error_log stderr; events {}\nhttp { access_log off; ${temporary}\n${blocks}\n}`;
+  const process = "daemon off; master_process off; pid nginx.pid; error_log stderr; events {}";
+  const config = `${process}\nhttp { access_log off; ${temporary}\n${blocks}\n}`;
   return new Child(port, config, NGINX ?? "nginx", (file) => ["-c", file, "-p", file.replace(/config$/, ""), "-e", "stderr"]).answers();
 }
 
@@ -37,7 +39,9 @@ export async function nginxByTheReadme(behind: string): Promise<Child> {
 /** A Caddy before what listens at this address, by the README. */
 export async function caddyByTheReadme(behind: string): Promise<Child> {
   const port = await freePort();
-  const block = (await readmeBlock("caddyfile")).replace("llm.example.com", `http://127.0.0.1:${port}`).replaceAll("127.0.0.1:8080", behind);
+  const block = (await readmeBlock("caddyfile"))
+    .replace("llm.example.com", `http://127.0.0.1:${port}`)
+    .replaceAll("127.0.0.1:8080", behind);
   const run = (file: string) => ["run", "--adapter", "caddyfile", "--config", file];
   return new Child(port, `{\n  admin off\n}\n${block}`, CADDY ?? "caddy", run).answers();
 }

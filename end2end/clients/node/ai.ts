@@ -2,7 +2,8 @@
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { embed, generateText, jsonSchema, stepCountIs, streamText, tool, type LanguageModel, type LanguageModelUsage, type ToolSet } from "ai";
+import { embed, generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
+import type { LanguageModel, LanguageModelUsage, ToolSet } from "ai";
 import type { At, Client, Exceptions, Seen } from "../client.ts";
 
 const prompt = "What is a farebox?";

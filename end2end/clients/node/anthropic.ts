@@ -2,7 +2,7 @@
 import Anthropic from "@anthropic-ai/sdk";
 import type { At, Client, Seen } from "../client.ts";
 
-const open = ({ baseUrl, key }: At) => new Anthropic({ baseURL: baseUrl, apiKey: key });
+const open = ({ baseUrl, key }: At, more = {}) => new Anthropic({ baseURL: baseUrl, apiKey: key, ...more });
 const messages: Anthropic.MessageParam[] = [{ role: "user", content: "What is a farebox?" }];
 const tools: Anthropic.Tool[] = [
   { name: "get_weather", input_schema: { type: "object", properties: { city: { type: "string" } }, required: ["city"] } },
@@ -27,6 +27,7 @@ const anthropic: Client = {
     refused: "BadRequestError",
     upstreamLocked: "InternalServerError",
     brokenStream: "APIError",
+    timeout: "APIConnectionTimeoutError",
   },
 
   whole: async (at) => seen(await open(at).messages.create(request(at))),
@@ -51,6 +52,8 @@ const anthropic: Client = {
     const stream = await open(at).messages.create({ ...request(at), stream: true });
     for await (const event of stream) if (event.type === "content_block_delta") break;
   },
+
+  giveUp: (at) => open(at, { timeout: 1_000, maxRetries: 0 }).messages.create(request(at)),
 };
 
 export const clients = [anthropic];

@@ -3,7 +3,7 @@ import OpenAI from "openai";
 import type { At, Client, Exceptions, Seen } from "../client.ts";
 import type { Counts } from "../upstream/api.ts";
 
-const open = ({ baseUrl, key }: At) => new OpenAI({ baseURL: `${baseUrl}/v1`, apiKey: key });
+const open = ({ baseUrl, key }: At, more = {}) => new OpenAI({ baseURL: `${baseUrl}/v1`, apiKey: key, ...more });
 const question = "What is a farebox?";
 const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false };
 
@@ -14,6 +14,7 @@ const exceptions: Exceptions = {
   refused: "BadRequestError",
   upstreamLocked: "InternalServerError",
   brokenStream: "APIError",
+  timeout: "APIConnectionTimeoutError",
 };
 
 function counted(usage: OpenAI.CompletionUsage | undefined | null): Counts {
@@ -92,6 +93,8 @@ const chat: Client = {
     const stream = await open(at).chat.completions.create({ model: at.model, messages, stream: true });
     for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
   },
+
+  giveUp: (at) => open(at, { timeout: 1_000, maxRetries: 0 }).chat.completions.create({ model: at.model, messages }),
 };
 
 const input = question;

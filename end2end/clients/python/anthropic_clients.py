@@ -8,8 +8,8 @@ class Messages:
     name = "anthropic (Python)"
     tools = [{"name": TOOL["name"], "input_schema": PARAMETERS}]
 
-    def messages(self, at):
-        return Anthropic(base_url=at["baseUrl"], api_key=at["key"]).messages
+    def messages(self, at, **more):
+        return Anthropic(base_url=at["baseUrl"], api_key=at["key"], **more).messages
 
     def request(self, at, **more):
         return {"model": at["model"], "max_tokens": 512, "messages": MESSAGES} | more
@@ -48,6 +48,9 @@ class Messages:
             for event in stream:
                 if event.type == "content_block_delta":
                     return
+
+    def give_up(self, at):
+        self.messages(at, timeout=1, max_retries=0).create(**self.request(at))
 
 
 CLIENTS = [Messages()]

@@ -6,8 +6,8 @@ from common import MESSAGES, PARAMETERS, QUESTION, TOOL, chat_counts, seen
 from openai import OpenAI
 
 
-def client(at):
-    return OpenAI(base_url=f"{at['baseUrl']}/v1", api_key=at["key"])
+def client(at, **more):
+    return OpenAI(base_url=f"{at['baseUrl']}/v1", api_key=at["key"], **more)
 
 
 class Chat:
@@ -50,6 +50,9 @@ class Chat:
             for chunk in stream:
                 if chunk.choices[0].delta.content:
                     return
+
+    def give_up(self, at):
+        client(at, timeout=1, max_retries=0).chat.completions.create(model=at["model"], messages=MESSAGES)
 
 
 class Responses:

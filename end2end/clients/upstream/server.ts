@@ -19,7 +19,7 @@ export const MODELS = {
   locks: "scripted-locks",
   /** Ends its stream with an error after some text. */
   breaks: "scripted-breaks",
-  /** Waits in the middle of its stream, until it is told to go on. */
+  /** Waits in the middle of its stream, or before an answer, until it is told to go on. */
   waits: "scripted-waits",
 } as const;
 
@@ -84,8 +84,16 @@ export class Upstream {
       return reply(response, 401, api.error(401, `Incorrect API key provided: ${credential}.`));
     }
     if (answer.model === MODELS.refuses) return reply(response, 400, api.error(400, "The script refuses this."));
-    if (!body.stream) return reply(response, 200, api.whole(answer, body));
+    if (!body.stream) {
+      if (answer.model === MODELS.waits) await this.#word();
+      return reply(response, 200, api.whole(answer, body));
+    }
     await this.#stream(response, api.events(answer, body), api, answer.model);
+  }
+
+  /** Waits until it is told to go on. */
+  #word(): Promise<void> {
+    return new Promise((resume) => this.#waiting.push(resume));
   }
 
   /** Each answer has counts that no other has, and keeps to the smallest cap that an API has by itself: completions end after 16 tokens. */
@@ -101,7 +109,7 @@ export class Upstream {
     const middle = events.findIndex((event) => event.includes(JSON.stringify(PIECES[1]).slice(1, -1))) + 1;
     response.write(events.slice(0, middle).join(""));
     if (model === MODELS.breaks) return void response.end(api.failure("The script breaks off."));
-    if (model === MODELS.waits) await new Promise<void>((resume) => this.#waiting.push(resume));
+    if (model === MODELS.waits) await this.#word();
     // Event by event, as a model speaks.
     for (const event of events.slice(middle)) response.write(event);
     response.end();
