@@ -18,6 +18,8 @@ pub(super) struct Fresh {
     calls: VecDeque<FreshCall>,
     bytes: usize,
     calls_max: usize,
+    /// Where this process began to write. What an earlier one has left is read from the disk, damage and all, before anything in memory is next.
+    begins_at: Position,
 }
 
 /// A settlement as it was handed over, and where it is in the lane.
@@ -38,9 +40,14 @@ impl FreshCall {
 }
 
 impl Fresh {
-    /// None, of which there will be no more than so many.
-    pub(super) fn new(calls_max: usize) -> Self {
-        Self { calls: VecDeque::new(), bytes: 0, calls_max }
+    /// None, of which there will be no more than so many, all of them from this position on.
+    pub(super) fn new(begins_at: Position, calls_max: usize) -> Self {
+        Self { calls: VecDeque::new(), bytes: 0, calls_max, begins_at }
+    }
+
+    /// Whether a reader at this position has read what was there before.
+    pub(super) fn begins_before(&self, position: Position) -> bool {
+        self.begins_at <= position
     }
 
     /// Keeps one, if there is room for it and it is the next after those that are here: nothing unread is between them. `unread` is the last settlement

@@ -78,7 +78,7 @@ impl Lane {
         takes_calls: bool,
     ) -> Self {
         let group = (log.maker.durability == Durability::Disk).then(|| GroupCommit::new(log.end()));
-        let fresh = Fresh::new(fresh_max);
+        let fresh = Fresh::new(log.end(), fresh_max);
         Self {
             number: log.maker.lane,
             inner: Mutex::new(Inner { log, outstanding, fresh, is_closed: false, is_full: false, set_aside }),

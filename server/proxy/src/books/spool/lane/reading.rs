@@ -29,7 +29,8 @@ impl Lane {
     pub(in crate::books::spool) fn take_fresh(&self, at: Position, calls_max: usize) -> Option<(Vec<FreshCall>, Position)> {
         let mut inner = self.lock();
         // Another reader may be ahead of this one, which then reads the segments up to there.
-        let (calls, to) = if inner.outstanding.is_read_to(at) { inner.fresh.take(calls_max)? } else { return None };
+        let is_next = inner.outstanding.is_read_to(at) && inner.fresh.begins_before(at);
+        let (calls, to) = if is_next { inner.fresh.take(calls_max)? } else { return None };
         inner.outstanding.read(to, calls.iter().map(|fresh| (fresh.position, fresh.call.call_id)));
         Some((calls, to))
     }

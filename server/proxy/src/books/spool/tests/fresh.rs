@@ -84,3 +84,25 @@ fn a_checkpoint_waits_for_what_was_given_out_from_memory() {
     assert!(fresh(&mut reader, 9).is_empty(), "another process has nothing in memory");
     assert_eq!(written(&mut reader), [call(0), call(1)]);
 }
+
+/// What is damaged of it counts as unread to nobody, and is set aside only by whoever reads it.
+#[test]
+fn what_an_earlier_process_has_left_is_read_before_anything_is_next_in_memory() {
+    let scratch = Scratch::new();
+    let (spool, lane) = scratch.open();
+    let damaged = record(&lane, 0, b"{\"damaged\":1}");
+    drop(spool);
+    let path = scratch.file("lane-0/00000001.log");
+    let mut bytes = fs::read(&path).expect("a segment");
+    bytes[usize::try_from(damaged.offset).expect("small") + 30] ^= 1;
+    fs::write(&path, bytes).expect("the disk works");
+    let (spool, _unsettled) = open(&scratch.options());
+    let lane = first(&spool);
+    record(&lane, 1, b"{}");
+    let mut reader = lane.reader();
+    assert!(fresh(&mut reader, 9).is_empty());
+    assert_eq!(written(&mut reader), [call(1)]);
+    assert!(scratch.file("damaged").exists(), "it was looked at");
+    record(&lane, 2, b"{}");
+    assert_eq!(fresh(&mut reader, 9), [call(2)]);
+}
