@@ -13,10 +13,10 @@
 //! Knobs, by environment: `ROUNDS` (5), `SECONDS` of each measurement (3), `CONNECTIONS` of the closed loops (16), `ACCOUNTS` (1,000),
 //! `STREAMS` that are open at once (1,000), and `PARTS`, of `memory,closed,rates,streams` those that are wanted.
 //!
-//! 26 November 2026, two shared cores, PostgreSQL 15 with fsync: nginx 35 µs of CPU a call, Farebox 182 µs (5.2 × nginx's), of one account 5,000
-//! calls a second (0.18 × nginx's), and PostgreSQL 77 µs more; of three hundred accounts 255 µs and 2,800 a second, of a thousand 1,900, where PostgreSQL
-//! takes 300 to 550 µs of the core that it shares with load and upstream. An event of a stream took 1.4 × nginx's CPU and arrived after 0.24 ms at the
-//! median (nginx 0.18, direct 0.06). 1,000 open streams: 90 MiB over idle (nginx 20).
+//! 26 November 2026, before settled calls were posted from memory and every API was a table; two shared cores, PostgreSQL 15 with fsync: nginx 35 µs of
+//! CPU a call, Farebox 182 µs (5.2 × nginx's), of one account 5,000 calls a second (0.18 × nginx's), and PostgreSQL 77 µs more; of three hundred accounts
+//! 255 µs and 2,800 a second, of a thousand 1,900, where PostgreSQL takes 300 to 550 µs of the core that it shares with load and upstream. An event of a
+//! stream took 1.4 × nginx's CPU and arrived after 0.24 ms at the median (nginx 0.18, direct 0.06). 1,000 open streams: 90 MiB over idle (nginx 20).
 #![expect(clippy::unwrap_used, clippy::float_arithmetic, reason = "a benchmark fails by panicking, and divides what it measured")]
 
 mod cores;

@@ -1,0 +1,238 @@
+//! Requests, as they are read, refused and changed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+use bytes::Bytes;
+use chrono::DateTime;
+use domain::{
+    catalog::{ModelBounds, OutputCapField},
+    id::{ModelId, ProviderId},
+};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    dialect::{DIALECTS, Dialect},
+    wire::splice::splice,
+};
+
+const HELLO: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
+
+fn model(field: OutputCapField) -> Model {
+    Model {
+        id: ModelId::new(DateTime::UNIX_EPOCH, [0; 10]),
+        name: "m".to_owned(),
+        provider_id: ProviderId::new(DateTime::UNIX_EPOCH, [0; 10]),
+        provider: "p".to_owned(),
+        upstream_name: "vendor/m".to_owned(),
+        context_window: Tokens::from_sum(128_000),
+        default_output_hold: Tokens::from_sum(4_096),
+        output_cap_field: field,
+        bounds: ModelBounds::default(),
+        opened: Vec::new(),
+    }
+}
+
+fn parse(body: &str) -> Result<Request, Refusal> {
+    let request = Request::parse(DIALECTS[0], body)?;
+    request.refused_by(&model(OutputCapField::MaxTokens)).map_or(Ok(request), Err)
+}
+
+fn check(body: &str, field: OutputCapField, mode: UsageMode, expected: &str) {
+    let request = parse(body).unwrap();
+    let cap = request.output_cap().unwrap_or(Tokens::from_sum(4_096));
+    let spliced = splice(&Bytes::copy_from_slice(body.as_bytes()), request.edits(&model(field), mode, Some(cap)));
+    assert_eq!(String::from_utf8_lossy(&spliced), expected);
+}
+
+#[test]
+fn all_but_the_spliced_members_stays_as_it_was() {
+    check(
+        &format!(r#"{{ "model" : "m", "temperature":1.50, {HELLO}, "max_tokens": 7, "stop": [1e2]}}"#),
+        OutputCapField::MaxTokens,
+        UsageMode::Forced,
+        &format!(r#"{{ "model" : "vendor/m", "temperature":1.50, {HELLO}, "max_tokens": 7, "stop": [1e2]}}"#),
+    );
+}
+
+#[test]
+fn usage_is_forced_wherever_the_client_left_it_out() {
+    let stream = |options: &str| format!(r#"{{"model":"m","stream":true,{HELLO},"max_tokens":7{options}}}"#);
+    let forced = |options: &str| stream(options).replace(r#""m""#, r#""vendor/m""#);
+    let field = OutputCapField::MaxTokens;
+    check(&stream(""), field, UsageMode::Forced, &forced("").replacen('{', r#"{"stream_options":{"include_usage":true},"#, 1));
+    for (asked, sent) in [
+        ("null", r#"{"include_usage":true}"#),
+        ("{}", r#"{"include_usage":true}"#),
+        (r#"{"x":1}"#, r#"{"include_usage":true,"x":1}"#),
+        (r#"{ "include_usage": false }"#, r#"{ "include_usage": true }"#),
+        (r#"{"include_usage":null}"#, r#"{"include_usage":true}"#),
+        (r#"{"include_usage":true}"#, r#"{"include_usage":true}"#),
+    ] {
+        let options = |options: &str| format!(r#","stream_options":{options}"#);
+        check(&stream(&options(asked)), field, UsageMode::Forced, &forced(&options(sent)));
+        check(&stream(&options(asked)), field, UsageMode::Native, &forced(&options(asked)));
+    }
+}
+
+#[test]
+fn the_cap_stands_under_the_name_that_the_upstream_reads() {
+    let body = |caps: &str| format!(r#"{{{caps}"model":"m",{HELLO}}}"#);
+    for (asked, sent) in [
+        ("", r#""max_tokens":4096,"#),
+        (r#""max_tokens":null,"#, r#""max_tokens":4096,"#),
+        (r#""max_completion_tokens":null,"#, r#""max_tokens":4096,"max_completion_tokens":null,"#),
+        (r#""max_tokens":9,"#, r#""max_tokens":9,"#),
+        (r#""max_completion_tokens":9,"#, r#""max_tokens":9,"#),
+        (r#""max_completion_tokens":9,"max_tokens":8,"#, r#""max_tokens":8,"#),
+        (r#""max_completion_tokens":7,"max_tokens":8,"#, r#""max_tokens":7,"#),
+        (r#""max_completion_tokens":7,"max_tokens":null,"#, r#""max_tokens":7,"#),
+    ] {
+        check(&body(asked), OutputCapField::MaxTokens, UsageMode::Forced, &body(sent).replace(r#""m""#, r#""vendor/m""#));
+    }
+    check(
+        &body(r#""max_tokens":9,"#),
+        OutputCapField::MaxCompletionTokens,
+        UsageMode::Forced,
+        &body(r#""max_completion_tokens":9,"#).replace(r#""m""#, r#""vendor/m""#),
+    );
+}
+
+#[test]
+fn what_cannot_be_read_bounded_or_metered_is_refused_by_name() {
+    for (body, param) in [
+        (r#"{"model":"m","messages":[]}"#.to_owned(), "messages"),
+        (r#"{"messages":[{"role":"user"}]}"#.to_owned(), "model"),
+        (format!(r#"{{"model":7,{HELLO}}}"#), "model"),
+        (format!(r#"{{"model":"m",{HELLO},"stream":"true"}}"#), "stream"),
+        (format!(r#"{{"model":"m",{HELLO},"n":129}}"#), "n"),
+        (format!(r#"{{"model":"m",{HELLO},"n":0}}"#), "n"),
+        (format!(r#"{{"model":"m",{HELLO},"max_tokens":0}}"#), "max_tokens"),
+        (format!(r#"{{"model":"m",{HELLO},"max_tokens":1.5}}"#), "max_tokens"),
+        (format!(r#"{{"model":"m",{HELLO},"max_completion_tokens":"9"}}"#), "max_completion_tokens"),
+        (format!(r#"{{"model":"m",{HELLO},"service_tier":"priority"}}"#), "service_tier"),
+        (format!(r#"{{"model":"m",{HELLO},"tools":[{{"type":"web_search"}}]}}"#), "tools.web_search"),
+        (format!(r#"{{"model":"m",{HELLO},"api_base":"https://example.com"}}"#), "api_base"),
+        (format!(r#"{{"model":"m",{HELLO},"Max_Tokens":7}}"#), "max_tokens"),
+        (format!(r#"{{"model":"m",{HELLO},"stream_options":{{"include_usage":true,"include_usage":false}}}}"#), "stream_options"),
+        (r#"{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"f"}}]}]}"#.to_owned(), "messages"),
+        (r#"{"model":"m","messages":[{"role":"user","content":"a","content":"b"}]}"#.to_owned(), "messages"),
+    ] {
+        assert_eq!(parse(&body).unwrap_err().param.as_deref(), Some(param), "{body}");
+    }
+}
+
+/// The prompt's bound at a window of a million, or the member that is refused.
+fn bound_at(route: &str, body: &str) -> Result<i64, String> {
+    let wide = Model { context_window: Tokens::from_sum(1_000_000), ..model(OutputCapField::MaxTokens) };
+    let request = Request::parse(Dialect::of(route).unwrap(), body).map_err(|refusal| refusal.message)?;
+    request
+        .refused_by(&wide)
+        .map_or(Ok(request.prompt.tokens_max(&wide).get()), |refusal| Err(refusal.param.unwrap_or_default().into_owned()))
+}
+
+#[test]
+fn what_is_only_named_is_bounded_by_the_window() {
+    let input = |items: &str| bound_at("/v1/responses", &format!(r#"{{"model":"m","input":[{items}]}}"#));
+    for named in [
+        r#"{"id":"msg_1"}"#,
+        r#"{"type":null,"id":"msg_1"}"#,
+        r#"{"type":"item_reference","id":"msg_1"}"#,
+        r#"{"type":"reasoning","id":"rs_1","summary":[]}"#,
+    ] {
+        assert_eq!(input(named), Ok(1_000_000), "{named}");
+    }
+    for sent in [r#"{"role":"user","content":"hi"}"#, r#"{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"AAAA"}"#] {
+        assert!(input(sent).is_ok_and(|bound| bound < 1_000), "{sent}");
+    }
+}
+
+#[test]
+fn tools_that_the_provider_describes_are_more_than_their_bytes() {
+    let messages = |tools: &str| bound_at("/v1/messages", &format!(r#"{{"model":"m","max_tokens":1,{HELLO},"tools":[{tools}]}}"#));
+    let built_in = messages(r#"{"type":"bash_20250124","name":"bash"},{"type":"text_editor_20250728","name":"e"}"#).unwrap();
+    let own = messages(r#"{"name":"bash","input_schema":{}},{"type":"custom","name":"e","input_schema":{}}"#).unwrap();
+    assert!(built_in > own + 1_000, "{built_in} and {own}");
+    assert_eq!(messages(r#"{"type":"web_search_20250305","name":"s"}"#), Err("tools.web_search_20250305".to_owned()));
+    for odd in [r#"{"Type":"web_search_20250305"}"#, r#"{"type":["web_search_20250305"]}"#] {
+        assert!(messages(odd).is_err_and(|message| message.contains("type")), "{odd}");
+    }
+}
+
+#[test]
+fn what_is_inside_an_object_is_known_or_refused_by_its_name() {
+    let chat = |rest: &str| bound_at("/v1/chat/completions", &format!(r#"{{"model":"m",{HELLO},{rest}}}"#)).err();
+    assert_eq!(chat(r#""chat_template_kwargs":{"enable_thinking":false}"#), None);
+    assert_eq!(chat(r#""chat_template_kwargs":{"chat_template":"x"}"#).as_deref(), Some("chat_template_kwargs.chat_template"));
+    assert_eq!(chat(r#""modalities": [ "text", "audio" ]"#), None);
+    assert_eq!(chat(r#""modalities":["image","text"]"#).as_deref(), Some("modalities"));
+    let messages = |rest: &str| bound_at("/v1/messages", &format!(r#"{{"model":"m","max_tokens":1,{HELLO},{rest}}}"#)).err();
+    assert_eq!(messages(r#""context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]}"#), None);
+    assert_eq!(
+        messages(r#""context_management":{"edits":[{"type":"compact_20260112"}]}"#).as_deref(),
+        Some("context_management.compact_20260112")
+    );
+}
+
+#[test]
+fn a_document_in_the_place_of_a_picture_is_none() {
+    let picture = |url: &str| {
+        bound_at(
+            "/v1/chat/completions",
+            &format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]}}]}}"#),
+        )
+    };
+    assert!(picture("data:image/png;base64,AA==").is_ok_and(|bound| bound < 60_000));
+    assert_eq!(picture("data:application/pdf;base64,AA=="), Ok(1_000_000));
+}
+
+#[test]
+fn a_duplicate_key_is_refused() {
+    let refusal = parse(&format!(r#"{{"model":"cheap",{HELLO},"mod\u0065l":"dear"}}"#)).unwrap_err();
+    assert!(refusal.message.contains("given twice"), "{}", refusal.message);
+}
+
+#[test]
+fn a_picture_is_bounded_by_the_models_entry_and_what_is_not_known_by_the_window() {
+    let model = Model { context_window: Tokens::from_sum(1_000_000), ..model(OutputCapField::MaxTokens) };
+    let bound = |content: &str| {
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":{content}}}]}}"#);
+        parse(&body).unwrap().prompt.tokens_max(&model).get()
+    };
+    assert!(bound(r#""hi""#) < 200);
+    let inside = format!(r#"[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{}"}}}}]"#, "A".repeat(1_000_000));
+    for picture in [
+        &*inside,
+        r#"[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]"#,
+        r#"[{"type":"image_url","image_url":"https://example.com/a.png"}]"#,
+    ] {
+        assert!((50_000..51_000).contains(&bound(picture)), "{}", bound(picture));
+    }
+    for outside in [
+        r#"[{"type":"input_audio","input_audio":{"data":"https://example.com/a.wav"}}]"#,
+        r#"[{"type":"file","file":{"file_data":"data:application/pdf;base64,AA=="}}]"#,
+        r#"[{"type":"video_url","video_url":{"url":"data:video/mp4;base64,AA=="}}]"#,
+    ] {
+        assert_eq!(bound(outside), 1_000_000, "{outside}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_spliced_request_is_the_same_request_but_for_what_was_spliced(
+        text in ".{0,30}", stream: bool, mine in prop::option::of(1_i64..100), theirs in prop::option::of(1_i64..100), cap in 1_i64..50,
+    ) {
+        let mut asked = serde_json::json!({"stop": text, "model": "m", "messages": [{"role": "user", "content": text}], "stream": stream});
+        for (name, value) in [("max_tokens", mine), ("max_completion_tokens", theirs)] {
+            if let Some(value) = value { asked[name] = value.into(); }
+        }
+        let body = asked.to_string();
+        let request = parse(&body).unwrap();
+        let edits = request.edits(&model(OutputCapField::MaxTokens), UsageMode::Forced, Some(Tokens::from_sum(cap)));
+        let sent: Value = serde_json::from_slice(&splice(&Bytes::from(body), edits)).unwrap();
+        prop_assert_eq!(&sent["max_tokens"], &Value::from(cap));
+        prop_assert_eq!(&sent["model"], "vendor/m");
+        prop_assert_eq!(sent["stream_options"]["include_usage"] == true, stream);
+        prop_assert_eq!(&sent["messages"], &asked["messages"]);
+        prop_assert_eq!(&sent["stop"], &asked["stop"]);
+    }
+}
