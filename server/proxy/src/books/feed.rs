@@ -17,10 +17,12 @@ use crate::books::spool::{Entry, FreshCall, Lane, Position, Reader};
 
 /// What is read at once.
 const RECORDS_MAX: usize = 256;
+/// What is taken from memory at once: all that has gathered, so that the poster makes one transaction a group of it.
+const FRESH_MAX: usize = 4_096;
 const BYTES_MAX: usize = 512 * 1024;
 /// Between two readings: a lone call is posted at once, and what comes in a crowd is read and posted together. A transaction costs the database as much as
-/// some dozens of calls, and with a thousand accounts a batch has hardly two calls of one.
-const GATHERED: Duration = Duration::from_millis(100);
+/// some dozens of calls, and an account in it as much as some calls: with a thousand accounts a tenth of a second has hardly two calls of one.
+const GATHERED: Duration = Duration::from_millis(200);
 /// Before what should be there is looked for again.
 const MOMENT: Duration = Duration::from_millis(10);
 /// Before what could not be read is tried again.
@@ -51,11 +53,11 @@ pub(crate) async fn feed(lane: Arc<Lane>, poster: Poster, quit: CancellationToke
             }
             Ok(found) => {
                 (was_empty, was_away) = (false, false);
-                let is_some = found.len() < RECORDS_MAX;
+                let is_all = found.is_all();
                 if !hand_over(&lane, &poster, found).await {
                     return;
                 }
-                if is_some {
+                if is_all {
                     quit.run_until_cancelled(sleep(GATHERED)).await;
                 }
                 // What is not there need not be looked for on the disk.
@@ -97,11 +99,19 @@ impl Found {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Whether nothing more was there.
+    fn is_all(&self) -> bool {
+        match self {
+            Self::Fresh(calls) => calls.len() < FRESH_MAX,
+            Self::Read(entries) => entries.len() < RECORDS_MAX,
+        }
+    }
 }
 
 /// What is next, from memory, or else from the disk.
 async fn next(mut reader: Reader) -> Result<(Reader, io::Result<Found>), JoinError> {
-    let fresh = reader.take_fresh(RECORDS_MAX);
+    let fresh = reader.take_fresh(FRESH_MAX);
     if !fresh.is_empty() {
         return Ok((reader, Ok(Found::Fresh(fresh))));
     }
