@@ -81,6 +81,11 @@ impl Route {
         if matches!(self, Self::Call(_)) { "POST" } else { "GET, HEAD" }
     }
 
+    /// How errors look there.
+    fn errors(&self) -> ErrorShape {
+        if let Self::Call(dialect) = self { dialect.errors } else { ErrorShape::default() }
+    }
+
     fn answers(&self, method: &Method) -> bool {
         self.methods().split(", ").any(|known| known == method.as_str())
     }
@@ -100,11 +105,14 @@ impl Gateway {
         let id = CallId::new(Utc::now(), rand::random());
         let (head, body) = request.into_parts();
         let permission = Permission::of(&head.headers, &self.0.shared.settings.allowed_origins);
-        let shape = Dialect::of(&path::canonical(head.uri.path())).map(|dialect| dialect.errors).unwrap_or_default();
+        let path = path::canonical(head.uri.path());
+        let route = Route::of(&path);
+        let shape = route.as_ref().map(Route::errors).unwrap_or_default();
         let answered = if head.method == Method::OPTIONS {
-            cors::preflight(&head, methods(&head), permission.as_ref())
+            // Of an address that does not exist all methods are told, so that a page can read why it is refused.
+            cors::preflight(&head, route.as_ref().map_or("GET, HEAD, POST", Route::methods), permission.as_ref())
         } else {
-            self.dispatch(id, head, body).await
+            self.dispatch(id, route, head, body).await
         };
         let mut response = answered.unwrap_or_else(|refusal| refusal.into_response(shape));
         if let Some(permission) = permission {
@@ -119,14 +127,13 @@ impl Gateway {
         response
     }
 
-    async fn dispatch<B>(&self, id: CallId, head: Parts, body: B) -> Result<Response<AnswerBody>, Refusal>
+    async fn dispatch<B>(&self, id: CallId, route: Option<Route>, head: Parts, body: B) -> Result<Response<AnswerBody>, Refusal>
     where
         B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
     {
-        let path = path::canonical(head.uri.path());
-        let route = Route::of(&path).ok_or_else(|| path::unknown(&head.method, head.uri.path(), &self.0.shared.settings.proxy_url))?;
+        let route = route.ok_or_else(|| path::unknown(&head.method, head.uri.path(), &self.0.shared.settings.proxy_url))?;
         if !route.answers(&head.method) {
-            let mut refused = Refusal::wrong_method(&head.method, &path).into_response(ErrorShape::default());
+            let mut refused = Refusal::wrong_method(&head.method, &path::canonical(head.uri.path())).into_response(ErrorShape::default());
             refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.methods()));
             return Ok(refused);
         }
@@ -141,11 +148,6 @@ impl Gateway {
         let telling = AbortOnDropHandle::new(runtime.spawn(async move { tell(&shared, told, &head).await }));
         telling.await.unwrap_or_else(|_| Err(Refusal::failed()))
     }
-}
-
-/// The methods that an address answers. Of one that does not exist all are told, so that a page can read why it is refused.
-fn methods(head: &Parts) -> &'static str {
-    Route::of(&path::canonical(head.uri.path())).map_or("GET, HEAD, POST", |route| route.methods())
 }
 
 /// Answers what is no call.

@@ -59,7 +59,9 @@ impl<'a> Members<'a> {
     /// The first of these names that stands here in another spelling. Some upstreams read `"Model"` as `"model"`; whether this one does is not known.
     #[must_use]
     pub(crate) fn misspelled<'n>(&self, known: impl Iterator<Item = &'n str> + Clone) -> Option<&'n str> {
-        self.0.iter().find_map(|member| {
+        // What is written in small letters, as almost everything is, is another name or the very same.
+        let in_small = |name: &str| name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+        self.0.iter().filter(|member| !in_small(&member.name)).find_map(|member| {
             let folded = folded(&member.name);
             known.clone().find(|known| *known == folded && *known != member.name)
         })
