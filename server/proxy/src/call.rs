@@ -12,7 +12,7 @@ mod relay;
 mod settlement;
 pub(crate) mod stop;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -73,8 +73,6 @@ pub(crate) struct Call {
     pub(crate) attribution: Attribution,
     /// What its client calls it, if it says so.
     pub(crate) once: Option<Once>,
-    /// Its prompt's tokens, once they were counted.
-    pub(crate) prompt_tokens: OnceLock<Tokens>,
     pub(crate) headers: HeaderMap,
 }
 
@@ -164,11 +162,6 @@ impl Call {
             epoch: Some(held.epoch()),
             split: held.split().clone(),
         }
-    }
-
-    /// A tokenizer's count of the prompt, made once.
-    fn prompt_tokens(&self) -> Tokens {
-        *self.prompt_tokens.get_or_init(|| self.request.prompt.tokens_estimated(&self.entry.model))
     }
 
     fn discount(&self) -> Discount {

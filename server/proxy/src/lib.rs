@@ -205,7 +205,7 @@ impl Proxy {
     pub async fn start(ledger: Ledger, background_ledger: &Ledger, secret: SecretKey, settings: Settings) -> Result<Self> {
         let meter = background_ledger.meter();
         // The tokenizer's tables take a moment to unpack; no call should wait for that.
-        let _ = spawn_blocking(|| estimate::count("warm")).await;
+        let _ = spawn_blocking(estimate::warm_up).await;
         let options = settings.spool.options(background_ledger.database_id().await?, settings.instance);
         let (spool, unsettled) = spawn_blocking(move || Spool::open(&options)).await.map_err(|_| Error::Panicked)??;
         let spool = Arc::new(spool);

@@ -1,9 +1,6 @@
 //! A metered request: from its first byte to a running call.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -57,13 +54,15 @@ where
     if let Some(refusal) = request.refused_by(&entry.model) {
         return Err(refusal);
     }
+    if request.prompt.is_near_the_window(&entry.model) {
+        request.prompt.count_apart(&shared.runtime).await;
+    }
     if let Some(prompt) = request.prompt.too_long(&entry.model) {
         return Err(Refusal::context_length_exceeded(&request.model, entry.model.context_window, prompt));
     }
     let account = key.account_id;
     let once = shared.repeats.begin(key.key_id, &headers, id)?;
-    let prompt_tokens = OnceLock::new();
-    let call = Call { id, at, started, presented, key, entry, target, price, request, attribution, once, prompt_tokens, headers };
+    let call = Call { id, at, started, presented, key, entry, target, price, request, attribution, once, headers };
 
     let core = Arc::clone(core);
     let attended = Attended::new(&shared.calls, |client| call.run(body, Arc::clone(&core), client));

@@ -65,6 +65,11 @@ impl Answer {
         }
     }
 
+    /// Whether the upstream leaves it to a tokenizer what the call comes to.
+    pub(crate) fn wants_estimate(&self) -> bool {
+        !self.costs_nothing() && !self.reading.is_counted_by_the_upstream()
+    }
+
     /// The upstream refused, or failed before any output. One that was cut off in the middle, by the client or by us, is not one that failed.
     fn costs_nothing(&self) -> bool {
         if self.status.is_some_and(|status| !status.is_success()) {
@@ -114,9 +119,11 @@ mod tests {
         reading.absorb(scanner.finish());
     }
 
+    /// That only what is estimated has the tokenizer run is checked of all of them.
     fn check(answer: &Answer, outcome: Outcome, source: UsageSource, prompt: Option<i64>, completion: Option<i64>) {
         let (found, its_source, usage) = answer.judge(|| Tokens::from_sum(PROMPT), Tokens::from_sum(100));
         assert_eq!((found, its_source), (outcome, source), "{answer:?}");
+        assert_eq!(answer.wants_estimate(), source == UsageSource::Estimated, "{answer:?}");
         assert_eq!((usage.prompt_tokens.map(Tokens::get), usage.completion_tokens.map(Tokens::get)), (prompt, completion), "{answer:?}");
     }
 

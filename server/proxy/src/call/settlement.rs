@@ -23,6 +23,10 @@ use crate::{
 impl Call {
     /// Settles into the spool: nobody sees the end of a call before that.
     pub(super) async fn settle(&self, shared: &Shared, Begun { bound, running }: Begun, answer: Answer, first_byte: Option<Duration>) {
+        if answer.wants_estimate() {
+            self.request.prompt.count_apart(&shared.runtime).await;
+            answer.reading.text.kept.count_apart(&shared.runtime).await;
+        }
         let mut settled = Arc::new(self.settlement(running.admitted().clone(), bound, answer, first_byte));
         if let Some(once) = self.once.as_ref().filter(|_| settled.source != UsageSource::None) {
             once.is_charged();
@@ -51,7 +55,7 @@ impl Call {
     fn settlement(&self, admitted: Admitted, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {
         let model = &self.entry.model;
         let completion_max = self.completion_max(bound);
-        let (outcome, source, usage) = answer.judge(|| self.prompt_tokens(), completion_max);
+        let (outcome, source, usage) = answer.judge(|| self.request.prompt.tokens_estimated(model), completion_max);
         if answer.reading.unreadable {
             tracing::warn!(call = %self.id, provider = model.provider, "part of the answer could not be read by the meter");
         }

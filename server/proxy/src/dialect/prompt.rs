@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use domain::{catalog::Model, tokens::Tokens};
 use serde_json::value::RawValue;
+use tokio::runtime::Handle;
 
 use crate::wire::{
-    estimate::{self, SAMPLE_BYTES},
+    estimate::Sample,
     json::{Member, Members, Name},
 };
 
@@ -88,7 +89,7 @@ impl Inline {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Prompt {
     /// The beginning of its text.
-    sample: String,
+    sample: Sample,
     /// The length of all its text.
     text_bytes: usize,
     /// The same without its white space, of which one token may be a hundred bytes.
@@ -172,13 +173,23 @@ impl Prompt {
     /// a tokenizer of another family makes of the prompt.
     #[must_use]
     pub(crate) fn room_for_output(&self, model: &Model) -> Tokens {
-        let window = model.context_window.get();
-        if self.tokens_max(model).get().saturating_add(model.default_output_hold.get()) <= window {
+        if !self.is_near_the_window(model) {
             return model.default_output_hold;
         }
+        let window = model.context_window.get();
         let prompt = self.tokens_estimated(model).get() / self.count();
         let taken = prompt.saturating_add(prompt / 8).saturating_add(model.bounds.prompt_overhead.get());
         Tokens::from_sum(window.saturating_sub(taken)).min(model.default_output_hold).max(model.bounds.output_min)
+    }
+
+    /// Has the beginning of its text counted where nobody waits for it, so that an estimate is at hand.
+    pub(crate) async fn count_apart(&self, runtime: &Handle) {
+        self.sample.count_apart(runtime).await;
+    }
+
+    /// Whether it is so near the window that what it probably is must be known before the call.
+    pub(crate) fn is_near_the_window(&self, model: &Model) -> bool {
+        self.tokens_max(model).get().saturating_add(model.default_output_hold.get()) > model.context_window.get()
     }
 
     fn tokens_beside_text(&self) -> Tokens {
@@ -188,7 +199,7 @@ impl Prompt {
     }
 
     fn tokens_of_text(&self) -> Tokens {
-        let sample = i128::from(estimate::count(&self.sample).get());
+        let sample = i128::try_from(self.sample.tokens()).unwrap_or(i128::MAX);
         let (whole, part) = (i128::try_from(self.text_bytes).unwrap_or(i128::MAX), i128::try_from(self.sample.len().max(1)).unwrap_or(1));
         // Whatever the beginning looks like.
         let least = i64::try_from(self.solid_bytes / BYTES_PER_TOKEN_MAX).unwrap_or(i64::MAX).max(i64::from(self.numbers == 0));
@@ -218,9 +229,8 @@ impl Prompt {
     /// Text as it stands in the request.
     pub(crate) fn text(&mut self, text: &str) {
         self.text_bytes += text.len();
-        self.solid_bytes += text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
-        let room = SAMPLE_BYTES - self.sample.len();
-        self.sample.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
+        self.solid_bytes += solid_bytes(text);
+        self.sample.push(text.as_bytes());
     }
 
     /// Takes in the member of this name, which holds the prompt or a part of it.
@@ -434,6 +444,12 @@ const NAMES: [&str; 18] = [
     "type",
     "url",
 ];
+
+/// How many bytes are no white space. A prompt may have a million, so that they are counted in a way that compilers make fast: a small counter a piece.
+fn solid_bytes(text: &str) -> usize {
+    let in_piece = |piece: &[u8]| piece.iter().map(|byte| u8::from(!byte.is_ascii_whitespace())).sum::<u8>();
+    text.as_bytes().chunks(usize::from(u8::MAX)).map(|piece| usize::from(in_piece(piece))).sum()
+}
 
 fn is_number(value: &RawValue) -> bool {
     value.get().bytes().all(|byte| byte.is_ascii_digit())

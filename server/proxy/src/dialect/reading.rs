@@ -189,6 +189,12 @@ impl Reading {
         self.text.len() > self.reported_at
     }
 
+    /// Whether no tokenizer is needed to tell the call's usage.
+    #[must_use]
+    pub(crate) fn is_counted_by_the_upstream(&self) -> bool {
+        self.has_usage() && !self.is_outrun()
+    }
+
     /// The call's usage: the upstream's, and where it reported none, or stopped in the middle of counting, a tokenizer's count of what was delivered,
     /// at most `completion_max`, beside `prompt`, the same of the prompt.
     #[must_use]
