@@ -49,8 +49,10 @@ use crate::{
 };
 
 /// Calls a second that come at a constant rate, and what their figures are called.
-const RATES: [(u32, [&str; 2]); 2] =
-    [(200, ["p50 at 200/s, µs", "p99 at 200/s, µs"]), (1_000, ["p50 at 1,000/s, µs", "p99 at 1,000/s, µs"])];
+const RATES: [(u32, [&str; 3]); 2] = [
+    (200, ["p50 at 200/s, µs", "p99 at 200/s, µs", "µs of CPU a call at 200/s"]),
+    (1_000, ["p50 at 1,000/s, µs", "p99 at 1,000/s, µs", "µs of CPU a call at 1,000/s"]),
+];
 /// How long a gateway is left alone before its memory is read.
 const REST: Duration = Duration::from_secs(1);
 
@@ -213,15 +215,20 @@ impl World {
 
     /// Calls at a constant rate: how long each takes from when it was due.
     async fn rates(&mut self, figures: &mut Figures, rounds: usize) {
-        for (rate, [half, most]) in RATES {
+        for (rate, [half, most, spent]) in RATES {
             let p50 = figures.row(half, Compared::Added, "≤ 1.2 of what nginx adds");
             let p99 = figures.row(most, Compared::Added, "≤ 1.5 of what nginx adds");
+            let cpu = figures.row(spent, Compared::Whole, "");
             for round in 0..rounds {
                 for who in in_turn(round, &[Who::Direct, Who::Nginx, Who::One]) {
+                    let before = self.spent(who);
                     let (spans, answers) = load::constant(self.port(who, Answering::AtOnce), &self.requests[0], rate, self.span).await;
                     figures.note(p50, who, percentile_us(&spans, 50));
                     figures.note(p99, who, percentile_us(&spans, 99));
                     self.settle(who, answers).await;
+                    if who != Who::Direct {
+                        figures.note(cpu, who, (self.spent(who).gateway - before.gateway) as f64 / answers.answered.max(1) as f64);
+                    }
                 }
             }
         }
