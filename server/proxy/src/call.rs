@@ -23,7 +23,7 @@ use domain::{
     pricing::Discount,
     tokens::Tokens,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
 use http_body::Body;
 use ledger::{Admitted, KeyEntry};
 use tokio::time::Instant;
@@ -92,7 +92,7 @@ impl Call {
     }
 
     /// The refusal, where nothing was forwarded.
-    async fn try_run(self, body: Received, core: &Core, client: &Client, stop: &mut Listening) -> Result<(), Refusal> {
+    async fn try_run(mut self, body: Received, core: &Core, client: &Client, stop: &mut Listening) -> Result<(), Refusal> {
         let shared = &core.shared;
         let (bound, held) = tokio::select! {
             biased;
@@ -108,10 +108,14 @@ impl Call {
             return Ok(());
         }
         match self.forward(core, bound, body, client, stop).await {
-            Ok(mut response) => match self.unusable(&mut response).await {
-                Some(refusal) => self.fail(shared, begun, End::Broken, Some(response.status()), client, refusal).await,
-                None => self.relay(shared, begun, response, client, stop).await,
-            },
+            Ok(mut response) => {
+                // They keep all of the buffer that they were read into, and a stream may last.
+                self.headers = HeaderMap::new();
+                match self.unusable(&mut response).await {
+                    Some(refusal) => self.fail(shared, begun, End::Broken, Some(response.status()), client, refusal).await,
+                    None => self.relay(shared, begun, response, client, stop).await,
+                }
+            }
             Err(Unanswered::Failed(refusal)) => self.fail(shared, begun, End::Broken, None, client, refusal).await,
             Err(Unanswered::Stopped(refusal)) => self.fail(shared, begun, End::Stopped, None, client, refusal).await,
             Err(Unanswered::Abandoned) => self.settle(shared, begun, self.no_answer(End::Cancelled, true), None).await,
@@ -206,16 +210,17 @@ impl Call {
 
     /// Passes the answer on, and settles it before its last bytes.
     async fn relay(&self, shared: &Shared, begun: Begun, response: Response<UpstreamBody>, client: &Client, stop: &mut Listening) {
-        let (head, upstream) = response.into_parts();
-        let without_usage = head.status.is_success() && self.request.forces_usage(self.target.usage_mode);
-        let mut headers = response_headers(&head.headers, self.request.stream);
+        let (Parts { status, headers: said, .. }, upstream) = response.into_parts();
+        let without_usage = status.is_success() && self.request.forces_usage(self.target.usage_mode);
+        let mut headers = response_headers(&said, self.request.stream);
         // A length that the body does not have, as beside chunks, is none.
         if without_usage || upstream.size_hint().exact().is_none() {
             headers.remove(header::CONTENT_LENGTH);
         }
         // Whoever counts the bytes has seen the end with the last of them.
         let length = headers.contains_key(header::CONTENT_LENGTH).then(|| upstream.size_hint().exact()).flatten();
-        let (status, is_stream) = (head.status, is_stream(&head.headers));
+        let is_stream = is_stream(&said);
+        drop(said); // and the buffer with it
         let head = Head { status, headers };
         let tap = Tap::new(&self.request.dialect.answers, without_usage).of_length(length);
         let tap = if status.is_success() { tap } else { tap.of_error() };

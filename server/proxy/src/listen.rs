@@ -154,11 +154,7 @@ async fn accept_until(
         };
         match accepted {
             Ok((stream, place)) => {
-                let connection = connection(&gateway, stream, shared, graceful);
-                connections.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+                connections.spawn(connection(&gateway, stream, place, shared, graceful));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -185,6 +181,7 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>, idle_timeout: D
 fn connection(
     gateway: &Gateway,
     stream: TcpStream,
+    place: OwnedSemaphorePermit,
     shared: &Arc<Shared>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + use<> {
@@ -213,6 +210,7 @@ fn connection(
             }
         };
         drive(connection, attention, shared.settings.idle_timeout, &shared.stop).await;
+        drop(place);
     }
 }
 
