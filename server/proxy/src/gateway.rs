@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use chrono::Utc;
 use domain::id::CallId;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use tokio_util::task::AbortOnDropHandle;
@@ -118,12 +118,7 @@ impl Gateway {
         if let Some(permission) = permission {
             permission.tell(response.headers_mut());
         }
-        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-            if shape == ErrorShape::Anthropic {
-                response.headers_mut().insert("request-id", value.clone());
-            }
-            response.headers_mut().insert(X_REQUEST_ID, value);
-        }
+        tell_id(response.headers_mut(), id, shape);
         response
     }
 
@@ -147,6 +142,16 @@ impl Gateway {
         // Whoever leaves is not answered.
         let telling = AbortOnDropHandle::new(runtime.spawn(async move { tell(&shared, told, &head).await }));
         telling.await.unwrap_or_else(|_| Err(Refusal::failed()))
+    }
+}
+
+/// Says by which id a request is known, where its API's clients look for it.
+pub(crate) fn tell_id(headers: &mut HeaderMap, id: CallId, shape: ErrorShape) {
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        if shape == ErrorShape::Anthropic {
+            headers.insert("request-id", value.clone());
+        }
+        headers.insert(X_REQUEST_ID, value);
     }
 }
 

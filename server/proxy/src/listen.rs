@@ -2,6 +2,7 @@
 
 mod framing;
 mod stream;
+mod unread;
 
 use std::{
     convert::Infallible,
@@ -12,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use chrono::Utc;
+use domain::id::CallId;
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
@@ -32,7 +35,7 @@ use crate::{
     Shared,
     connection::{Attention, drive},
     dialect::ErrorShape,
-    gateway::{AnswerBody, Gateway},
+    gateway::{self, AnswerBody, Gateway},
 };
 
 /// Of a head, before anybody knows who sends it. It also bounds what a connection buffers of a body at once.
@@ -222,10 +225,14 @@ async fn answer(
     keep_alive: Option<HeaderValue>,
 ) -> Response<AnswerBody> {
     let (head, body) = request.into_parts();
-    let odd = exchange.lock().refusal(&head);
+    let odd = exchange.lock().begin_answer(&head);
     let is_last = odd.is_some() || framing::is_last(&head.headers);
     let mut response = match odd {
-        Some(refusal) => refusal.into_response(ErrorShape::default()),
+        Some(refusal) => {
+            let mut refused = refusal.into_response(ErrorShape::default());
+            gateway::tell_id(refused.headers_mut(), CallId::new(Utc::now(), rand::random()), ErrorShape::default());
+            refused
+        }
         None => gateway.answer(Request::from_parts(head, body)).await,
     };
     // What is left of a refused request's body is read, but nothing after it.

@@ -19,6 +19,8 @@ pub(super) struct Framing {
     odd: Option<Odd>,
     /// No more is expected: the client has said so, or has taken too long.
     pub(super) is_over: bool,
+    /// An answer was begun that may not be written whole yet.
+    pub(super) has_answer: bool,
 }
 
 /// What is read next.
@@ -118,8 +120,9 @@ impl Framing {
         !matches!(self.part, Part::Head)
     }
 
-    /// Why a request is not read as what it seems to be.
-    pub(super) fn refusal(&self, head: &Parts) -> Option<Refusal> {
+    /// Why a request is not read as what it seems to be. It is answered from now on.
+    pub(super) fn begin_answer(&mut self, head: &Parts) -> Option<Refusal> {
+        self.has_answer = true;
         let problem = match self.odd {
             Some(Odd::BareLineFeed) => {
                 "a line of its head ends in a line feed alone. A key that was read from a file may have brought its line feed along"
@@ -172,7 +175,8 @@ fn is_declined_silently(protocol: &HeaderValue) -> bool {
     protocol.as_bytes().eq_ignore_ascii_case(b"h2c")
 }
 
-fn refused(status: StatusCode, code: &'static str, problem: &str) -> Refusal {
+/// A request of which nobody can say what it is; its connection ends with it.
+pub(super) fn refused(status: StatusCode, code: &'static str, problem: &str) -> Refusal {
     let message = format!("The request cannot be read for certain: {problem}. The connection is closed.");
     Refusal { status, kind: "invalid_request_error", code, message, ..Refusal::failed() }
 }

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
+use bytes::{Buf, Bytes};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::framing::Framing;
+use super::{framing::Framing, unread};
 use crate::connection::Attention;
 
 /// How long it is read on after its last answer.
@@ -51,6 +52,8 @@ pub(super) struct Stream<T> {
     timer: Option<Pin<Box<Sleep>>>,
     /// What it may still be read on, once nothing more is answered.
     lingering: Option<usize>,
+    /// What is left of what is said instead of hyper's own answer.
+    instead: Option<Bytes>,
 }
 
 /// What is waited for, and since when.
@@ -64,7 +67,7 @@ enum Wait {
 
 impl<T> Stream<T> {
     pub(super) fn new(inner: T, exchange: Exchange, attention: Attention, patience: Patience) -> Self {
-        Self { inner, exchange, attention, patience, wait: Wait::Head(Instant::now()), timer: None, lingering: None }
+        Self { inner, exchange, attention, patience, wait: Wait::Head(Instant::now()), timer: None, lingering: None, instead: None }
     }
 
     /// Ready when nothing more is waited for.
@@ -161,12 +164,37 @@ impl<T: AsyncRead + Unpin> AsyncRead for Stream<T> {
     }
 }
 
+impl<T: AsyncWrite + Unpin> Stream<T> {
+    /// Whether what hyper writes is of no answer of ours: all of those are written.
+    fn is_hypers(&self) -> bool {
+        !self.exchange.lock().has_answer
+    }
+
+    /// Writes what is said instead, and takes hyper's for written.
+    fn poll_instead(&mut self, context: &mut Context<'_>, hypers: &[u8]) -> Poll<io::Result<usize>> {
+        let instead = self.instead.get_or_insert_with(|| unread::instead_of(hypers));
+        while instead.has_remaining() {
+            match ready!(Pin::new(&mut self.inner).poll_write(context, instead))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => instead.advance(written),
+            }
+        }
+        Poll::Ready(Ok(hypers.len()))
+    }
+}
+
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_hypers() {
+            return self.poll_instead(context, bytes);
+        }
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.is_hypers() {
+            return self.poll_instead(context, pieces.first().map_or(&[], |piece| piece));
+        }
         Pin::new(&mut self.inner).poll_write_vectored(context, pieces)
     }
 
@@ -174,7 +202,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<T> {
         self.inner.is_write_vectored()
     }
 
+    /// hyper flushes once it has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.attention.is_answering() {
+            self.exchange.lock().has_answer = false;
+        }
         Pin::new(&mut self.inner).poll_flush(context)
     }
 
@@ -240,6 +272,30 @@ mod tests {
         }
         assert_eq!(read(&mut stream).await, 9);
         assert_eq!(seconds(read(&mut stream)).await, 10);
+    }
+
+    #[tokio::test]
+    async fn what_hyper_says_by_itself_is_said_better_and_what_is_of_an_answer_stays_as_it_is() {
+        const HYPERS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+        let (mut client, mut stream, attention) = connection();
+        let mut read = [0; 1024];
+        attention.begin();
+        stream.exchange.lock().has_answer = true;
+        // The head's, the body's while it is asked for more, and the last of it.
+        for is_last in [false, false, true] {
+            if is_last {
+                drop(attention.clone().watch(()));
+            } else {
+                stream.flush().await.unwrap();
+            }
+            assert_eq!(stream.write(HYPERS).await.unwrap(), HYPERS.len());
+            let length = client.read(&mut read).await.unwrap();
+            assert_eq!(&read[..length], HYPERS);
+        }
+        stream.flush().await.unwrap();
+        assert_eq!(stream.write(HYPERS).await.unwrap(), HYPERS.len());
+        let length = client.read(&mut read).await.unwrap();
+        assert!(read[..length].ends_with(b"}") && read[..length].starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::StatusCode;
 use proxy::Settings;
+use serde_json::Value;
 use sqlx::PgPool;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -65,6 +66,12 @@ fn check(answer: &str, status: StatusCode, said: &str) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {} ", status.as_u16())), "{said}: {answer}");
     assert!(answer.contains("connection: close\r\n") && answer.contains(said), "{said}: {answer}");
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "one answer only: {answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("x-request-id: "), "{answer}");
+    assert!(
+        status == StatusCode::OK || serde_json::from_str::<Value>(body).is_ok_and(|body| body["error"]["code"].is_string()),
+        "{answer}"
+    );
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -89,6 +96,30 @@ async fn a_request_that_two_readers_may_take_differently_is_the_last_of_its_conn
     let hostless = call(&key).replace("Host: x\r\n", "");
     check(&send(served.address, hostless.as_bytes()).await, StatusCode::BAD_REQUEST, "no Host");
     assert!(served.upstream.received().is_empty());
+    served.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_head_that_cannot_be_read_is_told_why_also_behind_a_request_that_was_served(pool: PgPool) {
+    let (served, key) = served(&pool, settings()).await;
+    for unreadable in [
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc".to_owned(),
+        "GET /v1/models\r\n\r\n".to_owned(),
+        head(&key, "X-Folded: a\r\n b\r\n"),
+        head(&key, "Content-Length: -3\r\n"),
+        format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(17 * 1024)),
+    ] {
+        let status = if unreadable.len() > 16 * 1024 { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+        check(&send(served.address, unreadable.as_bytes()).await, status, "\"code\":");
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(call(&key).as_bytes()).await.unwrap();
+        let (mut first, second) = (String::new(), unreadable.as_bytes());
+        while !first.contains("One two three") {
+            first += &read_head(&mut stream).await;
+        }
+        stream.write_all(second).await.unwrap();
+        check(&read_all(&mut stream).await, status, "\"code\":");
+    }
     served.stop().await;
 }
 
@@ -168,8 +199,7 @@ async fn a_head_is_bounded_in_bytes_headers_and_time(pool: PgPool) {
     let large = head(&key, &format!("X-Large: {}\r\n", "x".repeat(17 * 1024)));
     let many = head(&key, &"X-Many: 1\r\n".repeat(65));
     for bytes in [large, many] {
-        let answer = send(served.address, bytes.as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        check(&send(served.address, bytes.as_bytes()).await, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large");
     }
     for slow in ["", "POST /v1/chat"] {
         assert_eq!(send(served.address, slow.as_bytes()).await, "", "{slow:?} is not waited for");
