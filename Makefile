@@ -105,8 +105,8 @@ mutants: ## put named mistakes into the code of leases, one by one, and expect t
 	node .ci/mutants.mjs
 
 .PHONY: faults
-faults: build ## fail a proxy, its database, what it answers, its disk and its machine under load (FAREBOX_FAULTS kills: 200), and check every call
-	FAREBOX_FAULTS=$${FAREBOX_FAULTS:-200} FAREBOX_FAULTS_SECONDS=$${FAREBOX_FAULTS_SECONDS:-60} FAREBOX_FAULTS_RATE=$${FAREBOX_FAULTS_RATE:-200} \
+faults: build ## fail a proxy, its database, what it answers, its disk and its machine under load (FAREBOX_FAULTS kills: 200), attack it, and check every call
+	FAREBOX_FAULTS=$${FAREBOX_FAULTS:-200} FAREBOX_FAULTS_SECONDS=$${FAREBOX_FAULTS_SECONDS:-60} FAREBOX_FAULTS_RATE=$${FAREBOX_FAULTS_RATE:-200} FAREBOX_FAULTS_BINARY=$(FAREBOX) \
 		cargo test --quiet -p server --test it faults -- --nocapture --test-threads 1
 
 .PHONY: overspend

@@ -34,6 +34,13 @@ pub(crate) fn add_customer(place: &Place) -> Value {
     place.json(&["key", "create", "owner@example.com", "--name", "first"], "")
 }
 
+/// Makes another account, which has paid nothing, and returns a key of it.
+pub(crate) fn add_account(place: &Place, name: &str) -> String {
+    let email = format!("{name}@example.com");
+    place.json(&["account", "create", name, "--email", &email, "--password-env", "SECRET"], "a long password");
+    place.json(&["key", "create", name, "--name", "first"], "")["key"].as_str().expect("the key").to_owned()
+}
+
 #[test]
 fn a_provider_is_served_without_the_console() {
     let place = Place::new();

@@ -1,6 +1,7 @@
 //! A farebox process and its data folder.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
@@ -22,13 +23,18 @@ use serde_json::Value;
 /// Long enough for a slow machine; a test that gets there has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
+/// What is tested: the binary of these tests' own build, or the one that `make faults` names, which is the release.
+fn binary() -> OsString {
+    std::env::var_os("FAREBOX_FAULTS_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_farebox").into())
+}
+
 /// A folder that is gone when the test ends, with the cluster that a killed farebox may have left in it.
 pub(crate) struct Place {
     folder: PathBuf,
     /// What every process here is told.
     environment: Vec<(&'static str, String)>,
-    /// The only core that they run on.
-    core: Option<String>,
+    /// The command that starts them, with what it is told, if they do not start by themselves.
+    under: Vec<String>,
 }
 
 impl Place {
@@ -39,7 +45,7 @@ impl Place {
         let folder = std::env::temp_dir().join(name);
         fs::create_dir(&folder).expect("a temporary folder");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
-        Self { folder, environment: Vec::new(), core: None }
+        Self { folder, environment: Vec::new(), under: Vec::new() }
     }
 
     /// The same, on a database that others use as well, with the secret key that they all have.
@@ -60,7 +66,7 @@ impl Place {
         let status = fs::read_to_string("/proc/self/status").expect("Linux");
         let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("the cores that may be used");
         let first = allowed.trim().split([',', '-']).next().expect("one at least");
-        self.core = Some(first.to_owned());
+        self.under = ["taskset", "-c", first].map(str::to_owned).into();
     }
 
     /// What its server has logged.
@@ -82,13 +88,15 @@ impl Place {
 
     /// A command on this place, without whatever the test's own environment says.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = match &self.core {
-            Some(_) => Command::new("taskset"),
-            None => Command::new(env!("CARGO_BIN_EXE_farebox")),
+        let farebox = binary();
+        let mut command = match self.under.split_first() {
+            Some((under, told)) => {
+                let mut command = Command::new(under);
+                command.args(told).arg(farebox);
+                command
+            }
+            None => Command::new(farebox),
         };
-        if let Some(core) = &self.core {
-            command.args(["-c", core, env!("CARGO_BIN_EXE_farebox")]);
-        }
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.folder);
         command.envs(self.environment.iter().map(|(variable, value)| (variable, value)));
         command.args(args).arg("--data-dir").arg(self.data()).stdin(Stdio::null());

@@ -8,6 +8,7 @@ mod asleep;
 mod committed;
 mod damage;
 mod full;
+mod hostile;
 mod killed;
 mod lost;
 mod postgres;

@@ -72,6 +72,7 @@ pub(crate) fn start_tls() -> (u16, String) {
 pub(crate) struct Tally {
     /// What a call waits at that is to be answered later.
     pub(crate) gate: Gate,
+    requests: AtomicUsize,
     calls: Mutex<HashMap<usize, Counted>>,
 }
 
@@ -91,10 +92,17 @@ impl Tally {
         self.calls.lock().expect("no upstream has panicked").get(&call).copied().unwrap_or_default()
     }
 
+    /// How often it was asked for anything, whatever that was.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
     fn answer_all(&self, stream: TcpStream) -> Option<()> {
         let mut requests = BufReader::new(stream);
         loop {
-            let request: Value = serde_json::from_slice(&next(&mut requests)?).ok()?;
+            let request = next(&mut requests)?;
+            self.requests.fetch_add(1, Ordering::SeqCst);
+            let request: Value = serde_json::from_slice(&request).ok()?;
             let mut words = request["messages"][0]["content"].as_str()?.split(' ');
             let mut number = || words.next()?.parse::<i64>().ok();
             let (prompt, completion, call) = (number()?, number()?, usize::try_from(number()?).ok()?);

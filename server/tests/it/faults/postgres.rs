@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{Answered, Callers, expect_exact, expect_rest, rate, set_up, size};
 use crate::{
+    commands::add_account,
     farebox::Place,
     http::ask,
     life::{postmaster, wait_until},
@@ -24,10 +25,9 @@ const REFUSED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Makes an account that has paid, and returns a key of it.
 fn another_customer(place: &Place, name: &str) -> String {
-    let email = format!("{name}@example.com");
-    place.json(&["account", "create", name, "--email", &email, "--password-env", "SECRET"], "a long password");
+    let key = add_account(place, name);
     place.json(&["account", "credit", name, "10", "--reason", "First payment"], "");
-    place.json(&["key", "create", name, "--name", "first"], "")["key"].as_str().expect("the key").to_owned()
+    key
 }
 
 #[test]
