@@ -16,7 +16,10 @@ use chrono::Utc;
 use ledger::{Ledger, Schema};
 use metrics_exporter_prometheus::PrometheusHandle;
 use proxy::{Proxy, SpoolSettings, WhenAway, spool::Durability};
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -37,6 +40,10 @@ use crate::{
 const CONSOLE_CONNECTIONS: u32 = 12;
 const PROXY_CONNECTIONS: u32 = 12;
 const BACKGROUND_CONNECTIONS: u32 = 20;
+
+/// Connections that wait to be accepted at most, if the system allows so many. What comes beyond that is cut off by the system: with its usual 128, that is the
+/// most of a crowd.
+const WAITING_MAX: u32 = 4_096;
 
 /// How long the console's running requests may go on after it was asked to stop.
 const CONSOLE_STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -169,12 +176,12 @@ impl Site {
         let connections = open_files::raise();
         // Before anything is counted.
         let metrics = match args.metrics_addr {
-            Some(address) => Some((listen(address).await?, metrics::record()?)),
+            Some(address) => Some((listen(address)?, metrics::record()?)),
             None => None,
         };
         // Bound before anything is told its address: a port of 0 is chosen by the system.
-        let console_listener = bind(args, Part::Console, args.console_addr).await?;
-        let proxy_listener = bind(args, Part::Proxy, args.proxy_addr).await?;
+        let console_listener = bind(args, Part::Console, args.console_addr)?;
+        let proxy_listener = bind(args, Part::Proxy, args.proxy_addr)?;
         let console_url = public_url(args.console_url.as_ref(), args.console_addr, console_listener.as_ref())?;
         let proxy_url = public_url(args.proxy_url.as_ref(), args.proxy_addr, proxy_listener.as_ref())?;
 
@@ -284,15 +291,22 @@ async fn or_stop(part: impl Future<Output = anyhow::Result<()>>, stop: &Cancella
     })
 }
 
-async fn bind(args: &ServeArgs, part: Part, address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
+fn bind(args: &ServeArgs, part: Part, address: SocketAddr) -> anyhow::Result<Option<TcpListener>> {
     if args.only.is_some_and(|only| only != part) {
         return Ok(None);
     }
-    listen(address).await.map(Some)
+    listen(address).map(Some)
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restart does not wait for the connections of the last run.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(WAITING_MAX)
+    };
+    listening().with_context(|| format!("cannot listen on {address}"))
 }
 
 /// The address that people use: the one that was configured, else the one that is really bound.

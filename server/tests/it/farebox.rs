@@ -69,6 +69,11 @@ impl Place {
         self.under = ["taskset", "-c", first].map(str::to_owned).into();
     }
 
+    /// Has no process that is started here from now on open more files than so many, whatever it asks for.
+    pub(crate) fn have_files(&mut self, many: u32) {
+        self.under = ["prlimit".to_owned(), format!("--nofile={many}:{many}")].into();
+    }
+
     /// What its server has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log_file()).expect("a server was started")

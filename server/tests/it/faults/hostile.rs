@@ -5,6 +5,7 @@
 //! for is compared with what they waited before.
 
 mod bodies;
+mod files;
 mod heads;
 mod keys;
 mod slow;
