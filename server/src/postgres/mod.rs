@@ -184,7 +184,7 @@ fn running(data: &Path) -> anyhow::Result<Option<u16>> {
                 postmaster::forget(data)?;
                 return Ok(None);
             }
-            Some(postmaster) if postmaster.is_ready => return Ok(Some(postmaster.port)),
+            Some(postmaster) if postmaster.is_ready && postmaster.takes_connections() => return Ok(Some(postmaster.port)),
             Some(_) if Instant::now() > deadline => bail!("the cluster in {} neither starts nor stops", data.display()),
             Some(_) => wait_a_moment(),
         }

@@ -1,6 +1,12 @@
 //! `postmaster.pid`: what a running PostgreSQL says about itself.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::Path,
+    time::Duration,
+};
 
 use nix::{
     errno::Errno,
@@ -9,6 +15,12 @@ use nix::{
 };
 
 const FILE: &str = "postmaster.pid";
+
+/// What every server answers, before it knows who asks, with a single letter: whether it encrypts (`SSLRequest`,
+/// <https://www.postgresql.org/docs/current/protocol-message-formats.html>).
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+/// How long that may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The server process of a cluster, as its file describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +67,20 @@ impl Postmaster {
         }
     }
 
+    /// Whether connections are taken by more than the name of a server that is being killed: its process is there until the system has cleared it away,
+    /// and so is its file. One that takes its time to answer is there.
+    pub(super) fn takes_connections(self) -> bool {
+        let asked = || -> io::Result<bool> {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+            let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+            stream.write_all(&SSL_REQUEST)?;
+            Ok(stream.read(&mut [0])? > 0)
+        };
+        let is_slow = |error: io::Error| matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
+        asked().unwrap_or_else(is_slow)
+    }
+
     /// Asks for a fast shutdown: running transactions are rolled back.
     pub(super) fn ask_to_stop(self) -> io::Result<()> {
         match kill(self.pid, Signal::SIGINT) {
@@ -74,6 +100,9 @@ pub(super) fn forget(data: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use std::{net::TcpListener, thread};
+
     use super::*;
 
     #[test]
@@ -86,6 +115,28 @@ mod tests {
     fn half_a_file_is_a_server_that_is_not_ready() {
         assert!(!Postmaster::parse("4711\n/var/lib").is_ready);
         assert!(!Postmaster::parse("").is_alive(Path::new("/")));
+    }
+
+    #[test]
+    fn a_server_that_is_being_killed_takes_no_connections_and_a_slow_one_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Postmaster { pid: Pid::this(), port: listener.local_addr().unwrap().port(), is_ready: true };
+        let next = |answer: &'static [u8]| {
+            let listener = listener.try_clone().unwrap();
+            thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                client.read_exact(&mut [0; 8]).unwrap();
+                client.write_all(answer).unwrap();
+            })
+        };
+        for (answer, takes) in [(&b"N"[..], true), (b"", false)] {
+            let answering = next(answer);
+            assert_eq!(server.takes_connections(), takes, "{answer:?}");
+            answering.join().unwrap();
+        }
+        assert!(server.takes_connections(), "it says nothing for two seconds");
+        drop(listener);
+        assert!(!server.takes_connections(), "nobody listens");
     }
 
     #[test]
