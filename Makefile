@@ -109,6 +109,11 @@ faults: build ## fail a proxy, its database, what it answers, its disk and its m
 	FAREBOX_FAULTS=$${FAREBOX_FAULTS:-200} FAREBOX_FAULTS_SECONDS=$${FAREBOX_FAULTS_SECONDS:-60} FAREBOX_FAULTS_RATE=$${FAREBOX_FAULTS_RATE:-200} FAREBOX_FAULTS_BINARY=$(FAREBOX) \
 		cargo test --quiet -p server --test it faults -- --nocapture --test-threads 1
 
+.PHONY: fuzz
+fuzz: ## give each fuzz target of the proxy random inputs for FAREBOX_FUZZ_SECONDS (60)
+	BOLERO_RANDOM_TEST_TIME_MS=$$(($${FAREBOX_FUZZ_SECONDS:-60} * 1000)) BOLERO_RANDOM_ITERATIONS=1000000000 \
+		cargo test --quiet -p proxy --lib fuzz:: -- --nocapture --test-threads 1
+
 .PHONY: overspend
 overspend: build ## call far more at once than there is credit for, FAREBOX_OVERSPENDS (100) times in each way, and FAREBOX_CALLS (100,000) with enough of it
 	FAREBOX_OVERSPENDS=$${FAREBOX_OVERSPENDS:-100} .ci/with-postgres.sh cargo test --quiet -p proxy --test it overspend -- --nocapture

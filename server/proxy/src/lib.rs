@@ -13,6 +13,8 @@ mod core;
 mod cors;
 mod dialect;
 mod error;
+#[cfg(test)]
+mod fuzzed;
 mod gateway;
 mod instruments;
 mod listen;

@@ -76,7 +76,8 @@ impl Readers {
     }
 }
 
-fn read(dialect: &'static Dialect, body: &[u8]) -> Result<Request, Refusal> {
+/// What both of them do.
+pub(crate) fn read(dialect: &'static Dialect, body: &[u8]) -> Result<Request, Refusal> {
     if body.starts_with(b"\x1f\x8b") {
         return Err(Refusal::malformed("it looks compressed: send it as it is"));
     }

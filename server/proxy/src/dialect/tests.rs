@@ -416,3 +416,61 @@ fn a_later_total_of_cache_writes_keeps_the_parts_that_were_told_before() {
     assert_eq!((usage.counts.cache_write_5m, usage.counts.cache_write_1h), (Some(Tokens::from_sum(240)), Some(Tokens::from_sum(60))));
     assert!(usage.flag.is_none() && usage.adds_up());
 }
+
+mod fuzz {
+    use super::*;
+    use crate::fuzzed::{Change, changed, pick};
+
+    /// All that is read of an answer.
+    fn said(Ended { reading, is_whole, .. }: Ended) -> impl PartialEq + std::fmt::Debug {
+        let counted = reading.counted(|| Tokens::ZERO, Tokens::ZERO);
+        let names = [reading.raw_usage, reading.model, reading.tier, reading.other_model];
+        let flags = [is_whole, reading.finished, reading.failed, reading.is_answer, reading.has_whole_document, reading.unreadable];
+        (counted, names, flags, reading.text.kept())
+    }
+
+    fn expect_alike(dialect: &'static Dialect, without_usage: bool, answer: &Bytes, pieces: impl IntoIterator<Item = Bytes>) {
+        let (whole, all) = relay(dialect, without_usage, [answer.clone()]);
+        let (bytes, read) = relay(dialect, without_usage, pieces);
+        assert_eq!(bytes.escape_ascii().to_string(), whole.escape_ascii().to_string());
+        assert!(without_usage || bytes == *answer, "the bytes were changed");
+        assert_eq!(said(read), said(all), "{}", answer.escape_ascii());
+    }
+
+    #[test]
+    fn any_answer_is_read_alike_however_it_is_cut() {
+        let fixtures = fixtures();
+        let answers = bolero::check!().with_type::<(u8, Vec<Change>, u8, Vec<u8>)>().with_iterations(2_000);
+        answers.for_each(|(seed, changes, options, cuts)| {
+            let seed = pick(&fixtures, *seed);
+            let answer = Bytes::from(changed(&seed.bytes, changes));
+            // Often the API that it is an answer of.
+            let dialect = if options % 4 == 0 { *pick(&DIALECTS, options / 8) } else { api(&seed.dialect).unwrap() };
+            let mut place = 0;
+            let pieces: Vec<_> = cuts
+                .iter()
+                .chain([&u8::MAX])
+                .cycle()
+                .map_while(|cut| {
+                    let from = place;
+                    place = answer.len().min(place + 1 + usize::from(*cut));
+                    (from < answer.len()).then(|| answer.slice(from..place))
+                })
+                .collect();
+            expect_alike(dialect, options & 4 != 0, &answer, pieces);
+        });
+    }
+
+    #[test]
+    fn every_documented_answer_is_read_alike_cut_at_every_byte() {
+        for answer in fixtures() {
+            let dialect = api(&answer.dialect).unwrap();
+            for without_usage in [false, true] {
+                for at in 0..=answer.bytes.len() {
+                    expect_alike(dialect, without_usage, &answer.bytes, [answer.bytes.slice(..at), answer.bytes.slice(at..)]);
+                }
+                expect_alike(dialect, without_usage, &answer.bytes, pieces(&answer.bytes, 1));
+            }
+        }
+    }
+}

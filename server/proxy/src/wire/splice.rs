@@ -56,4 +56,27 @@ mod tests {
         assert_eq!(splice(&body, edits), b"{\"c\":4, \"z\":1.0,\"b\" : 3}"[..]);
         assert_eq!(splice(&body, Vec::new()), body);
     }
+
+    mod fuzz {
+        use super::*;
+
+        /// One edit after the other, the last place first, so that no other place moves.
+        #[test]
+        fn any_edits_are_made_as_if_one_by_one() {
+            bolero::check!().with_type::<(Vec<u8>, Vec<(u8, u8, String)>)>().with_iterations(2_000).for_each(|(body, wanted)| {
+                let mut edits: Vec<Edit> = Vec::new();
+                let mut from = 0;
+                for (skip, length, text) in wanted {
+                    let start = body.len().min(from + usize::from(skip % 8));
+                    from = body.len().min(start + usize::from(length % 8));
+                    edits.push(Edit::replace(start..from, text.as_str()));
+                }
+                let mut expected = body.clone();
+                for edit in edits.iter().rev() {
+                    expected.splice(edit.place.clone(), edit.text.bytes());
+                }
+                assert_eq!(splice(&Bytes::copy_from_slice(body), edits), expected);
+            });
+        }
+    }
 }

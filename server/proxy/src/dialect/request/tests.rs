@@ -236,3 +236,54 @@ proptest! {
         prop_assert_eq!(&sent["stop"], &asked["stop"]);
     }
 }
+
+mod fuzz {
+    use super::*;
+    use crate::{
+        admit::reading::read,
+        fuzzed::{Change, changed, pick},
+    };
+
+    /// What clients send, to each API.
+    const SEEDS: [&str; 7] = [
+        r#"{"model":"m","messages":[{"role":"system","content":"a"},{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"https://example.com/a.png","detail":"low"}}]}],"max_tokens":7,"temperature":1.50,"stop":["x"]}"#,
+        r#"{ "stream" : true, "messages":[{"role":"user","content":"\ud83d\ude00 \"usage\":{"}], "stream_options":{"include_usage":false}, "model" : "m", "tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}] }"#,
+        r#"{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"1"}],"max_completion_tokens":9,"n":2,"logprobs":true}"#,
+        r#"{"model":"m","prompt":["a","b"],"max_tokens":3,"echo":true,"stream":true}"#,
+        r#"{"model":"m","input":["a",[1,2,3]],"dimensions":8}"#,
+        r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"hi"}]}],"max_output_tokens":50,"reasoning":{"effort":"low"},"store":false}"#,
+        r#"{"model":"m","max_tokens":20,"system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"hi"}],"metadata":{"user_id":"u"}}"#,
+    ];
+    /// What may be changed on the way.
+    const SPLICED: [&str; 5] = ["model", "stream_options", "max_tokens", "max_completion_tokens", "max_output_tokens"];
+
+    /// What is forwarded is JSON as its client wrote it, but for what is spliced.
+    #[test]
+    fn any_request_is_refused_or_forwarded_as_what_it_is() {
+        let requests = bolero::check!().with_type::<(u8, Vec<Change>, u8)>().with_iterations(4_000);
+        requests.for_each(|(seed, changes, options)| {
+            let body = changed(pick(&SEEDS, *seed).as_bytes(), changes);
+            let model = model(if options & 1 == 0 { OutputCapField::MaxTokens } else { OutputCapField::MaxCompletionTokens });
+            let mode = if options & 2 == 0 { UsageMode::Forced } else { UsageMode::Native };
+            let cap = (options & 4 == 0).then(|| Tokens::from_sum(5));
+            for dialect in DIALECTS {
+                let Ok(request) = read(dialect, &body) else { continue };
+                let mut asked: Value = serde_json::from_slice(&body).expect("what is taken is JSON");
+                let sent = splice(&Bytes::copy_from_slice(&body), request.edits(&model, mode, cap));
+                let mut sent: Value = serde_json::from_slice(&sent).unwrap_or_else(|error| panic!("{error}: {}", sent.escape_ascii()));
+                assert_eq!(sent["model"], "vendor/m");
+                for side in [&mut asked, &mut sent] {
+                    side.as_object_mut().unwrap().retain(|name, _| !SPLICED.contains(&name.as_str()));
+                }
+                assert_eq!(sent, asked, "{}", body.escape_ascii());
+            }
+        });
+    }
+
+    #[test]
+    fn the_seeds_are_requests() {
+        for (seed, dialect) in SEEDS.iter().zip([0, 0, 0, 1, 2, 3, 4]) {
+            assert_eq!(read(DIALECTS[dialect], seed.as_bytes()).map(|request| request.model), Ok("m".to_owned()), "{seed}");
+        }
+    }
+}

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 use std::sync::LazyLock;
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::wire::{grammar::Table, report::Count};
+use crate::{
+    fuzzed::pick,
+    wire::{grammar::Table, report::Count},
+};
 
 static GRAMMAR: LazyLock<Grammar> = LazyLock::new(|| {
     Grammar::new(&Table {
@@ -124,20 +126,31 @@ fn a_list_of_documents_is_read_as_each_of_them_and_an_end_marker_is_none() {
     }
 }
 
-fn value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        (-5_i64..2_000_000_000).prop_map(Value::from),
-        "[a-z\"\\\\{}\\[\\]:,é\u{1f600}]{0,12}".prop_map(Value::from),
-    ];
-    let name = prop::sample::select(vec!["model", "usage", "prompt", "cached", "details", "choices", "text", "error", "x"]);
-    leaf.prop_recursive(4, 40, 5, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(name.clone().prop_map(str::to_owned), inner, 0..5).prop_map(|members| json!(members)),
-        ]
-    })
+/// Names that mean something, and one that does not.
+const NAMES: [&str; 9] = ["model", "usage", "prompt", "cached", "details", "choices", "text", "error", "x"];
+const TEXTS: [&str; 8] = ["", "a", "\"", "\\", "{}[]:,", "é\u{1f600}", "\n", "\"usage\":{\"prompt\":1}"];
+
+/// A value that these bytes spell, a few levels deep.
+fn value(bytes: &mut impl Iterator<Item = u8>, depth: usize) -> Value {
+    let kind = bytes.next().unwrap_or_default();
+    let many = usize::from(kind / 16 % 4);
+    match kind % 16 {
+        0 | 1 => Value::Null,
+        2 | 3 => json!(kind > 127),
+        4..=7 => json!((i64::from(bytes.next().unwrap_or_default()) - 5) << (kind / 16)),
+        8..=10 => json!(pick(&TEXTS, kind / 16).repeat(1 + many)),
+        _ if depth == 0 => json!([]),
+        11 | 12 => (0..many).map(|_| value(bytes, depth - 1)).collect(),
+        _ => members(bytes, &NAMES, many + 1, depth - 1),
+    }
+}
+
+fn members(bytes: &mut impl Iterator<Item = u8>, names: &[&str], many: usize, depth: usize) -> Value {
+    let member = |_| {
+        let name = *pick(names, bytes.next().unwrap_or_default());
+        (name.to_owned(), value(bytes, depth))
+    };
+    Value::Object((0..many).map(member).collect())
 }
 
 /// `*` is an item of a list or any member of an object.
@@ -147,41 +160,46 @@ fn text_of(document: &Value) -> String {
     items.chain(members).filter_map(|choice| choice["text"].as_str()).collect()
 }
 
-proptest! {
+mod fuzz {
+    use super::*;
+
     /// However a document is built and cut, the scanner finds what a parser finds.
     #[test]
-    fn the_scanner_agrees_with_a_parser(
-        members in prop::collection::btree_map(
-            prop::sample::select(vec!["model", "usage", "choices", "error", "x"]).prop_map(str::to_owned), value(), 0..6),
-        size in 1_usize..40, pretty: bool,
-    ) {
-        let document = json!(members);
-        let json = if pretty { serde_json::to_string_pretty(&document).unwrap() } else { document.to_string() };
-        let (found, text, _) = scan(json.as_bytes(), size);
-        let name = document["model"].as_str().filter(|name| !name.is_empty());
-        prop_assert_eq!(found.model.as_deref(), name);
-        prop_assert_eq!(found.failed, !document["error"].is_null());
-        prop_assert_eq!(found.is_answer, document["choices"].is_array() || document["choices"].is_object());
-        prop_assert_eq!(found.is_whole, true);
-        prop_assert_eq!(text, text_of(&document));
-        let usage = document["usage"].as_object();
-        prop_assert_eq!(found.reports.len(), usize::from(usage.is_some()));
-        if let Some(usage) = usage {
-            let right = match &usage.get("prompt").cloned().unwrap_or_default() {
-                Value::Null => None,
-                Value::Number(number) => number.as_i64().map(Number::Whole),
-                Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => Some(Number::Odd),
-            };
-            prop_assert_eq!(found.reports[0].get(Count::Input), right);
-            prop_assert_eq!(&serde_json::from_slice::<Value>(&found.reports[0].raw).unwrap(), &document["usage"]);
-        }
+    fn the_scanner_agrees_with_a_parser() {
+        bolero::check!().with_type::<(Vec<u8>, u8, bool)>().with_iterations(4_000).for_each(|(bytes, size, pretty)| {
+            let document = members(&mut bytes.iter().copied(), &["model", "usage", "choices", "error", "x"], usize::from(size % 6), 4);
+            let json = if *pretty { serde_json::to_string_pretty(&document).unwrap() } else { document.to_string() };
+            let (found, text, _) = scan(json.as_bytes(), usize::from(size % 40));
+            // It is foreign text, and is shown.
+            let name = document["model"].as_str().map(|name| name.replace(char::is_control, "")).filter(|name| !name.is_empty());
+            assert_eq!(found.model, name, "{json}");
+            assert_eq!(found.failed, !document["error"].is_null(), "{json}");
+            assert_eq!(found.is_answer, document["choices"].is_array() || document["choices"].is_object(), "{json}");
+            assert!(found.is_whole, "{json}");
+            assert_eq!(text, text_of(&document), "{json}");
+            let usage = document["usage"].as_object();
+            assert_eq!(found.reports.len(), usize::from(usage.is_some()), "{json}");
+            if let Some(usage) = usage {
+                let right = match &usage.get("prompt").cloned().unwrap_or_default() {
+                    Value::Null => None,
+                    Value::Number(number) => number.as_i64().map(Number::Whole),
+                    Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => Some(Number::Odd),
+                };
+                assert_eq!(found.reports[0].get(Count::Input), right, "{json}");
+                assert_eq!(&serde_json::from_slice::<Value>(&found.reports[0].raw).unwrap(), &document["usage"]);
+            }
+        });
     }
 
     /// Whatever comes, nothing breaks.
     #[test]
-    fn any_bytes_are_scanned(bytes in prop::collection::vec(prop::sample::select(br#"{}[]",:\uud8n1 usage"#.to_vec()), 0..200), size in 1_usize..20) {
-        let (whole, cut) = (scan(&bytes, bytes.len()), scan(&bytes, size));
-        prop_assert_eq!(whole.1, cut.1);
-        prop_assert_eq!(whole.0.reports, cut.0.reports);
+    fn any_bytes_are_scanned_alike_however_they_are_cut() {
+        const BYTES: &[u8] = br#"{}[]",:\uud8n1 usage"#;
+        bolero::check!().with_type::<(Vec<u8>, u8)>().with_iterations(4_000).for_each(|(places, size)| {
+            let bytes: Vec<_> = places.iter().map(|place| *pick(BYTES, *place)).collect();
+            let (whole, cut) = (scan(&bytes, bytes.len()), scan(&bytes, usize::from(size % 20)));
+            assert_eq!(whole.1, cut.1);
+            assert_eq!(whole.0.reports, cut.0.reports);
+        });
     }
 }

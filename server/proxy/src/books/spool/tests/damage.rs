@@ -255,3 +255,34 @@ fn a_settlement_that_is_damaged_before_it_is_posted_leaves_its_intent() {
     assert_eq!(unsettled.iter().map(|unsettled| unsettled.record.call).collect::<Vec<_>>(), [call(1)]);
     assert_eq!(read(&first(&spool)), [], "what was posted is not read again");
 }
+
+mod fuzz {
+    use super::*;
+    use crate::{books::spool::segment::HEADER_BYTES, fuzzed::Change};
+
+    /// However a segment was changed behind its header, the spool opens, what is read of it was written, and it goes on. That is what [`Written::read`] expects.
+    #[test]
+    fn any_damage_leaves_what_was_written_or_nothing() {
+        let written = std::panic::AssertUnwindSafe(written());
+        let header = usize::try_from(HEADER_BYTES).expect("small");
+        let used = written.bytes.len();
+        bolero::check!().with_type::<Vec<Change>>().with_iterations(150).for_each(|changes| {
+            let mut bytes = written.bytes.clone();
+            for (place, kind, which) in changes {
+                let place = header + usize::from(*place) % (used - header);
+                match kind % 4 {
+                    0 => bytes[place] ^= 1 << (which % 8),
+                    1 => bytes[place] = *which,
+                    2 => bytes[place..used].fill(0),
+                    // A record, or a part of one, where another was.
+                    _ => {
+                        let length = usize::from(*which).min(used - place);
+                        bytes.copy_within(header..header + length.min(used - header), place / 8 * 8);
+                    }
+                }
+            }
+            let read = written.read(&bytes);
+            assert!(read.settled.len() + read.unsettled.len() <= (used - header) / 28, "{changes:?}");
+        });
+    }
+}
