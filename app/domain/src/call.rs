@@ -95,6 +95,73 @@ impl UsageSource {
     }
 }
 
+/// Why a provider was given up for another. In each case it surely did not bill: it had not seen the request, or refused it at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// No connection could be made.
+    Unreachable,
+    /// None was made in time.
+    ConnectTimeout,
+    /// Its certificate is not trusted.
+    Untrusted,
+    /// It answered 429: the operator asks it too much, or has no credit left there.
+    RateLimited,
+    /// It answered 503, or 529 as Anthropic does.
+    Overloaded,
+}
+
+impl Failure {
+    /// Its name in JSON, in metrics and in seals.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Untrusted => "untrusted",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
+    /// What an answer of this status is; `None` where the provider may have billed, or another would say the same.
+    #[must_use]
+    pub const fn of_status(status: u16) -> Option<Self> {
+        match status {
+            429 => Some(Self::RateLimited),
+            503 | 529 => Some(Self::Overloaded),
+            _ => None,
+        }
+    }
+}
+
+/// A provider that was asked before the one that a call's receipt names, and failed before it billed anything: neither the customer nor the operator pays
+/// for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its name.
+    pub provider: String,
+    /// Why it was given up.
+    pub failure: Failure,
+    /// What it answered, if it did.
+    pub http_status: Option<i32>,
+    /// How long it had taken by then.
+    pub took_ms: i64,
+}
+
+impl Attempt {
+    /// What happened, as a page says it: `503`, `not reached`.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match (self.failure, self.http_status) {
+            (_, Some(status)) => status.to_string(),
+            (Failure::ConnectTimeout, None) => "not reached in time".to_owned(),
+            (Failure::Untrusted, None) => "its certificate is not trusted".to_owned(),
+            (Failure::Unreachable | Failure::RateLimited | Failure::Overloaded, None) => "not reached".to_owned(),
+        }
+    }
+}
+
 /// Why a call's figures were changed after it was posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -260,6 +327,8 @@ pub struct CallDetail {
     pub attribution: Attribution,
     /// The upstream that answered.
     pub provider: String,
+    /// Those that were asked before it and failed, in order. Nobody pays for them.
+    pub attempts: Vec<Attempt>,
     /// The model name that the upstream answered with.
     pub upstream_model: Option<String>,
     /// The upstream's HTTP status, if it answered.

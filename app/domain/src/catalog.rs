@@ -54,6 +54,59 @@ impl OutputCapField {
     }
 }
 
+/// What clients speak, and providers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// OpenAI's chat completions.
+    Chat,
+    /// OpenAI's completions.
+    Completions,
+    /// OpenAI's embeddings.
+    Embeddings,
+    /// OpenAI's Responses.
+    Responses,
+    /// Anthropic's messages.
+    Messages,
+    /// Mistral's completions of code.
+    Fim,
+}
+
+impl Api {
+    /// Every one.
+    pub const ALL: [Self; 6] = [Self::Chat, Self::Completions, Self::Embeddings, Self::Responses, Self::Messages, Self::Fim];
+
+    /// Its name in flags and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+            Self::Fim => "fim",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|api| api.name() == name)
+    }
+}
+
+/// How long a provider may take, in milliseconds; `None` is as long as the proxy waits for any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TimeOuts {
+    /// To be connected to: its name, TCP and TLS together. What takes longer has not seen the request.
+    pub connect_ms: Option<i64>,
+    /// To the first byte of its answer, which is that of its headers, connecting included. It may have worked by then, and so it may bill.
+    pub first_byte_ms: Option<i64>,
+    /// From one piece of its answer to the next.
+    pub idle_ms: Option<i64>,
+}
+
 /// An upstream, without its credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provider {
@@ -71,6 +124,18 @@ pub struct Provider {
     pub allow_private: bool,
     /// Whether a credential is stored.
     pub has_credential: bool,
+    /// What it speaks; `None` for every API.
+    pub apis: Option<Vec<Api>>,
+    /// See [`TimeOuts`].
+    pub time_outs: TimeOuts,
+}
+
+impl Provider {
+    /// Whether calls of this API can go there.
+    #[must_use]
+    pub fn speaks(&self, api: Api) -> bool {
+        self.apis.as_ref().is_none_or(|apis| apis.contains(&api))
+    }
 }
 
 /// What a call to a model can come to beyond what its request shows. Together with the request it decides what is held, and a call never costs more
@@ -139,6 +204,25 @@ impl Model {
     pub fn opens(&self, member: &str) -> bool {
         self.opened.iter().any(|opened| opened == member)
     }
+}
+
+/// A further provider of a model, asked where those before it failed before they billed anything. The customer pays the model's price, whoever answers;
+/// what the provider charges is the operator's cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// Who answers then.
+    pub provider: String,
+    /// What it calls the model.
+    pub upstream_name: String,
+    /// The member by which it takes a cap on the output; `None` for the model's.
+    pub output_cap_field: Option<OutputCapField>,
+    /// Members of requests that an operator lets pass there: see [`Model::opened`].
+    pub opened: Vec<String>,
+}
+
+impl Fallback {
+    /// The most of one model.
+    pub const MAX: usize = 7;
 }
 
 /// Which side of a price.

@@ -147,6 +147,7 @@ fn call(payer: &Payer, call_id: CallId, place: u32) -> SettledCall {
         latency_ms: 812,
         first_byte_ms: Some(120),
         raw_usage: Some(r#"{"prompt_tokens":1200,"completion_tokens":340,"total_tokens":1540}"#.to_owned()),
+        attempts: Vec::new(),
     }
 }
 

@@ -29,7 +29,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     attribution::{Attribution, Tags},
     call::{Outcome, UsageSource},
-    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
+    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, TimeOuts, UsageMode},
     credit::Split,
     filter::{CallFilter, UsageFilter},
     id::{AccountId, CallId, KeyId, ModelId, PriceId, ProjectId, ProviderId},
@@ -127,6 +127,8 @@ async fn add_catalog(ledger: &Ledger, from: DateTime<Utc>, rates: &Rates, dice: 
         usage_mode: UsageMode::Forced,
         on_disconnect: DisconnectPolicy::Drain,
         allow_private: true,
+        apis: None,
+        time_outs: TimeOuts::default(),
         now: from,
     };
     ledger.system().add_provider(provider).await.unwrap();
@@ -223,6 +225,7 @@ fn call(world: &World, account: AccountId, at: DateTime<Utc>, dice: &mut Dice) -
             r#"{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{},"prompt_tokens_details":{{"cached_tokens":{cached},"audio_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}}"#,
             prompt + completion
         )),
+        attempts: Vec::new(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Providers and models.
 
 mod changes;
+mod fallbacks;
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    catalog::{DisconnectPolicy, Model, ModelBounds, OutputCapField, PriceKind, PriceVersion, Provider, UsageMode},
+    catalog::{Api, DisconnectPolicy, Model, ModelBounds, OutputCapField, PriceKind, PriceVersion, Provider, TimeOuts, UsageMode},
     id::{ModelId, PriceId, ProviderId},
     tokens::Tokens,
 };
@@ -32,6 +33,10 @@ pub struct NewProvider<'a> {
     pub on_disconnect: DisconnectPolicy,
     /// Whether its address may be on a private network.
     pub allow_private: bool,
+    /// What it speaks; `None` for every API.
+    pub apis: Option<&'a [Api]>,
+    /// See [`TimeOuts`].
+    pub time_outs: TimeOuts,
     /// When.
     pub now: DateTime<Utc>,
 }
@@ -79,6 +84,8 @@ impl std::fmt::Debug for Upstream {
 pub struct CatalogModel {
     /// The model.
     pub model: Model,
+    /// The same as each of its providers that are not disabled is asked for it, in order: there is one at least.
+    pub routes: Vec<Model>,
     /// Its sale prices.
     pub sale: Vec<PriceVersion>,
 }
@@ -100,12 +107,16 @@ impl System {
     /// Adds a provider.
     ///
     /// # Errors
-    /// [`Error::Taken`] for a name in use.
+    /// [`Error::Taken`] for a name in use, [`Error::Invalid`] for time-outs that cannot be.
     pub async fn add_provider(&self, new: NewProvider<'_>) -> Result<()> {
+        let apis = new.apis.map(names);
         let insert = sqlx::query!(
             r#"
-            insert into providers (provider_id, name, base_url, credential, usage_mode, on_disconnect, allow_private, created_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8)
+            insert into providers (
+                provider_id, name, base_url, credential, usage_mode, on_disconnect, allow_private, created_at, apis, connect_timeout_ms,
+                first_byte_timeout_ms, idle_timeout_ms
+            )
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             "#,
             new.id.uuid(),
             Error::one_line("name", new.name)?,
@@ -114,7 +125,11 @@ impl System {
             new.usage_mode as UsageMode,
             new.on_disconnect as DisconnectPolicy,
             new.allow_private,
-            new.now
+            new.now,
+            apis.as_deref(),
+            new.time_outs.connect_ms,
+            new.time_outs.first_byte_ms,
+            new.time_outs.idle_ms
         );
         self.database.execute(insert).await.map(drop)
     }
@@ -214,13 +229,21 @@ impl Meter {
         for version in current_and_scheduled(connection, PriceKind::Sale, now).await? {
             sale.entry(version.model_id).or_default().push(version);
         }
-        let disabled = disabled_models(connection).await?;
+        let (disabled, disabled_providers) = (disabled_models(connection).await?, disabled_providers(connection).await?);
+        let fallbacks = fallbacks::stored(connection).await?;
         let models = models(connection).await?.into_iter().filter(|model| !disabled.contains(&model.id)).map(|model| {
+            let others = fallbacks.get(&model.id).map_or(&[][..], Vec::as_slice);
+            let routes = fallbacks::routes(&model, disabled_providers.contains(&model.provider_id), others);
             let sale = sale.remove(&model.id).unwrap_or_default();
-            (model.name.clone(), CatalogModel { model, sale })
+            (model.name.clone(), CatalogModel { model, routes, sale })
         });
         Ok(Catalog { clock, providers, unopened, models: models.collect() })
     }
+}
+
+/// As they are stored.
+fn names(apis: &[Api]) -> Vec<String> {
+    apis.iter().map(|api| api.name().to_owned()).collect()
 }
 
 async fn stored_providers(connection: &mut PgConnection) -> Result<Vec<(Provider, Option<Vec<u8>>)>> {
@@ -228,7 +251,8 @@ async fn stored_providers(connection: &mut PgConnection) -> Result<Vec<(Provider
         r#"
         select
             provider_id as "provider_id: ProviderId", name, base_url, credential,
-            usage_mode as "usage_mode: UsageMode", on_disconnect as "on_disconnect: DisconnectPolicy", allow_private
+            usage_mode as "usage_mode: UsageMode", on_disconnect as "on_disconnect: DisconnectPolicy", allow_private, apis,
+            connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms
         from providers
         order by name
         "#
@@ -244,18 +268,32 @@ async fn stored_providers(connection: &mut PgConnection) -> Result<Vec<(Provider
             on_disconnect: row.on_disconnect,
             allow_private: row.allow_private,
             has_credential: row.credential.is_some(),
+            // One that a later version knows is none that can be called here.
+            apis: row.apis.map(|names| names.iter().filter_map(|name| Api::named(name)).collect()),
+            time_outs: TimeOuts {
+                connect_ms: row.connect_timeout_ms,
+                first_byte_ms: row.first_byte_timeout_ms,
+                idle_ms: row.idle_timeout_ms,
+            },
         };
         (provider, row.credential)
     });
     Ok(providers.collect())
 }
 
-/// Models that are not called for now, by themselves or with their provider.
+async fn disabled_providers(connection: &mut PgConnection) -> Result<HashSet<ProviderId>> {
+    let disabled = sqlx::query_scalar!(r#"select provider_id as "provider_id: ProviderId" from providers where disabled_at is not null"#);
+    Ok(disabled.fetch_all(connection).await?.into_iter().collect())
+}
+
+/// Models that are not called for now, by themselves or with all of their providers.
 pub(crate) async fn disabled_models(connection: &mut PgConnection) -> Result<HashSet<ModelId>> {
     let disabled = sqlx::query_scalar!(
         r#"
         select model_id as "model_id: ModelId" from models m join providers p using (provider_id)
-        where m.disabled_at is not null or p.disabled_at is not null
+        where m.disabled_at is not null or p.disabled_at is not null and not exists (
+            select from fallbacks f join providers o on o.provider_id = f.provider_id where f.model_id = m.model_id and o.disabled_at is null
+        )
         "#
     );
     Ok(disabled.fetch_all(connection).await?.into_iter().collect())

@@ -2,7 +2,7 @@
 //! big-endian; a text as its length in bytes, so written, and its UTF-8, bytes likewise; what may be missing after one byte, 0 or 1.
 
 use chrono::{DateTime, Utc};
-use domain::attribution::Tags;
+use domain::{attribution::Tags, call::Attempt};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -42,6 +42,16 @@ impl Encoding {
         for share in shares {
             self.id(share.grant_id.uuid());
             self.number(share.amount);
+        }
+    }
+
+    pub(crate) fn attempts(&mut self, attempts: &[Attempt]) {
+        self.number(attempts.len() as i64);
+        for Attempt { provider, failure, http_status, took_ms } in attempts {
+            self.text(provider);
+            self.text(failure.name());
+            self.maybe(http_status.map(i64::from), Self::number);
+            self.number(*took_ms);
         }
     }
 

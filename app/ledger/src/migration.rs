@@ -29,7 +29,7 @@ const RIGHTS: [(&str, &str); 5] = [
     ("key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine", "select, insert"),
     ("accounts, users, memberships, api_keys, heads, grants, books, limits, usage_hourly, usage_daily", "select, insert, update"),
     ("intents", "select, insert, delete"),
-    ("providers, models, sessions, proofs, limit_windows, epochs, leases, slices, notices", "select, insert, update, delete"),
+    ("providers, models, fallbacks, sessions, proofs, limit_windows, epochs, leases, slices, notices", "select, insert, update, delete"),
 ];
 
 impl Ledger {

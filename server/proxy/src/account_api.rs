@@ -164,8 +164,19 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
             })
         })
         .collect();
+    let attempts: Vec<_> = call
+        .attempts
+        .iter()
+        .map(|attempt| {
+            json!({
+                "provider": attempt.provider, "failure": attempt.failure, "http_status": attempt.http_status, "took_ms": attempt.took_ms,
+                "billed": false,
+            })
+        })
+        .collect();
     json!({
-        "id": row.id, "model": row.model, "upstream_model": call.upstream_model, "provider": call.provider, "stream": row.stream,
+        "id": row.id, "model": row.model, "upstream_model": call.upstream_model, "provider": call.provider, "attempts": attempts,
+        "stream": row.stream,
         "project": { "id": call.project.id, "name": call.project.name },
         "end_user": said.end_user, "session": said.session, "client": said.client, "tags": said.tags,
         "status": row.outcome.name(), "source": row.source, "started_at": instant(row.started_at), "latency_ms": row.latency_ms,

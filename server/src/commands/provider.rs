@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use domain::{
-    catalog::{DisconnectPolicy, Provider, UsageMode},
+    catalog::{DisconnectPolicy, Provider, TimeOuts, UsageMode},
     id::ProviderId,
 };
 use ledger::NewProvider;
@@ -139,6 +139,8 @@ async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<(
         usage_mode: args.usage_mode.into(),
         on_disconnect: args.on_disconnect.into(),
         allow_private: args.allow_private,
+        apis: None,
+        time_outs: TimeOuts::default(),
         now,
     };
     let (id, has_credential) = (new.id, new.credential.is_some());

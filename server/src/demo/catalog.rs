@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
+    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, TimeOuts, UsageMode},
     id::{ModelId, PriceId, ProviderId},
     money::Amount,
     period::start_of,
@@ -62,6 +62,8 @@ pub(super) async fn write(ledger: &Ledger, base_url: &str, begun_at: DateTime<Ut
         on_disconnect: DisconnectPolicy::Drain,
         // It listens on loopback.
         allow_private: true,
+        apis: None,
+        time_outs: TimeOuts::default(),
         now: since,
     };
     unless_there(system.add_provider(provider).await)?;

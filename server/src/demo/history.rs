@@ -156,6 +156,7 @@ fn call(start: DateTime<Utc>, customer: &DemoCustomer, models: &[DemoModel], dic
         latency_ms: first_byte_ms + answer_ms,
         first_byte_ms: Some(if admitted.stream { first_byte_ms } else { first_byte_ms + answer_ms }),
         raw_usage,
+        attempts: Vec::new(),
         admitted,
     })
 }

@@ -138,6 +138,7 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
         project: Project { id: record.project_id, name: row.project_name, created_at: row.project_created_at },
         attribution: record.attribution(),
         provider: record.provider.clone(),
+        attempts: record.attempts.clone().unwrap_or_default(),
         upstream_model: record.upstream_model.clone(),
         http_status: record.http_status,
         receipt,

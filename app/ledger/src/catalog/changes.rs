@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    catalog::{DisconnectPolicy, OutputCapField, UsageMode},
+    catalog::{Api, DisconnectPolicy, OutputCapField, TimeOuts, UsageMode},
     tokens::Tokens,
 };
 
+use super::names;
 use crate::{Error, Result, System};
 
 /// What changes of a provider; what is `None` stays. Its name stays for ever: calls are in the books under it.
@@ -19,6 +20,10 @@ pub struct ProviderChange<'a> {
     pub on_disconnect: Option<DisconnectPolicy>,
     /// Whether its address may be on a private network.
     pub allow_private: Option<bool>,
+    /// What it speaks; an empty list for every API.
+    pub apis: Option<&'a [Api]>,
+    /// See [`TimeOuts`]. One that was set stays set: the proxy's own is written out to go back to it.
+    pub time_outs: TimeOuts,
 }
 
 /// What changes of a model; what is `None` stays.
@@ -61,20 +66,28 @@ impl System {
     /// Changes a provider.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`], [`Error::Invalid`] for time-outs that cannot be.
     pub async fn change_provider(&self, name: &str, change: ProviderChange<'_>) -> Result<()> {
+        let apis = change.apis.map(names);
         let update = sqlx::query!(
             r#"
             update providers set
                 base_url = coalesce($2, base_url), usage_mode = coalesce($3, usage_mode), on_disconnect = coalesce($4, on_disconnect),
-                allow_private = coalesce($5, allow_private)
+                allow_private = coalesce($5, allow_private),
+                apis = case when $6::text[] is null then apis when cardinality($6) > 0 then $6 end,
+                connect_timeout_ms = coalesce($7, connect_timeout_ms), first_byte_timeout_ms = coalesce($8, first_byte_timeout_ms),
+                idle_timeout_ms = coalesce($9, idle_timeout_ms)
             where name = $1
             "#,
             name,
             change.base_url,
             change.usage_mode as Option<UsageMode>,
             change.on_disconnect as Option<DisconnectPolicy>,
-            change.allow_private
+            change.allow_private,
+            apis.as_deref(),
+            change.time_outs.connect_ms,
+            change.time_outs.first_byte_ms,
+            change.time_outs.idle_ms
         );
         found(self.database.execute(update).await?)
     }
@@ -102,9 +115,19 @@ impl System {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`], with their names, where models would be left without one.
     pub async fn remove_provider(&self, name: &str) -> Result<()> {
-        let models =
-            sqlx::query_scalar!("select m.name from models m join providers p using (provider_id) where p.name = $1 order by m.name", name);
-        let models = models.fetch_all(&mut *self.database.read().await?).await?;
+        let models = sqlx::query_scalar!(
+            r#"
+            select m.name from models m join providers p using (provider_id) where p.name = $1
+            union
+            select m.name || ' as a fall-back' from fallbacks f
+            join models m on m.model_id = f.model_id
+            join providers p on p.provider_id = f.provider_id
+            where p.name = $1
+            order by 1
+            "#,
+            name
+        );
+        let models: Vec<_> = models.fetch_all(&mut *self.database.read().await?).await?.into_iter().flatten().collect();
         if !models.is_empty() {
             return Err(Error::invalid("provider", format!("it answers {}: move or remove these first, or disable it", models.join(", "))));
         }

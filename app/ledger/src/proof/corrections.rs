@@ -232,6 +232,7 @@ mod tests {
             latency_ms: 1,
             first_byte_ms: None,
             raw_usage: None,
+            attempts: Vec::new(),
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, records: &[SealedCall]
             cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens, amount, held, tokens_held,
             written_off, latency_ms, first_byte_ms, discount_bps, http_status, stream, is_lenient, account_id, call_id, key_id, project_id,
             price_id, grant_id, model, provider, upstream_model, outcome, source, flag, end_user, session, client, tags, paid_by, raw_usage,
-            seal, tokens_paid
+            seal, tokens_paid, attempts
         )
         select * from unnest(
             $1::timestamptz[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
@@ -29,7 +29,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, records: &[SealedCall]
             $17::bigint[], $18::bigint[], $19::bigint[], $20::integer[], $21::integer[], $22::boolean[], $23::boolean[], $24::uuid[],
             $25::uuid[], $26::uuid[], $27::uuid[], $28::uuid[], $29::uuid[], $30::text[], $31::text[], $32::text[], $33::text[],
             $34::text[], $35::text[], $36::text[], $37::text[], $38::text[], $39::jsonb[], $40::jsonb[], $41::bytea[], $42::bytea[],
-            $43::bigint[]
+            $43::bigint[], $44::jsonb[]
         )
         "#,
         &column(records, |call| call.started_at),
@@ -74,7 +74,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, records: &[SealedCall]
         &column(records, |call| call.paid_by.several()) as _,
         &column(records, |call| call.raw_usage.clone()) as _,
         &column(records, |call| call.seal.to_vec()),
-        &column(records, |call| call.tokens_paid) as _
+        &column(records, |call| call.tokens_paid) as _,
+        &column(records, |call| call.attempts.as_ref().map(Json)) as _
     )
     .execute(connection)
     .await?;

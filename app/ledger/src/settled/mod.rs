@@ -10,7 +10,7 @@ use std::ops::Deref;
 use chrono::{DateTime, Utc};
 use domain::{
     attribution::{Attribution, Label, Tags},
-    call::{Outcome, UsageSource},
+    call::{Attempt, Outcome, UsageSource},
     credit::{self, Caller, Demand, Split, Strictness, Unit},
     id::{AccountId, CallId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
@@ -52,6 +52,9 @@ pub struct SettledCall {
     pub first_byte_ms: Option<i64>,
     /// The upstream's usage object, byte for byte.
     pub raw_usage: Option<String>,
+    /// What was tried before the provider that `admitted` names, and failed. Nobody pays for it.
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
 }
 
 impl SettledCall {
@@ -74,6 +77,7 @@ impl SettledCall {
             http_status: None,
             first_byte_ms: None,
             raw_usage: None,
+            attempts: Vec::new(),
             ..self
         }
     }
@@ -137,6 +141,9 @@ pub(crate) struct CallRecord {
     pub(crate) latency_ms: i64,
     pub(crate) first_byte_ms: Option<i64>,
     pub(crate) raw_usage: Option<RawUsage>,
+    /// None where nothing failed before.
+    #[sqlx(json(nullable))]
+    pub(crate) attempts: Option<Vec<Attempt>>,
     pub(crate) posted_at: DateTime<Utc>,
 }
 
@@ -220,6 +227,7 @@ impl SettledCall {
             latency_ms: self.latency_ms,
             first_byte_ms: self.first_byte_ms,
             raw_usage: self.raw_usage.map(RawUsage::from),
+            attempts: Some(self.attempts).filter(|attempts| !attempts.is_empty()),
             posted_at,
         })
     }

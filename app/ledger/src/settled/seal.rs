@@ -9,21 +9,43 @@ use super::CallRecord;
 use crate::encoding::{self, Encoding, Seal};
 
 /// The newest encoding, by which calls are sealed.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The one before, which knew nothing of attempts.
+const WITHOUT_ATTEMPTS: u8 = 1;
 
 impl CallRecord {
     /// The seal to post it under.
     pub(crate) fn seal(&self) -> Seal {
-        encoding::seal(VERSION, self.digest_1())
+        encoding::seal(VERSION, self.digest_2())
     }
 
     /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
     pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
-        encoding::fits(seal, |version| (version == VERSION).then(|| self.digest_1()))
+        match seal.first() {
+            // What was put there since would not show in that digest.
+            Some(&WITHOUT_ATTEMPTS) if self.attempts.is_some() => Some(false),
+            _ => encoding::fits(seal, |version| match version {
+                VERSION => Some(self.digest_2()),
+                WITHOUT_ATTEMPTS => Some(self.digest_1()),
+                _ => None,
+            }),
+        }
+    }
+
+    fn digest_2(&self) -> [u8; 32] {
+        let mut row = Encoding::new(b"farebox call 2");
+        self.encode_1(&mut row);
+        row.maybe(self.attempts.as_deref(), Encoding::attempts);
+        row.digest()
     }
 
     fn digest_1(&self) -> [u8; 32] {
         let mut row = Encoding::new(b"farebox call 1");
+        self.encode_1(&mut row);
+        row.digest()
+    }
+
+    fn encode_1(&self, row: &mut Encoding) {
         row.id(self.account_id.uuid());
         row.instant(self.started_at);
         row.id(self.call_id.uuid());
@@ -61,7 +83,6 @@ impl CallRecord {
         row.maybe(self.first_byte_ms, Encoding::number);
         row.maybe(self.raw_usage.as_deref(), Encoding::text);
         row.instant(self.posted_at);
-        row.digest()
     }
 }
 
@@ -80,6 +101,12 @@ mod tests {
     }
 
     fn row() -> Value {
+        let mut row = without_attempts();
+        row["attempts"] = json!([{ "provider": "other", "failure": "overloaded", "http_status": 503, "took_ms": 120 }]);
+        row
+    }
+
+    fn without_attempts() -> Value {
         json!({
             "account_id": Uuid::from_u128(1), "started_at": "2026-06-15T12:30:00.123Z", "call_id": Uuid::from_u128(2), "key_id": Uuid::from_u128(3),
             "project_id": Uuid::from_u128(6), "end_user": "ada", "session": "run 7", "client": "curl 8", "tags": { "team": "search" },
@@ -131,13 +158,31 @@ mod tests {
         assert_eq!(record(shifted).unwrap().fits(&seal), Some(false));
     }
 
-    /// What is stored outlives its writer: this seal must be the same in every later version.
     #[test]
-    fn the_first_encoding_never_changes() {
+    fn nothing_of_an_attempt_can_be_changed() {
         let sealed = record(row()).unwrap();
-        let hex: String = sealed.seal().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "0124fe55b28a0f13c89b67a4a5e72833a175b1047bd4b70e29f9c572d825b0bbe0");
-        assert_eq!(sealed.fits(&[2; 33]), None, "what a later version sealed is not called forged");
+        let seal = sealed.seal();
+        for (member, value) in
+            [("provider", json!("else")), ("failure", json!("rate_limited")), ("http_status", json!(null)), ("took_ms", json!(1))]
+        {
+            let mut changed = row();
+            changed["attempts"][0][member] = value;
+            assert_eq!(record(changed).unwrap().fits(&seal), Some(false), "{member}");
+        }
+    }
+
+    /// What is stored outlives its writer: these seals must be the same in every later version.
+    #[test]
+    fn no_encoding_ever_changes() {
+        let sealed = record(row()).unwrap();
+        let before = record(without_attempts()).unwrap();
+        let hex = |seal: &[u8]| seal.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let first = crate::encoding::seal(1, before.digest_1());
+        assert_eq!(hex(&first), "0124fe55b28a0f13c89b67a4a5e72833a175b1047bd4b70e29f9c572d825b0bbe0");
+        assert_eq!(before.fits(&first), Some(true), "what was sealed before is as it was");
+        assert_eq!(sealed.fits(&first), Some(false), "nothing was tried before, by the words of those days");
+        assert_eq!(hex(&sealed.seal()), "02268d32588971b9a6d8331f85c005e772bd40441afb0a41e737baa1d4c4708a18");
+        assert_eq!(sealed.fits(&[3; 33]), None, "what a later version sealed is not called forged");
         assert_eq!(sealed.fits(&[]), None);
     }
 }

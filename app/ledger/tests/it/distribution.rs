@@ -28,7 +28,8 @@ pub(crate) const DISTRIBUTED: [&str; 19] = [
     "usage_hourly",
 ];
 /// The same on every machine.
-const REFERENCE: [&str; 8] = ["identity", "memberships", "models", "price_versions", "providers", "roots", "schema_contract", "users"];
+const REFERENCE: [&str; 9] =
+    ["fallbacks", "identity", "memberships", "models", "price_versions", "providers", "roots", "schema_contract", "users"];
 /// On one machine.
 const LOCAL: [&str; 6] = ["_sqlx_migrations", "epochs", "key_digests", "notices", "proofs", "sessions"];
 

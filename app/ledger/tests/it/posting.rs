@@ -1,5 +1,11 @@
 use chrono::TimeDelta;
-use domain::{call::Outcome, money::Amount, pricing::Discount, rates::Rates, tokens::CallUsage};
+use domain::{
+    call::{Attempt, Failure, Outcome},
+    money::Amount,
+    pricing::Discount,
+    rates::Rates,
+    tokens::CallUsage,
+};
 use futures_util::future::join_all;
 use ledger::{PostedCalls, SettledCall};
 use sqlx::PgPool;
@@ -166,6 +172,7 @@ async fn a_call_that_costs_nothing_is_logged_and_charged_to_nobody(pool: PgPool)
         usage: CallUsage::default(),
         http_status: Some(500),
         raw_usage: None,
+        attempts: Vec::new(),
         ..failed
     };
 
@@ -331,4 +338,28 @@ async fn a_batch_of_bad_rows_ends_the_round_before_it_keeps_good_ones_waiting(po
     }
     let kept: i64 = sqlx::query_scalar("select count(*) from quarantine").fetch_one(&world.pool).await.unwrap();
     assert_eq!(kept, 100);
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_was_tried_first_is_on_the_receipt_and_sealed_with_it(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let attempt = |failure, http_status| Attempt { provider: "other".to_owned(), failure, http_status, took_ms: 120 };
+    let attempts = vec![attempt(Failure::Overloaded, Some(503)), attempt(Failure::Unreachable, None)];
+    let tried = SettledCall { attempts: attempts.clone(), ..world.call(ada, 1_000, 0, TimeDelta::zero()) };
+    let plain = world.call(ada, 1_000, 0, TimeDelta::zero());
+    world.post(&[tried.clone(), plain.clone()]).await.unwrap();
+    let receipt = async |call: &SettledCall| world.ledger.meter().generation(ada.account, call.call_id).await.unwrap();
+    let (with, without) = (receipt(&tried).await, receipt(&plain).await);
+    assert_eq!((with.attempts, without.attempts), (attempts, vec![]));
+    assert_eq!(with.row.amount, without.row.amount, "they cost nothing");
+    world.assert_proven().await;
+    for forged in ["null", "attempts - 0", "jsonb_set(attempts, '{0,http_status}', '429')"] {
+        sqlx::query("create table kept as select * from calls").execute(&world.pool).await.unwrap();
+        let change = format!("update calls set attempts = {forged} where attempts is not null");
+        sqlx::query(sqlx::AssertSqlSafe(change)).execute(&world.pool).await.unwrap();
+        assert!(!world.proof().await.holds(), "{forged}");
+        sqlx::raw_sql("delete from calls; insert into calls select * from kept; drop table kept").execute(&world.pool).await.unwrap();
+        world.assert_proven().await;
+    }
 }

@@ -14,7 +14,7 @@ use domain::{
     attribution::Attribution,
     billing::GrantKind,
     call::{Outcome, UsageSource},
-    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
+    catalog::{ModelBounds, OutputCapField, PriceKind},
     credit::{self, Caller, Demand, Hold, PoolRef, Quantity, Split, Strictness, Unit},
     id::{AccountId, CallId, EpochId, GrantId, KeyId, ModelId, PriceId, ProjectId, ProviderId, UserId},
     key::ApiKey,
@@ -27,7 +27,7 @@ use domain::{
 };
 use ledger::{
     Address, Admitted, CallCredit, ChangedLease, Ending, Error, Ledger, Login, MoneyIn, NewCustomer, NewEpoch, NewGrant, NewKey, NewModel,
-    NewPrice, NewProvider, PostedCalls, SettledCall, Verification, Wait, secrets::SecretKey,
+    NewPrice, PostedCalls, SettledCall, Verification, Wait, secrets::SecretKey,
 };
 use sqlx::{PgPool, migrate::Migrator};
 use uuid::Uuid;
@@ -272,17 +272,11 @@ impl World {
 
     async fn add_catalog(&mut self) {
         let system = self.ledger.system();
-        let provider = NewProvider {
-            id: ProviderId::new(self.now, self.random()),
-            name: "upstream",
-            base_url: "http://127.0.0.1:9/v1",
-            credential: None,
-            usage_mode: UsageMode::Forced,
-            on_disconnect: DisconnectPolicy::Drain,
-            allow_private: true,
-            now: self.now,
-        };
-        system.add_provider(provider).await.unwrap();
+        // In words of the first version, whose schema this may be.
+        let provider = "insert into providers (provider_id, name, base_url, usage_mode, on_disconnect, allow_private, created_at)
+                        values ($1, 'upstream', 'http://127.0.0.1:9/v1', 'forced', 'drain', true, $2)";
+        let id = ProviderId::new(self.now, self.random()).uuid();
+        sqlx::query(provider).bind(id).bind(self.now).execute(&self.pool).await.unwrap();
         system.add_model(self.model()).await.unwrap();
         let price = NewPrice {
             id: self.price,
@@ -416,6 +410,7 @@ impl World {
             latency_ms: 840,
             first_byte_ms: Some(120),
             raw_usage: Some(format!(r#"{{"prompt_tokens": {prompt}, "completion_tokens": {completion}}}"#)),
+            attempts: Vec::new(),
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
     said::{project, said},
 };
 use crate::parts::{
-    layout::{head, pairs, section, stack},
+    layout::{foreign, head, pairs, section, stack},
     money,
     table::{
         Column,
@@ -169,12 +169,20 @@ fn particulars(page: &OneCall) -> AnyView {
         pair("Posted", format!("{} UTC", time::second(call.posted_at))),
     ];
     let parts = vec![
-        section("How it went", pairs("pairs", how.collect())),
+        section("How it went", pairs("pairs", how.chain(tried_first(call)).collect())),
         said(page),
         section("What was counted", pairs("pairs", counted)),
         section("What it was priced by", pairs("pairs", priced.into_iter().chain(in_the_journal(call)).collect())),
     ];
     view! { <div class="particulars">{parts}</div> }.into_any()
+}
+
+/// The providers that were asked before the one that answered: nobody pays for what they did not do.
+fn tried_first(call: &CallDetail) -> impl Iterator<Item = (String, AnyView)> {
+    call.attempts.iter().map(|attempt| {
+        let rest = format!(" — {} after {}; not billed", attempt.what(), time::span(attempt.took_ms));
+        ("Tried first".to_owned(), view! { {foreign(&attempt.provider)}{rest} }.into_any())
+    })
 }
 
 /// Where the books have it: in the usage of an hour, and each correction in a posting of its own.
@@ -216,7 +224,7 @@ mod tests {
         account::Project,
         attribution::Attribution,
         billing::{GrantKind, PostingNumber},
-        call::{CallRow, Corrected, Correction, Outcome, PaidBy, UsageSource},
+        call::{Attempt, CallRow, Corrected, Correction, Failure, Outcome, PaidBy, UsageSource},
         id::{CallId, GrantId, KeyId, PriceId, ProjectId},
         pricing::{Discount, Excess, price},
         rates::Rates,
@@ -252,6 +260,7 @@ mod tests {
             project: Project { id: ProjectId::new(started_at, [4; 10]), name: "Research".to_owned(), created_at: started_at },
             attribution: Attribution::default(),
             provider: "demo".to_owned(),
+            attempts: vec![],
             upstream_model: Some("demo-mini-2026".to_owned()),
             http_status: Some(200),
             receipt,
@@ -325,6 +334,18 @@ mod tests {
             assert!(html.contains(figure), "{figure} is missing");
         }
         assert!(!html.contains("Discount") && !html.contains("Rounding"));
+    }
+
+    #[test]
+    fn what_was_tried_first_is_said_with_why_and_that_nobody_pays_for_it() {
+        let attempt = |provider: &str, failure, http_status| Attempt { provider: provider.to_owned(), failure, http_status, took_ms: 120 };
+        let attempts = vec![attempt("openai", Failure::Overloaded, Some(503)), attempt("<b>", Failure::Unreachable, None)];
+        let html = html(&CallDetail { attempts, ..call(usage(12, 34, 46), 0) }).replace("<!>", "");
+        for text in ["<bdi>openai</bdi> — 503 after 120 ms; not billed", "<bdi>&lt;b&gt;</bdi> — not reached after 120 ms; not billed"]
+        {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
+        assert!(!super::tests::html(&call(usage(12, 34, 46), 0)).contains("Tried first"));
     }
 
     #[test]

@@ -25,5 +25,6 @@ pub(crate) fn settlement(admitted: Admitted, rates: &Rates, latency_ms: i64) -> 
         latency_ms,
         first_byte_ms: None,
         raw_usage: None,
+        attempts: Vec::new(),
     }
 }

@@ -12,12 +12,15 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::books::spool::{Found, Kind, Record};
 
+mod former;
 #[cfg(test)]
 pub(crate) mod tests;
 
 /// The encoding that is written.
-pub(crate) const VERSION: u8 = 2;
-/// The one before: JSON.
+pub(crate) const VERSION: u8 = 3;
+/// The one before, whose settlements say nothing of attempts; its intents are the same.
+const WITHOUT_ATTEMPTS: u8 = 2;
+/// The first: JSON.
 const JSON: u8 = 1;
 
 /// A record that this version cannot read.
@@ -44,20 +47,25 @@ pub(crate) fn write(body: &impl Serialize) -> io::Result<Vec<u8>> {
 
 /// What was known of a call when it began.
 pub(crate) fn read_intent(record: &Record) -> Result<Admitted, Unreadable> {
-    read(record)
+    match record.version {
+        JSON => Ok(serde_json::from_slice(&record.body)?),
+        WITHOUT_ATTEMPTS | VERSION => read(record),
+        other => Err(Unreadable::Later(other)),
+    }
 }
 
 /// What a call came to.
 pub(crate) fn read_settlement(record: &Record) -> Result<SettledCall, Unreadable> {
-    read(record)
+    match record.version {
+        JSON => Ok(serde_json::from_slice(&record.body)?),
+        WITHOUT_ATTEMPTS => read::<former::SettledCall>(record).map(Into::into),
+        VERSION => read(record),
+        other => Err(Unreadable::Later(other)),
+    }
 }
 
 fn read<T: DeserializeOwned>(record: &Record) -> Result<T, Unreadable> {
-    match record.version {
-        JSON => Ok(serde_json::from_slice(&record.body)?),
-        VERSION => Ok(postcard::from_bytes_cobs(&mut record.body.clone())?),
-        other => Err(Unreadable::Later(other)),
-    }
+    Ok(postcard::from_bytes_cobs(&mut record.body.clone())?)
 }
 
 impl Found {

@@ -81,6 +81,7 @@ impl Call {
             latency_ms: millis(self.started.elapsed()),
             first_byte_ms: first_byte.map(millis),
             raw_usage: answer.reading.raw_usage,
+            attempts: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     call::CallDetail,
-    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, UsageMode},
+    catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, TimeOuts, UsageMode},
     id::{AccountId, CallId, GrantId, KeyId, ModelId, PriceId, ProjectId, ProviderId, UserId},
     key::ApiKey,
     money::Amount,
@@ -138,6 +138,11 @@ impl World {
     /// Moves the provider to another address, for a proxy that is started anew.
     pub(crate) async fn move_provider(&mut self, base_url: &str) {
         self.ledger.system().set_provider_url("loopback", base_url).await.unwrap();
+        self.renew_proxy().await;
+    }
+
+    /// Puts a new proxy, which knows the catalog as it is, in the place of the old one.
+    pub(crate) async fn renew_proxy(&mut self) {
         let proxy = self.another_proxy().await;
         self.gateway = proxy.gateway();
         std::mem::replace(&mut self.proxy, proxy).stop().await;
@@ -333,6 +338,8 @@ async fn add_catalog(ledger: &Ledger, base_url: &str, secret: &SecretKey, policy
         usage_mode: policy.usage,
         on_disconnect: policy.on_disconnect,
         allow_private: true,
+        apis: None,
+        time_outs: TimeOuts::default(),
         now,
     };
     system.add_provider(provider).await.unwrap();

@@ -76,6 +76,7 @@ pub(super) async fn edit(args: Edit, output: Output, config: &Config) -> anyhow:
             usage_mode: usage_mode.map(Into::into),
             on_disconnect: on_disconnect.map(Into::into),
             allow_private,
+            ..ProviderChange::default()
         };
         Ok(system.change_provider(&name, change).await?)
     })

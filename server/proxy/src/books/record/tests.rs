@@ -1,5 +1,5 @@
 //! Spools of every encoding that there was, as they were written: `tests/fixtures/spool-1` by the last version that wrote JSON, `spool-2` by the first
-//! that did not. What is in them never changes.
+//! that did not, `spool-3` by the first that knew of attempts. What is in them never changes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     attribution::{Attribution, Tags},
-    call::{Outcome, UsageSource},
+    call::{Attempt, Failure, Outcome, UsageSource},
     credit::{Hold, PoolRef, Quantity, Split, Unit},
     id::{AccountId, CallId, EpochId, GrantId, KeyId, LimitId, PriceId, ProjectId, UserId},
     money::Amount,
@@ -22,7 +22,7 @@ use domain::{
 use ledger::{Admitted, SettledCall};
 use uuid::Uuid;
 
-use super::{VERSION, read_intent, read_settlement, write};
+use super::{VERSION, WITHOUT_ATTEMPTS, read_intent, read_settlement, write};
 use crate::books::spool::{Durability, Found, Identity, Kind, Options, Spool, inspect};
 
 fn start() -> DateTime<Utc> {
@@ -93,6 +93,10 @@ pub(crate) fn settled() -> SettledCall {
         latency_ms: 812,
         first_byte_ms: Some(120),
         raw_usage: Some("{\"prompt_tokens\": 15,\n \"note\": \"\\u0000\"}".to_owned()),
+        attempts: failures()
+            .zip([None, None, None, Some(429), Some(503)])
+            .map(|(failure, http_status)| Attempt { provider: "other".to_owned(), failure, http_status, took_ms: 120 })
+            .collect(),
     }
 }
 
@@ -121,8 +125,22 @@ fn calls() -> Vec<SettledCall> {
         latency_ms: 0,
         first_byte_ms: None,
         raw_usage: None,
+        attempts: Vec::new(),
     });
     std::iter::once(settled()).chain(some).collect()
+}
+
+fn failures() -> impl Iterator<Item = Failure> {
+    [Failure::Unreachable, Failure::ConnectTimeout, Failure::Untrusted, Failure::RateLimited, Failure::Overloaded].into_iter()
+}
+
+/// The same as a version can say it.
+fn calls_of(version: u8) -> Vec<SettledCall> {
+    let mut calls = calls();
+    if version <= WITHOUT_ATTEMPTS {
+        calls.iter_mut().for_each(|call| call.attempts.clear());
+    }
+    calls
 }
 
 /// The one that no end of is known.
@@ -186,7 +204,7 @@ fn a_spool_of_each_version_is_read_as_it_was_written() {
         }
         let begun: Vec<_> = calls().into_iter().map(|call| call.admitted).chain([unsettled()]).collect();
         assert_eq!(intents, begun, "{version}");
-        assert_eq!(settlements, calls(), "{version}");
+        assert_eq!(settlements, calls_of(version), "{version}");
     }
 }
 
@@ -206,7 +224,7 @@ fn a_spool_of_each_version_opens_and_is_written_on() {
         left.lane.settle(left.begun, VERSION, &write(&*last).unwrap(), &last).unwrap();
         let read = spool.lanes()[0].reader().next(10, 1_000_000).unwrap();
         let read: Vec<_> = read.iter().map(|entry| read_settlement(&entry.record).unwrap()).collect();
-        assert_eq!(read, calls().into_iter().chain([SettledCall::clone(&last)]).collect::<Vec<_>>());
+        assert_eq!(read, calls_of(version).into_iter().chain([SettledCall::clone(&last)]).collect::<Vec<_>>());
         drop(spool);
         fs::remove_dir_all(folder).unwrap();
     }
@@ -247,5 +265,5 @@ fn what_a_later_version_wrote_or_nobody_did_is_unreadable() {
     record.body.truncate(record.body.len() / 2);
     assert!(read_intent(&record).is_err(), "half a record");
     record.version = VERSION + 1;
-    assert_eq!(read_intent(&record).unwrap_err().to_string(), "it was written by a later version of Farebox, in encoding 3");
+    assert_eq!(read_intent(&record).unwrap_err().to_string(), "it was written by a later version of Farebox, in encoding 4");
 }
