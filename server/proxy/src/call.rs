@@ -4,6 +4,7 @@
 //! leaves, it goes on to its settlement by itself. It is never free and never charged twice.
 
 pub(crate) mod client;
+mod fall_back;
 mod forward;
 mod hold;
 pub(crate) mod outcome;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use domain::{
     attribution::Attribution,
+    call::Attempt,
     catalog::{DisconnectPolicy, PriceVersion},
     credit::Unit,
     id::CallId,
@@ -30,20 +32,14 @@ use tokio::time::Instant;
 
 use self::{
     client::{Client, Head},
+    fall_back::Answered,
     forward::Unanswered,
     relay::{Read, Relay},
     stop::Listening,
 };
 use crate::{
     Shared,
-    admit::{
-        body::Received,
-        bound::Bound,
-        catalog::{Entry, Target},
-        leases::Held,
-        presented::Presented,
-        repeats::Once,
-    },
+    admit::{body::Received, bound::Bound, catalog::Entry, leases::Held, presented::Presented, repeats::Once, routes::Route},
     books::{
         running::{Admission, Running},
         spool::AppendError,
@@ -52,7 +48,7 @@ use crate::{
     core::Core,
     dialect::{reading::Reading, request::Request},
     reply::Refusal,
-    upstream::{body::UpstreamBody, headers::response_headers},
+    upstream::{body::UpstreamBody, headers::response_headers, health::Probe},
     wire::tap::Tap,
 };
 
@@ -67,7 +63,13 @@ pub(crate) struct Call {
     pub(crate) presented: Presented,
     pub(crate) key: Arc<KeyEntry>,
     pub(crate) entry: Arc<Entry>,
-    pub(crate) target: Arc<Target>,
+    /// Where it is answered, or was sent last, and that route's place among the entry's.
+    pub(crate) route: Arc<Route>,
+    pub(crate) place: usize,
+    /// If it finds out whether that provider is well again.
+    pub(crate) probe: Option<Probe>,
+    /// Providers before that one, which have failed.
+    pub(crate) attempts: Vec<Attempt>,
     pub(crate) price: Arc<PriceVersion>,
     pub(crate) request: Request,
     pub(crate) attribution: Attribution,
@@ -101,24 +103,27 @@ impl Call {
             () = client.leaves() => return Ok(()),
             held = self.hold_with_a_key_that_works(shared) => held?,
         };
+        self.choose_route();
         let begun = self.begin(shared, bound, held)?;
         if let Err(error) = begun.running.durable().await {
             tracing::error!(%error, call = %self.id, "a call was refused: nobody knows whether the spool keeps it");
             self.fail(shared, begun, End::Stopped, None, client, Refusal::unavailable()).await;
             return Ok(());
         }
-        match self.forward(core, bound, body, client, stop).await {
-            Ok(mut response) => {
+        match self.ask(core, bound, body, client, stop).await {
+            Ok(Answered { response, refusal: None }) => {
                 // They keep all of the buffer that they were read into, and a stream may last.
                 self.headers = HeaderMap::new();
-                match self.unusable(&mut response).await {
-                    Some(refusal) => self.fail(shared, begun, End::Broken, Some(response.status()), client, refusal).await,
-                    None => self.relay(shared, begun, response, client, stop).await,
-                }
+                self.relay(shared, begun, response, client, stop).await;
             }
-            Err(Unanswered::Failed(refusal)) => self.fail(shared, begun, End::Broken, None, client, refusal).await,
+            Ok(Answered { response, refusal: Some(refusal) }) => {
+                self.fail(shared, begun, End::Broken, Some(response.status()), client, refusal).await;
+            }
+            Err(Unanswered::Failed { refusal, .. } | Unanswered::Unsent(refusal)) => {
+                self.fail(shared, begun, End::Broken, None, client, refusal).await;
+            }
             Err(Unanswered::Stopped(refusal)) => self.fail(shared, begun, End::Stopped, None, client, refusal).await,
-            Err(Unanswered::Abandoned) => self.settle(shared, begun, self.no_answer(End::Cancelled, true), None).await,
+            Err(Unanswered::Abandoned { .. }) => self.settle(shared, begun, self.no_answer(End::Cancelled, true), None).await,
         }
         Ok(())
     }
@@ -146,7 +151,7 @@ impl Call {
 
     /// What is known of it when it begins, of a bound that is held for it.
     fn admitted(&self, bound: Bound, held: &Held) -> Admitted {
-        let Self { key, entry, price, request, .. } = self;
+        let Self { key, entry, route, price, request, .. } = self;
         Admitted {
             account_id: key.account_id,
             call_id: self.id,
@@ -155,7 +160,7 @@ impl Call {
             member: key.member,
             attribution: self.attribution.clone(),
             model: entry.model.name.clone(),
-            provider: entry.model.provider.clone(),
+            provider: route.model.provider.clone(),
             price_id: price.id,
             discount: self.discount(),
             stream: request.stream,
@@ -194,7 +199,7 @@ impl Call {
 
     /// Whether an answer is read to its end although nobody is there to receive it.
     fn drains(&self, finished: bool) -> bool {
-        finished || self.request.reasons || self.entry.reasons() || self.target.on_disconnect == DisconnectPolicy::Drain
+        finished || self.request.reasons || self.entry.reasons() || self.route.target.on_disconnect == DisconnectPolicy::Drain
     }
 
     fn no_answer(&self, end: End, client_left: bool) -> Answer {
@@ -211,7 +216,7 @@ impl Call {
     /// Passes the answer on, and settles it before its last bytes.
     async fn relay(&self, shared: &Shared, begun: Begun, response: Response<UpstreamBody>, client: &Client, stop: &mut Listening) {
         let (Parts { status, headers: said, .. }, upstream) = response.into_parts();
-        let without_usage = status.is_success() && self.request.forces_usage(self.target.usage_mode);
+        let without_usage = status.is_success() && self.request.forces_usage(self.route.target.usage_mode);
         let mut headers = response_headers(&said, self.request.stream);
         // A length that the body does not have, as beside chunks, is none.
         if without_usage || upstream.size_hint().exact().is_none() {

@@ -82,6 +82,18 @@ pub(crate) static UPSTREAM_REFUSALS: Instrument = counter(
     "Calls that an upstream refused for what it has against the operator.",
     &["provider", "reason"],
 );
+pub(crate) static FALLBACKS: Instrument = counter(
+    "farebox_fallbacks_total",
+    "calls",
+    "Calls that went on from this provider to another, which it cost nobody anything: why it was given up, or ejected where it was not even asked.",
+    &["provider", "reason"],
+);
+pub(crate) static PROVIDER_EJECTED: Instrument = gauge(
+    "farebox_provider_ejected",
+    "",
+    "1 where a provider keeps failing, so that calls that another can answer pass it over, else 0.",
+    &["provider"],
+);
 pub(crate) static RUNNING_CALLS: Instrument = gauge("farebox_running_calls", "calls", "Calls that have begun and are not settled.", &[]);
 
 pub(crate) static POSTED: Instrument = counter("farebox_posted_calls_total", "calls", "Calls that were posted to the books.", &[]);
@@ -121,7 +133,7 @@ pub(crate) static LEASE_REFUSALS: Instrument =
     counter("farebox_lease_refusals_total", "changes", "Asks for more that the database refused, since there was no more.", &[]);
 
 /// All of them.
-pub static INSTRUMENTS: [&Instrument; 25] = [
+pub static INSTRUMENTS: [&Instrument; 27] = [
     &OPERATION_DURATION,
     &TOKEN_USAGE,
     &TIME_TO_FIRST_TOKEN,
@@ -134,6 +146,8 @@ pub static INSTRUMENTS: [&Instrument; 25] = [
     &WRITTEN_OFF,
     &REFUSALS,
     &UPSTREAM_REFUSALS,
+    &FALLBACKS,
+    &PROVIDER_EJECTED,
     &RUNNING_CALLS,
     &POSTED,
     &POSTING_LAG,

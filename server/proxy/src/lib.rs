@@ -63,7 +63,7 @@ use crate::{
     wire::estimate,
 };
 pub use crate::{
-    admit::{catalog::check_provider, leases::WhenAway},
+    admit::{leases::WhenAway, target::check_provider},
     books::{
         earlier::end_silent,
         hand_over::{HandedOver, ToldAgain, hand_over, tell_again},

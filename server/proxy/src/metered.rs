@@ -16,7 +16,7 @@ use crate::{
     admit::{
         attribution,
         body::Received,
-        catalog::{self, Entry, Snapshot, Target},
+        catalog::{self, Entry, Snapshot},
         presented::Presented,
         room::Place,
     },
@@ -50,10 +50,9 @@ where
     let attribution = attribution::of_call(&headers, request.said.clone())?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
-    let (entry, target, price) = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at)?;
-    if let Some(refusal) = request.refused_by(&entry.model) {
-        return Err(refusal);
-    }
+    let (entry, price) = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at)?;
+    let place = entry.first_route(&request)?;
+    let route = Arc::clone(&entry.routes[place]);
     if request.prompt.is_near_the_window(&entry.model) {
         request.prompt.count_apart(&shared.runtime).await;
     }
@@ -62,7 +61,23 @@ where
     }
     let account = key.account_id;
     let once = shared.repeats.begin(key.key_id, &headers, id)?;
-    let call = Call { id, at, started, presented, key, entry, target, price, request, attribution, once, headers };
+    let call = Call {
+        id,
+        at,
+        started,
+        presented,
+        key,
+        entry,
+        route,
+        place,
+        probe: None,
+        attempts: Vec::new(),
+        price,
+        request,
+        attribution,
+        once,
+        headers,
+    };
 
     let core = Arc::clone(core);
     let attended = Attended::new(&shared.calls, |client| call.run(body, Arc::clone(&core), client));
@@ -91,14 +106,12 @@ where
     Ok((presented, key, body))
 }
 
-type Found = (Arc<Entry>, Arc<Target>, Arc<domain::catalog::PriceVersion>);
+type Found = (Arc<Entry>, Arc<domain::catalog::PriceVersion>);
 
 fn find(catalog: &Snapshot, model: &str, at: DateTime<Utc>) -> Result<Found, Refusal> {
     let entry = catalog.models.get(model).ok_or_else(|| Refusal::model_not_found(model))?;
     let price = entry.price_at(at).ok_or_else(|| Refusal::model_not_priced(model))?;
-    let target =
-        entry.target.as_ref().ok_or_else(|| Refusal::bad_gateway("The model's upstream is not set up so that it can be called."))?;
-    Ok((Arc::clone(entry), Arc::clone(target), Arc::clone(price)))
+    Ok((Arc::clone(entry), Arc::clone(price)))
 }
 
 /// JSON in UTF-8 (RFC 8259 knows no other), not compressed: what is read here must be what the upstream reads.

@@ -1,12 +1,13 @@
 //! `farebox model`: what customers can call.
 
 mod change;
+mod fallback;
 
 use anyhow::Context;
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum, builder::RangedI64ValueParser, value_parser};
 use domain::{
-    catalog::{ModelBounds, OutputCapField, PricedModel},
+    catalog::{Fallback, ModelBounds, OutputCapField, PricedModel},
     id::ModelId,
     rates::Rates,
     tokens::{AbsurdTokens, Tokens},
@@ -39,6 +40,8 @@ enum Action {
     Allow(Members),
     /// Refuse them again
     Refuse(Members),
+    /// Say where a model is answered when its provider is out of reach, or answers 429 or 503
+    Fallback(fallback::FallbackArgs),
     /// Stop calls to a model, as if it did not exist
     Disable(change::Named),
     /// Let them go on
@@ -160,6 +163,7 @@ pub(super) async fn run(args: ModelArgs, config: &Config) -> anyhow::Result<()> 
         Action::Allow(Members { model, members }) => open(&model, &members, &[], args.output, config).await,
         Action::Refuse(Members { model, members }) => open(&model, &[], &members, args.output, config).await,
         Action::Edit(edit) => change::edit(edit, args.output, config).await,
+        Action::Fallback(fallback) => fallback::run(fallback, args.output, config).await,
         Action::Disable(named) => change::set_enabled(named, false, args.output, config).await,
         Action::Enable(named) => change::set_enabled(named, true, args.output, config).await,
         Action::Remove(named) => change::remove(named, args.output, config).await,
@@ -201,21 +205,24 @@ async fn open(model: &str, opened: &[String], closed: &[String], output: Output,
 }
 
 async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
-    let (priced, disabled) = with_ledger(config, async |ledger| {
+    let (priced, disabled, mut fallbacks) = with_ledger(config, async |ledger| {
         let system = ledger.system();
-        Ok((system.operator().priced_models(Utc::now()).await?, system.disabled().await?))
+        Ok((system.operator().priced_models(Utc::now()).await?, system.disabled().await?, system.fallbacks().await?))
     })
     .await?;
     let listed: Vec<_> = priced
         .into_iter()
         .map(|priced| {
-            let enabled = !disabled.models.contains(&priced.model.name) && !disabled.providers.contains(&priced.model.provider);
-            Listed { priced, enabled }
+            let fallbacks = fallbacks.remove(&priced.model.name).unwrap_or_default();
+            let is_called = |provider: &String| !disabled.providers.contains(provider);
+            let is_answered = is_called(&priced.model.provider) || fallbacks.iter().any(|fallback| is_called(&fallback.provider));
+            let enabled = is_answered && !disabled.models.contains(&priced.model.name);
+            Listed { priced, fallbacks, enabled }
         })
         .collect();
     output.print(&listed, || {
         let rows = listed.iter().map(Listed::row);
-        table(["NAME", "PROVIDER", "UPSTREAM NAME", "CONTEXT WINDOW", "PROMPT PER 1K", "COMPLETION PER 1K", "STATUS"], rows)
+        table(["NAME", "PROVIDER", "UPSTREAM NAME", "FALL-BACK", "CONTEXT WINDOW", "PROMPT PER 1K", "COMPLETION PER 1K", "STATUS"], rows)
     })
 }
 
@@ -224,17 +231,23 @@ async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
 struct Listed {
     #[serde(flatten)]
     priced: PricedModel,
+    /// In the order in which they are asked.
+    fallbacks: Vec<Fallback>,
     enabled: bool,
 }
 
 impl Listed {
-    fn row(&self) -> [String; 7] {
+    fn row(&self) -> [String; 8] {
         let (model, sale) = (&self.priced.model, self.priced.sale.as_ref());
         let rate = |side: fn(&Rates) -> String| sale.map_or_else(|| "no price".to_owned(), |sale| side(&sale.rates));
         [
             model.name.clone(),
             model.provider.clone(),
             model.upstream_name.clone(),
+            match self.fallbacks.as_slice() {
+                [] => "none".to_owned(),
+                some => some.iter().map(|fallback| fallback.provider.as_str()).collect::<Vec<_>>().join(", "),
+            },
             model.context_window.to_string(),
             rate(|rates| rates.base.input.to_string()),
             rate(|rates| rates.base.output.to_string()),

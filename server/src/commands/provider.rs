@@ -1,6 +1,7 @@
 //! `farebox provider`: the upstreams that answer calls.
 
 mod change;
+mod options;
 
 use anyhow::anyhow;
 use chrono::Utc;
@@ -13,6 +14,7 @@ use ledger::NewProvider;
 use serde::Serialize;
 use serde_json::json;
 
+use self::options::{Spoken, TimeOutArgs, apis, in_words};
 use super::{
     secret, table,
     upstream::{BaseUrl, Credential},
@@ -38,7 +40,7 @@ enum Action {
     Edit(change::Edit),
     /// Replace an upstream's credential; the new one is asked for, or read from stdin
     Credential(change::Renew),
-    /// Stop calls to an upstream's models, as if they did not exist
+    /// Stop calls to an upstream's models, as if they did not exist, but for those that another answers as a fall-back
     Disable(change::Named),
     /// Let them go on
     Enable(change::Named),
@@ -70,6 +72,13 @@ struct Add {
     /// Let the address be on a private network or this machine
     #[arg(long, env = "FAREBOX_PROVIDER_ALLOW_PRIVATE", value_parser = FalseyValueParser::new())]
     allow_private: bool,
+
+    /// The APIs that it speaks; a call in another goes to another provider of its model, or is refused
+    #[arg(long, env = "FAREBOX_PROVIDER_SPEAKS", value_name = "API", value_delimiter = ',', default_value = "all")]
+    speaks: Vec<Spoken>,
+
+    #[command(flatten)]
+    time_outs: TimeOutArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -130,7 +139,7 @@ async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<(
     let sealed =
         credential.map(|credential| config.secret_key()?.seal(credential, &args.name, rand::random()).map_err(anyhow::Error::from));
     let sealed = sealed.transpose()?;
-    let now = Utc::now();
+    let (now, apis) = (Utc::now(), apis(&args.speaks));
     let new = NewProvider {
         id: ProviderId::new(now, rand::random()),
         name: &args.name,
@@ -139,8 +148,8 @@ async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<(
         usage_mode: args.usage_mode.into(),
         on_disconnect: args.on_disconnect.into(),
         allow_private: args.allow_private,
-        apis: None,
-        time_outs: TimeOuts::default(),
+        apis: Some(&*apis).filter(|apis| !apis.is_empty()),
+        time_outs: args.time_outs.into(),
         now,
     };
     let (id, has_credential) = (new.id, new.credential.is_some());
@@ -177,9 +186,17 @@ async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
         let rows = listed.iter().map(|Listed { provider, enabled }| {
             let credential = if provider.has_credential { "stored" } else { "none" };
             let status = if *enabled { "enabled" } else { "disabled" };
-            [provider.name.clone(), provider.base_url.clone(), credential.to_owned(), status.to_owned()]
+            let speaks = provider
+                .apis
+                .as_ref()
+                .map_or_else(|| "all".to_owned(), |apis| apis.iter().map(|api| api.name()).collect::<Vec<_>>().join(", "));
+            let TimeOuts { connect_ms, first_byte_ms, idle_ms } = provider.time_outs;
+            let [connect, first_byte, idle] =
+                [connect_ms, first_byte_ms, idle_ms].map(|millis| millis.map_or_else(|| "default".to_owned(), in_words));
+            let base_url = provider.base_url.clone();
+            [provider.name.clone(), base_url, credential.to_owned(), speaks, connect, first_byte, idle, status.to_owned()]
         });
-        table(["NAME", "BASE URL", "CREDENTIAL", "STATUS"], rows)
+        table(["NAME", "BASE URL", "CREDENTIAL", "SPEAKS", "CONNECT", "FIRST BYTE", "IDLE", "STATUS"], rows)
     })
 }
 

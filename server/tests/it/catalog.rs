@@ -11,6 +11,55 @@ use crate::{
 };
 
 #[test]
+fn another_provider_answers_where_the_first_is_away_and_says_so_on_the_receipt() {
+    let place = Place::new();
+    let upstream = upstream::start();
+    add_model(&place, "http://127.0.0.1:1/v1");
+    add_model_of(&place, "spare", &upstream, "other");
+    let key = add_customer(&place);
+    place.json(&["model", "fallback", "small", "add", "spare", "--upstream-model", "small-2027", "--allow", "web_search_options"], "");
+    let server = place.serve(&["--only", "proxy"]);
+    let (url, secret) = (server.said("/proxy_url"), key["key"].as_str().expect("a key"));
+    let chat = json!({ "model": "small", "messages": [{ "role": "user", "content": "Hello" }] });
+    let answer = || ask(url, "/v1/chat/completions", secret, Some(&chat)).expect("the proxy answers");
+    let listed = || {
+        place
+            .json(&["model", "list"], "")
+            .as_array()
+            .and_then(|models| models.iter().find(|model| model["model"]["name"] == "small").cloned())
+    };
+    let fallbacks =
+        json!([{ "provider": "spare", "upstream_name": "small-2027", "output_cap_field": null, "opened": ["web_search_options"] }]);
+    assert_eq!(listed().map(|model| model["fallbacks"].clone()), Some(fallbacks));
+    let id = answer().header("x-request-id").expect("its id").to_owned();
+    let receipt = ask(url, &format!("/v1/generation?id={id}"), secret, None).expect("the proxy answers").json()["data"].take();
+    let attempt = &receipt["attempts"][0];
+    assert_eq!((&receipt["provider"], &attempt["provider"], &attempt["failure"]), (&json!("spare"), &json!("acme"), &json!("unreachable")));
+
+    for (arguments, said) in [
+        (&["model", "fallback", "small", "add", "spare"][..], "a provider of this model"),
+        (&["model", "fallback", "small", "add", "nobody"], "not found"),
+        (&["provider", "edit", "acme", "--connect-timeout", "11m"], "1 ms to 10 minutes"),
+        (&["provider", "edit", "acme", "--idle-timeout", "soon"], "500ms, 30s or 10m"),
+        (&["provider", "remove", "spare"], "small as a fall-back"),
+    ] {
+        let (_, refused) = place.refusal(arguments);
+        assert!(refused.contains(said), "{arguments:?}: {refused}");
+    }
+    let edit = ["provider", "edit", "acme", "--connect-timeout", "5s", "--first-byte-timeout", "500ms", "--speaks", "chat,messages"];
+    place.json(&edit, "");
+    let provider = place.json(&["provider", "list"], "")[0].take();
+    assert_eq!(provider["time_outs"], json!({ "connect_ms": 5_000, "first_byte_ms": 500, "idle_ms": null }));
+    assert_eq!(provider["apis"], json!(["chat", "messages"]));
+    place.json(&["provider", "disable", "acme"], "");
+    assert_eq!(listed().map(|model| model["enabled"].clone()), Some(json!(true)), "another answers it");
+    place.json(&["provider", "enable", "acme"], "");
+    place.json(&["model", "fallback", "small", "remove", "spare"], "");
+    wait_until(|| answer().status == 502);
+    assert_eq!(place.verify(), Vec::<serde_json::Value>::new());
+}
+
+#[test]
 fn a_running_proxy_takes_up_what_is_changed_and_nothing_needed_is_removed() {
     let place = Place::new();
     let upstream = upstream::start();

@@ -59,9 +59,19 @@ impl Taken {
 impl Received {
     /// What is sent on in its place.
     pub(crate) fn edited(self, edits: Vec<Edit>) -> (RequestBody, Taken) {
+        RequestBody::new(Placed { bytes: splice(&self.bytes, edits), _room: self.room })
+    }
+
+    /// What is sent on while it is kept itself, with room of its own.
+    pub(crate) fn copied(&self, edits: Vec<Edit>, room: Place) -> (RequestBody, Taken) {
+        RequestBody::new(Placed { bytes: splice(&self.bytes, edits), _room: Some(room) })
+    }
+}
+
+impl RequestBody {
+    fn new(placed: Placed) -> (Self, Taken) {
         let taken = Taken::default();
-        let placed = Placed { bytes: splice(&self.bytes, edits), _room: self.room };
-        (RequestBody { whole: Full::new(Bytes::from_owner(placed)), taken: taken.clone() }, taken)
+        (Self { whole: Full::new(Bytes::from_owner(placed)), taken: taken.clone() }, taken)
     }
 }
 

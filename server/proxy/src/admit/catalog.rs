@@ -9,10 +9,9 @@ use std::{
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    catalog::{DisconnectPolicy, Model, OutputCapField, PriceVersion, Provider, UsageMode},
+    catalog::{Model, OutputCapField, PriceVersion},
     id::ProviderId,
 };
-use http::{HeaderName, HeaderValue, Uri, header};
 use ledger::{Meter, NewPrice, Upstream, secrets::SecretKey};
 use tokio::{
     sync::Notify,
@@ -20,11 +19,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    dialect::{Credential, DIALECTS, Dialect},
-    instruments::meters::Meters,
-    upstream::address::is_private_literal,
+use super::{
+    routes::Route,
+    target::{Target, target},
 };
+use crate::{instruments::meters::Meters, upstream::health::Health};
 
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// A connection that hangs gives way to another in time to read the catalog before it is stale.
@@ -46,6 +45,8 @@ pub(crate) struct Snapshot {
     read: Instant,
     /// How far this machine's clock was off at least.
     skew: TimeDelta,
+    /// How providers fare, by the addresses that they have.
+    healths: HashMap<(ProviderId, String), Arc<Health>>,
     /// Providers that cannot be called, and why.
     unusable: BTreeMap<String, &'static str>,
 }
@@ -54,57 +55,10 @@ pub(crate) struct Snapshot {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) model: Model,
-    /// `None` where the provider's address cannot be used; the log says why.
-    pub(crate) target: Option<Arc<Target>>,
+    /// In the order in which they are asked, without those whose provider cannot be called; the log says why.
+    pub(crate) routes: Vec<Arc<Route>>,
     /// In force and scheduled, oldest first.
     sale: Vec<Arc<PriceVersion>>,
-    /// What is counted of its calls, from snapshot to snapshot.
-    pub(crate) meters: Arc<Meters>,
-}
-
-/// An upstream, ready to be called.
-#[derive(Debug)]
-pub(crate) struct Target {
-    /// By the [`Dialect::index`].
-    addresses: Vec<Uri>,
-    credential: Option<Credentials>,
-    pub(crate) usage_mode: UsageMode,
-    pub(crate) on_disconnect: DisconnectPolicy,
-    pub(crate) allow_private: bool,
-}
-
-/// The operator's credential as each API takes it, marked sensitive, so that it cannot be printed.
-#[derive(Debug)]
-struct Credentials {
-    bearer: HeaderValue,
-    plain: HeaderValue,
-}
-
-impl Target {
-    #[cfg(test)]
-    pub(crate) fn of(base_url: &str, credential: Option<&str>) -> Self {
-        Self {
-            addresses: addresses(base_url, true).unwrap_or_default(),
-            credential: credential.and_then(|credential| credentials(credential).ok()),
-            usage_mode: UsageMode::Forced,
-            on_disconnect: DisconnectPolicy::Drain,
-            allow_private: true,
-        }
-    }
-
-    /// Where calls of this API go.
-    pub(crate) fn address(&self, dialect: &Dialect) -> Uri {
-        self.addresses[dialect.index].clone()
-    }
-
-    /// What opens it, if anything must.
-    pub(crate) fn credential(&self, dialect: &Dialect) -> Option<(HeaderName, HeaderValue)> {
-        let Credentials { bearer, plain } = self.credential.as_ref()?;
-        Some(match dialect.credential {
-            Credential::Bearer => (header::AUTHORIZATION, bearer.clone()),
-            Credential::ApiKey => (HeaderName::from_static("x-api-key"), plain.clone()),
-        })
-    }
 }
 
 impl Entry {
@@ -128,24 +82,39 @@ impl Snapshot {
         let catalog = meter.catalog(secret, since).await?;
         let skew = skew(asked, catalog.clock, Utc::now());
         let mut unusable: BTreeMap<_, _> = catalog.unopened.into_iter().map(|name| (name, UNOPENED)).collect();
-        let mut targets: HashMap<ProviderId, Arc<Target>> = HashMap::new();
+        let mut targets: HashMap<ProviderId, (Arc<Target>, Arc<Health>)> = HashMap::new();
+        let mut healths = HashMap::new();
         for (id, Upstream { provider, credential }) in catalog.providers {
             match target(&provider, credential.as_deref()) {
-                Ok(target) => drop(targets.insert(id, Arc::new(target))),
+                Ok(target) => {
+                    let place = (id, provider.base_url);
+                    let known = before.and_then(|before| before.healths.get(&place)).map(Arc::clone);
+                    let health = known.unwrap_or_else(|| Health::of(&provider.name));
+                    healths.insert(place, Arc::clone(&health));
+                    targets.insert(id, (Arc::new(target), health));
+                }
                 Err(why) => drop(unusable.insert(provider.name, why)),
             }
         }
+        let route = |model: Model| -> Option<Arc<Route>> {
+            let (target, health) = targets.get(&model.provider_id)?.clone();
+            let meters = before.and_then(|before| before.meters_of(&model)).unwrap_or_else(|| Meters::of(&model));
+            Some(Arc::new(Route { model, target, health, meters }))
+        };
         let models = catalog.models.into_iter().map(|(name, found)| {
-            let target = targets.get(&found.model.provider_id).cloned();
-            let sale = found.sale.into_iter().map(Arc::new).collect();
-            let meters = before.and_then(|before| before.meters_of(&found.model)).unwrap_or_else(|| Meters::of(&found.model));
-            (name, Arc::new(Entry { model: found.model, target, sale, meters }))
+            let (routes, sale) = (found.routes.into_iter().filter_map(route), found.sale.into_iter().map(Arc::new));
+            (name, Arc::new(Entry { model: found.model, routes: routes.collect(), sale: sale.collect() }))
         });
-        Ok(Self { models: models.collect(), read, skew, unusable })
+        let models = models.collect();
+        if let Some(before) = before {
+            before.healths.iter().filter(|(place, _)| !healths.contains_key(*place)).for_each(|(_, health)| health.retire());
+        }
+        Ok(Self { models, read, skew, healths, unusable })
     }
 
     fn meters_of(&self, model: &Model) -> Option<Arc<Meters>> {
-        self.models.get(&model.name).map(|entry| &entry.meters).filter(|meters| meters.are_of(model)).map(Arc::clone)
+        let mut meters = self.models.get(&model.name)?.routes.iter().map(|route| &route.meters);
+        meters.find(|meters| meters.are_of(model)).map(Arc::clone)
     }
 
     /// Says which providers cannot be called, unless that was said of the snapshot before.
@@ -225,48 +194,6 @@ pub(crate) async fn refresh(
     }
 }
 
-/// Whether calls to a provider can be made, and what stands in their way.
-///
-/// # Errors
-/// The reason, to be read after "the provider cannot be called: ".
-pub fn check_provider(base_url: &str, credential: Option<&str>, allow_private: bool) -> Result<(), &'static str> {
-    addresses(base_url, allow_private)?;
-    credential.map_or(Ok(()), |credential| credentials(credential).map(drop))
-}
-
-fn target(provider: &Provider, credential: Option<&str>) -> Result<Target, &'static str> {
-    Ok(Target {
-        addresses: addresses(&provider.base_url, provider.allow_private)?,
-        credential: credential.map(credentials).transpose()?,
-        usage_mode: provider.usage_mode,
-        on_disconnect: provider.on_disconnect,
-        allow_private: provider.allow_private,
-    })
-}
-
-fn addresses(base_url: &str, allow_private: bool) -> Result<Vec<Uri>, &'static str> {
-    let address = |dialect: &Dialect| -> Result<Uri, &'static str> {
-        format!("{}{}", base_url.trim_end_matches('/'), dialect.upstream_path).parse().map_err(|_| "its address is no URL")
-    };
-    let [first, ..] = DIALECTS;
-    let uri = address(first)?;
-    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-    let host = uri.host().filter(|_| is_web).ok_or("its address is no http or https URL")?;
-    if !allow_private && is_private_literal(host) {
-        return Err("its address is private, and no operator vouched for it");
-    }
-    DIALECTS.into_iter().map(address).collect()
-}
-
-fn credentials(credential: &str) -> Result<Credentials, &'static str> {
-    let value = |text: String| -> Result<HeaderValue, &'static str> {
-        let mut value = HeaderValue::try_from(text).map_err(|_| "its credential holds characters that fit into no header")?;
-        value.set_sensitive(true);
-        Ok(value)
-    };
-    Ok(Credentials { bearer: value(format!("Bearer {credential}"))?, plain: value(credential.to_owned())? })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,9 +203,11 @@ mod tests {
     fn what_is_counted_of_a_model_goes_on_from_snapshot_to_snapshot() {
         let (acme, other) = (model("acme"), model("other"));
         let meters = Meters::of(&acme);
-        let entry = Entry { model: acme.clone(), target: None, sale: Vec::new(), meters: Arc::clone(&meters) };
+        let target = Arc::new(Target::of("https://api.example.com/v1", None));
+        let route = Route { model: acme.clone(), target, health: Health::of("acme"), meters: Arc::clone(&meters) };
+        let entry = Entry { model: acme.clone(), routes: vec![Arc::new(route)], sale: Vec::new() };
         let models = HashMap::from([(acme.name.clone(), Arc::new(entry))]);
-        let before = Snapshot { models, read: Instant::now(), skew: TimeDelta::zero(), unusable: BTreeMap::new() };
+        let before = Snapshot { models, read: Instant::now(), skew: TimeDelta::zero(), healths: HashMap::new(), unusable: BTreeMap::new() };
         assert!(before.meters_of(&acme).is_some_and(|found| Arc::ptr_eq(&found, &meters)));
         // Calls that another provider answers are counted as that one's.
         assert!(before.meters_of(&other).is_none());

@@ -11,3 +11,5 @@ pub(crate) mod presented;
 pub(crate) mod reading;
 pub(crate) mod repeats;
 pub(crate) mod room;
+pub(crate) mod routes;
+pub(crate) mod target;

@@ -1,13 +1,14 @@
 //! The way of a request to its upstream, up to the head of the answer.
 
-use std::pin::pin;
+use std::{error::Error, io, pin::pin};
 
+use domain::call::Failure;
 use http::{HeaderMap, Response, header};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Call, client::Client, stop::Listening};
 use crate::{
-    admit::{body::Received, bound::Bound},
+    admit::body::{RequestBody, Taken},
     core::Core,
     reply::Refusal,
     upstream::{body::UpstreamBody, certificate::untrusted, refused::Reason},
@@ -16,28 +17,34 @@ use crate::{
 /// Why an upstream did not answer.
 pub(super) enum Unanswered {
     /// It did nothing that costs. The client hears why.
-    Failed(Refusal),
+    Failed {
+        refusal: Refusal,
+        /// Where it surely has not seen the request, why.
+        unseen: Option<Failure>,
+    },
+    /// It has not seen the request, and the client has left. It costs nothing.
+    Unsent(Refusal),
     /// The proxy must stop while the client waits. It costs nothing, and the client hears why.
     Stopped(Refusal),
-    /// It has the request and may be working on it, but the client has left and nobody waits any longer.
-    Abandoned,
+    /// It has the request and may be working on it, but the client has left and nobody waits any longer: it took too long, or need not be waited for.
+    Abandoned { is_late: bool },
 }
 
 impl Call {
-    /// Sends the request on.
+    /// Sends the request on, and waits for the head of the answer until the deadline, or for as long as the provider may take.
     pub(super) async fn forward(
         &self,
         core: &Core,
-        bound: Bound,
-        body: Received,
+        (body, taken): (RequestBody, Taken),
+        deadline: Instant,
         client: &Client,
         stop: &mut Listening,
     ) -> Result<Response<UpstreamBody>, Unanswered> {
-        let edits = self.request.edits(&self.entry.model, self.target.usage_mode, self.cap(bound));
-        let (body, taken) = body.edited(edits);
-        let sending = core.upstreams.send(&self.target, (self.request.dialect, &self.entry.model), &self.headers, body);
-        let give_up = |refusal| if taken.is_set() { Unanswered::Abandoned } else { Unanswered::Failed(refusal) };
-        let mut sending = pin!(timeout(core.shared.settings.upstream_first_byte_timeout, sending));
+        let (target, model) = (&self.route.target, &self.route.model);
+        let sending = core.upstreams.send(target, (self.request.dialect, model), &self.headers, body);
+        let give_up = |refusal| if taken.is_set() { Unanswered::Abandoned { is_late: false } } else { Unanswered::Unsent(refusal) };
+        let deadline = target.time_outs.first_byte.map_or(deadline, |within| deadline.min(Instant::now() + within));
+        let mut sending = pin!(timeout_at(deadline, sending));
         let mut client_is_here = true;
         loop {
             let answered = tokio::select! {
@@ -54,19 +61,28 @@ impl Call {
             return match answered {
                 Ok(Ok(response)) => Ok(response),
                 Ok(Err(error)) => {
-                    let (provider, why) = (&self.entry.model.provider, untrusted(&error));
+                    let (provider, why) = (&model.provider, untrusted(&error));
                     tracing::warn!(error = %causes(&error), call = %self.id, provider, why, "the upstream could not be reached");
                     let is_unseen = error.is_connect() || !taken.is_set();
-                    Err(Unanswered::Failed(if why.is_some() {
-                        Refusal::bad_gateway("The model's upstream shows a certificate that this gateway does not trust.")
-                    } else if is_unseen {
-                        Refusal::unreachable_upstream()
-                    } else {
-                        Refusal::bad_gateway("The model's upstream broke off before it answered.")
-                    }))
+                    let unseen = is_unseen.then(|| match why {
+                        Some(_) => Failure::Untrusted,
+                        None if is_late(&error) => Failure::ConnectTimeout,
+                        None => Failure::Unreachable,
+                    });
+                    let refusal = match unseen {
+                        Some(Failure::Untrusted) => {
+                            Refusal::bad_gateway("The model's upstream shows a certificate that this gateway does not trust.")
+                        }
+                        Some(_) => Refusal::unreachable_upstream(),
+                        None => Refusal::bad_gateway("The model's upstream broke off before it answered."),
+                    };
+                    Err(Unanswered::Failed { refusal, unseen })
                 }
-                Err(_) if client_is_here => Err(Unanswered::Failed(Refusal::gateway_timeout())),
-                Err(_) => Err(give_up(Refusal::gateway_timeout())),
+                Err(_) if client_is_here || !taken.is_set() => {
+                    let unseen = (!taken.is_set()).then_some(Failure::ConnectTimeout);
+                    Err(Unanswered::Failed { refusal: Refusal::gateway_timeout(), unseen })
+                }
+                Err(_) => Err(Unanswered::Abandoned { is_late: true }),
             };
         }
     }
@@ -76,8 +92,8 @@ impl Call {
         if let Some(refusal) = unreadable(response) {
             return Some(refusal);
         }
-        let reason = Reason::of(response, self.request.forces_usage(self.target.usage_mode)).await?;
-        reason.alarm(&self.entry.model.provider, response.status());
+        let reason = Reason::of(response, self.request.forces_usage(self.route.target.usage_mode)).await?;
+        reason.alarm(&self.route.model.provider, response.status());
         Some(reason.refusal())
     }
 }
@@ -99,8 +115,20 @@ fn is_compressed(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
+/// Whether an error's cause is that something took too long.
+fn is_late(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// An error with its causes: the outermost alone says "client error (Connect)".
-fn causes(error: &dyn std::error::Error) -> String {
+fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

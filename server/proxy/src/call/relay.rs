@@ -78,7 +78,7 @@ enum Next {
 }
 
 impl<'a> Relay<'a> {
-    /// Reads within `call_timeout`, and `drain_timeout` more once the client is gone.
+    /// Reads within `call_timeout`, as long as the provider is not still for longer than it may, and `drain_timeout` more once the client is gone.
     pub(super) fn new(
         call: &'a Call,
         settings: &'a Settings,
@@ -87,7 +87,7 @@ impl<'a> Relay<'a> {
         head: Option<Head>,
         stop: &'a mut Listening,
     ) -> Self {
-        let patience = Patience::new(settings.call_timeout, settings.idle_timeout);
+        let patience = Patience::new(settings.call_timeout, call.route.target.time_outs.idle.unwrap_or(settings.idle_timeout));
         let audience = Audience::Reads;
         Self { call, settings, upstream, tap, head, audience, patience, stop, first_byte: None, is_shown: false, is_late: false }
     }

@@ -31,7 +31,7 @@ impl Call {
         if let Some(once) = self.once.as_ref().filter(|_| settled.source != UsageSource::None) {
             once.is_charged();
         }
-        self.entry.meters.count(self.request.dialect, &settled, self.started.elapsed(), first_byte);
+        self.route.meters.count(self.request.dialect, &settled, self.started.elapsed(), first_byte);
         if let Err(not) = running.settle(&mut settled).await {
             tracing::error!(error = %not, call = %self.id, "a call is posted from memory");
             self.post_from_memory(shared, settled, not).await;
@@ -52,8 +52,12 @@ impl Call {
         held.settle(&charge);
     }
 
-    fn settlement(&self, admitted: Admitted, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {
-        let model = &self.entry.model;
+    fn settlement(&self, mut admitted: Admitted, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {
+        let model = &self.route.model;
+        if !self.attempts.is_empty() {
+            // Not the one that it was sent to first.
+            admitted.provider.clone_from(&model.provider);
+        }
         let completion_max = self.completion_max(bound);
         let (outcome, source, usage) = answer.judge(|| self.request.prompt.tokens_estimated(model), completion_max);
         if answer.reading.unreadable {
@@ -81,20 +85,20 @@ impl Call {
             latency_ms: millis(self.started.elapsed()),
             first_byte_ms: first_byte.map(millis),
             raw_usage: answer.reading.raw_usage,
-            attempts: Vec::new(),
+            attempts: self.attempts.clone(),
         }
     }
 
     /// The operator bears what exceeds a hold, and can mend its cause: a model's bounds, or an upstream that cannot count.
     fn alarm_of_loss(&self, bound: Bound, charge: Charge, usage: &CallUsage) {
         let Charge { amount, written_off } = charge;
-        let Model { name, provider, .. } = &self.entry.model;
+        let Model { name, provider, .. } = &self.route.model;
         if bound.paid_in == Unit::Tokens {
             let side = |count: Option<Tokens>| count.unwrap_or_default();
             let tokens = side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens));
             if tokens > bound.tokens {
                 tracing::error!(call = %self.id, model = name, provider, %tokens, held = %bound.tokens, "a call took more tokens than were held for it: nobody pays the rest");
-                self.entry.meters.write_off(Amount::ZERO);
+                self.route.meters.write_off(Amount::ZERO);
             }
             return;
         }
@@ -105,10 +109,10 @@ impl Call {
             call = %self.id, model = name, provider, %amount, %written_off, flag = ?usage.flag, prompt_tokens = ?usage.prompt_tokens,
             completion_tokens = ?usage.completion_tokens, "a call came to more than was held for it: the rest is written off"
         );
-        self.entry.meters.write_off(written_off);
+        self.route.meters.write_off(written_off);
     }
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

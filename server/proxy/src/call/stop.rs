@@ -50,7 +50,7 @@ pub(crate) struct Listening {
 impl Listening {
     /// Whether it is said; if not, the task is woken when it is.
     pub(crate) fn poll_said(&mut self, context: &mut Context<'_>) -> bool {
-        if self.stop.is_said.load(Ordering::Acquire) {
+        if self.is_said() {
             return true;
         }
         if self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -58,6 +58,11 @@ impl Listening {
         }
         self.waker = Some(context.waker().clone());
         self.said.as_mut().poll(context).is_ready()
+    }
+
+    /// Whether it is said.
+    pub(crate) fn is_said(&self) -> bool {
+        self.stop.is_said.load(Ordering::Acquire)
     }
 
     /// Returns once it is said.

@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use domain::catalog::Api;
+
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape, members,
     prompt::{Form, Inline, Part, Parts},
@@ -20,6 +22,7 @@ use crate::wire::{
 
 pub(super) static DIALECT: Dialect = Dialect {
     index: 0,
+    api: Api::Chat,
     operation: "chat",
     route: "/v1/chat/completions",
     upstream_path: "/chat/completions",

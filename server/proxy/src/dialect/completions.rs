@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use domain::catalog::Api;
+
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape, chat, members,
     prompt::{Form, Parts},
@@ -17,6 +19,7 @@ use crate::wire::grammar::{Grammar, Mark, Row, Scope, Table};
 
 pub(super) static DIALECT: Dialect = Dialect {
     index: 1,
+    api: Api::Completions,
     operation: "text_completion",
     route: "/v1/completions",
     upstream_path: "/completions",

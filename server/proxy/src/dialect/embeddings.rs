@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use domain::catalog::Api;
+
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape, chat,
     prompt::{Form, Parts},
@@ -14,6 +16,7 @@ use crate::wire::grammar::{Grammar, Mark, Row, Scope, Table};
 
 pub(super) static DIALECT: Dialect = Dialect {
     index: 2,
+    api: Api::Embeddings,
     operation: "embeddings",
     route: "/v1/embeddings",
     upstream_path: "/embeddings",

@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use domain::catalog::Api;
+
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape, chat, members,
     prompt::{Form, Parts},
@@ -14,6 +16,7 @@ use crate::wire::grammar::Grammar;
 
 pub(super) static DIALECT: Dialect = Dialect {
     index: 5,
+    api: Api::Fim,
     operation: "text_completion",
     route: "/v1/fim/completions",
     upstream_path: "/fim/completions",

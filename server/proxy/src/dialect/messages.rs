@@ -5,6 +5,8 @@
 
 use std::sync::LazyLock;
 
+use domain::catalog::Api;
+
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape,
     prompt::{Form, Inline, Part, Parts},
@@ -21,6 +23,7 @@ use crate::wire::{
 
 pub(super) static DIALECT: Dialect = Dialect {
     index: 4,
+    api: Api::Messages,
     operation: "messages",
     route: "/v1/messages",
     upstream_path: "/messages",

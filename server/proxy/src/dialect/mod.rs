@@ -16,6 +16,8 @@ pub(crate) mod usage;
 
 use std::sync::LazyLock;
 
+use domain::catalog::Api;
+
 use self::{prompt::Parts, request::Member, usage::Accounting};
 use crate::wire::grammar::Grammar;
 
@@ -28,6 +30,8 @@ pub(crate) static DIALECTS: [&Dialect; 6] =
 pub(crate) struct Dialect {
     /// Its place in [`DIALECTS`].
     pub(crate) index: usize,
+    /// What operators call it, who say which of them a provider speaks.
+    pub(crate) api: Api,
     /// What it is called in metrics, by OpenTelemetry's names of operations (<https://opentelemetry.io/docs/specs/semconv/gen-ai/>).
     pub(crate) operation: &'static str,
     /// Its address here, and behind a provider's base URL, where the version segment is the base's.
@@ -118,6 +122,7 @@ mod table_tests {
     fn each_stands_where_it_says() {
         for (index, dialect) in DIALECTS.into_iter().enumerate() {
             assert_eq!((dialect.index, Dialect::of(dialect.route).map(|found| found.index)), (index, Some(index)), "{}", dialect.route);
+            assert_eq!(Api::ALL.iter().filter(|api| **api == dialect.api).count(), 1);
             assert!(dialect.route.ends_with(dialect.upstream_path), "{}", dialect.route);
         }
         assert!(Dialect::of("/v1/chat").is_none());

@@ -5,6 +5,8 @@
 
 use std::sync::LazyLock;
 
+use domain::catalog::Api;
+
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape, members,
     prompt::{Form, Inline, Part, Parts},
@@ -21,6 +23,7 @@ use crate::wire::{
 
 pub(super) static DIALECT: Dialect = Dialect {
     index: 3,
+    api: Api::Responses,
     operation: "responses",
     route: "/v1/responses",
     upstream_path: "/responses",

@@ -136,6 +136,13 @@ impl Refusal {
         Self { param: Some("model".into()), ..Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message) }
     }
 
+    /// None of the model's providers speaks the API of this address.
+    #[must_use]
+    pub(crate) fn not_spoken(model: &str, route: &str) -> Self {
+        let message = format!("The model \"{}\" does not answer at {route}: no provider of it speaks that API.", shown(model));
+        Self { param: Some("model".into()), ..Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message) }
+    }
+
     /// The model has no price in force.
     #[must_use]
     pub(crate) fn model_not_priced(model: &str) -> Self {

@@ -3,7 +3,7 @@
 use domain::{catalog::Model, tokens::Tokens};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{admit::catalog::Target, dialect::Dialect};
+use crate::{admit::target::Target, dialect::Dialect};
 
 /// What of a client's headers goes upstream: what the body is, by what software it was sent, and where it stands in a trace. Any other may choose a
 /// tier, a route or a shared cache there (`x-vertex-ai-llm-shared-request-type`, `cf-aig-cache-key`, `x-portkey-config`), in the operator's name.

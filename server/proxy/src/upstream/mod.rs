@@ -5,5 +5,6 @@ pub(crate) mod body;
 pub(crate) mod certificate;
 mod connecting;
 pub(crate) mod headers;
+pub(crate) mod health;
 pub(crate) mod pool;
 pub(crate) mod refused;

@@ -1,20 +1,25 @@
 //! Connections to upstreams.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use domain::catalog::Model;
 use http::{HeaderMap, Method, Request, Response};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, builderstates::WantsSchemes};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, Error as ClientError, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use rustls::ClientConfig;
 use tower::Service;
 use tower_http::decompression::Decompression;
 
 use super::{address::Resolver, body::UpstreamBody, connecting::InTime, headers::request_headers};
 use crate::{
-    admit::{body::RequestBody, catalog::Target},
+    admit::{body::RequestBody, target::Target},
     dialect::Dialect,
 };
 
@@ -25,16 +30,22 @@ type Pool = Decompression<Client<InTime<HttpsConnector<HttpConnector<Resolver>>>
 const POOLED_IDLE: Duration = Duration::from_secs(20);
 
 /// Connections to upstreams.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Upstreams {
     /// Reaches only public addresses.
     public: Pool,
     any: Pool,
+    /// Those of providers that have a time-out of their own for connecting, by it and by whether they reach only public addresses: as many as there are
+    /// different ones.
+    patient: Mutex<HashMap<(Duration, bool), Pool>>,
+    tls: ClientConfig,
 }
 
 impl Upstreams {
     pub(crate) fn new(connect_timeout: Duration) -> Self {
-        Self { public: pool(Resolver::new(true), connect_timeout), any: pool(Resolver::new(false), connect_timeout) }
+        let tls = trusting();
+        let [public, any] = [true, false].map(|only_public| pool(only_public, connect_timeout, &tls));
+        Self { public, any, patient: Mutex::default(), tls }
     }
 
     /// Sends a request of this API. Redirects are answers like any other.
@@ -49,17 +60,28 @@ impl Upstreams {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.address(dialect);
         *request.headers_mut() = request_headers(client_headers, dialect, target, model);
-        let pool = if target.allow_private { &self.any } else { &self.public };
-        Ok(pool.clone().call(request).await?.map(UpstreamBody::from))
+        Ok(self.pool(target).call(request).await?.map(UpstreamBody::from))
+    }
+
+    fn pool(&self, target: &Target) -> Pool {
+        match target.time_outs.connect {
+            None if target.allow_private => self.any.clone(),
+            None => self.public.clone(),
+            Some(within) => {
+                let mut patient = self.patient.lock().unwrap_or_else(PoisonError::into_inner);
+                let only_public = !target.allow_private;
+                patient.entry((within, only_public)).or_insert_with(|| pool(only_public, within, &self.tls)).clone()
+            }
+        }
     }
 }
 
-fn pool(resolver: Resolver, connect_timeout: Duration) -> Pool {
-    let mut http = HttpConnector::new_with_resolver(resolver);
+fn pool(only_public: bool, connect_timeout: Duration, tls: &ClientConfig) -> Pool {
+    let mut http = HttpConnector::new_with_resolver(Resolver::new(only_public));
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(connect_timeout));
-    let https = trusting().https_or_http().enable_http1().wrap_connector(http);
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1().wrap_connector(http);
     let client = Client::builder(TokioExecutor::new())
         // A request that may have reached the upstream may have been billed there: it is never sent again by itself.
         .retry_canceled_requests(false)
@@ -71,9 +93,10 @@ fn pool(resolver: Resolver, connect_timeout: Duration) -> Pool {
 
 /// Whom an upstream's certificate may come from: the authorities that the machine trusts, which may be a company's own, or that `SSL_CERT_FILE` and
 /// `SSL_CERT_DIR` name; where there are none, as in a bare container, Mozilla's.
-fn trusting() -> HttpsConnectorBuilder<WantsSchemes> {
-    HttpsConnectorBuilder::new().with_native_roots().unwrap_or_else(|error| {
+fn trusting() -> ClientConfig {
+    let roots = ClientConfig::builder().with_native_roots().unwrap_or_else(|error| {
         tracing::warn!(%error, "upstreams over TLS are known by Mozilla's list of authorities, since this machine has none");
-        HttpsConnectorBuilder::new().with_webpki_roots()
-    })
+        ClientConfig::builder().with_webpki_roots()
+    });
+    roots.with_no_client_auth()
 }

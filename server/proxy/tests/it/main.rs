@@ -7,6 +7,7 @@ mod browsers;
 mod calls;
 mod connections;
 mod dialects;
+mod fallbacks;
 mod keys;
 mod limits;
 mod operator;

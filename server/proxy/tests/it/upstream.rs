@@ -40,7 +40,11 @@ struct Shared {
 
 impl Upstream {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    pub(crate) async fn start_at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         let shared = Arc::new(Shared { received: Mutex::default(), prepared: Mutex::default(), gate: Semaphore::new(0) });
         let router = Router::new().route("/v1/{*path}", post(answer)).with_state(Arc::clone(&shared));

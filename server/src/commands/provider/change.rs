@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, builder::BoolishValueParser};
 use ledger::ProviderChange;
 use serde_json::json;
 
-use super::{OnDisconnect, Usage, read_credential};
+use super::{OnDisconnect, Spoken, TimeOutArgs, Usage, apis, read_credential};
 use crate::{
     cli::Output,
     commands::{
@@ -17,10 +17,14 @@ use crate::{
     database::with_ledger,
 };
 
+/// The options of an edit, one of which must be there.
+const CHANGES: [&str; 8] =
+    ["base_url", "usage_mode", "on_disconnect", "allow_private", "speaks", "connect_timeout", "first_byte_timeout", "idle_timeout"];
+
 /// What changes; the name does not, since calls are in the books under it.
 #[derive(Debug, Args)]
 #[command(mut_args = without_empty_variable)]
-#[command(group = ArgGroup::new("change").required(true).multiple(true).args(["base_url", "usage_mode", "on_disconnect", "allow_private"]))]
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args(CHANGES))]
 #[group(skip)]
 pub(super) struct Edit {
     /// Which one
@@ -41,6 +45,13 @@ pub(super) struct Edit {
     /// Whether the address may be on a private network or this machine
     #[arg(long, env = "FAREBOX_PROVIDER_EDIT_ALLOW_PRIVATE", value_name = "YES/NO", value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "yes")]
     allow_private: Option<bool>,
+
+    /// The APIs that it speaks
+    #[arg(long, env = "FAREBOX_PROVIDER_EDIT_SPEAKS", value_name = "API", value_delimiter = ',')]
+    speaks: Option<Vec<Spoken>>,
+
+    #[command(flatten)]
+    time_outs: TimeOutArgs,
 }
 
 /// A new credential.
@@ -63,7 +74,8 @@ pub(super) struct Named {
 
 /// Changes how it is called.
 pub(super) async fn edit(args: Edit, output: Output, config: &Config) -> anyhow::Result<()> {
-    let Edit { name, base_url, usage_mode, on_disconnect, allow_private } = args;
+    let Edit { name, base_url, usage_mode, on_disconnect, allow_private, speaks, time_outs } = args;
+    let apis = speaks.map(|spoken| apis(&spoken));
     with_ledger(config, async |ledger| {
         let system = ledger.system();
         let provider = system.providers().await?.into_iter().find(|provider| provider.name == name);
@@ -76,7 +88,8 @@ pub(super) async fn edit(args: Edit, output: Output, config: &Config) -> anyhow:
             usage_mode: usage_mode.map(Into::into),
             on_disconnect: on_disconnect.map(Into::into),
             allow_private,
-            ..ProviderChange::default()
+            apis: apis.as_deref(),
+            time_outs: time_outs.into(),
         };
         Ok(system.change_provider(&name, change).await?)
     })
@@ -106,7 +119,11 @@ pub(super) async fn set_enabled(args: Named, enabled: bool, output: Output, conf
     with_ledger(config, async |ledger| ledger.system().disable_provider(&name, since).await.with_context(|| format!("provider {name}")))
         .await?;
     output.print(&json!({ "name": name, "enabled": enabled }), || {
-        let what = if enabled { "can be called again" } else { "cannot be called any more; calls that run go on" };
+        let what = if enabled {
+            "are called there again"
+        } else {
+            "are not called there any more, those that have no fall-back not at all; calls that run go on"
+        };
         format!("The models of {name} {what}.")
     })
 }

@@ -94,6 +94,14 @@ fn refusals() -> Vec<Panel> {
             "The credential, the credit there, or what metering asks for: to be mended.",
         )
         .line(per_second("farebox_upstream_refusals_total", "provider, reason", ALL), "{{reason}} at {{provider}}"),
+        Panel::new(
+            "Calls that went on to another provider",
+            "reqps",
+            "From this one, which they cost nobody anything: why it was given up.",
+        )
+        .line(per_second("farebox_fallbacks_total", "provider, reason", ALL), "{{reason}} at {{provider}}"),
+        Panel::new("Providers that are passed over", "short", "Those that keep failing, until a probe succeeds: 1 on any proxy.")
+            .line(format!("max by (provider) (farebox_provider_ejected{{{ALL}}})"), "{{provider}}"),
         Panel::new("Calls that an upstream failed", "percentunit", "Their share of a provider's calls.").line(
             share(&per_second("farebox_calls_total", "provider", &failed), &per_second("farebox_calls_total", "provider", OF_MODEL)),
             "{{provider}}",

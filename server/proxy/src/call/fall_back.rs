@@ -1,0 +1,138 @@
+//! From one provider to the next, where the first surely did not bill: it was not reached, or refused at once (429, 503, Anthropic's 529).
+//!
+//! That is done before the client was shown anything. The customer pays the model's price for the answer that they get, and nothing for an attempt that
+//! failed; nor does the operator. What may have been worked on is never sent again: not after another status, a connection that broke off when the request was
+//! on it, or an answer that did not begin in time. Nor is it where nobody waits any more.
+
+use std::sync::Arc;
+
+use domain::call::{Attempt, Failure};
+use http::Response;
+use tokio::time::Instant;
+
+use super::{Call, client::Client, forward::Unanswered, settlement::millis, stop::Listening};
+use crate::{
+    admit::{
+        body::{Received, RequestBody, Taken},
+        bound::Bound,
+    },
+    core::Core,
+    instruments::FALLBACKS,
+    reply::Refusal,
+    upstream::{
+        body::UpstreamBody,
+        health::{Found, Turn},
+    },
+};
+
+/// What counts in [`FALLBACKS`] beside failures: the provider was not even asked.
+const EJECTED: &str = "ejected";
+
+/// An answer, and why it is not passed on, if it is not.
+pub(super) struct Answered {
+    pub(super) response: Response<UpstreamBody>,
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl Call {
+    /// Chooses where it is sent first: to the first provider that takes it and is not ejected; where all are, to the first.
+    pub(super) fn choose_route(&mut self) {
+        match self.route.health.turn() {
+            Turn::Open => {}
+            Turn::Probe(probe) => self.probe = Some(probe),
+            Turn::Ejected => {
+                let passed_over = Arc::clone(&self.route);
+                if self.next_route() {
+                    FALLBACKS.counter(&[&passed_over.model.provider, EJECTED]).increment(1);
+                }
+            }
+        }
+    }
+
+    /// Goes on to the next provider that takes it and is not ejected. Says whether there is one.
+    fn next_route(&mut self) -> bool {
+        let turn = self.entry.routes_behind(self.place, &self.request).find_map(|(place, route)| match route.health.turn() {
+            Turn::Open => Some((place, Arc::clone(route), None)),
+            Turn::Probe(probe) => Some((place, Arc::clone(route), Some(probe))),
+            Turn::Ejected => None,
+        });
+        let Some((place, route, probe)) = turn else { return false };
+        (self.place, self.route, self.probe) = (place, route, probe);
+        true
+    }
+
+    /// Sends the request on, to one provider after the other. Where all fail, the last one's answer is the client's: it is the newest, and its status, its
+    /// words and its `retry-after` belong together; what the others said is on the receipt.
+    pub(super) async fn ask(
+        &mut self,
+        core: &Core,
+        bound: Bound,
+        mut body: Received,
+        client: &Client,
+        stop: &mut Listening,
+    ) -> Result<Answered, Unanswered> {
+        // However many are asked, a call runs no longer than one whose only provider takes its time.
+        let deadline = Instant::now() + core.shared.settings.upstream_first_byte_timeout;
+        loop {
+            let asked_at = Instant::now();
+            let (sent, kept) = self.outgoing(core, bound, body);
+            let answered = self.forward(core, sent, deadline, client, stop).await;
+            self.hear(&answered);
+            let failure = failure(&answered);
+            let answered = self.looked_at(answered).await;
+            let (Some((failure, http_status)), Some(kept)) = (failure, kept) else { return answered };
+            let provider = Arc::clone(&self.route);
+            let may_go_on = client.is_here() && !stop.is_said() && Instant::now() < deadline;
+            if !may_go_on || !self.next_route() {
+                return answered;
+            }
+            let provider = &provider.model.provider;
+            FALLBACKS.counter(&[provider, failure.name()]).increment(1);
+            self.attempts.push(Attempt { provider: provider.clone(), failure, http_status, took_ms: millis(asked_at.elapsed()) });
+            body = kept;
+        }
+    }
+
+    /// The body as this provider gets it, and what another would get of it: nothing, if there is none, or no room to keep it for that.
+    fn outgoing(&self, core: &Core, bound: Bound, body: Received) -> ((RequestBody, Taken), Option<Received>) {
+        let edits = self.request.edits(&self.route.model, self.route.target.usage_mode, self.cap(bound));
+        let room = if self.entry.has_behind(self.place) { core.shared.room.try_take(self.key.account_id, &body.bytes) } else { None };
+        match room {
+            Some(room) => (body.copied(edits, room), Some(body)),
+            None => (body.edited(edits), None),
+        }
+    }
+
+    /// Tells the provider's health what was found. Whoever has left, or must stop, has found nothing out.
+    fn hear(&mut self, answered: &Result<Response<UpstreamBody>, Unanswered>) {
+        let found = match answered {
+            Ok(response) if response.status().is_server_error() => Found::Failing,
+            Ok(_) => Found::Well,
+            Err(Unanswered::Failed { .. } | Unanswered::Abandoned { is_late: true }) => Found::Failing,
+            Err(Unanswered::Stopped(_) | Unanswered::Unsent(_) | Unanswered::Abandoned { is_late: false }) => return self.probe = None,
+        };
+        match self.probe.take() {
+            Some(probe) => probe.ends(found),
+            None => self.route.health.hear(found),
+        }
+    }
+
+    /// Also of an answer that another takes the place of the operator is told what it has against them.
+    async fn looked_at(&self, answered: Result<Response<UpstreamBody>, Unanswered>) -> Result<Answered, Unanswered> {
+        let mut response = answered?;
+        let refusal = self.unusable(&mut response).await;
+        Ok(Answered { response, refusal })
+    }
+}
+
+/// Why another provider may be asked, and what this one answered, if it did.
+fn failure(answered: &Result<Response<UpstreamBody>, Unanswered>) -> Option<(Failure, Option<i32>)> {
+    match answered {
+        Ok(response) => {
+            let status = response.status().as_u16();
+            Some((Failure::of_status(status)?, Some(i32::from(status))))
+        }
+        Err(Unanswered::Failed { unseen, .. }) => Some(((*unseen)?, None)),
+        Err(Unanswered::Stopped(_) | Unanswered::Unsent(_) | Unanswered::Abandoned { .. }) => None,
+    }
+}
