@@ -66,6 +66,8 @@ pub(crate) struct Call {
     /// Where it is answered, or was sent last, and that route's place among the entry's.
     pub(crate) route: Arc<Route>,
     pub(crate) place: usize,
+    /// The places of those that were asked before.
+    pub(crate) asked: Vec<usize>,
     /// If it finds out whether that provider is well again.
     pub(crate) probe: Option<Probe>,
     /// Providers before that one, which have failed.
@@ -199,7 +201,7 @@ impl Call {
 
     /// Whether an answer is read to its end although nobody is there to receive it.
     fn drains(&self, finished: bool) -> bool {
-        finished || self.request.reasons || self.entry.reasons() || self.route.target.on_disconnect == DisconnectPolicy::Drain
+        finished || self.request.reasons || self.route.reasons() || self.route.target.on_disconnect == DisconnectPolicy::Drain
     }
 
     fn no_answer(&self, end: End, client_left: bool) -> Answer {

@@ -70,6 +70,7 @@ where
         entry,
         route,
         place,
+        asked: Vec::new(),
         probe: None,
         attempts: Vec::new(),
         price,

@@ -9,7 +9,7 @@ use std::{
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    catalog::{Model, OutputCapField, PriceVersion},
+    catalog::{Model, PriceVersion},
     id::ProviderId,
 };
 use ledger::{Meter, NewPrice, Upstream, secrets::SecretKey};
@@ -65,11 +65,6 @@ impl Entry {
     /// The price of a call that is admitted at this instant.
     pub(crate) fn price_at(&self, now: DateTime<Utc>) -> Option<&Arc<PriceVersion>> {
         self.sale.iter().rev().find(|version| version.effective_from <= now)
-    }
-
-    /// Models that insist on `max_completion_tokens` are OpenAI's reasoning models: most of their output may never be seen.
-    pub(crate) fn reasons(&self) -> bool {
-        self.model.output_cap_field == OutputCapField::MaxCompletionTokens
     }
 }
 

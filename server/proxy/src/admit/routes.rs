@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::catalog::Model;
+use domain::catalog::{Model, OutputCapField};
 
 use super::{catalog::Entry, target::Target};
 use crate::{dialect::request::Request, instruments::meters::Meters, reply::Refusal, upstream::health::Health};
@@ -27,6 +27,11 @@ impl Route {
         request.refused_by(&self.model)
     }
 
+    /// Models that insist on `max_completion_tokens` are OpenAI's reasoning models: most of their output may never be seen.
+    pub(crate) fn reasons(&self) -> bool {
+        self.model.output_cap_field == OutputCapField::MaxCompletionTokens
+    }
+
     fn takes(&self, request: &Request) -> bool {
         self.refusal(request).is_none()
     }
@@ -46,13 +51,19 @@ impl Entry {
         }
     }
 
-    /// The routes behind a place that take a request, each with its own.
-    pub(crate) fn routes_behind<'a>(&'a self, place: usize, request: &'a Request) -> impl Iterator<Item = (usize, &'a Arc<Route>)> {
-        self.routes.iter().enumerate().skip(place + 1).filter(|(_, route)| route.takes(request))
+    /// The routes that take a request, each with its place, but for this one and those that were asked.
+    pub(crate) fn routes_beside<'a>(
+        &'a self,
+        place: usize,
+        asked: &'a [usize],
+        request: &'a Request,
+    ) -> impl Iterator<Item = (usize, &'a Arc<Route>)> {
+        let is_new = move |other: usize| other != place && !asked.contains(&other);
+        self.routes.iter().enumerate().filter(move |(other, route)| is_new(*other) && route.takes(request))
     }
 
-    /// Whether there is any route behind a place, be it one that is not taken.
-    pub(crate) fn has_behind(&self, place: usize) -> bool {
-        self.routes.len() > place + 1
+    /// Whether there are more routes than so many, be they such as are not taken.
+    pub(crate) fn has_more_than(&self, many: usize) -> bool {
+        self.routes.len() > many
     }
 }

@@ -4,7 +4,7 @@
 //! failed; nor does the operator. What may have been worked on is never sent again: not after another status, a connection that broke off when the request was
 //! on it, or an answer that did not begin in time. Nor is it where nobody waits any more.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use domain::call::{Attempt, Failure};
 use http::Response;
@@ -15,18 +15,22 @@ use crate::{
     admit::{
         body::{Received, RequestBody, Taken},
         bound::Bound,
+        routes::Route,
     },
     core::Core,
     instruments::FALLBACKS,
     reply::Refusal,
     upstream::{
         body::UpstreamBody,
-        health::{Found, Turn},
+        health::{Found, Probe, Turn},
     },
 };
 
 /// What counts in [`FALLBACKS`] beside failures: the provider was not even asked.
 const EJECTED: &str = "ejected";
+
+/// A route, with its place among the entry's; whether the call is its provider's probe.
+type Next = (usize, Arc<Route>, Option<Probe>);
 
 /// An answer, and why it is not passed on, if it is not.
 pub(super) struct Answered {
@@ -41,24 +45,31 @@ impl Call {
             Turn::Open => {}
             Turn::Probe(probe) => self.probe = Some(probe),
             Turn::Ejected => {
-                let passed_over = Arc::clone(&self.route);
-                if self.next_route() {
+                if let Some(next) = self.next_route(false) {
+                    let (_, passed_over) = self.go_to(next);
                     FALLBACKS.counter(&[&passed_over.model.provider, EJECTED]).increment(1);
                 }
             }
         }
     }
 
-    /// Goes on to the next provider that takes it and is not ejected. Says whether there is one.
-    fn next_route(&mut self) -> bool {
-        let turn = self.entry.routes_behind(self.place, &self.request).find_map(|(place, route)| match route.health.turn() {
-            Turn::Open => Some((place, Arc::clone(route), None)),
-            Turn::Probe(probe) => Some((place, Arc::clone(route), Some(probe))),
-            Turn::Ejected => None,
-        });
-        let Some((place, route, probe)) = turn else { return false };
-        (self.place, self.route, self.probe) = (place, route, probe);
-        true
+    /// The next provider that takes it and was not asked: the first that is not ejected, or else, as the last resort, the first that is.
+    fn next_route(&self, be_it_ejected: bool) -> Option<Next> {
+        let mut ejected = None;
+        for (place, route) in self.entry.routes_beside(self.place, &self.asked, &self.request) {
+            match route.health.turn() {
+                Turn::Open => return Some((place, Arc::clone(route), None)),
+                Turn::Probe(probe) => return Some((place, Arc::clone(route), Some(probe))),
+                Turn::Ejected => ejected = ejected.or_else(|| be_it_ejected.then(|| (place, Arc::clone(route), None))),
+            }
+        }
+        ejected
+    }
+
+    /// Goes on to another route. Returns the one before, with its place.
+    fn go_to(&mut self, (place, route, probe): Next) -> (usize, Arc<Route>) {
+        self.probe = probe;
+        (mem::replace(&mut self.place, place), mem::replace(&mut self.route, route))
     }
 
     /// Sends the request on, to one provider after the other. Where all fail, the last one's answer is the client's: it is the newest, and its status, its
@@ -81,12 +92,11 @@ impl Call {
             let failure = failure(&answered);
             let answered = self.looked_at(answered).await;
             let (Some((failure, http_status)), Some(kept)) = (failure, kept) else { return answered };
-            let provider = Arc::clone(&self.route);
             let may_go_on = client.is_here() && !stop.is_said() && Instant::now() < deadline;
-            if !may_go_on || !self.next_route() {
-                return answered;
-            }
-            let provider = &provider.model.provider;
+            let Some(next) = may_go_on.then(|| self.next_route(true)).flatten() else { return answered };
+            let (place, failed) = self.go_to(next);
+            self.asked.push(place);
+            let provider = &failed.model.provider;
             FALLBACKS.counter(&[provider, failure.name()]).increment(1);
             self.attempts.push(Attempt { provider: provider.clone(), failure, http_status, took_ms: millis(asked_at.elapsed()) });
             body = kept;
@@ -96,7 +106,8 @@ impl Call {
     /// The body as this provider gets it, and what another would get of it: nothing, if there is none, or no room to keep it for that.
     fn outgoing(&self, core: &Core, bound: Bound, body: Received) -> ((RequestBody, Taken), Option<Received>) {
         let edits = self.request.edits(&self.route.model, self.route.target.usage_mode, self.cap(bound));
-        let room = if self.entry.has_behind(self.place) { core.shared.room.try_take(self.key.account_id, &body.bytes) } else { None };
+        let room =
+            if self.entry.has_more_than(self.asked.len() + 1) { core.shared.room.try_take(self.key.account_id, &body.bytes) } else { None };
         match room {
             Some(room) => (body.copied(edits, room), Some(body)),
             None => (body.edited(edits), None),

@@ -314,6 +314,25 @@ async fn a_provider_that_keeps_failing_is_passed_over_until_a_probe_finds_it_wel
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn whoever_was_passed_over_is_asked_last_where_all_others_fail(pool: PgPool) {
+    let (mut world, second) = two_providers(&pool).await;
+    let base_url = nobody().await;
+    world.move_provider(&base_url).await;
+    for _ in 0..5 {
+        assert_eq!(world.post(chat("hello", "")).await.status(), StatusCode::OK);
+    }
+    let address = base_url.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/v1")).unwrap();
+    let back = Upstream::start_at(address).await;
+    // The first is passed over for ten seconds, and the second fails meanwhile.
+    second.prepare(answers(503));
+    let response = world.post(chat("hello", "")).await;
+    let (id, _) = (call_id(&response), text(response).await);
+    let call = answered_by(&world, id, FIRST).await;
+    assert_eq!((tried(&call), back.asked()), (vec![(SECOND, Failure::Overloaded, Some(503))], 1));
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_model_that_nobody_else_answers_is_sent_however_its_provider_fares(pool: PgPool) {
     let mut world = World::new(&pool, "1").await;
     let base_url = nobody().await;
