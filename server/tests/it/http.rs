@@ -76,7 +76,9 @@ fn send(method: &str, url: &str, path: &str, headers: &str, body: Option<String>
     let mut stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let body = body.unwrap_or_default();
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())?;
+    // At once: of several small pieces the second would wait until the first is acknowledged.
+    let request = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes())?;
     let mut body = BufReader::new(stream);
     let mut head = String::new();
     while body.read_line(&mut head)? > 0 && !head.ends_with("\r\n\r\n") {}
