@@ -15,7 +15,7 @@ use crate::{
     Shared,
     admit::{
         attribution,
-        body::Received,
+        body::{Gathered, Received},
         catalog::{self, Entry, Snapshot},
         presented::Presented,
         room::Place,
@@ -148,7 +148,7 @@ where
 {
     let settings = &shared.settings;
     let mut room: Option<Place> = None;
-    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut gathered = Gathered::default();
     let mut length = 0;
     while let Some(frame) = timeout(settings.client_timeout, body.frame()).await.map_err(|_| Refusal::too_slow())? {
         let Ok(piece) = frame.map_err(|_| Refusal::malformed("it broke off"))?.into_data() else { continue };
@@ -161,9 +161,7 @@ where
             Some(room) => room.merge(more),
             None => room = Some(more),
         }
-        pieces.push(piece);
+        gathered.push(piece);
     }
-    // Most bodies are one piece, and need no copy.
-    let bytes = if pieces.len() == 1 { pieces.swap_remove(0) } else { pieces.concat().into() };
-    Ok(Received { bytes, room })
+    Ok(Received { bytes: gathered.whole(), room })
 }

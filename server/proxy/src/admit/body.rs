@@ -27,6 +27,31 @@ pub(crate) struct Received {
     pub(crate) room: Option<Place>,
 }
 
+/// What has arrived of a body.
+///
+/// A connection reads into blocks of kilobytes, and a piece keeps its whole block, however small it is: a body in single bytes would take thousands of times
+/// what there was room for. So only a body that comes in one piece stays where it is, and needs no copy, as most do.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    first: Bytes,
+    more: Vec<u8>,
+}
+
+impl Gathered {
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        if self.more.is_empty() && self.first.is_empty() {
+            self.first = piece;
+            return;
+        }
+        self.more.extend_from_slice(&std::mem::take(&mut self.first));
+        self.more.extend_from_slice(&piece);
+    }
+
+    pub(crate) fn whole(self) -> Bytes {
+        if self.more.is_empty() { self.first } else { self.more.into() }
+    }
+}
+
 /// Bytes on their way to an upstream, with the room that they take until the last of them is written.
 struct Placed {
     bytes: Bytes,
@@ -90,5 +115,42 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.whole.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A block of which a little was read.
+    struct Block(Arc<AtomicBool>);
+
+    impl AsRef<[u8]> for Block {
+        fn as_ref(&self) -> &[u8] {
+            b"ab"
+        }
+    }
+
+    impl Drop for Block {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    #[test]
+    fn no_block_is_kept_for_the_little_that_was_read_of_it() {
+        let mut gathered = Gathered::default();
+        let gone: Vec<_> = (0..5).map(|_| Arc::default()).collect();
+        gone.iter().for_each(|gone| gathered.push(Bytes::from_owner(Block(Arc::clone(gone)))));
+        assert!(gone.iter().all(|gone| gone.load(Ordering::Acquire)));
+        assert_eq!(gathered.whole(), "ababababab");
+    }
+
+    #[test]
+    fn what_came_in_one_piece_is_not_copied() {
+        let (piece, mut gathered) = (Bytes::from(vec![b'x'; 100]), Gathered::default());
+        gathered.push(piece.clone());
+        assert_eq!(gathered.whole().as_ptr(), piece.as_ptr());
+        assert!(Gathered::default().whole().is_empty());
     }
 }

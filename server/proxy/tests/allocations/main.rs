@@ -30,7 +30,7 @@ const CALLS: Allocated = Allocated { times: 93_040, bytes: 38_604_000 };
 const PIECES: Allocated = Allocated { times: 1_032, bytes: 27_501 };
 
 /// Parts of a thousand by which a figure may be off: now and then a cache is tidied up, or a queue grows.
-const TOLERANCE: u64 = 15;
+const TOLERANCE: u64 = 8;
 
 /// How many are counted together, and how often that is done; the least of it is what they take, and the rest came from elsewhere.
 const TOGETHER: usize = 50;

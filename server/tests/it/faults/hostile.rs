@@ -51,7 +51,7 @@ struct Attack {
     load: fn(&Target<'_>),
 }
 
-const ATTACKS: [Attack; 5] = [heads::ATTACK, smuggled::ATTACK, keys::ATTACK, bodies::ATTACK, slow::ATTACK];
+const ATTACKS: [Attack; 6] = [slow::CRUMBS, heads::ATTACK, smuggled::ATTACK, keys::ATTACK, bodies::ATTACK, slow::ATTACK];
 
 #[test]
 fn whoever_means_harm_is_refused_for_nothing_and_keeps_nobody_else_waiting() {

@@ -9,8 +9,8 @@ use super::{
 
 pub(super) const ATTACK: Attack = Attack {
     kind: "bodies that are dear to read",
-    // Bodies of one account have 256 MiB together. Each core puts one more together at a time, and what is freed is not given back at once.
-    memory_max: 512,
+    // Bodies of one account have 256 MiB together, and there are two. Each core puts one more together at a time, and what is freed is not given back at once.
+    memory_max: 640,
     load: send_bodies,
 };
 
@@ -38,7 +38,7 @@ impl Harm {
 }
 
 /// A request with something more, and so many bytes of it that this is how long it is.
-fn request(more: &str, length: usize) -> Vec<u8> {
+pub(super) fn request(more: &str, length: usize) -> Vec<u8> {
     let mut body = format!(r#"{{"model":"small","messages":[{{"role":"user","content":"10 5 1"}}]{more}"#).into_bytes();
     body.resize(length.max(body.len() + 1) - 1, b' ');
     body.push(b'}');

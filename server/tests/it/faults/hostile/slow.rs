@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::{
-    Attack, Target, is_long,
+    Attack, Target,
+    bodies::request,
+    is_long,
     wire::{Said, connect, head},
 };
 
@@ -18,6 +20,8 @@ pub(super) const ATTACK: Attack = Attack {
     memory_max: 64,
     load: dawdle,
 };
+
+pub(super) const CRUMBS: Attack = Attack { kind: "bodies in single bytes", memory_max: 64, load: send_crumbs };
 
 const HEADS: usize = 500;
 const BODIES: usize = 100;
@@ -77,6 +81,30 @@ fn trickle_until(deadline: Instant, trickles: &mut [Trickle], is_so: impl Fn(&[T
         }
     }
     true
+}
+
+/// A byte of each, again and again, so that each is read by itself, into a buffer of kilobytes.
+fn send_crumbs(target: &Target<'_>) {
+    const AT_ONCE: usize = 200;
+    const BYTES: usize = 200;
+    /// In which all of them are read.
+    const PAUSE: Duration = Duration::from_millis(15);
+    let body = request("", BYTES);
+    let head = head(target.poor, &format!("Connection: close\r\nContent-Length: {BYTES}\r\n"));
+    let mut streams: Vec<_> = (0..AT_ONCE).map(|_| connect(target.url)).collect();
+    for stream in &mut streams {
+        stream.set_nodelay(true).expect("it can be");
+        stream.write_all(head.as_bytes()).expect("it is read");
+    }
+    for byte in body {
+        streams.iter_mut().for_each(|stream| stream.write_all(&[byte]).expect("it is read"));
+        thread::park_timeout(PAUSE);
+    }
+    for mut stream in streams {
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("it is answered");
+        Said(said).expect_refusal(&[429], "insufficient_quota", "a body in single bytes");
+    }
 }
 
 fn dawdle(target: &Target<'_>) {
