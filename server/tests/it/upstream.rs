@@ -177,6 +177,8 @@ fn listen(serve: impl Fn(TcpStream) -> Option<()> + Clone + Send + 'static) -> u
     let port = listener.local_addr().expect("its address").port();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            // A stream's second event does not wait until the first is acknowledged.
+            stream.set_nodelay(true).expect("it was accepted");
             let serve = serve.clone();
             thread::spawn(move || serve(stream));
         }
