@@ -26,11 +26,12 @@ use crate::{
 
 /// Of calls that are answered whole, and of each piece of a stream, as `cargo test` builds them; both of a thousand, since some memory lasts for several of
 /// them.
-const CALLS: Allocated = Allocated { times: 93_040, bytes: 38_604_000 };
-const PIECES: Allocated = Allocated { times: 1_032, bytes: 27_501 };
+const CALLS: Allocated = Allocated { times: 92_040, bytes: 38_556_000 };
+const PIECES: Allocated = Allocated { times: 1_032, bytes: 27_770 };
 
-/// Parts of a thousand by which a figure may be off: now and then a cache is tidied up, or a queue grows.
-const TOLERANCE: u64 = 8;
+/// Parts of a thousand by which a figure may be off, how often and how much: now and then a cache is tidied up, or a queue grows.
+const OFF_TIMES: u64 = 8;
+const OFF_BYTES: u64 = 30;
 
 /// How many are counted together, and how often that is done; the least of it is what they take, and the rest came from elsewhere.
 const TOGETHER: usize = 50;
@@ -103,8 +104,8 @@ fn of_a_thousand(all: Allocated, many: usize) -> Allocated {
 }
 
 fn check(what: &str, found: Allocated, stored: Allocated) {
-    let is_off = |found: u64, stored: u64| found.abs_diff(stored) * 1_000 > stored * TOLERANCE;
-    let is_other = is_off(found.times, stored.times) || is_off(found.bytes, stored.bytes);
+    let is_off = |found: u64, stored: u64, tolerated: u64| found.abs_diff(stored) * 1_000 > stored * tolerated;
+    let is_other = is_off(found.times, stored.times, OFF_TIMES) || is_off(found.bytes, stored.bytes, OFF_BYTES);
     // Optimised, some of it is left out.
     assert!(!cfg!(debug_assertions) || !is_other, "a thousand {what} take {found:?}, and {stored:?} is stored: store what is right now");
 }
