@@ -93,7 +93,7 @@ impl Call {
             return Some(refusal);
         }
         let reason = Reason::of(response, self.request.forces_usage(self.route.target.usage_mode)).await?;
-        reason.alarm(&self.route.model.provider, response.status());
+        reason.alarm(&self.route.model.provider, response.status(), &self.route.health.alarm);
         Some(reason.refusal())
     }
 }

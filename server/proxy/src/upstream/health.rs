@@ -12,6 +12,7 @@ use std::{
 use metrics::Gauge;
 use tokio::time::Instant;
 
+use super::refused::Alarm;
 use crate::instruments::PROVIDER_EJECTED;
 
 /// A provider that fails so often in a row is ejected.
@@ -28,6 +29,8 @@ pub(crate) struct Health {
     is_troubled: AtomicBool,
     record: Mutex<Record>,
     is_ejected: Gauge,
+    /// When the log last said what it has against the operator.
+    pub(crate) alarm: Alarm,
 }
 
 /// Whether a call may go to a provider.
@@ -58,7 +61,13 @@ impl Health {
     pub(crate) fn of(provider: &str) -> Arc<Self> {
         let is_ejected = PROVIDER_EJECTED.gauge(&[provider]);
         is_ejected.set(0.0);
-        Arc::new(Self { provider: provider.to_owned(), is_troubled: AtomicBool::new(false), record: Mutex::default(), is_ejected })
+        Arc::new(Self {
+            provider: provider.to_owned(),
+            is_troubled: AtomicBool::new(false),
+            record: Mutex::default(),
+            is_ejected,
+            alarm: Alarm::default(),
+        })
     }
 
     /// Whether a call may go there now. A turn as a [`Turn::Probe`] is given once.

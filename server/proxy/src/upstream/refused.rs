@@ -2,11 +2,14 @@
 //!
 //! The operator is told by the log and by a counter, in words of our own: what the upstream says may repeat the credential.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::{Response, StatusCode};
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::body::UpstreamBody;
 use crate::{instruments::UPSTREAM_REFUSALS, reply::Refusal};
@@ -14,6 +17,8 @@ use crate::{instruments::UPSTREAM_REFUSALS, reply::Refusal};
 /// What of an error's body is looked at, and for how long it is waited for: whoever is slower is passed on as it comes.
 const BODY_MAX: usize = 64 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(2);
+/// How often the log says the same of a provider.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// What upstreams call it when the operator's account there has nothing left, under a status that says less: OpenAI
 /// (<https://platform.openai.com/docs/guides/error-codes>), Moonshot (<https://platform.moonshot.ai/docs/api/chat#error-codes>) and Alibaba
@@ -61,8 +66,8 @@ impl Reason {
         if names(&OUT_OF_CREDIT) { Some(Self::Credit) } else { names(&[WRONG_CREDENTIAL]).then_some(Self::Credential) }
     }
 
-    /// Tells the operator.
-    pub(crate) fn alarm(self, provider: &str, status: StatusCode) {
+    /// Tells the operator: each call by the counter, and the log when the provider's alarm is due.
+    pub(crate) fn alarm(self, provider: &str, status: StatusCode, alarm: &Alarm) {
         let (reason, what) = match self {
             Self::Credential => (
                 "credential",
@@ -74,7 +79,9 @@ impl Reason {
             }
         };
         UPSTREAM_REFUSALS.counter(&[provider, reason]).increment(1);
-        tracing::error!(provider, status = status.as_u16(), "{what}");
+        if alarm.is_due(self, Instant::now()) {
+            tracing::error!(provider, status = status.as_u16(), "{what}");
+        }
     }
 
     /// What the customer is told. Sending it again helps only once the operator has acted.
@@ -88,6 +95,21 @@ impl Reason {
             }
         };
         Refusal { code: "upstream_refused", ..Refusal::bad_gateway(problem) }
+    }
+}
+
+/// What was last said of a provider. A thousand calls are refused alike, and the first of a minute says so for all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm(Mutex<Option<(Reason, Instant)>>);
+
+impl Alarm {
+    fn is_due(&self, reason: Reason, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = last.is_none_or(|(said, at)| said != reason || now.saturating_duration_since(at) >= SAID_EVERY);
+        if is_new {
+            *last = Some((reason, now));
+        }
+        is_new
     }
 }
 
@@ -124,6 +146,14 @@ mod tests {
         check(r#"{"error":{"message":"insufficient_quota?","type":"requests","code":"rate_limit_exceeded"}}"#, false, None);
         check("insufficient_quota", false, None);
         check("", true, None);
+    }
+
+    #[test]
+    fn the_log_says_the_same_once_a_minute_and_something_else_at_once() {
+        let (alarm, start) = (Alarm::default(), Instant::now());
+        let due = |reason, seconds| alarm.is_due(reason, start + Duration::from_secs(seconds));
+        assert!(due(Reason::Credential, 0) && !due(Reason::Credential, 59) && due(Reason::Credential, 60));
+        assert!(due(Reason::Credit, 61) && !due(Reason::Credit, 62));
     }
 
     #[test]
