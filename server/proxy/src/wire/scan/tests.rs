@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     fuzzed::pick,
-    wire::{grammar::Table, report::Count},
+    wire::{
+        grammar::{Scope, Table},
+        report::Count,
+    },
 };
 
 static GRAMMAR: LazyLock<Grammar> = LazyLock::new(|| {
