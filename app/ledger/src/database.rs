@@ -1,9 +1,8 @@
 //! The connections of a ledger: only such as can do what they are for.
 //!
 //! A connection that was made while the database took no writes (a standby, a database that an administrator froze) keeps refusing them after that
-//! is over, and one to a server that is gone is dead. So each is asked as it comes back to the pool, and as it leaves it if that was a while ago, and one
-//! that cannot is closed, never handed out. A transaction that writes asks once more, inside: whether this database takes writes, and whether it takes them
-//! from this version of Farebox.
+//! is over, and one to a server that is gone is dead. So each is asked as it leaves the pool, and one that cannot is closed, never handed out. A
+//! transaction that writes asks once more, inside: whether this database takes writes, and whether it takes them from this version of Farebox.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,8 +33,6 @@ const SNAPSHOT: &str = "begin isolation level repeatable read, read only";
 const PATIENCE: Duration = Duration::from_millis(500);
 /// What an answer to that may take, and for how long it is believed.
 const PROBE: Duration = Duration::from_secs(2);
-/// A connection that has come back so lately was asked then.
-const FRESH: Duration = Duration::from_secs(1);
 /// What an idle connection may take to say that it is still one: the other end may be gone without a word.
 const CHECK: Duration = Duration::from_secs(2);
 
@@ -58,10 +55,7 @@ impl Database {
             .after_connect(|connection, _| Box::pin(async move { connection.execute(SESSION).await.map(drop) }))
             // In place of the ping that the pool would make.
             .test_before_acquire(false)
-            .before_acquire(|connection, since| {
-                let is_fresh = since.idle_for < FRESH;
-                Box::pin(async move { Ok(is_fresh || takes_writes(connection).await?) })
-            })
+            .before_acquire(|connection, _| Box::pin(takes_writes(connection)))
             // What a request left behind that was given up is undone first; where the other end is gone without a word, nobody waits for that.
             .after_release(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_lazy_with(options);
@@ -179,11 +173,9 @@ async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
 }
 
 /// Whether a connection that comes back can be used again; one that cannot is cut off. That is not one in the middle of a transaction: where nobody waits
-/// for the beginning of one, sqlx does not undo it. In one message of its own, without a transaction around it, the two clocks are the same. Nor is it one
-/// that takes no writes any more.
+/// for the beginning of one, sqlx does not undo it. In one message of its own, without a transaction around it, the two clocks are the same.
 async fn is_at_rest(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    let question =
-        sqlx::raw_sql("select transaction_timestamp() = statement_timestamp() and not current_setting('transaction_read_only')::boolean");
+    let question = sqlx::raw_sql("select transaction_timestamp() = statement_timestamp()");
     match timeout(CHECK, question.fetch_one(connection)).await {
         Ok(answered) => answered?.try_get(0),
         Err(_) => Err(sqlx::Error::PoolTimedOut),
