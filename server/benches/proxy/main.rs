@@ -13,10 +13,9 @@
 //! Knobs, by environment: `ROUNDS` (5), `SECONDS` of each measurement (3), `CONNECTIONS` of the closed loops (16), `ACCOUNTS` (1,000),
 //! `STREAMS` that are open at once (1,000), and `PARTS`, of `memory,closed,rates,streams` those that are wanted.
 //!
-//! 26 November 2026, before settled calls were posted from memory and every API was a table; two shared cores, PostgreSQL 15 with fsync: nginx 35 µs of
-//! CPU a call, Farebox 182 µs (5.2 × nginx's), of one account 5,000 calls a second (0.18 × nginx's), and PostgreSQL 77 µs more; of three hundred accounts
-//! 255 µs and 2,800 a second, of a thousand 1,900, where PostgreSQL takes 300 to 550 µs of the core that it shares with load and upstream. An event of a
-//! stream took 1.4 × nginx's CPU and arrived after 0.24 ms at the median (nginx 0.18, direct 0.06). 1,000 open streams: 90 MiB over idle (nginx 20).
+//! 27 November 2026, two shared cores with other work on them, PostgreSQL 15 with fsync: nginx 15.5 µs of CPU a call; Farebox 47 µs of one account (2.9 ×
+//! nginx's; 17,400 calls a second) and 58 µs of a thousand (4.0 ×; 11,000 calls a second), and PostgreSQL 20 and 65 µs more. An event of a stream took 1.4 to
+//! 1.9 × nginx's CPU. 1,000 open streams: 69 MiB over idle (nginx 20), of which four buffers of hyper's, 8 KiB each, and its channels are 46.
 #![expect(clippy::unwrap_used, clippy::float_arithmetic, reason = "a benchmark fails by panicking, and divides what it measured")]
 
 mod cores;
