@@ -63,11 +63,8 @@ pub(crate) struct Call {
     pub(crate) presented: Presented,
     pub(crate) key: Arc<KeyEntry>,
     pub(crate) entry: Arc<Entry>,
-    /// Where it is answered, or was sent last, and that route's place among the entry's.
+    /// Where it is answered, or was sent last.
     pub(crate) route: Arc<Route>,
-    pub(crate) place: usize,
-    /// The places of those that were asked before.
-    pub(crate) asked: Vec<usize>,
     /// If it finds out whether that provider is well again.
     pub(crate) probe: Option<Probe>,
     /// Providers before that one, which have failed.

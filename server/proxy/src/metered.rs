@@ -51,8 +51,7 @@ where
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
     let (entry, price) = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at)?;
-    let place = entry.first_route(&request)?;
-    let route = Arc::clone(&entry.routes[place]);
+    let route = Arc::clone(entry.first_route(&request)?);
     if request.prompt.is_near_the_window(&entry.model) {
         request.prompt.count_apart(&shared.runtime).await;
     }
@@ -69,8 +68,6 @@ where
         key,
         entry,
         route,
-        place,
-        asked: Vec::new(),
         probe: None,
         attempts: Vec::new(),
         price,

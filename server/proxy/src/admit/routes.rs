@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::catalog::{Model, OutputCapField};
+use domain::{
+    call::Attempt,
+    catalog::{Model, OutputCapField},
+};
 
 use super::{catalog::Entry, target::Target};
 use crate::{dialect::request::Request, instruments::meters::Meters, reply::Refusal, upstream::health::Health};
@@ -38,28 +41,27 @@ impl Route {
 }
 
 impl Entry {
-    /// The place of the first route that takes a request.
+    /// The first route that takes a request.
     ///
     /// # Errors
     /// What the first of all has against it, where none does.
-    pub(crate) fn first_route(&self, request: &Request) -> Result<usize, Refusal> {
-        let mut refusals = self.routes.iter().map(|route| route.refusal(request));
-        match refusals.next() {
-            None => Err(Refusal::bad_gateway("The model's upstream is not set up so that it can be called.")),
-            Some(None) => Ok(0),
-            Some(Some(refusal)) => refusals.position(|refusal| refusal.is_none()).map(|place| place + 1).ok_or(refusal),
-        }
+    pub(crate) fn first_route(&self, request: &Request) -> Result<&Arc<Route>, Refusal> {
+        let Some(first) = self.routes.first() else {
+            return Err(Refusal::bad_gateway("The model's upstream is not set up so that it can be called."));
+        };
+        let Some(refusal) = first.refusal(request) else { return Ok(first) };
+        self.routes.iter().skip(1).find(|route| route.takes(request)).ok_or(refusal)
     }
 
-    /// The routes that take a request, each with its place, but for this one and those that were asked.
+    /// The routes that take a request, but for this one and those that have failed: a model has each provider once.
     pub(crate) fn routes_beside<'a>(
         &'a self,
-        place: usize,
-        asked: &'a [usize],
+        route: &'a Route,
+        failed: &'a [Attempt],
         request: &'a Request,
-    ) -> impl Iterator<Item = (usize, &'a Arc<Route>)> {
-        let is_new = move |other: usize| other != place && !asked.contains(&other);
-        self.routes.iter().enumerate().filter(move |(other, route)| is_new(*other) && route.takes(request))
+    ) -> impl Iterator<Item = &'a Arc<Route>> {
+        let known = move |provider: &str| provider == route.model.provider || failed.iter().any(|attempt| attempt.provider == provider);
+        self.routes.iter().filter(move |other| !known(&other.model.provider) && other.takes(request))
     }
 
     /// Whether there are more routes than so many, be they such as are not taken.

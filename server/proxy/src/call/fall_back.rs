@@ -29,8 +29,8 @@ use crate::{
 /// What counts in [`FALLBACKS`] beside failures: the provider was not even asked.
 const EJECTED: &str = "ejected";
 
-/// A route, with its place among the entry's; whether the call is its provider's probe.
-type Next = (usize, Arc<Route>, Option<Probe>);
+/// A route, and whether the call is its provider's probe.
+type Next = (Arc<Route>, Option<Probe>);
 
 /// An answer, and why it is not passed on, if it is not.
 pub(super) struct Answered {
@@ -46,7 +46,7 @@ impl Call {
             Turn::Probe(probe) => self.probe = Some(probe),
             Turn::Ejected => {
                 if let Some(next) = self.next_route(false) {
-                    let (_, passed_over) = self.go_to(next);
+                    let passed_over = self.go_to(next);
                     FALLBACKS.counter(&[&passed_over.model.provider, EJECTED]).increment(1);
                 }
             }
@@ -56,20 +56,20 @@ impl Call {
     /// The next provider that takes it and was not asked: the first that is not ejected, or else, as the last resort, the first that is.
     fn next_route(&self, be_it_ejected: bool) -> Option<Next> {
         let mut ejected = None;
-        for (place, route) in self.entry.routes_beside(self.place, &self.asked, &self.request) {
+        for route in self.entry.routes_beside(&self.route, &self.attempts, &self.request) {
             match route.health.turn() {
-                Turn::Open => return Some((place, Arc::clone(route), None)),
-                Turn::Probe(probe) => return Some((place, Arc::clone(route), Some(probe))),
-                Turn::Ejected => ejected = ejected.or_else(|| be_it_ejected.then(|| (place, Arc::clone(route), None))),
+                Turn::Open => return Some((Arc::clone(route), None)),
+                Turn::Probe(probe) => return Some((Arc::clone(route), Some(probe))),
+                Turn::Ejected => ejected = ejected.or_else(|| be_it_ejected.then(|| (Arc::clone(route), None))),
             }
         }
         ejected
     }
 
-    /// Goes on to another route. Returns the one before, with its place.
-    fn go_to(&mut self, (place, route, probe): Next) -> (usize, Arc<Route>) {
+    /// Goes on to another route. Returns the one before.
+    fn go_to(&mut self, (route, probe): Next) -> Arc<Route> {
         self.probe = probe;
-        (mem::replace(&mut self.place, place), mem::replace(&mut self.route, route))
+        mem::replace(&mut self.route, route)
     }
 
     /// Sends the request on, to one provider after the other. Where all fail, the last one's answer is the client's: it is the newest, and its status, its
@@ -94,8 +94,7 @@ impl Call {
             let (Some((failure, http_status)), Some(kept)) = (failure, kept) else { return answered };
             let may_go_on = client.is_here() && !stop.is_said() && Instant::now() < deadline;
             let Some(next) = may_go_on.then(|| self.next_route(true)).flatten() else { return answered };
-            let (place, failed) = self.go_to(next);
-            self.asked.push(place);
+            let failed = self.go_to(next);
             let provider = &failed.model.provider;
             FALLBACKS.counter(&[provider, failure.name()]).increment(1);
             self.attempts.push(Attempt { provider: provider.clone(), failure, http_status, took_ms: millis(asked_at.elapsed()) });
@@ -106,8 +105,11 @@ impl Call {
     /// The body as this provider gets it, and what another would get of it: nothing, if there is none, or no room to keep it for that.
     fn outgoing(&self, core: &Core, bound: Bound, body: Received) -> ((RequestBody, Taken), Option<Received>) {
         let edits = self.request.edits(&self.route.model, self.route.target.usage_mode, self.cap(bound));
-        let room =
-            if self.entry.has_more_than(self.asked.len() + 1) { core.shared.room.try_take(self.key.account_id, &body.bytes) } else { None };
+        let room = if self.entry.has_more_than(self.attempts.len() + 1) {
+            core.shared.room.try_take(self.key.account_id, &body.bytes)
+        } else {
+            None
+        };
         match room {
             Some(room) => (body.copied(edits, room), Some(body)),
             None => (body.edited(edits), None),
