@@ -1,6 +1,6 @@
 //! What `add` and `edit` both take.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValue};
 use domain::catalog::{Api, TimeOuts};
 
 /// How long a provider may take.
@@ -27,36 +27,38 @@ impl From<TimeOutArgs> for TimeOuts {
     }
 }
 
-/// An API that a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Spoken {
-    /// Every one, which is what a provider is taken for that nothing is said of
-    All,
-    Chat,
-    Completions,
-    Embeddings,
-    Responses,
-    Messages,
-    Fim,
-}
+/// An API that a provider speaks, or every one, which is what a provider is taken for that nothing is said of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spoken(Option<Api>);
 
 impl Spoken {
-    const fn api(self) -> Option<Api> {
-        match self {
-            Self::All => None,
-            Self::Chat => Some(Api::Chat),
-            Self::Completions => Some(Api::Completions),
-            Self::Embeddings => Some(Api::Embeddings),
-            Self::Responses => Some(Api::Responses),
-            Self::Messages => Some(Api::Messages),
-            Self::Fim => Some(Api::Fim),
+    const EACH: [Self; Api::ALL.len() + 1] = {
+        let mut each = [Self(None); Api::ALL.len() + 1];
+        let mut place = 0;
+        while place < Api::ALL.len() {
+            each[place + 1] = Self(Some(Api::ALL[place]));
+            place += 1;
         }
+        each
+    };
+}
+
+impl ValueEnum for Spoken {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::EACH
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self.0 {
+            Some(api) => PossibleValue::new(api.name()),
+            None => PossibleValue::new("all").help("Every one, which is what a provider is taken for that nothing is said of"),
+        })
     }
 }
 
 /// These, none of them twice; nothing where it is every one.
 pub(super) fn apis(spoken: &[Spoken]) -> Vec<Api> {
-    let mut apis = spoken.iter().map(|spoken| spoken.api()).collect::<Option<Vec<_>>>().unwrap_or_default();
+    let mut apis = spoken.iter().map(|spoken| spoken.0).collect::<Option<Vec<_>>>().unwrap_or_default();
     apis.sort_unstable();
     apis.dedup();
     apis
@@ -101,7 +103,11 @@ mod tests {
 
     #[test]
     fn whoever_speaks_all_is_not_asked_for_the_rest() {
-        assert_eq!(apis(&[Spoken::Messages, Spoken::Chat, Spoken::Chat]), [Api::Chat, Api::Messages]);
-        assert_eq!(apis(&[Spoken::Chat, Spoken::All]), []);
+        let spoken = |name: &str| Spoken::from_str(name, false);
+        assert_eq!(
+            ["messages", "chat", "chat"].map(spoken).into_iter().collect::<Result<Vec<_>, _>>().map(|spoken| apis(&spoken)),
+            Ok(vec![Api::Chat, Api::Messages])
+        );
+        assert_eq!(["chat", "all"].map(spoken).into_iter().collect::<Result<Vec<_>, _>>().map(|spoken| apis(&spoken)), Ok(vec![]));
     }
 }
