@@ -10,7 +10,7 @@ use crate::{
 
 /// The most of what a pool has left that a proxy gets for calls to come: one part in so many. So that of little each proxy has just what its calls
 /// need, and of much nobody needs all.
-const AHEAD_SHARE: i64 = 8;
+pub(super) const AHEAD_SHARE: i64 = 8;
 
 /// A change of one epoch's lease of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

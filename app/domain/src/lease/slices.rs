@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use super::{Answer, Ask, Change};
+use super::{Answer, Ask, Change, ask::AHEAD_SHARE};
 use crate::{
     attribution::Label,
     credit::{Caller, Charge, Demand, Exhausted, Grant, Hardness, Hold, Limit, Pool, PoolRef, Quantity, Split, Unit, pay, unit_of},
@@ -12,6 +12,8 @@ use crate::{
 
 /// With more runs than these in memory, all are forgotten, and asked for again as their calls come.
 const RUNS_MAX: usize = 256;
+/// Slices run low when they have less than one part in so many of what is wanted ahead.
+const LOW_SHARE: i64 = 4;
 
 /// An account's pools as the ledger tells them with each answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,6 +70,29 @@ impl Slices {
             self.change(hold.pool, |pool| pool.held(hold.quantity));
         }
         Some(split)
+    }
+
+    /// Whether more should be asked for before a call needs it: calls like this one will soon have used what is free, and the pools have so much that it
+    /// is nobody's last. `ahead` is what they may take in the time to come.
+    #[must_use]
+    pub fn run_low(&self, ahead: Demand, caller: &Caller, model: &str, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        if !self.is_told || self.pending.is_some() {
+            return false;
+        }
+        let Ok(payment) = pay(ahead, model, &self.grants, now) else { return false };
+        let bounded = ahead.paid_in(unit_of(&payment));
+        let paid = payment.iter().map(|hold| {
+            let grant = self.grants.iter().find(|grant| grant.pool_ref() == hold.pool);
+            (hold.pool, hold.quantity, grant.map_or(Quantity::ZERO, |grant| grant.pool.room()))
+        });
+        let counting = self.limits.iter().filter(|limit| limit.scope.applies_to(caller));
+        let counted = counting.map(|limit| (limit.pool_ref(at), bounded.of(limit.pool.unit), limit.pool.room()));
+        let (mut is_low, mut is_ample) = (false, true);
+        for (pool, wanted, left) in paid.chain(counted) {
+            is_low |= self.free(pool).get() < wanted.get() / LOW_SHARE;
+            is_ample &= left.get() / AHEAD_SHARE >= wanted.get();
+        }
+        is_low && is_ample
     }
 
     /// Ends a call that was admitted here: what it held and did not use is free again.
@@ -202,7 +227,7 @@ mod tests {
     use super::*;
     use crate::{
         credit::{Scope, Strictness, Window, settle, testing::run},
-        lease::testing::{NOW, ask, caller, demand, grant, limit, of_grant, quantity},
+        lease::testing::{NOW, ask, caller, demand, grant, limit, money, of_grant, quantity},
     };
 
     /// Slices that were given all this, of an account that has it.
@@ -298,6 +323,39 @@ mod tests {
         assert_eq!(slices.give_back(3), None, "there is nothing more");
         slices.settle(&settle(&split, demand(0, 0, 1), Strictness::Strict));
         assert_eq!(slices.give_back(3), None, "the change before has no answer");
+    }
+
+    #[test]
+    fn more_is_asked_for_ahead_where_little_is_free_and_much_is_left() {
+        let low = |free, left, ahead| {
+            let mut wallet = grant(1, free + left);
+            wallet.pool.leased = quantity(free);
+            slices(vec![wallet], vec![], &[of_grant(1, free)]).run_low(money(ahead), &caller(), "m", NOW, NOW)
+        };
+        assert!(low(24, 1_000, 100), "less than a quarter");
+        assert!(!low(25, 1_000, 100));
+        assert!(!low(24, 775, 100), "with so little left each proxy has what its calls need");
+        assert!(!low(24, 1_000, 0), "nobody calls");
+        let minute = |capacity| limit(1, Window::Minute, Unit::Requests, capacity);
+        let of_minute = |count| Hold { pool: minute(0).pool_ref(NOW), unit: Unit::Requests, quantity: quantity(count) };
+        let bounded = |capacity, count| {
+            let slices = slices(vec![grant(1, 1_000)], vec![minute(capacity)], &[of_grant(1, 100), of_minute(count)]);
+            slices.run_low(demand(100, 0, 8), &caller(), "m", NOW, NOW)
+        };
+        assert!(bounded(64, 1) && !bounded(64, 2) && !bounded(63, 1), "a limit's as a grant's");
+    }
+
+    #[test]
+    fn nothing_is_asked_for_ahead_of_an_answer_or_by_what_counts_no_more() {
+        let mut slices = slices(vec![grant(1, 1_000)], vec![], &[of_grant(1, 1)]);
+        let is_low = |slices: &Slices| slices.run_low(money(100), &caller(), "m", NOW, NOW);
+        assert!(is_low(&slices));
+        slices.ask(2, ask(1), NOW);
+        assert!(!is_low(&slices));
+        slices.absorb(Answer { number: 2, given: vec![], refused: None }, Told { grants: vec![grant(1, 1_000)], ..Told::default() });
+        assert!(is_low(&slices));
+        slices.doubt();
+        assert!(!is_low(&slices));
     }
 
     #[test]

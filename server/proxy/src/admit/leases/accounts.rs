@@ -14,7 +14,6 @@ use super::{
     Leases,
     clock::Moment,
     life::Life,
-    outbox::Lane,
     state::{State, Todo},
 };
 
@@ -60,15 +59,15 @@ impl Leases {
             let (life, now) = (self.life.load(), self.clock.now());
             state.belong_to(&life.epoch);
             let done = act(&mut state, &life, now);
-            (done, (state.advance(&life, now), state.is_difficult()))
+            (done, state.advance(&life, now))
         };
-        self.do_after(account, todo.0, todo.1);
+        self.do_after(account, todo);
         done
     }
 
-    fn do_after(self: &Arc<Self>, account: &Arc<Account>, todo: Todo, is_difficult: bool) {
-        if todo.send {
-            self.outbox(if is_difficult { Lane::Alone } else { Lane::Together }).push(Arc::clone(account));
+    fn do_after(self: &Arc<Self>, account: &Arc<Account>, todo: Todo) {
+        if let Some(lane) = todo.send {
+            self.outbox(lane).push(Arc::clone(account));
         }
         if todo.recall {
             self.recalls.lock().unwrap_or_else(PoisonError::into_inner).insert(account.id);

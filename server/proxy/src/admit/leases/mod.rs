@@ -107,6 +107,7 @@ pub(crate) struct Leases {
     wanted_alive: Notify,
     trouble: Trouble,
     together: Outbox,
+    leisurely: Outbox,
     alone: Outbox,
     /// What others are to be asked to give back.
     recalls: Mutex<BTreeSet<AccountId>>,
@@ -147,6 +148,7 @@ impl Leases {
             wanted_alive: Notify::new(),
             trouble: Trouble::default(),
             together: Outbox::new(Lane::Together),
+            leisurely: Outbox::new(Lane::Leisurely),
             alone: Outbox::new(Lane::Alone),
             recalls: Mutex::default(),
             recalls_wanted: Notify::new(),
@@ -156,6 +158,7 @@ impl Leases {
         leases.life.store(Arc::new(leases.begin_life().await.map_err(Problem::into_error)?));
         leases.spawn(Arc::clone(&leases).live());
         leases.spawn(Arc::clone(&leases).send(Lane::Together));
+        leases.spawn(Arc::clone(&leases).send(Lane::Leisurely));
         leases.spawn(Arc::clone(&leases).send(Lane::Alone));
         leases.spawn(Arc::clone(&leases).look_after());
         leases.spawn(Arc::clone(&leases).tell_others());
@@ -208,6 +211,7 @@ impl Leases {
     const fn outbox(&self, lane: Lane) -> &Outbox {
         match lane {
             Lane::Together => &self.together,
+            Lane::Leisurely => &self.leisurely,
             Lane::Alone => &self.alone,
         }
     }

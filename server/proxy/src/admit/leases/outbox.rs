@@ -20,6 +20,8 @@ use super::{
 const TOGETHER: usize = 256;
 /// Batches at once.
 const BATCHES: usize = 4;
+/// How long what nobody waits for gathers.
+const GATHERS: Duration = Duration::from_millis(20);
 /// Accounts at once that are waited for. Apart from the others, so that these never wait for a lock.
 const ALONE: usize = 4;
 /// When an account that was locked is asked for again, times how often it was.
@@ -34,6 +36,8 @@ const AGAIN_LAST: Duration = Duration::from_secs(1);
 pub(super) enum Lane {
     /// With others, if its account is not locked.
     Together,
+    /// So, too, once more have gathered: no call waits for it.
+    Leisurely,
     /// By itself, when its account's lock can be had.
     Alone,
 }
@@ -41,14 +45,23 @@ pub(super) enum Lane {
 impl Lane {
     const fn accounts(self) -> usize {
         match self {
-            Self::Together => TOGETHER,
+            Self::Together | Self::Leisurely => TOGETHER,
             Self::Alone => 1,
+        }
+    }
+
+    /// Batches of it at once.
+    const fn at_once(self) -> usize {
+        match self {
+            Self::Together => BATCHES,
+            Self::Leisurely => 1,
+            Self::Alone => ALONE,
         }
     }
 
     const fn wait(self) -> Wait {
         match self {
-            Self::Together => Wait::No,
+            Self::Together | Self::Leisurely => Wait::No,
             Self::Alone => Wait::Yes,
         }
     }
@@ -71,13 +84,19 @@ struct Batch {
 
 impl Outbox {
     pub(super) fn new(lane: Lane) -> Self {
-        let at_once = if lane == Lane::Together { BATCHES } else { ALONE };
-        Self { lane, queue: Mutex::default(), filled: Notify::new(), permits: Arc::new(Semaphore::new(at_once)) }
+        Self { lane, queue: Mutex::default(), filled: Notify::new(), permits: Arc::new(Semaphore::new(lane.at_once())) }
     }
 
     pub(super) fn push(&self, account: Arc<Account>) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(account);
         self.filled.notify_one();
+    }
+
+    /// Waits until there is something.
+    async fn filled(&self) {
+        while self.queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            self.filled.notified().await;
+        }
     }
 
     fn pop(&self) -> Vec<Arc<Account>> {
@@ -93,14 +112,11 @@ impl Leases {
         let outbox = self.outbox(lane);
         // It is never closed.
         while let Ok(permit) = Arc::clone(&outbox.permits).acquire_owned().await {
-            let accounts = loop {
-                let accounts = outbox.pop();
-                if !accounts.is_empty() {
-                    break accounts;
-                }
-                outbox.filled.notified().await;
-            };
-            if let Some(batch) = self.batch(accounts) {
+            outbox.filled().await;
+            if lane == Lane::Leisurely {
+                tokio::time::sleep(GATHERS).await;
+            }
+            if let Some(batch) = self.batch(outbox.pop()) {
                 let leases = Arc::clone(&self);
                 self.spawn(async move {
                     leases.send_batch(lane, batch).await;
@@ -168,7 +184,7 @@ impl Leases {
         let is_away = problem.is_away();
         // Together with others it may be one of them that is at fault; of an account that is waited for, its lock may not be had.
         let is_fault = matches!(problem, Problem::Said(_)) && !is_away;
-        if lane == Lane::Together && !is_fault {
+        if lane != Lane::Alone && !is_fault {
             self.trouble.begins(problem);
         }
         let is_refused = is_away || is_fault && lane == Lane::Alone;

@@ -17,6 +17,7 @@ use self::asking::{Asked, Recall};
 use super::{
     clock::Moment,
     life::{Epoch, Life},
+    outbox::Lane,
     recent::Recent,
     waiting::{Ticket, Told, Waiting, Wanted},
 };
@@ -31,8 +32,8 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// What is to be done once the lock is given up.
 #[derive(Debug, Default)]
 pub(super) struct Todo {
-    /// The pending change is to be sent.
-    pub(super) send: bool,
+    /// The pending change is to be sent, so.
+    pub(super) send: Option<Lane>,
     /// Others are to give back what they have idle.
     pub(super) recall: bool,
     /// The next ask comes after so long.
@@ -73,10 +74,14 @@ pub(super) struct State {
     locked: u32,
     /// What is idle is to go back as soon as no change is pending.
     is_wanted_back: bool,
+    /// Somebody else waits for that.
+    is_waited_for: bool,
     /// Others wanted what is idle while somebody here asked for more: it goes back if that was not enough.
     is_recalled: bool,
     admitted: Instant,
     touched: Instant,
+    /// When it was last looked whether the slices run low.
+    looked_ahead: Instant,
     todo: Todo,
 }
 
@@ -96,9 +101,11 @@ impl State {
             is_difficult: false,
             locked: 0,
             is_wanted_back: false,
+            is_waited_for: false,
             is_recalled: false,
             admitted: now,
             touched: now,
+            looked_ahead: now,
             todo: Todo::default(),
         }
     }
@@ -107,7 +114,7 @@ impl State {
     pub(super) fn belong_to(&mut self, epoch: &Epoch) {
         if self.epoch != epoch.id {
             (self.epoch, self.slices, self.asked) = (epoch.id, Slices::default(), None);
-            (self.failures, self.is_difficult, self.is_wanted_back, self.is_recalled) = (0, false, false, false);
+            (self.failures, self.is_difficult, self.is_wanted_back, self.is_waited_for, self.is_recalled) = (0, false, false, false, false);
             (self.in_vain, self.locked) = (0, 0);
         }
     }
@@ -127,6 +134,7 @@ impl State {
         let is_on = life.is_on(now);
         if let Some(split) = is_on.then(|| wanted.admit(&mut self.slices, now.ledger)).flatten() {
             self.admitted = now.monotonic;
+            self.ask_ahead(wanted, life, is_away, now);
             return Found::Room(split, self.epoch);
         }
         if is_away {
@@ -181,9 +189,13 @@ impl State {
         self.locked
     }
 
-    /// Whether its changes are sent alone.
-    pub(super) const fn is_difficult(&self) -> bool {
-        self.is_difficult
+    /// How its change is sent.
+    const fn lane(&self) -> Lane {
+        match (self.is_difficult, self.waiting.is_empty() && !self.is_waited_for) {
+            (true, _) => Lane::Alone,
+            (false, true) => Lane::Leisurely,
+            (false, false) => Lane::Together,
+        }
     }
 
     /// The ledger is away: nobody waits for it. What is pending stays so.
@@ -198,6 +210,7 @@ impl State {
 
     /// Others want what is idle. Who asks needs that itself, but for what was not enough: of several who have each a little, one then has enough.
     pub(super) const fn recalled(&mut self) {
+        self.is_waited_for = true;
         if self.waiting.is_empty() || self.is_paused {
             self.is_wanted_back = true;
         } else {
@@ -224,7 +237,7 @@ impl State {
             self.change(life, now);
         }
         if !self.is_sending && !life.epoch.is_over() && self.slices.pending().is_some() {
-            (self.is_sending, self.todo.send) = (true, true);
+            (self.is_sending, self.todo.send) = (true, Some(self.lane()));
         }
         mem::take(&mut self.todo)
     }

@@ -22,6 +22,8 @@ const PAUSE_STEP: Duration = Duration::from_millis(50);
 const IN_VAIN_MAX: u32 = 3;
 /// The longest pause is of so many steps.
 const PAUSES_MAX: u32 = 20;
+/// How often it is looked whether the slices of an account run low.
+const LOOKED_AHEAD_EVERY: Duration = Duration::from_millis(200);
 
 /// For whom an ask was made, and who came after it.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +42,7 @@ pub(super) struct Recall {
 impl State {
     /// The change that was sent in an epoch was made. Says whether the ledger knows of a later one, which there is not, or lacks one that it told of.
     pub(in crate::admit::leases) fn answered(&mut self, changed: ChangedLease, epoch: EpochId, now: Moment) -> bool {
-        (self.is_sending, self.is_difficult, self.locked) = (false, false, 0);
+        (self.is_sending, self.is_difficult, self.is_waited_for, self.locked) = (false, false, false, 0);
         if epoch != self.epoch {
             return false;
         }
@@ -99,6 +101,21 @@ impl State {
 
     pub(in crate::admit::leases) const fn end_pause(&mut self) {
         self.is_paused = false;
+    }
+
+    /// Asks for more before a call has to wait for it, once one like this was admitted.
+    pub(super) fn ask_ahead(&mut self, wanted: &Wanted, life: &Life, is_away: bool, now: Moment) {
+        let has_looked = now.monotonic.saturating_duration_since(self.looked_ahead) < LOOKED_AHEAD_EVERY;
+        if has_looked || is_away || self.is_wanted_back || !self.waiting.is_empty() {
+            return;
+        }
+        self.looked_ahead = now.monotonic;
+        let ahead = self.recent.total(now.monotonic);
+        let Wanted { demand, caller, model, at } = wanted;
+        if self.slices.run_low(ahead, caller, model, *at, now.ledger) {
+            let ask = Ask { ahead, ..Ask::new(*demand, caller.clone(), model.clone(), *at) };
+            self.slices.ask(life.epoch.next_number(), ask, now.ledger);
+        }
     }
 
     /// Makes the next change, if there is one to be made.

@@ -151,6 +151,23 @@ async fn an_account_that_is_used_keeps_what_it_has() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_there_is_much_no_call_waits_but_the_first_ones() {
+    let world = World::new(1_000_000);
+    let proxy = world.proxy().await;
+    let mut waited = Vec::new();
+    for call in 0..200 {
+        let (held, took) = timed(proxy.hold(10)).await;
+        if !took.is_zero() {
+            waited.push(call);
+        }
+        settle_and_post(&world, held.unwrap(), 10);
+        pass(50).await;
+    }
+    assert!(waited.len() <= 6 && waited.iter().all(|call| *call < 20), "{waited:?}");
+    assert!(world.said() < 20, "{}", world.said());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_is_of_nobody_who_came_after_it_was_asked_for() {
     let world = World::new(10);
     let proxy = world.proxy().await;

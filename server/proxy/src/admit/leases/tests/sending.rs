@@ -94,6 +94,29 @@ async fn what_many_accounts_want_at_once_goes_in_a_few_requests() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_gathers() {
+    let world = World::new(1_000);
+    let proxy = world.proxy().await;
+    let ids: Vec<_> = (10..60).map(|id| AccountId::from_uuid(Uuid::from_u128(id))).collect();
+    let use_up = async |ids: &[AccountId]| {
+        for id in ids {
+            let held = proxy.leases.hold(*id, &wanted(10)).await.unwrap();
+            let charge = settle(held.split(), demand(10), Strictness::Strict);
+            held.settle(&charge);
+        }
+    };
+    ids.iter().for_each(|id| world.open(*id, 1_000));
+    use_up(&ids).await;
+    pass(300).await;
+    let asked = world.fake().batches.len();
+    use_up(&ids[..1]).await;
+    pass(10).await;
+    use_up(&ids[1..]).await;
+    pass(15).await;
+    assert_eq!(world.fake().batches[asked..], [(50, Wait::No)], "each had one call's more, which it used up");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_that_fails_by_itself_takes_no_other_with_it() {
     let world = World::new(1_000);
     let proxy = world.proxy().await;
