@@ -111,6 +111,8 @@ pub enum JournalKind {
     Adjustment,
     /// An operator gave promotional credit.
     Promo,
+    /// The fee of a plan's period or of a package, less what came back of the plan before.
+    PlanFee,
     /// The allowance of a plan's period.
     Allowance,
     /// A volume that was bought once.
@@ -132,6 +134,7 @@ impl JournalKind {
             Self::TopUp => "top_up",
             Self::Adjustment => "adjustment",
             Self::Promo => "promo",
+            Self::PlanFee => "plan_fee",
             Self::Allowance => "allowance",
             Self::Package => "package",
             Self::Expiry => "expiry",
@@ -144,7 +147,7 @@ impl JournalKind {
     #[must_use]
     pub const fn book(self) -> &'static str {
         match self {
-            Self::Usage | Self::LateUsage | Self::CallCredit => "revenue",
+            Self::Usage | Self::LateUsage | Self::CallCredit | Self::PlanFee => "revenue",
             Self::TopUp => "cash",
             Self::Adjustment => "adjustment",
             Self::Promo => "promo",
@@ -167,6 +170,7 @@ impl JournalKind {
             Self::TopUp => "Top-up",
             Self::Adjustment => "Adjustment",
             Self::Promo => "Promotional credit",
+            Self::PlanFee => "Plan or package",
             Self::Allowance => "Plan allowance",
             Self::Package => "Package",
             Self::Expiry => "Expired",

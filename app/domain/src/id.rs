@@ -67,6 +67,10 @@ ids! {
     GrantId;
     /// A limit on what an account, or a part of it, may use.
     LimitId;
+    /// A plan or a package that operators sell.
+    PlanId;
+    /// A customer's plan, or a package that was bought.
+    SubscriptionId;
     /// A part of an account that has keys and limits of its own.
     ProjectId;
     /// One call; its time is when the call was admitted.

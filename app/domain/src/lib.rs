@@ -15,6 +15,7 @@ pub mod key;
 pub mod lease;
 pub mod money;
 pub mod period;
+pub mod plan;
 pub mod pricing;
 pub mod proof;
 pub mod proxies;

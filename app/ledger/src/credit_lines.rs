@@ -28,52 +28,67 @@ impl Operator {
     pub async fn change_credit_line(&self, account: AccountId, actor: &str, change: impl FnOnce(&mut CreditLine)) -> Result<CreditLine> {
         let mut tx = self.database.write().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
-        let book = books.of(account)?;
-        let now = book.now();
-        let mut line = in_force(&mut tx, account).await?;
-        // One that has ended is not set again.
-        line.grace.take_if(|grace| grace.until <= now);
-        change(&mut line);
-        if !(Amount::ZERO..=LENT_MAX).contains(&line.amount) {
-            return Err(Error::invalid("credit line", "write an amount from 0 to 1,000,000,000"));
-        }
-        if line.is_quota && (line.lent(now) > Amount::ZERO || line.excess.is_charged()) {
-            return Err(Error::invalid("mode", "an account on quota is lent nothing, and strict: its balance pays for no call"));
-        }
-        if line.grace.is_some_and(|grace| grace.amount <= Amount::ZERO || grace.amount > LENT_MAX || grace.until <= now) {
-            return Err(Error::invalid("grace", "write an amount above 0 and up to 1,000,000,000, and an instant that is still to come"));
-        }
-        // What is lent must add up with all that was ever put into the wallet.
-        let wallet = book.wallet()?;
-        let wallet = book.grants().iter().find(|grant| grant.id == wallet).map(|grant| grant.pool.capacity.checked_add(grant.floor));
-        let most = line.grace.map_or(Some(line.amount), |grace| line.amount.checked_add(grace.amount)).map(Quantity::from);
-        if wallet.flatten().zip(most).and_then(|(granted, most)| granted.checked_add(most)).is_none() {
-            return Err(Error::invalid("credit line", "is too much beside what was paid in"));
-        }
-        sqlx::query!(
-            r#"
-            insert into credit_lines (account_id, set_at, amount, grace, grace_until, is_lenient, is_quota, set_by, seal)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-            "#,
-            account.uuid(),
-            now,
-            line.amount.nanos(),
-            line.grace.map_or(0, |grace| grace.amount.nanos()),
-            line.grace.map(|grace| grace.until),
-            line.excess.is_charged(),
-            line.is_quota,
-            actor,
-            &SetLine { account, set_at: now, line, set_by: actor.to_owned() }.seal()[..]
-        )
-        .execute(&mut *tx)
-        .await?;
-        // Whatever is set next is later.
-        books.touch(now);
+        let line = set(&mut tx, &mut books, account, actor, change).await?;
         books.write(&mut tx).await?;
         notices::tell(&mut tx, account).await?;
         tx.commit().await?;
         Ok(line)
     }
+}
+
+/// Changes what is lent to an account whose books are locked.
+///
+/// # Errors
+/// As [`Operator::change_credit_line`].
+pub(crate) async fn set(
+    connection: &mut PgConnection,
+    books: &mut Books,
+    account: AccountId,
+    actor: &str,
+    change: impl FnOnce(&mut CreditLine),
+) -> Result<CreditLine> {
+    let book = books.of(account)?;
+    let now = book.now();
+    let mut line = in_force(&mut *connection, account).await?;
+    // One that has ended is not set again.
+    line.grace.take_if(|grace| grace.until <= now);
+    change(&mut line);
+    if !(Amount::ZERO..=LENT_MAX).contains(&line.amount) {
+        return Err(Error::invalid("credit line", "write an amount from 0 to 1,000,000,000"));
+    }
+    if line.is_quota && (line.lent(now) > Amount::ZERO || line.excess.is_charged()) {
+        return Err(Error::invalid("mode", "an account on quota is lent nothing, and strict: its balance pays for no call"));
+    }
+    if line.grace.is_some_and(|grace| grace.amount <= Amount::ZERO || grace.amount > LENT_MAX || grace.until <= now) {
+        return Err(Error::invalid("grace", "write an amount above 0 and up to 1,000,000,000, and an instant that is still to come"));
+    }
+    // What is lent must add up with all that was ever put into the wallet.
+    let wallet = book.wallet()?;
+    let wallet = book.grants().iter().find(|grant| grant.id == wallet).map(|grant| grant.pool.capacity.checked_add(grant.floor));
+    let most = line.grace.map_or(Some(line.amount), |grace| line.amount.checked_add(grace.amount)).map(Quantity::from);
+    if wallet.flatten().zip(most).and_then(|(granted, most)| granted.checked_add(most)).is_none() {
+        return Err(Error::invalid("credit line", "is too much beside what was paid in"));
+    }
+    sqlx::query!(
+        r#"
+        insert into credit_lines (account_id, set_at, amount, grace, grace_until, is_lenient, is_quota, set_by, seal)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        "#,
+        account.uuid(),
+        now,
+        line.amount.nanos(),
+        line.grace.map_or(0, |grace| grace.amount.nanos()),
+        line.grace.map(|grace| grace.until),
+        line.excess.is_charged(),
+        line.is_quota,
+        actor,
+        &SetLine { account, set_at: now, line, set_by: actor.to_owned() }.seal()[..]
+    )
+    .execute(connection)
+    .await?;
+    // Whatever is set next is later.
+    books.touch(now);
+    Ok(line)
 }
 
 /// The newest encoding, by which they are sealed.

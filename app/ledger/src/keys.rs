@@ -231,7 +231,12 @@ impl Meter {
             select
                 k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.project_id as "project_id: ProjectId",
                 p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.expires_at, k.revoked_at,
-                a.status = 'active' as "is_active!", a.discount_bps,
+                a.status = 'active' as "is_active!",
+                -- The better one of the account's own and its plan's, which is the plan's for as long as it lasts.
+                greatest(a.discount_bps, (
+                    select v.discount_bps from subscriptions s join plan_versions v using (plan_id, version)
+                    where s.account_id = $1 and s.ended_at is null and s.unpaid_since is null
+                )) as "discount_bps!",
                 l.amount as "lent?: Amount", l.grace as "grace?: Amount", l.grace_until as "grace_until?", l.is_lenient as "is_lenient?",
                 l.is_quota as "is_quota?"
             from api_keys k

@@ -26,6 +26,7 @@ mod new_grant;
 mod notices;
 mod partitions;
 mod password;
+mod plans;
 mod posting;
 mod prices;
 mod projects;
@@ -63,6 +64,7 @@ pub use crate::{
     money::{MoneyIn, Posted},
     new_grant::NewGrant,
     notices::Notices,
+    plans::{Bought, NewPlan, Purchase},
     posting::PostedCalls,
     prices::NewPrice,
     projects::NewProject,

@@ -26,8 +26,14 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 /// Every right that the application has. What was posted it can neither change nor delete, and what is not here it cannot reach.
 const RIGHTS: [(&str, &str); 5] = [
     ("schema_contract, identity, quarantine_of_unposted, figures", "select"),
-    ("key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine", "select, insert"),
-    ("accounts, users, memberships, api_keys, heads, grants, books, limits, usage_hourly, usage_daily", "select, insert, update"),
+    (
+        "key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine, plan_versions, plan_periods",
+        "select, insert",
+    ),
+    (
+        "accounts, users, memberships, api_keys, heads, grants, books, limits, usage_hourly, usage_daily, plans, subscriptions",
+        "select, insert, update",
+    ),
     ("intents", "select, insert, delete"),
     ("providers, models, fallbacks, sessions, proofs, limit_windows, epochs, leases, slices, notices", "select, insert, update, delete"),
 ];

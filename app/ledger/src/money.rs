@@ -100,7 +100,7 @@ async fn move_money(database: &Database, account: AccountId, kind: JournalKind, 
 }
 
 /// Taking back obeys the condition of a lease: what is held or spent is not there to be taken, nor what is lent.
-fn expect_room(book: &Book, amount: Amount) -> Result<()> {
+pub(crate) fn expect_room(book: &Book, amount: Amount) -> Result<()> {
     let wallet = book.wallet()?;
     let wallet = book.grants().iter().find(|grant| grant.id == wallet);
     let available = wallet.map(|grant| grant.pool.available().get().saturating_add(grant.floor.get())).unwrap_or_default();

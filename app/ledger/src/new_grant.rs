@@ -55,37 +55,13 @@ impl Operator {
     /// in the past, a model that does not exist, a missing reason; [`Error::IdempotencyConflict`].
     pub async fn add_grant(&self, account: AccountId, new: NewGrant<'_>) -> Result<Posted> {
         let new = &NewGrant { memo: Error::one_line("reason", new.memo)?, models: sorted(new.models.clone()), ..new };
-        let kind = expect_possible(new)?;
+        expect_possible(new)?;
         let mut tx = self.database.write().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
-        let book = books.of(account)?;
-        let digest = terms_digest(&Terms::of(new), new.memo, new.actor);
-        if let Some((posting, posted)) = money::of_key(&mut tx, account, new.idempotency_key).await? {
-            return if posted == digest { Ok(Posted { posting, replayed: true }) } else { Err(Error::IdempotencyConflict) };
-        }
-        let starts_at = new.starts_at.unwrap_or(book.now());
-        if new.expires_at.is_some_and(|expiry| expiry <= book.now().max(starts_at)) {
-            return Err(Error::invalid("expires", "choose an instant that is still to come, and after the start"));
-        }
-        expect_models(&mut tx, new.models.as_deref().unwrap_or_default()).await?;
-        let grant = empty(new, starts_at);
-        insert(&mut tx, account, &grant).await?;
-        book.open_grant(grant);
-        let posting = book.post(NewPosting {
-            kind,
-            memo: new.memo.to_owned(),
-            actor: new.actor.to_owned(),
-            request: Some(Request { idempotency_key: new.idempotency_key.to_owned(), digest }),
-            event_at: new.now,
-            posted_at: book.now(),
-            calls: None,
-            seals: None,
-            grants: vec![(new.id, new.quantity.get())],
-        });
-        let posting = posting.map_err(|_| money::too_large())?;
+        let posted = give(&mut tx, books.of(account)?, new).await?;
         books.write(&mut tx).await?;
         tx.commit().await?;
-        Ok(Posted { posting, replayed: false })
+        Ok(posted)
     }
 
     /// Ends credit before it would have expired: what is left of it lapses now, and what running calls hold of it when they end. Ending it again changes
@@ -96,30 +72,70 @@ impl Operator {
     pub async fn end_grant(&self, account: AccountId, grant: GrantId, actor: &str) -> Result<()> {
         let mut tx = self.database.write().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
-        let book = books.of(account)?;
-        let Some(found) = book.grants().iter().find(|one| one.id == grant) else {
-            // Whoever locks the books leaves out what has ended and is empty.
-            let ended = sqlx::query!("select from grants where account_id = $1 and grant_id = $2", account.uuid(), grant.uuid());
-            return ended.fetch_optional(&mut *tx).await?.map(|_| ()).ok_or(Error::NotFound);
-        };
-        if found.kind == GrantKind::Wallet {
-            return Err(Error::invalid("grant", "the prepaid balance does not end: take back what is too much of it"));
-        }
-        let now = book.now();
-        if found.expires_at.is_some_and(|expiry| expiry <= now) {
-            return Ok(());
-        }
-        sqlx::query!("update grants set ended_at = $3 where account_id = $1 and grant_id = $2", account.uuid(), grant.uuid(), now)
-            .execute(&mut *tx)
-            .await?;
-        let left = found.pool.available().or_zero();
-        lapse(book, (grant, left), now, actor)?;
+        end(&mut tx, books.of(account)?, grant, actor).await?;
         books.write(&mut tx).await?;
         // What proxies have leased of it and hold for no call lapses within seconds.
         notices::tell(&mut tx, account).await?;
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Gives an account credit beside its wallet, with its books locked.
+///
+/// # Errors
+/// As [`Operator::add_grant`].
+pub(crate) async fn give(connection: &mut PgConnection, book: &mut Book, new: &NewGrant<'_>) -> Result<Posted> {
+    let kind = expect_possible(new)?;
+    let digest = terms_digest(&Terms::of(new), new.memo, new.actor);
+    if let Some((posting, posted)) = money::of_key(connection, book.account, new.idempotency_key).await? {
+        return if posted == digest { Ok(Posted { posting, replayed: true }) } else { Err(Error::IdempotencyConflict) };
+    }
+    let starts_at = new.starts_at.unwrap_or(book.now());
+    if new.expires_at.is_some_and(|expiry| expiry <= book.now().max(starts_at)) {
+        return Err(Error::invalid("expires", "choose an instant that is still to come, and after the start"));
+    }
+    expect_models(connection, new.models.as_deref().unwrap_or_default()).await?;
+    let grant = empty(new, starts_at);
+    insert(connection, book.account, &grant).await?;
+    book.open_grant(grant);
+    let posting = book.post(NewPosting {
+        kind,
+        memo: new.memo.to_owned(),
+        actor: new.actor.to_owned(),
+        request: Some(Request { idempotency_key: new.idempotency_key.to_owned(), digest }),
+        event_at: new.now,
+        posted_at: book.now(),
+        calls: None,
+        seals: None,
+        grants: vec![(new.id, new.quantity.get())],
+    });
+    Ok(Posted { posting: posting.map_err(|_| money::too_large())?, replayed: false })
+}
+
+/// Ends credit of an account whose books are locked. Of what has ended already nothing is done.
+///
+/// # Errors
+/// As [`Operator::end_grant`].
+pub(crate) async fn end(connection: &mut PgConnection, book: &mut Book, grant: GrantId, actor: &str) -> Result<()> {
+    let Some(found) = book.grants().iter().find(|one| one.id == grant) else {
+        // Whoever locks the books leaves out what has ended and is empty.
+        let ended = sqlx::query!("select from grants where account_id = $1 and grant_id = $2", book.account.uuid(), grant.uuid());
+        return ended.fetch_optional(connection).await?.map(|_| ()).ok_or(Error::NotFound);
+    };
+    if found.kind == GrantKind::Wallet {
+        return Err(Error::invalid("grant", "the prepaid balance does not end: take back what is too much of it"));
+    }
+    let now = book.now();
+    if found.expires_at.is_some_and(|expiry| expiry <= now) {
+        return Ok(());
+    }
+    let left = found.pool.available().or_zero();
+    sqlx::query!("update grants set ended_at = $3 where account_id = $1 and grant_id = $2", book.account.uuid(), grant.uuid(), now)
+        .execute(connection)
+        .await?;
+    lapse(book, (grant, left), now, actor)?;
+    Ok(())
 }
 
 impl System {
@@ -218,7 +234,7 @@ fn expect_possible(new: &NewGrant<'_>) -> Result<JournalKind> {
 }
 
 /// A name that no model has would pay for nothing, and nobody would notice.
-async fn expect_models(connection: &mut PgConnection, models: &[String]) -> Result<()> {
+pub(crate) async fn expect_models(connection: &mut PgConnection, models: &[String]) -> Result<()> {
     let unknown = sqlx::query_scalar!(
         r#"select name as "name!" from unnest($1::text[]) name where name not in (select name from models) order by name limit 1"#,
         models
@@ -280,7 +296,7 @@ async fn with_ended_credit(
     Ok(accounts.fetch_all(connection).await?)
 }
 
-fn sorted(models: Option<Vec<String>>) -> Option<Vec<String>> {
+pub(crate) fn sorted(models: Option<Vec<String>>) -> Option<Vec<String>> {
     models.map(|mut models| {
         models.sort();
         models.dedup();

@@ -15,6 +15,9 @@ pub(crate) enum Claim {
     CallIsPaid,
     CallIsOnItsTerms,
     LineIsSealed,
+    PlanIsSealed,
+    PeriodIsSealed,
+    PlanIsPaid,
     CorrectionIsSealed,
     CorrectionAddsUp,
     LateIsItsReceipt,
@@ -43,7 +46,7 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which they are shown.
-    pub(super) const ALL: [Self; 32] = [
+    pub(super) const ALL: [Self; 35] = [
         Self::PriceIsSealed,
         Self::CallIsSealed,
         Self::CallIsItsReceipt,
@@ -52,6 +55,9 @@ impl Claim {
         Self::CallIsPaid,
         Self::CallIsOnItsTerms,
         Self::LineIsSealed,
+        Self::PlanIsSealed,
+        Self::PeriodIsSealed,
+        Self::PlanIsPaid,
         Self::CorrectionIsSealed,
         Self::CorrectionAddsUp,
         Self::LateIsItsReceipt,
@@ -93,6 +99,11 @@ impl Claim {
             }
             Self::CallIsOnItsTerms => "a call on lenient terms is of an account that had them",
             Self::LineIsSealed => "what is lent to an account is what was set",
+            Self::PlanIsSealed => "a version of a plan is the one that was set",
+            Self::PeriodIsSealed => "a plan's period is the one that was paid for",
+            Self::PlanIsPaid => {
+                "a plan's period has taken its fee and given its allowance, and an account's plan is that of its newest period"
+            }
             Self::CorrectionIsSealed => "a correction's row is the one that was posted",
             Self::CorrectionAddsUp => {
                 "a correction is the difference between its call and the settlement that came late, or what was given back"

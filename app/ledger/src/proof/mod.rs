@@ -8,6 +8,7 @@ mod credit;
 mod journal;
 mod limits;
 mod lines;
+mod plans;
 mod rollups;
 mod runs;
 
@@ -27,6 +28,7 @@ use self::{
     credit::Against,
     limits::Limits,
     lines::Lines,
+    plans::Plans,
 };
 use crate::{Error, Ledger, Result, Root, books::roots, database::Database};
 
@@ -71,6 +73,7 @@ async fn verify(database: &Database, what: &Verification, mut on_progress: impl 
     let mut findings = Findings::default();
     let mut connection = database.read().await?;
     let prices = Arc::new(Prices::read(&mut connection, &mut findings).await?);
+    Plans::read(&mut connection, &mut findings).await?;
     let mut progress = Progress { accounts: how_many(&mut connection, what.account).await?, ..Progress::default() };
     drop(connection);
     if progress.accounts == 0 && what.account.is_some() {
@@ -166,6 +169,7 @@ async fn check_in(
     }
     let against = Against { grants: &grants, journal: &journal, lines: &lines, whole: from.is_none() };
     credit::check(connection, account, hours, against, &mut findings).await?;
+    plans::check(connection, account, &mut findings).await?;
     rollups::check(connection, account, since, &mut findings).await?;
     Ok((findings, calls))
 }

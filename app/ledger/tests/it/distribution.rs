@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 /// Spread by account_id.
-pub(crate) const DISTRIBUTED: [&str; 19] = [
+pub(crate) const DISTRIBUTED: [&str; 21] = [
     "accounts",
     "api_keys",
     "books",
@@ -21,15 +21,28 @@ pub(crate) const DISTRIBUTED: [&str; 19] = [
     "leases",
     "limit_windows",
     "limits",
+    "plan_periods",
     "projects",
     "quarantine",
     "slices",
+    "subscriptions",
     "usage_daily",
     "usage_hourly",
 ];
 /// The same on every machine.
-const REFERENCE: [&str; 9] =
-    ["fallbacks", "identity", "memberships", "models", "price_versions", "providers", "roots", "schema_contract", "users"];
+const REFERENCE: [&str; 11] = [
+    "fallbacks",
+    "identity",
+    "memberships",
+    "models",
+    "plan_versions",
+    "plans",
+    "price_versions",
+    "providers",
+    "roots",
+    "schema_contract",
+    "users",
+];
 /// On one machine.
 const LOCAL: [&str; 6] = ["_sqlx_migrations", "epochs", "key_digests", "notices", "proofs", "sessions"];
 

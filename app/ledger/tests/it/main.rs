@@ -23,6 +23,7 @@ mod proof;
 mod simulation;
 mod spread;
 mod strays;
+mod subscriptions;
 mod tokens;
 mod twin;
 mod usage;

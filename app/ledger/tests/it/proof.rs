@@ -1,17 +1,19 @@
 use chrono::{NaiveDate, TimeDelta};
 use domain::{
     credit::{CreditLine, Grace, Hardness, Quantity, Scope, Unit, Window},
-    id::{LimitId, ProjectId},
+    id::{LimitId, PlanId, ProjectId, SubscriptionId},
+    plan::{Overage, PlanTerms, Term},
+    pricing::Discount,
     proof::Proof,
     tokens::Tokens,
 };
-use ledger::{NewLimit, Root, SettledCall, Verification};
+use ledger::{NewLimit, NewPlan, Purchase, Root, SettledCall, Verification};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 use crate::world::{Customer, World, amount, with};
 
 /// The tables of money. What a figure, a date or a name on a page rests on is in them.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 21] = [
     "calls",
     "corrections",
     "heads",
@@ -28,12 +30,15 @@ const TABLES: [&str; 18] = [
     "usage_hourly",
     "usage_daily",
     "price_versions",
+    "plan_versions",
+    "plan_periods",
+    "subscriptions",
     "quarantine",
     "roots",
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 34] = [
+const FREE: [(&str, &str, &str); 41] = [
     (
         "heads",
         "posted_at",
@@ -67,6 +72,13 @@ const FREE: [(&str, &str, &str); 34] = [
     ("slices", "given", "what is answered to a change that is said again"),
     ("slices", "number", "likewise"),
     ("price_versions", "created_by", "who wrote it; no figure"),
+    ("subscriptions", "anchor", "which day of the month the next period begins on; what is paid for is a period's row"),
+    ("subscriptions", "next_plan_id", "what its owner wants when the period ends"),
+    ("subscriptions", "next_version", "likewise"),
+    ("subscriptions", "ends", "likewise"),
+    ("subscriptions", "unpaid_since", "since when a period waits to be paid for, of which there is no row"),
+    ("subscriptions", "is_quota", "who has put the account on quota, which is a credit line's row"),
+    ("subscriptions", "ended_at", "when it was over; every period that was paid for has its end"),
     ("quarantine", "reason", "what PostgreSQL said; the row itself is named"),
     ("quarantine", "at", "when it said so"),
     ("quarantine", "is_own", "which of a call's two settlements it is; the settlement says so itself"),
@@ -115,6 +127,20 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
     for settlement in [world.interrupt(&dead, ada), world.settle(&dead, ada, 700, 70)] {
         world.post(&[settlement]).await.unwrap();
     }
+    let terms = PlanTerms {
+        term: Term::Monthly,
+        fee: amount("0.5"),
+        unit: Unit::Money,
+        allowance: Quantity::from(amount("1")),
+        models: None,
+        overage: Overage::Wallet,
+        discount: Discount::NONE,
+    };
+    let plan =
+        NewPlan { id: PlanId::new(world.now, world.random()), name: "Basic", is_offered: true, terms, actor: "test", now: world.now };
+    let plan = system.operator().set_plan(plan).await.unwrap();
+    let id = SubscriptionId::new(world.now, world.random());
+    owner.buy(Purchase { id, plan: plan.id, version: plan.version, actor: "test" }).await.unwrap();
     let grace = Some(Grace { amount: amount("1"), until: "2100-01-01T00:00:00Z".parse().unwrap() });
     let line = CreditLine { amount: amount("5"), grace, ..CreditLine::default() };
     system.operator().change_credit_line(ada.account, "test", |own| *own = line).await.unwrap();

@@ -1,0 +1,19 @@
+//! Plans and packages: what is sold ([`offers`]), who has what ([`subscriptions`]), and what was paid for ([`periods`], [`renewals`]).
+//!
+//! A plan is sold in versions that never change, and whoever has bought one keeps it. A period that is paid for is one transaction: its fee leaves the
+//! wallet, its allowance is given, and a sealed row says so.
+
+mod offers;
+mod periods;
+mod renewals;
+mod subscriptions;
+
+pub use self::{
+    offers::NewPlan,
+    subscriptions::{Bought, Purchase},
+};
+pub(crate) use self::{
+    offers::{SetPlan, versions},
+    periods::{PaidPeriod, of_account},
+    subscriptions::open_of,
+};

@@ -1,0 +1,243 @@
+//! What is sold.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    credit::{Quantity, Unit},
+    id::PlanId,
+    money::Amount,
+    plan::{Overage, Plan, PlanTerms, Term},
+    pricing::Discount,
+};
+use sqlx::PgConnection;
+
+use crate::{
+    Error, Ledger, Operator, Result,
+    encoding::{self, Encoding, Seal},
+    new_grant::{expect_models, sorted},
+};
+
+/// A plan or a package that is to be sold, or another version of one.
+#[derive(Debug, Clone)]
+pub struct NewPlan<'a> {
+    /// Its id, if there is none of this name yet.
+    pub id: PlanId,
+    /// Its name.
+    pub name: &'a str,
+    /// Whether customers are shown it and may buy it.
+    pub is_offered: bool,
+    /// What it is.
+    pub terms: PlanTerms,
+    /// Who sets it.
+    pub actor: &'a str,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+impl Ledger {
+    /// The plans and packages that customers may buy, the cheapest first.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn offers(&self) -> Result<Vec<Plan>> {
+        let mut plans = newest(&mut *self.database.read().await?).await?;
+        plans.retain(|plan| plan.is_offered);
+        Ok(plans)
+    }
+}
+
+impl Operator {
+    /// Every plan and package in its newest version, the cheapest first, each with how many accounts have the plan.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn plans(&self) -> Result<Vec<(Plan, u64)>> {
+        let mut connection = self.database.read().await?;
+        let plans = newest(&mut connection).await?;
+        let rows = sqlx::query!(
+            r#"select plan_id as "plan: PlanId", count(*) as "accounts!" from subscriptions where ended_at is null group by plan_id"#
+        );
+        let mut accounts: HashMap<_, _> =
+            rows.fetch_all(&mut *connection).await?.into_iter().map(|row| (row.plan, row.accounts.unsigned_abs())).collect();
+        Ok(plans.into_iter().map(|plan| (accounts.remove(&plan.id).unwrap_or(0), plan)).map(|(accounts, plan)| (plan, accounts)).collect())
+    }
+
+    /// Sells a plan or a package from now on, under a new name or as another version of what has the name. Saying what it is already changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for terms that cannot be, a model that does not exist, or a plan that is to become a package.
+    pub async fn set_plan(&self, new: NewPlan<'_>) -> Result<Plan> {
+        let terms = PlanTerms { models: sorted(new.terms.models.clone()), ..new.terms.clone() };
+        terms.check().map_err(|error| Error::invalid(error.field, error.problem))?;
+        let name = Error::one_line("name", new.name)?;
+        if name.is_empty() || name.chars().count() > 80 {
+            return Err(Error::invalid("name", "write a name of 1 to 80 letters"));
+        }
+        let mut tx = self.database.write().await?;
+        expect_models(&mut tx, terms.models.as_deref().unwrap_or_default()).await?;
+        let insert = sqlx::query!(
+            "insert into plans (plan_id, name, created_at) values ($1, $2, $3) on conflict do nothing",
+            new.id.uuid(),
+            name,
+            new.now
+        );
+        insert.execute(&mut *tx).await?;
+        // Two operators at once set one after the other.
+        let plan = sqlx::query!(r#"select plan_id as "id: PlanId", name from plans where lower(name) = lower($1) for update"#, name);
+        let plan = plan.fetch_one(&mut *tx).await?;
+        let before = newest(&mut tx).await?.into_iter().find(|one| one.id == plan.id);
+        let after = Plan {
+            id: plan.id,
+            name: plan.name,
+            version: before.as_ref().map_or(1, |one| one.version + 1),
+            is_offered: new.is_offered,
+            terms,
+        };
+        if let Some(before) = before {
+            if before.terms.is_monthly() != after.terms.is_monthly() {
+                return Err(Error::invalid(
+                    "name",
+                    "a plan by the month does not become a package, nor a package a plan: choose another name",
+                ));
+            }
+            if (&before.terms, before.is_offered) == (&after.terms, after.is_offered) {
+                return Ok(before);
+            }
+        }
+        let set = SetPlan { plan: after, set_at: new.now, set_by: new.actor.to_owned() };
+        set.insert(&mut tx).await?;
+        tx.commit().await?;
+        Ok(set.plan)
+    }
+}
+
+/// The newest encoding, by which versions are sealed.
+const VERSION: u8 = 1;
+
+/// A row of `plan_versions`.
+#[derive(Debug, Clone)]
+pub(crate) struct SetPlan {
+    pub(crate) plan: Plan,
+    pub(crate) set_at: DateTime<Utc>,
+    pub(crate) set_by: String,
+}
+
+impl SetPlan {
+    fn digest_1(&self) -> [u8; 32] {
+        let Plan { id, version, is_offered, terms, name: _ } = &self.plan;
+        let mut row = Encoding::new(b"farebox plan 1");
+        row.id(id.uuid());
+        row.number(*version);
+        row.truth(*is_offered);
+        row.maybe(days(terms.term), |row, days| row.number(i64::from(days)));
+        row.number(terms.fee.nanos());
+        row.text(terms.unit.name());
+        row.number(terms.allowance.get());
+        row.maybe(terms.models.as_ref(), |row, models| {
+            row.number(models.len() as i64);
+            models.iter().for_each(|model| row.text(model));
+        });
+        row.truth(terms.overage == Overage::Refused);
+        row.number(i64::from(terms.discount.bps()));
+        row.instant(self.set_at);
+        row.text(&self.set_by);
+        row.digest()
+    }
+
+    fn seal(&self) -> Seal {
+        encoding::seal(VERSION, self.digest_1())
+    }
+
+    /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
+    pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
+        encoding::fits(seal, |version| (version == VERSION).then(|| self.digest_1()))
+    }
+
+    async fn insert(&self, connection: &mut PgConnection) -> Result<()> {
+        let Plan { id, version, is_offered, terms, name: _ } = &self.plan;
+        sqlx::query!(
+            r#"
+            insert into plan_versions (
+                plan_id, version, is_offered, days, fee, unit, allowance, models, is_refusing, discount_bps, set_at, set_by, seal
+            )
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            "#,
+            id.uuid(),
+            version,
+            is_offered,
+            days(terms.term),
+            terms.fee.nanos(),
+            terms.unit as Unit,
+            terms.allowance.get(),
+            terms.models.as_deref(),
+            terms.overage == Overage::Refused,
+            terms.discount.bps(),
+            self.set_at,
+            self.set_by,
+            &self.seal()[..]
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+/// How many days a package lasts, as it is stored.
+fn days(term: Term) -> Option<i32> {
+    match term {
+        Term::Monthly => None,
+        Term::Once { days } => Some(i32::try_from(days).unwrap_or(i32::MAX)),
+    }
+}
+
+/// Every version of every plan, each with its seal.
+pub(crate) async fn versions(connection: &mut PgConnection) -> Result<Vec<(SetPlan, Vec<u8>)>> {
+    let rows = sqlx::query!(
+        r#"
+        select
+            plan_id as "id: PlanId", p.name, version, is_offered, days, fee as "fee: Amount", unit as "unit: Unit",
+            allowance as "allowance: Quantity", models, is_refusing, discount_bps, set_at, set_by, seal
+        from plan_versions
+        join plans p using (plan_id)
+        order by plan_id, version
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    let set = rows.into_iter().map(|row| {
+        let terms = PlanTerms {
+            term: row.days.map_or(Term::Monthly, |days| Term::Once { days: days.unsigned_abs() }),
+            fee: row.fee,
+            unit: row.unit,
+            allowance: row.allowance,
+            models: row.models,
+            overage: if row.is_refusing { Overage::Refused } else { Overage::Wallet },
+            discount: Discount::from_bps(row.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
+        };
+        let plan = Plan { id: row.id, name: row.name, version: row.version, is_offered: row.is_offered, terms };
+        Ok((SetPlan { plan, set_at: row.set_at, set_by: row.set_by }, row.seal))
+    });
+    set.collect()
+}
+
+/// Every plan as it is sold, or would be if it were offered: the cheapest first, plans before packages.
+pub(super) async fn newest(connection: &mut PgConnection) -> Result<Vec<Plan>> {
+    let mut newest: HashMap<PlanId, Plan> = HashMap::new();
+    for (set, _) in versions(connection).await? {
+        newest.insert(set.plan.id, set.plan);
+    }
+    let mut plans = Vec::from_iter(newest.into_values());
+    plans.sort_by(|a, b| {
+        let key = |plan: &Plan| (!plan.terms.is_monthly(), plan.terms.fee, plan.id);
+        key(a).cmp(&key(b))
+    });
+    Ok(plans)
+}
+
+/// A version that somebody has bought.
+pub(super) async fn version(connection: &mut PgConnection, plan: PlanId, version: i64) -> Result<Plan> {
+    let all = versions(connection).await?;
+    let found = all.into_iter().map(|(set, _)| set.plan).find(|one| (one.id, one.version) == (plan, version));
+    found.ok_or_else(|| Error::Corrupt(format!("there is no version {version} of plan {plan}")))
+}

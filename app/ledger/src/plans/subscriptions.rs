@@ -1,0 +1,422 @@
+//! Who has which plan, and what becomes of it.
+
+use chrono::{DateTime, Days, Utc};
+use domain::{
+    credit::Quantity,
+    id::{AccountId, GrantId, PlanId, SubscriptionId},
+    plan::{Overage, Period, Plan, Subscription, Term},
+};
+use sqlx::PgConnection;
+
+use super::{
+    offers::{newest, version},
+    periods::NewPeriod,
+};
+use crate::{
+    AccountOwner, AccountReader, Error, Operator, Result,
+    books::{Books, Lock},
+    credit_lines,
+    database::Database,
+    new_grant, notices,
+};
+
+/// A plan or a package that somebody wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Purchase<'a> {
+    /// The id that it gets: the same again is the same purchase, however often it arrives.
+    pub id: SubscriptionId,
+    /// What.
+    pub plan: PlanId,
+    /// In which version, so that nobody pays another price than they have seen.
+    pub version: i64,
+    /// Who asks.
+    pub actor: &'a str,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bought {
+    /// It was paid for, and lasts until then.
+    Now(DateTime<Utc>),
+    /// It follows when the period ends that was paid for.
+    Then(DateTime<Utc>),
+}
+
+impl AccountReader {
+    /// The account's plan.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn subscription(&self) -> Result<Option<Subscription>> {
+        let mut connection = self.database.read().await?;
+        let Some(open) = Open::read(&mut connection, self.account).await? else { return Ok(None) };
+        open.subscription(&mut connection).await.map(Some)
+    }
+}
+
+impl AccountOwner {
+    /// Buys a package, or a plan that is offered: as the first one; at once for one that costs more than the plan there is, with what is left of that
+    /// taken off; else when the period ends.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientCredit`]; [`Error::Invalid`] for what is not offered, is sold in another version by now, or is the account's plan already.
+    pub async fn buy(&self, purchase: Purchase<'_>) -> Result<Bought> {
+        buy(&self.database, self.account, purchase, Offered::Only).await
+    }
+
+    /// Ends the plan when its period ends, or does not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without a plan.
+    pub async fn end_plan(&self, ends: bool) -> Result<()> {
+        end_plan(&self.database, self.account, ends).await
+    }
+}
+
+impl Operator {
+    /// As [`AccountOwner::buy`], also of what is not offered.
+    ///
+    /// # Errors
+    /// As there, and [`Error::NotFound`] for an unknown account.
+    pub async fn buy(&self, account: AccountId, purchase: Purchase<'_>) -> Result<Bought> {
+        buy(&self.database, account, purchase, Offered::OrNot).await
+    }
+
+    /// As [`AccountOwner::end_plan`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without a plan.
+    pub async fn end_plan(&self, account: AccountId, ends: bool) -> Result<()> {
+        end_plan(&self.database, account, ends).await
+    }
+
+    /// The accounts that have a plan, by their names, after one of them.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn subscribers(&self, plan: PlanId, after: Option<AccountId>, many: i64) -> Result<Vec<(AccountId, String)>> {
+        let rows = sqlx::query!(
+            r#"
+            select a.account_id as "account: AccountId", a.name from subscriptions s join accounts a using (account_id)
+            where s.plan_id = $1 and s.ended_at is null and ($2::uuid is null or a.account_id > $2)
+            order by a.account_id limit $3
+            "#,
+            plan.uuid(),
+            after.map(AccountId::uuid),
+            many
+        );
+        Ok(rows.fetch_all(&mut *self.database.read().await?).await?.into_iter().map(|row| (row.account, row.name)).collect())
+    }
+}
+
+/// What may be bought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Offered {
+    Only,
+    OrNot,
+}
+
+async fn buy(database: &Database, account: AccountId, purchase: Purchase<'_>, offered: Offered) -> Result<Bought> {
+    let Purchase { id, plan, version, actor } = purchase;
+    let mut tx = database.write().await?;
+    let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
+    let now = books.of(account)?.now();
+    if let Some(bought) = bought_before(&mut tx, account, &purchase).await? {
+        return Ok(bought);
+    }
+    let on_sale = newest(&mut tx).await?.into_iter().find(|one| one.id == plan && (one.is_offered || offered == Offered::OrNot));
+    let plan = on_sale.ok_or_else(|| Error::invalid("plan", "is not sold any more: choose another"))?;
+    if plan.version != version {
+        return Err(Error::invalid("plan", format!("{} has changed since you looked: read what it is now, and choose again", plan.name)));
+    }
+    let bought = match plan.terms.term {
+        Term::Once { days } => {
+            let ends_at = now.checked_add_days(Days::new(days.into())).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
+            let package = NewPeriod { subscription: id, plan: &plan, starts_at: now, ends_at, credit: Default::default(), actor };
+            package.pay(&mut tx, books.of(account)?).await?;
+            Bought::Now(ends_at)
+        }
+        Term::Monthly => match Open::read(&mut tx, account).await? {
+            None => begin(&mut tx, &mut books, account, id, &plan, actor).await?,
+            Some(open) => open.change_to(&mut tx, &mut books, &plan, actor).await?,
+        },
+    };
+    books.write(&mut tx).await?;
+    notices::tell(&mut tx, account).await?;
+    tx.commit().await?;
+    Ok(bought)
+}
+
+/// What became of the same purchase before.
+async fn bought_before(connection: &mut PgConnection, account: AccountId, purchase: &Purchase<'_>) -> Result<Option<Bought>> {
+    let row = sqlx::query!(
+        r#"
+        select plan_id as "plan: PlanId", version, ends_at from plan_periods
+        where account_id = $1 and subscription_id = $2 order by starts_at desc limit 1
+        "#,
+        account.uuid(),
+        purchase.id.uuid()
+    );
+    match row.fetch_optional(connection).await? {
+        None => Ok(None),
+        Some(row) if (row.plan, row.version) == (purchase.plan, purchase.version) => Ok(Some(Bought::Now(row.ends_at))),
+        Some(_) => Err(Error::IdempotencyConflict),
+    }
+}
+
+/// The first plan of an account, or the first after one that has ended.
+async fn begin(
+    connection: &mut PgConnection,
+    books: &mut Books,
+    account: AccountId,
+    id: SubscriptionId,
+    plan: &Plan,
+    actor: &str,
+) -> Result<Bought> {
+    let now = books.of(account)?.now();
+    let period = Period::nth(now, 0).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
+    let new = NewPeriod { subscription: id, plan, starts_at: period.from, ends_at: period.to, credit: Default::default(), actor };
+    new.pay(connection, books.of(account)?).await?;
+    let is_quota = set_quota(connection, books, account, plan.terms.overage, false, actor).await?;
+    sqlx::query!(
+        r#"
+        insert into subscriptions (account_id, subscription_id, plan_id, version, anchor, renews_at, is_quota)
+        values ($1, $2, $3, $4, $5, $6, $7)
+        "#,
+        account.uuid(),
+        id.uuid(),
+        plan.id.uuid(),
+        plan.version,
+        now,
+        period.to,
+        is_quota
+    )
+    .execute(connection)
+    .await?;
+    Ok(Bought::Now(period.to))
+}
+
+/// Puts the account on quota where the plan refuses what goes beyond it, or takes it off where only the plan before had put it there. Returns whether the
+/// plan has put it there.
+async fn set_quota(
+    connection: &mut PgConnection,
+    books: &mut Books,
+    account: AccountId,
+    overage: Overage,
+    was_set: bool,
+    actor: &str,
+) -> Result<bool> {
+    let is_quota = credit_lines::in_force(connection, account).await?.is_quota;
+    let is_wanted = overage == Overage::Refused;
+    match (is_wanted, is_quota) {
+        (true, false) | (false, true) if is_wanted || was_set => {
+            credit_lines::set(connection, books, account, actor, |line| line.is_quota = is_wanted).await.map_err(|error| match error {
+                Error::Invalid { .. } => {
+                    Error::invalid("plan", "refuses what goes beyond it, and the account may owe: set its credit line to 0 before")
+                }
+                other => other,
+            })?;
+            Ok(is_wanted)
+        }
+        _ => Ok(was_set && is_wanted),
+    }
+}
+
+async fn end_plan(database: &Database, account: AccountId, ends: bool) -> Result<()> {
+    let mut tx = database.write().await?;
+    Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?.of(account)?;
+    // What was to follow does not follow either way.
+    let update = sqlx::query!(
+        "update subscriptions set ends = $2, next_plan_id = null, next_version = null where account_id = $1 and ended_at is null",
+        account.uuid(),
+        ends
+    );
+    if update.execute(&mut *tx).await?.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A row of `subscriptions` that has not ended.
+pub(crate) struct Open {
+    pub(super) account: AccountId,
+    pub(crate) id: SubscriptionId,
+    pub(crate) plan: (PlanId, i64),
+    pub(super) anchor: DateTime<Utc>,
+    pub(crate) renews_at: DateTime<Utc>,
+    next: Option<(PlanId, i64)>,
+    pub(super) ends: bool,
+    pub(super) unpaid_since: Option<DateTime<Utc>>,
+    is_quota: bool,
+}
+
+/// An account's plan.
+pub(crate) async fn open_of(connection: &mut PgConnection, account: AccountId) -> Result<Option<Open>> {
+    Open::read(connection, account).await
+}
+
+/// The newest period of a plan, and what is left of its allowance.
+struct Newest {
+    period: Period,
+    grant: GrantId,
+    left: Quantity,
+}
+
+impl Open {
+    /// An account's. For whoever has locked its books it stays what it is.
+    pub(super) async fn read(connection: &mut PgConnection, account: AccountId) -> Result<Option<Self>> {
+        let row = sqlx::query!(
+            r#"
+            select
+                subscription_id as "id: SubscriptionId", plan_id as "plan: PlanId", version, anchor, renews_at, next_plan_id as "next_plan: PlanId",
+                next_version, ends, unpaid_since, is_quota
+            from subscriptions where account_id = $1 and ended_at is null
+            "#,
+            account.uuid()
+        );
+        Ok(row.fetch_optional(connection).await?.map(|row| Self {
+            account,
+            id: row.id,
+            plan: (row.plan, row.version),
+            anchor: row.anchor,
+            renews_at: row.renews_at,
+            next: row.next_plan.zip(row.next_version),
+            ends: row.ends,
+            unpaid_since: row.unpaid_since,
+            is_quota: row.is_quota,
+        }))
+    }
+
+    async fn subscription(&self, connection: &mut PgConnection) -> Result<Subscription> {
+        let newest = self.newest(connection).await?;
+        Ok(Subscription {
+            id: self.id,
+            plan: version(connection, self.plan.0, self.plan.1).await?,
+            period: newest.period,
+            next: match self.next {
+                Some((plan, version)) => Some(self::version(connection, plan, version).await?),
+                None => None,
+            },
+            ends: self.ends,
+            unpaid_since: self.unpaid_since,
+            left: newest.left,
+        })
+    }
+
+    async fn newest(&self, connection: &mut PgConnection) -> Result<Newest> {
+        let row = sqlx::query!(
+            r#"
+            select p.starts_at, p.ends_at, p.grant_id as "grant: GrantId", g.granted - g.used - g.leased as "left!: Quantity"
+            from plan_periods p join grants g using (account_id, grant_id)
+            where p.account_id = $1 and p.subscription_id = $2
+            order by p.starts_at desc limit 1
+            "#,
+            self.account.uuid(),
+            self.id.uuid()
+        );
+        let row = row.fetch_optional(connection).await?;
+        let row = row.ok_or_else(|| Error::Corrupt(format!("nothing was ever paid for subscription {}", self.id)))?;
+        Ok(Newest { period: Period { from: row.starts_at, to: row.ends_at }, grant: row.grant, left: row.left })
+    }
+
+    /// The plan of the period that comes.
+    pub(super) async fn coming(&self, connection: &mut PgConnection) -> Result<Plan> {
+        let (plan, version) = self.next.unwrap_or(self.plan);
+        self::version(connection, plan, version).await
+    }
+
+    /// Takes another plan: at once if it costs more, with what is left of this one taken off, else when the period ends.
+    async fn change_to(&self, connection: &mut PgConnection, books: &mut Books, plan: &Plan, actor: &str) -> Result<Bought> {
+        if (plan.id, plan.version) == self.plan && self.next.is_none() && !self.ends {
+            return Err(Error::invalid("plan", "is the account's plan already"));
+        }
+        let present = version(connection, self.plan.0, self.plan.1).await?;
+        let now = books.of(self.account)?.now();
+        if plan.terms.fee <= present.terms.fee && now < self.renews_at {
+            self.follow(connection, plan).await?;
+            return Ok(Bought::Then(self.renews_at));
+        }
+        let newest = self.newest(connection).await?;
+        let credit = newest.period.unused(present.terms.fee, now, present.terms.allowance, newest.left);
+        let book = books.of(self.account)?;
+        new_grant::end(connection, book, newest.grant, actor).await?;
+        let period = Period::nth(now, 0).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
+        NewPeriod { subscription: self.id, plan, starts_at: period.from, ends_at: period.to, credit, actor }.pay(connection, book).await?;
+        self.go_on(connection, books, plan, (now, period.to), actor).await?;
+        Ok(Bought::Now(period.to))
+    }
+
+    /// What comes when the period ends: the plan that there is, if it is that one.
+    async fn follow(&self, connection: &mut PgConnection, plan: &Plan) -> Result<()> {
+        let next = Some((plan.id, plan.version)).filter(|next| *next != self.plan);
+        sqlx::query!(
+            "update subscriptions set ends = false, next_plan_id = $3, next_version = $4 where account_id = $1 and subscription_id = $2",
+            self.account.uuid(),
+            self.id.uuid(),
+            next.map(|(plan, _)| plan.uuid()),
+            next.map(|(_, version)| version)
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// A period of a plan was paid for: months are counted from the anchor, and the next one comes then.
+    pub(super) async fn go_on(
+        &self,
+        connection: &mut PgConnection,
+        books: &mut Books,
+        plan: &Plan,
+        (anchor, renews_at): (DateTime<Utc>, DateTime<Utc>),
+        actor: &str,
+    ) -> Result<()> {
+        let is_quota = set_quota(connection, books, self.account, plan.terms.overage, self.is_quota, actor).await?;
+        sqlx::query!(
+            r#"
+            update subscriptions set
+                plan_id = $3, version = $4, anchor = $5, renews_at = $6, is_quota = $7, next_plan_id = null, next_version = null, ends = false,
+                unpaid_since = null
+            where account_id = $1 and subscription_id = $2
+            "#,
+            self.account.uuid(),
+            self.id.uuid(),
+            plan.id.uuid(),
+            plan.version,
+            anchor,
+            renews_at,
+            is_quota
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(super) async fn end(&self, connection: &mut PgConnection, books: &mut Books, actor: &str) -> Result<()> {
+        set_quota(connection, books, self.account, Overage::Wallet, self.is_quota, actor).await?;
+        let now = books.of(self.account)?.now();
+        sqlx::query!(
+            "update subscriptions set ended_at = $3 where account_id = $1 and subscription_id = $2",
+            self.account.uuid(),
+            self.id.uuid(),
+            now
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Its next period could not be paid for.
+    pub(super) async fn is_unpaid(&self, connection: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
+        sqlx::query!(
+            "update subscriptions set unpaid_since = coalesce(unpaid_since, $3) where account_id = $1 and subscription_id = $2",
+            self.account.uuid(),
+            self.id.uuid(),
+            now
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}

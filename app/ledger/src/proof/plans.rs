@@ -1,0 +1,64 @@
+//! What must hold of plans, and of the periods of them that were paid for.
+
+use std::collections::HashMap;
+
+use domain::{
+    id::{AccountId, PlanId},
+    money::Amount,
+    plan::PlanTerms,
+};
+use sqlx::PgConnection;
+
+use super::claim::{Claim, Findings};
+use crate::{
+    Result,
+    plans::{self, PaidPeriod, SetPlan},
+};
+
+/// Every version of every plan, as far as this version of Farebox can read it.
+#[derive(Debug, Default)]
+pub(super) struct Plans(HashMap<(PlanId, i64), PlanTerms>);
+
+impl Plans {
+    /// Reads all of them, and checks that each is the one that was set.
+    pub(super) async fn read(connection: &mut PgConnection, findings: &mut Findings) -> Result<Self> {
+        let versions = plans::versions(connection).await?.into_iter().map(|(set, seal)| {
+            findings.sealed(Claim::PlanIsSealed, || format!("version {} of plan {}", set.plan.version, set.plan.id), set.fits(&seal));
+            let SetPlan { plan, .. } = set;
+            ((plan.id, plan.version), plan.terms)
+        });
+        Ok(Self(versions.collect()))
+    }
+}
+
+/// Checks every period of an account, and that its plan is that of the newest one.
+pub(super) async fn check(connection: &mut PgConnection, account: AccountId, findings: &mut Findings) -> Result<()> {
+    let mut paid = plans::of_account(connection, account).await?;
+    if !paid.is_empty() {
+        // Of this snapshot: the newest may have been set since the proof began.
+        let plans = Plans::read(connection, &mut Findings::default()).await?;
+        paid.iter().for_each(|period| check_period(period, &plans, findings));
+    }
+    let open = plans::open_of(connection, account).await?;
+    if let Some(open) = open {
+        paid.retain(|period| period.record.subscription == open.id);
+        let newest = paid.last().map(|period| (period.record.plan, period.record.version, period.record.ends_at));
+        let row = || format!("subscription {} of account {account}", open.id);
+        findings.compare(Claim::PlanIsPaid, row, format!("{newest:?}"), format!("{:?}", Some((open.plan.0, open.plan.1, open.renews_at))));
+    }
+    Ok(())
+}
+
+/// The posting took the fee, less what came back, and the allowance is the plan's.
+fn check_period(period: &PaidPeriod, plans: &Plans, findings: &mut Findings) {
+    let record = &period.record;
+    let row = || format!("period from {} of subscription {}", record.starts_at, record.subscription);
+    findings.sealed(Claim::PeriodIsSealed, row, record.fits(&period.seal));
+    let Some(terms) = plans.0.get(&(record.plan, record.version)) else {
+        return findings.note(Claim::PlanIsPaid, row(), "a version of a plan", "none");
+    };
+    let due = terms.fee.checked_sub(record.credit).filter(|due| *due != Amount::ZERO);
+    let expected = (due, Some(terms.allowance), Some(record.ends_at));
+    let found = (period.taken, period.given, period.expires_at);
+    findings.compare(Claim::PlanIsPaid, row, format!("{expected:?}"), format!("{found:?}"));
+}

@@ -1,0 +1,352 @@
+//! Plans and packages: what they take, what they give, and what becomes of them from month to month.
+
+use chrono::{DateTime, Days, Months, TimeDelta, Utc};
+use domain::{
+    billing::{GrantKind, JournalKind},
+    credit::{CreditLine, Mode, Quantity, Unit},
+    id::{PlanId, SubscriptionId},
+    money::Amount,
+    plan::{Overage, Plan, PlanTerms, Term},
+    pricing::Discount,
+    tokens::Tokens,
+};
+use ledger::{Bought, Error, Ledger, NewPlan, Purchase};
+use sqlx::PgPool;
+
+use crate::world::{Customer, MODEL, World, amount, with};
+
+/// By the month: 10 for 20 of credit, beyond which the wallet pays.
+fn basic() -> PlanTerms {
+    PlanTerms {
+        term: Term::Monthly,
+        fee: amount("10"),
+        unit: Unit::Money,
+        allowance: Quantity::from(amount("20")),
+        models: None,
+        overage: Overage::Wallet,
+        discount: Discount::NONE,
+    }
+}
+
+/// A world that began on 31 January three years ago, so that months can pass in it.
+async fn past_world(pool: PgPool) -> World {
+    let mut world = World::new(pool).await;
+    world.now = "2024-01-31T12:00:00Z".parse().unwrap();
+    world.ledger = world.ledger.dated(world.now);
+    world
+}
+
+impl World {
+    async fn sell(&self, name: &str, terms: PlanTerms) -> Plan {
+        let new = NewPlan { id: PlanId::new(self.now, self.random()), name, is_offered: true, terms, actor: "test", now: self.now };
+        self.ledger.system().operator().set_plan(new).await.unwrap()
+    }
+
+    fn purchase(&self, plan: &Plan) -> Purchase<'static> {
+        Purchase { id: SubscriptionId::new(self.now, self.random()), plan: plan.id, version: plan.version, actor: "test" }
+    }
+
+    async fn buy(&self, ledger: &Ledger, customer: Customer, plan: &Plan) -> Result<Bought, Error> {
+        ledger.owner(customer.user).await.unwrap().buy(self.purchase(plan)).await
+    }
+
+    async fn renew_at(&self, at: DateTime<Utc>) -> usize {
+        self.ledger.dated(at).system().renew_plans().await.unwrap()
+    }
+
+    async fn subscription(&self, customer: Customer) -> Option<domain::plan::Subscription> {
+        self.ledger.reader(customer.user).await.unwrap().subscription().await.unwrap()
+    }
+
+    /// What is in the wallet, and in the allowance of the running period.
+    async fn has(&self, customer: Customer, at: DateTime<Utc>) -> (Amount, Amount) {
+        let balance = self.ledger.reader(customer.user).await.unwrap().balance(at).await.unwrap();
+        let of = |kind| balance.grants.iter().filter(|grant| grant.kind == kind).map(|grant| grant.balance.get()).sum::<i64>();
+        (Amount::from_nanos(of(GrantKind::Wallet)), Amount::from_nanos(of(GrantKind::Plan)))
+    }
+}
+
+fn months(at: DateTime<Utc>, many: u32) -> DateTime<Utc> {
+    at.checked_add_months(Months::new(many)).unwrap()
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_plan_takes_its_fee_and_gives_its_allowance_once_however_often_it_is_asked_for(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "25").await;
+    let plan = world.sell("Basic", basic()).await;
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    let purchase = world.purchase(&plan);
+    let both = tokio::join!(owner.buy(purchase), owner.buy(purchase));
+    let Bought::Now(until) = both.0.unwrap() else { panic!("it begins now") };
+    assert_eq!(both.1.unwrap(), Bought::Now(until));
+    assert_eq!(world.has(ada, world.now).await, (amount("15"), amount("20")));
+    let subscription = world.subscription(ada).await.unwrap();
+    assert_eq!((subscription.plan.name.as_str(), subscription.period.to), ("Basic", until));
+    assert_eq!((subscription.left, until.date_naive().to_string().as_str()), (Quantity::from(amount("20")), "2024-02-29"));
+    // Another purchase of the same is none.
+    let again = world.buy(&world.ledger, ada, &plan).await;
+    assert!(matches!(again, Err(Error::Invalid { field: "plan", .. })), "{again:?}");
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_cannot_be_paid_for_is_not_had(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "9.999999999").await;
+    let plan = world.sell("Basic", basic()).await;
+    let refused = world.buy(&world.ledger, ada, &plan).await;
+    assert!(matches!(refused, Err(Error::InsufficientCredit { needed, .. }) if needed == amount("10")), "{refused:?}");
+    assert_eq!(world.subscription(ada).await, None);
+    assert_eq!(world.has(ada, world.now).await, (amount("9.999999999"), Amount::ZERO));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn each_month_is_paid_for_once_and_what_is_left_of_the_one_before_lapses(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "100").await;
+    let plan = world.sell("Basic", basic()).await;
+    world.buy(&world.ledger, ada, &plan).await.unwrap();
+    let began = world.subscription(ada).await.unwrap().period.from;
+    assert_eq!(world.renew_at(months(began, 1) - TimeDelta::seconds(1)).await, 0, "it is not over");
+    let over = months(began, 1);
+    assert_eq!((world.renew_at(over).await, world.renew_at(over).await, world.renew_at(over + TimeDelta::hours(1)).await), (1, 0, 0));
+    world.ledger.dated(over).system().lapse_grants().await.unwrap();
+    assert_eq!(world.has(ada, over).await, (amount("80"), amount("20")));
+    let next = world.subscription(ada).await.unwrap().period;
+    assert_eq!((next.from, next.to), (over, months(began, 2)), "from the 29th to the 31st");
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn months_in_which_nothing_ran_are_not_billed(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "100").await;
+    let plan = world.sell("Basic", basic()).await;
+    world.buy(&world.ledger, ada, &plan).await.unwrap();
+    let began = world.subscription(ada).await.unwrap().period.from;
+    let later = months(began, 4) + TimeDelta::days(3);
+    assert_eq!(world.renew_at(later).await, 1);
+    assert_eq!(world.has(ada, later).await.0, amount("80"), "the first month, and the one that runs");
+    let period = world.subscription(ada).await.unwrap().period;
+    assert_eq!((period.from, period.to), (months(began, 4), months(began, 5)));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_dearer_plan_begins_at_once_and_takes_off_the_lesser_of_the_time_and_the_allowance_that_are_left(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let (ada, ben) = (world.customer("ada", "100").await, world.customer("ben", "100").await);
+    let plan = world.sell("Basic", basic()).await;
+    let large = world.sell("Large", PlanTerms { fee: amount("50"), allowance: Quantity::from(amount("200")), ..basic() }).await;
+    for customer in [ada, ben] {
+        world.buy(&world.ledger, customer, &plan).await.unwrap();
+    }
+    let period = world.subscription(ada).await.unwrap().period;
+    // Of what Ben was given nine tenths are taken by somebody who writes into the books: no call can be of those days.
+    let take = "update grants set leased = 18000000000 where account_id = $1 and kind = 'plan'";
+    sqlx::query(take).bind(ben.account.uuid()).execute(&world.pool).await.unwrap();
+    let half = world.ledger.dated(period.from + (period.to - period.from) / 2);
+    for customer in [ada, ben] {
+        assert!(matches!(world.buy(&half, customer, &large).await.unwrap(), Bought::Now(_)));
+    }
+    sqlx::query("update grants set leased = 0 where account_id = $1").bind(ben.account.uuid()).execute(&world.pool).await.unwrap();
+    let at = world.subscription(ada).await.unwrap().period.from;
+    // Some microseconds after the half: the books date what follows after what was.
+    let back = world.has(ada, at).await.0.checked_sub(amount("40")).unwrap();
+    assert!(back <= amount("5") && back > amount("4.9999"), "half of 10 comes back: {back}");
+    assert_eq!(world.has(ada, at).await.1, amount("200"), "what was left of the plan before has lapsed");
+    assert_eq!(world.has(ben, at).await.0, amount("41"), "a tenth of the allowance was left");
+    world.ledger.dated(at).system().lapse_grants().await.unwrap();
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_cheaper_plan_follows_when_the_month_is_over_and_can_be_thought_better_of(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "100").await;
+    let plan = world.sell("Basic", basic()).await;
+    let small = world.sell("Small", PlanTerms { fee: amount("4"), ..basic() }).await;
+    world.buy(&world.ledger, ada, &plan).await.unwrap();
+    let over = world.subscription(ada).await.unwrap().period.to;
+    assert_eq!(world.buy(&world.ledger, ada, &small).await.unwrap(), Bought::Then(over));
+    assert_eq!(world.subscription(ada).await.unwrap().next.unwrap().name, "Small");
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    owner.end_plan(false).await.unwrap();
+    assert_eq!(world.subscription(ada).await.unwrap().next, None, "it stays after all");
+    world.buy(&world.ledger, ada, &small).await.unwrap();
+    assert_eq!(world.has(ada, world.now).await.0, amount("90"), "nothing is paid before");
+    assert_eq!(world.renew_at(over).await, 1);
+    let now = world.subscription(ada).await.unwrap();
+    assert_eq!((now.plan.name.as_str(), now.next, world.has(ada, over).await.0), ("Small", None, amount("86")));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_plan_that_is_ended_lasts_until_its_month_is_over(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "100").await;
+    let plan = world.sell("Basic", basic()).await;
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    assert!(matches!(owner.end_plan(true).await, Err(Error::NotFound)));
+    world.buy(&world.ledger, ada, &plan).await.unwrap();
+    owner.end_plan(true).await.unwrap();
+    let open = world.subscription(ada).await.unwrap();
+    assert!(open.ends);
+    assert_eq!(world.renew_at(open.period.to).await, 0);
+    assert_eq!((world.subscription(ada).await, world.has(ada, open.period.to).await), (None, (amount("90"), Amount::ZERO)));
+    world.ledger.dated(open.period.to).system().lapse_grants().await.unwrap();
+    world.buy(&world.ledger.dated(open.period.to), ada, &plan).await.unwrap();
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn who_cannot_pay_gets_a_whole_month_once_they_can_and_has_a_week_for_it(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let (ada, ben) = (world.customer("ada", "12").await, world.customer("ben", "12").await);
+    let plan = world.sell("Basic", basic()).await;
+    for customer in [ada, ben] {
+        world.buy(&world.ledger, customer, &plan).await.unwrap();
+    }
+    let over = world.subscription(ben).await.unwrap().period.to;
+    assert_eq!(world.renew_at(over).await, 0);
+    assert!(world.subscription(ada).await.unwrap().unpaid_since.is_some());
+    let paid = over + TimeDelta::days(3);
+    let money = world.money("10", "again");
+    world.ledger.dated(paid).owner(ada.user).await.unwrap().top_up(money).await.unwrap();
+    assert_eq!(world.renew_at(paid).await, 1);
+    let open = world.subscription(ada).await.unwrap();
+    assert_eq!((open.unpaid_since, open.period.to.date_naive()), (None, months(paid, 1).date_naive()));
+    assert_eq!(world.renew_at(over + TimeDelta::days(6)).await, 0);
+    assert!(world.subscription(ben).await.is_some());
+    world.renew_at(over + TimeDelta::days(8)).await;
+    assert_eq!((world.subscription(ben).await, world.has(ben, paid).await.0), (None, amount("2")));
+    world.ledger.dated(paid).system().lapse_grants().await.unwrap();
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_plan_that_refuses_what_goes_beyond_it_spares_the_wallet_for_as_long_as_it_lasts(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "100").await;
+    let plan = world.sell("Fixed", PlanTerms { overage: Overage::Refused, allowance: Quantity::from(amount("1")), ..basic() }).await;
+    let lend = |line: CreditLine| {
+        let operator = world.ledger.system().operator();
+        async move { operator.change_credit_line(ada.account, "test", move |own| *own = line).await }
+    };
+    lend(CreditLine { amount: amount("5"), ..CreditLine::default() }).await.unwrap();
+    let refused = world.buy(&world.ledger, ada, &plan).await;
+    assert!(matches!(&refused, Err(Error::Invalid { field: "plan", .. })), "{refused:?}");
+    assert_eq!(world.has(ada, world.now).await.0, amount("100"), "nothing was taken");
+    lend(CreditLine::default()).await.unwrap();
+    world.buy(&world.ledger, ada, &plan).await.unwrap();
+    assert_eq!(world.balance(ada).await.mode, Mode::Quota);
+    let exhausted = world.lease(&world.intent(ada, "1.1")).await;
+    assert!(matches!(&exhausted, Err(Error::Exhausted(_))), "{exhausted:?}");
+    world.lease(&world.intent(ada, "1")).await.unwrap();
+    let large = world.sell("Open", PlanTerms { fee: amount("20"), ..basic() }).await;
+    world.buy(&world.ledger, ada, &large).await.unwrap();
+    assert_eq!(world.balance(ada).await.mode, Mode::Prepaid, "the next one does not");
+    world.lease(&world.intent(ada, "50")).await.unwrap();
+    world.assert_proven().await;
+}
+
+/// A plan takes nobody off quota whom an operator has put there.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_account_that_was_on_quota_before_stays_so_when_its_plan_ends(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "100").await;
+    world.ledger.system().operator().change_credit_line(ada.account, "test", |line| line.is_quota = true).await.unwrap();
+    let plan = world.sell("Fixed", PlanTerms { overage: Overage::Refused, ..basic() }).await;
+    world.buy(&world.ledger, ada, &plan).await.unwrap();
+    world.ledger.owner(ada.user).await.unwrap().end_plan(true).await.unwrap();
+    world.renew_at(world.subscription(ada).await.unwrap().period.to).await;
+    assert_eq!((world.subscription(ada).await, world.balance(ada).await.mode), (None, Mode::Quota));
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_package_is_bought_once_beside_any_plan_and_lapses(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "100").await;
+    let terms = PlanTerms { term: Term::Once { days: 30 }, unit: Unit::Tokens, allowance: Quantity::from_count(5_000), ..basic() };
+    let package = world.sell("Volume", PlanTerms { models: Some(vec![MODEL.to_owned()]), ..terms }).await;
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    let purchase = world.purchase(&package);
+    let Bought::Now(until) = owner.buy(purchase).await.unwrap() else { panic!("it begins now") };
+    assert_eq!(owner.buy(purchase).await.unwrap(), Bought::Now(until), "the second click");
+    world.buy(&world.ledger, ada, &package).await.unwrap();
+    let balance = world.ledger.reader(ada.user).await.unwrap().balance(world.now + TimeDelta::days(1)).await.unwrap();
+    let packages: Vec<_> = balance.grants.iter().filter(|grant| grant.kind == GrantKind::Package).collect();
+    assert_eq!((packages.len(), packages[0].balance, balance.balance), (2, Quantity::from_count(5_000), amount("80")));
+    assert_eq!(packages[0].models.as_deref(), Some(&[MODEL.to_owned()][..]));
+    let over = until.checked_add_days(Days::new(1)).unwrap();
+    assert_eq!((world.renew_at(over).await, world.ledger.dated(over).system().lapse_grants().await.unwrap()), (0, 2));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn nobody_pays_another_price_than_they_have_seen_or_buys_what_is_not_offered(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "100").await;
+    let seen = world.sell("Basic", basic()).await;
+    assert_eq!(world.sell("Basic", basic()).await, seen, "the same is no other version");
+    let dearer = world.sell("basic", PlanTerms { fee: amount("11"), ..basic() }).await;
+    assert_eq!((dearer.id, dearer.version, dearer.name.as_str()), (seen.id, 2, "Basic"));
+    let refused = world.buy(&world.ledger, ada, &seen).await;
+    assert!(matches!(&refused, Err(Error::Invalid { problem, .. }) if problem.contains("has changed")), "{refused:?}");
+    let new = NewPlan { id: dearer.id, name: "Basic", is_offered: false, terms: dearer.terms.clone(), actor: "test", now: world.now };
+    let hidden = world.ledger.system().operator().set_plan(new).await.unwrap();
+    assert_eq!(world.ledger.offers().await.unwrap(), []);
+    let refused = world.buy(&world.ledger, ada, &hidden).await;
+    assert!(matches!(&refused, Err(Error::Invalid { problem, .. }) if problem.contains("not sold")), "{refused:?}");
+    let operator = world.ledger.system().operator();
+    assert!(operator.buy(ada.account, world.purchase(&hidden)).await.is_ok());
+    assert_eq!(operator.plans().await.unwrap(), [(hidden.clone(), 1)]);
+    assert_eq!(operator.subscribers(hidden.id, None, 10).await.unwrap(), [(ada.account, "ada".to_owned())]);
+    let package = NewPlan {
+        id: hidden.id,
+        name: "Basic",
+        is_offered: true,
+        terms: PlanTerms { term: Term::Once { days: 3 }, ..basic() },
+        actor: "test",
+        now: world.now,
+    };
+    assert!(matches!(operator.set_plan(package).await, Err(Error::Invalid { field: "name", .. })));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_plans_discount_holds_for_as_long_as_the_plan(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "100").await;
+    let discount = async || world.ledger.meter().key_of(ada.account, ada.key).await.unwrap().unwrap().discount.bps();
+    let plan = world.sell("Tenth", PlanTerms { discount: Discount::from_bps(1_000).unwrap(), ..basic() }).await;
+    assert_eq!(discount().await, 0);
+    world.buy(&world.ledger, ada, &plan).await.unwrap();
+    assert_eq!(discount().await, 1_000);
+    sqlx::query("update accounts set discount_bps = 1500 where account_id = $1")
+        .bind(ada.account.uuid())
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(discount().await, 1_500, "an own one that is better");
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn calls_use_the_allowance_before_the_wallet(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "100").await;
+    let plan = world.sell("Basic", basic()).await;
+    world.buy(&world.ledger, ada, &plan).await.unwrap();
+    world.now += TimeDelta::seconds(1);
+    let call = with(world.intent(ada, "0.5"), |call| call.tokens_held = Tokens::from_sum(3_000));
+    world.lease(&call).await.unwrap();
+    world.post(&[world.settle(&call, ada, 1_000, 0)]).await.unwrap();
+    assert_eq!(world.subscription(ada).await.unwrap().left, Quantity::from(amount("19.999")));
+    assert_eq!(world.has(ada, world.now).await.0, amount("90"));
+    let statement = world.ledger.reader(ada.user).await.unwrap().statement(None, 50, world.now).await.unwrap();
+    let fees: Vec<_> = statement.journal.lines.iter().flat_map(|line| line.rows()).filter(|row| row.kind == JournalKind::PlanFee).collect();
+    assert_eq!((fees.len(), fees[0].amount), (1, amount("-10")));
+    world.assert_proven().await;
+}
