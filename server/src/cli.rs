@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use proxy::AllowedOrigin;
 
 use crate::commands::{
-    account, admin, call, config, grant, key, limit, metrics, model, price, project, provider, root, spool, status, sums, user, verify,
+    account, admin, call, config, grant, key, limit, metrics, model, plan, price, project, provider, root, spool, status, sums, user,
+    verify,
 };
 
 /// Usage metering, billing console and proxy for LLM APIs.
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Project(project::ProjectArgs),
     /// Credit beside the prepaid balance: promotions, allowances, packages
     Grant(grant::GrantArgs),
+    /// What is sold by the month or once, and who has it
+    Plan(plan::PlanArgs),
     /// Bounds on what an account, or a part of it, may use
     Limit(limit::LimitArgs),
     /// Single calls

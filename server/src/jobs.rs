@@ -1,5 +1,5 @@
 //! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, what dead
-//! proxies had leased given back, hours that have ended posted, credit that has ended lapsed, days sealed and proved.
+//! proxies had leased given back, hours that have ended posted, credit that has ended lapsed, plans renewed, days sealed and proved.
 
 use std::{fmt::Display, future::Future, time::Duration};
 
@@ -36,12 +36,13 @@ pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
     let notices = every(NOTICES_EVERY, "forgetting what every proxy has heard", || system.forget_notices());
     // Each by itself: what keeps one of them from being done keeps no other.
     let lapses = every(BOOKS_EVERY, "posting credit that has ended", || async { system.lapse_grants().await.map(drop) });
+    let renewals = every(BOOKS_EVERY, "renewing plans", || async { system.renew_plans().await.map(drop) });
     let hours = every(BOOKS_EVERY, "closing the hours of the books", || async { system.close_hours().await.map(drop) });
     let days = every(BOOKS_EVERY, "sealing days", || async {
         system.seal_days().await?;
         system.prove_sealed_days().await.map(drop)
     });
-    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, gone, notices, lapses, hours, days) }).await;
+    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, gone, notices, lapses, renewals, hours, days) }).await;
 }
 
 /// What the ledger refused once, for want of a month or by a defect that an upgrade has mended, is posted as soon as it can be.

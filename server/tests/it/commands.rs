@@ -270,3 +270,49 @@ fn every_option_is_shown_with_its_source_and_no_secret() {
     assert_eq!(find("--console-addr"), pair("127.0.0.1:3000", "default"));
     assert!(!place.data().exists(), "looking makes nothing");
 }
+
+#[test]
+fn a_plan_is_sold_bought_changed_and_ended() {
+    let place = Place::new();
+    add_model(&place, &upstream::start());
+    add_customer(&place);
+    let basic = place.json(&["plan", "set", "Basic", "--fee", "4", "--allowance", "6", "--beyond", "refuse"], "");
+    assert_eq!((&basic["version"], &basic["days"], &basic["overage"]), (&json!(1), &json!(null), &json!("refused")));
+    place.json(
+        &["plan", "set", "Free", "--fee", "0", "--allowance", "1000", "--unit", "tokens", "--model", "small", "--discount", "250"],
+        "",
+    );
+    place.json(&["plan", "set", "Volume", "--fee", "1.5", "--allowance", "2", "--days", "30", "--hidden"], "");
+    let plans = place.json(&["plan", "list"], "");
+    let names: Vec<_> = plans.as_array().expect("a list").iter().map(|plan| &plan["name"]).collect();
+    assert_eq!(names, ["Free", "Basic", "Volume"]);
+    assert_eq!(place.json(&["plan", "show", "Example"], ""), json!(null));
+    let id = "0193a5b0-0000-7000-8000-000000000001";
+    let bought = place.json(&["plan", "buy", "Example", "basic", "--purchase", id], "");
+    assert_eq!(place.json(&["plan", "buy", "Example", "Basic", "--purchase", id], ""), bought, "the same purchase");
+    place.json(&["plan", "buy", "Example", "Volume"], "");
+    assert_eq!(place.json(&["account", "show", "Example"], "")["credit_line"]["mode"], "quota");
+    let grants = place.json(&["grant", "list", "Example"], "");
+    let grants: Vec<_> = grants.as_array().expect("a list").iter().map(|grant| (&grant["kind"], &grant["balance"])).collect();
+    assert!(grants.contains(&(&json!("wallet"), &json!("5"))), "10.5 less 4 less 1.5: {grants:?}");
+    assert!(grants.contains(&(&json!("plan"), &json!("6"))) && grants.contains(&(&json!("package"), &json!("2"))), "{grants:?}");
+    assert_eq!(place.json(&["plan", "buy", "Example", "Free"], "")["begins"], "later");
+    assert_eq!(place.json(&["plan", "show", "Example"], "")["next"], "Free");
+    assert_eq!(place.json(&["plan", "end", "Example"], "")["ends"], true);
+    let shown = place.json(&["plan", "show", "Example"], "");
+    assert_eq!((&shown["ends"], &shown["next"], &shown["left"]), (&json!(true), &json!(null), &json!("6")));
+    place.json(&["plan", "end", "Example", "--undo"], "");
+    for (args, reason) in [
+        (vec!["plan", "buy", "Example", "Basic"], "is the account's plan already"),
+        (vec!["plan", "buy", "Example", "Large"], "there is no plan Large: see `farebox plan list`"),
+        (vec!["plan", "set", "Basic", "--fee", "1", "--allowance", "0"], "above zero"),
+        (vec!["plan", "set", "Basic", "--fee", "1", "--allowance", "1", "--days", "3"], "choose another name"),
+        (vec!["plan", "set", "New", "--fee", "-1", "--allowance", "1"], "fee"),
+        (vec!["plan", "set", "New", "--fee", "1", "--allowance", "1", "--model", "smal"], "there is no model smal"),
+        (vec!["plan", "set", "New", "--fee", "1", "--allowance", "1", "--days", "3", "--beyond", "refuse"], "only a plan can refuse"),
+    ] {
+        let (code, said) = place.refusal(&args);
+        assert!(code != Some(0) && said.contains(reason), "farebox {args:?}: {said}");
+    }
+    assert_eq!(place.verify(), Vec::<Value>::new());
+}
