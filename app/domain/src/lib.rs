@@ -16,6 +16,7 @@ pub mod lease;
 pub mod money;
 pub mod period;
 pub mod plan;
+pub mod price_list;
 pub mod pricing;
 pub mod proof;
 pub mod proxies;
