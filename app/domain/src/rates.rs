@@ -56,16 +56,26 @@ impl BucketRates {
     #[must_use]
     pub fn of(&self, bucket: Bucket) -> Amount {
         let own = match bucket {
-            Bucket::Input | Bucket::Output => None,
-            Bucket::CacheRead => self.cache_read,
-            Bucket::CacheWrite5m => self.cache_write_5m,
             // At least as dear as what lives for less.
-            Bucket::CacheWrite1h => self.cache_write_1h.or(self.cache_write_5m),
-            Bucket::Reasoning => self.reasoning,
-            Bucket::AudioInput => self.audio_input,
-            Bucket::AudioOutput => self.audio_output,
+            Bucket::CacheWrite1h => self.own(bucket).or(self.cache_write_5m),
+            _ => self.own(bucket),
         };
         own.unwrap_or(if bucket.is_prompt() { self.input } else { self.output })
+    }
+
+    /// The rate of its own that a bucket has, before falling back.
+    #[must_use]
+    pub const fn own(&self, bucket: Bucket) -> Option<Amount> {
+        match bucket {
+            Bucket::Input => Some(self.input),
+            Bucket::CacheRead => self.cache_read,
+            Bucket::CacheWrite5m => self.cache_write_5m,
+            Bucket::CacheWrite1h => self.cache_write_1h,
+            Bucket::AudioInput => self.audio_input,
+            Bucket::Output => Some(self.output),
+            Bucket::Reasoning => self.reasoning,
+            Bucket::AudioOutput => self.audio_output,
+        }
     }
 
     fn dearest(&self, prompt: bool) -> Amount {

@@ -65,6 +65,24 @@ pub fn compared(was: &Rates, is: &Rates) -> Vec<Compared> {
     rates.chain(std::iter::once(fee)).collect()
 }
 
+/// The rates that are written down, before any falling back: for prompts of at least so many tokens, what for, and how much; and the fee, if there is one.
+#[must_use]
+pub fn spelled_out(rates: &Rates) -> Vec<(Tokens, Of, Amount)> {
+    let tiers = rates.tiers.iter().map(|tier| (tier.from_prompt_tokens, &tier.rates));
+    let columns = std::iter::once((Tokens::ZERO, &rates.base)).chain(tiers);
+    let rates_of = columns
+        .flat_map(|(from, column)| Bucket::ALL.into_iter().filter_map(move |bucket| Some((from, Of::Tokens(bucket), column.own(bucket)?))));
+    let fee = Some((Tokens::ZERO, Of::Call, rates.per_call)).filter(|(_, _, fee)| !fee.is_zero());
+    rates_of.chain(fee).collect()
+}
+
+/// The rates that differ, without those that only fall back to another under both.
+#[must_use]
+pub fn differing(was: &Rates, is: &Rates) -> Vec<Compared> {
+    let own: Vec<Of> = spelled_out(was).into_iter().chain(spelled_out(is)).map(|(_, of, _)| of).collect();
+    compared(was, is).into_iter().filter(|rate| rate.was != rate.is && own.contains(&rate.of)).collect()
+}
+
 /// Whether every call costs the same under both, however they are written down.
 #[must_use]
 pub fn same_price(one: &Rates, other: &Rates) -> bool {

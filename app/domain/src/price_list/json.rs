@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
 use super::{NumberProblem, Refusal, Unit, exact};
-use crate::money::Amount;
+use crate::{attribution::Label, money::Amount};
 
 /// A value, opened one level deep.
 pub(super) enum Value<'a> {
@@ -27,13 +27,18 @@ pub(super) fn open(raw: &RawValue) -> Value<'_> {
     let opened = match text.bytes().next() {
         Some(b'{') => serde_json::from_str(text).map(Value::Members),
         Some(b'[') => serde_json::from_str(text).map(Value::List),
-        Some(b'"') => serde_json::from_str(text).map(Value::Text),
+        Some(b'"') => serde_json::from_str::<String>(text).map(|text| Value::Text(clipped(&text))),
         Some(b'n') => Ok(Value::Null),
         Some(b't' | b'f') => Ok(Value::Flag),
         _ => Ok(Value::Number(text)),
     };
     // What cannot be opened after all, such as half a surrogate pair, is no value that anybody expects.
     opened.unwrap_or(Value::Flag)
+}
+
+/// A name or a text of a list as it can be shown: bounded, without what would disturb a terminal or a page.
+pub(super) fn clipped(text: &str) -> String {
+    Label::clipped(text).map_or_else(String::new, |label| label.as_str().to_owned())
 }
 
 impl<'a> Members<'a> {
@@ -84,7 +89,7 @@ pub(super) fn price(name: &str, value: &Value<'_>, unit: Unit) -> Result<Amount,
     let priced = match value {
         Value::Number(text) => exact(text, unit),
         Value::Text(text) if matches!(text.as_str(), "NaN" | "Infinity" | "-Infinity") => Err(NumberProblem::NotFinite(text.clone())),
-        Value::Text(text) => Err(NumberProblem::Text(text.chars().take(40).collect())),
+        Value::Text(text) => Err(NumberProblem::Text(text.clone())),
         _ => Err(NumberProblem::NotANumber),
     };
     priced.map_err(|problem| Refusal::Number { member: name.to_owned(), problem })
@@ -143,7 +148,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
                 Ok(members)
             }
         }
-        deserializer.deserialize_map(Visitor).map(Members)
+        let members = deserializer.deserialize_map(Visitor)?;
+        Ok(Members(members.into_iter().map(|(name, raw)| (clipped(&name), raw)).collect()))
     }
 }
 

@@ -6,6 +6,7 @@
 mod compare;
 mod genai;
 mod glob;
+mod import;
 mod json;
 mod litellm;
 mod markup;
@@ -23,8 +24,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub use self::{
-    compare::{Compared, Of, compared, same_price},
+    compare::{Compared, Of, compared, differing, same_price, spelled_out},
     glob::Glob,
+    import::{Import, Imported, ListedAs, NotSold, Side, Sides, Verdict, Wish, import},
     markup::{MARKUP_MAX, marked_up},
     number::{NumberProblem, Unit, exact},
     own::{Export, ExportedModel, standing},

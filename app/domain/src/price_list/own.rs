@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 
 use super::{
     CURRENCY, Entry, Format, ListError, Names, Offer, Refusal, Step, Timeline,
-    json::{Members, Value, open},
+    json::{Members, Value, clipped, open},
 };
 use crate::{
     catalog::{Model, PriceKind, PriceVersion},
@@ -148,7 +148,7 @@ fn offer(model: &Members<'_>) -> Result<Offer, Refusal> {
 }
 
 fn step(raw: &RawValue) -> Result<Step, Refusal> {
-    let price: ExportedPrice = serde_json::from_str(raw.get()).map_err(|error| Refusal::Rates(error.to_string()))?;
+    let price: ExportedPrice = serde_json::from_str(raw.get()).map_err(|error| Refusal::Rates(clipped(&error.to_string())))?;
     price.rates.validate().map_err(|error| Refusal::Rates(error.to_string()))?;
     Ok(Step { from: Some(price.from), rates: price.rates })
 }

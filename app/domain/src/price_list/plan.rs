@@ -1,6 +1,7 @@
 //! What has to be written for one side of a model's price to be what a list says.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use super::{Timeline, compare::same_price};
 use crate::{
@@ -18,7 +19,7 @@ pub struct Start {
 }
 
 /// A version to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Which side.
     pub kind: PriceKind,
@@ -31,7 +32,7 @@ pub struct Change {
 }
 
 /// What a list comes to for one side of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Plan {
     /// The versions to be written, in order of time; none where all is as the list says.
     pub changes: Vec<Change>,

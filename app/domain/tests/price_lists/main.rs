@@ -3,6 +3,7 @@
 
 mod bad;
 mod formats;
+mod imported;
 mod planned;
 mod published;
 

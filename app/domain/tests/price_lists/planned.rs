@@ -13,17 +13,17 @@ use proptest::prelude::*;
 
 use crate::fixture;
 
-fn day(day: i64) -> DateTime<Utc> {
+pub(crate) fn day(day: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_796_000_000, 0).unwrap() + TimeDelta::days(day)
 }
 
 const START: fn() -> Start = || Start { first: day(0), later: day(0) + TimeDelta::minutes(1) };
 
-fn plain(input: i64) -> Rates {
+pub(crate) fn plain(input: i64) -> Rates {
     Rates::plain(Amount::from_nanos(input), Amount::from_nanos(input))
 }
 
-fn model(provider: &str, upstream_name: &str) -> Model {
+pub(crate) fn model(provider: &str, upstream_name: &str) -> Model {
     Model {
         id: ModelId::new(day(0), [0; 10]),
         name: "ours".to_owned(),
@@ -38,7 +38,7 @@ fn model(provider: &str, upstream_name: &str) -> Model {
     }
 }
 
-fn version(kind: PriceKind, from: DateTime<Utc>, rates: Rates) -> PriceVersion {
+pub(crate) fn version(kind: PriceKind, from: DateTime<Utc>, rates: Rates) -> PriceVersion {
     PriceVersion {
         id: PriceId::new(from, [0; 10]),
         model_id: ModelId::new(day(0), [0; 10]),

@@ -1,0 +1,290 @@
+//! What a list comes to for the models that are sold here. Nothing is written: whoever imports looks at it first.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::Serialize;
+
+use super::{
+    Change, Conflict, Entry, Format, Found, Glob, Offer, Plan, PriceList, Refusal, Start, Step, Suspicion, Timeline, marked_up, plan,
+    suspect,
+};
+use crate::{
+    catalog::{Model, PriceKind, PriceVersion},
+    rates::Rates,
+};
+
+/// What is taken of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// The list's provider whose prices are taken, and nobody else's; where one of ours is called so, for its models alone.
+    pub provider: Option<&'a str>,
+    /// For models of these names, ours or their provider's; without any, for all.
+    pub models: &'a [Glob],
+    /// Which sides are written.
+    pub sides: Sides,
+    /// The names of models whose prices may look like a slip.
+    pub accepted: &'a [String],
+    /// A second list, which should say much the same.
+    pub against: Option<&'a PriceList>,
+    /// From when on.
+    pub start: Start,
+}
+
+/// Which sides of a price are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sides {
+    /// What the provider charges. The lists of others are of that.
+    Cost,
+    /// What the customer pays, too: our own list says it; that of others is marked up by so many basis points, see [`marked_up`].
+    SaleAndCost(u32),
+}
+
+/// What a list comes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Import {
+    /// The models that are sold here and in the list, by name.
+    pub models: Vec<Imported>,
+    /// Those that are sold here and not in the list, by name.
+    pub not_listed: Vec<String>,
+    /// Those that are in the list and not sold here, in its order.
+    pub not_sold: Vec<NotSold>,
+}
+
+/// What the list comes to for one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Imported {
+    /// What customers call it.
+    pub model: String,
+    /// What the list calls it; several where they do not say the same.
+    pub listed_as: Vec<ListedAs>,
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Each side, unless it is refused.
+    pub sides: Vec<Side>,
+    /// Prices of what has no bucket here; they are not imported.
+    pub unmapped: Vec<String>,
+    /// What looked like a slip and was accepted.
+    pub accepted: Vec<String>,
+}
+
+/// A model of the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedAs {
+    /// Its provider.
+    pub provider: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One side of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Side {
+    /// Which.
+    pub kind: PriceKind,
+    /// What is to be written.
+    #[serde(flatten)]
+    pub plan: Plan,
+}
+
+/// What becomes of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// A side that never had a price gets one.
+    New,
+    /// A side gets another price.
+    Changed,
+    /// Everything is as the list says.
+    Same,
+    /// Nothing of it is written.
+    Refused {
+        /// Because of this.
+        why: String,
+        /// Unless the model is among those whose price may look like a slip.
+        unless_accepted: bool,
+    },
+}
+
+/// A model of the list that is not sold here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NotSold {
+    /// Which.
+    #[serde(flatten)]
+    pub listed_as: ListedAs,
+    /// Why it could not have been imported, if it could not.
+    pub unusable: Option<String>,
+}
+
+/// Why nothing of a model is written.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Obstacle {
+    #[error("{} do not say the same of it: say which one with --provider", .0.join(", "))]
+    Ambiguous(Vec<String>),
+    #[error(transparent)]
+    Unreadable(#[from] Refusal),
+    #[error("the list has no side of its price that is asked for")]
+    NoSide,
+    #[error("with the markup it is above 1,000,000 per 1,000 tokens")]
+    TooHigh,
+    #[error("{}: {conflict}", kind.name())]
+    Written { kind: PriceKind, conflict: Conflict },
+    #[error("{0}")]
+    Suspicious(String),
+}
+
+/// Compares a list with what is sold here. `written` is every price that was ever written, oldest first.
+#[must_use]
+pub fn import(list: &PriceList, sold: &[Model], written: &[PriceVersion], wish: &Wish<'_>) -> Import {
+    let mut versions: BTreeMap<_, Vec<&PriceVersion>> = BTreeMap::new();
+    for version in written {
+        versions.entry(version.model_id.uuid()).or_default().push(version);
+    }
+    let mut import = Import { models: Vec::new(), not_listed: Vec::new(), not_sold: Vec::new() };
+    let is_of_ours = |name: &str| sold.iter().any(|model| model.provider.eq_ignore_ascii_case(name));
+    let only = wish.provider.filter(|name| is_of_ours(name));
+    let mut used: HashSet<*const Entry> = HashSet::new();
+    for model in sold {
+        let found = list.find(model, wish.provider);
+        let entries = match &found {
+            Found::Nothing => &[][..],
+            Found::One(entry) => std::slice::from_ref(entry),
+            Found::Several(entries) => entries,
+        };
+        used.extend(entries.iter().map(|entry| std::ptr::from_ref(*entry)));
+        if only.is_some_and(|name| !model.provider.eq_ignore_ascii_case(name)) || !wish.names(model) {
+            continue;
+        }
+        if entries.is_empty() {
+            import.not_listed.push(model.name.clone());
+        } else {
+            let versions = versions.get(&model.id.uuid()).map_or(&[][..], Vec::as_slice);
+            import.models.push(wish.imported(list, model, entries, versions));
+        }
+    }
+    let rest = list.entries.iter().filter(|entry| !used.contains(&std::ptr::from_ref(*entry)));
+    let rest = rest.filter(|entry| wish.provider.is_none_or(|name| entry.provider.eq_ignore_ascii_case(name)));
+    import.not_sold = rest.map(not_sold).collect();
+    import
+}
+
+fn not_sold(entry: &Entry) -> NotSold {
+    NotSold { listed_as: ListedAs::from(entry), unusable: entry.says.as_ref().err().map(ToString::to_string) }
+}
+
+impl From<&Entry> for ListedAs {
+    fn from(entry: &Entry) -> Self {
+        Self { provider: entry.provider.clone(), name: entry.name.clone() }
+    }
+}
+
+impl Wish<'_> {
+    fn names(&self, model: &Model) -> bool {
+        self.models.is_empty() || self.models.iter().any(|glob| glob.matches(&model.name) || glob.matches(&model.upstream_name))
+    }
+
+    fn imported(&self, list: &PriceList, model: &Model, entries: &[&Entry], written: &[&PriceVersion]) -> Imported {
+        let named = |sides: &[Side]| {
+            let is_first = |side: &Side| !side.plan.changes.is_empty() && !written.iter().any(|version| version.kind == side.kind);
+            match sides {
+                sides if sides.iter().any(is_first) => Verdict::New,
+                sides if sides.iter().any(|side| !side.plan.changes.is_empty()) => Verdict::Changed,
+                _ => Verdict::Same,
+            }
+        };
+        let (verdict, sides, accepted) = match self.sides(list, model, entries, written) {
+            Ok((sides, doubts)) => (named(&sides), sides, doubts),
+            Err(obstacle) => {
+                let unless_accepted = matches!(obstacle, Obstacle::Suspicious(_));
+                (Verdict::Refused { why: obstacle.to_string(), unless_accepted }, Vec::new(), Vec::new())
+            }
+        };
+        let offer = entries.first().and_then(|entry| entry.says.as_ref().ok());
+        Imported {
+            model: model.name.clone(),
+            listed_as: entries.iter().map(|entry| ListedAs::from(*entry)).collect(),
+            verdict,
+            sides,
+            unmapped: offer.map_or_else(Vec::new, |offer| offer.unmapped.clone()),
+            accepted,
+        }
+    }
+
+    /// What is to be written of a model, and what looked like a slip and was accepted.
+    fn sides(
+        &self,
+        list: &PriceList,
+        model: &Model,
+        entries: &[&Entry],
+        written: &[&PriceVersion],
+    ) -> Result<(Vec<Side>, Vec<String>), Obstacle> {
+        let [entry] = entries else {
+            return Err(Obstacle::Ambiguous(entries.iter().map(|entry| entry.provider.clone()).collect()));
+        };
+        let offer = entry.says.as_ref().map_err(|refusal| Obstacle::Unreadable(refusal.clone()))?;
+        let other = self.against.and_then(|other| match other.find(model, None) {
+            Found::One(entry) => self.timelines(other.format, entry.says.as_ref().ok()?).ok(),
+            _ => None,
+        });
+        let (mut sides, mut doubts) = (Vec::new(), Vec::new());
+        for timeline in self.timelines(list.format, offer)? {
+            let kind = timeline.kind;
+            let own: Vec<_> = written.iter().filter(|version| version.kind == kind).copied().collect();
+            let plan = plan(&own, &timeline, self.start).map_err(|conflict| Obstacle::Written { kind, conflict })?;
+            let other = other.iter().flatten().find(|side| side.kind == kind);
+            for change in &plan.changes {
+                let other = other.and_then(|side| side.at(change.from));
+                doubts.extend(self::doubts(change, written, other).map(|(than, doubt)| doubtful(kind, than, doubt)));
+            }
+            sides.push(Side { kind, plan });
+        }
+        match doubts.first() {
+            Some(doubt) if !self.accepted.contains(&model.name) => Err(Obstacle::Suspicious(doubt.clone())),
+            _ => Ok((sides, doubts)),
+        }
+    }
+
+    /// The sides that are asked for, as they would be here.
+    fn timelines(&self, format: Format, offer: &Offer) -> Result<Vec<Timeline>, Obstacle> {
+        let cost = offer.sides.iter().find(|side| side.kind == PriceKind::Cost);
+        let sale = match self.sides {
+            Sides::Cost => None,
+            Sides::SaleAndCost(_) if format == Format::Farebox => offer.sides.iter().find(|side| side.kind == PriceKind::Sale).cloned(),
+            Sides::SaleAndCost(markup) => cost.map(|cost| marked(cost, markup)).transpose()?,
+        };
+        let sides: Vec<_> = cost.cloned().into_iter().chain(sale).collect();
+        if sides.is_empty() { Err(Obstacle::NoSide) } else { Ok(sides) }
+    }
+}
+
+fn marked(cost: &Timeline, markup: u32) -> Result<Timeline, Obstacle> {
+    let step = |step: &Step| {
+        let rates: Rates = marked_up(&step.rates, markup).ok_or(Obstacle::TooHigh)?;
+        Ok(Step { from: step.from, rates })
+    };
+    Ok(Timeline { kind: PriceKind::Sale, steps: cost.steps.iter().map(step).collect::<Result<_, Obstacle>>()? })
+}
+
+/// What of a change looks like a slip: beside what it takes the place of, else the other side of the price; and beside another list.
+fn doubts<'a>(
+    change: &'a Change,
+    written: &[&'a PriceVersion],
+    other: Option<&'a Rates>,
+) -> impl Iterator<Item = (&'static str, Suspicion)> {
+    // In force then; of a time before there was a price the first one.
+    let other_side = written.iter().rev().find(|version| version.effective_from <= change.from).or(written.first());
+    let other_side = other_side.map(|version| &version.rates);
+    let (than, like) = match &change.was {
+        Some(was) => ("what is in force", Some(was)),
+        None => ("the other side", other_side),
+    };
+    let beside_other = other.and_then(|other| suspect(Some(other), &change.rates)).map(|doubt| ("the other list", doubt));
+    suspect(like, &change.rates).map(|doubt| (than, doubt)).into_iter().chain(beside_other)
+}
+
+fn doubtful(kind: PriceKind, than: &str, doubt: Suspicion) -> String {
+    match doubt {
+        Suspicion::Slip(_) => format!("{}, against {than}: {doubt}", kind.name()),
+        Suspicion::Free => format!("{}: {doubt}", kind.name()),
+    }
+}

@@ -1,0 +1,146 @@
+//! What a list comes to for the models that are sold.
+
+use domain::{
+    catalog::{Model, PriceKind, PriceVersion},
+    id::ModelId,
+    price_list::{Import, PriceList, Sides, Start, Verdict, Wish, import},
+    rates::Rates,
+};
+
+use crate::{
+    fixture,
+    planned::{day, model, plain, version},
+};
+
+const COST: Wish<'static> = Wish {
+    provider: None,
+    models: &[],
+    sides: Sides::Cost,
+    accepted: &[],
+    against: None,
+    start: Start { first: chrono::DateTime::UNIX_EPOCH, later: chrono::DateTime::UNIX_EPOCH },
+};
+
+/// The model that the provider calls so, and we `our …`.
+fn sold(provider: &str, upstream_name: &str) -> Model {
+    let number = upstream_name.bytes().fold(1, |sum: u8, byte| sum.wrapping_mul(31).wrapping_add(byte));
+    Model { id: ModelId::new(day(0), [number; 10]), name: format!("our {upstream_name}"), ..model(provider, upstream_name) }
+}
+
+fn priced(model: &Model, kind: PriceKind, rates: Rates) -> PriceVersion {
+    PriceVersion { model_id: model.id, ..version(kind, day(-9), rates) }
+}
+
+fn imported(list: &PriceList, sold: &[Model], written: &[PriceVersion], wish: Wish<'_>) -> Import {
+    import(list, sold, written, &Wish { start: Start { first: day(0), later: day(1) }, ..wish })
+}
+
+/// A model of the result as `our small: changed cost 0.00015 sale 0.00018`, by the prompt's rate; of what is refused the reason.
+fn lines(import: &Import) -> Vec<String> {
+    let line = |model: &domain::price_list::Imported| {
+        let verdict = match &model.verdict {
+            Verdict::New => "new",
+            Verdict::Changed => "changed",
+            Verdict::Same => "same",
+            Verdict::Refused { why, .. } => why,
+        };
+        let changes = model.sides.iter().flat_map(|side| &side.plan.changes);
+        let changes: String = changes.map(|change| format!(" {} {}", change.kind.name(), change.rates.base.input)).collect();
+        format!("{}: {verdict}{changes}", model.model)
+    };
+    import.models.iter().map(line).collect()
+}
+
+#[test]
+fn what_is_sold_is_compared_and_what_is_not_is_named() {
+    let (small, long, gone) = (sold("acme", "small"), sold("acme", "long"), sold("acme", "gone"));
+    let written = [priced(&long, PriceKind::Cost, plain(3_000_000))];
+    let models = [small, long, gone, sold("acme", "noisy"), sold("elsewhere", "embeds")];
+    let import = imported(&fixture("litellm.json"), &models, &written, COST);
+    let noisy = "our noisy: input_cost_per_token is 2.9999900000000002e-06, which does not fit nine decimals per 1,000 tokens";
+    assert_eq!(lines(&import), ["our small: new cost 0.00015", "our long: changed cost 0.003", noisy, "our embeds: new cost 0.00002"]);
+    assert_eq!(import.not_listed, ["our gone"]);
+    let free = import.not_sold.iter().find(|model| model.listed_as.name == "free").unwrap();
+    let absent = import.not_sold.iter().find(|model| model.listed_as.name == "absent").unwrap();
+    assert_eq!((&free.unusable, absent.unusable.is_some(), import.not_sold.len()), (&None, true, 14));
+    assert!(import.models[1].unmapped.contains(&"search_context_cost_per_query".to_owned()));
+}
+
+#[test]
+fn a_sale_price_is_the_cost_with_a_markup_rounded_half_up() {
+    let models = [sold("acme", "small")];
+    let list = fixture("litellm.json");
+    let with = |sides| lines(&imported(&list, &models, &[], Wish { sides, ..COST }));
+    assert_eq!(with(Sides::SaleAndCost(0)), ["our small: new cost 0.00015 sale 0.00015"]);
+    // 150,000 nanos and 3.33 % are 154,995.
+    assert_eq!(with(Sides::SaleAndCost(333)), ["our small: new cost 0.00015 sale 0.000154995"]);
+    let dear = PriceList::read(r#"{"small": {"litellm_provider": "acme", "input_cost_per_token": 999, "output_cost_per_token": 1}}"#, None)
+        .unwrap();
+    let refused = lines(&imported(&dear, &models, &[], Wish { sides: Sides::SaleAndCost(11), ..COST }));
+    assert_eq!(refused, ["our small: with the markup it is above 1,000,000 per 1,000 tokens"]);
+}
+
+#[test]
+fn a_slip_of_the_unit_is_refused_as_a_whole_unless_it_is_accepted() {
+    let small = sold("acme", "small");
+    // Both sides of a price are there, and the cost is as the list has it: with the sale, it is refused too.
+    let per_million = [priced(&small, PriceKind::Sale, plain(150_000_000)), priced(&small, PriceKind::Cost, plain(150_000))];
+    let wish = Wish { sides: Sides::SaleAndCost(0), ..COST };
+    let models = [small];
+    let list = fixture("litellm.json");
+    let import = imported(&list, &models, &per_million, wish);
+    let why = "our small: sale, against what is in force: Prompt tokens per 1,000: 0.00015 here, and 0.15 there: a factor of 100 or more, \
+               as if a unit was mistaken";
+    assert_eq!((lines(&import), import.models[0].sides.len()), (vec![why.to_owned()], 0));
+    assert!(matches!(import.models[0].verdict, Verdict::Refused { unless_accepted: true, .. }));
+    let accepted = ["our small".to_owned()];
+    let import = imported(&list, &models, &per_million, Wish { accepted: &accepted, ..wish });
+    assert_eq!((lines(&import), import.models[0].accepted.len()), (vec!["our small: changed cost 0.00015 sale 0.00015".to_owned()], 1));
+    let other = ["our other".to_owned()];
+    assert_eq!(lines(&imported(&list, &models, &per_million, Wish { accepted: &other, ..wish })), [why]);
+}
+
+#[test]
+fn a_first_price_is_compared_with_the_other_side_and_may_not_be_nothing() {
+    let (small, free) = (sold("acme", "small"), sold("local", "free"));
+    let sale = [priced(&small, PriceKind::Sale, plain(150_000_000))];
+    let models = [small, free];
+    let lines = lines(&imported(&fixture("litellm.json"), &models, &sale, COST));
+    assert!(
+        lines[0].starts_with("our small: cost, against the other side: Prompt tokens per 1,000: 0.00015 here, and 0.15 there"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[1], "our free: cost: calls would be free");
+    // Of a time before there was any price, too.
+    let start = Start { first: day(-99), later: day(1) };
+    let earlier = import(&fixture("litellm.json"), &models, &sale, &Wish { start, ..COST });
+    assert!(matches!(earlier.models[0].verdict, Verdict::Refused { unless_accepted: true, .. }));
+}
+
+#[test]
+fn a_second_list_that_says_something_else_by_a_unit_is_heard() {
+    let models = [sold("acme", "small"), sold("acme", "talks")];
+    let list = fixture("litellm.json");
+    let against = |text: &str| {
+        let other = PriceList::read(text, None).unwrap();
+        lines(&imported(&list, &models, &[], Wish { against: Some(&other), ..COST }))
+    };
+    let twice = r#"{ "acme": { "models": { "small": { "cost": { "input": 0.3, "output": 0.6 } } } } }"#;
+    assert_eq!(against(twice), ["our small: new cost 0.00015", "our talks: new cost 0.0025"]);
+    let per_thousand = r#"{ "acme": { "models": { "small": { "cost": { "input": 0.00015, "output": 0.0006 } } } } }"#;
+    assert!(against(per_thousand)[0].starts_with("our small: cost, against the other list: Prompt tokens per 1,000: 0.00015 here, and"));
+    let same = fixture("models_dev.json");
+    assert_eq!(lines(&imported(&list, &models, &[], Wish { against: Some(&same), ..COST })).len(), 2);
+}
+
+#[test]
+fn only_what_is_asked_for_is_compared() {
+    let models = [sold("acme", "small"), sold("acme", "talks"), sold("local", "free"), sold("local", "small")];
+    let list = fixture("litellm.json");
+    let globs = |pattern: &str| [pattern.parse().unwrap()];
+    assert_eq!(lines(&imported(&list, &models, &[], Wish { models: &globs("our t*"), ..COST })), ["our talks: new cost 0.0025"]);
+    assert_eq!(lines(&imported(&list, &models, &[], Wish { models: &globs("t?lks"), ..COST })), ["our talks: new cost 0.0025"]);
+    let acme = imported(&list, &models, &[], Wish { provider: Some("acme"), ..COST });
+    assert_eq!(lines(&acme), ["our small: new cost 0.00015", "our talks: new cost 0.0025"], "of ours that is called so, and nobody else");
+    assert!(acme.not_sold.iter().all(|model| model.listed_as.provider == "acme"));
+}
