@@ -28,6 +28,7 @@ mod partitions;
 mod password;
 mod plans;
 mod posting;
+mod price_book;
 mod prices;
 mod projects;
 mod proof;
@@ -66,6 +67,7 @@ pub use crate::{
     notices::Notices,
     plans::{Bought, NewPlan, Purchase},
     posting::PostedCalls,
+    price_book::PriceBook,
     prices::NewPrice,
     projects::NewProject,
     proof::Verification,

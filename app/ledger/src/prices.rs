@@ -138,9 +138,15 @@ impl System {
 }
 
 async fn insert(database: &Database, new: NewPrice<'_>) -> Result<()> {
-    new.rates.validate().map_err(|error| Error::invalid("price", error.to_string()))?;
     let mut tx = database.write().await?;
-    let model = model_id(&mut tx, new.model).await?;
+    insert_in(&mut tx, &new).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Writes a price in a transaction that may write others too.
+pub(crate) async fn insert_in(connection: &mut PgConnection, new: &NewPrice<'_>) -> Result<()> {
+    new.rates.validate().map_err(|error| Error::invalid("price", error.to_string()))?;
+    let model = model_id(connection, new.model).await?;
     let version = PriceVersion {
         id: new.id,
         model_id: model,
@@ -165,9 +171,8 @@ async fn insert(database: &Database, new: NewPrice<'_>) -> Result<()> {
         new.actor,
         &seal(&version)[..]
     )
-    .execute(&mut *tx)
+    .execute(connection)
     .await?;
-    tx.commit().await?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod people;
 mod plans;
 mod pooler;
 mod posting;
+mod price_book;
 mod prices;
 mod projects;
 mod proof;
