@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use proxy::AllowedOrigin;
 
 use crate::commands::{
-    account, admin, call, config, grant, key, limit, metrics, model, plan, price, project, provider, root, spool, status, sums, user,
+    account, admin, call, config, grant, key, limit, metrics, model, plan, price, prices, project, provider, root, spool, status, sums, user,
     verify,
 };
 
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Model(model::ModelArgs),
     /// What models cost
     Price(price::PriceArgs),
+    /// Price lists: those that others publish, and our own, in and out
+    Prices(prices::PricesArgs),
     /// The people who run the gateway
     Admin(admin::AdminArgs),
     /// The customers who pay

@@ -11,6 +11,7 @@ pub(crate) mod metrics;
 pub(crate) mod model;
 pub(crate) mod plan;
 pub(crate) mod price;
+pub(crate) mod prices;
 pub(crate) mod project;
 pub(crate) mod provider;
 pub(crate) mod root;
@@ -63,6 +64,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Provider(args) => provider::run(args, config).await?,
         Command::Model(args) => model::run(args, config).await?,
         Command::Price(args) => price::run(args, config).await?,
+        Command::Prices(args) => prices::run(args, config).await?,
         Command::Admin(args) => admin::run(args, config).await?,
         Command::Account(args) => account::run(args, config).await?,
         Command::Project(args) => project::run(args, config).await?,

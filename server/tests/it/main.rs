@@ -14,6 +14,7 @@ mod http;
 mod lending;
 mod life;
 mod limits;
+mod prices;
 mod projects;
 mod proof;
 mod read_only;
