@@ -8,7 +8,7 @@ use domain::{
 };
 use sqlx::{PgConnection, types::Json};
 
-use crate::{Error, NewPrice, Operator, Result, System, catalog::PriceRow, prices::insert_in};
+use crate::{Error, NewPrice, Operator, Result, catalog::PriceRow, prices::insert_in};
 
 /// Every price that was ever written, at one moment.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Operator {
     }
 }
 
-impl System {
+impl Operator {
     /// Writes prices that were worked out from a book: all of them, or none. A model's first price of its side may begin at once, every other has the
     /// notice that a published one has.
     ///
@@ -51,8 +51,8 @@ impl System {
     /// [`Error::NotFound`] for an unknown model; [`Error::Taken`] where a version begins at that very instant.
     pub async fn import_prices(&self, book: &PriceBook, prices: &[NewPrice<'_>]) -> Result<()> {
         let mut tx = self.database.write().await?;
-        // Nobody else writes prices between the look at them and the commit; whoever reads them does not wait.
-        sqlx::raw_sql("lock table price_versions in share row exclusive mode").execute(&mut *tx).await?;
+        // A price's foreign key waits for these rows: nobody else writes one between the look at them and the commit. Whoever reads does not wait.
+        sqlx::query!("select from models order by model_id for update").fetch_all(&mut *tx).await?;
         if written(&mut tx).await? != book.seen {
             return Err(Error::invalid("prices", "somebody wrote a price meanwhile: run it again, and look at what is changed"));
         }

@@ -144,3 +144,19 @@ fn only_what_is_asked_for_is_compared() {
     assert_eq!(lines(&acme), ["our small: new cost 0.00015", "our talks: new cost 0.0025"], "of ours that is called so, and nobody else");
     assert!(acme.not_sold.iter().all(|model| model.listed_as.provider == "acme"));
 }
+
+#[test]
+fn an_export_says_both_sides_itself() {
+    let text = r#"{ "farebox_prices": 1, "currency": "USD", "unit": "per 1,000 tokens", "models": [{
+        "model": "our small", "provider": "acme", "upstream_name": "whatever",
+        "sale": [{ "from": "2026-11-01T00:00:00Z", "rates": { "base": { "input": "0.0003", "output": "0.0003" } } }],
+        "cost": [{ "from": "2026-11-01T00:00:00Z", "rates": { "base": { "input": "0.0002", "output": "0.0002" } } }]
+    }] }"#;
+    let list = PriceList::read(text, None).unwrap();
+    let small = sold("acme", "small");
+    let written = [priced(&small, PriceKind::Cost, plain(200_000))];
+    let models = [small];
+    let with = |sides| lines(&imported(&list, &models, &written, Wish { sides, ..COST }));
+    assert_eq!(with(Sides::SaleAndCost(0)), ["our small: new sale 0.0003"]);
+    assert_eq!(with(Sides::Cost), ["our small: same"]);
+}

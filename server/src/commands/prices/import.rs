@@ -93,7 +93,7 @@ pub(super) async fn run(args: ImportArgs, output: Output, config: &Config) -> an
             writeln!(io::stdout().lock(), "{}\n", report.difference())?;
         }
         let prices = new_prices(&report.import, here.now);
-        ledger.system().import_prices(&here.book, &prices).await.map_err(perhaps_written)?;
+        ledger.system().operator().import_prices(&here.book, &prices).await.map_err(perhaps_written)?;
         report.written = Some(prices.len());
         Ok(report)
     })
