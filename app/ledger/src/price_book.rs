@@ -1,6 +1,6 @@
 //! Many prices at once: read as they are, and written all or none.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use domain::{
     catalog::{PriceKind, PriceVersion},
@@ -8,7 +8,7 @@ use domain::{
 };
 use sqlx::{PgConnection, types::Json};
 
-use crate::{Error, NewPrice, Operator, Result, catalog::PriceRow, prices::insert_in};
+use crate::{Error, NewPrice, Operator, Result, catalog::PriceRow, encoding::Encoding, prices::insert_in};
 
 /// Every price that was ever written, at one moment.
 #[derive(Debug, Clone)]
@@ -16,7 +16,24 @@ pub struct PriceBook {
     /// Oldest first. One that cannot be read is told to the operator and left out.
     pub versions: Vec<PriceVersion>,
     /// Those that cannot be read included.
-    seen: HashSet<PriceId>,
+    seen: BTreeSet<(ModelId, PriceId)>,
+}
+
+impl PriceBook {
+    /// Tells the prices of these models from any later ones: the SHA-256 of their ids, in hexadecimal digits.
+    #[must_use]
+    pub fn stamp(&self, models: &HashSet<ModelId>) -> String {
+        let mut row = Encoding::new(b"farebox price book");
+        for (model, price) in self.of(models) {
+            row.id(model.uuid());
+            row.id(price.uuid());
+        }
+        row.digest().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn of(&self, models: &HashSet<ModelId>) -> impl Iterator<Item = &(ModelId, PriceId)> {
+        self.seen.iter().filter(|(model, _)| models.contains(model))
+    }
 }
 
 impl Operator {
@@ -37,28 +54,27 @@ impl Operator {
         )
         .fetch_all(&mut *self.database.read().await?)
         .await?;
-        let seen = rows.iter().map(|row| row.id).collect();
+        let seen = rows.iter().map(|row| (row.model_id, row.id)).collect();
         Ok(PriceBook { versions: rows.into_iter().filter_map(PriceRow::readable).collect(), seen })
     }
-}
 
-impl Operator {
     /// Writes prices that were worked out from a book: all of them, or none. A model's first price of its side may begin at once, every other has the
     /// notice that a published one has.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where a price was written since the book was read, and for rates that cannot be; [`Error::PriceTooSoon`];
-    /// [`Error::NotFound`] for an unknown model; [`Error::Taken`] where a version begins at that very instant.
+    /// [`Error::Invalid`] where a price of one of these models was written since the book was read, and for rates that cannot be;
+    /// [`Error::PriceTooSoon`]; [`Error::NotFound`] for an unknown model; [`Error::Taken`] where a version begins at that very instant.
     pub async fn import_prices(&self, book: &PriceBook, prices: &[NewPrice<'_>]) -> Result<()> {
         let mut tx = self.database.write().await?;
-        // A price's foreign key waits for these rows: nobody else writes one between the look at them and the commit. Whoever reads does not wait.
-        sqlx::query!("select from models order by model_id for update").fetch_all(&mut *tx).await?;
-        if written(&mut tx).await? != book.seen {
-            return Err(Error::invalid("prices", "somebody wrote a price meanwhile: run it again, and look at what is changed"));
+        let names: Vec<String> = prices.iter().map(|price| price.model.to_owned()).collect();
+        let written = written(&mut tx, &names).await?;
+        let models = written.iter().map(|written| written.model).collect();
+        if !written.iter().map(|written| (written.model, written.price)).collect::<BTreeSet<_>>().iter().eq(book.of(&models)) {
+            return Err(Error::invalid("prices", "somebody wrote a price meanwhile: compare the list again, and look at what is changed"));
         }
-        let priced = priced_sides(&mut tx).await?;
         for new in prices {
-            if priced.contains(&(new.model.to_owned(), new.kind)) && new.effective_from < new.now + NewPrice::LEAD_MIN {
+            let has_price = written.iter().any(|written| written.name == new.model && written.kind == new.kind);
+            if has_price && new.effective_from < new.now + NewPrice::LEAD_MIN {
                 return Err(Error::PriceTooSoon);
             }
             insert_in(&mut tx, new).await?;
@@ -67,13 +83,25 @@ impl Operator {
     }
 }
 
-async fn written(connection: &mut PgConnection) -> Result<HashSet<PriceId>> {
-    let ids = sqlx::query_scalar!(r#"select price_id as "id: PriceId" from price_versions"#).fetch_all(connection).await?;
-    Ok(ids.into_iter().collect())
+/// A price of a model.
+struct Written {
+    model: ModelId,
+    name: String,
+    price: PriceId,
+    kind: PriceKind,
 }
 
-/// Which sides of which models ever had a price.
-async fn priced_sides(connection: &mut PgConnection) -> Result<HashSet<(String, PriceKind)>> {
-    let sides = sqlx::query!(r#"select distinct name, kind as "kind: PriceKind" from price_versions join models using (model_id)"#);
-    Ok(sides.fetch_all(connection).await?.into_iter().map(|side| (side.name, side.kind)).collect())
+/// Every price of these models, and nobody writes another before the transaction ends: its foreign key would wait. Whoever reads does not wait.
+async fn written(connection: &mut PgConnection, names: &[String]) -> Result<Vec<Written>> {
+    sqlx::query!("select from models where name = any($1) order by model_id for update", names).fetch_all(&mut *connection).await?;
+    let written = sqlx::query_as!(
+        Written,
+        r#"
+        select model_id as "model: ModelId", name, price_id as "price: PriceId", kind as "kind: PriceKind"
+        from price_versions join models using (model_id)
+        where name = any($1)
+        "#,
+        names
+    );
+    Ok(written.fetch_all(connection).await?)
 }

@@ -100,6 +100,8 @@ async fn a_price_that_cannot_be_read_stops_no_other(pool: PgPool) {
     let large = NewPrice { model: "large", ..price(&world, PriceKind::Sale, TimeDelta::zero()) };
     let small = price(&world, PriceKind::Sale, TimeDelta::zero());
     assert!(matches!(system.operator().import_prices(&book, &[small]).await, Err(Error::PriceTooSoon)), "it has a price, be it unreadable");
+    // Nor does one of another model that was written meanwhile.
+    system.operator().publish_price(price(&world, PriceKind::Sale, TimeDelta::days(1))).await.unwrap();
     system.operator().import_prices(&book, &[large]).await.unwrap();
-    assert_eq!(count(&world).await, 2);
+    assert_eq!(count(&world).await, 3);
 }
