@@ -16,9 +16,9 @@ export function freshEmail(): string {
 }
 
 /** Opens an account and stays signed in as its owner. */
-export async function signUp(page: Page): Promise<Customer> {
+export async function signUp(page: Page, name?: string): Promise<Customer> {
   const email = freshEmail();
-  const customer = { email, password: `password of ${email}`, name: `Account ${email.slice(0, 8)}` };
+  const customer = { email, password: `password of ${email}`, name: name ?? `Account ${email.slice(0, 8)}` };
   await page.goto("/signup");
   await page.getByLabel("E-mail address").fill(customer.email);
   await page.getByLabel("Password").fill(customer.password);

@@ -1,7 +1,7 @@
 // `/admin/customers`: found, looked at, given credit with a reason.
 import type { BrowserContext, Page } from "@playwright/test";
 import { randomUUID } from "node:crypto";
-import { signUp, topUp, type Customer } from "./accounts.ts";
+import { createKey, signUp, topUp, type Customer } from "./accounts.ts";
 import { headline, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 
@@ -31,6 +31,18 @@ test("a customer is found by name and by address, and the search is in the addre
   await expectSound(page);
   await page.getByRole("link", { name: "Every customer" }).click();
   await expect(page).toHaveURL("/admin/customers");
+});
+
+test("a long name widens no page, and is whole in its title", async ({ page, context }) => {
+  const customer = await signUp(page, "W".repeat(80));
+  await createKey(page, "W".repeat(100));
+  await page.goto("/keys");
+  await expectSound(page);
+  await openAsOperator(page, context, customer);
+  await expectSound(page);
+  await page.goto(`/admin/customers?search=${encodeURIComponent(customer.email)}`);
+  await expect(page.getByTitle(customer.name, { exact: true })).toBeVisible();
+  await expectSound(page);
 });
 
 test("credit with a reason is in the customer's own journal", async ({ page, context }) => {

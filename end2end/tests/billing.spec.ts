@@ -295,7 +295,8 @@ test.describe("an amount that cannot be", () => {
     { typed: "0.0000000001", problem: "This has more than nine decimals." },
     { typed: "-5", problem: "Write an amount above zero." },
     { typed: "0", problem: "Write an amount above zero." },
-    { typed: "ten", problem: "This is not a number: write it like 12.50." },
+    { typed: "ten", problem: "This is not a number: write it like 12.50 or 1,250.00." },
+    { typed: "1,5", problem: "This is not a number: write it like 12.50 or 1,250.00." },
     { typed: "99999999999", problem: "This is too large." },
     { typed: "10000.01", problem: "A test payment is at most 10,000." },
   ]) {

@@ -213,11 +213,16 @@ test("pages may not be framed, and run no script but their own", async ({ page }
   expect(await page.locator("[style]").count(), "no inline style").toBe(0);
 });
 
-test("a sign-up whose name is too long is refused at its field", async ({ page }) => {
-  await page.goto("/signup");
-  await page.getByLabel("E-mail address").fill(freshEmail());
-  await page.getByLabel("Password").fill("long enough to be one");
-  await page.getByLabel("Account name").fill("n".repeat(201));
-  await page.getByRole("button", { name: "Open an account" }).click();
-  await expect(page.getByLabel("Account name")).toHaveAccessibleDescription(/Write 1 to 200 characters\./);
-});
+for (const { claim, name, problem } of [
+  { claim: "is too long", name: "n".repeat(81), problem: /Write 1 to 80 characters\./ },
+  { claim: "turns the text around it", name: "\u202EecilA", problem: /turn the direction of a text\./ },
+]) {
+  test(`a sign-up whose name ${claim} is refused at its field`, async ({ page }) => {
+    await page.goto("/signup");
+    await page.getByLabel("E-mail address").fill(freshEmail());
+    await page.getByLabel("Password").fill("long enough to be one");
+    await page.getByLabel("Account name").fill(name);
+    await page.getByRole("button", { name: "Open an account" }).click();
+    await expect(page.getByLabel("Account name")).toHaveAccessibleDescription(problem);
+  });
+}

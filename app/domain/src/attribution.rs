@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::is_disruptive;
+
 /// A text of the client's own choice: 1 to 256 characters, none of which moves the text around it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
@@ -40,12 +42,6 @@ impl Label {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Control characters, line and paragraph separators, and those by which Unicode (UAX #9, section 2) turns the direction of what follows.
-fn is_disruptive(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl FromStr for Label {

@@ -21,5 +21,6 @@ pub mod pricing;
 pub mod proof;
 pub mod proxies;
 pub mod rates;
+pub mod text;
 pub mod tokens;
 pub mod usage;

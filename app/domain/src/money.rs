@@ -28,7 +28,7 @@ pub struct Amount(i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AmountError {
     /// Not a decimal number.
-    #[error("is not a number: write it like 12.50")]
+    #[error("is not a number: write it like 12.50 or 1,250.00")]
     NotANumber,
     /// More precise than a nano; rounding it would change what was typed.
     #[error("has more than nine decimals")]
@@ -110,21 +110,28 @@ impl Amount {
     }
 }
 
-/// Parses what a person types (`12.5`, `0.000000001`, `-3`). Digits are never rounded away.
+/// Parses what a person types, also what a page shows (`12.5`, `0.000000001`, `-3`, `$1,250.00`, `−$5`). Digits are never rounded away, and a comma is
+/// nothing but a mark between thousands: where it could be meant for the point (`1,5`, `12,34.00`), nothing is guessed.
 impl FromStr for Amount {
     type Err = AmountError;
 
     fn from_str(text: &str) -> Result<Self, AmountError> {
         let text = text.trim();
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
-        if !plain || !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        let (is_negative, text) = match text.strip_prefix(['-', '−']) {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let text = text.strip_prefix('$').map_or(text, str::trim_start);
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let whole = without_commas(whole).ok_or(AmountError::NotANumber)?;
+        if !fraction.bytes().all(|byte| byte.is_ascii_digit()) || (whole.is_empty() && fraction.is_empty()) {
             return Err(AmountError::NotANumber);
         }
-        let whole = text.trim_start_matches(['+', '-', '0']).split('.').next().unwrap_or_default();
-        if whole.len() > WHOLE_DIGITS_MAX && whole.bytes().all(|byte| byte.is_ascii_digit()) {
+        if whole.trim_start_matches('0').len() > WHOLE_DIGITS_MAX {
             return Err(AmountError::TooLarge);
         }
-        let decimal = match Decimal::from_str_exact(text) {
+        let sign = if is_negative { "-" } else { "" };
+        let decimal = match Decimal::from_str_exact(&format!("{sign}{whole}.{fraction}")) {
             Ok(decimal) => decimal.normalize(),
             Err(rust_decimal::Error::Underflow) => return Err(AmountError::TooPrecise),
             Err(_) => return Err(AmountError::NotANumber),
@@ -137,6 +144,16 @@ impl FromStr for Amount {
             .map(Self)
             .ok_or(AmountError::TooLarge)
     }
+}
+
+/// The digits before the point, whose thousands may be marked by commas: all of them or none.
+fn without_commas(whole: &str) -> Option<String> {
+    let mut groups = whole.split(',');
+    let first = groups.next().unwrap_or_default();
+    let is_grouped = whole.contains(',');
+    let fits = !is_grouped || ((1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3));
+    let digits = whole.replace(',', "");
+    (fits && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(digits)
 }
 
 impl fmt::Display for Amount {
@@ -246,9 +263,23 @@ mod tests {
 
     #[test]
     fn what_people_type_becomes_nanos() {
-        for (text, nanos) in
-            [("0", 0), ("12.50", 12_500_000_000), ("0.000000001", 1), ("-3", -3_000_000_000), (" 7 ", 7_000_000_000), (".5", 500_000_000)]
-        {
+        for (text, nanos) in [
+            ("0", 0),
+            ("12.50", 12_500_000_000),
+            ("0.000000001", 1),
+            ("-3", -3_000_000_000),
+            (" 7 ", 7_000_000_000),
+            (".5", 500_000_000),
+            ("7.", 7_000_000_000),
+            ("+7", 7_000_000_000),
+            ("$5", 5_000_000_000),
+            ("$ 5.25", 5_250_000_000),
+            ("−$0.0123", -12_300_000),
+            ("+$25.00", 25_000_000_000),
+            ("1,000", 1_000_000_000_000),
+            ("$1,234,567.89", 1_234_567_890_000_000),
+            ("0000000000000012", 12_000_000_000),
+        ] {
             assert_eq!(text.parse::<Amount>(), Ok(Amount(nanos)), "{text}");
         }
     }
@@ -260,6 +291,21 @@ mod tests {
             ("abc", AmountError::NotANumber),
             ("1e9", AmountError::NotANumber),
             ("1,5", AmountError::NotANumber),
+            ("1e3", AmountError::NotANumber),
+            ("12,34.00", AmountError::NotANumber),
+            ("1,0000", AmountError::NotANumber),
+            ("1000,000", AmountError::NotANumber),
+            (",100", AmountError::NotANumber),
+            ("1,,000", AmountError::NotANumber),
+            ("1.000,5", AmountError::NotANumber),
+            ("1.5.0", AmountError::NotANumber),
+            ("1 000", AmountError::NotANumber),
+            ("$", AmountError::NotANumber),
+            ("$-5", AmountError::NotANumber),
+            ("$$5", AmountError::NotANumber),
+            ("5$", AmountError::NotANumber),
+            ("€5", AmountError::NotANumber),
+            (".", AmountError::NotANumber),
             ("1_000", AmountError::NotANumber),
             ("--1", AmountError::NotANumber),
             ("0.0000000001", AmountError::TooPrecise),
@@ -278,11 +324,25 @@ mod tests {
         assert_eq!(ExactAmount(1).round_up(), Some(Amount(1)));
     }
 
+    /// An amount as pages write it: `-1234.5` is `-$1,234.5`.
+    fn grouped(text: &str) -> String {
+        let (sign, magnitude) = text.strip_prefix('-').map_or(("", text), |magnitude| ("-", magnitude));
+        let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, "0"));
+        let marked = whole
+            .chars()
+            .rev()
+            .enumerate()
+            .flat_map(|(place, digit)| (place > 0 && place % 3 == 0).then_some(',').into_iter().chain([digit]));
+        let whole: String = marked.collect::<Vec<_>>().into_iter().rev().collect();
+        format!("{sign}${whole}.{fraction}")
+    }
+
     proptest! {
         #[test]
         fn an_amount_survives_its_own_text(nanos: i64) {
             let amount = Amount(nanos);
             prop_assert_eq!(amount.to_string().parse::<Amount>(), Ok(amount));
+            prop_assert_eq!(grouped(&amount.to_string()).parse::<Amount>(), Ok(amount), "{}", grouped(&amount.to_string()));
             let json = serde_json::to_string(&amount).unwrap();
             prop_assert_eq!(serde_json::from_str::<Amount>(&json).unwrap(), amount);
         }

@@ -12,6 +12,9 @@ use crate::{Error, Ledger, Result, System, database::Database, password, users};
 /// The name of the project that an account has from the beginning.
 const FIRST_PROJECT: &str = "Default";
 
+/// The longest name of a new account, in characters. The schema takes longer ones, which older accounts may have.
+const NAME_MAX_CHARS: usize = 80;
+
 /// A new account with its wallet and its owner.
 #[derive(Debug, Clone)]
 pub struct NewCustomer {
@@ -140,12 +143,13 @@ impl System {
 
 async fn create(database: &Database, new: NewCustomer) -> Result<()> {
     let email = users::parse_email(&new.email)?;
+    let name = parse_name(&new.account_name)?;
     let password_hash = password::hash(new.password).await?;
     let mut tx = database.write().await?;
     sqlx::query!(
         "insert into accounts (account_id, name, is_demo, created_at) values ($1, $2, $3, $4)",
         new.account_id.uuid(),
-        Error::one_line("name", &new.account_name)?,
+        name,
         new.is_demo,
         new.now
     )
@@ -183,6 +187,11 @@ async fn create(database: &Database, new: NewCustomer) -> Result<()> {
     add_member(&mut tx, new.account_id, new.user_id, Role::Owner, new.now).await?;
     tx.commit().await?;
     Ok(())
+}
+
+fn parse_name(name: &str) -> Result<&str> {
+    let name = Error::one_line("name", name)?;
+    if (1..=NAME_MAX_CHARS).contains(&name.chars().count()) { Ok(name) } else { Err(Error::invalid("name", "write 1 to 80 characters")) }
 }
 
 async fn add_member(connection: &mut PgConnection, account: AccountId, user: UserId, role: Role, now: DateTime<Utc>) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The one error of the crate: each variant is something a caller does differently.
 
-use domain::{credit::Exhausted, money::Amount};
+use domain::{credit::Exhausted, money::Amount, text::is_disruptive};
 
 /// What the ledger answers.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -79,11 +79,15 @@ impl Error {
         Self::Unavailable(sqlx::Error::PoolTimedOut)
     }
 
-    /// A name or a reason without the space around it. One line: in a table on a terminal, a second one could pass for a row of somebody else's.
+    /// A name or a reason without the space around it. One line, read in its own direction: in a table on a terminal a second one could pass for a row of
+    /// somebody else's, and letters that are turned around for another name.
     pub(crate) fn one_line<'a>(field: &'static str, text: &'a str) -> Result<&'a str> {
         let text = text.trim();
-        if text.chars().any(char::is_control) {
-            return Err(Self::invalid(field, "write it on one line, without tabs or control characters"));
+        if text.chars().any(is_disruptive) {
+            return Err(Self::invalid(
+                field,
+                "write it on one line, without tabs, control characters, or characters that turn the direction of a text",
+            ));
         }
         Ok(text)
     }

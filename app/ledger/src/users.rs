@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     account::{Membership, Person, Role},
     id::{AccountId, UserId},
+    text::is_disruptive,
 };
 use sqlx::PgConnection;
 
@@ -146,7 +147,7 @@ pub(crate) async fn insert(
 pub(crate) fn parse_email(email: &str) -> Result<&str> {
     let email = email.trim();
     let looks_right = email.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && !domain.is_empty() && !domain.contains('@'));
-    if looks_right && !email.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
+    if looks_right && !email.chars().any(|letter| letter.is_whitespace() || is_disruptive(letter)) {
         Ok(email)
     } else {
         Err(Error::invalid("email", "write an address like name@example.com"))

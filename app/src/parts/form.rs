@@ -177,12 +177,17 @@ pub(crate) enum Tone {
 
 /// A sentence that answers what was just done. The words say how it is meant; the colour only repeats it.
 pub(crate) fn notice(tone: Tone, message: impl Into<String>) -> AnyView {
+    notice_of(tone, message.into().into_any())
+}
+
+/// The same of words with names among them.
+pub(crate) fn notice_of(tone: Tone, message: AnyView) -> AnyView {
     let (class, role) = match tone {
         Tone::Good => ("notice notice-good", "status"),
         Tone::Bad => ("notice notice-bad", "alert"),
         Tone::Plain => ("notice", "note"),
     };
-    view! { <p class=class role=role>{message.into()}</p> }.into_any()
+    view! { <p class=class role=role>{message}</p> }.into_any()
 }
 
 /// A labelled choice among `(value, name)` pairs; `chosen` unless the form comes back with another. What is chosen is always among them: a

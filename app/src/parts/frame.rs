@@ -84,7 +84,7 @@ fn person(visit: &Visit) -> AnyView {
     let role = person.account.as_ref().map_or_else(|| "Operator".to_owned(), |membership| membership.account_name.clone());
     view! {
         <div class="person">
-            <span class="person-name" title=person.email.clone()>{role}</span>
+            <span class="person-name" title=person.email.clone()><bdi>{role}</bdi></span>
             <form method="post" action="/logout"><button class="quiet">"Sign out"</button></form>
         </div>
     }

@@ -10,7 +10,7 @@ use leptos::prelude::*;
 
 use crate::parts::{
     figures::{Figure, figures},
-    layout::{empty, stack},
+    layout::{empty, foreign, stack},
     money,
     pager::pager,
     table::{
@@ -111,11 +111,11 @@ fn line(line: StatementLine) -> Vec<Row> {
 }
 
 fn posting(row: JournalRow) -> Row {
-    let by = if row.actor.is_empty() { String::new() } else { format!("by {}", row.actor) };
+    let by = (!row.actor.is_empty()).then(|| view! { <span class="by">"by "{foreign(&row.actor)}</span> });
     vec![
         time::time_view(row.event_at, time::minute(row.event_at)),
         with_note(text(row.kind.label()), number(row.number)),
-        with_note(text(row.memo), by),
+        view! { <span>{foreign(&row.memo)}</span>{by} }.into_any(),
         moved(Some(row.amount), Some(row.tokens)),
         money::exact_view(row.balance_after),
     ]

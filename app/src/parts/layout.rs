@@ -38,6 +38,11 @@ pub(crate) fn pairs(class: &'static str, pairs: Vec<(String, AnyView)>) -> AnyVi
     view! { <dl class=class>{pairs}</dl> }.into_any()
 }
 
+/// A name of somebody else's choice in quotation marks, and what follows it.
+pub(crate) fn quoted(name: &str, rest: &'static str) -> AnyView {
+    view! { "“"{foreign(name)}"”"{rest} }.into_any()
+}
+
 /// Words of somebody else's choice: they neither turn the text around them nor widen the page.
 pub(crate) fn foreign(words: &str) -> AnyView {
     view! { <bdi>{words.to_owned()}</bdi> }.into_any()

@@ -9,7 +9,7 @@ use domain::{
 use leptos::prelude::*;
 
 use crate::parts::{
-    layout::foreign,
+    layout::{foreign, quoted},
     money,
     table::{
         Column,
@@ -29,6 +29,12 @@ fn name(limit: &Limit) -> String {
 pub(crate) fn whole_name(state: &LimitState) -> String {
     let whose = whose(state).map(|(noun, whose)| format!(" of the {noun} “{whose}”")).unwrap_or_default();
     format!("{}{whose}", name(&state.limit))
+}
+
+/// The same, for a sentence.
+pub(crate) fn whole_name_view(state: &LimitState) -> AnyView {
+    let whose = whose(state).map(|(noun, whose)| view! { {format!(" of the {noun} ")}{quoted(whose, "")} });
+    view! { {name(&state.limit)}{whose} }.into_any()
 }
 
 /// Whose it is, below its name: the way to the calls that it counts, where the log can list them.

@@ -96,6 +96,16 @@ pub(crate) fn text(text: impl Into<String>) -> AnyView {
     text.into().into_any()
 }
 
+/// A name of somebody else's choice as a cell: one line, whatever its length, with all of it in its title.
+pub(crate) fn name(words: &str) -> AnyView {
+    view! { <bdi class="name" title=words.to_owned()>{words.to_owned()}</bdi> }.into_any()
+}
+
+/// The same as a link.
+pub(crate) fn name_link(href: String, words: &str) -> AnyView {
+    view! { <a href=href>{name(words)}</a> }.into_any()
+}
+
 /// A cell with something smaller below it, if there is something to say.
 pub(crate) fn with_note(cell: AnyView, note: String) -> AnyView {
     if note.is_empty() { cell } else { view! { <span>{cell}</span><span class="by">{note}</span> }.into_any() }

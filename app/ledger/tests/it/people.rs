@@ -1,9 +1,9 @@
 use chrono::TimeDelta;
 use domain::{
     account::Role,
-    id::{KeyId, UserId},
+    id::{AccountId, GrantId, KeyId, ProjectId, UserId},
 };
-use ledger::{Error, Inhabitants, NewKey, NewOperator};
+use ledger::{Error, Inhabitants, NewCustomer, NewKey, NewOperator, NewProject};
 use sqlx::PgPool;
 
 use crate::world::{PASSWORD, World};
@@ -60,25 +60,65 @@ async fn a_session_ends_with_its_time(pool: PgPool) {
 async fn an_address_belongs_to_one_person_and_nothing_is_half_made(pool: PgPool) {
     let mut world = World::new(pool).await;
     world.customer("ada", "0").await;
-    let again = ledger::NewCustomer {
-        account_id: domain::id::AccountId::new(world.now, world.random()),
-        account_name: "second".to_owned(),
-        grant_id: domain::id::GrantId::new(world.now, world.random()),
-        user_id: UserId::new(world.now, world.random()),
-        email: "Ada@Example.com".to_owned(),
-        password: PASSWORD.to_owned(),
-        is_demo: false,
-        now: world.now,
-    };
+    let again = NewCustomer { email: "Ada@Example.com".to_owned(), ..another(&mut world) };
     assert!(matches!(world.ledger.sign_up(again.clone()).await, Err(Error::EmailTaken)));
     assert_eq!(world.ledger.system().inhabitants().await.unwrap(), Inhabitants { users: 1, accounts: 1, demo_accounts: 0 });
     let bad = [
-        ledger::NewCustomer { email: "no address".to_owned(), ..again.clone() },
-        ledger::NewCustomer { email: "new@example.com".to_owned(), password: "short".to_owned(), ..again.clone() },
-        ledger::NewCustomer { email: "new@example.com".to_owned(), account_name: "  ".to_owned(), ..again },
+        NewCustomer { email: "no address".to_owned(), ..again.clone() },
+        NewCustomer { email: "new@example.com".to_owned(), password: "short".to_owned(), ..again.clone() },
+        NewCustomer { email: "new@example.com".to_owned(), account_name: "  ".to_owned(), ..again },
     ];
     for new in bad {
         assert!(matches!(world.ledger.sign_up(new).await, Err(Error::Invalid { .. })));
+    }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_name_is_read_in_its_own_direction_and_on_one_line(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let owner = world.ledger.owner(ada.user).await.unwrap();
+    for bad in ["\u{202e}evil", "li\u{2066}ve", "a\nb", "a\u{2028}b", "a\tb"] {
+        let customer = NewCustomer { account_name: bad.to_owned(), ..another(&mut world) };
+        assert!(matches!(world.ledger.sign_up(customer).await, Err(Error::Invalid { field: "name", .. })), "{bad:?}");
+        let person = NewCustomer { email: format!("{bad}@example.com"), ..another(&mut world) };
+        assert!(matches!(world.ledger.sign_up(person).await, Err(Error::Invalid { field: "email", .. })), "{bad:?}");
+        let secret = world.secret();
+        let key = NewKey { name: bad, ..world.new_key(ada, &secret, bad) };
+        assert!(matches!(owner.create_key(key).await, Err(Error::Invalid { field: "name", .. })), "{bad:?}");
+        let project = NewProject { id: ProjectId::new(world.now, world.random()), name: bad, now: world.now };
+        assert!(matches!(owner.add_project(project).await, Err(Error::Invalid { field: "name", .. })), "{bad:?}");
+    }
+    for good in ["Café Ω 日本", "شركة", "👩‍💻 Labs"] {
+        let customer = NewCustomer { account_name: good.to_owned(), email: format!("{}@example.com", good.len()), ..another(&mut world) };
+        world.ledger.sign_up(customer).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_new_name_has_eighty_letters_and_an_older_one_may_have_more(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let named = |name: String, world: &mut World| NewCustomer { account_name: name, ..another(world) };
+    let (long, longest) = (named("é".repeat(81), &mut world), named("é".repeat(80), &mut world));
+    assert!(matches!(world.ledger.sign_up(long).await, Err(Error::Invalid { field: "name", .. })));
+    world.ledger.sign_up(longest).await.unwrap();
+    let rename = sqlx::query("update accounts set name = repeat('n', 200) where account_id = $1").bind(ada.account.uuid());
+    rename.execute(&world.pool).await.unwrap();
+    assert_eq!(world.ledger.system().find_account("ada@example.com").await.unwrap().name.len(), 200);
+}
+
+/// An account that nobody has opened yet.
+fn another(world: &mut World) -> NewCustomer {
+    NewCustomer {
+        account_id: AccountId::new(world.now, world.random()),
+        account_name: "second".to_owned(),
+        grant_id: GrantId::new(world.now, world.random()),
+        user_id: UserId::new(world.now, world.random()),
+        email: "second@example.com".to_owned(),
+        password: PASSWORD.to_owned(),
+        is_demo: false,
+        now: world.now,
     }
 }
 

@@ -9,12 +9,12 @@ use super::page::{Customers, OneCustomer};
 use crate::parts::{
     form::{Field, Form, Tone, notice},
     journal,
-    layout::{empty, head, section, stack},
+    layout::{empty, foreign, head, section, stack},
     money,
     table::{
         Column,
         Kind::{Figures, Words},
-        link, table, text, with_note,
+        link, name, name_link, table, text, with_note,
     },
     time,
 };
@@ -66,8 +66,8 @@ fn customers_table(customers: Vec<Customer>) -> AnyView {
     ];
     let rows = customers.into_iter().map(|customer| {
         vec![
-            link(format!("/admin/customers/{}", customer.id), customer.name.clone()),
-            text(customer.owner_email.unwrap_or_else(|| money::ABSENT.to_owned())),
+            name_link(format!("/admin/customers/{}", customer.id), &customer.name),
+            customer.owner_email.map_or_else(|| text(money::ABSENT), |email| name(&email)),
             text(if customer.is_active { "Active" } else { "Suspended" }),
             money::total_view(customer.balance),
             money::total_view(customer.reserved),
@@ -84,13 +84,14 @@ pub(crate) fn one(page: OneCustomer) -> AnyView {
     let path = format!("/admin/customers/{}", customer.id);
     let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     let suspended = (!customer.is_active).then(|| notice(Tone::Bad, "This account is suspended: its calls are refused."));
-    let owner = customer.owner_email.clone().unwrap_or_else(|| "no owner".to_owned());
+    let owner = customer.owner_email.as_deref().map_or_else(|| text("no owner"), foreign);
     let about = stack(vec![
-        text(format!("{owner}, since {}. ", time::day(customer.created_at))),
+        owner,
+        text(format!(", since {}. ", time::day(customer.created_at))),
         link("/admin/customers".to_owned(), "All customers"),
     ]);
     stack(vec![
-        head(customer.name.clone(), about, ()),
+        head(foreign(&customer.name), about, ()),
         done.into_any(),
         suspended.into_any(),
         written_off(customer.written_off_30_days).into_any(),
@@ -118,7 +119,7 @@ fn credit(path: &str, name: &str, form: &Form) -> AnyView {
             {form.problem_view()}
             {Field::amount("amount", "Amount in US dollars").hint("With a minus it is taken back.").required().view(form)}
             {Field::new("text", "reason", "Reason").hint("The customer reads it in their journal.").required().view(form)}
-            <button class="primary">{format!("Post to {name}")}</button>
+            <button class="primary">"Post to "{foreign(name)}</button>
         </form>
     }
     .into_any()

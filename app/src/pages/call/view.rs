@@ -39,7 +39,7 @@ fn heading(call: &CallDetail) -> AnyView {
     view! {
         <header class="receipt-head">
             <p class="receipt-name">"Farebox"</p>
-            <p>{call.row.model.clone()}</p>
+            <p>{foreign(&call.row.model)}</p>
             <p>{time::time_view(call.row.started_at, format!("{} UTC", time::second(call.row.started_at)))}</p>
             <p class="receipt-id">{call.row.id.to_string()}</p>
         </header>
@@ -141,6 +141,11 @@ fn pair(name: impl Into<String>, value: impl Into<String>) -> (String, AnyView) 
     (name.into(), text(value))
 }
 
+/// A name that somebody chose.
+fn named(what: impl Into<String>, name: &str) -> (String, AnyView) {
+    (what.into(), foreign(name))
+}
+
 fn particulars(page: &OneCall) -> AnyView {
     let call = &page.call;
     let (row, usage) = (&call.row, &call.row.usage);
@@ -148,12 +153,12 @@ fn particulars(page: &OneCall) -> AnyView {
         Some(status) => format!("{} (upstream answered {status})", row.outcome.label()),
         None => row.outcome.label().to_owned(),
     };
-    let answered_by = call.upstream_model.clone().filter(|model| *model != row.model).map(|model| pair("Answered by", model));
+    let answered_by = call.upstream_model.clone().filter(|model| *model != row.model).map(|model| named("Answered by", &model));
     let first_byte = row.first_byte_ms.map(|span| pair("Time to first byte", time::span(span)));
-    let how = [pair("Status", status), pair("Key", row.key_name.clone())]
+    let how = [pair("Status", status), named("Key", &row.key_name)]
         .into_iter()
         .chain(project(page))
-        .chain([pair("Provider", call.provider.clone())])
+        .chain([named("Provider", &call.provider)])
         .chain(answered_by)
         .chain([pair("Streaming", if row.stream { "Yes" } else { "No" }), pair("Latency", time::span(row.latency_ms))])
         .chain(first_byte);

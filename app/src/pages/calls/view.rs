@@ -15,7 +15,7 @@ use crate::parts::{
     table::{
         Column,
         Kind::{Figures, Words},
-        Row, link, table, text, with_note,
+        Row, link, name, table, text, with_note,
     },
     tabs::address,
     time,
@@ -83,8 +83,8 @@ fn row(call: CallRow) -> Row {
     let state = stack(vec![status(call.outcome), marks(&call)]);
     vec![
         time.into_any(),
-        text(call.key_name),
-        text(call.model),
+        name(&call.key_name),
+        name(&call.model),
         text(if call.stream { "Yes" } else { "No" }),
         state,
         text(money::reported(prompt)),

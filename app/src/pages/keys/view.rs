@@ -14,13 +14,13 @@ use crate::{
     pages::limits::address,
     parts::{
         copy::copy_button,
-        form::{Field, Form, Tone, choice, hidden, notice},
-        layout::{empty, foreign, head, section, stack},
+        form::{Field, Form, Tone, choice, hidden, notice, notice_of},
+        layout::{empty, foreign, head, quoted, section, stack},
         limit, money,
         table::{
             Column,
             Kind::{Action, Figures, Words},
-            Row, link, table, text,
+            Row, link, name, name_link, table, text,
         },
         time,
     },
@@ -32,7 +32,7 @@ pub(crate) fn list(page: &Keys) -> AnyView {
     let done = keys
         .iter()
         .find(|key| Some(key.id) == *revoked && key.revoked_at.is_some())
-        .map(|key| notice(Tone::Good, format!("“{}” is revoked. Every proxy refuses it within two seconds.", key.name)));
+        .map(|key| notice_of(Tone::Good, quoted(&key.name, " is revoked. Every proxy refuses it within two seconds.")));
     let body = if keys.is_empty() {
         empty(if *can_manage { "There is no key yet. Create one to make the first call." } else { "There is no key yet." }, ())
     } else {
@@ -90,7 +90,7 @@ fn row(page: &Keys, key: &Key) -> Row {
     ];
     if page.has_projects() {
         let project = page.projects.iter().find(|project| project.id == key.project);
-        cells.insert(PROJECT_PLACE, project.map(|project| text(project.name.clone())).into_any());
+        cells.insert(PROJECT_PLACE, project.map(|project| name(&project.name)).into_any());
     }
     Row { cells, faded: !works }
 }
@@ -98,7 +98,7 @@ fn row(page: &Keys, key: &Key) -> Row {
 /// Its name, and below it whose it is; nothing where it is nobody's.
 fn named(key: &Key) -> AnyView {
     let member = key.member_email.as_deref().map(|email| view! { <span class="by">{foreign(email)}</span> });
-    view! { <span>{link(format!("/usage?key={}", key.id), key.name.clone())}</span>{member} }.into_any()
+    view! { <span>{name_link(format!("/usage?key={}", key.id), &key.name)}</span>{member} }.into_any()
 }
 
 fn limits_of(limits: &[LimitState], is_asked: impl Fn(&Scope) -> bool) -> Vec<&LimitState> {
@@ -136,8 +136,8 @@ fn revoke(key: &Key) -> AnyView {
             <summary aria-label=format!("Revoke {}", key.name)>"Revoke"</summary>
             <form method="post" action="/keys">
                 {hidden("revoke", key.id.to_string())}
-                <p>{format!("Calls with “{}” are refused from then on. This cannot be undone.", key.name)}</p>
-                <button class="danger">{format!("Revoke {} for good", key.name)}</button>
+                <p>"Calls with "{quoted(&key.name, " are refused from then on. This cannot be undone.")}</p>
+                <button class="danger">"Revoke "{foreign(&key.name)}" for good"</button>
             </form>
         </details>
     }
@@ -177,10 +177,10 @@ fn project_choice(form: &Form, projects: &[Project]) -> AnyView {
 
 fn show_once(key: FreshKey, base_url: &str, without_credit: bool, model: &str) -> AnyView {
     let until = key.expires_at.map_or_else(|| "until it is revoked".to_owned(), |at| format!("until {} UTC", time::minute(at)));
-    let snippets = snippets(&key.secret, base_url, model).map(|(name, code)| snippet(name, code)).collect_view();
+    let snippets = snippets(&key.secret, base_url, model).map(|(client, code)| snippet(client, code)).collect_view();
     let secret = view! { <div class="secret"><code>{key.secret.clone()}</code>{copy_button(key.secret.clone(), "Copy the key")}</div> };
     stack(vec![
-        head(format!("“{}” is ready", key.name), link("/keys".to_owned(), "All keys"), ()),
+        head(quoted(&key.name, " is ready"), link("/keys".to_owned(), "All keys"), ()),
         notice(Tone::Good, format!("Copy the key now: it is shown only this once. It works {until}.")),
         secret.into_any(),
         credit(without_credit),

@@ -10,9 +10,9 @@ use super::{
     page::{Done, Limits},
 };
 use crate::parts::{
-    form::{Field, Form, Tone, choice, hidden, notice},
-    layout::{empty, foreign, head, section, stack},
-    limit::{COLUMNS, cells, whole_name},
+    form::{Field, Form, Tone, choice, hidden, notice, notice_of},
+    layout::{empty, foreign, head, quoted, section, stack},
+    limit::{COLUMNS, cells, whole_name, whole_name_view},
     table::{
         Column,
         Kind::{Action, Words},
@@ -23,7 +23,7 @@ use crate::parts::{
 /// The limits of a key, or of the account.
 pub(crate) fn limits(page: &Limits) -> AnyView {
     let Limits { key, limits, done, can_manage, form, .. } = page;
-    let whose = key.as_ref().map_or_else(|| "the account".to_owned(), |key| format!("“{}”", key.name));
+    let whose = key.as_ref().map_or_else(|| text("the account"), |key| quoted(&key.name, ""));
     let is_revoked = key.as_ref().is_some_and(|key| key.revoked_at.is_some());
     let can_change = *can_manage && !is_revoked;
     let path = address(key.as_ref().map(|key| key.id));
@@ -32,7 +32,7 @@ pub(crate) fn limits(page: &Limits) -> AnyView {
     let set = can_change.then(|| section("Set a limit", set_form(path.clone(), form)));
     let body = if limits.is_empty() { none(key.is_some(), can_change) } else { limits_table(page, can_change.then_some(path.as_str())) };
     stack(vec![
-        head(format!("Limits of {whose}"), about(page), ()),
+        head(view! { "Limits of "{whose} }.into_any(), about(page), ()),
         form.problem_view(),
         done.into_any(),
         revoked.into_any(),
@@ -57,11 +57,11 @@ fn about(page: &Limits) -> AnyView {
 fn outcome(done: Done, limits: &[LimitState]) -> Option<AnyView> {
     let find = |id| limits.iter().find(|state| state.limit.id == id);
     let words = match done {
-        Done::Set(id) => format!("The limit is set: {}.", whole_name(find(id)?)),
-        Done::Removed(id) if find(id).is_none() => "The limit is removed: it bounds no call any more.".to_owned(),
+        Done::Set(id) => view! { "The limit is set: "{whole_name_view(find(id)?)}"." }.into_any(),
+        Done::Removed(id) if find(id).is_none() => text("The limit is removed: it bounds no call any more."),
         Done::Removed(_) => return None,
     };
-    Some(notice(Tone::Good, words))
+    Some(notice_of(Tone::Good, words))
 }
 
 /// What one would be for, where one can be set.
@@ -99,14 +99,13 @@ const fn end(hardness: Hardness) -> &'static str {
 
 /// Asks once and names the limit. Unfolds without a script.
 fn remove(path: String, state: &LimitState) -> AnyView {
-    let name = whole_name(state);
     view! {
         <details class="confirm">
-            <summary aria-label=format!("Remove {name}")>"Remove"</summary>
+            <summary aria-label=format!("Remove {}", whole_name(state))>"Remove"</summary>
             <form method="post" action=path>
                 {hidden(REMOVE, state.limit.id.to_string())}
-                <p>{format!("From then on no call is bounded by {name}.")}</p>
-                <button class="danger">{format!("Remove the limit of {name}")}</button>
+                <p>"From then on no call is bounded by "{whole_name_view(state)}"."</p>
+                <button class="danger">"Remove the limit of "{whole_name_view(state)}</button>
             </form>
         </details>
     }
@@ -199,13 +198,14 @@ mod tests {
     }
 
     fn html(page: &Limits) -> String {
-        Owner::new().with(|| limits(page).to_html())
+        Owner::new().with(|| limits(page).to_html().replace("<!>", ""))
     }
 
     #[test]
     fn a_limit_says_what_is_used_held_and_left_and_when_it_begins_anew() {
         let html = html(&page(vec![monthly()]));
-        for text in ["Limits of “laptop”", "$10.00 per month", "$3.20", "$0.50", "$6.30", "1 Dec 2026, 00:00 UTC", "Calls are refused"]
+        for text in
+            ["Limits of “<bdi>laptop</bdi>”", "$10.00 per month", "$3.20", "$0.50", "$6.30", "1 Dec 2026, 00:00 UTC", "Calls are refused"]
         {
             assert!(html.contains(text), "{text} is missing: {html}");
         }
@@ -249,7 +249,7 @@ mod tests {
         let limit = Limit { scope: Scope::Member(laptop().member.unwrap()), ..monthly() };
         let limits = vec![LimitState { limit, whose: laptop().member_email, by_operator: false }];
         let html = html(&Limits { limits, ..page(vec![]) });
-        assert!(html.replace("<!>", "").contains("of the member <bdi>ada@example.com</bdi>"), "{html}");
+        assert!(html.contains("of the member <bdi>ada@example.com</bdi>"), "{html}");
         assert!(!html.contains("Remove the limit of"), "{html}");
     }
 
@@ -258,7 +258,7 @@ mod tests {
         let by_operator = LimitState { by_operator: true, ..of_project() };
         let html = html(&Limits { key: None, limits: vec![of_project(), by_operator], ..page(vec![]) });
         assert!(html.contains("of the project, the member or the run that they name") && html.contains("set by the operator"), "{html}");
-        assert_eq!(html.matches("Remove the limit of $10.00 per month of the project “Research”").count(), 1, "{html}");
+        assert_eq!(html.matches("Remove the limit of $10.00 per month of the project “<bdi>Research</bdi>”").count(), 1, "{html}");
     }
 
     #[test]
