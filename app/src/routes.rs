@@ -40,6 +40,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin/customers") view=|| page(Page::Customers) ssr=Async/>
                     <Route path=path!("/admin/customers/:id") view=|| page(Page::Customer) ssr=Async/>
                     <Route path=path!("/admin/proof") view=|| page(Page::Proof) ssr=Async/>
+                    <Route path=path!("/admin/audit") view=|| page(Page::Audit) ssr=Async/>
                 </FlatRoutes>
             </main>
             {frame::footer(&visit)}

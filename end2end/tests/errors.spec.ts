@@ -87,7 +87,7 @@ test("a character that cannot be stored is nobody's outage", async ({ page, cont
 
 test("customers have no business on the operator's pages", async ({ page }) => {
   await signUp(page);
-  const pages = ["/admin/pricing", "/admin/pricing?model=demo-mini", "/admin/customers", `/admin/customers/${randomUUID()}`, "/admin/proof"];
+  const pages = ["/admin/pricing", "/admin/pricing?model=demo-mini", "/admin/customers", `/admin/customers/${randomUUID()}`, "/admin/audit", "/admin/proof"];
   for (const path of pages) {
     expect(await open(page, path), path).toEqual({ status: 403, heading: "Not allowed" });
   }

@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 use proxy::AllowedOrigin;
 
 use crate::commands::{
-    account, admin, call, config, grant, key, limit, metrics, model, plan, price, prices, project, provider, root, spool, status, sums, user,
-    verify,
+    account, admin, call, config, grant, key, limit, metrics, model, plan, price, prices, project, provider, root, spool, status, sums,
+    user, verify,
 };
 
 /// Usage metering, billing console and proxy for LLM APIs.
@@ -191,7 +191,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FAREBOX_SIGNUP", value_name = "WHO", default_value = "open")]
     pub(crate) signup: SignUp,
 
-    /// Addresses of reverse proxies before the console, whose X-Forwarded-For is believed when sign-ins are throttled
+    /// Addresses of reverse proxies before the console, whose X-Forwarded-For is believed when sign-ins are throttled, and in the audit log
     #[arg(long, env = "FAREBOX_TRUSTED_PROXIES", value_name = "IP", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpAddr>,
 

@@ -266,15 +266,15 @@ pub fn cursor_from_query(query: &str) -> Result<Option<CallId>, FilterError> {
 }
 
 /// An empty value is what a form sends for "any".
-fn pairs(query: &str) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)> {
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)> {
     form_urlencoded::parse(query.trim_start_matches('?').as_bytes()).filter(|(_, value)| !value.is_empty())
 }
 
-fn problem(field: &'static str, problem: &str) -> FilterError {
+pub(crate) fn problem(field: &'static str, problem: &str) -> FilterError {
     FilterError { field, problem: problem.to_owned() }
 }
 
-fn one_of<T: Copy>(field: &'static str, value: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, FilterError> {
+pub(crate) fn one_of<T: Copy>(field: &'static str, value: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<T, FilterError> {
     all.iter().copied().find(|item| name(*item) == value).ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|item| name(*item)).collect();
         problem(field, &format!("\"{value}\" is not one of {}", names.join(", ")))
@@ -293,7 +293,7 @@ fn label(field: &'static str, value: &str) -> Result<Label, FilterError> {
     value.parse().map_err(|error: LabelError| problem(field, &error.to_string()))
 }
 
-fn date(field: &'static str, value: &str) -> Result<NaiveDate, FilterError> {
+pub(crate) fn date(field: &'static str, value: &str) -> Result<NaiveDate, FilterError> {
     // Years of four digits: what a date field sends, and what Postgres and the pages can show.
     let date = NaiveDate::parse_from_str(value, "%Y-%m-%d").ok().filter(|_| value.len() == 10);
     date.ok_or_else(|| problem(field, &format!("\"{value}\" is not a date: write it like 2026-01-31")))

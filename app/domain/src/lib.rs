@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod attribution;
+pub mod audit;
 pub mod billing;
 pub mod call;
 pub mod catalog;

@@ -3,11 +3,13 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::Role,
+    audit::Operation,
     id::{AccountId, GrantId, ProjectId, UserId},
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::{Error, Ledger, Result, System, database::Database, password, users};
+use crate::{Error, Ledger, Result, System, audit::Line, database::Database, password, users};
 
 /// The name of the project that an account has from the beginning.
 const FIRST_PROJECT: &str = "Default";
@@ -145,7 +147,13 @@ async fn create(database: &Database, new: NewCustomer) -> Result<()> {
     let email = users::parse_email(&new.email)?;
     let name = parse_name(&new.account_name)?;
     let password_hash = password::hash(new.password).await?;
-    let mut tx = database.write().await?;
+    // Nobody has proved yet who opens it: whoever signs up is the first to say so.
+    let database = if database.by.address.is_some() && database.by.user.is_none() {
+        database.clone().by(new.user_id, email.to_owned())
+    } else {
+        database.clone()
+    };
+    let mut tx = database.change().await?;
     sqlx::query!(
         "insert into accounts (account_id, name, is_demo, created_at) values ($1, $2, $3, $4)",
         new.account_id.uuid(),
@@ -185,8 +193,8 @@ async fn create(database: &Database, new: NewCustomer) -> Result<()> {
     .await?;
     users::insert(&mut tx, new.user_id, email, &password_hash, false, new.now).await?;
     add_member(&mut tx, new.account_id, new.user_id, Role::Owner, new.now).await?;
-    tx.commit().await?;
-    Ok(())
+    let opened = json!({"name": name, "owner": email, "demo": new.is_demo});
+    tx.commit(Line::new(Operation::AccountOpen, new.account_id, name, None, Some(opened)).of(new.account_id)).await
 }
 
 fn parse_name(name: &str) -> Result<&str> {

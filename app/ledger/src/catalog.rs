@@ -1,5 +1,6 @@
 //! Providers and models.
 
+mod audited;
 mod changes;
 mod fallbacks;
 
@@ -7,14 +8,16 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
+    audit::Operation,
     catalog::{Api, DisconnectPolicy, Model, ModelBounds, OutputCapField, PriceKind, PriceVersion, Provider, TimeOuts, UsageMode},
     id::{ModelId, PriceId, ProviderId},
     tokens::Tokens,
 };
 use sqlx::{PgConnection, types::Json};
 
+use self::audited::{Thing, change};
 pub use self::changes::{Disabled, ModelChange, ProviderChange};
-use crate::{Error, Meter, Result, System, secrets::SecretKey};
+use crate::{Error, Meter, Result, System, audit::Line, secrets::SecretKey};
 
 /// An upstream to be added.
 #[derive(Debug, Clone)]
@@ -131,7 +134,7 @@ impl System {
             new.time_outs.first_byte_ms,
             new.time_outs.idle_ms
         );
-        self.database.execute(insert).await.map(drop)
+        change(&self.database, (Operation::ProviderAdd, Thing::Provider, new.name.trim()), insert).await
     }
 
     /// Moves a provider to another address.
@@ -140,7 +143,7 @@ impl System {
     /// [`Error::NotFound`].
     pub async fn set_provider_url(&self, name: &str, base_url: &str) -> Result<()> {
         let update = sqlx::query!("update providers set base_url = $2 where name = $1", name, base_url);
-        if self.database.execute(update).await? == 1 { Ok(()) } else { Err(Error::NotFound) }
+        change(&self.database, (Operation::ProviderChange, Thing::Provider, name), update).await
     }
 
     /// Every provider, by name.
@@ -179,7 +182,7 @@ impl System {
             new.bounds.output_min.get(),
             new.bounds.reasoning_max.get()
         );
-        if self.database.execute(insert).await? == 1 { Ok(()) } else { Err(Error::NotFound) }
+        change(&self.database, (Operation::ModelAdd, Thing::Model, new.name.trim()), insert).await
     }
 
     /// Lets these members of requests pass at a model, or no longer: see [`Model::opened`]. Returns all that pass now.
@@ -201,9 +204,11 @@ impl System {
             opened,
             closed
         );
-        let mut transaction = self.database.write().await?;
-        let now = update.fetch_optional(&mut *transaction).await?.ok_or(Error::NotFound)?;
-        transaction.commit().await?;
+        let mut tx = self.database.change().await?;
+        let before = audited::state(&mut tx, Thing::Model, model).await?.map(|(_, state)| state);
+        let now = update.fetch_optional(&mut *tx).await?.ok_or(Error::NotFound)?;
+        let (id, after) = audited::state(&mut tx, Thing::Model, model).await?.ok_or(Error::NotFound)?;
+        tx.commit(Line::new(Operation::ModelMembers, id, model, before, Some(after))).await?;
         Ok(now)
     }
 }

@@ -2,15 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
+    audit::Operation,
     credit::{CreditLine, Grace, Quantity},
     id::AccountId,
     money::Amount,
     pricing::Excess,
 };
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use crate::{
     AccountReader, Error, Operator, Result,
+    audit::{self, Line},
     books::{Books, Lock},
     encoding::{self, Encoding, Seal},
     notices,
@@ -26,12 +29,14 @@ impl Operator {
     /// [`Error::NotFound`] for an unknown account; [`Error::Invalid`] for an amount below zero or above a billion currency units, a grace that has
     /// ended already, or anything lent to a wallet that pays for no call.
     pub async fn change_credit_line(&self, account: AccountId, actor: &str, change: impl FnOnce(&mut CreditLine)) -> Result<CreditLine> {
-        let mut tx = self.database.write().await?;
+        let mut tx = self.database.change().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+        let before = in_force(&mut tx, account).await?;
         let line = set(&mut tx, &mut books, account, actor, change).await?;
         books.write(&mut tx).await?;
         notices::tell(&mut tx, account).await?;
-        tx.commit().await?;
+        let name = audit::account_name(&mut tx, account).await?;
+        tx.commit(Line::new(Operation::CreditLine, account, name, Some(in_words(before)), Some(in_words(line))).of(account)).await?;
         Ok(line)
     }
 }
@@ -89,6 +94,13 @@ pub(crate) async fn set(
     // Whatever is set next is later.
     books.touch(now);
     Ok(line)
+}
+
+/// As the audit log has it.
+fn in_words(line: CreditLine) -> Value {
+    let CreditLine { amount, grace, excess, is_quota } = line;
+    let grace = grace.map(|Grace { amount, until }| json!({"amount": amount, "until": until}));
+    json!({"credit_line": amount, "grace": grace, "lenient": excess.is_charged(), "quota": is_quota})
 }
 
 /// The newest encoding, by which they are sealed.

@@ -92,7 +92,7 @@ impl Operator {
 }
 
 /// A pattern that matches the text itself anywhere: what a person types is no wildcard.
-fn like(text: &str) -> String {
+pub(crate) fn like(text: &str) -> String {
     let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
     format!("%{escaped}%")
 }

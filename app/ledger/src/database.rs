@@ -4,9 +4,10 @@
 //! is over, and one to a server that is gone is dead. So each is asked as it leaves the pool, and one that cannot is closed, never handed out. A
 //! transaction that writes asks once more, inside: whether this database takes writes, and whether it takes them from this version of Farebox.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use domain::id::UserId;
 use sqlx::{
     Connection, Execute, Executor, PgConnection, PgPool, PgTransaction, Postgres, Row,
     pool::PoolConnection,
@@ -17,7 +18,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Error, MIGRATOR, Result};
+use crate::{Error, MIGRATOR, Result, audit::Actor};
 
 /// What holds for every session. Neither whoever locks an account's grants and forgets them, nor a process that hangs in the middle of a transaction,
 /// keeps all others waiting; and a database whose default is another isolation gives a single statement the one that these are written for. None of them
@@ -44,6 +45,8 @@ pub(crate) struct Database {
     probed: Arc<Mutex<Option<(Instant, bool)>>>,
     /// What is posted is dated so, if that is not in the future: see [`crate::Ledger::dated`].
     pub(crate) dated: Option<DateTime<Utc>>,
+    /// Who changes something by it: the audit log says so.
+    pub(crate) by: Arc<Actor>,
 }
 
 impl Database {
@@ -59,18 +62,28 @@ impl Database {
             // What a request left behind that was given up is undone first; where the other end is gone without a word, nobody waits for that.
             .after_release(|connection, _| Box::pin(is_at_rest(connection)))
             .connect_lazy_with(options);
-        Self { pool, probed: Arc::default(), dated: None }
+        Self { pool, probed: Arc::default(), dated: None, by: Arc::new(Actor::command_line()) }
     }
 
     /// A pool of so many connections more, to the same database.
     pub(crate) fn apart(&self, connections: u32) -> Self {
         let options = PgConnectOptions::clone(&self.pool.connect_options());
-        Self { dated: self.dated, ..Self::open(options, connections, self.pool.options().get_acquire_timeout()) }
+        Self { dated: self.dated, by: self.by.clone(), ..Self::open(options, connections, self.pool.options().get_acquire_timeout()) }
     }
 
     /// The same, for what is posted as of another instant.
     pub(crate) fn dated(self, at: DateTime<Utc>) -> Self {
         Self { dated: Some(at), ..self }
+    }
+
+    /// The same, for whoever comes from this address.
+    pub(crate) fn reached_from(self, address: IpAddr) -> Self {
+        Self { by: Arc::new(Actor { address: Some(address), ..Actor::clone(&self.by) }), ..self }
+    }
+
+    /// The same, for this person.
+    pub(crate) fn by(self, user: UserId, email: String) -> Self {
+        Self { by: Arc::new(Actor { who: email, user: Some(user), address: self.by.address }), ..self }
     }
 
     /// A connection to read by, statement by statement.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use domain::{
     account::Key,
+    audit::Operation,
     credit::CreditLine,
     id::{AccountId, KeyId, ProjectId, UserId},
     key::ApiKey,
@@ -12,10 +13,12 @@ use domain::{
     period::Period,
     pricing::Discount,
 };
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sqlx::{Execute, Executor, PgConnection, Postgres};
 use uuid::Uuid;
 
-use crate::{AccountMember, AccountReader, Error, Meter, Result, System, credit_lines, notices};
+use crate::{AccountMember, AccountReader, Error, Meter, Result, System, audit::Line, credit_lines, database::Database, notices};
 
 /// SHA-256 of a key. 160 random bits need no slow hash: there is nothing to guess.
 #[must_use]
@@ -97,7 +100,8 @@ impl AccountMember {
         if new.expires_at.is_some_and(|expiry| expiry <= new.now) {
             return Err(Error::invalid("expires", "choose a day that is still to come"));
         }
-        let mut tx = self.database.write().await?;
+        let name = Error::one_line("name", new.name)?;
+        let mut tx = self.database.change().await?;
         let inserted = sqlx::query!(
             r#"
             insert into api_keys (account_id, key_id, project_id, user_id, name, last_four, created_at, expires_at)
@@ -107,7 +111,7 @@ impl AccountMember {
             new.id.uuid(),
             new.project.uuid(),
             new.member.map(UserId::uuid),
-            Error::one_line("name", new.name)?,
+            name,
             new.secret.last_four(),
             new.now,
             new.expires_at
@@ -125,8 +129,10 @@ impl AccountMember {
         )
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
-        Ok(())
+        let created = json!({
+            "last_four": new.secret.last_four(), "project": new.project, "member": new.member, "expires_at": new.expires_at
+        });
+        tx.commit(Line::new(Operation::KeyCreate, new.id, name, None, Some(created)).of(self.account)).await
     }
 
     /// Revokes a key for good, which every proxy knows within a second. Revoking it again changes nothing.
@@ -140,8 +146,39 @@ impl AccountMember {
             key.uuid(),
             now
         );
-        notices::tell_of(&self.database, self.account, revoke).await
+        change(&self.database, self.account, (Operation::KeyRevoke, key), revoke).await
     }
+}
+
+/// Changes a key, which every proxy looks at anew.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is none, or the statement is about none.
+pub(crate) async fn change<'q>(
+    database: &Database,
+    account: AccountId,
+    (operation, key): (Operation, KeyId),
+    statement: impl Execute<'q, Postgres> + 'q,
+) -> Result<()> {
+    let mut tx = database.change().await?;
+    let (name, before) = state(&mut tx, account, key).await?;
+    if tx.execute(statement).await?.rows_affected() == 0 {
+        return Err(Error::NotFound);
+    }
+    let (_, after) = state(&mut tx, account, key).await?;
+    notices::tell(&mut tx, account).await?;
+    tx.commit(Line::new(operation, key, name, Some(before), Some(after)).of(account)).await
+}
+
+/// A key's name, and what can change of it.
+async fn state(connection: &mut PgConnection, account: AccountId, key: KeyId) -> Result<(String, Value)> {
+    let state = sqlx::query!(
+        "select name, project_id, revoked_at from api_keys where account_id = $1 and key_id = $2 for no key update",
+        account.uuid(),
+        key.uuid()
+    );
+    let state = state.fetch_optional(connection).await?.ok_or(Error::NotFound)?;
+    Ok((state.name, json!({"project": state.project_id, "revoked_at": state.revoked_at})))
 }
 
 impl AccountReader {

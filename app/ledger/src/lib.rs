@@ -6,6 +6,7 @@
 mod accounts;
 mod address;
 mod admitted;
+mod audit;
 mod books;
 mod calls;
 mod catalog;
@@ -42,7 +43,7 @@ mod statement;
 mod usage;
 mod users;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -143,6 +144,12 @@ impl Ledger {
     #[must_use]
     pub fn dated(&self, at: DateTime<Utc>) -> Self {
         Self { database: self.database.clone().dated(at) }
+    }
+
+    /// The same ledger for whoever reaches the console from this address: the audit log says so.
+    #[must_use]
+    pub fn reached_from(&self, address: IpAddr) -> Self {
+        Self { database: self.database.clone().reached_from(address) }
     }
 
     /// Closes every connection; what runs is finished first.

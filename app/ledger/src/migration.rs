@@ -27,7 +27,7 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 const RIGHTS: [(&str, &str); 5] = [
     ("schema_contract, identity, quarantine_of_unposted, figures", "select"),
     (
-        "key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine, plan_versions, plan_periods",
+        "key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine, audit, plan_versions, plan_periods",
         "select, insert",
     ),
     (
@@ -118,7 +118,7 @@ async fn expect_the_same_database(owner: &mut PgConnection, application: &mut Pg
 async fn expect_weakness(application: &mut PgConnection) -> Result<()> {
     let strong: bool = sqlx::query_scalar(
         "select coalesce(bool_or(has_table_privilege(c.oid, 'update, delete, truncate') or pg_has_role(c.relowner, 'member')), false) from pg_class c \
-         where c.oid in (select to_regclass(name) from unnest(array['calls', 'corrections', 'journal', 'entries', 'roots']) name) \
+         where c.oid in (select to_regclass(name) from unnest(array['calls', 'corrections', 'journal', 'entries', 'roots', 'audit']) name) \
          or c.oid in (select inhrelid from pg_inherits where inhparent = to_regclass('calls'))",
     )
     .fetch_one(application)

@@ -2,15 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
+    audit::Operation,
     billing::{JournalKind, PostingNumber},
     id::AccountId,
     money::Amount,
 };
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use crate::{
     AccountOwner, Error, Operator, Result,
+    audit::{self, Line},
     books::{Book, Books, Lock, NewPosting, Request},
     database::Database,
 };
@@ -74,7 +77,7 @@ async fn move_money(database: &Database, account: AccountId, kind: JournalKind, 
         return Err(Error::invalid("idempotency key", "send one"));
     }
     let money = &MoneyIn { memo: Error::one_line("reason", money.memo)?, ..money.clone() };
-    let mut tx = database.write().await?;
+    let mut tx = database.change().await?;
     let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
     let book = books.of(account)?;
     let digest = request_digest(kind, &money.amount.to_string(), money.memo, money.actor);
@@ -82,6 +85,7 @@ async fn move_money(database: &Database, account: AccountId, kind: JournalKind, 
         return Ok(posted);
     }
     expect_room(book, money.amount)?;
+    let before = book.balance();
     let new = NewPosting {
         kind,
         memo: money.memo.to_owned(),
@@ -94,9 +98,19 @@ async fn move_money(database: &Database, account: AccountId, kind: JournalKind, 
         grants: vec![(book.wallet()?, money.amount.nanos())],
     };
     let posting = book.post(new).map_err(|_| too_large())?;
+    let after = json!({"balance": book.balance(), "amount": money.amount, "reason": money.memo, "posting": posting});
     books.write(&mut tx).await?;
-    tx.commit().await?;
+    let name = audit::account_name(&mut tx, account).await?;
+    tx.commit(Line::new(operation(kind, money.amount), account, name, Some(json!({"balance": before})), Some(after)).of(account)).await?;
     Ok(Posted { posting, replayed: false })
+}
+
+fn operation(kind: JournalKind, amount: Amount) -> Operation {
+    match kind {
+        JournalKind::TopUp => Operation::TopUp,
+        _ if amount.is_negative() => Operation::TakeBack,
+        _ => Operation::Credit,
+    }
 }
 
 /// Taking back obeys the condition of a lease: what is held or spent is not there to be taken, nor what is lent.

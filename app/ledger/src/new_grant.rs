@@ -2,14 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
+    audit::Operation,
     billing::{GrantKind, JournalKind, PostingNumber},
     credit::{self, Pool, Quantity, Unit},
     id::{AccountId, GrantId},
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::{
     Error, Operator, Posted, Result, System,
+    audit::{self, Line},
     books::{Book, Books, Lock, NewPosting, Request},
     encoding::Encoding,
     money, notices,
@@ -56,11 +59,19 @@ impl Operator {
     pub async fn add_grant(&self, account: AccountId, new: NewGrant<'_>) -> Result<Posted> {
         let new = &NewGrant { memo: Error::one_line("reason", new.memo)?, models: sorted(new.models.clone()), ..new };
         expect_possible(new)?;
-        let mut tx = self.database.write().await?;
+        let mut tx = self.database.change().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
         let posted = give(&mut tx, books.of(account)?, new).await?;
         books.write(&mut tx).await?;
-        tx.commit().await?;
+        if posted.replayed {
+            return Ok(posted);
+        }
+        let given = json!({
+            "kind": new.kind.name(), "unit": new.unit.name(), "amount": new.quantity.in_words(new.unit), "models": new.models, "priority": new.priority,
+            "starts_at": new.starts_at, "expires_at": new.expires_at, "reason": new.memo, "posting": posted.posting
+        });
+        let name = audit::account_name(&mut tx, account).await?;
+        tx.commit(Line::new(Operation::GrantAdd, new.id, name, None, Some(given)).of(account)).await?;
         Ok(posted)
     }
 
@@ -70,14 +81,17 @@ impl Operator {
     /// # Errors
     /// [`Error::NotFound`] for a grant that is not the account's; [`Error::Invalid`] for a wallet, which is the customer's own money.
     pub async fn end_grant(&self, account: AccountId, grant: GrantId, actor: &str) -> Result<()> {
-        let mut tx = self.database.write().await?;
+        let mut tx = self.database.change().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
-        end(&mut tx, books.of(account)?, grant, actor).await?;
+        let Some(left) = end(&mut tx, books.of(account)?, grant, actor).await? else { return Ok(()) };
+        let now = books.of(account)?.now();
         books.write(&mut tx).await?;
         // What proxies have leased of it and hold for no call lapses within seconds.
         notices::tell(&mut tx, account).await?;
-        tx.commit().await?;
-        Ok(())
+        let name = audit::account_name(&mut tx, account).await?;
+        let was = json!({"left": left, "ended_at": null});
+        let is = json!({"left": "0", "ended_at": now});
+        tx.commit(Line::new(Operation::GrantEnd, grant, name, Some(was), Some(is)).of(account)).await
     }
 }
 
@@ -113,29 +127,29 @@ pub(crate) async fn give(connection: &mut PgConnection, book: &mut Book, new: &N
     Ok(Posted { posting: posting.map_err(|_| money::too_large())?, replayed: false })
 }
 
-/// Ends credit of an account whose books are locked. Of what has ended already nothing is done.
+/// Ends credit of an account whose books are locked. Returns what was left of it, in words; `None` of what has ended already, of which nothing is done.
 ///
 /// # Errors
 /// As [`Operator::end_grant`].
-pub(crate) async fn end(connection: &mut PgConnection, book: &mut Book, grant: GrantId, actor: &str) -> Result<()> {
+pub(crate) async fn end(connection: &mut PgConnection, book: &mut Book, grant: GrantId, actor: &str) -> Result<Option<String>> {
     let Some(found) = book.grants().iter().find(|one| one.id == grant) else {
         // Whoever locks the books leaves out what has ended and is empty.
         let ended = sqlx::query!("select from grants where account_id = $1 and grant_id = $2", book.account.uuid(), grant.uuid());
-        return ended.fetch_optional(connection).await?.map(|_| ()).ok_or(Error::NotFound);
+        return ended.fetch_optional(connection).await?.map(|_| None).ok_or(Error::NotFound);
     };
     if found.kind == GrantKind::Wallet {
         return Err(Error::invalid("grant", "the prepaid balance does not end: take back what is too much of it"));
     }
     let now = book.now();
     if found.expires_at.is_some_and(|expiry| expiry <= now) {
-        return Ok(());
+        return Ok(None);
     }
-    let left = found.pool.available().or_zero();
+    let (left, unit) = (found.pool.available().or_zero(), found.pool.unit);
     sqlx::query!("update grants set ended_at = $3 where account_id = $1 and grant_id = $2", book.account.uuid(), grant.uuid(), now)
         .execute(connection)
         .await?;
     lapse(book, (grant, left), now, actor)?;
-    Ok(())
+    Ok(Some(left.in_words(unit)))
 }
 
 impl System {

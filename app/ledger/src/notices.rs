@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::id::AccountId;
-use sqlx::{Execute, Executor, PgConnection, Postgres};
+use sqlx::PgConnection;
 
-use crate::{Error, Meter, Result, System, database::Database};
+use crate::{Meter, Result, System};
 
 /// Every proxy has seen what is older, or leases nothing any more.
 const KEPT: TimeDelta = TimeDelta::minutes(1);
@@ -65,20 +65,6 @@ impl System {
             sqlx::query!("delete from notices where at < clock_timestamp() - $1::bigint * interval '1 second'", KEPT.num_seconds());
         self.database.execute(forget).await.map(drop)
     }
-}
-
-/// Changes the one row of an account that a statement is about, and says so.
-///
-/// # Errors
-/// [`Error::NotFound`] if there is none.
-pub(crate) async fn tell_of<'q>(database: &Database, account: AccountId, statement: impl Execute<'q, Postgres> + 'q) -> Result<()> {
-    let mut tx = database.write().await?;
-    if tx.execute(statement).await?.rows_affected() == 0 {
-        return Err(Error::NotFound);
-    }
-    tell(&mut tx, account).await?;
-    tx.commit().await?;
-    Ok(())
 }
 
 /// Says that something of an account has changed, once the transaction is committed.

@@ -65,21 +65,22 @@ impl Operator {
     /// [`Error::Invalid`] where a price of one of these models was written since the book was read, and for rates that cannot be;
     /// [`Error::PriceTooSoon`]; [`Error::NotFound`] for an unknown model; [`Error::Taken`] where a version begins at that very instant.
     pub async fn import_prices(&self, book: &PriceBook, prices: &[NewPrice<'_>]) -> Result<()> {
-        let mut tx = self.database.write().await?;
+        let mut tx = self.database.change().await?;
         let names: Vec<String> = prices.iter().map(|price| price.model.to_owned()).collect();
         let written = written(&mut tx, &names).await?;
         let models = written.iter().map(|written| written.model).collect();
         if !written.iter().map(|written| (written.model, written.price)).collect::<BTreeSet<_>>().iter().eq(book.of(&models)) {
             return Err(Error::invalid("prices", "somebody wrote a price meanwhile: compare the list again, and look at what is changed"));
         }
+        let mut lines = Vec::new();
         for new in prices {
             let has_price = written.iter().any(|written| written.name == new.model && written.kind == new.kind);
             if has_price && new.effective_from < new.now + NewPrice::LEAD_MIN {
                 return Err(Error::PriceTooSoon);
             }
-            insert_in(&mut tx, new).await?;
+            lines.extend(insert_in(&mut tx, new).await?);
         }
-        Ok(tx.commit().await?)
+        tx.commit_all(lines).await
     }
 }
 

@@ -4,15 +4,18 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
+    audit::Operation,
     catalog::{PriceKind, PriceVersion, PricedModel},
     id::{ModelId, PriceId},
     money::Amount,
     rates::{BucketRates, Rates},
 };
+use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
 
 use crate::{
     Error, Ledger, Meter, Operator, Result, System,
+    audit::Line,
     catalog::{PriceRow, current_and_scheduled, disabled_models, models},
     database::Database,
     encoding::{self, Encoding, Seal},
@@ -138,13 +141,15 @@ impl System {
 }
 
 async fn insert(database: &Database, new: NewPrice<'_>) -> Result<()> {
-    let mut tx = database.write().await?;
-    insert_in(&mut tx, &new).await?;
-    Ok(tx.commit().await?)
+    let mut tx = database.change().await?;
+    match insert_in(&mut tx, &new).await? {
+        Some(line) => tx.commit(line).await,
+        None => Ok(()),
+    }
 }
 
-/// Writes a price in a transaction that may write others too.
-pub(crate) async fn insert_in(connection: &mut PgConnection, new: &NewPrice<'_>) -> Result<()> {
+/// Writes a price in a transaction that may write others too. Returns its line for the log; the same request again writes no second version.
+pub(crate) async fn insert_in(connection: &mut PgConnection, new: &NewPrice<'_>) -> Result<Option<Line>> {
     new.rates.validate().map_err(|error| Error::invalid("price", error.to_string()))?;
     let model = model_id(connection, new.model).await?;
     let version = PriceVersion {
@@ -156,7 +161,8 @@ pub(crate) async fn insert_in(connection: &mut PgConnection, new: &NewPrice<'_>)
         created_at: new.now,
         created_by: new.actor.to_owned(),
     };
-    sqlx::query!(
+    let before = in_force(connection, &version).await?;
+    let inserted = sqlx::query!(
         r#"
         insert into price_versions (price_id, model_id, kind, effective_from, rates, created_at, created_by, seal)
         values ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -173,7 +179,27 @@ pub(crate) async fn insert_in(connection: &mut PgConnection, new: &NewPrice<'_>)
     )
     .execute(connection)
     .await?;
-    Ok(())
+    if inserted.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let after = json!({"kind": new.kind.name(), "from": new.effective_from, "rates": new.rates});
+    Ok(Some(Line::new(Operation::PriceSet, new.id, new.model, before, Some(after))))
+}
+
+/// The version that another one follows, as the audit log has it.
+async fn in_force(connection: &mut PgConnection, next: &PriceVersion) -> Result<Option<Value>> {
+    let before = sqlx::query!(
+        r#"
+        select effective_from, rates as "rates: Json<Value>" from price_versions
+        where model_id = $1 and kind = $2 and effective_from < $3
+        order by effective_from desc limit 1
+        "#,
+        next.model_id.uuid(),
+        next.kind as PriceKind,
+        next.effective_from
+    );
+    let before = before.fetch_optional(connection).await?;
+    Ok(before.map(|row| json!({"kind": next.kind.name(), "from": row.effective_from, "rates": row.rates.0})))
 }
 
 /// The newest encoding, by which prices are sealed.

@@ -3,10 +3,13 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::Project,
+    audit::Operation,
     id::{KeyId, ProjectId},
 };
 
-use crate::{AccountOwner, AccountReader, Error, Result, notices};
+use serde_json::json;
+
+use crate::{AccountOwner, AccountReader, Error, Result, audit::Line, keys};
 
 /// A project to be made.
 #[derive(Debug, Clone)]
@@ -25,14 +28,19 @@ impl AccountOwner {
     /// # Errors
     /// [`Error::Taken`] when there is one of this name, or this id was used; [`Error::Invalid`] for a name that cannot be.
     pub async fn add_project(&self, new: NewProject<'_>) -> Result<()> {
+        let name = Error::one_line("name", new.name)?;
         let insert = sqlx::query!(
             "insert into projects (account_id, project_id, name, created_at) values ($1, $2, $3, $4) on conflict (account_id, project_id) do nothing",
             self.account.uuid(),
             new.id.uuid(),
-            Error::one_line("name", new.name)?,
+            name,
             new.now
         );
-        if self.database.execute(insert).await? == 1 { Ok(()) } else { Err(Error::Taken("this project")) }
+        let mut tx = self.database.change().await?;
+        if insert.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Err(Error::Taken("this project"));
+        }
+        tx.commit(Line::new(Operation::ProjectAdd, new.id, name, None, Some(json!({"name": name}))).of(self.account)).await
     }
 
     /// Puts a key into a project: the calls that are made with it from now on are the project's, those before stay where they are. A proxy knows of it
@@ -51,7 +59,7 @@ impl AccountOwner {
             key.uuid(),
             project.uuid()
         );
-        notices::tell_of(&self.database, self.account, update).await
+        keys::change(&self.database, self.account, (Operation::KeyMove, key), update).await
     }
 }
 

@@ -111,10 +111,10 @@ impl Ledger {
     /// # Errors
     /// [`Error::Forbidden`] for anyone who is no operator.
     pub async fn operator(&self, user: UserId) -> Result<Operator> {
-        let is_operator = sqlx::query_scalar!("select is_operator from users where user_id = $1", user.uuid())
+        let email = sqlx::query_scalar!("select email from users where user_id = $1 and is_operator", user.uuid())
             .fetch_optional(&mut *self.database.read().await?)
             .await?;
-        if is_operator == Some(true) { Ok(Operator { database: self.database.clone() }) } else { Err(Error::Forbidden) }
+        Ok(Operator { database: self.database.clone().by(user, email.ok_or(Error::Forbidden)?) })
     }
 
     /// The proxy's right. Only the process that is the proxy asks for it.
@@ -132,10 +132,10 @@ impl Ledger {
     async fn member_of(&self, user: UserId) -> Result<(AccountReader, Role)> {
         let row = sqlx::query!(
             r#"
-            select account_id as "account_id: AccountId", role as "role: Role"
-            from memberships
-            where user_id = $1
-            order by created_at, account_id
+            select m.account_id as "account_id: AccountId", m.role as "role: Role", u.email
+            from memberships m join users u using (user_id)
+            where m.user_id = $1
+            order by m.created_at, m.account_id
             limit 1
             "#,
             user.uuid()
@@ -143,6 +143,6 @@ impl Ledger {
         .fetch_optional(&mut *self.database.read().await?)
         .await?
         .ok_or(Error::NotFound)?;
-        Ok((AccountReader { database: self.database.clone(), account: row.account_id }, row.role))
+        Ok((AccountReader { database: self.database.clone().by(user, row.email), account: row.account_id }, row.role))
     }
 }

@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::{Membership, Person, Role},
+    audit::Operation,
     id::{AccountId, UserId},
     text::is_disruptive,
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::{AccountReader, Error, Ledger, Result, System, password};
+use crate::{AccountReader, Error, Ledger, Result, System, audit::Line, password};
 
 /// Someone who runs the gateway.
 #[derive(Debug, Clone)]
@@ -94,10 +96,9 @@ impl System {
     pub async fn create_operator(&self, new: NewOperator) -> Result<()> {
         let email = parse_email(&new.email)?;
         let password_hash = password::hash(new.password).await?;
-        let mut tx = self.database.write().await?;
+        let mut tx = self.database.change().await?;
         insert(&mut tx, new.user_id, email, &password_hash, true, new.now).await?;
-        tx.commit().await?;
-        Ok(())
+        tx.commit(Line::new(Operation::OperatorAdd, new.user_id, email, None, Some(json!({"email": email})))).await
     }
 
     /// Gives a person a new password and ends their sessions.
@@ -106,18 +107,17 @@ impl System {
     /// [`Error::NotFound`] for an unknown address; [`Error::Invalid`] for a password that cannot be.
     pub async fn set_password(&self, email: &str, password: String) -> Result<()> {
         let password_hash = password::hash(password).await?;
-        let mut tx = self.database.write().await?;
-        let user = sqlx::query_scalar!(
-            "update users set password_hash = $2 where lower(email) = lower($1) returning user_id",
+        let mut tx = self.database.change().await?;
+        let person = sqlx::query!(
+            "update users set password_hash = $2 where lower(email) = lower($1) returning user_id, email",
             email.trim(),
             password_hash
         )
         .fetch_optional(&mut *tx)
         .await?
         .ok_or(Error::NotFound)?;
-        sqlx::query!("delete from sessions where user_id = $1", user).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(())
+        sqlx::query!("delete from sessions where user_id = $1", person.user_id).execute(&mut *tx).await?;
+        tx.commit(Line::new(Operation::PasswordSet, person.user_id, person.email, None, Some(json!({"sessions": "ended"})))).await
     }
 }
 

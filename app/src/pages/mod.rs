@@ -5,6 +5,7 @@
 //! page, the wasm was a third larger: nearly all of what they are made of is compiled again for each type. It travels as postcard, here and
 //! inside the pages that the server sends: readers of JSON, which know every field's name, made a tenth of the wasm.
 
+pub(crate) mod admin_audit;
 pub(crate) mod admin_customers;
 pub(crate) mod admin_pricing;
 pub(crate) mod admin_proof;
@@ -61,6 +62,8 @@ pub(crate) enum Page {
     Customer,
     /// `/admin/proof`
     Proof,
+    /// `/admin/audit`
+    Audit,
 }
 
 impl Page {
@@ -82,6 +85,7 @@ impl Page {
             Self::Customers => "Customers",
             Self::Customer => "Customer",
             Self::Proof => "Proof",
+            Self::Audit => "Audit",
         }
     }
 }
@@ -114,6 +118,7 @@ pub(crate) enum Content {
     Customers(admin_customers::page::Customers),
     Customer(admin_customers::page::OneCustomer),
     Proof(admin_proof::page::ProofPage),
+    Audit(admin_audit::page::Audit),
 }
 
 impl Content {
@@ -134,6 +139,7 @@ impl Content {
             Self::Customers(page) => admin_customers::view::list(page),
             Self::Customer(page) => admin_customers::view::one(page),
             Self::Proof(page) => admin_proof::view::proof(&page),
+            Self::Audit(page) => admin_audit::view::audit(page),
         }
     }
 }
@@ -163,6 +169,7 @@ pub(crate) async fn read(address: Address) -> Result<Content, ConsoleError> {
                 Page::Customers => admin_customers::api::customers(&caller, &query).await.map(Content::Customers),
                 Page::Customer => admin_customers::api::customer(&caller, &id, &query).await.map(Content::Customer),
                 Page::Proof => admin_proof::api::proof(&caller, &query).await.map(Content::Proof),
+                Page::Audit => admin_audit::api::audit(&caller, &query).await.map(Content::Audit),
             }
         }
         .await,

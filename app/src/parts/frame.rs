@@ -48,7 +48,8 @@ fn demo_banner() -> AnyView {
 
 fn ways(visit: &Visit) -> AnyView {
     const CUSTOMER: [(&str, &str); 4] = [("/usage", "Usage"), ("/calls", "Calls"), ("/keys", "Keys"), ("/billing", "Billing")];
-    const OPERATOR: [(&str, &str); 3] = [("/admin/customers", "Customers"), ("/admin/pricing", "Prices"), ("/admin/proof", "Proof")];
+    const OPERATOR: [(&str, &str); 4] =
+        [("/admin/customers", "Customers"), ("/admin/pricing", "Prices"), ("/admin/audit", "Audit"), ("/admin/proof", "Proof")];
     let is_customer = visit.person.as_ref().is_some_and(|person| person.account.is_some());
     let is_operator = visit.person.as_ref().is_some_and(|person| person.is_operator);
     let pathname = use_location().pathname;

@@ -1,8 +1,9 @@
 //! From a visitor to what they may reach: a scope of the ledger, or the reason why not.
 
+use axum::response::{IntoResponse, Response};
 use domain::id::UserId;
 use http::{StatusCode, header, request::Parts};
-use ledger::{AccountMember, AccountOwner, AccountReader, Operator};
+use ledger::{AccountMember, AccountOwner, AccountReader, Ledger, Operator};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_router::location::RequestUrl;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Console, Visitor,
-    submission::{FormAnswer, about, sentence, sign_in_address},
+    submission::{FormAnswer, about, see_other, sentence, sign_in_address},
 };
 use crate::{error::ConsoleError, parts::form::Form};
 
@@ -49,24 +50,29 @@ impl Caller {
         self.visitor.visit.person.as_ref().map(|person| person.email.as_str()).ok_or(ConsoleError::SignIn)
     }
 
+    /// The ledger, for whoever calls from where they do: the audit log says so.
+    fn ledger(&self) -> Ledger {
+        self.console.ledger.reached_from(self.visitor.address)
+    }
+
     /// The right to see the caller's account.
     pub(crate) async fn reader(&self) -> Result<AccountReader, ConsoleError> {
-        self.console.ledger.reader(self.user()?).await.map_err(no_account)
+        self.ledger().reader(self.user()?).await.map_err(no_account)
     }
 
     /// The right to manage its keys.
     pub(crate) async fn member(&self) -> Result<AccountMember, ConsoleError> {
-        self.console.ledger.member(self.user()?).await.map_err(no_account)
+        self.ledger().member(self.user()?).await.map_err(no_account)
     }
 
     /// The right to move its money.
     pub(crate) async fn owner(&self) -> Result<AccountOwner, ConsoleError> {
-        self.console.ledger.owner(self.user()?).await.map_err(no_account)
+        self.ledger().owner(self.user()?).await.map_err(no_account)
     }
 
     /// The right to run the gateway.
     pub(crate) async fn operator(&self) -> Result<Operator, ConsoleError> {
-        self.console.ledger.operator(self.user()?).await.map_err(|error| match error {
+        self.ledger().operator(self.user()?).await.map_err(|error| match error {
             ledger::Error::Forbidden => ConsoleError::Forbidden("This page belongs to those who run this gateway.".to_owned()),
             other => other.into(),
         })
@@ -123,6 +129,17 @@ impl From<ledger::Error> for ConsoleError {
                 Self::Unavailable
             }
         }
+    }
+}
+
+/// Why a file cannot be had. Whoever must sign in is led there.
+impl IntoResponse for ConsoleError {
+    fn into_response(self) -> Response {
+        if self == Self::SignIn {
+            return see_other("/login");
+        }
+        let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, format!("{self}\n")).into_response()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod alone;
 mod caller;
+pub(crate) mod csv;
 mod fresh;
 mod query;
 mod submission;
@@ -136,6 +137,7 @@ pub fn router(console: &Console) -> Router {
         .route("/keys/{id}", post(pages::limits::post::change))
         .route("/admin/pricing", post(pages::admin_pricing::post::publish))
         .route("/admin/customers/{id}", post(pages::admin_customers::post::credit))
+        .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
         .route("/admin/proof", post(pages::admin_proof::post::begin))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)

@@ -221,6 +221,16 @@ impl Book {
         wallet.map(|grant| grant.id).ok_or_else(|| Error::Corrupt("an account has no wallet".to_owned()))
     }
 
+    /// What is in its grants of money together, as a page says it: what was put in, less what was used.
+    pub(crate) fn balance(&self) -> Amount {
+        let in_money = self.grants.iter().filter(|grant| grant.pool.unit == Unit::Money);
+        let in_it = |grant: &credit::Grant| {
+            i128::from(grant.pool.capacity.get()) + i128::from(grant.floor.get()) - i128::from(grant.pool.used.get())
+        };
+        // `expect_sums` has seen to it that they fit.
+        Amount::from_nanos(i64::try_from(in_money.map(in_it).sum::<i128>()).unwrap_or(i64::MAX))
+    }
+
     /// The number that the next posting gets.
     pub(crate) fn next_number(&self) -> Result<PostingNumber> {
         self.number.next().ok_or_else(overflow)

@@ -2,11 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
+    audit::Operation,
     catalog::{Api, DisconnectPolicy, OutputCapField, TimeOuts, UsageMode},
     tokens::Tokens,
 };
 
-use super::names;
+use super::{
+    audited::{self, Thing},
+    names,
+};
 use crate::{Error, Result, System};
 
 /// What changes of a provider; what is `None` stays. Its name stays for ever: calls are in the books under it.
@@ -89,7 +93,7 @@ impl System {
             change.time_outs.first_byte_ms,
             change.time_outs.idle_ms
         );
-        found(self.database.execute(update).await?)
+        audited::change(&self.database, (Operation::ProviderChange, Thing::Provider, name), update).await
     }
 
     /// Replaces a provider's credential, sealed under the name as context; see [`crate::secrets::SecretKey::seal`].
@@ -98,7 +102,7 @@ impl System {
     /// [`Error::NotFound`].
     pub async fn set_credential(&self, provider: &str, sealed: Option<Vec<u8>>) -> Result<()> {
         let update = sqlx::query!("update providers set credential = $2 where name = $1", provider, sealed);
-        found(self.database.execute(update).await?)
+        audited::change(&self.database, (Operation::ProviderCredential, Thing::Provider, provider), update).await
     }
 
     /// Stops calls to a provider's models, or lets them go on.
@@ -107,7 +111,7 @@ impl System {
     /// [`Error::NotFound`].
     pub async fn disable_provider(&self, name: &str, since: Option<DateTime<Utc>>) -> Result<()> {
         let update = sqlx::query!("update providers set disabled_at = $2 where name = $1", name, since);
-        found(self.database.execute(update).await?)
+        audited::change(&self.database, (Operation::ProviderDisable, Thing::Provider, name), update).await
     }
 
     /// Removes a provider that answers no model.
@@ -132,7 +136,7 @@ impl System {
             return Err(Error::invalid("provider", format!("it answers {}: move or remove these first, or disable it", models.join(", "))));
         }
         let delete = sqlx::query!("delete from providers where name = $1", name);
-        found(self.database.execute(delete).await?)
+        audited::change(&self.database, (Operation::ProviderRemove, Thing::Provider, name), delete).await
     }
 
     /// Changes a model.
@@ -164,7 +168,7 @@ impl System {
             change.output_min.map(Tokens::get),
             change.reasoning_max.map(Tokens::get)
         );
-        found(self.database.execute(update).await?)
+        audited::change(&self.database, (Operation::ModelChange, Thing::Model, name), update).await
     }
 
     /// Stops calls to a model, or lets them go on.
@@ -173,7 +177,7 @@ impl System {
     /// [`Error::NotFound`].
     pub async fn disable_model(&self, name: &str, since: Option<DateTime<Utc>>) -> Result<()> {
         let update = sqlx::query!("update models set disabled_at = $2 where name = $1", name, since);
-        found(self.database.execute(update).await?)
+        audited::change(&self.database, (Operation::ModelDisable, Thing::Model, name), update).await
     }
 
     /// Removes a model that never had a price, and so was never called.
@@ -197,7 +201,7 @@ impl System {
             return Err(Error::invalid("model", "a grant pays for it: disable it"));
         }
         let delete = sqlx::query!("delete from models where name = $1", name);
-        found(self.database.execute(delete).await?)
+        audited::change(&self.database, (Operation::ModelRemove, Thing::Model, name), delete).await
     }
 
     /// What is not called for now.
@@ -210,8 +214,4 @@ impl System {
         let models = sqlx::query_scalar!("select name from models where disabled_at is not null order by name");
         Ok(Disabled { providers: providers.fetch_all(&mut *connection).await?, models: models.fetch_all(connection).await? })
     }
-}
-
-const fn found(rows: u64) -> Result<()> {
-    if rows == 1 { Ok(()) } else { Err(Error::NotFound) }
 }

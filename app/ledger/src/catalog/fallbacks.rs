@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::{
+    audit::Operation,
     catalog::{Fallback, Model, OutputCapField, Provider},
     id::{ModelId, ProviderId},
 };
 use sqlx::PgConnection;
 
-use super::{models, stored_providers};
-use crate::{Error, Result, System};
+use super::{
+    audited::{Thing, change, state},
+    models, stored_providers,
+};
+use crate::{Error, Result, System, audit::Line};
 
 impl System {
     /// Adds a provider behind those that a model has.
@@ -21,7 +25,8 @@ impl System {
         for name in new.opened.iter().chain([&new.upstream_name]) {
             Error::one_line("name", name)?;
         }
-        let mut transaction = self.database.write().await?;
+        let mut transaction = self.database.change().await?;
+        let before = state(&mut transaction, Thing::Model, model).await?.map(|(_, state)| state);
         let model = models(&mut transaction).await?.into_iter().find(|known| known.name == model).ok_or(Error::NotFound)?;
         let providers: Vec<_> = stored_providers(&mut transaction).await?.into_iter().map(|(provider, _)| provider).collect();
         let other = providers.iter().find(|provider| provider.name == new.provider).ok_or(Error::NotFound)?;
@@ -46,7 +51,8 @@ impl System {
         if insert.execute(&mut *transaction).await?.rows_affected() == 0 {
             return Err(Error::invalid("fall-back", format!("a model has {} at most beside its own provider", Fallback::MAX)));
         }
-        Ok(transaction.commit().await?)
+        let after = state(&mut transaction, Thing::Model, &model.name).await?.map(|(_, state)| state);
+        transaction.commit(Line::new(Operation::FallbackAdd, model.id, model.name, before, after)).await
     }
 
     /// Takes a provider away from those that a model has beside its own.
@@ -62,7 +68,7 @@ impl System {
             model,
             provider
         );
-        if self.database.execute(delete).await? == 1 { Ok(()) } else { Err(Error::NotFound) }
+        change(&self.database, (Operation::FallbackRemove, Thing::Model, model), delete).await
     }
 
     /// Every model's further providers by the model's name, each in its order, with those that are disabled.

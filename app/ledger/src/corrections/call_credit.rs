@@ -1,16 +1,19 @@
 //! A call that is given back to its customer, in whole or in part.
 
 use domain::{
+    audit::Operation,
     billing::{JournalKind, PostingNumber},
     credit::{Quantity, Unit},
     id::{AccountId, CallId},
     money::Amount,
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{Correction, CorrectionRecord, KnownCall, cost_of, give_back, known_calls, net, of_call, overflow, sum};
 use crate::{
     Error, Operator, Result,
+    audit::{self, Line},
     books::{Books, Lock},
     limits, money,
 };
@@ -45,7 +48,7 @@ impl Operator {
         if credit.amount.is_some_and(|amount| amount <= Amount::ZERO) {
             return Err(Error::invalid("amount", "write an amount above zero: it is given back"));
         }
-        let mut tx = self.database.write().await?;
+        let mut tx = self.database.change().await?;
         let account = account_of(&mut tx, call).await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
         let book = books.of(account)?;
@@ -68,8 +71,11 @@ impl Operator {
         }
         books.write(&mut tx).await?;
         correction.insert(&mut tx).await?;
-        tx.commit().await?;
-        let cost = Quantity::from_count(cost.checked_sub(given).ok_or_else(overflow)?);
+        let (was, cost) = (Quantity::from_count(cost), Quantity::from_count(cost.checked_sub(given).ok_or_else(overflow)?));
+        let before = json!({"cost": was.in_words(known.unit())});
+        let after = json!({"cost": cost.in_words(known.unit()), "reason": credit.memo, "posting": correction.record.seq});
+        let name = audit::account_name(&mut tx, account).await?;
+        tx.commit(Line::new(Operation::CallCredit, call, name, Some(before), Some(after)).of(account)).await?;
         Ok(CreditedCall { posting: correction.record.seq, replayed: false, cost, unit: known.unit() })
     }
 }

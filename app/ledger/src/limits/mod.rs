@@ -5,14 +5,17 @@ mod pools;
 use chrono::{DateTime, Utc};
 use domain::{
     attribution::Label,
+    audit::Operation,
     credit::{Caller, Hardness, Limit, LimitState, Quantity, Scope, Unit, Window},
     id::{AccountId, KeyId, LimitId, ProjectId, UserId},
 };
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 pub(crate) use self::pools::{Counted, Runs, Whose, WindowChange, WindowKey, at, at_each, count, in_force, with_limits_of_runs, write};
 use crate::{
     AccountMember, AccountOwner, AccountReader, Error, KeyEntry, Meter, Operator, Result, System,
+    audit::{self, Line},
     books::{Books, Lock},
     database::Database,
     notices,
@@ -124,11 +127,12 @@ async fn set(database: &Database, account: AccountId, by: Setter, new: &NewLimit
     if new.capacity.is_negative() {
         return Err(Error::invalid("capacity", "write a number from 0 on"));
     }
-    let mut tx = database.write().await?;
+    let mut tx = database.change().await?;
     let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
     let book = books.of(account)?;
     expect(&mut tx, account, &new.scope).await?;
     let created_at = book.now();
+    let before = capacity(&mut tx, account, by, new).await?.map(|capacity| state(new, capacity, by));
     let id = match change(&mut tx, account, by, new).await? {
         Some(id) => id,
         None => {
@@ -143,15 +147,25 @@ async fn set(database: &Database, account: AccountId, by: Setter, new: &NewLimit
     books.write(&mut tx).await?;
     // What proxies have leased without it goes back, but for what running calls hold.
     notices::tell(&mut tx, account).await?;
-    tx.commit().await?;
+    let name = audit::account_name(&mut tx, account).await?;
+    tx.commit(Line::new(Operation::LimitSet, id, name, before, Some(state(new, new.capacity, by))).of(account)).await?;
     Ok(id)
 }
 
 /// The account's own limits are its to remove, and the operator all.
 async fn remove(database: &Database, account: AccountId, by: Setter, limit: LimitId) -> Result<()> {
-    let mut tx = database.write().await?;
+    let mut tx = database.change().await?;
     let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
     let now = books.of(account)?.now();
+    let known = sqlx::query!(
+        r#"
+        select scope, per, unit as "unit: Unit", hardness, capacity as "capacity: Quantity", set_by from limits
+        where account_id = $1 and limit_id = $2 and removed_at is null
+        "#,
+        account.uuid(),
+        limit.uuid()
+    );
+    let known = known.fetch_optional(&mut *tx).await?;
     let removed = sqlx::query!(
         r#"
         update limits set removed_at = coalesce(removed_at, $3)
@@ -168,8 +182,22 @@ async fn remove(database: &Database, account: AccountId, by: Setter, limit: Limi
     }
     mark(&mut tx, account).await?;
     notices::tell(&mut tx, account).await?;
-    tx.commit().await?;
-    Ok(())
+    let name = audit::account_name(&mut tx, account).await?;
+    // One that was removed before is not removed again.
+    let before = known.map(|row| {
+        let capacity = row.capacity.in_words(row.unit);
+        json!({"of": row.scope, "per": row.per, "unit": row.unit.name(), "end": row.hardness, "capacity": capacity, "set_by": row.set_by})
+    });
+    tx.commit(Line::new(Operation::LimitRemove, limit, name, before, None).of(account)).await
+}
+
+/// As the audit log has it.
+fn state(limit: &NewLimit, capacity: Quantity, by: Setter) -> Value {
+    let Whose { project, member, key, run } = limit.scope.clone().into();
+    json!({
+        "of": limit.scope.kind().name(), "project": project, "member": member, "key": key, "run": run, "per": limit.window.name(),
+        "unit": limit.unit.name(), "end": limit.hardness.name(), "capacity": capacity.in_words(limit.unit), "set_by": by.name()
+    })
 }
 
 impl AccountReader {
@@ -276,6 +304,29 @@ async fn expect(connection: &mut PgConnection, account: AccountId, scope: &Scope
         }
     };
     if is_there { Ok(()) } else { Err(Error::NotFound) }
+}
+
+/// The capacity of the limit of this kind that is in force.
+async fn capacity(connection: &mut PgConnection, account: AccountId, by: Setter, new: &NewLimit) -> Result<Option<Quantity>> {
+    let Whose { project, member, key, run } = new.scope.clone().into();
+    let capacity = sqlx::query_scalar!(
+        r#"
+        select capacity as "capacity: Quantity" from limits
+        where account_id = $1 and set_by = $2 and project_id is not distinct from $3 and user_id is not distinct from $4
+            and key_id is not distinct from $5 and session is not distinct from $6 and per = $7 and unit = $8 and hardness = $9
+            and removed_at is null
+        "#,
+        account.uuid(),
+        by.name(),
+        project.map(ProjectId::uuid),
+        member.map(UserId::uuid),
+        key.map(KeyId::uuid),
+        run.as_ref().map(Label::as_str),
+        new.window.name(),
+        new.unit.name(),
+        new.hardness.name()
+    );
+    Ok(capacity.fetch_optional(connection).await?)
 }
 
 /// Gives the limit of this kind that is in force another capacity.

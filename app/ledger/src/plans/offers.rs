@@ -4,16 +4,19 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
+    audit::Operation,
     credit::{Quantity, Unit},
     id::PlanId,
     money::Amount,
     plan::{Overage, Plan, PlanTerms, Term},
     pricing::Discount,
 };
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use crate::{
     Error, Ledger, Operator, Result,
+    audit::Line,
     encoding::{self, Encoding, Seal},
     new_grant::{expect_models, sorted},
 };
@@ -74,7 +77,7 @@ impl Operator {
         if name.is_empty() || name.chars().count() > 80 {
             return Err(Error::invalid("name", "write a name of 1 to 80 letters"));
         }
-        let mut tx = self.database.write().await?;
+        let mut tx = self.database.change().await?;
         expect_models(&mut tx, terms.models.as_deref().unwrap_or_default()).await?;
         let insert = sqlx::query!(
             "insert into plans (plan_id, name, created_at) values ($1, $2, $3) on conflict do nothing",
@@ -94,7 +97,7 @@ impl Operator {
             is_offered: new.is_offered,
             terms,
         };
-        if let Some(before) = before {
+        if let Some(before) = &before {
             if before.terms.is_monthly() != after.terms.is_monthly() {
                 return Err(Error::invalid(
                     "name",
@@ -102,14 +105,21 @@ impl Operator {
                 ));
             }
             if (&before.terms, before.is_offered) == (&after.terms, after.is_offered) {
-                return Ok(before);
+                return Ok(before.clone());
             }
         }
         let set = SetPlan { plan: after, set_at: new.now, set_by: new.actor.to_owned() };
         set.insert(&mut tx).await?;
-        tx.commit().await?;
-        Ok(set.plan)
+        let SetPlan { plan, .. } = set;
+        let line = Line::new(Operation::PlanSet, plan.id, &plan.name, before.as_ref().map(in_words), Some(in_words(&plan)));
+        tx.commit(line).await?;
+        Ok(plan)
     }
+}
+
+/// As the audit log has it.
+fn in_words(plan: &Plan) -> Value {
+    json!({"version": plan.version, "offered": plan.is_offered, "terms": plan.terms})
 }
 
 /// The newest encoding, by which versions are sealed.

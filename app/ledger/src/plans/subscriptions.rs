@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Days, Utc};
 use domain::{
+    audit::Operation,
     credit::Quantity,
     id::{AccountId, GrantId, PlanId, SubscriptionId},
     plan::{Overage, Period, Plan, Subscription, Term},
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
@@ -14,6 +16,7 @@ use super::{
 };
 use crate::{
     AccountOwner, AccountReader, Error, Operator, Result,
+    audit::{self, Line},
     books::{Books, Lock},
     credit_lines,
     database::Database,
@@ -118,7 +121,7 @@ enum Offered {
 
 async fn buy(database: &Database, account: AccountId, purchase: Purchase<'_>, offered: Offered) -> Result<Bought> {
     let Purchase { id, plan, version, actor } = purchase;
-    let mut tx = database.write().await?;
+    let mut tx = database.change().await?;
     let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
     let now = books.of(account)?.now();
     if let Some(bought) = bought_before(&mut tx, account, &purchase).await? {
@@ -143,7 +146,13 @@ async fn buy(database: &Database, account: AccountId, purchase: Purchase<'_>, of
     };
     books.write(&mut tx).await?;
     notices::tell(&mut tx, account).await?;
-    tx.commit().await?;
+    let (begins, at) = match bought {
+        Bought::Now(until) => ("now", until),
+        Bought::Then(from) => ("later", from),
+    };
+    let said = json!({"plan": plan.name, "version": plan.version, "fee": plan.terms.fee, "begins": begins, "at": at});
+    let name = audit::account_name(&mut tx, account).await?;
+    tx.commit(Line::new(Operation::PlanBuy, id, name, None, Some(said)).of(account)).await?;
     Ok(bought)
 }
 
@@ -223,19 +232,24 @@ async fn set_quota(
 }
 
 async fn end_plan(database: &Database, account: AccountId, ends: bool) -> Result<()> {
-    let mut tx = database.write().await?;
+    let mut tx = database.change().await?;
     Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?.of(account)?;
+    let open = Open::read(&mut tx, account).await?.ok_or(Error::NotFound)?;
+    let next = match open.next {
+        Some((plan, version)) => Some(self::version(&mut tx, plan, version).await?.name),
+        None => None,
+    };
     // What was to follow does not follow either way.
-    let update = sqlx::query!(
+    sqlx::query!(
         "update subscriptions set ends = $2, next_plan_id = null, next_version = null where account_id = $1 and ended_at is null",
         account.uuid(),
         ends
-    );
-    if update.execute(&mut *tx).await?.rows_affected() == 0 {
-        return Err(Error::NotFound);
-    }
-    tx.commit().await?;
-    Ok(())
+    )
+    .execute(&mut *tx)
+    .await?;
+    let said = |ends: bool, next: Option<&str>| Some(json!({"ends": ends, "next": next}));
+    let name = audit::account_name(&mut tx, account).await?;
+    tx.commit(Line::new(Operation::PlanEnd, open.id, name, said(open.ends, next.as_deref()), said(ends, None)).of(account)).await
 }
 
 /// A row of `subscriptions` that has not ended.

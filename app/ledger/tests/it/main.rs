@@ -1,6 +1,7 @@
 //! The ledger against a real Postgres, a fresh database per test.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod books;
 mod catalog;
 mod corrections;

@@ -142,6 +142,7 @@ impl World {
         let login = Login::derived(&address, &SecretKey::from_bytes([7; 32]));
         let migrations = ledger::MIGRATOR.iter().filter(|migration| migration.version <= version).cloned().collect();
         Migrator::with_migrations(migrations).run(&pool).await.unwrap();
+        behind(&pool).await;
         let ledger = Ledger::connect_as_owner(&address, 5).dated(now);
         let proxy = Proxy { epoch: EpochId::new(now, [0; 10]), number: Arc::default() };
         Self::with(ledger, address, login, pool, now, proxy).await
@@ -524,4 +525,16 @@ async fn begin(ledger: &Ledger, epoch: EpochId, proxy: Uuid, spool_since: DateTi
         .await
         .unwrap();
     Proxy { epoch, number: Arc::default() }
+}
+
+/// What is set up in an earlier version's schema is written to the log, and asks for further providers, neither of which was there yet: from a schema of
+/// their own, which the tables of this version stand before once they are there.
+async fn behind(pool: &PgPool) {
+    let log = ledger::MIGRATOR.iter().find(|migration| migration.description == "audit").unwrap();
+    let behind = format!(
+        "create schema later; set search_path = later; {} create table fallbacks (model_id uuid, provider_id uuid, place bigint); reset search_path; \
+         do $$ begin execute format('alter database %I set search_path = public, later', current_database()); end $$",
+        log.sql.as_str()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(behind)).execute(pool).await.unwrap();
 }

@@ -32,7 +32,7 @@ async fn try_sign_up(submission: &Submission) -> Result<Response, Refusal> {
         is_demo: console.settings.demo.is_some(),
         now,
     };
-    let user = match console.ledger.sign_up(new).await {
+    let user = match console.ledger.reached_from(visitor.address).sign_up(new).await {
         Ok(()) => user_id,
         // A second click, or somebody who forgot that they have an account: with the right password it is a sign-in.
         Err(ledger::Error::EmailTaken) => {
