@@ -24,3 +24,10 @@ create table audit (
 );
 create index audit_by_account on audit (account_id, at, audit_id) where account_id is not null;
 create index audit_by_operation on audit (operation, at, audit_id);
+
+-- What an operator pays out to a customer has a kind of its own.
+alter table journal
+    drop constraint journal_kind_is_known,
+    add constraint journal_kind_is_known check (
+        kind in ('usage', 'top_up', 'adjustment', 'refund', 'promo', 'allowance', 'package', 'expiry', 'late_usage', 'call_credit')
+    );

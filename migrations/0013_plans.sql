@@ -84,5 +84,5 @@ create table plan_periods (
 
 alter table journal drop constraint journal_kind_is_known;
 alter table journal add constraint journal_kind_is_known check (
-    kind in ('usage', 'top_up', 'adjustment', 'promo', 'plan_fee', 'allowance', 'package', 'expiry', 'late_usage', 'call_credit')
+    kind in ('usage', 'top_up', 'adjustment', 'refund', 'promo', 'plan_fee', 'allowance', 'package', 'expiry', 'late_usage', 'call_credit')
 );

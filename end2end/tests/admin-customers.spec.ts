@@ -5,8 +5,6 @@ import { createKey, signUp, topUp, type Customer } from "./accounts.ts";
 import { headline, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 
-const post = (page: Page) => page.getByRole("button", { name: /^Post to / });
-
 test("the list is sound", async ({ page }) => {
   await signIn(page, "operator");
   await page.goto("/admin/customers");
@@ -45,14 +43,17 @@ test("a long name widens no page, and is whole in its title", async ({ page, con
   await expectSound(page);
 });
 
-test("credit with a reason is in the customer's own journal", async ({ page, context }) => {
+test("credit is looked at whole before it is posted, and is in the customer's own journal with its reason", async ({ page, context }) => {
   const customer = await aCustomer(page);
   const own = await context.cookies();
   await openAsOperator(page, context, customer);
   await expectSound(page);
-  await page.getByLabel("Amount in US dollars").fill("3.50");
-  await page.getByLabel("Reason").fill("An apology for Tuesday");
-  await post(page).click();
+  await ask(page, "Give credit", "$3.50", "An apology for Tuesday");
+  const review = page.getByRole("region", { name: `Give $3.50 to ${customer.name}?` });
+  for (const words of [customer.name, customer.email, "$2.00 → $5.50", "An apology for Tuesday"]) await expect(review).toContainText(words);
+  await expect(headline(page, "Balance"), "nothing is posted yet").toHaveText("$2.00");
+  await expectSound(page);
+  await review.getByRole("button", { name: "Give $3.50" }).click();
   await expect(page.getByRole("status")).toHaveText("+$3.50 posted. The balance is now $5.50.");
   await expect(headline(page, "Balance")).toHaveText("$5.50");
 
@@ -67,41 +68,80 @@ test("credit with a reason is in the customer's own journal", async ({ page, con
 
 test("a double click gives credit once", async ({ page, context }) => {
   await openAsOperator(page, context, await aCustomer(page));
-  await page.getByLabel("Amount in US dollars").fill("1");
-  await page.getByLabel("Reason").fill("Once");
-  await post(page).dblclick();
+  await ask(page, "Give credit", "1", "Once");
+  await page.getByRole("button", { name: "Give $1.00" }).dblclick();
   await expect(page.getByRole("status")).toContainText("posted");
   await page.reload();
   await expect(headline(page, "Balance")).toHaveText("$3.00");
 });
 
-test.describe("credit that cannot be", () => {
+test("what was to be posted can be left alone, or changed", async ({ page, context }) => {
+  await openAsOperator(page, context, await aCustomer(page));
+  await ask(page, "Take credit back", "1", "Too much");
+  await page.getByRole("link", { name: "Do nothing" }).click();
+  await expect(page.getByRole("heading", { name: /^Take/ })).toHaveCount(0);
+  await expect(headline(page, "Balance")).toHaveText("$2.00");
+  await ask(page, "Take credit back", "1", "Too much");
+  await page.getByLabel("Amount in US dollars").fill("0.50");
+  await page.getByRole("button", { name: "Review" }).click();
+  await page.getByRole("button", { name: "Take $0.50 back" }).click();
+  await expect(page.getByRole("status")).toHaveText("−$0.50 posted. The balance is now $1.50.");
+});
+
+test("a refund is an entry of its own", async ({ page, context }) => {
+  await openAsOperator(page, context, await aCustomer(page));
+  await ask(page, "Refund, paid out elsewhere", "2", "Account closed");
+  await page.getByRole("button", { name: "Post the refund of $2.00" }).click();
+  await expect(page.getByRole("status")).toHaveText("−$2.00 posted. The balance is now $0.00.");
+  const [row] = (await readTable(tableOf(page, "When"))).body;
+  expect(row?.Entry).toContain("Refund");
+});
+
+test.describe("what cannot be posted", () => {
   test.use({ expectedNoise: [/status of 422/] });
 
   test("names its amount and its reason, and takes back no more than is there", async ({ page, context }) => {
     await openAsOperator(page, context, await aCustomer(page));
-    for (const { amount, reason, field, problem } of [
-      { amount: "1.0000000001", reason: "Too exact", field: "Amount in US dollars", problem: /more than nine decimals/ },
-      { amount: "a lot", reason: "Unclear", field: "Amount in US dollars", problem: /not a number/ },
-      { amount: "0", reason: "Nothing", field: "Amount in US dollars", problem: /other than zero/ },
-      { amount: "1", reason: "  ", field: "Reason", problem: /Say why/ },
-      { amount: "-2.01", reason: "Too much", field: "Amount in US dollars", problem: /Only \$2\.00 is available/ },
+    for (const { how, amount, reason, field, problem } of [
+      { how: "Give credit", amount: "1.0000000001", reason: "Too exact", field: "Amount in US dollars", problem: /more than nine decimals/ },
+      { how: "Give credit", amount: "a lot", reason: "Unclear", field: "Amount in US dollars", problem: /not a number/ },
+      { how: "Give credit", amount: "0", reason: "Nothing", field: "Amount in US dollars", problem: /above zero/ },
+      { how: "Give credit", amount: "-1", reason: "A sign", field: "Amount in US dollars", problem: /above zero/ },
+      { how: "Give credit", amount: "1", reason: "  ", field: "Reason", problem: /Say why/ },
+      { how: "Take credit back", amount: "2.01", reason: "Too much", field: "Amount in US dollars", problem: /Only \$2\.00 is available/ },
     ]) {
-      await page.getByLabel("Amount in US dollars").fill(amount);
-      await page.getByLabel("Reason").fill(reason);
-      await post(page).click();
+      await ask(page, how, amount, reason);
       await expect(page.getByLabel(field)).toHaveAccessibleDescription(problem);
       await expect(page.getByLabel("Amount in US dollars")).toHaveValue(amount);
       await expect(headline(page, "Balance")).toHaveText("$2.00");
     }
     await expectSound(page);
+  });
 
-    await page.getByLabel("Amount in US dollars").fill("-2");
-    await page.getByLabel("Reason").fill("All of it");
-    await post(page).click();
-    await expect(page.getByRole("status")).toHaveText("−$2.00 posted. The balance is now $0.00.");
+  test("beyond the limit waits for the customer's name", async ({ page, context }) => {
+    const customer = await aCustomer(page);
+    await openAsOperator(page, context, customer);
+    await ask(page, "Give credit", "1,000,000,000", "A slip of the hand");
+    await expect(page.getByRole("region", { name: /^Give/ })).toContainText("$2.00 → $1,000,000,002.00");
+    const name = page.getByLabel("The customer's name");
+    await name.fill("Somebody else");
+    await page.getByRole("button", { name: "Give $1,000,000,000.00" }).click();
+    await expect(name).toHaveAccessibleDescription(/This is not the customer's name/);
+    await expect(headline(page, "Balance")).toHaveText("$2.00");
+    await expectSound(page);
+    await name.fill(customer.name);
+    await page.getByRole("button", { name: "Give $1,000,000,000.00" }).click();
+    await expect(headline(page, "Balance")).toHaveText("$1,000,000,002.00");
   });
 });
+
+/** Fills in the form that moves money, and has it shown for review. */
+async function ask(page: Page, how: string, amount: string, reason: string): Promise<void> {
+  await page.getByLabel("What to do").selectOption(how);
+  await page.getByLabel("Amount in US dollars").fill(amount);
+  await page.getByLabel("Reason").fill(reason);
+  await page.getByRole("button", { name: "Review" }).click();
+}
 
 /** A customer with $2.00. */
 async function aCustomer(page: Page): Promise<Customer> {

@@ -95,7 +95,7 @@ test("customers have no business on the operator's pages", async ({ page }) => {
   const once = randomUUID();
   const forms: [string, Record<string, string>][] = [
     ["/admin/pricing", { once, model: "demo-mini", kind: "sale", prompt: "0", completion: "0", effective: "2040-01-01T00:00" }],
-    [`/admin/customers/${randomUUID()}`, { once, amount: "1", reason: "for me" }],
+    [`/admin/customers/${randomUUID()}`, { once, how: "credit", amount: "1", reason: "for me", confirmed: "yes" }],
     ["/admin/proof", {}],
   ];
   for (const [path, form] of forms) expect((await page.request.post(path, { form })).status(), path).toBe(403);

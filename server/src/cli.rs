@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
+use domain::money::Amount;
 use proxy::AllowedOrigin;
 
 use crate::commands::{
@@ -194,6 +195,10 @@ pub(crate) struct ServeArgs {
     /// Addresses of reverse proxies before the console, whose X-Forwarded-For is believed when sign-ins are throttled, and in the audit log
     #[arg(long, env = "FAREBOX_TRUSTED_PROXIES", value_name = "IP", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpAddr>,
+
+    /// The most that an operator gives, takes back or refunds in the console without typing the customer's name, in the currency's units
+    #[arg(long, env = "FAREBOX_POSTING_LIMIT", value_name = "AMOUNT", default_value = "10000")]
+    pub(crate) posting_limit: Amount,
 
     /// Folder for the proxy's spool: every call, before it is forwarded and before its client sees the end [default: spool in the data folder]
     #[arg(long, env = "FAREBOX_SPOOL_DIR", value_name = "FOLDER", value_parser = absolute)]

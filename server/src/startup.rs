@@ -214,6 +214,7 @@ impl Site {
                     demo: sign_ins.as_ref().map(SignIns::on_the_sign_in_page),
                     signup_open: args.signup == SignUp::Open,
                     trusted_proxies: args.trusted_proxies.clone(),
+                    posting_limit: args.posting_limit,
                 };
                 Some((listener, console::router(console_ledger.clone(), settings)))
             }

@@ -51,6 +51,8 @@ operations! {
     Credit "money.credit" "Give credit"
     /// An operator took credit back.
     TakeBack "money.take_back" "Take credit back"
+    /// An operator noted that money went back to the customer.
+    Refund "money.refund" "Refund"
     /// A call was given back.
     CallCredit "call.credit" "Give a call back"
     /// What is lent, the mode or the terms.

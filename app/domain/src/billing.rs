@@ -98,6 +98,50 @@ impl GrantKind {
     }
 }
 
+/// What an operator does to a customer's wallet. Each is of an amount above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Adjustment {
+    /// Credit that nobody paid for.
+    Credit,
+    /// Credit that was given, or counted too high.
+    TakeBack,
+    /// Money that goes back to the customer, outside of the books.
+    Refund,
+}
+
+impl Adjustment {
+    /// Every one, in the order in which they are offered.
+    pub const ALL: [Self; 3] = [Self::Credit, Self::TakeBack, Self::Refund];
+
+    /// Its name in a form.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Credit => "credit",
+            Self::TakeBack => "take_back",
+            Self::Refund => "refund",
+        }
+    }
+
+    /// The kind of its posting.
+    #[must_use]
+    pub const fn kind(self) -> JournalKind {
+        match self {
+            Self::Credit | Self::TakeBack => JournalKind::Adjustment,
+            Self::Refund => JournalKind::Refund,
+        }
+    }
+
+    /// By how much it moves the balance; `None` of what cannot be written down.
+    #[must_use]
+    pub const fn movement(self, amount: Amount) -> Option<Amount> {
+        match self {
+            Self::Credit => Some(amount),
+            Self::TakeBack | Self::Refund => amount.checked_neg(),
+        }
+    }
+}
+
 /// Why something was posted to the books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -109,6 +153,8 @@ pub enum JournalKind {
     TopUp,
     /// An operator corrected the balance.
     Adjustment,
+    /// Money went back to the customer, outside of the books.
+    Refund,
     /// An operator gave promotional credit.
     Promo,
     /// The fee of a plan's period or of a package, less what came back of the plan before.
@@ -133,6 +179,7 @@ impl JournalKind {
             Self::Usage => "usage",
             Self::TopUp => "top_up",
             Self::Adjustment => "adjustment",
+            Self::Refund => "refund",
             Self::Promo => "promo",
             Self::PlanFee => "plan_fee",
             Self::Allowance => "allowance",
@@ -148,7 +195,7 @@ impl JournalKind {
     pub const fn book(self) -> &'static str {
         match self {
             Self::Usage | Self::LateUsage | Self::CallCredit | Self::PlanFee => "revenue",
-            Self::TopUp => "cash",
+            Self::TopUp | Self::Refund => "cash",
             Self::Adjustment => "adjustment",
             Self::Promo => "promo",
             Self::Allowance | Self::Package => "quota",
@@ -169,6 +216,7 @@ impl JournalKind {
             Self::Usage => "Usage",
             Self::TopUp => "Top-up",
             Self::Adjustment => "Adjustment",
+            Self::Refund => "Refund",
             Self::Promo => "Promotional credit",
             Self::PlanFee => "Plan or package",
             Self::Allowance => "Plan allowance",

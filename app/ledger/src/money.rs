@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     audit::Operation,
-    billing::{JournalKind, PostingNumber},
+    billing::{Adjustment, JournalKind, PostingNumber},
     id::AccountId,
     money::Amount,
 };
@@ -56,20 +56,51 @@ impl AccountOwner {
 }
 
 impl Operator {
-    /// Credits a wallet, or takes back what is still available.
+    /// Credits a wallet; of an amount below zero, takes back what is still available.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown account, [`Error::Invalid`] for zero or a missing reason, [`Error::InsufficientCredit`] when taking
-    /// back what is held or spent, [`Error::IdempotencyConflict`].
+    /// As [`Self::adjust`].
     pub async fn credit(&self, account: AccountId, money: MoneyIn<'_>) -> Result<Posted> {
         if money.amount.is_zero() {
             return Err(Error::invalid("amount", "write an amount other than zero"));
         }
-        if money.memo.trim().is_empty() {
-            return Err(Error::invalid("reason", "say why: the customer reads it in the journal"));
-        }
+        expect_reason(&money)?;
         move_money(&self.database, account, JournalKind::Adjustment, &money).await
     }
+
+    /// Credits a wallet, takes back what is still available, or notes that it was paid out.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown account, [`Error::Invalid`] for an amount that is not above zero or a missing reason,
+    /// [`Error::InsufficientCredit`] when taking back or out what is held or spent, [`Error::IdempotencyConflict`].
+    pub async fn adjust(&self, account: AccountId, how: Adjustment, money: MoneyIn<'_>) -> Result<Posted> {
+        let amount = movement(how, money.amount)?;
+        expect_reason(&money)?;
+        move_money(&self.database, account, how.kind(), &MoneyIn { amount, ..money }).await
+    }
+
+    /// Whether that could be posted right now. Posts nothing.
+    ///
+    /// # Errors
+    /// As [`Self::adjust`].
+    pub async fn expect_adjustable(&self, account: AccountId, how: Adjustment, amount: Amount) -> Result<()> {
+        let amount = movement(how, amount)?;
+        let mut tx = self.database.change().await?;
+        let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+        expect_room(books.of(account)?, amount)
+    }
+}
+
+fn movement(how: Adjustment, amount: Amount) -> Result<Amount> {
+    let movement = Some(amount).filter(|amount| *amount > Amount::ZERO).and_then(|amount| how.movement(amount));
+    movement.ok_or_else(|| Error::invalid("amount", "write an amount above zero"))
+}
+
+fn expect_reason(money: &MoneyIn<'_>) -> Result<()> {
+    if money.memo.trim().is_empty() {
+        return Err(Error::invalid("reason", "say why: the customer reads it in the journal"));
+    }
+    Ok(())
 }
 
 async fn move_money(database: &Database, account: AccountId, kind: JournalKind, money: &MoneyIn<'_>) -> Result<Posted> {
@@ -108,6 +139,7 @@ async fn move_money(database: &Database, account: AccountId, kind: JournalKind, 
 fn operation(kind: JournalKind, amount: Amount) -> Operation {
     match kind {
         JournalKind::TopUp => Operation::TopUp,
+        JournalKind::Refund => Operation::Refund,
         _ if amount.is_negative() => Operation::TakeBack,
         _ => Operation::Credit,
     }

@@ -21,6 +21,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
+use domain::money::Amount;
 use ledger::Ledger;
 use leptos::prelude::*;
 use leptos_axum::{AxumRouteListing, LeptosRoutes};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub signup_open: bool,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// What an operator posts beyond this they confirm by typing the customer's name.
+    pub posting_limit: Amount,
 }
 
 impl Settings {
@@ -136,7 +139,7 @@ pub fn router(console: &Console) -> Router {
         .route("/keys/new", post(pages::keys::post::create))
         .route("/keys/{id}", post(pages::limits::post::change))
         .route("/admin/pricing", post(pages::admin_pricing::post::publish))
-        .route("/admin/customers/{id}", post(pages::admin_customers::post::credit))
+        .route("/admin/customers/{id}", post(pages::admin_customers::post::adjust))
         .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
         .route("/admin/proof", post(pages::admin_proof::post::begin))
         .fallback(not_found)

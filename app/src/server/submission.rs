@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{Caller, Console, Visitor, throttle::TooMany};
 use crate::{
     error::ConsoleError,
-    pages::keys::FreshKey,
+    pages::{admin_customers::page::Review, keys::FreshKey},
     parts::form::{Form, ONCE, Problem},
 };
 
@@ -34,6 +34,8 @@ pub(crate) struct FormAnswer {
     pub(crate) fresh_key: Option<FreshKey>,
     /// Why nothing was done.
     pub(crate) failure: Option<ConsoleError>,
+    /// What is to be confirmed before it is done.
+    pub(crate) review: Option<Review>,
 }
 
 impl FormAnswer {
@@ -56,6 +58,8 @@ pub(crate) struct Submission {
 pub(crate) enum Refusal {
     /// Something in it is wrong; the page comes back with it.
     Form(StatusCode, Problem),
+    /// Nothing is wrong, or only what is typed to confirm it: it is shown whole, and done when it is confirmed.
+    Ask(Review, Option<Problem>),
     /// Too many tries.
     TooMany(TimeDelta),
     /// It could not be done at all.
@@ -153,6 +157,11 @@ impl Submission {
         match outcome {
             Ok(response) => response,
             Err(Refusal::Form(status, problem)) => self.refuse(status, problem).await,
+            Err(Refusal::Ask(review, problem)) => {
+                let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+                let form = returned(&self.fields, self.text(ONCE).to_owned(), problem);
+                self.render(status, FormAnswer { form, review: Some(review), ..FormAnswer::default() }).await
+            }
             Err(Refusal::TooMany(wait)) => self.slow_down(wait).await,
             Err(Refusal::Failure(ConsoleError::SignIn)) => {
                 let here = self.came_from();
@@ -169,13 +178,13 @@ impl Submission {
     async fn refuse(self, status: StatusCode, problem: Problem) -> Response {
         // A form that was already used for something else needs a new id; one that did nothing keeps its own.
         let once = if status == StatusCode::CONFLICT { self.caller().new_id().to_string() } else { self.text(ONCE).to_owned() };
-        let form = returned(&self.fields, once, problem);
+        let form = returned(&self.fields, once, Some(problem));
         self.render(status, FormAnswer { form, ..FormAnswer::default() }).await
     }
 
     /// The form again, whole, to be sent again. Where its page cannot be read either, the browser still has it.
     async fn uncertain(self) -> Response {
-        let form = returned(&self.fields, self.text(ONCE).to_owned(), Problem::new("", UNCERTAIN));
+        let form = returned(&self.fields, self.text(ONCE).to_owned(), Some(Problem::new("", UNCERTAIN)));
         let mut page = self.page(FormAnswer { form, ..FormAnswer::default() }).await;
         if page.status().is_success() {
             *page.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -212,11 +221,12 @@ impl Submission {
 }
 
 /// A form as it comes back: what was typed stays typed, but for secrets.
-fn returned(fields: &BTreeMap<String, String>, once: String, problem: Problem) -> Form {
-    let has_a_place = problem.field.is_empty() || fields.contains_key(&problem.field);
-    let problem = if has_a_place { problem } else { Problem::new("", about(&problem.field, &problem.message)) };
+fn returned(fields: &BTreeMap<String, String>, once: String, problem: Option<Problem>) -> Form {
+    let has_a_place = |problem: &Problem| problem.field.is_empty() || fields.contains_key(&problem.field);
+    let problem =
+        problem.map(|problem| if has_a_place(&problem) { problem } else { Problem::new("", about(&problem.field, &problem.message)) });
     let typed = fields.iter().filter(|(name, _)| !name.contains("password")).map(|(name, text)| (name.clone(), text.clone())).collect();
-    Form { once, typed, problem: Some(problem) }
+    Form { once, typed, problem }
 }
 
 impl FromRequest<Console> for Submission {
@@ -263,14 +273,14 @@ mod tests {
     #[test]
     fn a_form_comes_back_as_it_was_typed_but_for_its_secrets() {
         let fields = [("amount", "1"), ("password", "secret"), (ONCE, "7")].map(|(name, text)| (name.to_owned(), text.to_owned()));
-        let form = returned(&fields.into(), "7".to_owned(), Problem::new("", UNCERTAIN));
+        let form = returned(&fields.into(), "7".to_owned(), Some(Problem::new("", UNCERTAIN)));
         assert_eq!((form.once.as_str(), form.typed("amount"), form.typed("password")), ("7", Some("1"), None));
         assert_eq!(form.problem_at(""), Some(UNCERTAIN));
     }
 
     #[test]
     fn a_problem_without_a_field_of_its_own_is_said_of_the_whole_form() {
-        let form = returned(&BTreeMap::new(), String::new(), Problem::new("text", "Contains a character that cannot be stored."));
+        let form = returned(&BTreeMap::new(), String::new(), Some(Problem::new("text", "Contains a character that cannot be stored.")));
         assert_eq!(form.problem_at(""), Some("Text: Contains a character that cannot be stored."));
     }
 

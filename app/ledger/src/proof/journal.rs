@@ -173,7 +173,9 @@ impl Journal {
                 let place = corrections.iter().position(|correction| correction.seq == posting.number);
                 correction(posting, place.map(|place| corrections.swap_remove(place)).as_ref(), findings);
             }
-            JournalKind::TopUp | JournalKind::Adjustment | JournalKind::PlanFee => movement(posting, grants, findings),
+            JournalKind::TopUp | JournalKind::Adjustment | JournalKind::Refund | JournalKind::PlanFee => {
+                movement(posting, grants, findings);
+            }
             JournalKind::Promo | JournalKind::Allowance | JournalKind::Package => giving(posting, grants, findings),
             JournalKind::Expiry => self.lapses.extend(lapse(posting, grants, findings)),
         }

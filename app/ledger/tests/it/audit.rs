@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
 use chrono::TimeDelta;
 use domain::{
     audit::{AuditFilter, AuditLine, Operation},
+    billing::Adjustment,
     catalog::{DisconnectPolicy, Fallback, PriceKind, TimeOuts, UsageMode},
     credit::{Hardness, Quantity, Scope, Unit, Window},
     id::{LimitId, PlanId, PriceId, ProjectId, ProviderId, SubscriptionId, UserId},
@@ -106,6 +107,7 @@ async fn everything(world: &mut World) -> Customer {
     owner.top_up(world.money("5", "top-up")).await.unwrap();
     operator.credit(ada.account, world.money("2.5", "credit")).await.unwrap();
     operator.credit(ada.account, world.money("-1", "back")).await.unwrap();
+    operator.adjust(ada.account, Adjustment::Refund, world.money("1", "refund")).await.unwrap();
     operator.change_credit_line(ada.account, "root@example.com", |line| line.amount = amount("3")).await.unwrap();
     let promo = world.grant("5", "promo");
     operator.add_grant(ada.account, promo.clone()).await.unwrap();

@@ -1,6 +1,6 @@
 use chrono::TimeDelta;
 use domain::{
-    billing::{JournalKind, PostingNumber, StatementLine},
+    billing::{Adjustment, JournalKind, PostingNumber, StatementLine},
     id::AccountId,
     money::Amount,
 };
@@ -127,5 +127,38 @@ async fn the_journal_runs_from_zero_to_the_balance_over_any_pages(pool: PgPool) 
         balance = balance.checked_add(row.amount).unwrap();
         assert_eq!(row.balance_after, balance);
     }
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_operator_gives_takes_back_and_refunds_and_the_sign_is_not_theirs_to_choose(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let operator = world.ledger.system().operator();
+    for (how, left) in [(Adjustment::Credit, "13"), (Adjustment::TakeBack, "10"), (Adjustment::Refund, "7")] {
+        let money = world.money("3", how.name());
+        operator.expect_adjustable(ada.account, how, money.amount).await.unwrap();
+        assert!(!operator.adjust(ada.account, how, money.clone()).await.unwrap().replayed);
+        assert!(operator.adjust(ada.account, how, money).await.unwrap().replayed, "a second click is the first");
+        assert_eq!(world.balance(ada).await.balance, amount(left), "{how:?}");
+        for bad in ["-3", "0"] {
+            assert!(
+                matches!(operator.adjust(ada.account, how, world.money(bad, "bad")).await, Err(Error::Invalid { .. })),
+                "{how:?} {bad}"
+            );
+        }
+    }
+    for how in [Adjustment::TakeBack, Adjustment::Refund] {
+        let refused = operator.expect_adjustable(ada.account, how, amount("7.01")).await;
+        assert!(matches!(refused, Err(Error::InsufficientCredit { available, .. }) if available == amount("7")), "{how:?}");
+    }
+    let refund = world.money("3", "credit");
+    assert!(matches!(operator.adjust(ada.account, Adjustment::Refund, refund).await, Err(Error::IdempotencyConflict)), "another request");
+    let cash = sqlx::query_scalar::<_, i64>("select balance from books where account_id = $1 and book = 'cash'");
+    assert_eq!(
+        cash.bind(ada.account.uuid()).fetch_one(&world.pool).await.unwrap(),
+        amount("-7").nanos(),
+        "what came in, less what went out"
+    );
     world.assert_proven().await;
 }

@@ -532,7 +532,7 @@ async fn begin(ledger: &Ledger, epoch: EpochId, proxy: Uuid, spool_since: DateTi
 async fn behind(pool: &PgPool) {
     let log = ledger::MIGRATOR.iter().find(|migration| migration.description == "audit").unwrap();
     let behind = format!(
-        "create schema later; set search_path = later; {} create table fallbacks (model_id uuid, provider_id uuid, place bigint); reset search_path; \
+        "create schema later; set search_path = later, public; {} create table fallbacks (model_id uuid, provider_id uuid, place bigint); reset search_path; \
          do $$ begin execute format('alter database %I set search_path = public, later', current_database()); end $$",
         log.sql.as_str()
     );

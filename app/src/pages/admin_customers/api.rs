@@ -1,7 +1,7 @@
 use super::page::{Customers, OneCustomer};
 use crate::{
     error::ConsoleError,
-    server::{Caller, JOURNAL_PAGE, journal_cursor, journal_done, parameter},
+    server::{Caller, FormAnswer, JOURNAL_PAGE, journal_cursor, journal_done, parameter},
 };
 
 /// Customers on the list; a search narrows it.
@@ -30,5 +30,6 @@ pub(crate) async fn customer(caller: &Caller, id: &str, query: &str) -> Result<O
         has_newer: before.is_some(),
         done: journal_done(query),
         form: caller.form(),
+        review: FormAnswer::here().and_then(|answer| answer.review),
     })
 }

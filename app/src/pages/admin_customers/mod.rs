@@ -2,6 +2,7 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+mod money_form;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;

@@ -1,6 +1,7 @@
 use domain::{
     account::Customer,
-    billing::{PostingNumber, Statement},
+    billing::{Adjustment, PostingNumber, Statement},
+    money::Amount,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,21 @@ pub(crate) struct OneCustomer {
     pub(crate) has_newer: bool,
     /// The credit that was just given, with whether it had been given before.
     pub(crate) done: Option<(PostingNumber, bool)>,
-    /// The credit form.
+    /// The form that moves money.
     pub(crate) form: Form,
+    /// What is to be confirmed.
+    pub(crate) review: Option<Review>,
+}
+
+/// A movement of money that an operator has asked for, before it is posted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Review {
+    /// What is done.
+    pub(crate) how: Adjustment,
+    /// Of how much; above zero.
+    pub(crate) amount: Amount,
+    /// Why.
+    pub(crate) reason: String,
+    /// Whether it is so much that the customer's name must be typed.
+    pub(crate) needs_name: bool,
 }

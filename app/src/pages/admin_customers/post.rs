@@ -1,39 +1,71 @@
 use axum::{extract::Path, response::Response};
-use domain::{id::AccountId, money::Amount};
+use domain::{billing::Adjustment, id::AccountId, money::Amount};
 use ledger::MoneyIn;
 
+use super::{
+    money_form::{AMOUNT, CONFIRMED, HOW, NAME, REASON},
+    page::Review,
+};
 use crate::{
     error::ConsoleError,
-    parts::money,
-    server::{Refusal, Submission, see_other},
+    parts::{form::Problem, money},
+    server::{Refusal, Submission, incomplete, see_other},
 };
 
-/// `POST /admin/customers/{id}`: gives credit, or takes back what is still available, with a reason.
-pub(crate) async fn credit(Path(id): Path<String>, submission: Submission) -> Response {
-    let outcome = try_credit(&id, &submission).await;
+/// `POST /admin/customers/{id}`: gives credit, takes back what is still available, or notes a refund, with a reason. First it is shown whole, and
+/// posted when that is confirmed.
+pub(crate) async fn adjust(Path(id): Path<String>, submission: Submission) -> Response {
+    let outcome = try_adjust(&id, &submission).await;
     submission.answer(outcome).await
 }
 
-async fn try_credit(id: &str, submission: &Submission) -> Result<Response, Refusal> {
+async fn try_adjust(id: &str, submission: &Submission) -> Result<Response, Refusal> {
     let caller = submission.caller();
     let operator = caller.operator().await?;
     let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
-    let amount = submission.amount("amount")?;
+    let review = review(submission)?;
+    let once = submission.once()?.to_string();
+    if submission.text(CONFIRMED).is_empty() {
+        // Nobody is asked to confirm what could not be done anyway.
+        operator.expect_adjustable(account, review.how, review.amount).await.map_err(refusal)?;
+        return Err(Refusal::Ask(review, None));
+    }
+    if review.needs_name {
+        let customer = operator.customer(account, submission.visitor.now).await.map_err(ConsoleError::from)?;
+        if submission.text(NAME) != customer.name.trim() {
+            let problem = Problem::new(NAME, "This is not the customer's name. Type it as it stands above.");
+            return Err(Refusal::Ask(review, Some(problem)));
+        }
+    }
     let money = MoneyIn {
-        amount,
-        idempotency_key: &submission.once()?.to_string(),
-        memo: submission.text("reason"),
+        amount: review.amount,
+        idempotency_key: &once,
+        memo: &review.reason,
         actor: caller.actor()?,
         now: submission.visitor.now,
     };
-    let posted = operator.credit(account, money).await.map_err(refusal)?;
+    let posted = operator.adjust(account, review.how, money).await.map_err(refusal)?;
     let again = if posted.replayed { "&again=yes" } else { "" };
     Ok(see_other(&format!("/admin/customers/{account}?done={}{again}", posted.posting)))
 }
 
+/// What the form asks for.
+fn review(submission: &Submission) -> Result<Review, Refusal> {
+    let how = Adjustment::ALL.into_iter().find(|how| how.name() == submission.text(HOW)).ok_or_else(incomplete)?;
+    let amount = submission.amount(AMOUNT)?;
+    if amount <= Amount::ZERO {
+        return Err(Refusal::field(AMOUNT, "Write an amount above zero. Whether it is given or taken is chosen beside it."));
+    }
+    let reason = submission.text(REASON).to_owned();
+    if reason.is_empty() {
+        return Err(Refusal::field(REASON, "Say why: the customer reads it in the journal."));
+    }
+    Ok(Review { how, amount, reason, needs_name: amount > submission.console.settings.posting_limit })
+}
+
 fn refusal(error: ledger::Error) -> Refusal {
     match error {
-        ledger::Error::InsufficientCredit { available, .. } => Refusal::field("amount", left(available)),
+        ledger::Error::InsufficientCredit { available, .. } => Refusal::field(AMOUNT, left(available)),
         other => other.into(),
     }
 }

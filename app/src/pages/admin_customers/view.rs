@@ -5,7 +5,10 @@ use domain::{
 };
 use leptos::prelude::*;
 
-use super::page::{Customers, OneCustomer};
+use super::{
+    money_form,
+    page::{Customers, OneCustomer},
+};
 use crate::parts::{
     form::{Field, Form, Tone, notice},
     journal,
@@ -80,7 +83,7 @@ fn customers_table(customers: Vec<Customer>) -> AnyView {
 
 /// One customer.
 pub(crate) fn one(page: OneCustomer) -> AnyView {
-    let OneCustomer { customer, statement, has_newer, done, form } = page;
+    let OneCustomer { customer, statement, has_newer, done, form, review } = page;
     let path = format!("/admin/customers/{}", customer.id);
     let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     let suspended = (!customer.is_active).then(|| notice(Tone::Bad, "This account is suspended: its calls are refused."));
@@ -96,7 +99,7 @@ pub(crate) fn one(page: OneCustomer) -> AnyView {
         suspended.into_any(),
         written_off(customer.written_off_30_days).into_any(),
         journal::balance(&statement.balance),
-        section("Give or take back credit", credit(&path, &customer.name, &form)),
+        money_form::money_form(&path, &customer, review.as_ref(), &form),
         section("Credit", journal::grants(&statement.balance.grants)),
         section("Journal", journal::journal(statement, has_newer, &path)),
     ])
@@ -104,25 +107,15 @@ pub(crate) fn one(page: OneCustomer) -> AnyView {
 
 fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Option<AnyView> {
     // The address may name any posting.
-    let row = statement.journal.posting(number).filter(|row| matches!(row.kind, JournalKind::TopUp | JournalKind::Adjustment))?;
+    let row = statement
+        .journal
+        .posting(number)
+        .filter(|row| matches!(row.kind, JournalKind::TopUp | JournalKind::Adjustment | JournalKind::Refund))?;
     let once = if again { " It had been posted before: the form was sent twice, and counted once." } else { "" };
     Some(notice(
         Tone::Good,
         format!("{} posted. The balance is now {}.{once}", money::movement(row.amount), money::exact(statement.balance.balance)),
     ))
-}
-
-fn credit(path: &str, name: &str, form: &Form) -> AnyView {
-    view! {
-        <form class="row-form" method="post" action=path.to_owned()>
-            {form.once_field()}
-            {form.problem_view()}
-            {Field::amount("amount", "Amount in US dollars").hint("With a minus it is taken back.").required().view(form)}
-            {Field::new("text", "reason", "Reason").hint("The customer reads it in their journal.").required().view(form)}
-            <button class="primary">"Post to "{foreign(name)}</button>
-        </form>
-    }
-    .into_any()
 }
 
 #[cfg(test)]

@@ -1,0 +1,151 @@
+//! Money that an operator moves: asked for in one form, shown whole, and confirmed in another.
+
+use domain::{account::Customer, billing::Adjustment, money::Amount};
+use leptos::prelude::*;
+
+use super::page::Review;
+use crate::parts::{
+    form::{Field, Form, choice, hidden},
+    layout::{foreign, pairs, section, stack},
+    money,
+    table::text,
+};
+
+/// What is done.
+pub(super) const HOW: &str = "how";
+/// Of how much.
+pub(super) const AMOUNT: &str = "amount";
+/// Why.
+pub(super) const REASON: &str = "reason";
+/// The customer's name, typed to confirm what is much.
+pub(super) const NAME: &str = "name";
+/// That it was looked at.
+pub(super) const CONFIRMED: &str = "confirmed";
+
+/// The form; before it, what it asked for, to be confirmed.
+pub(super) fn money_form(path: &str, customer: &Customer, review: Option<&Review>, form: &Form) -> AnyView {
+    let Some(review) = review else { return section("Move money", ask(path, form)) };
+    // What is wrong by now is said of the name that was to be typed.
+    let typed = Form { problem: None, ..form.clone() };
+    stack(vec![confirm(path, customer, review, form), section("Or change it", ask(path, &typed))])
+}
+
+fn ask(path: &str, form: &Form) -> AnyView {
+    let choices = Adjustment::ALL.map(|how| (how.name().to_owned(), label(how).to_owned())).to_vec();
+    view! {
+        <form class="row-form" method="post" action=path.to_owned()>
+            {form.once_field()}
+            {form.problem_view()}
+            {choice(form, HOW, "What to do", choices, Adjustment::Credit.name())}
+            {Field::amount(AMOUNT, "Amount in US dollars").required().view(form)}
+            {Field::new("text", REASON, "Reason").hint("The customer reads it in their journal.").required().view(form)}
+            <button>"Review"</button>
+        </form>
+    }
+    .into_any()
+}
+
+/// Everything that is about to happen, and the one button that does it.
+fn confirm(path: &str, customer: &Customer, review: &Review, form: &Form) -> AnyView {
+    let amount = money::exact(review.amount);
+    let after = review.how.movement(review.amount).and_then(|moved| customer.balance.checked_add(moved));
+    let owner = customer.owner_email.as_deref().map_or_else(|| text("nobody"), foreign);
+    let particulars = pairs(
+        "pairs",
+        vec![
+            ("Customer".to_owned(), foreign(&customer.name)),
+            ("Owner".to_owned(), owner),
+            (label(review.how).to_owned(), text(amount.clone())),
+            ("Balance".to_owned(), text(format!("{} → {}", money::exact(customer.balance), after.map_or_else(String::new, money::exact)))),
+            ("Reason".to_owned(), foreign(&review.reason)),
+        ],
+    );
+    let name = review.needs_name.then(|| {
+        let hint = "This is more than one posting may be without it. Type the name as it stands above.";
+        Field::new("text", NAME, "The customer's name").hint(hint).required().view(form)
+    });
+    view! {
+        <section class="review" aria-labelledby="review">
+            <h2 id="review" tabindex="-1" autofocus=!review.needs_name>{question(review.how, &amount, &customer.name)}</h2>
+            {particulars}
+            <p class="subtitle">"Nothing is posted yet. What is posted stays in the books for ever; the opposite can be posted beside it."</p>
+            <form class="row-form" method="post" action=path.to_owned()>
+                {form.once_field()}
+                {hidden(CONFIRMED, "yes")}
+                {hidden(HOW, review.how.name())}
+                {hidden(AMOUNT, review.amount.to_string())}
+                {hidden(REASON, review.reason.clone())}
+                {name}
+                <button class=if review.how == Adjustment::Credit { "primary" } else { "danger" }>{button(review.how, review.amount)}</button>
+                <a href=path.to_owned() rel="external">"Do nothing"</a>
+            </form>
+        </section>
+    }
+    .into_any()
+}
+
+const fn label(how: Adjustment) -> &'static str {
+    match how {
+        Adjustment::Credit => "Give credit",
+        Adjustment::TakeBack => "Take credit back",
+        Adjustment::Refund => "Refund, paid out elsewhere",
+    }
+}
+
+fn question(how: Adjustment, amount: &str, name: &str) -> AnyView {
+    let (before, after) = match how {
+        Adjustment::Credit => (format!("Give {amount} to "), "?"),
+        Adjustment::TakeBack => (format!("Take {amount} back from "), "?"),
+        Adjustment::Refund => (format!("Note a refund of {amount} to "), "?"),
+    };
+    view! { {before}{foreign(name)}{after} }.into_any()
+}
+
+fn button(how: Adjustment, amount: Amount) -> String {
+    let amount = money::exact(amount);
+    match how {
+        Adjustment::Credit => format!("Give {amount}"),
+        Adjustment::TakeBack => format!("Take {amount} back"),
+        Adjustment::Refund => format!("Post the refund of {amount}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::id::AccountId;
+
+    use super::*;
+
+    fn html(review: Option<Review>) -> String {
+        let created_at = "2026-11-23T10:04:05Z".parse().unwrap();
+        let customer = Customer {
+            id: AccountId::new(created_at, [1; 10]),
+            name: "Acme".to_owned(),
+            owner_email: Some("ada@example.com".to_owned()),
+            is_active: true,
+            created_at,
+            balance: "15.98".parse().unwrap(),
+            reserved: Amount::ZERO,
+            spent_30_days: Amount::ZERO,
+            written_off_30_days: Amount::ZERO,
+        };
+        let form = Form { once: "7".to_owned(), ..Form::default() };
+        Owner::new().with(|| money_form("/here", &customer, review.as_ref(), &form).to_html()).replace("<!>", "")
+    }
+
+    #[test]
+    fn what_is_about_to_happen_is_named_whole_before_it_does() {
+        let review = |how, needs_name| Some(Review { how, amount: "1000".parse().unwrap(), reason: "Sorry".to_owned(), needs_name });
+        let give = html(review(Adjustment::Credit, false));
+        for text in
+            ["Give $1,000.00 to <bdi>Acme</bdi>?", "<bdi>ada@example.com</bdi>", "$15.98 → $1,015.98", "<bdi>Sorry</bdi>", r#"value="7""#]
+        {
+            assert!(give.contains(text), "{text} is missing: {give}");
+        }
+        assert!(give.contains(r#"name="confirmed" value="yes""#) && !give.contains(r#"name="name""#), "{give}");
+        let take = html(review(Adjustment::TakeBack, true));
+        assert!(take.contains("$15.98 → −$984.02") && take.contains(r#"name="name""#), "{take}");
+        assert!(!html(None).contains("confirmed"), "what nobody looked at cannot be confirmed");
+    }
+}
