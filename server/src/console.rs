@@ -1,5 +1,7 @@
 //! The console's listener: pages, forms and files, with sessions and the browser's own protections around them.
 
+mod compression;
+
 use std::any::Any;
 
 use app::server::Console;
@@ -42,7 +44,8 @@ pub(crate) fn router(ledger: Ledger, settings: ConsoleSettings) -> Router {
     let csrf = csrf(&settings.console_url);
     let sessions = session::layer(ledger.clone(), is_https);
     let probes = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(ledger.clone());
-    let pages = app::server::router(&Console::new(ledger, settings, assets)).layer(sessions).layer(map_response(in_words));
+    let pages = app::server::router(&Console::new(ledger, settings, assets)).layer(sessions);
+    let pages = pages.layer(map_response(in_words)).layer(compression::layer());
     let mut router = pages.merge(files).merge(probes).layer(csrf).layer(RequestBodyLimitLayer::new(BODY_MAX));
     router = router.layer(CatchPanicLayer::custom(panicked));
     for (name, value) in HEADERS {

@@ -88,6 +88,27 @@ impl Page {
             Self::Audit => "Audit",
         }
     }
+
+    /// Whether it may be compressed: whoever asks for it can have no secret in it, neither one that it shows nor one that it takes. A new page is
+    /// taken to have one.
+    #[cfg(feature = "ssr")]
+    const fn is_without_secrets(self) -> bool {
+        matches!(
+            self,
+            Self::None
+                | Self::Usage
+                | Self::Calls
+                | Self::Call
+                | Self::Keys
+                | Self::Limits
+                | Self::Billing
+                | Self::Pricing
+                | Self::Prices
+                | Self::Customers
+                | Self::Customer
+                | Self::Proof
+        )
+    }
 }
 
 /// What an address asks for.
@@ -147,11 +168,14 @@ impl Content {
 /// Reads a page for whoever asks. What they may see is decided by the scope that each page's `api` must obtain.
 #[server(prefix = "/api", endpoint = "page", input = Json, output = Postcard)]
 pub(crate) async fn read(address: Address) -> Result<Content, ConsoleError> {
-    use crate::server::{Caller, answer};
+    use crate::server::{Caller, FormAnswer, answer, keep_as_it_is};
 
+    let Address { page, id, query } = address;
+    if !page.is_without_secrets() || FormAnswer::here().is_some() {
+        keep_as_it_is();
+    }
     answer(
         async {
-            let Address { page, id, query } = address;
             let caller = Caller::here()?;
             match page {
                 Page::None => Err(ConsoleError::NotFound),

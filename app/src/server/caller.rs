@@ -161,6 +161,14 @@ pub(crate) fn page_status(status: StatusCode) {
     }
 }
 
+/// Has the answer that is being made neither kept nor compressed on its way to the browser: it may hold a secret, whose letters could be guessed by
+/// how long the compressed answer is (BREACH).
+pub(crate) fn keep_as_it_is() {
+    if let Some(response) = use_context::<ResponseOptions>() {
+        response.insert_header(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store, no-transform"));
+    }
+}
+
 /// Leads to another page instead of rendering this one. `false` when no page is being rendered.
 pub(crate) fn page_redirect(to: &str) -> bool {
     match (is_page(), use_context::<ResponseOptions>()) {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     farebox::Place,
-    http::{Answer, browse, preflight},
+    http::{Answer, ask, browse, browse_packed, preflight},
 };
 
 const SIGN_IN: &str = "email=owner%40example.com&password=a+long+password";
@@ -70,4 +70,58 @@ fn pages_of_other_origins_may_call_the_proxy_alone() {
     assert_eq!((allowed(&console), console.header("access-control-allow-headers")), (None, None));
     let proxy = preflight(server.said("/proxy_url"), "/v1/chat/completions").expect("the proxy answers");
     assert_eq!((proxy.status, allowed(&proxy).as_deref()), (204, Some("app://notes.example")));
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// How an answer is encoded, and whether it says that nobody may change it.
+fn sent(answer: &Answer) -> (Option<&str>, bool) {
+    (answer.header("content-encoding"), answer.header("cache-control").is_some_and(|said| said.contains("no-transform")))
+}
+
+#[test]
+fn pages_and_what_the_browser_reads_of_them_are_compressed() {
+    let place = Place::new();
+    let server = place.serve(&["--only", "console"]);
+    let url = server.said("/console_url");
+    let plain = browse(url, "/pricing", "", None).expect("the console answers");
+    let packed = browse_packed(url, "/pricing", "", None).expect("the console answers");
+    assert_eq!((sent(&plain), sent(&packed)), ((None, false), (Some("br"), false)));
+    let (plain, packed) = (plain.size(), packed.size());
+    assert!(packed * 2 < plain, "{packed} of {plain} bytes");
+    let address = json!({"address": {"page": "pricing", "id": "", "query": ""}}).to_string();
+    let read = browse_packed(url, "/api/page", "", Some(("application/json", &address))).expect("the console answers");
+    assert_eq!((read.status, sent(&read)), (200, (Some("br"), false)));
+}
+
+#[test]
+fn what_shows_a_key_or_takes_a_secret_is_never_compressed() {
+    let place = Place::new();
+    add_account(&place);
+    let server = place.serve(&["--only", "console"]);
+    let url = server.said("/console_url");
+    for path in ["/login", "/signup"] {
+        let page = browse_packed(url, path, "", None).expect("the console answers");
+        assert_eq!((page.status, sent(&page)), (200, (None, true)), "{path}");
+    }
+    let wrong = browse_packed(url, "/login", "", Some((FORM, "email=owner%40example.com&password=wrong"))).expect("the console answers");
+    assert_eq!((wrong.status, sent(&wrong)), (401, (None, true)));
+    let signed_in = browse(url, "/login", "", Some(SIGN_IN)).expect("the console answers");
+    let cookie = signed_in.cookie().split(';').next().unwrap_or_default().to_owned();
+    let form = "once=01890000-0000-7000-8000-000000000001&name=laptop";
+    let shown = browse_packed(url, "/keys/new", &cookie, Some((FORM, form))).expect("the console answers");
+    assert_eq!((shown.status, sent(&shown)), (200, (None, true)));
+    assert!(shown.text().contains("sk-fb_"));
+    let keys = browse_packed(url, "/keys", &cookie, None).expect("the console answers");
+    assert_eq!(sent(&keys), (Some("br"), false), "the list shows none");
+}
+
+/// Its answers are the upstream's, to the byte.
+#[test]
+fn the_proxy_compresses_nothing() {
+    let place = Place::new();
+    let server = place.serve(&[]);
+    let answer = browse_packed(server.said("/proxy_url"), "/v1/models", "", None).expect("the proxy answers");
+    assert_eq!(sent(&answer).0, None);
+    assert_eq!(ask(server.said("/proxy_url"), "/v1/models", "sk-none", None).expect("the proxy answers").status, answer.status);
 }

@@ -28,6 +28,11 @@ impl Answer {
         line.unwrap_or_else(|| panic!("no cookie in {}", self.head))
     }
 
+    /// How many bytes the rest of the answer is.
+    pub(crate) fn size(mut self) -> usize {
+        self.body.read_to_end(&mut Vec::new()).unwrap_or_default()
+    }
+
     /// The rest of the answer, or what came of it before the connection broke.
     pub(crate) fn text(mut self) -> String {
         let mut bytes = Vec::new();
@@ -58,6 +63,15 @@ pub(crate) fn ask(url: &str, path: &str, key: &str, body: Option<&Value>) -> std
 pub(crate) fn browse(url: &str, path: &str, cookie: &str, form: Option<&str>) -> std::io::Result<Answer> {
     let headers = format!("Cookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n");
     send(method(form.is_some()), url, path, &headers, form.map(str::to_owned))
+}
+
+/// Asks as a browser does, which reads what is compressed: for a page, or with a body of this type.
+pub(crate) fn browse_packed(url: &str, path: &str, cookie: &str, body: Option<(&str, &str)>) -> std::io::Result<Answer> {
+    let (kind, body) = body.unzip();
+    let kind = kind.unwrap_or("text/plain");
+    let headers =
+        format!("Cookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\nContent-Type: {kind}\r\nAccept-Encoding: gzip, deflate, br\r\n");
+    send(method(body.is_some()), url, path, &headers, body.map(str::to_owned))
 }
 
 /// Asks what a browser asks before a page of another origin may send a call.
