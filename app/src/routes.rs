@@ -11,7 +11,7 @@ use leptos_router::{
 
 use crate::{
     pages::Page,
-    parts::{frame, page::page},
+    parts::{frame, page::page, travel::Travel},
     visit::Visit,
 };
 
@@ -20,11 +20,13 @@ use crate::{
 pub fn App() -> impl IntoView {
     provide_meta_context();
     let visit = SharedValue::<Visit, PostcardCodec>::new_with_encoding(current_visit).into_inner();
+    let travel = Travel::new();
     view! {
         <Title formatter=|title: String| if title.is_empty() { "Farebox".to_owned() } else { format!("{title} · Farebox") }/>
-        <Router>
+        <Router set_is_routing=travel.report()>
+            {travel.keep_places()}
             {frame::header(&visit)}
-            <main id="content" tabindex="-1">
+            <main id="content" tabindex="-1" class:is-asking=move || travel.is_under_way()>
                 <FlatRoutes fallback=|| page(Page::None)>
                     <Route path=path!("/usage") view=|| page(Page::Usage) ssr=Async/>
                     <Route path=path!("/calls") view=|| page(Page::Calls) ssr=Async/>

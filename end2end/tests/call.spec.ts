@@ -78,6 +78,8 @@ test("a call that failed upstream costs nothing, and its receipt says why", asyn
   await page.goto(`/calls/${requestId(response)}`);
   await expect(page.getByText(/The upstream failed before any output/)).toBeVisible();
   await expect(definition(page, "Status")).toHaveText("Upstream error (upstream answered 503)");
+  await expect(page.getByText("No tokens were counted.")).toBeVisible();
+  await expect(page.getByRole("table"), "nothing would stand in it").toHaveCount(0);
   await expect(definition(page, "Total")).toHaveText("$0.00");
   await expectSound(page);
 });

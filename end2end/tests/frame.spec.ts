@@ -87,6 +87,47 @@ test("going from page to page loads no page whole", { tag: "@script" }, async ({
   expect(loads).toBe(0);
 });
 
+test("the page that is left stays, and is seen to be old, until the next one is there", { tag: "@script" }, async ({ page }) => {
+  await signIn(page, "customer");
+  await hydrated(page);
+  let answer = () => {};
+  const asked = new Promise<void>((resolve) => (answer = resolve));
+  await page.route("**/api/page", async (route) => {
+    await asked;
+    await route.continue();
+  });
+  await main(page).getByRole("link", { name: "Keys" }).click();
+  await expect(page.getByRole("main")).toHaveClass("is-asking");
+  await expect(page.getByRole("heading", { level: 1 }), "the page before").toHaveText("Usage");
+  await expect(page.locator(".page")).toHaveCSS("opacity", "0.5");
+  answer();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Keys");
+  await expect(page.getByRole("main")).not.toHaveClass("is-asking");
+  await expect(page).toHaveURL("/keys");
+  await expect(page.getByRole("main"), "the keyboard goes along").toBeFocused();
+});
+
+test("Back leads to where on the page one was, and a reload too", { tag: "@script" }, async ({ page }) => {
+  await page.setViewportSize(PHONE);
+  await signIn(page, "customer");
+  await page.goto("/calls?range=last-month");
+  await hydrated(page);
+  const place = () => page.evaluate(() => Math.round(window.scrollY));
+  await page.locator("tbody tr").nth(12).getByRole("link").first().scrollIntoViewIfNeeded();
+  const link = page.locator("tbody tr").nth(12).getByRole("link").first();
+  await link.evaluate((one) => one.scrollIntoView({ block: "center" }));
+  const before = await place();
+  expect(before).toBeGreaterThan(1_000);
+  await link.click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Receipt");
+  await expect.poll(place, "a page begins at its top").toBe(0);
+  await page.goBack();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Calls");
+  await expect.poll(place).toBe(before);
+  await page.reload();
+  await expect.poll(place).toBe(before);
+});
+
 test("the way to the page that is open asks for it anew", { tag: "@script" }, async ({ page }) => {
   await signIn(page, "customer");
   await page.goto("/calls");
@@ -154,3 +195,29 @@ function isDark(colour: string): boolean {
   const parts = colour.match(/\d+/g) ?? [];
   return parts.every((part) => Number(part) < 128);
 }
+
+test("where colours are the reader's own, only the way that is open is marked, and triangles stay triangles", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.emulateMedia({ forcedColors: "active" });
+  const borders = await main(page)
+    .getByRole("link")
+    .evaluateAll((all) => all.map((one) => getComputedStyle(one).borderBottomColor === getComputedStyle(document.body).backgroundColor));
+  expect(borders, "unseen").toEqual([false, true, true, true, true]);
+  const triangle = await page.locator("summary").first().evaluate((one) => {
+    const { clipPath, backgroundColor } = getComputedStyle(one, "::before");
+    return { clipPath, isSeen: backgroundColor !== getComputedStyle(document.body).backgroundColor };
+  });
+  expect(triangle).toEqual({ clipPath: expect.stringContaining("polygon"), isSeen: true });
+});
+
+test("the headline figures are never one alone below the others", async ({ page }) => {
+  await signIn(page, "customer");
+  for (const width of [660, 780, 880, 1280]) {
+    await page.setViewportSize({ width, height: 900 });
+    const rows = await page.locator(".figure").evaluateAll((all) => {
+      const tops = all.map((one) => Math.round(one.getBoundingClientRect().y));
+      return [...new Set(tops)].map((top) => tops.filter((other) => other === top).length);
+    });
+    expect(rows, `${width} px`).toEqual(width > 900 ? [5] : [1, 4]);
+  }
+});

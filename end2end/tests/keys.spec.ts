@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { promisify } from "node:util";
-import type { Page } from "@playwright/test";
+import type { Locator, Page } from "@playwright/test";
 import { createKey, shownKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
 import { farebox } from "./command-line.ts";
 import { amount, cell, readTable, tableOf } from "./figures.ts";
@@ -53,14 +53,14 @@ test("a key is shown once and works; revoked, it no longer does", async ({ page,
 
   const heads = () => page.locator("thead th").evaluateAll((all) => all.map((one) => one.getBoundingClientRect().x));
   const before = await heads();
-  await page.locator("summary", { hasText: "Revoke" }).click();
+  await asks(page, "Revoke").click();
   await expect(page.getByText(/Calls with “end to end” are refused from then on/)).toBeVisible();
   expect(await heads(), "nothing else moves").toEqual(before);
   await expectSound(page);
   await page.getByRole("button", { name: "Revoke end to end for good" }).click();
   await expect(page.getByRole("status")).toContainText("“end to end” is revoked");
   expect((await readTable(tableOf(page, "Name"))).body[0]?.State).toMatch(/^Revoked /);
-  await expect(page.locator("summary", { hasText: "Revoke" })).toHaveCount(0);
+  await expect(asks(page, "Revoke")).toHaveCount(0);
 
   // Credit is held under the same lock under which a key is revoked.
   // Every proxy hears of it within a moment.
@@ -96,7 +96,7 @@ test("a double click makes one key, and shows it", async ({ page, ready }) => {
   expect((await readTable(tableOf(page, "Name"))).body).toHaveLength(1);
 
   // Once it is revoked, its form no longer says that it works.
-  await page.locator("summary", { hasText: "Revoke" }).click();
+  await asks(page, "Revoke").click();
   await page.getByRole("button", { name: "Revoke twice for good" }).click();
   await expect(page.getByRole("status")).toContainText("“twice” is revoked");
   const again = await page.request.post("/keys/new", { form: { once, name: "twice" } });
@@ -248,7 +248,7 @@ test("a key's limit is set, given another amount, and removed", async ({ page })
   await expectSound(page);
 
   await openLimits(page, "“laptop”");
-  await page.locator("summary", { hasText: "Remove" }).first().click();
+  await asks(page, "Remove").first().click();
   await page.getByRole("button", { name: "Remove the limit of 3 requests per minute" }).click();
   await expect(page.getByRole("status")).toHaveText("The limit is removed: it bounds no call any more.");
   expect(await limits()).toEqual([expect.objectContaining({ Limit: "$0.50 in all" })]);
@@ -295,7 +295,7 @@ test("a limit of a part of the account says whose it is, and a project's stands 
   await expect(row("4 requests in all").getByRole("link", { name: /^nightly x/ })).toHaveAttribute("href", /^\/calls\?session=nightly\+x/);
   // The command line sets them as the operator.
   await expect(row("9 requests per day")).toContainText("set by the operator");
-  await expect(page.locator("summary", { hasText: "Remove" })).toHaveCount(0);
+  await expect(asks(page, "Remove")).toHaveCount(0);
   await expectSound(page);
 
   await openLimits(page, "“laptop”");
@@ -304,8 +304,51 @@ test("a limit of a part of the account says whose it is, and a project's stands 
   await expect(row("9 requests per day")).toContainText("of the project Default");
   await expect(row("8 requests per day"), "who made the key is its member").toContainText(`of the member ${email}`);
   await expect(row("4 requests in all"), "a run need not be this key's").toHaveCount(0);
-  await expect(row("7 requests per day").locator("summary", { hasText: "Remove" })).toBeVisible();
-  await expect(page.locator("summary", { hasText: "Remove" })).toHaveCount(1);
+  await expect(asks(row("7 requests per day"), "Remove")).toBeVisible();
+  await expect(asks(page, "Remove")).toHaveCount(1);
+});
+
+test("only one question is open at a time, and Escape or a press elsewhere closes it", async ({ page }) => {
+  await signUp(page);
+  await createKey(page, "first");
+  await createKey(page, "second");
+  await page.goto("/keys");
+  const question = (name: string) => page.getByText(`Calls with “${name}” are refused from then on`);
+  const ask = (name: string) => page.getByRole("button", { name: `Revoke ${name}`, exact: true });
+  await ask("first").click();
+  await expect(question("first")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(question("first")).toBeHidden();
+
+  await ask("first").press("Enter");
+  await expect(question("first")).toBeVisible();
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("button", { name: "Revoke first for good" }), "the keyboard leads into it").toBeFocused();
+  await page.getByRole("heading", { level: 1 }).click();
+  await expect(question("first")).toBeHidden();
+
+  await ask("first").focus();
+  await page.keyboard.press("Enter");
+  await ask("second").focus();
+  await page.keyboard.press("Enter");
+  await expect(question("second")).toBeVisible();
+  await expect(question("first")).toBeHidden();
+  const [row, box] = [await ask("second").boundingBox(), await question("second").boundingBox()];
+  expect(Math.abs((row?.y ?? 0) - (box?.y ?? 0)), "it lies by its button").toBeLessThan(150);
+});
+
+test("a long name neither breaks a key nor a day into lines, nor moves anything", async ({ page }) => {
+  await signUp(page);
+  await createKey(page, "a");
+  await page.goto("/keys");
+  const heads = () => page.locator("thead th").evaluateAll((all) => all.map((one) => one.getBoundingClientRect().x));
+  const before = await heads();
+  await createKey(page, "production-".repeat(5));
+  await page.goto("/keys");
+  expect(await heads(), "whatever is in the columns").toEqual(before);
+  const rows = await page.locator("td.code code, td.moment time").evaluateAll((all) => all.map((one) => one.getClientRects().length));
+  expect(rows.length).toBeGreaterThan(2);
+  expect(new Set(rows), "lines of each").toEqual(new Set([1]));
 });
 
 test("a revoked key keeps its limits, and no form", async ({ page }) => {
@@ -315,7 +358,7 @@ test("a revoked key keeps its limits, and no form", async ({ page }) => {
   await setLimit(page, { amount: "10", unit: "Dollars", window: "Per month" });
   await expect(page.getByRole("status")).toHaveText("The limit is set: $10.00 per month.");
   await page.goto("/keys");
-  await page.locator("summary", { hasText: "Revoke" }).click();
+  await asks(page, "Revoke").click();
   await page.getByRole("button", { name: "Revoke laptop for good" }).click();
   await page.getByRole("link", { name: "See limits of laptop" }).click();
   await expect(page.getByText("This key is revoked")).toBeVisible();
@@ -348,6 +391,11 @@ test.describe("a limit that cannot be", () => {
     await expect(page.getByText("This key has no limit.")).toBeVisible();
   });
 });
+
+/** The buttons that ask first. */
+function asks(within: Page | Locator, what: "Revoke" | "Remove"): Locator {
+  return within.locator("button[popovertarget]", { hasText: what });
+}
 
 /** Goes to the limits of a key, by its name in quotes, or of the account. */
 async function openLimits(page: Page, whose: string): Promise<void> {

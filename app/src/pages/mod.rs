@@ -107,6 +107,7 @@ impl Page {
                 | Self::Customers
                 | Self::Customer
                 | Self::Proof
+                | Self::Audit
         )
     }
 }

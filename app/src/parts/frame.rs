@@ -1,13 +1,12 @@
 //! What surrounds every page: the banner of a demonstration, the way around, and the choice of colours.
 
-use leptos::{prelude::*, wasm_bindgen::JsCast, web_sys};
+use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
 use crate::visit::{Theme, Visit};
 
 /// The banner and the header.
 pub(crate) fn header(visit: &Visit) -> AnyView {
-    follow_page();
     view! {
         <a class="skip" href="#content" rel="external">"Skip to the content"</a>
         {visit.demo.then(demo_banner)}
@@ -20,20 +19,6 @@ pub(crate) fn header(visit: &Visit) -> AnyView {
         </header>
     }
     .into_any()
-}
-
-/// Whoever goes on to another page, by keyboard or with a screen reader, is there, as if it had been loaded. A filter leaves them where they are.
-fn follow_page() {
-    let pathname = use_location().pathname;
-    Effect::new(move |before: Option<String>| {
-        let here = pathname.get();
-        let content = before.is_some_and(|before| before != here).then(|| document().get_element_by_id("content")).flatten();
-        if let Some(content) = content.and_then(|content| content.dyn_into::<web_sys::HtmlElement>().ok()) {
-            // Fails only for an element that has left the page.
-            let _ = content.focus();
-        }
-        here
-    });
 }
 
 fn demo_banner() -> AnyView {

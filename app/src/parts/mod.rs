@@ -2,6 +2,7 @@
 
 pub(crate) mod again;
 pub(crate) mod chart;
+pub(crate) mod confirm;
 pub(crate) mod copy;
 pub(crate) mod figures;
 pub(crate) mod filter;
@@ -17,3 +18,4 @@ pub(crate) mod rates;
 pub(crate) mod table;
 pub(crate) mod tabs;
 pub(crate) mod time;
+pub(crate) mod travel;

@@ -8,7 +8,7 @@ use leptos_router::hooks::{use_location, use_params_map};
 use crate::{
     error::ConsoleError,
     pages::{self, Address, Content, Page},
-    parts::{again, form, tabs},
+    parts::{again, form, tabs, travel::Travel},
 };
 
 /// A page that asks the server once per address. While it asks again, what it showed stays, dimmed.
@@ -20,12 +20,14 @@ pub(crate) fn page(page: Page) -> AnyView {
     // Counted, not in the page's arena: on the server it is read after the thread may have turned to another request's.
     let title = ArcRwSignal::new(page.title());
     let its_title = title.clone();
-    let location = use_location();
+    let (location, travel) = (use_location(), use_context::<Travel>());
     let content = move || {
-        let here = untrack(|| tabs::address(&location.pathname.get(), &location.search.get()));
+        let path = location.pathname.get_untracked();
+        let here = tabs::address(&path, &location.search.get_untracked());
         let title = title.clone();
         Suspend::new(async move {
             let answer = answer.await;
+            arrive(travel, path);
             // A failure has a name of its own.
             title.set(answer.as_ref().map_or_else(ConsoleError::title, |_| page.title()));
             answer.map_or_else(|error| failure(&error, page, here), Content::view)
@@ -41,6 +43,13 @@ pub(crate) fn page(page: Page) -> AnyView {
         <div class="page" class:is-asking=asking aria-busy=move || asking.get().then_some("true")>{transition}</div>
     }
     .into_any()
+}
+
+/// On the server nobody has come from anywhere.
+fn arrive(travel: Option<Travel>, path: String) {
+    if let Some(travel) = travel.filter(|_| cfg!(not(feature = "ssr"))) {
+        travel.arrive(path);
+    }
 }
 
 /// The address, as long as it is this page's own: while the next page is being fetched, this one has nothing to ask.

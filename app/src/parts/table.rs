@@ -11,6 +11,10 @@ pub(crate) struct Column(pub(crate) &'static str, pub(crate) Kind);
 pub(crate) enum Kind {
     /// Words.
     Words,
+    /// What is read letter by letter, on one line.
+    Code,
+    /// A day, on one line.
+    Moment,
     /// Figures, set flush right.
     Figures,
     /// What can be done; its heading is read out, not shown.
@@ -32,7 +36,7 @@ impl From<Vec<AnyView>> for Row {
 }
 
 /// A table; `sum` is its last row. The class is of the box around it, by whose width it is laid out: `cards` become cards on a phone, `cards
-/// wide`, of many columns, also on a small desktop.
+/// wide`, of many columns, also on a small desktop. The columns of a `fixed` one are as wide whatever is in them, so that nothing moves while rows arrive.
 pub(crate) fn table(class: &'static str, columns: &[Column], rows: Vec<Row>, sum: Option<Row>) -> AnyView {
     let sum = sum.map(|sum| view! { <tfoot>{row_view(columns, sum)}</tfoot> });
     view! { <div class=class><table>{head(columns)}<tbody>{rows_view(columns, rows)}</tbody>{sum}</table></div> }.into_any()
@@ -86,6 +90,8 @@ pub(crate) fn cell_view(Column(label, kind): Column, is_heading: bool, cell: Any
 const fn class_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Words => "",
+        Kind::Code => "code",
+        Kind::Moment => "moment",
         Kind::Figures => "number",
         Kind::Action => "action",
     }

@@ -54,6 +54,9 @@ fn lines(receipt: &Receipt) -> AnyView {
         let fee = money::exact(receipt.per_call);
         vec![text("Fee per call"), text("1 call"), text(fee.clone()), text(fee)].into()
     });
+    if receipt.lines.is_empty() && fee.is_none() {
+        return view! { <p class="receipt-nothing">"No tokens were counted."</p> }.into_any();
+    }
     // What was not used is no line, but a receipt of nothing at all says so line by line.
     let is_nothing = receipt.lines.iter().all(|line| line.tokens.get() == 0);
     let lines = receipt.lines.iter().filter(|line| is_nothing || line.tokens.get() > 0).map(|line| {
@@ -365,6 +368,10 @@ mod tests {
         assert!(some.contains(r#"<th scope="row">Prompt tokens"#) && !some.contains(r#"<th scope="row">Completion tokens"#), "{some}");
         let nothing = html(&call(usage(0, 0, 0), 0));
         assert!(nothing.contains(r#"<th scope="row">Prompt tokens"#) && nothing.contains(r#"<th scope="row">Completion tokens"#));
+        let mut failed = call(usage(0, 0, 0), 0);
+        failed.receipt.lines.clear();
+        let failed = html(&failed);
+        assert!(failed.contains("No tokens were counted.") && !failed.contains("<table"), "{failed}");
     }
 
     #[test]

@@ -13,14 +13,15 @@ use super::{
 use crate::{
     pages::limits::address,
     parts::{
+        confirm::confirm,
         copy::copy_button,
         form::{Field, Form, Tone, choice, hidden, notice, notice_of},
         layout::{empty, foreign, head, quoted, section, stack},
         limit, money,
         table::{
             Column,
-            Kind::{Action, Figures, Words},
-            Row, link, name, name_link, table, text,
+            Kind::{Action, Code, Figures, Moment, Words},
+            Row, link, name, name_link, table, text, with_note,
         },
         time,
     },
@@ -48,10 +49,10 @@ pub(crate) fn list(page: &Keys) -> AnyView {
 fn keys_table(page: &Keys) -> AnyView {
     let mut columns = vec![
         Column("Name", Words),
-        Column("Key", Words),
+        Column("Key", Code),
         Column("State", Words),
-        Column("Created", Words),
-        Column("Last used", Words),
+        Column("Created", Moment),
+        Column("Last used", Moment),
         Column("Spent this month, so far", Figures),
         Column("Limits", Words),
         Column("Revoke", Action),
@@ -59,7 +60,7 @@ fn keys_table(page: &Keys) -> AnyView {
     if page.has_projects() {
         columns.insert(PROJECT_PLACE, Column("Project", Words));
     }
-    table("cards wide", &columns, page.keys.iter().map(|key| row(page, key)).collect(), None)
+    table("cards wide fixed", &columns, page.keys.iter().map(|key| row(page, key)).collect(), None)
 }
 
 /// Where the project stands among the columns.
@@ -73,8 +74,7 @@ fn row(page: &Keys, key: &Key) -> Row {
         (None, Some(at)) => format!("Expired {}", time::minute(at)),
         (None, None) => "Works".to_owned(),
     };
-    let last_used =
-        key.last_used.map_or_else(|| text("never"), |hour| time::time_view(hour, format!("{}, {}", time::day(hour), time::hour(hour))));
+    let last_used = key.last_used.map_or_else(|| text("never"), |hour| with_note(time::time_view(hour, time::day(hour)), time::hour(hour)));
     let can_change = page.can_manage && key.revoked_at.is_none();
     let action = if can_change { revoke(key) } else { ().into_any() };
     let limits = limits_of(&page.limits, |scope| *scope == Scope::Key(key.id));
@@ -129,19 +129,16 @@ fn credit(without: bool) -> AnyView {
     without.then(|| view! { <p class="notice" role="note">{words}<a href="/billing">"See billing"</a></p> }).into_any()
 }
 
-/// Asks once and names the key. Unfolds without a script.
+/// Asks once and names the key.
 fn revoke(key: &Key) -> AnyView {
-    view! {
-        <details class="confirm">
-            <summary aria-label=format!("Revoke {}", key.name)>"Revoke"</summary>
-            <form method="post" action="/keys">
-                {hidden("revoke", key.id.to_string())}
-                <p>"Calls with "{quoted(&key.name, " are refused from then on. This cannot be undone.")}</p>
-                <button class="danger">"Revoke "{foreign(&key.name)}" for good"</button>
-            </form>
-        </details>
-    }
-    .into_any()
+    let form = view! {
+        <form method="post" action="/keys">
+            {hidden("revoke", key.id.to_string())}
+            <p>"Calls with "{quoted(&key.name, " are refused from then on. This cannot be undone.")}</p>
+            <button class="danger">"Revoke "{foreign(&key.name)}" for good"</button>
+        </form>
+    };
+    confirm(format!("revoke-{}", key.id), "Revoke", format!("Revoke {}", key.name), form.into_any())
 }
 
 /// The form of a new key, or the key.

@@ -10,6 +10,7 @@ use super::{
     page::{Done, Limits},
 };
 use crate::parts::{
+    confirm::confirm,
     form::{Field, Form, Tone, choice, hidden, notice, notice_of},
     layout::{empty, foreign, head, quoted, section, stack},
     limit::{COLUMNS, cells, whole_name, whole_name_view},
@@ -97,19 +98,16 @@ const fn end(hardness: Hardness) -> &'static str {
     }
 }
 
-/// Asks once and names the limit. Unfolds without a script.
+/// Asks once and names the limit.
 fn remove(path: String, state: &LimitState) -> AnyView {
-    view! {
-        <details class="confirm">
-            <summary aria-label=format!("Remove {}", whole_name(state))>"Remove"</summary>
-            <form method="post" action=path>
-                {hidden(REMOVE, state.limit.id.to_string())}
-                <p>"From then on no call is bounded by "{whole_name_view(state)}"."</p>
-                <button class="danger">"Remove the limit of "{whole_name_view(state)}</button>
-            </form>
-        </details>
-    }
-    .into_any()
+    let form = view! {
+        <form method="post" action=path>
+            {hidden(REMOVE, state.limit.id.to_string())}
+            <p>"From then on no call is bounded by "{whole_name_view(state)}"."</p>
+            <button class="danger">"Remove the limit of "{whole_name_view(state)}</button>
+        </form>
+    };
+    confirm(format!("remove-{}", state.limit.id), "Remove", format!("Remove {}", whole_name(state)), form.into_any())
 }
 
 fn set_form(path: String, form: &Form) -> AnyView {
