@@ -87,7 +87,8 @@ impl Operator {
         let amount = movement(how, amount)?;
         let mut tx = self.database.change().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
-        expect_room(books.of(account)?, amount)
+        expect_room(books.of(account)?, amount)?;
+        tx.undo().await
     }
 }
 

@@ -68,6 +68,11 @@ impl DerefMut for Change {
 }
 
 impl Change {
+    /// Lets go of everything at once, where it was only to be found out whether it could be done.
+    pub(crate) async fn undo(self) -> Result<()> {
+        Ok(self.tx.rollback().await?)
+    }
+
     /// Commits it together with its line in the log; without a line where nothing has changed.
     pub(crate) async fn commit(self, line: Line) -> Result<()> {
         self.commit_all([line]).await
