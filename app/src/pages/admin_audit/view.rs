@@ -40,7 +40,7 @@ fn filters(filter: &AuditFilter, form: &Form) -> AnyView {
     let operations = std::iter::once((String::new(), "Everything".to_owned())).chain(operations).collect();
     let day = |day: Option<chrono::NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
     view! {
-        <form class="row-form" method="get" action=PATH role="search">
+        <form class="row-form many" method="get" action=PATH role="search">
             {Field::new("text", "who", "Who").initial(filter.who.clone()).view(form)}
             {choice(form, "operation", "What was done", operations, filter.operation.map(Operation::name).unwrap_or_default())}
             {Field::new("text", "object", "To what").hint("A part of its name, or its id or its account's.").initial(filter.object.clone()).view(form)}
