@@ -42,9 +42,11 @@ enum Action {
     End {
         /// The account: its name, its id, or its owner's address
         account: String,
-        /// Keep it after all, and without any other plan to follow
-        #[arg(long)]
-        undo: bool,
+    },
+    /// Keep an account's plan that was to end, or to be followed by another
+    Keep {
+        /// The account: its name, its id, or its owner's address
+        account: String,
     },
 }
 
@@ -146,7 +148,8 @@ pub(super) async fn run(args: PlanArgs, config: &Config) -> anyhow::Result<()> {
         Action::List => list(args.output, config).await,
         Action::Buy(buy) => self::buy(buy, args.output, config).await,
         Action::Show { account } => show(&account, args.output, config).await,
-        Action::End { account, undo } => end(&account, undo, args.output, config).await,
+        Action::End { account } => end(&account, true, args.output, config).await,
+        Action::Keep { account } => end(&account, false, args.output, config).await,
     }
 }
 
@@ -228,20 +231,20 @@ async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<
     })
 }
 
-async fn end(account: &str, undo: bool, output: Output, config: &Config) -> anyhow::Result<()> {
+async fn end(account: &str, ends: bool, output: Output, config: &Config) -> anyhow::Result<()> {
     let (account, until) = with_ledger(config, async |ledger| {
         let account = find(ledger, account).await?;
         let system = ledger.system();
         let Some(subscription) = system.account(account.id).subscription().await? else {
             return Err(anyhow!("{} has no plan", account.name));
         };
-        system.operator().end_plan(account.id, !undo).await?;
+        system.operator().end_plan(account.id, ends).await?;
         Ok((account, subscription.period.to))
     })
     .await?;
-    output.print(&json!({ "account": account.id, "ends": !undo, "at": until }), || match undo {
-        true => format!("{} keeps its plan, which renews at {until}.", account.name),
-        false => format!("The plan of {} ends at {until}.", account.name),
+    output.print(&json!({ "account": account.id, "ends": ends, "at": until }), || match ends {
+        true => format!("The plan of {} ends at {until}.", account.name),
+        false => format!("{} keeps its plan, which renews at {until}.", account.name),
     })
 }
 

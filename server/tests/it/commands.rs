@@ -301,7 +301,7 @@ fn a_plan_is_sold_bought_changed_and_ended() {
     assert_eq!(place.json(&["plan", "end", "Example"], "")["ends"], true);
     let shown = place.json(&["plan", "show", "Example"], "");
     assert_eq!((&shown["ends"], &shown["next"], &shown["left"]), (&json!(true), &json!(null), &json!("6")));
-    place.json(&["plan", "end", "Example", "--undo"], "");
+    place.json(&["plan", "keep", "Example"], "");
     for (args, reason) in [
         (vec!["plan", "buy", "Example", "Basic"], "is the account's plan already"),
         (vec!["plan", "buy", "Example", "Large"], "there is no plan Large: see `farebox plan list`"),
