@@ -118,6 +118,8 @@ test("Back leads to where on the page one was, and a reload too", { tag: "@scrip
   await link.evaluate((one) => one.scrollIntoView({ block: "center" }));
   const before = await place();
   expect(before).toBeGreaterThan(1_000);
+  // It is kept when scrolling has ended, which takes a hand some moments and a test none.
+  await expect.poll(() => page.evaluate(() => Math.round(Number(history.state)))).toBe(before);
   await link.click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Receipt");
   await expect.poll(place, "a page begins at its top").toBe(0);

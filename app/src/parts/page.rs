@@ -22,12 +22,11 @@ pub(crate) fn page(page: Page) -> AnyView {
     let its_title = title.clone();
     let (location, travel) = (use_location(), use_context::<Travel>());
     let content = move || {
-        let path = location.pathname.get_untracked();
-        let here = tabs::address(&path, &location.search.get_untracked());
+        let here = tabs::address(&location.pathname.get_untracked(), &location.search.get_untracked());
         let title = title.clone();
         Suspend::new(async move {
             let answer = answer.await;
-            arrive(travel, path);
+            arrive(travel, here.clone());
             // A failure has a name of its own.
             title.set(answer.as_ref().map_or_else(ConsoleError::title, |_| page.title()));
             answer.map_or_else(|error| failure(&error, page, here), Content::view)
@@ -46,9 +45,9 @@ pub(crate) fn page(page: Page) -> AnyView {
 }
 
 /// On the server nobody has come from anywhere.
-fn arrive(travel: Option<Travel>, path: String) {
+fn arrive(travel: Option<Travel>, address: String) {
     if let Some(travel) = travel.filter(|_| cfg!(not(feature = "ssr"))) {
-        travel.arrive(path);
+        travel.arrive(address);
     }
 }
 

@@ -9,7 +9,7 @@ use leptos_router::hooks::use_location;
 
 use crate::parts::tabs;
 
-/// How many frames are waited for a page to become as long as it was: half a second of them.
+/// How many frames are waited for a page to become as long as it was: half a second of them. A page that has become shorter is left at its end.
 const FRAMES_MAX: u32 = 30;
 
 /// What is under way.
@@ -21,7 +21,7 @@ pub(crate) struct Travel {
     destination: StoredValue<Option<(String, f64)>>,
     /// The address that is shown, or being fetched.
     here: StoredValue<String>,
-    /// The path of the page that is shown.
+    /// The address of the page that is shown.
     shown: StoredValue<Option<String>>,
 }
 
@@ -52,14 +52,13 @@ impl Travel {
         provide_context(self);
         let location = use_location();
         let address = Memo::new(move |_| tabs::address(&location.pathname.get(), &location.search.get()));
-        // It runs a moment after the address has changed: until then it is known where one came from.
         Effect::new(move || self.here.set_value(address.get()));
         Effect::new(move || {
             let listeners = [
                 window_event_listener(ev::Custom::<web_sys::Event>::new("scrollend"), move |_| self.note_place()),
                 window_event_listener(ev::popstate, move |_| {
                     let to = address.get_untracked();
-                    let is_same = self.here.with_value(|here| *here == to);
+                    let is_same = self.shown.with_value(|shown| shown.as_ref() == Some(&to));
                     self.destination.set_value(Some((to, noted_place())));
                     // Nothing is fetched for another place on the same page.
                     if is_same {
@@ -74,10 +73,11 @@ impl Travel {
         });
     }
 
-    /// The content of the page at this path is there. Called by each page whenever it has some.
-    pub(crate) fn arrive(self, path: String) {
-        let is_another = self.shown.with_value(|shown| shown.as_ref().is_some_and(|shown| *shown != path));
-        self.shown.set_value(Some(path));
+    /// The content of the page at this address is there. Called by each page whenever it has some.
+    pub(crate) fn arrive(self, address: String) {
+        let path = |address: &str| address.split('?').next().unwrap_or_default().to_owned();
+        let is_another = self.shown.with_value(|shown| shown.as_ref().is_some_and(|shown| path(shown) != path(&address)));
+        self.shown.set_value(Some(address));
         // By then what was made of the content stands in the document.
         request_animation_frame(move || {
             if is_another {
