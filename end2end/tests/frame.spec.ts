@@ -13,6 +13,7 @@ const WAYS: Record<Who, { name: string; path: string; heading: string }[]> = {
   operator: [
     { name: "Customers", path: "/admin/customers", heading: "Customers" },
     { name: "Prices", path: "/admin/pricing", heading: "Prices" },
+    { name: "Audit", path: "/admin/audit", heading: "Audit" },
     { name: "Proof", path: "/admin/proof", heading: "Proof" },
     { name: "Pricing", path: "/pricing", heading: "Pricing" },
   ],
