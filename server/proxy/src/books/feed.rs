@@ -18,11 +18,11 @@ use crate::books::spool::{Entry, FreshCall, Lane, Position, Reader};
 /// What is read at once.
 const RECORDS_MAX: usize = 256;
 /// What is taken from memory at once: all that has gathered, so that the poster makes one transaction a group of it.
-const FRESH_MAX: usize = 16_384;
+const FRESH_MAX: usize = 4_096;
 const BYTES_MAX: usize = 512 * 1024;
 /// Between two readings: a lone call is posted at once, and what comes in a crowd is read and posted together. A transaction costs the database as much as
-/// some dozens of calls, and an account in it as much as some calls: with a thousand accounts half a second has hardly five calls of one.
-const GATHERED: Duration = Duration::from_millis(500);
+/// some dozens of calls, and an account in it as much as some calls: with a thousand accounts a tenth of a second has hardly two calls of one.
+const GATHERED: Duration = Duration::from_millis(200);
 /// Before what should be there is looked for again.
 const MOMENT: Duration = Duration::from_millis(10);
 /// Before what could not be read is tried again.
