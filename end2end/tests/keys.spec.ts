@@ -79,8 +79,11 @@ test("the snippets work as pasted, with the cheapest model", async ({ page }) =>
     run("node", ["--input-type=module", "--eval", await snippet("Node")]),
   ];
   for (const { stdout } of await Promise.all(answers)) expect(stdout.trim()).not.toBe("");
-  await page.goto("/calls");
-  expect((await readTable(tableOf(page, "Time"))).body.map((row) => row.Status)).toEqual(["OK", "OK", "OK"]);
+  // They are in the books within a moment.
+  await expect(async () => {
+    await page.goto("/calls");
+    expect((await readTable(tableOf(page, "Time"))).body.map((row) => row.Status)).toEqual(["OK", "OK", "OK"]);
+  }).toPass({ timeout: 20_000 });
 });
 
 test("a double click makes one key, and shows it", async ({ page, ready }) => {
