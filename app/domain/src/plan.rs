@@ -114,14 +114,14 @@ pub struct Plan {
 
 /// One month of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Period {
+pub struct Month {
     /// From when.
     pub from: DateTime<Utc>,
     /// Until when, itself not within it.
     pub to: DateTime<Utc>,
 }
 
-impl Period {
+impl Month {
     /// The month after so many others from an anchor: at the same time of the same day, or of the month's last day where there is none such. So what
     /// began on 31 January renews on 28 February and on 31 March. `None` beyond what a date can say.
     #[must_use]
@@ -161,7 +161,7 @@ pub struct Subscription {
     /// What was bought, in the version that holds for it.
     pub plan: Plan,
     /// The period that was paid for last.
-    pub period: Period,
+    pub period: Month,
     /// The plan that follows when the period ends, if it is another.
     pub next: Option<Plan>,
     /// Whether it ends with the period.
@@ -187,15 +187,15 @@ mod tests {
     #[test]
     fn a_month_ends_on_the_day_that_it_began_on_or_on_the_last_one() {
         let anchor = at("2027-01-31T12:00:00Z");
-        let ends: Vec<_> = (0..4).map(|index| Period::nth(anchor, index).unwrap().to).collect();
+        let ends: Vec<_> = (0..4).map(|index| Month::nth(anchor, index).unwrap().to).collect();
         let expected = ["2027-02-28T12:00:00Z", "2027-03-31T12:00:00Z", "2027-04-30T12:00:00Z", "2027-05-31T12:00:00Z"];
         assert_eq!(ends, expected.map(at));
-        assert_eq!(Period::nth(at("2028-01-31T12:00:00Z"), 0).unwrap().to, at("2028-02-29T12:00:00Z"), "a leap year's");
+        assert_eq!(Month::nth(at("2028-01-31T12:00:00Z"), 0).unwrap().to, at("2028-02-29T12:00:00Z"), "a leap year's");
     }
 
     #[test]
     fn what_comes_back_is_the_lesser_part_of_time_and_allowance() {
-        let period = Period { from: at("2027-04-01T00:00:00Z"), to: at("2027-05-01T00:00:00Z") };
+        let period = Month { from: at("2027-04-01T00:00:00Z"), to: at("2027-05-01T00:00:00Z") };
         let (fee, allowance) = (Amount::from_nanos(30_000), Quantity::from_count(1_000));
         let back = |now, left| period.unused(fee, at(now), allowance, Quantity::from_count(left)).nanos();
         assert_eq!(back("2027-04-11T00:00:00Z", 1_000), 20_000, "ten days of thirty are gone");
@@ -239,16 +239,16 @@ mod tests {
         fn months_follow_each_other_and_each_instant_is_in_one(start in 0_i64..4_000_000_000, after in 0_i64..1_000_000_000) {
             let anchor = DateTime::from_timestamp(start, 0).unwrap();
             let now = anchor + TimeDelta::seconds(after);
-            let period = Period::at(anchor, now).unwrap();
+            let period = Month::at(anchor, now).unwrap();
             prop_assert!(period.from <= now && now < period.to, "{period:?}");
-            let next = Period::at(anchor, period.to).unwrap();
+            let next = Month::at(anchor, period.to).unwrap();
             prop_assert_eq!(next.from, period.to);
         }
 
         #[test]
         fn what_comes_back_is_never_more_than_was_paid(fee in 0_i64..i64::MAX, allowance in 1_i64..i64::MAX, left: i64, seconds in 0_i64..3_000_000) {
             let from = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-            let period = Period::nth(from, 0).unwrap();
+            let period = Month::nth(from, 0).unwrap();
             let back = period.unused(Amount::from_nanos(fee), from + TimeDelta::seconds(seconds), Quantity::from_count(allowance), Quantity::from_count(left));
             prop_assert!((0..=fee).contains(&back.nanos()));
         }

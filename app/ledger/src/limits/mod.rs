@@ -132,15 +132,14 @@ async fn set(database: &Database, account: AccountId, by: Setter, new: &NewLimit
     let book = books.of(account)?;
     expect(&mut tx, account, &new.scope).await?;
     let created_at = book.now();
-    let before = capacity(&mut tx, account, by, new).await?.map(|capacity| state(new, capacity, by));
-    let id = match change(&mut tx, account, by, new).await? {
-        Some(id) => id,
-        None => {
-            insert(&mut tx, account, by, new, book.now()).await?;
-            open(&mut tx, account, new, book.now()).await?;
-            new.id
-        }
-    };
+    let known = of_kind(&mut tx, account, by, new).await?;
+    let id = known.map_or(new.id, |(id, _)| id);
+    if known.is_some() {
+        change(&mut tx, account, id, new.capacity).await?;
+    } else {
+        insert(&mut tx, account, by, new, book.now()).await?;
+        open(&mut tx, account, new, book.now()).await?;
+    }
     mark(&mut tx, account).await?;
     // What is posted from now on is later than the limit.
     books.touch(created_at);
@@ -148,6 +147,7 @@ async fn set(database: &Database, account: AccountId, by: Setter, new: &NewLimit
     // What proxies have leased without it goes back, but for what running calls hold.
     notices::tell(&mut tx, account).await?;
     let name = audit::account_name(&mut tx, account).await?;
+    let before = known.map(|(_, capacity)| state(new, capacity, by));
     tx.commit(Line::new(Operation::LimitSet, id, name, before, Some(state(new, new.capacity, by))).of(account)).await?;
     Ok(id)
 }
@@ -306,12 +306,12 @@ async fn expect(connection: &mut PgConnection, account: AccountId, scope: &Scope
     if is_there { Ok(()) } else { Err(Error::NotFound) }
 }
 
-/// The capacity of the limit of this kind that is in force.
-async fn capacity(connection: &mut PgConnection, account: AccountId, by: Setter, new: &NewLimit) -> Result<Option<Quantity>> {
+/// The limit of this kind that is in force, and its capacity. Who has locked the account's books finds it unchanged.
+async fn of_kind(connection: &mut PgConnection, account: AccountId, by: Setter, new: &NewLimit) -> Result<Option<(LimitId, Quantity)>> {
     let Whose { project, member, key, run } = new.scope.clone().into();
-    let capacity = sqlx::query_scalar!(
+    let row = sqlx::query!(
         r#"
-        select capacity as "capacity: Quantity" from limits
+        select limit_id as "id: LimitId", capacity as "capacity: Quantity" from limits
         where account_id = $1 and set_by = $2 and project_id is not distinct from $3 and user_id is not distinct from $4
             and key_id is not distinct from $5 and session is not distinct from $6 and per = $7 and unit = $8 and hardness = $9
             and removed_at is null
@@ -326,32 +326,15 @@ async fn capacity(connection: &mut PgConnection, account: AccountId, by: Setter,
         new.unit.name(),
         new.hardness.name()
     );
-    Ok(capacity.fetch_optional(connection).await?)
+    Ok(row.fetch_optional(connection).await?.map(|row| (row.id, row.capacity)))
 }
 
-/// Gives the limit of this kind that is in force another capacity.
-async fn change(connection: &mut PgConnection, account: AccountId, by: Setter, new: &NewLimit) -> Result<Option<LimitId>> {
-    let Whose { project, member, key, run } = new.scope.clone().into();
-    let changed = sqlx::query_scalar!(
-        r#"
-        update limits set capacity = $9
-        where account_id = $1 and set_by = $2 and project_id is not distinct from $3 and user_id is not distinct from $4
-            and key_id is not distinct from $5 and session is not distinct from $6 and per = $7 and unit = $8 and hardness = $10
-            and removed_at is null
-        returning limit_id as "id: LimitId"
-        "#,
-        account.uuid(),
-        by.name(),
-        project.map(ProjectId::uuid),
-        member.map(UserId::uuid),
-        key.map(KeyId::uuid),
-        run.as_ref().map(Label::as_str),
-        new.window.name(),
-        new.unit.name(),
-        new.capacity.get(),
-        new.hardness.name()
-    );
-    Ok(changed.fetch_optional(connection).await?)
+/// Gives a limit another capacity.
+async fn change(connection: &mut PgConnection, account: AccountId, limit: LimitId, capacity: Quantity) -> Result<()> {
+    sqlx::query!("update limits set capacity = $3 where account_id = $1 and limit_id = $2", account.uuid(), limit.uuid(), capacity.get())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn insert(connection: &mut PgConnection, account: AccountId, by: Setter, new: &NewLimit, now: DateTime<Utc>) -> Result<()> {

@@ -63,7 +63,11 @@ impl Operator {
         );
         let mut accounts: HashMap<_, _> =
             rows.fetch_all(&mut *connection).await?.into_iter().map(|row| (row.plan, row.accounts.unsigned_abs())).collect();
-        Ok(plans.into_iter().map(|plan| (accounts.remove(&plan.id).unwrap_or(0), plan)).map(|(accounts, plan)| (plan, accounts)).collect())
+        let counted = plans.into_iter().map(|plan| {
+            let many = accounts.remove(&plan.id).unwrap_or(0);
+            (plan, many)
+        });
+        Ok(counted.collect())
     }
 
     /// Sells a plan or a package from now on, under a new name or as another version of what has the name. Saying what it is already changes nothing.
@@ -201,53 +205,74 @@ fn days(term: Term) -> Option<i32> {
     }
 }
 
-/// Every version of every plan, each with its seal.
-pub(crate) async fn versions(connection: &mut PgConnection) -> Result<Vec<(SetPlan, Vec<u8>)>> {
-    let rows = sqlx::query!(
+/// A row of `plan_versions` with its plan's name.
+struct Row {
+    id: PlanId,
+    name: String,
+    version: i64,
+    is_offered: bool,
+    days: Option<i32>,
+    fee: Amount,
+    unit: Unit,
+    allowance: Quantity,
+    models: Option<Vec<String>>,
+    is_refusing: bool,
+    discount_bps: i32,
+    set_at: DateTime<Utc>,
+    set_by: String,
+    seal: Vec<u8>,
+}
+
+impl Row {
+    fn read(self) -> Result<(SetPlan, Vec<u8>)> {
+        let terms = PlanTerms {
+            term: self.days.map_or(Term::Monthly, |days| Term::Once { days: days.unsigned_abs() }),
+            fee: self.fee,
+            unit: self.unit,
+            allowance: self.allowance,
+            models: self.models,
+            overage: if self.is_refusing { Overage::Refused } else { Overage::Wallet },
+            discount: Discount::from_bps(self.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
+        };
+        let plan = Plan { id: self.id, name: self.name, version: self.version, is_offered: self.is_offered, terms };
+        Ok((SetPlan { plan, set_at: self.set_at, set_by: self.set_by }, self.seal))
+    }
+}
+
+/// Every version of every plan, oldest first, or the one that is named, each with its seal.
+async fn read(connection: &mut PgConnection, named: Option<(PlanId, i64)>) -> Result<Vec<(SetPlan, Vec<u8>)>> {
+    let rows = sqlx::query_as!(
+        Row,
         r#"
         select
             plan_id as "id: PlanId", p.name, version, is_offered, days, fee as "fee: Amount", unit as "unit: Unit",
             allowance as "allowance: Quantity", models, is_refusing, discount_bps, set_at, set_by, seal
         from plan_versions
         join plans p using (plan_id)
+        where $1::uuid is null or (plan_id = $1 and version = $2)
         order by plan_id, version
-        "#
-    )
-    .fetch_all(connection)
-    .await?;
-    let set = rows.into_iter().map(|row| {
-        let terms = PlanTerms {
-            term: row.days.map_or(Term::Monthly, |days| Term::Once { days: days.unsigned_abs() }),
-            fee: row.fee,
-            unit: row.unit,
-            allowance: row.allowance,
-            models: row.models,
-            overage: if row.is_refusing { Overage::Refused } else { Overage::Wallet },
-            discount: Discount::from_bps(row.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
-        };
-        let plan = Plan { id: row.id, name: row.name, version: row.version, is_offered: row.is_offered, terms };
-        Ok((SetPlan { plan, set_at: row.set_at, set_by: row.set_by }, row.seal))
-    });
-    set.collect()
+        "#,
+        named.map(|(plan, _)| plan.uuid()),
+        named.map(|(_, version)| version)
+    );
+    rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
+}
+
+/// Every version of every plan, each with its seal.
+pub(crate) async fn versions(connection: &mut PgConnection) -> Result<Vec<(SetPlan, Vec<u8>)>> {
+    read(connection, None).await
 }
 
 /// Every plan as it is sold, or would be if it were offered: the cheapest first, plans before packages.
 pub(super) async fn newest(connection: &mut PgConnection) -> Result<Vec<Plan>> {
-    let mut newest: HashMap<PlanId, Plan> = HashMap::new();
-    for (set, _) in versions(connection).await? {
-        newest.insert(set.plan.id, set.plan);
-    }
+    let newest: HashMap<_, _> = versions(connection).await?.into_iter().map(|(set, _)| (set.plan.id, set.plan)).collect();
     let mut plans = Vec::from_iter(newest.into_values());
-    plans.sort_by(|a, b| {
-        let key = |plan: &Plan| (!plan.terms.is_monthly(), plan.terms.fee, plan.id);
-        key(a).cmp(&key(b))
-    });
+    plans.sort_by_key(|plan| (!plan.terms.is_monthly(), plan.terms.fee, plan.id));
     Ok(plans)
 }
 
 /// A version that somebody has bought.
 pub(super) async fn version(connection: &mut PgConnection, plan: PlanId, version: i64) -> Result<Plan> {
-    let all = versions(connection).await?;
-    let found = all.into_iter().map(|(set, _)| set.plan).find(|one| (one.id, one.version) == (plan, version));
-    found.ok_or_else(|| Error::Corrupt(format!("there is no version {version} of plan {plan}")))
+    let found = read(connection, Some((plan, version))).await?.pop();
+    found.map(|(set, _)| set.plan).ok_or_else(|| Error::Corrupt(format!("there is no version {version} of plan {plan}")))
 }

@@ -19,6 +19,8 @@ use crate::{
 
 /// A period that is to be paid for.
 pub(super) struct NewPeriod<'a> {
+    /// What it is paid for by: a purchase, or a subscription's turn. The same is paid for once.
+    pub(super) request: &'a str,
     pub(super) subscription: SubscriptionId,
     pub(super) plan: &'a Plan,
     pub(super) starts_at: DateTime<Utc>,
@@ -47,15 +49,14 @@ impl NewPeriod<'_> {
     /// # Errors
     /// [`Error::InsufficientCredit`] when the wallet has not so much that is neither held nor spent, what is lent included.
     pub(super) async fn pay(&self, connection: &mut PgConnection, book: &mut Book) -> Result<()> {
-        let Self { subscription, plan, starts_at, ends_at, credit, actor } = *self;
+        let Self { request, subscription, plan, starts_at, ends_at, credit, actor } = *self;
         let due = plan
             .terms
             .fee
             .checked_sub(credit)
             .filter(|due| *due >= Amount::ZERO)
             .ok_or_else(|| Error::Corrupt(format!("more would come back of a plan than {} costs", plan.name)))?;
-        let key = |what: &str| format!("{what} {subscription} {}", starts_at.timestamp_micros());
-        let posting = if due.is_zero() { None } else { Some(self.take(book, due, key("plan"))?) };
+        let posting = if due.is_zero() { None } else { Some(self.take(book, due)?) };
         let (kind, memo) = match plan.terms.is_monthly() {
             true => (GrantKind::Plan, format!("{}, until {}", plan.name, ends_at.date_naive())),
             false => (GrantKind::Package, plan.name.clone()),
@@ -70,7 +71,7 @@ impl NewPeriod<'_> {
             starts_at: None,
             expires_at: Some(ends_at),
             priority: 0,
-            idempotency_key: &key("allowance"),
+            idempotency_key: &allowance_key(request),
             memo: &memo,
             actor,
             now: book.now(),
@@ -91,7 +92,7 @@ impl NewPeriod<'_> {
         GrantId::new(self.starts_at, random)
     }
 
-    fn take(&self, book: &mut Book, due: Amount, idempotency_key: String) -> Result<PostingNumber> {
+    fn take(&self, book: &mut Book, due: Amount) -> Result<PostingNumber> {
         let taken = due.checked_neg().ok_or_else(money::too_large)?;
         money::expect_room(book, taken)?;
         let memo = match self.credit.is_zero() {
@@ -104,7 +105,7 @@ impl NewPeriod<'_> {
             kind: JournalKind::PlanFee,
             memo,
             actor: self.actor.to_owned(),
-            request: Some(Request { idempotency_key, digest }),
+            request: Some(Request { idempotency_key: format!("plan {}", self.request), digest }),
             event_at: self.starts_at,
             posted_at,
             calls: None,
@@ -112,6 +113,11 @@ impl NewPeriod<'_> {
             grants: vec![(wallet, taken.nanos())],
         })
     }
+}
+
+/// The idempotency key of the allowance that a request is given, be there a fee or not.
+pub(super) fn allowance_key(request: &str) -> String {
+    format!("allowance {request}")
 }
 
 /// The newest encoding, by which they are sealed.

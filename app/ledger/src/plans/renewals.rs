@@ -1,7 +1,7 @@
 //! Periods that follow each other.
 
 use chrono::TimeDelta;
-use domain::{id::AccountId, plan::Period};
+use domain::{id::AccountId, plan::Month};
 use sqlx::PgConnection;
 
 use super::{periods::NewPeriod, subscriptions::Open};
@@ -86,9 +86,17 @@ async fn renew(connection: &mut PgConnection, books: &mut Books, open: &Open) ->
     // Who could not pay for some days gets a whole month for the money once they can.
     let anchor = if open.unpaid_since.is_some() { now } else { open.anchor };
     let period =
-        Period::at(anchor, now).ok_or_else(|| Error::Corrupt(format!("the months of subscription {} are beyond any date", open.id)))?;
-    let new =
-        NewPeriod { subscription: open.id, plan: &plan, starts_at: period.from, ends_at: period.to, credit: Default::default(), actor: "" };
+        Month::at(anchor, now).ok_or_else(|| Error::Corrupt(format!("the months of subscription {} are beyond any date", open.id)))?;
+    let request = format!("{} {}", open.id, period.from.timestamp_micros());
+    let new = NewPeriod {
+        request: &request,
+        subscription: open.id,
+        plan: &plan,
+        starts_at: period.from,
+        ends_at: period.to,
+        credit: Default::default(),
+        actor: "",
+    };
     match new.pay(connection, book).await {
         Ok(()) => {
             open.go_on(connection, books, &plan, (anchor, period.to), "").await?;

@@ -5,14 +5,14 @@ use domain::{
     audit::Operation,
     credit::Quantity,
     id::{AccountId, GrantId, PlanId, SubscriptionId},
-    plan::{Overage, Period, Plan, Subscription, Term},
+    plan::{Month, Overage, Plan, Subscription, Term},
 };
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
     offers::{newest, version},
-    periods::NewPeriod,
+    periods::{self, NewPeriod},
 };
 use crate::{
     AccountOwner, AccountReader, Error, Operator, Result,
@@ -26,7 +26,7 @@ use crate::{
 /// A plan or a package that somebody wants.
 #[derive(Debug, Clone, Copy)]
 pub struct Purchase<'a> {
-    /// The id that it gets: the same again is the same purchase, however often it arrives.
+    /// Its id. The same again, of what was paid for, is the same purchase, however often it arrives.
     pub id: SubscriptionId,
     /// What.
     pub plan: PlanId,
@@ -92,24 +92,6 @@ impl Operator {
     pub async fn end_plan(&self, account: AccountId, ends: bool) -> Result<()> {
         end_plan(&self.database, account, ends).await
     }
-
-    /// The accounts that have a plan, by their names, after one of them.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn subscribers(&self, plan: PlanId, after: Option<AccountId>, many: i64) -> Result<Vec<(AccountId, String)>> {
-        let rows = sqlx::query!(
-            r#"
-            select a.account_id as "account: AccountId", a.name from subscriptions s join accounts a using (account_id)
-            where s.plan_id = $1 and s.ended_at is null and ($2::uuid is null or a.account_id > $2)
-            order by a.account_id limit $3
-            "#,
-            plan.uuid(),
-            after.map(AccountId::uuid),
-            many
-        );
-        Ok(rows.fetch_all(&mut *self.database.read().await?).await?.into_iter().map(|row| (row.account, row.name)).collect())
-    }
 }
 
 /// What may be bought.
@@ -135,13 +117,21 @@ async fn buy(database: &Database, account: AccountId, purchase: Purchase<'_>, of
     let bought = match plan.terms.term {
         Term::Once { days } => {
             let ends_at = now.checked_add_days(Days::new(days.into())).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
-            let package = NewPeriod { subscription: id, plan: &plan, starts_at: now, ends_at, credit: Default::default(), actor };
+            let package = NewPeriod {
+                request: &id.to_string(),
+                subscription: id,
+                plan: &plan,
+                starts_at: now,
+                ends_at,
+                credit: Default::default(),
+                actor,
+            };
             package.pay(&mut tx, books.of(account)?).await?;
             Bought::Now(ends_at)
         }
         Term::Monthly => match Open::read(&mut tx, account).await? {
             None => begin(&mut tx, &mut books, account, id, &plan, actor).await?,
-            Some(open) => open.change_to(&mut tx, &mut books, &plan, actor).await?,
+            Some(open) => open.change_to(&mut tx, &mut books, &plan, &purchase).await?,
         },
     };
     books.write(&mut tx).await?;
@@ -156,15 +146,18 @@ async fn buy(database: &Database, account: AccountId, purchase: Purchase<'_>, of
     Ok(bought)
 }
 
-/// What became of the same purchase before.
+/// What became of the same purchase before, if it was paid for.
 async fn bought_before(connection: &mut PgConnection, account: AccountId, purchase: &Purchase<'_>) -> Result<Option<Bought>> {
     let row = sqlx::query!(
         r#"
-        select plan_id as "plan: PlanId", version, ends_at from plan_periods
-        where account_id = $1 and subscription_id = $2 order by starts_at desc limit 1
+        select p.plan_id as "plan: PlanId", p.version, p.ends_at
+        from journal j
+        join entries e using (account_id, seq)
+        join plan_periods p using (account_id, grant_id)
+        where j.account_id = $1 and j.idempotency_key = $2
         "#,
         account.uuid(),
-        purchase.id.uuid()
+        periods::allowance_key(&purchase.id.to_string())
     );
     match row.fetch_optional(connection).await? {
         None => Ok(None),
@@ -183,8 +176,16 @@ async fn begin(
     actor: &str,
 ) -> Result<Bought> {
     let now = books.of(account)?.now();
-    let period = Period::nth(now, 0).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
-    let new = NewPeriod { subscription: id, plan, starts_at: period.from, ends_at: period.to, credit: Default::default(), actor };
+    let period = Month::nth(now, 0).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
+    let new = NewPeriod {
+        request: &id.to_string(),
+        subscription: id,
+        plan,
+        starts_at: period.from,
+        ends_at: period.to,
+        credit: Default::default(),
+        actor,
+    };
     new.pay(connection, books.of(account)?).await?;
     let is_quota = set_quota(connection, books, account, plan.terms.overage, false, actor).await?;
     sqlx::query!(
@@ -215,19 +216,18 @@ async fn set_quota(
     was_set: bool,
     actor: &str,
 ) -> Result<bool> {
-    let is_quota = credit_lines::in_force(connection, account).await?.is_quota;
     let is_wanted = overage == Overage::Refused;
-    match (is_wanted, is_quota) {
-        (true, false) | (false, true) if is_wanted || was_set => {
-            credit_lines::set(connection, books, account, actor, |line| line.is_quota = is_wanted).await.map_err(|error| match error {
-                Error::Invalid { .. } => {
-                    Error::invalid("plan", "refuses what goes beyond it, and the account may owe: set its credit line to 0 before")
-                }
-                other => other,
-            })?;
-            Ok(is_wanted)
+    let is_quota = credit_lines::in_force(connection, account).await?.is_quota;
+    if is_wanted == is_quota || (is_quota && !was_set) {
+        return Ok(was_set && is_quota);
+    }
+    let set = credit_lines::set(connection, books, account, actor, |line| line.is_quota = is_wanted).await;
+    match set {
+        Ok(_) => Ok(is_wanted),
+        Err(Error::Invalid { .. }) => {
+            Err(Error::invalid("plan", "refuses what goes beyond it, and the account may owe: set its credit line to 0 before"))
         }
-        _ => Ok(was_set && is_wanted),
+        Err(other) => Err(other),
     }
 }
 
@@ -265,21 +265,16 @@ pub(crate) struct Open {
     is_quota: bool,
 }
 
-/// An account's plan.
-pub(crate) async fn open_of(connection: &mut PgConnection, account: AccountId) -> Result<Option<Open>> {
-    Open::read(connection, account).await
-}
-
 /// The newest period of a plan, and what is left of its allowance.
 struct Newest {
-    period: Period,
+    period: Month,
     grant: GrantId,
     left: Quantity,
 }
 
 impl Open {
     /// An account's. For whoever has locked its books it stays what it is.
-    pub(super) async fn read(connection: &mut PgConnection, account: AccountId) -> Result<Option<Self>> {
+    pub(crate) async fn read(connection: &mut PgConnection, account: AccountId) -> Result<Option<Self>> {
         let row = sqlx::query!(
             r#"
             select
@@ -331,7 +326,7 @@ impl Open {
         );
         let row = row.fetch_optional(connection).await?;
         let row = row.ok_or_else(|| Error::Corrupt(format!("nothing was ever paid for subscription {}", self.id)))?;
-        Ok(Newest { period: Period { from: row.starts_at, to: row.ends_at }, grant: row.grant, left: row.left })
+        Ok(Newest { period: Month { from: row.starts_at, to: row.ends_at }, grant: row.grant, left: row.left })
     }
 
     /// The plan of the period that comes.
@@ -341,7 +336,8 @@ impl Open {
     }
 
     /// Takes another plan: at once if it costs more, with what is left of this one taken off, else when the period ends.
-    async fn change_to(&self, connection: &mut PgConnection, books: &mut Books, plan: &Plan, actor: &str) -> Result<Bought> {
+    async fn change_to(&self, connection: &mut PgConnection, books: &mut Books, plan: &Plan, purchase: &Purchase<'_>) -> Result<Bought> {
+        let Purchase { id, actor, .. } = *purchase;
         if (plan.id, plan.version) == self.plan && self.next.is_none() && !self.ends {
             return Err(Error::invalid("plan", "is the account's plan already"));
         }
@@ -355,8 +351,10 @@ impl Open {
         let credit = newest.period.unused(present.terms.fee, now, present.terms.allowance, newest.left);
         let book = books.of(self.account)?;
         new_grant::end(connection, book, newest.grant, actor).await?;
-        let period = Period::nth(now, 0).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
-        NewPeriod { subscription: self.id, plan, starts_at: period.from, ends_at: period.to, credit, actor }.pay(connection, book).await?;
+        let period = Month::nth(now, 0).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
+        let new =
+            NewPeriod { request: &id.to_string(), subscription: self.id, plan, starts_at: period.from, ends_at: period.to, credit, actor };
+        new.pay(connection, book).await?;
         self.go_on(connection, books, plan, (now, period.to), actor).await?;
         Ok(Bought::Now(period.to))
     }

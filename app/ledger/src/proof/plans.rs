@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use super::claim::{Claim, Findings};
 use crate::{
     Result,
-    plans::{self, PaidPeriod, SetPlan},
+    plans::{self, Open, PaidPeriod, SetPlan},
 };
 
 /// Every version of every plan, as far as this version of Farebox can read it.
@@ -39,7 +39,7 @@ pub(super) async fn check(connection: &mut PgConnection, account: AccountId, fin
         let plans = Plans::read(connection, &mut Findings::default()).await?;
         paid.iter().for_each(|period| check_period(period, &plans, findings));
     }
-    let open = plans::open_of(connection, account).await?;
+    let open = Open::read(connection, account).await?;
     if let Some(open) = open {
         paid.retain(|period| period.record.subscription == open.id);
         let newest = paid.last().map(|period| (period.record.plan, period.record.version, period.record.ends_at));

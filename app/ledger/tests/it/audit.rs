@@ -8,19 +8,15 @@ use domain::{
     billing::Adjustment,
     catalog::{DisconnectPolicy, Fallback, PriceKind, TimeOuts, UsageMode},
     credit::{Hardness, Quantity, Scope, Unit, Window},
-    id::{LimitId, PlanId, PriceId, ProjectId, ProviderId, SubscriptionId, UserId},
-    plan::{Overage, PlanTerms, Term},
-    pricing::Discount,
+    id::{LimitId, PriceId, ProjectId, ProviderId, UserId},
+    plan::PlanTerms,
     rates::Rates,
     tokens::Tokens,
 };
-use ledger::{
-    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewPlan, NewPrice, NewProject, NewProvider, ProviderChange,
-    Purchase,
-};
+use ledger::{CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewPrice, NewProject, NewProvider, ProviderChange};
 use sqlx::PgPool;
 
-use crate::world::{Customer, MODEL, PASSWORD, World, amount};
+use crate::world::{Customer, MODEL, PASSWORD, World, amount, monthly};
 
 /// What writes without a line in the log, by file, how often, and why it may: calls and what belongs to them, which have the books; what the process does by
 /// itself; and what is no right, price or money. A change of any of the three goes through `Database::change`, which ends with its line.
@@ -117,20 +113,8 @@ async fn everything(world: &mut World) -> Customer {
     operator.credit_call(call.call_id, CallCredit { amount: None, idempotency_key: "call", memo: "Sorry", actor: "root" }).await.unwrap();
     operator.view(ada.account).await.unwrap();
 
-    let terms = PlanTerms {
-        term: Term::Monthly,
-        fee: amount("0.5"),
-        unit: Unit::Money,
-        allowance: Quantity::from(amount("1")),
-        models: None,
-        overage: Overage::Wallet,
-        discount: Discount::NONE,
-    };
-    let plan =
-        NewPlan { id: PlanId::new(world.now, world.random()), name: "Basic", is_offered: true, terms, actor: "root", now: world.now };
-    let plan = operator.set_plan(plan).await.unwrap();
-    let id = SubscriptionId::new(world.now, world.random());
-    owner.buy(Purchase { id, plan: plan.id, version: plan.version, actor: "ada@example.com" }).await.unwrap();
+    let plan = world.sell("Basic", PlanTerms { fee: amount("0.5"), ..monthly() }).await;
+    owner.buy(world.purchase(&plan)).await.unwrap();
     owner.end_plan(true).await.unwrap();
 
     let limit = NewLimit {

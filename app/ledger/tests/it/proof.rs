@@ -1,16 +1,15 @@
 use chrono::{NaiveDate, TimeDelta};
 use domain::{
     credit::{CreditLine, Grace, Hardness, Quantity, Scope, Unit, Window},
-    id::{LimitId, PlanId, ProjectId, SubscriptionId},
-    plan::{Overage, PlanTerms, Term},
-    pricing::Discount,
+    id::{LimitId, ProjectId},
+    plan::PlanTerms,
     proof::Proof,
     tokens::Tokens,
 };
-use ledger::{NewLimit, NewPlan, Purchase, Root, SettledCall, Verification};
+use ledger::{NewLimit, Root, SettledCall, Verification};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
-use crate::world::{Customer, World, amount, with};
+use crate::world::{Customer, World, amount, monthly, with};
 
 /// The tables of money. What a figure, a date or a name on a page rests on is in them.
 const TABLES: [&str; 21] = [
@@ -127,20 +126,8 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
     for settlement in [world.interrupt(&dead, ada), world.settle(&dead, ada, 700, 70)] {
         world.post(&[settlement]).await.unwrap();
     }
-    let terms = PlanTerms {
-        term: Term::Monthly,
-        fee: amount("0.5"),
-        unit: Unit::Money,
-        allowance: Quantity::from(amount("1")),
-        models: None,
-        overage: Overage::Wallet,
-        discount: Discount::NONE,
-    };
-    let plan =
-        NewPlan { id: PlanId::new(world.now, world.random()), name: "Basic", is_offered: true, terms, actor: "test", now: world.now };
-    let plan = system.operator().set_plan(plan).await.unwrap();
-    let id = SubscriptionId::new(world.now, world.random());
-    owner.buy(Purchase { id, plan: plan.id, version: plan.version, actor: "test" }).await.unwrap();
+    let plan = world.sell("Basic", PlanTerms { fee: amount("0.5"), ..monthly() }).await;
+    owner.buy(world.purchase(&plan)).await.unwrap();
     let grace = Some(Grace { amount: amount("1"), until: "2100-01-01T00:00:00Z".parse().unwrap() });
     let line = CreditLine { amount: amount("5"), grace, ..CreditLine::default() };
     system.operator().change_credit_line(ada.account, "test", |own| *own = line).await.unwrap();

@@ -16,10 +16,11 @@ use domain::{
     call::{Outcome, UsageSource},
     catalog::{ModelBounds, OutputCapField, PriceKind},
     credit::{self, Caller, Demand, Hold, PoolRef, Quantity, Split, Strictness, Unit},
-    id::{AccountId, CallId, EpochId, GrantId, KeyId, ModelId, PriceId, ProjectId, ProviderId, UserId},
+    id::{AccountId, CallId, EpochId, GrantId, KeyId, ModelId, PlanId, PriceId, ProjectId, ProviderId, SubscriptionId, UserId},
     key::ApiKey,
     lease::{Ask, Change},
     money::Amount,
+    plan::{Overage, Plan, PlanTerms, Term},
     pricing::{self, Charge, Discount, Excess},
     proof::Proof,
     rates::Rates,
@@ -27,7 +28,7 @@ use domain::{
 };
 use ledger::{
     Address, Admitted, CallCredit, ChangedLease, Ending, Error, Ledger, Login, MoneyIn, NewCustomer, NewEpoch, NewGrant, NewKey, NewModel,
-    NewPrice, PostedCalls, SettledCall, Verification, Wait, secrets::SecretKey,
+    NewPlan, NewPrice, PostedCalls, Purchase, SettledCall, Verification, Wait, secrets::SecretKey,
 };
 use sqlx::{PgPool, migrate::Migrator};
 use uuid::Uuid;
@@ -80,6 +81,19 @@ pub(crate) struct Customer {
 
 pub(crate) fn amount(text: &str) -> Amount {
     text.parse().unwrap()
+}
+
+/// A plan by the month: 10 for 20 of credit, beyond which the wallet pays.
+pub(crate) fn monthly() -> PlanTerms {
+    PlanTerms {
+        term: Term::Monthly,
+        fee: amount("10"),
+        unit: Unit::Money,
+        allowance: Quantity::from(amount("20")),
+        models: None,
+        overage: Overage::Wallet,
+        discount: Discount::NONE,
+    }
 }
 
 /// The same call, admitted on other terms.
@@ -334,6 +348,17 @@ impl World {
             owner.top_up(self.money(credit, &format!("opening of {name}"))).await.unwrap();
         }
         customer
+    }
+
+    /// Has a plan or a package on offer.
+    pub(crate) async fn sell(&self, name: &str, terms: PlanTerms) -> Plan {
+        let new = NewPlan { id: PlanId::new(self.now, self.random()), name, is_offered: true, terms, actor: "test", now: self.now };
+        self.ledger.system().operator().set_plan(new).await.unwrap()
+    }
+
+    /// Of what was just seen.
+    pub(crate) fn purchase(&self, plan: &Plan) -> Purchase<'static> {
+        Purchase { id: SubscriptionId::new(self.now, self.random()), plan: plan.id, version: plan.version, actor: "test" }
     }
 
     pub(crate) fn secret(&mut self) -> ApiKey {
