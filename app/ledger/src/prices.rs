@@ -15,9 +15,8 @@ use sqlx::{PgConnection, types::Json};
 
 use crate::{
     Error, Ledger, Meter, Operator, Result, System,
-    audit::Line,
+    audit::{Change, Line},
     catalog::{PriceRow, current_and_scheduled, disabled_models, models},
-    database::Database,
     encoding::{self, Encoding, Seal},
 };
 
@@ -96,12 +95,19 @@ impl Operator {
     /// Writes a price that begins later.
     ///
     /// # Errors
-    /// [`Error::PriceTooSoon`] with less than a minute's lead, else as [`System::import_price`].
+    /// [`Error::PriceTooSoon`] with less than a minute's lead; [`Error::Invalid`] for a price without tiers that follows one with some, which whoever
+    /// writes it may not have seen; else as [`System::import_price`].
     pub async fn publish_price(&self, new: NewPrice<'_>) -> Result<()> {
         if new.effective_from < new.now + NewPrice::LEAD_MIN {
             return Err(Error::PriceTooSoon);
         }
-        insert(&self.database, new).await
+        let mut tx = self.database.change().await?;
+        if new.rates.tiers.is_empty() && follows_tiers(&mut tx, &new).await? {
+            let problem = "the price before it has tiers by the length of the prompt, which would be lost: change all of it with `farebox prices export` \
+                           and `farebox prices import`";
+            return Err(Error::invalid("tiers", problem));
+        }
+        insert(tx, new).await
     }
 }
 
@@ -136,12 +142,26 @@ impl System {
     /// [`Error::NotFound`] for an unknown model, [`Error::Invalid`] for rates that cannot be, [`Error::Taken`] when a version begins at that
     /// very instant.
     pub async fn import_price(&self, new: NewPrice<'_>) -> Result<()> {
-        insert(&self.database, new).await
+        insert(self.database.change().await?, new).await
     }
 }
 
-async fn insert(database: &Database, new: NewPrice<'_>) -> Result<()> {
-    let mut tx = database.change().await?;
+/// Whether the version that a price follows has tiers.
+async fn follows_tiers(connection: &mut PgConnection, new: &NewPrice<'_>) -> Result<bool> {
+    let has_tiers = sqlx::query_scalar!(
+        r#"
+        select coalesce(jsonb_array_length(rates -> 'tiers'), 0) > 0 as "has_tiers!" from price_versions join models using (model_id)
+        where name = $1 and kind = $2 and effective_from < $3
+        order by effective_from desc limit 1
+        "#,
+        new.model,
+        new.kind as PriceKind,
+        new.effective_from
+    );
+    Ok(has_tiers.fetch_optional(connection).await?.unwrap_or_default())
+}
+
+async fn insert(mut tx: Change, new: NewPrice<'_>) -> Result<()> {
     match insert_in(&mut tx, &new).await? {
         Some(line) => tx.commit(line).await,
         None => Ok(()),

@@ -1,5 +1,11 @@
 use chrono::TimeDelta;
-use domain::{catalog::PriceKind, id::PriceId, money::Amount, rates::Rates};
+use domain::{
+    catalog::PriceKind,
+    id::PriceId,
+    money::Amount,
+    rates::{BucketRates, ContextTier, Rates},
+    tokens::Tokens,
+};
 use ledger::{Error, NewModel, NewPrice, secrets::SecretKey};
 use sqlx::PgPool;
 
@@ -29,6 +35,25 @@ async fn a_price_is_written_ahead_and_never_changed(pool: PgPool) {
     let rival = price(&mut world, rates, TimeDelta::days(1));
     assert!(matches!(operator.publish_price(rival).await, Err(Error::Taken(_))));
     assert_eq!(operator.price_history(MODEL).await.unwrap().len(), 2, "a second click writes no second version");
+}
+
+/// The console's form and `farebox price set` show no tiers, so that who sends them has seen none.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn tiers_are_not_lost_by_a_price_that_says_nothing_of_them(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let operator = world.ledger.system().operator();
+    let plain = Rates::plain(amount("0.01"), amount("0.02"));
+    let tier = ContextTier { from_prompt_tokens: Tokens::from_sum(1_000), rates: BucketRates::plain(amount("0.1"), amount("0.2")) };
+    let tiered = price(&mut world, Rates { tiers: vec![tier], ..plain.clone() }, TimeDelta::days(2));
+    operator.publish_price(tiered.clone()).await.unwrap();
+    let after = price(&mut world, plain.clone(), TimeDelta::days(3));
+    let refused = operator.publish_price(after.clone()).await;
+    assert!(matches!(refused, Err(Error::Invalid { field: "tiers", .. })), "{refused:?}");
+    operator.publish_price(price(&mut world, plain, TimeDelta::days(1))).await.unwrap();
+    let book = operator.price_book().await.unwrap();
+    operator.import_prices(&book, &[after]).await.unwrap();
+    let tiers: Vec<_> = operator.price_history(MODEL).await.unwrap().iter().map(|version| version.rates.tiers.len()).collect();
+    assert_eq!(tiers, [0, 1, 0, 0], "a list says all of a price");
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

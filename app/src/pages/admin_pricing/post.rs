@@ -65,6 +65,10 @@ fn refusal(error: ledger::Error) -> Refusal {
             "Choose an instant at least a minute ahead, so that every proxy knows the price before it is in force."
         }
         ledger::Error::Taken(_) => "Another version of this price begins at this very instant. Choose another one.",
+        // No field of this form is at fault.
+        ledger::Error::Invalid { field: "tiers", problem } => {
+            return Refusal::Form(StatusCode::UNPROCESSABLE_ENTITY, Problem::new("", sentence(&problem)));
+        }
         other => return other.into(),
     };
     Refusal::field("effective", message)
