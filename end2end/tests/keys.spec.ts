@@ -6,7 +6,7 @@ import type { Locator, Page } from "@playwright/test";
 import { createKey, shownKey, signUp, signUpAndPay, topUp } from "./accounts.ts";
 import { farebox } from "./command-line.ts";
 import { amount, cell, readTable, tableOf } from "./figures.ts";
-import { expect, expectSound, hydrated, signIn, test } from "./fixtures.ts";
+import { expect, expectSound, hydrated, PHONE, signIn, test } from "./fixtures.ts";
 import { ask, call, creditsAtRest, nanos, receipt } from "./gateway.ts";
 
 const run = promisify(execFile);
@@ -338,6 +338,22 @@ test("only one question is open at a time, and Escape or a press elsewhere close
   await expect(question("first")).toBeHidden();
   const [row, box] = [await ask("second").boundingBox(), await question("second").boundingBox()];
   expect(Math.abs((row?.y ?? 0) - (box?.y ?? 0)), "it lies by its button").toBeLessThan(150);
+});
+
+test("a question has room for its words, however narrow the window", async ({ page }) => {
+  await signUp(page);
+  await createKey(page, "first");
+  for (const width of [PHONE.width, 768, 1280]) {
+    await page.setViewportSize({ width, height: PHONE.height });
+    await page.goto("/keys");
+    await asks(page, "Revoke").click();
+    const button = page.getByRole("button", { name: "Revoke first for good" });
+    await expect(button).toBeInViewport({ ratio: 1 });
+    const [question, answer] = [await page.getByRole("dialog").boundingBox(), await button.boundingBox()];
+    expect(question?.width, `${width} wide`).toBeGreaterThan(300);
+    expect(answer?.height, "its button is one line").toBeLessThan(50);
+    expect(await button.innerText()).toBe("Revoke first for good");
+  }
 });
 
 test("a long name neither breaks a key nor a day into lines, nor moves anything", async ({ page }) => {

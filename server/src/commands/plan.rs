@@ -275,7 +275,7 @@ fn in_words(terms: &PlanTerms) -> String {
         Term::Monthly => "a month".to_owned(),
         Term::Once { days } => format!("once, for {days} days"),
     };
-    let mut words = format!("{} {once} for {}", terms.fee, terms.allowance.in_words(terms.unit));
+    let mut words = format!("{} {once} for {} of credit", terms.fee, terms.allowance.in_words(terms.unit));
     if let Some(models) = &terms.models {
         words.push_str(&format!(" of {}", models.join(", ")));
     }

@@ -123,7 +123,11 @@ impl Operator {
 
 /// As the audit log has it.
 fn in_words(plan: &Plan) -> Value {
-    json!({"version": plan.version, "offered": plan.is_offered, "terms": plan.terms})
+    let Plan { version, is_offered, terms, .. } = plan;
+    json!({
+        "version": version, "offered": is_offered, "days": days(terms.term), "fee": terms.fee, "unit": terms.unit.name(),
+        "allowance": terms.allowance.in_words(terms.unit), "models": terms.models, "overage": terms.overage, "discount_bps": terms.discount.bps()
+    })
 }
 
 /// The newest encoding, by which versions are sealed.

@@ -135,7 +135,7 @@ fn revoke(key: &Key) -> AnyView {
         <form method="post" action="/keys">
             {hidden("revoke", key.id.to_string())}
             <p>"Calls with "{quoted(&key.name, " are refused from then on. This cannot be undone.")}</p>
-            <button class="danger">"Revoke "{foreign(&key.name)}" for good"</button>
+            <button class="danger"><span>"Revoke "{foreign(&key.name)}" for good"</span></button>
         </form>
     };
     confirm(format!("revoke-{}", key.id), "Revoke", format!("Revoke {}", key.name), form.into_any())

@@ -104,7 +104,7 @@ fn remove(path: String, state: &LimitState) -> AnyView {
         <form method="post" action=path>
             {hidden(REMOVE, state.limit.id.to_string())}
             <p>"From then on no call is bounded by "{whole_name_view(state)}"."</p>
-            <button class="danger">"Remove the limit of "{whole_name_view(state)}</button>
+            <button class="danger"><span>"Remove the limit of "{whole_name_view(state)}</span></button>
         </form>
     };
     confirm(format!("remove-{}", state.limit.id), "Remove", format!("Remove {}", whole_name(state)), form.into_any())
