@@ -81,6 +81,8 @@ operations! {
     ProjectAdd "project.add" "Add a project"
     /// A version of a price.
     PriceSet "price.set" "Set a price"
+    /// The end of one that had not begun.
+    PriceWithdraw "price.withdraw" "Withdraw a price"
     /// A provider.
     ProviderAdd "provider.add" "Add a provider"
     /// Its address, time-outs, APIs or policies.

@@ -245,6 +245,15 @@ impl PriceKind {
             Self::Cost => "cost",
         }
     }
+
+    /// The other side.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Sale => Self::Cost,
+            Self::Cost => Self::Sale,
+        }
+    }
 }
 
 /// One immutable version of a model's price.

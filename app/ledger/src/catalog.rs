@@ -351,10 +351,10 @@ pub(crate) async fn current_and_scheduled(connection: &mut PgConnection, kind: P
             price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
             rates as "rates: Json<serde_json::Value>", created_at, created_by
         from price_versions v
-        where kind = $1 and effective_from >= coalesce(
+        where kind = $1 and withdrawn_at is null and effective_from >= coalesce(
             (
                 select max(effective_from) from price_versions o
-                where o.model_id = v.model_id and o.kind = v.kind and o.effective_from <= $2
+                where o.model_id = v.model_id and o.kind = v.kind and o.withdrawn_at is null and o.effective_from <= $2
             ),
             '-infinity'
         )

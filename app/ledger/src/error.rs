@@ -40,6 +40,12 @@ pub enum Error {
     /// A price may not change under calls that are being admitted.
     #[error("a price takes effect at least a minute from now")]
     PriceTooSoon,
+    /// Somebody wrote to this side of the model's price after its writer had read it.
+    #[error("this price was changed since it was read: read it again")]
+    PriceMoved,
+    /// It leaps, or is below cost: see [`domain::price_change::PriceChange`].
+    #[error("this price leaps or is below cost, and nobody agreed to that")]
+    PriceNotAgreed,
     /// A proxy's life is over to the ledger: what it had leased is not its own any more. It begins another.
     #[error("this proxy's lease is over")]
     EpochOver,

@@ -69,7 +69,7 @@ pub use crate::{
     plans::{Bought, NewPlan, Purchase},
     posting::PostedCalls,
     price_book::PriceBook,
-    prices::NewPrice,
+    prices::{NewPrice, Review},
     projects::NewProject,
     proof::Verification,
     scope::{AccountMember, AccountOwner, AccountReader, Meter, Operator, System},

@@ -24,12 +24,13 @@ pub enum Schema {
 const SERVER_VERSION_MIN: i32 = 150_000;
 
 /// Every right that the application has. What was posted it can neither change nor delete, and what is not here it cannot reach.
-const RIGHTS: [(&str, &str); 5] = [
+const RIGHTS: [(&str, &str); 6] = [
     ("schema_contract, identity, quarantine_of_unposted, figures", "select"),
     (
         "key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine, audit, plan_versions, plan_periods",
         "select, insert",
     ),
+    ("price_versions", "update (withdrawn_at, withdrawn_by)"),
     (
         "accounts, users, memberships, api_keys, heads, grants, books, limits, usage_hourly, usage_daily, plans, subscriptions",
         "select, insert, update",

@@ -5,34 +5,48 @@ use std::collections::{BTreeSet, HashSet};
 use domain::{
     catalog::{PriceKind, PriceVersion},
     id::{ModelId, PriceId},
+    price_history::LEAD_MIN,
 };
-use sqlx::{PgConnection, types::Json};
+use sqlx::PgConnection;
 
-use crate::{Error, NewPrice, Operator, Result, catalog::PriceRow, encoding::Encoding, prices::insert_in};
+use crate::{
+    Error, NewPrice, Operator, Result,
+    encoding::Encoding,
+    prices::{insert_in, rows},
+};
 
 /// Every price that was ever written, at one moment.
 #[derive(Debug, Clone)]
 pub struct PriceBook {
-    /// Oldest first. One that cannot be read is told to the operator and left out.
+    /// Those that stand, oldest first. One that cannot be read is told to the operator and left out.
     pub versions: Vec<PriceVersion>,
-    /// Those that cannot be read included.
-    seen: BTreeSet<(ModelId, PriceId)>,
+    /// Those that cannot be read and those that were withdrawn included.
+    seen: BTreeSet<Seen>,
+}
+
+/// A price as it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    model: ModelId,
+    price: PriceId,
+    is_withdrawn: bool,
 }
 
 impl PriceBook {
-    /// Tells the prices of these models from any later ones: the SHA-256 of their ids, in hexadecimal digits.
+    /// Tells the prices of these models from any later ones: the SHA-256 of their ids and of what was withdrawn, in hexadecimal digits.
     #[must_use]
     pub fn stamp(&self, models: &HashSet<ModelId>) -> String {
         let mut row = Encoding::new(b"farebox price book");
-        for (model, price) in self.of(models) {
-            row.id(model.uuid());
-            row.id(price.uuid());
+        for seen in self.of(models) {
+            row.id(seen.model.uuid());
+            row.id(seen.price.uuid());
+            row.truth(seen.is_withdrawn);
         }
         row.digest().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn of(&self, models: &HashSet<ModelId>) -> impl Iterator<Item = &(ModelId, PriceId)> {
-        self.seen.iter().filter(|(model, _)| models.contains(model))
+    fn of(&self, models: &HashSet<ModelId>) -> impl Iterator<Item = &Seen> {
+        self.seen.iter().filter(|seen| models.contains(&seen.model))
     }
 }
 
@@ -42,20 +56,11 @@ impl Operator {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn price_book(&self) -> Result<PriceBook> {
-        let rows = sqlx::query_as!(
-            PriceRow,
-            r#"
-            select
-                price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
-                rates as "rates: Json<serde_json::Value>", created_at, created_by
-            from price_versions
-            order by effective_from, kind
-            "#
-        )
-        .fetch_all(&mut *self.database.read().await?)
-        .await?;
-        let seen = rows.iter().map(|row| (row.model_id, row.id)).collect();
-        Ok(PriceBook { versions: rows.into_iter().filter_map(PriceRow::readable).collect(), seen })
+        let rows = rows(&mut *self.database.read().await?, None).await?;
+        let seen = rows.iter().map(|(row, withdrawal)| Seen { model: row.model_id, price: row.id, is_withdrawn: withdrawal.is_some() });
+        let seen = seen.collect();
+        let standing = rows.into_iter().filter(|(_, withdrawal)| withdrawal.is_none());
+        Ok(PriceBook { versions: standing.filter_map(|(row, _)| row.readable()).collect(), seen })
     }
 
     /// Writes prices that were worked out from a book: all of them, or none. A model's first price of its side may begin at once, every other has the
@@ -68,14 +73,15 @@ impl Operator {
         let mut tx = self.database.change().await?;
         let names: Vec<String> = prices.iter().map(|price| price.model.to_owned()).collect();
         let written = written(&mut tx, &names).await?;
-        let models = written.iter().map(|written| written.model).collect();
-        if !written.iter().map(|written| (written.model, written.price)).collect::<BTreeSet<_>>().iter().eq(book.of(&models)) {
+        let models = written.iter().map(|written| written.seen.model).collect();
+        if !written.iter().map(|written| written.seen).collect::<BTreeSet<_>>().iter().eq(book.of(&models)) {
             return Err(Error::invalid("prices", "somebody wrote a price meanwhile: compare the list again, and look at what is changed"));
         }
         let mut lines = Vec::new();
         for new in prices {
-            let has_price = written.iter().any(|written| written.name == new.model && written.kind == new.kind);
-            if has_price && new.effective_from < new.now + NewPrice::LEAD_MIN {
+            let has_price =
+                written.iter().any(|written| !written.seen.is_withdrawn && written.name == new.model && written.kind == new.kind);
+            if has_price && new.effective_from < new.now + LEAD_MIN {
                 return Err(Error::PriceTooSoon);
             }
             lines.extend(insert_in(&mut tx, new).await?);
@@ -86,23 +92,28 @@ impl Operator {
 
 /// A price of a model.
 struct Written {
-    model: ModelId,
+    seen: Seen,
     name: String,
-    price: PriceId,
     kind: PriceKind,
 }
 
 /// Every price of these models, and nobody writes another before the transaction ends: its foreign key would wait. Whoever reads does not wait.
 async fn written(connection: &mut PgConnection, names: &[String]) -> Result<Vec<Written>> {
     sqlx::query!("select from models where name = any($1) order by model_id for update", names).fetch_all(&mut *connection).await?;
-    let written = sqlx::query_as!(
-        Written,
+    let written = sqlx::query!(
         r#"
-        select model_id as "model: ModelId", name, price_id as "price: PriceId", kind as "kind: PriceKind"
+        select
+            model_id as "model: ModelId", name, price_id as "price: PriceId", kind as "kind: PriceKind", withdrawn_at is not null as "is_withdrawn!"
         from price_versions join models using (model_id)
         where name = any($1)
         "#,
         names
     );
-    Ok(written.fetch_all(connection).await?)
+    let written = written.fetch_all(connection).await?.into_iter();
+    let written = written.map(|row| Written {
+        seen: Seen { model: row.model, price: row.price, is_withdrawn: row.is_withdrawn },
+        name: row.name,
+        kind: row.kind,
+    });
+    Ok(written.collect())
 }

@@ -1,21 +1,25 @@
 //! Prices: immutable versions, in force from an instant on.
 
+mod publish;
+
 use std::collections::HashMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use domain::{
     audit::Operation,
     catalog::{PriceKind, PriceVersion, PricedModel},
     id::{ModelId, PriceId},
     money::Amount,
+    price_history::{PriceHistory, Withdrawal},
     rates::{BucketRates, Rates},
 };
 use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
 
+pub use self::publish::Review;
 use crate::{
     Error, Ledger, Meter, Operator, Result, System,
-    audit::{Change, Line},
+    audit::Line,
     catalog::{PriceRow, current_and_scheduled, disabled_models, models},
     encoding::{self, Encoding, Seal},
 };
@@ -37,12 +41,6 @@ pub struct NewPrice<'a> {
     pub actor: &'a str,
     /// When it is written.
     pub now: DateTime<Utc>,
-}
-
-impl NewPrice<'_> {
-    /// How far ahead a price is written at least. Proxies read prices every second, and one that could not for half of that admits nothing: each of
-    /// them knows a price before it is in force. So long that calls go on without the database for as long as a lease does.
-    pub const LEAD_MIN: TimeDelta = TimeDelta::minutes(1);
 }
 
 impl Ledger {
@@ -68,46 +66,14 @@ impl Operator {
         priced_models(&mut *self.database.read().await?, now).await
     }
 
-    /// Every price a model ever had or will have, newest first.
+    /// Every price a model ever had, will have, or was to have.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown model.
-    pub async fn price_history(&self, model: &str) -> Result<Vec<PriceVersion>> {
+    pub async fn price_history(&self, model: &str) -> Result<PriceHistory> {
         let connection = &mut *self.database.read().await?;
         let model = model_id(connection, model).await?;
-        let rows = sqlx::query_as!(
-            PriceRow,
-            r#"
-            select
-                price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
-                rates as "rates: Json<serde_json::Value>", created_at, created_by
-            from price_versions
-            where model_id = $1
-            order by effective_from desc, kind desc
-            "#,
-            model.uuid()
-        )
-        .fetch_all(connection)
-        .await?;
-        Ok(rows.into_iter().filter_map(PriceRow::readable).collect())
-    }
-
-    /// Writes a price that begins later.
-    ///
-    /// # Errors
-    /// [`Error::PriceTooSoon`] with less than a minute's lead; [`Error::Invalid`] for a price without tiers that follows one with some, which whoever
-    /// writes it may not have seen; else as [`System::import_price`].
-    pub async fn publish_price(&self, new: NewPrice<'_>) -> Result<()> {
-        if new.effective_from < new.now + NewPrice::LEAD_MIN {
-            return Err(Error::PriceTooSoon);
-        }
-        let mut tx = self.database.change().await?;
-        if new.rates.tiers.is_empty() && follows_tiers(&mut tx, &new).await? {
-            let problem = "the price before it has tiers by the length of the prompt, which would be lost: change all of it with `farebox prices export` \
-                           and `farebox prices import`";
-            return Err(Error::invalid("tiers", problem));
-        }
-        insert(tx, new).await
+        price_history(connection, model).await
     }
 }
 
@@ -142,29 +108,11 @@ impl System {
     /// [`Error::NotFound`] for an unknown model, [`Error::Invalid`] for rates that cannot be, [`Error::Taken`] when a version begins at that
     /// very instant.
     pub async fn import_price(&self, new: NewPrice<'_>) -> Result<()> {
-        insert(self.database.change().await?, new).await
-    }
-}
-
-/// Whether the version that a price follows has tiers.
-async fn follows_tiers(connection: &mut PgConnection, new: &NewPrice<'_>) -> Result<bool> {
-    let has_tiers = sqlx::query_scalar!(
-        r#"
-        select coalesce(jsonb_array_length(rates -> 'tiers'), 0) > 0 as "has_tiers!" from price_versions join models using (model_id)
-        where name = $1 and kind = $2 and effective_from < $3
-        order by effective_from desc limit 1
-        "#,
-        new.model,
-        new.kind as PriceKind,
-        new.effective_from
-    );
-    Ok(has_tiers.fetch_optional(connection).await?.unwrap_or_default())
-}
-
-async fn insert(mut tx: Change, new: NewPrice<'_>) -> Result<()> {
-    match insert_in(&mut tx, &new).await? {
-        Some(line) => tx.commit(line).await,
-        None => Ok(()),
+        let mut tx = self.database.change().await?;
+        match insert_in(&mut tx, &new).await? {
+            Some(line) => tx.commit(line).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -211,7 +159,7 @@ async fn in_force(connection: &mut PgConnection, next: &PriceVersion) -> Result<
     let before = sqlx::query!(
         r#"
         select effective_from, rates as "rates: Json<Value>" from price_versions
-        where model_id = $1 and kind = $2 and effective_from < $3
+        where model_id = $1 and kind = $2 and effective_from < $3 and withdrawn_at is null
         order by effective_from desc limit 1
         "#,
         next.model_id.uuid(),
@@ -220,6 +168,46 @@ async fn in_force(connection: &mut PgConnection, next: &PriceVersion) -> Result<
     );
     let before = before.fetch_optional(connection).await?;
     Ok(before.map(|row| json!({"kind": next.kind.name(), "from": row.effective_from, "rates": row.rates.0})))
+}
+
+async fn price_history(connection: &mut PgConnection, model: ModelId) -> Result<PriceHistory> {
+    let mut history = PriceHistory::default();
+    for (row, withdrawal) in rows(connection, Some(model)).await?.into_iter().rev() {
+        if let Some(version) = row.readable() {
+            history.versions.push(version);
+            history.withdrawn.extend(withdrawal);
+        }
+    }
+    Ok(history)
+}
+
+/// Every version of a model's prices, or of all models', the first to begin first, and which of them were withdrawn.
+pub(crate) async fn rows(connection: &mut PgConnection, model: Option<ModelId>) -> Result<Vec<(PriceRow, Option<Withdrawal>)>> {
+    let rows = sqlx::query!(
+        r#"
+        select
+            price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
+            rates as "rates: Json<serde_json::Value>", created_at, created_by, withdrawn_at, withdrawn_by
+        from price_versions
+        where $1::uuid is null or model_id = $1
+        order by effective_from, kind, created_at
+        "#,
+        model.map(ModelId::uuid)
+    );
+    let rows = rows.fetch_all(connection).await?.into_iter().map(|row| {
+        let withdrawal = row.withdrawn_at.zip(row.withdrawn_by).map(|(at, by)| Withdrawal { price: row.id, at, by });
+        let version = PriceRow {
+            id: row.id,
+            model_id: row.model_id,
+            kind: row.kind,
+            effective_from: row.effective_from,
+            rates: row.rates,
+            created_at: row.created_at,
+            created_by: row.created_by,
+        };
+        (version, withdrawal)
+    });
+    Ok(rows.collect())
 }
 
 /// The newest encoding, by which prices are sealed.

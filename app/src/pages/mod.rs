@@ -128,7 +128,7 @@ pub(crate) struct Address {
 pub(crate) enum Content {
     Usage(usage::page::Usage),
     Calls(calls::page::Calls),
-    Call(call::page::OneCall),
+    Call(Box<call::page::OneCall>),
     Keys(keys::page::Keys),
     NewKey(keys::page::NewKey),
     Limits(limits::page::Limits),
@@ -182,7 +182,7 @@ pub(crate) async fn read(address: Address) -> Result<Content, ConsoleError> {
                 Page::None => Err(ConsoleError::NotFound),
                 Page::Usage => usage::api::usage(&caller, &query).await.map(Content::Usage),
                 Page::Calls => calls::api::calls(&caller, &query).await.map(Content::Calls),
-                Page::Call => call::api::call(&caller, &id).await.map(Content::Call),
+                Page::Call => call::api::call(&caller, &id).await.map(|call| Content::Call(Box::new(call))),
                 Page::Keys => keys::api::keys(&caller, &query).await.map(Content::Keys),
                 Page::NewKey => keys::api::new_key(&caller).await.map(Content::NewKey),
                 Page::Limits => limits::api::limits(&caller, &id, &query).await.map(Content::Limits),

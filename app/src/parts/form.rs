@@ -62,7 +62,7 @@ impl Form {
 /// One labelled field.
 #[derive(Clone)]
 pub(crate) struct Field {
-    name: &'static str,
+    name: Cow<'static, str>,
     label: String,
     kind: &'static str,
     hint: Option<String>,
@@ -76,10 +76,10 @@ pub(crate) struct Field {
 
 impl Field {
     /// A field of this `<input type>`.
-    pub(crate) fn new(kind: &'static str, name: &'static str, label: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: &'static str, name: impl Into<Cow<'static, str>>, label: impl Into<String>) -> Self {
         let inputmode = None;
         Self {
-            name,
+            name: name.into(),
             label: label.into(),
             kind,
             hint: None,
@@ -93,7 +93,7 @@ impl Field {
     }
 
     /// An amount of money or a rate: text, because `<input type=number>` hides what it does not understand.
-    pub(crate) fn amount(name: &'static str, label: impl Into<String>) -> Self {
+    pub(crate) fn amount(name: impl Into<Cow<'static, str>>, label: impl Into<String>) -> Self {
         Self { inputmode: Some("decimal"), ..Self::new("text", name, label) }
     }
 
@@ -131,8 +131,8 @@ impl Field {
     /// The field with its label, its hint and what is wrong with it.
     pub(crate) fn view(self, form: &Form) -> AnyView {
         let id = format!("field-{}", self.name);
-        let problem = form.problem_at(self.name).map(str::to_owned);
-        let value = form.typed(self.name).map_or(self.initial, str::to_owned);
+        let problem = form.problem_at(&self.name).map(str::to_owned);
+        let value = form.typed(&self.name).map_or(self.initial, str::to_owned);
         let hint_id = format!("{id}-hint");
         let problem_id = format!("{id}-problem");
         let described: Vec<_> =

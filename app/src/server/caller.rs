@@ -116,10 +116,13 @@ impl From<ledger::Error> for ConsoleError {
             ledger::Error::BadCredentials
             | ledger::Error::EmailTaken
             | ledger::Error::PriceTooSoon
+            | ledger::Error::PriceNotAgreed
             | ledger::Error::InsufficientCredit { .. }
             | ledger::Error::Exhausted(_) => Self::Invalid(sentence(&error.to_string())),
             ledger::Error::Invalid { field, problem } => Self::Invalid(about(field, &problem)),
-            ledger::Error::Taken(_) | ledger::Error::IdempotencyConflict => Self::Conflict(sentence(&error.to_string())),
+            ledger::Error::Taken(_) | ledger::Error::IdempotencyConflict | ledger::Error::PriceMoved => {
+                Self::Conflict(sentence(&error.to_string()))
+            }
             ledger::Error::Unavailable(_)
             | ledger::Error::ReadOnly
             | ledger::Error::Outdated

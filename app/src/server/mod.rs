@@ -138,7 +138,7 @@ pub fn router(console: &Console) -> Router {
         .route("/keys", post(pages::keys::post::revoke))
         .route("/keys/new", post(pages::keys::post::create))
         .route("/keys/{id}", post(pages::limits::post::change))
-        .route("/admin/pricing", post(pages::admin_pricing::post::publish))
+        .route("/admin/pricing", post(pages::admin_pricing::post::submit))
         .route("/admin/customers/{id}", post(pages::admin_customers::post::adjust))
         .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
         .route("/admin/proof", post(pages::admin_proof::post::begin))

@@ -134,6 +134,17 @@ impl Submission {
         self.text(field).parse().map_err(|error: AmountError| Refusal::field(field, sentence(&format!("this {error}"))))
     }
 
+    /// A field's text, or `None` where the form has no such field.
+    pub(crate) fn field(&self, field: &str) -> Option<&str> {
+        self.fields.get(field).map(|text| text.trim())
+    }
+
+    /// Its page with the form as it came: it asks for the next step, and nothing is wrong with it.
+    pub(crate) async fn go_on(self) -> Response {
+        let form = returned(&self.fields, self.text(ONCE).to_owned(), None);
+        self.render(StatusCode::OK, FormAnswer { form, ..FormAnswer::default() }).await
+    }
+
     /// The id that makes this form act once.
     pub(crate) fn once(&self) -> Result<Uuid, Refusal> {
         self.text(ONCE).parse().map_err(|_| incomplete())

@@ -1,15 +1,17 @@
 //! `farebox price`: what models cost.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use domain::{
     catalog::PriceKind,
     id::PriceId,
     money::Amount,
+    price_change::PriceChange,
+    price_history::{LEAD_MIN, PriceHistory},
     rates::{BucketRates, Rates},
 };
-use ledger::{Ledger, NewPrice};
+use ledger::{Ledger, NewPrice, Review};
 use serde_json::json;
 
 use super::{ACTOR, parse_instant};
@@ -26,7 +28,7 @@ pub(crate) struct PriceArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Write a new price of a model; amounts are per 1,000 tokens, in currency units
+    /// Write a new price of a model; amounts are per 1,000 tokens, in currency units. Its context tiers stay
     Set(Set),
 }
 
@@ -79,6 +81,15 @@ struct Set {
     /// From when on, like 2026-12-01 or 2026-12-01T08:00:00Z [default: at once for a first price, else in a minute]
     #[arg(long, env = "FAREBOX_PRICE_EFFECTIVE_FROM", value_name = "INSTANT", value_parser = parse_instant)]
     effective_from: Option<DateTime<Utc>>,
+
+    /// Without the context tiers of the price that it follows
+    #[arg(long, env = "FAREBOX_PRICE_NO_TIERS")]
+    no_tiers: bool,
+
+    /// That a rate above three times or below a third of what it was, or below cost, is meant: the model's name again
+    // Without a variable: what agrees to one change must not agree to the next.
+    #[arg(long, value_name = "MODEL")]
+    yes: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -110,39 +121,45 @@ pub(super) async fn run(args: PriceArgs, config: &Config) -> anyhow::Result<()> 
 }
 
 async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewPrice<'a>> {
-    let system = ledger.system();
-    let history = system.operator().price_history(&args.model).await.with_context(|| format!("model {}", args.model))?;
+    let operator = ledger.system().operator();
+    let history = operator.price_history(&args.model).await.with_context(|| format!("model {}", args.model))?;
     // By either clock: proxies go by the database's.
     let now = ledger.clock().await?.max(Utc::now());
     let kind = PriceKind::from(args.kind);
     // Nobody was ever charged by a price that did not exist: the first one needs no notice.
-    let is_first = history.iter().all(|version| version.kind != kind);
-    let new = NewPrice {
-        id: PriceId::new(now, rand::random()),
-        model: &args.model,
-        kind,
-        rates: Rates {
-            base: BucketRates {
-                input: args.input,
-                output: args.output,
-                cache_read: args.cache_read,
-                cache_write_5m: args.cache_write_5m,
-                cache_write_1h: args.cache_write_1h,
-                reasoning: args.reasoning,
-                audio_input: args.audio_input,
-                audio_output: args.audio_output,
-            },
-            per_call: args.per_call,
-            tiers: Vec::new(),
-        },
-        effective_from: args.effective_from.unwrap_or(if is_first { now } else { now + NewPrice::LEAD_MIN }),
-        actor: ACTOR,
-        now,
-    };
-    if is_first {
-        system.import_price(new.clone()).await?
-    } else {
-        system.operator().publish_price(new.clone()).await?
+    let soonest = if history.latest(kind).is_none() { now } else { now + LEAD_MIN };
+    let effective_from = args.effective_from.unwrap_or(soonest);
+    let followed = history.at(kind, effective_from).filter(|_| !args.no_tiers);
+    let tiers = followed.map(|version| version.rates.tiers.clone()).unwrap_or_default();
+    let rates = Rates { tiers, ..args.rates() };
+    let new = NewPrice { id: PriceId::new(now, rand::random()), model: &args.model, kind, rates, effective_from, actor: ACTOR, now };
+    let review = Review { revision: history.revision(kind), named: args.yes.as_deref() };
+    match operator.publish_price(new.clone(), review).await {
+        Err(ledger::Error::PriceNotAgreed) => Err(not_agreed(&history, &new)),
+        written => Ok(written.map(|()| new)?),
     }
-    Ok(new)
+}
+
+/// What is to be agreed to, rate by rate, and how.
+fn not_agreed(history: &PriceHistory, new: &NewPrice<'_>) -> anyhow::Error {
+    let rates_at = |kind| history.at(kind, new.effective_from).map(|version| &version.rates);
+    let change = PriceChange::of(new.kind, rates_at(new.kind), &new.rates, rates_at(new.kind.other()));
+    let lines: Vec<_> = change.alarms().map(|(rate, alarm)| format!("  {}", rate.told(alarm))).collect();
+    anyhow!("nothing was written:\n{}\nIf that is meant, run this again with --yes {}", lines.join("\n"), new.model)
+}
+
+impl Set {
+    fn rates(&self) -> Rates {
+        let base = BucketRates {
+            input: self.input,
+            output: self.output,
+            cache_read: self.cache_read,
+            cache_write_5m: self.cache_write_5m,
+            cache_write_1h: self.cache_write_1h,
+            reasoning: self.reasoning,
+            audio_input: self.audio_input,
+            audio_output: self.audio_output,
+        };
+        Rates { base, per_call: self.per_call, tiers: Vec::new() }
+    }
 }

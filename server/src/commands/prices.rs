@@ -37,7 +37,7 @@ enum Action {
     /// Compare a list with what models cost here, and write what differs: with --yes, and all of it or nothing
     ///
     /// A model is looked for by what its provider calls it, at the provider of the same name if the list has one. Numbers are read exactly; what would have
-    /// to be rounded, is missing, or looks like a slip of the unit is refused, model by model.
+    /// to be rounded, is missing, leaps, is below cost, or looks like a slip of the unit is refused, model by model.
     Import(import::ImportArgs),
     /// Print what is in force and scheduled as a list that `import` reads: JSON, amounts as exact decimals per 1,000 tokens
     Export,

@@ -229,6 +229,9 @@ fn what_cannot_be_is_refused_with_a_reason_and_changes_nothing() {
     check(&["price", "set", "small", "--input", "cheap", "--output", "1"], 2, "not a number");
     check(&["price", "set", "small", "--input", "1", "--output", "1", "--effective-from", "2026-02-30"], 2, "write a date like");
     check(&["price", "set", "small", "--input", "1", "--output", "1", "--effective-from", "2020-01-01"], 1, "at least a minute");
+    let leap = ["price", "set", "small", "--input", "0.15", "--output", "0.0006"];
+    check(&leap, 1, "Prompt tokens, per 1K: 0.00015 becomes 0.15, more than 3 times what it was");
+    check(&[&leap[..], &["--yes", "large"]].concat(), 1, "run this again with --yes small");
     check(&["price", "set", "large", "--input", "1", "--output", "1"], 1, "model large: not found");
     check(&["account", "credit", "nobody", "1", "--reason", "why"], 1, "account nobody: not found");
     check(&["key", "revoke", "0193a5b0-0000-7000-8000-000000000000"], 1, "not found");

@@ -73,7 +73,7 @@ fn a_list_is_looked_at_then_written_and_an_export_of_it_changes_nothing() {
         "refused slip (in the list: acme slip): cost, against the other side: Prompt tokens per 1,000: 0.015 here, and 0.00015 there",
         "Sold here, and not in the list: unlisted.",
         "In the list, and not sold here: unsold.",
-        "2 new, 0 changed, 0 the same, 2 refused. Written: 4 prices. A price that looks like a slip is written with --accept MODEL.",
+        "2 new, 0 changed, 0 the same, 2 refused. Written: 4 prices. A price that leaps, is below cost or looks like a slip is written with --accept MODEL.",
     ] {
         assert!(said.split_whitespace().collect::<Vec<_>>().join(" ").contains(part), "{part}:\n{said}");
     }

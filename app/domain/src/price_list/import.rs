@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
 };
 use crate::{
     catalog::{Model, PriceKind, PriceVersion},
+    price_change::PriceChange,
     rates::Rates,
 };
 
@@ -227,14 +229,16 @@ impl Wish<'_> {
             _ => None,
         });
         let (mut sides, mut doubts) = (Vec::new(), Vec::new());
-        for timeline in self.timelines(list.format, offer)? {
+        let timelines = self.timelines(list.format, offer)?;
+        for timeline in &timelines {
             let kind = timeline.kind;
             let own: Vec<_> = written.iter().filter(|version| version.kind == kind).copied().collect();
-            let plan = plan(&own, &timeline, self.start).map_err(|conflict| Obstacle::Written { kind, conflict })?;
+            let plan = plan(&own, timeline, self.start).map_err(|conflict| Obstacle::Written { kind, conflict })?;
             let other = other.iter().flatten().find(|side| side.kind == kind);
             for change in &plan.changes {
-                let other = other.and_then(|side| side.at(change.from));
-                doubts.extend(self::doubts(change, written, other).map(|(than, doubt)| doubtful(kind, than, doubt)));
+                let listed = timelines.iter().find(|side| side.kind != kind).and_then(|side| side.at(change.from));
+                let other_side = listed.or_else(|| in_force(written, kind.other(), change.from));
+                doubts.extend(self::doubts(change, other_side, other.and_then(|side| side.at(change.from))));
             }
             sides.push(Side { kind, plan });
         }
@@ -257,6 +261,13 @@ impl Wish<'_> {
     }
 }
 
+/// The rates of a side at an instant; of a time before there was a price the first ones.
+fn in_force<'a>(written: &[&'a PriceVersion], kind: PriceKind, at: DateTime<Utc>) -> Option<&'a Rates> {
+    let side = || written.iter().filter(|version| version.kind == kind);
+    let version = side().rev().find(|version| version.effective_from <= at).or_else(|| side().next());
+    version.map(|version| &version.rates)
+}
+
 fn marked(cost: &Timeline, markup: u32) -> Result<Timeline, Obstacle> {
     let step = |step: &Step| {
         let rates: Rates = marked_up(&step.rates, markup).ok_or(Obstacle::TooHigh)?;
@@ -265,26 +276,18 @@ fn marked(cost: &Timeline, markup: u32) -> Result<Timeline, Obstacle> {
     Ok(Timeline { kind: PriceKind::Sale, steps: cost.steps.iter().map(step).collect::<Result<_, Obstacle>>()? })
 }
 
-/// What of a change looks like a slip: beside what it takes the place of, else the other side of the price; and beside another list.
-fn doubts<'a>(
-    change: &'a Change,
-    written: &[&'a PriceVersion],
-    other: Option<&'a Rates>,
-) -> impl Iterator<Item = (&'static str, Suspicion)> {
-    // In force then; of a time before there was a price the first one.
-    let other_side = written.iter().rev().find(|version| version.effective_from <= change.from).or(written.first());
-    let other_side = other_side.map(|version| &version.rates);
-    let (than, like) = match &change.was {
-        Some(was) => ("what is in force", Some(was)),
-        None => ("the other side", other_side),
+/// What of a change must be consented to: what [`PriceChange`] asks about, and what looks like a slip beside the other side of the price, where there was none
+/// before it, or beside another list.
+fn doubts(change: &Change, other_side: Option<&Rates>, other_list: Option<&Rates>) -> Vec<String> {
+    let kind = change.kind.name();
+    let said = |doubt: Suspicion, than| match doubt {
+        Suspicion::Slip(_) => format!("{kind}, against {than}: {doubt}"),
+        Suspicion::Free => format!("{kind}: {doubt}"),
     };
-    let beside_other = other.and_then(|other| suspect(Some(other), &change.rates)).map(|doubt| ("the other list", doubt));
-    suspect(like, &change.rates).map(|doubt| (than, doubt)).into_iter().chain(beside_other)
-}
-
-fn doubtful(kind: PriceKind, than: &str, doubt: Suspicion) -> String {
-    match doubt {
-        Suspicion::Slip(_) => format!("{}, against {than}: {doubt}", kind.name()),
-        Suspicion::Free => format!("{}: {doubt}", kind.name()),
-    }
+    let first = if change.was.is_none() { suspect(other_side, &change.rates) } else { None };
+    let asked = PriceChange::of(change.kind, change.was.as_ref(), &change.rates, other_side);
+    let asked = asked.alarms().map(|(rate, alarm)| format!("{kind}: {}", rate.told(alarm)));
+    let beside_other = other_list.and_then(|other| suspect(Some(other), &change.rates));
+    let slips = [(first, "the other side"), (beside_other, "the other list")];
+    slips.into_iter().filter_map(|(doubt, than)| doubt.map(|doubt| said(doubt, than))).chain(asked).collect()
 }

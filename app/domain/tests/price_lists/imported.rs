@@ -3,8 +3,9 @@
 use domain::{
     catalog::{Model, PriceKind, PriceVersion},
     id::ModelId,
+    money::Amount,
     price_list::{Import, PriceList, Sides, Start, Verdict, Wish, import},
-    rates::Rates,
+    rates::{BucketRates, Rates},
 };
 
 use crate::{
@@ -54,7 +55,9 @@ fn lines(import: &Import) -> Vec<String> {
 #[test]
 fn what_is_sold_is_compared_and_what_is_not_is_named() {
     let (small, long, gone) = (sold("acme", "small"), sold("acme", "long"), sold("acme", "gone"));
-    let written = [priced(&long, PriceKind::Cost, plain(3_000_000))];
+    // Less than three times what it was, or a third of it.
+    let before = BucketRates { cache_read: Some(Amount::from_nanos(200_000)), ..plain(8_000_000).base };
+    let written = [priced(&long, PriceKind::Cost, Rates { base: before, ..plain(8_000_000) })];
     let models = [small, long, gone, sold("acme", "noisy"), sold("elsewhere", "embeds")];
     let import = imported(&fixture("litellm.json"), &models, &written, COST);
     let noisy = "our noisy: input_cost_per_token is 2.9999900000000002e-06, which does not fit nine decimals per 1,000 tokens";
@@ -81,23 +84,35 @@ fn a_sale_price_is_the_cost_with_a_markup_rounded_half_up() {
 }
 
 #[test]
-fn a_slip_of_the_unit_is_refused_as_a_whole_unless_it_is_accepted() {
+fn a_leap_is_refused_as_a_whole_unless_it_is_accepted() {
     let small = sold("acme", "small");
-    // Both sides of a price are there, and the cost is as the list has it: with the sale, it is refused too.
-    let per_million = [priced(&small, PriceKind::Sale, plain(150_000_000)), priced(&small, PriceKind::Cost, plain(150_000))];
+    // Both sides of a price are there, and the cost is near what the list has: with the sale, it is refused too.
+    let per_million = [priced(&small, PriceKind::Sale, plain(150_000_000)), priced(&small, PriceKind::Cost, plain(200_000))];
     let wish = Wish { sides: Sides::SaleAndCost(0), ..COST };
     let models = [small];
     let list = fixture("litellm.json");
     let import = imported(&list, &models, &per_million, wish);
-    let why = "our small: sale, against what is in force: Prompt tokens per 1,000: 0.00015 here, and 0.15 there: a factor of 100 or more, \
-               as if a unit was mistaken";
+    let why = "our small: sale: Prompt tokens, per 1K: 0.15 becomes 0.00015, less than 1/3 what it was";
     assert_eq!((lines(&import), import.models[0].sides.len()), (vec![why.to_owned()], 0));
     assert!(matches!(import.models[0].verdict, Verdict::Refused { unless_accepted: true, .. }));
     let accepted = ["our small".to_owned()];
     let import = imported(&list, &models, &per_million, Wish { accepted: &accepted, ..wish });
-    assert_eq!((lines(&import), import.models[0].accepted.len()), (vec!["our small: changed cost 0.00015 sale 0.00015".to_owned()], 1));
+    assert_eq!((lines(&import), import.models[0].accepted.len()), (vec!["our small: changed cost 0.00015 sale 0.00015".to_owned()], 3));
     let other = ["our other".to_owned()];
     assert_eq!(lines(&imported(&list, &models, &per_million, Wish { accepted: &other, ..wish })), [why]);
+}
+
+#[test]
+fn a_cost_above_what_customers_pay_is_refused_unless_it_is_accepted_or_their_price_rises_with_it() {
+    let models = [sold("acme", "small")];
+    let sale = [priced(&models[0], PriceKind::Sale, plain(149_999)), priced(&models[0], PriceKind::Cost, plain(200_000))];
+    let list = fixture("litellm.json");
+    let loss = "our small: cost: Prompt tokens, per 1K: costs 0.00015, and is sold for 0.000149999";
+    assert_eq!(lines(&imported(&list, &models, &sale, COST)), [loss]);
+    let sides = Sides::SaleAndCost(1);
+    let near = [priced(&models[0], PriceKind::Sale, plain(210_000)), priced(&models[0], PriceKind::Cost, plain(200_000))];
+    let both = lines(&imported(&list, &models, &near, Wish { sides, ..COST }));
+    assert_eq!(both, ["our small: changed cost 0.00015 sale 0.000150015"]);
 }
 
 #[test]

@@ -179,6 +179,8 @@ struct Sale {
 struct Version {
     model: String,
     is_sale: bool,
+    /// It never was in force.
+    is_withdrawn: bool,
     effective_from: DateTime<Utc>,
     /// As they are stored.
     rates: std::result::Result<Rates, String>,
@@ -194,7 +196,7 @@ impl Prices {
             r#"
             select
                 v.price_id as "id: PriceId", m.name as model, v.model_id as "model_id: ModelId", v.kind as "kind: PriceKind", v.effective_from,
-                v.created_at, v.created_by, v.seal, v.rates as "rates: Json<serde_json::Value>"
+                v.created_at, v.created_by, v.seal, v.withdrawn_at is not null as "is_withdrawn!", v.rates as "rates: Json<serde_json::Value>"
             from price_versions v join models m using (model_id)
             "#
         )
@@ -203,7 +205,7 @@ impl Prices {
         let mut prices = Self { versions: HashMap::new(), sales: HashMap::new() };
         for row in rows {
             let is_sale = row.kind == PriceKind::Sale;
-            if is_sale {
+            if is_sale && !row.is_withdrawn {
                 prices.sales.entry(row.model.clone()).or_default().push(Sale { begins: row.effective_from, written: row.created_at });
             }
             let name = || format!("price {} of {}", row.id, row.model);
@@ -224,7 +226,10 @@ impl Prices {
                 Err(error) => findings.note(Claim::PriceIsSealed, name(), "a price that can be read", error),
             }
             let rates = rates.map_err(|error| format!("a price that can be read: {error}"));
-            prices.versions.insert(row.id, Version { model: row.model, is_sale, effective_from: row.effective_from, rates });
+            prices.versions.insert(
+                row.id,
+                Version { model: row.model, is_sale, is_withdrawn: row.is_withdrawn, effective_from: row.effective_from, rates },
+            );
         }
         Ok(prices)
     }
@@ -232,7 +237,8 @@ impl Prices {
     /// One sale price of one model, in force for ever.
     #[cfg(test)]
     pub(super) fn of_one(id: PriceId, model: &str, rates: Rates) -> Self {
-        let version = Version { model: model.to_owned(), is_sale: true, effective_from: DateTime::UNIX_EPOCH, rates: Ok(rates) };
+        let version =
+            Version { model: model.to_owned(), is_sale: true, is_withdrawn: false, effective_from: DateTime::UNIX_EPOCH, rates: Ok(rates) };
         Self { versions: HashMap::from([(id, version)]), sales: HashMap::new() }
     }
 
@@ -252,11 +258,15 @@ impl Prices {
             let was_known = sale.written.checked_add_signed(LEAD).is_some_and(|known| known <= started);
             sale.begins > version.effective_from && sale.begins <= started && was_known
         };
-        let was_in_force = version.is_sale && version.model == record.model && version.effective_from <= started;
+        let was_in_force = version.is_sale && !version.is_withdrawn && version.model == record.model && version.effective_from <= started;
         if was_in_force && !self.sales.get(&version.model).is_some_and(|sales| sales.iter().any(follows)) {
             return Ok(());
         }
-        let kind = if version.is_sale { "sale" } else { "cost" };
+        let kind = match version {
+            version if version.is_withdrawn => "withdrawn price",
+            version if version.is_sale => "sale",
+            _ => "cost",
+        };
         Err(format!("{kind} of {} from {}", version.model, version.effective_from))
     }
 }

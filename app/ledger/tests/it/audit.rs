@@ -13,7 +13,9 @@ use domain::{
     rates::Rates,
     tokens::Tokens,
 };
-use ledger::{CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewPrice, NewProject, NewProvider, ProviderChange};
+use ledger::{
+    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewPrice, NewProject, NewProvider, ProviderChange, Review,
+};
 use sqlx::PgPool;
 
 use crate::world::{Customer, MODEL, PASSWORD, World, amount, monthly};
@@ -141,7 +143,8 @@ async fn everything(world: &mut World) -> Customer {
     let effective_from = world.now + TimeDelta::hours(1);
     let rates = Rates::plain(amount("9"), amount("9"));
     let new = NewPrice { id: price, model: MODEL, kind: PriceKind::Sale, rates, effective_from, actor: "root@example.com", now: world.now };
-    operator.publish_price(new).await.unwrap();
+    operator.publish_price(new, Review { revision: 1, named: Some(MODEL) }).await.unwrap();
+    operator.withdraw_price(MODEL, price, "root@example.com", world.now).await.unwrap();
     let provider = NewProvider {
         id: ProviderId::new(world.now, world.random()),
         name: "other",

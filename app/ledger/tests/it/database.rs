@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use domain::{catalog::PriceKind, id::PriceId, rates::Rates};
 use futures_util::future::join_all;
-use ledger::{Address, Error, Ledger, Login, NewPrice, Schema, secrets::SecretKey};
+use ledger::{Address, Error, Ledger, Login, NewPrice, Review, Schema, secrets::SecretKey};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, postgres::PgConnectOptions};
 use tokio::time::timeout;
 
@@ -167,7 +167,7 @@ async fn a_later_schema_says_whether_this_version_may_write_beside_it(pool: PgPo
     let call = world.call(ada, 1, 1, TimeDelta::minutes(1));
     let new_key = world.new_key(ada, &key, "second");
     let refused = [
-        ("price", system.operator().publish_price(price).await),
+        ("price", system.operator().publish_price(price, Review { revision: 1, named: Some(MODEL) }).await),
         ("credit", system.operator().credit(ada.account, world.money("1", "later")).await.map(drop)),
         ("top-up", owner.top_up(world.money("1", "later")).await.map(drop)),
         ("key", owner.create_key(new_key).await),

@@ -279,7 +279,7 @@ async fn a_receipt_shows_the_price_of_its_own_time(pool: PgPool) {
         actor: "test",
         now: world.now,
     };
-    world.ledger.system().operator().publish_price(dearer).await.unwrap();
+    world.ledger.system().operator().publish_price(dearer, ledger::Review { revision: 1, named: Some(crate::world::MODEL) }).await.unwrap();
 
     let detail = world.ledger.reader(ada.user).await.unwrap().call(call.call_id).await.unwrap();
 

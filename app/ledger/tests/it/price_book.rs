@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use domain::{catalog::PriceKind, id::PriceId, rates::Rates};
-use ledger::{Error, NewModel, NewPrice};
+use ledger::{Error, NewModel, NewPrice, Review};
 use sqlx::PgPool;
 
 use crate::world::{MODEL, World, amount};
@@ -53,7 +53,11 @@ async fn a_price_that_was_written_meanwhile_stops_them(pool: PgPool) {
     let world = World::new(pool).await;
     let system = world.ledger.system();
     let book = system.operator().price_book().await.unwrap();
-    system.operator().publish_price(price(&world, PriceKind::Sale, TimeDelta::days(1))).await.unwrap();
+    system
+        .operator()
+        .publish_price(price(&world, PriceKind::Sale, TimeDelta::days(1)), Review { revision: 1, named: Some(MODEL) })
+        .await
+        .unwrap();
     let new = price(&world, PriceKind::Sale, TimeDelta::minutes(1));
     let refused = system.operator().import_prices(&book, std::slice::from_ref(&new)).await.unwrap_err().to_string();
     assert!(refused.contains("somebody wrote a price meanwhile"), "{refused}");
@@ -61,6 +65,23 @@ async fn a_price_that_was_written_meanwhile_stops_them(pool: PgPool) {
     let book = system.operator().price_book().await.unwrap();
     system.operator().import_prices(&book, &[new]).await.unwrap();
     assert_eq!(count(&world).await, 3);
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_price_that_was_withdrawn_meanwhile_stops_them_too(pool: PgPool) {
+    let world = World::new(pool).await;
+    let operator = world.ledger.system().operator();
+    let next = price(&world, PriceKind::Sale, TimeDelta::days(1));
+    operator.publish_price(next.clone(), Review { revision: 1, named: Some(MODEL) }).await.unwrap();
+    let book = operator.price_book().await.unwrap();
+    let models = [book.versions[0].model_id].into();
+    operator.withdraw_price(MODEL, next.id, "test", world.now).await.unwrap();
+    let new = [price(&world, PriceKind::Sale, TimeDelta::days(1))];
+    assert!(matches!(operator.import_prices(&book, &new).await, Err(Error::Invalid { field: "prices", .. })));
+    let without = operator.price_book().await.unwrap();
+    assert_eq!((book.versions.len(), without.versions.len()), (2, 1));
+    assert_ne!(book.stamp(&models), without.stamp(&models));
+    operator.import_prices(&without, &new).await.expect("its instant is free");
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -101,7 +122,11 @@ async fn a_price_that_cannot_be_read_stops_no_other(pool: PgPool) {
     let small = price(&world, PriceKind::Sale, TimeDelta::zero());
     assert!(matches!(system.operator().import_prices(&book, &[small]).await, Err(Error::PriceTooSoon)), "it has a price, be it unreadable");
     // Nor does one of another model that was written meanwhile.
-    system.operator().publish_price(price(&world, PriceKind::Sale, TimeDelta::days(1))).await.unwrap();
+    system
+        .operator()
+        .publish_price(price(&world, PriceKind::Sale, TimeDelta::days(1)), Review { revision: 0, named: Some(MODEL) })
+        .await
+        .unwrap();
     system.operator().import_prices(&book, &[large]).await.unwrap();
     assert_eq!(count(&world).await, 3);
 }

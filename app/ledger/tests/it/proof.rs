@@ -37,7 +37,7 @@ const TABLES: [&str; 21] = [
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 41] = [
+const FREE: [(&str, &str, &str); 42] = [
     (
         "heads",
         "posted_at",
@@ -78,6 +78,7 @@ const FREE: [(&str, &str, &str); 41] = [
     ("subscriptions", "unpaid_since", "since when a period waits to be paid for, of which there is no row"),
     ("subscriptions", "is_quota", "who has put the account on quota, which is a credit line's row"),
     ("subscriptions", "ended_at", "when it was over; every period that was paid for has its end"),
+    ("price_versions", "withdrawn_by", "who withdrew it; no figure"),
     ("quarantine", "reason", "what PostgreSQL said; the row itself is named"),
     ("quarantine", "at", "when it said so"),
     ("quarantine", "is_own", "which of a call's two settlements it is; the settlement says so itself"),
@@ -290,6 +291,12 @@ async fn a_price_that_was_not_in_force_is_noticed_by_the_calls_it_priced(pool: P
                    from price_versions where kind = 'sale'";
     run(&world, another.to_owned()).await;
     assert_eq!(of_calls(&world).await, 7, "another one had followed it");
+    let withdraw =
+        "update price_versions set withdrawn_at = effective_from - interval '1 day', withdrawn_by = 'somebody' where effective_from";
+    run(&world, format!("{withdraw} = (select max(effective_from) from price_versions where kind = 'sale')")).await;
+    assert_eq!(of_calls(&world).await, 0, "the other one was withdrawn");
+    run(&world, format!("{withdraw} = (select min(effective_from) from price_versions where kind = 'sale')")).await;
+    assert_eq!(of_calls(&world).await, 7, "no call is charged by one that was withdrawn");
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

@@ -1,51 +1,122 @@
 use axum::{http::StatusCode, response::Response};
 use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use domain::{
-    catalog::PriceVersion,
+    catalog::{PriceKind, PriceVersion},
     id::PriceId,
-    money::Amount,
-    rates::{BucketRates, Rates},
+    price_history::{LEAD_MIN, PriceHistory},
+    rates::Rates,
 };
-use ledger::NewPrice;
+use ledger::{NewPrice, Operator, Review};
 
-use super::fields;
+use super::{api::soonest, fields};
 use crate::{
     error::ConsoleError,
     parts::form::Problem,
-    server::{Refusal, Submission, incomplete, see_other, sentence},
+    server::{Refusal, Submission, incomplete, see_other},
 };
 
-/// `POST /admin/pricing`: publishes a new version of a model's price.
-pub(crate) async fn publish(submission: Submission) -> Response {
-    let outcome = try_publish(&submission).await;
-    submission.answer(outcome).await
+/// Where a form leads that nothing is wrong with.
+enum Next {
+    /// To another page.
+    Away(Response),
+    /// To its own page, which shows the next step.
+    Here,
 }
 
-async fn try_publish(submission: &Submission) -> Result<Response, Refusal> {
-    let caller = submission.caller();
-    let operator = caller.operator().await?;
-    let model = submission.text("model");
-    let kind = fields::side(submission.text("kind")).ok_or_else(incomplete)?;
-    let typed_instant = instant(submission.text("effective"))?;
+/// `POST /admin/pricing`: shows what a new version would change, publishes it, or withdraws one.
+pub(crate) async fn submit(submission: Submission) -> Response {
+    match try_submit(&submission).await {
+        Ok(Next::Here) => submission.go_on().await,
+        Ok(Next::Away(response)) => submission.answer(Ok(response)).await,
+        Err(refusal) => submission.answer(Err(refusal)).await,
+    }
+}
+
+async fn try_submit(submission: &Submission) -> Result<Next, Refusal> {
+    let operator = submission.caller().operator().await?;
+    let kind = fields::side(submission.text(fields::KIND)).ok_or_else(incomplete)?;
     // By either clock: proxies go by the database's.
     let now = submission.console.ledger.clock().await.map_err(ConsoleError::from)?.max(submission.visitor.now);
+    if submission.field(fields::WITHDRAW).is_some() {
+        return withdraw(submission, &operator, kind, now).await.map(Next::Away);
+    }
+    match submission.text(fields::STEP) {
+        fields::PUBLISH => publish(submission, &operator, kind, now).await.map(Next::Away),
+        fields::EDIT => Ok(Next::Here),
+        fields::REVIEW => review(submission, &operator, kind, now).await.map(|()| Next::Here),
+        _ => Err(incomplete()),
+    }
+}
+
+async fn withdraw(submission: &Submission, operator: &Operator, kind: PriceKind, now: DateTime<Utc>) -> Result<Response, Refusal> {
+    let (caller, model) = (submission.caller(), submission.text(fields::MODEL));
+    let price = submission.text(fields::WITHDRAW).parse().map_err(|_| incomplete())?;
+    operator.withdraw_price(model, price, caller.actor()?, now).await.map_err(|error| match error {
+        ledger::Error::PriceTooSoon => {
+            let message = "It is in force, or begins within a minute, and may have charged calls by then: publish another version instead.";
+            Refusal::Form(StatusCode::CONFLICT, Problem::new("", message))
+        }
+        other => other.into(),
+    })?;
+    Ok(see_other(&format!("{}&withdrawn={price}", address(submission, kind))))
+}
+
+/// Everything that can be told before it is published.
+async fn review(submission: &Submission, operator: &Operator, kind: PriceKind, now: DateTime<Utc>) -> Result<(), Refusal> {
+    let history = operator.price_history(submission.text(fields::MODEL)).await?;
+    rates(submission, &history)?;
+    let instant = instant(submission.text(fields::EFFECTIVE))?;
+    if revision(submission)? != history.revision(kind) {
+        return Err(refusal(ledger::Error::PriceMoved));
+    }
+    let Some(instant) = instant else { return Ok(()) };
+    if history.standing(kind).any(|version| version.effective_from == instant) {
+        return Err(refusal(ledger::Error::Taken("")));
+    }
+    if history.latest(kind).is_some() && instant < now + LEAD_MIN {
+        return Err(refusal(ledger::Error::PriceTooSoon));
+    }
+    Ok(())
+}
+
+async fn publish(submission: &Submission, operator: &Operator, kind: PriceKind, now: DateTime<Utc>) -> Result<Response, Refusal> {
+    let (caller, model) = (submission.caller(), submission.text(fields::MODEL));
+    let history = operator.price_history(model).await?;
+    let typed_instant = instant(submission.text(fields::EFFECTIVE))?;
     let new = NewPrice {
         id: PriceId::from_uuid(submission.once()?),
         model,
         kind,
-        rates: rates(submission)?,
-        effective_from: typed_instant.unwrap_or(now + NewPrice::LEAD_MIN),
+        rates: rates(submission, &history)?,
+        effective_from: typed_instant.unwrap_or_else(|| soonest(&history, kind, now)),
         actor: caller.actor()?,
         now,
     };
-    let outcome = operator.publish_price(new.clone()).await;
+    let review = Review { revision: revision(submission)?, named: submission.field(fields::NAMED) };
+    let outcome = operator.publish_price(new.clone(), review).await;
     // A form that comes a second time publishes nothing, and finds its own version, also when the typed instant has passed meanwhile.
-    let history = operator.price_history(model).await?;
-    match history.iter().find(|version| version.id == new.id) {
+    match operator.price_history(model).await?.version(new.id) {
         Some(version) => is_what_was_asked_for(version, &new, typed_instant)?,
         None => outcome.map_err(refusal)?,
     }
-    Ok(see_other(&format!("{}&published={}", fields::address(model, kind), new.id)))
+    Ok(see_other(&format!("{}&published={}", address(submission, kind), new.id)))
+}
+
+fn address(submission: &Submission, kind: PriceKind) -> String {
+    let unit = fields::unit(&|name| submission.field(name).map(str::to_owned));
+    fields::address(submission.text(fields::MODEL), kind, unit)
+}
+
+/// Without it nobody knows what the form was filled from.
+fn revision(submission: &Submission) -> Result<i64, Refusal> {
+    submission.text(fields::REVISION).parse().map_err(|_| incomplete())
+}
+
+fn rates(submission: &Submission, history: &PriceHistory) -> Result<Rates, Refusal> {
+    let base = submission.field(fields::BASE).ok_or_else(incomplete)?;
+    let base = base.parse().ok().and_then(|id| history.version(id)).map(|version| &version.rates);
+    let rates = fields::rates(&|name| submission.field(name).map(str::to_owned), base);
+    rates.map_err(|(field, message)| Refusal::field(&field, message))
 }
 
 /// If a form that comes a second time says something else, its sender must know. Without an instant, any that was chosen for it is right.
@@ -65,42 +136,20 @@ fn refusal(error: ledger::Error) -> Refusal {
             "Choose an instant at least a minute ahead, so that every proxy knows the price before it is in force."
         }
         ledger::Error::Taken(_) => "Another version of this price begins at this very instant. Choose another one.",
-        // No field of this form is at fault.
-        ledger::Error::Invalid { field: "tiers", problem } => {
-            return Refusal::Form(StatusCode::UNPROCESSABLE_ENTITY, Problem::new("", sentence(&problem)));
+        ledger::Error::PriceMoved => {
+            let message = "Somebody else changed this price since you opened the form. Nothing was published.";
+            return Refusal::Form(StatusCode::CONFLICT, Problem::new(fields::REVISION, message));
+        }
+        ledger::Error::PriceNotAgreed => {
+            return Refusal::field(fields::NAMED, "Write the model's name exactly as it stands above to publish this.");
         }
         other => return other.into(),
     };
-    Refusal::field("effective", message)
-}
-
-fn rates(submission: &Submission) -> Result<Rates, Refusal> {
-    let required = |field: &'static str| rate(submission, field)?.ok_or_else(|| Refusal::field(field, "Write a price; zero means free."));
-    let base = BucketRates {
-        input: required(fields::PROMPT)?,
-        output: required(fields::COMPLETION)?,
-        cache_read: rate(submission, "cache_read")?,
-        cache_write_5m: rate(submission, "cache_write_5m")?,
-        cache_write_1h: rate(submission, "cache_write_1h")?,
-        reasoning: rate(submission, "reasoning")?,
-        audio_input: rate(submission, "audio_input")?,
-        audio_output: rate(submission, "audio_output")?,
-    };
-    Ok(Rates { base, per_call: rate(submission, "per_call")?.unwrap_or_default(), tiers: Vec::new() })
-}
-
-fn rate(submission: &Submission, field: &'static str) -> Result<Option<Amount>, Refusal> {
-    if submission.text(field).is_empty() {
-        return Ok(None);
-    }
-    let rate = submission.amount(field)?;
-    let lone = Rates::plain(rate, Amount::ZERO);
-    lone.validate().map_err(|error| Refusal::field(field, sentence(&error.to_string())))?;
-    Ok(Some(rate))
+    Refusal::field(fields::EFFECTIVE, message)
 }
 
 /// A `datetime-local` field: without a zone, which is UTC here; with or without seconds.
-fn instant(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
+pub(super) fn instant(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
     if typed.is_empty() {
         return Ok(None);
     }
@@ -114,7 +163,7 @@ fn instant(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use chrono::TimeDelta;
-    use domain::{catalog::PriceKind, id::ModelId};
+    use domain::{id::ModelId, money::Amount};
 
     use super::*;
 

@@ -1,19 +1,21 @@
 use chrono::{DateTime, Utc};
 use domain::{
-    catalog::{PriceKind, PriceVersion, PricedModel},
+    catalog::{PriceKind, PricedModel},
     money::Amount,
+    rate_unit::RateUnit,
     rates::Rates,
 };
 use leptos::prelude::*;
 
 use super::{
-    fields,
-    page::{Chosen, Prices},
+    fields, form, history,
+    page::{Chosen, Done, Prices, Stage},
+    review, words,
 };
 use crate::parts::{
-    form::{Field, Form, Tone, hidden, notice},
+    form::{Tone, notice},
     layout::{empty, head, section, stack},
-    money, rates,
+    money,
     table::{
         Column,
         Kind::{Figures, Words},
@@ -52,7 +54,7 @@ fn list(models: &[PricedModel]) -> AnyView {
 
 fn row(priced: &PricedModel) -> Row {
     let PricedModel { model, sale, cost, scheduled } = priced;
-    let name = view! { <a href=fields::address(&model.name, PriceKind::Sale)><code>{model.name.clone()}</code></a> };
+    let name = view! { <a href=fields::address(&model.name, PriceKind::Sale, RateUnit::default())><code>{model.name.clone()}</code></a> };
     let note = match (sale, scheduled.first()) {
         (Some(_), Some(next)) => format!("changes {} UTC", time::minute(next.effective_from)),
         (None, Some(next)) => format!("no price until {} UTC: its calls are refused until then", time::minute(next.effective_from)),
@@ -72,110 +74,58 @@ fn amounts(sale: Option<Amount>, cost: Option<Amount>) -> [AnyView; 3] {
     let exact = |amount: Option<Amount>| text(amount.map_or_else(|| money::ABSENT.to_owned(), money::exact));
     let margin = sale.zip(cost).and_then(|(sale, cost)| sale.checked_sub(cost));
     let share = margin.zip(sale).map(|(margin, sale)| money::share(margin.nanos(), sale.nanos())).unwrap_or_default();
-    [exact(sale), exact(cost), with_note(exact(margin), share)]
+    let is_loss = margin.is_some_and(Amount::is_negative);
+    let margin = with_note(exact(margin), share);
+    let margin = if is_loss { view! { <span class="alarm">{margin}<strong>"below cost"</strong></span> }.into_any() } else { margin };
+    [exact(sale), exact(cost), margin]
 }
 
 fn one(chosen: &Chosen, now: DateTime<Utc>) -> AnyView {
-    let Chosen { priced, side: shown, history, published, form } = chosen;
-    let done = history.iter().find(|version| Some(version.id) == *published).map(|version| {
-        let (side, model, at) = (side(version.kind), &priced.model.name, time::second(version.effective_from));
-        notice(Tone::Good, format!("Published: the {side} of {model} changes {at} UTC."))
-    });
-    let about = stack(vec![text(format!("{}. Times are UTC. ", priced.model.provider)), link("/admin/pricing".to_owned(), "All prices")]);
-    stack(vec![
-        head(view! { <code>{priced.model.name.clone()}</code> }, about, ()),
-        done.into_any(),
-        section("New version", stack(vec![sides(priced, *shown), new_version(priced, *shown, form)])),
-        section("History", history_table(history, now)),
-    ])
+    let about =
+        stack(vec![text(format!("{}. Times are UTC. ", chosen.priced.model.provider)), link("/admin/pricing".to_owned(), "All prices")]);
+    let name = view! { <code>{chosen.priced.model.name.clone()}</code> };
+    let body = match &chosen.stage {
+        Stage::Review(review) => section("Review", review::view(chosen, review)),
+        Stage::Moved(moved) => {
+            stack(vec![section("Changed meanwhile", review::moved(chosen, moved)), section("New version", written(chosen, now))])
+        }
+        Stage::Form => section("New version", written(chosen, now)),
+    };
+    stack(vec![head(name, about, ()), done(chosen).into_any(), body, section("History", history::view(chosen, now))])
 }
 
-fn sides(priced: &PricedModel, shown: PriceKind) -> AnyView {
+fn written(chosen: &Chosen, now: DateTime<Utc>) -> AnyView {
+    let switches = view! { <div class="tab-row">{sides(chosen)}{form::units(chosen)}</div> };
+    stack(vec![switches.into_any(), form::filled_from(chosen, now), form::view(chosen)])
+}
+
+/// What was just done, with its figures.
+fn done(chosen: &Chosen) -> Option<AnyView> {
+    let model = &chosen.priced.model.name;
+    let words = match chosen.done? {
+        Done::Published(id) => {
+            let version = chosen.history.version(id)?;
+            let (side, at) = (words::side(version.kind), time::second(version.effective_from));
+            format!("Published: the {side} of {model} changes {at} UTC: {}.", words::figures(&version.rates))
+        }
+        Done::Withdrawn(id) => {
+            let version = chosen.history.version(id)?;
+            chosen.history.withdrawal(id)?;
+            format!("Withdrawn: the {} of {model} does not change at {}.", words::side(version.kind), words::begins(version))
+        }
+    };
+    Some(notice(Tone::Good, words))
+}
+
+fn sides(chosen: &Chosen) -> AnyView {
     let sides = fields::SIDES.map(|kind| Tab {
         label: match kind {
             PriceKind::Sale => "Price: what customers pay",
             PriceKind::Cost => "Cost: what the provider charges",
         }
         .to_owned(),
-        href: fields::address(&priced.model.name, kind),
-        current: kind == shown,
+        href: fields::address(&chosen.priced.model.name, kind, chosen.unit),
+        current: kind == chosen.side,
     });
     tabs("Side", sides.into())
-}
-
-/// The form of one side, filled in with what is in force on it.
-fn new_version(priced: &PricedModel, shown: PriceKind, form: &Form) -> AnyView {
-    let in_force = match shown {
-        PriceKind::Sale => &priced.sale,
-        PriceKind::Cost => &priced.cost,
-    };
-    let rates = in_force.as_ref().map(|version| &version.rates);
-    let initial = |rate: Option<Amount>| rate.map(|rate| rate.to_string()).unwrap_or_default();
-    let further = fields::further(rates);
-    let is_open = further.iter().any(|(name, _, rate)| {
-        rate.is_some() || form.problem_at(name).is_some() || form.typed(name).is_some_and(|typed| !typed.is_empty())
-    });
-    let further =
-        further.into_iter().map(|(name, label, rate)| Field::amount(name, label).initial(initial(rate)).view(form)).collect_view();
-    view! {
-        <form class="grid-form" method="post" action=fields::address(&priced.model.name, shown)>
-            {form.once_field()}
-            {hidden("model", priced.model.name.clone())}
-            {hidden("kind", shown.name())}
-            {form.problem_view()}
-            {Field::amount(fields::PROMPT, "Prompt tokens, per 1K").initial(initial(rates.map(|rates| rates.base.input))).required().view(form)}
-            {Field::amount(fields::COMPLETION, "Completion tokens, per 1K").initial(initial(rates.map(|rates| rates.base.output))).required().view(form)}
-            {Field::new("datetime-local", "effective", "In force from, UTC").hint("At least a minute ahead; empty means in a minute.").view(form)}
-            <details class="fold wide" open=is_open>
-                <summary>"Rates of their own, and a fee per call"</summary>
-                <div class="grid-form">{further}</div>
-                <p class="hint">"An empty rate falls back to the plain prompt or completion price."</p>
-            </details>
-            <button class="primary">{format!("Publish {} for {}", side(shown), priced.model.name)}</button>
-        </form>
-    }
-    .into_any()
-}
-
-fn history_table(history: &[PriceVersion], now: DateTime<Utc>) -> AnyView {
-    const COLUMNS: [Column; 7] = [
-        Column("In force from", Words),
-        Column("Side", Words),
-        Column("State", Words),
-        Column("Prompt, per 1K", Figures),
-        Column("Completion, per 1K", Figures),
-        Column("Other rates", Words),
-        Column("Written", Words),
-    ];
-    if history.is_empty() {
-        return empty("It never had a price.", ());
-    }
-    let in_force = |kind| history.iter().find(|version| version.kind == kind && version.effective_from <= now).map(|version| version.id);
-    let in_force = [in_force(PriceKind::Sale), in_force(PriceKind::Cost)];
-    let rows = history.iter().map(|version| {
-        let state = match version {
-            _ if in_force.contains(&Some(version.id)) => "in force",
-            _ if version.effective_from > now => "scheduled",
-            _ => "past",
-        };
-        let written = time::time_view(version.created_at, time::minute(version.created_at));
-        vec![
-            time::time_view(version.effective_from, time::minute(version.effective_from)),
-            text(side(version.kind)),
-            text(state),
-            text(money::exact(version.rates.base.input)),
-            text(money::exact(version.rates.base.output)),
-            rates::others_view(&version.rates),
-            with_note(written, format!("by {}", version.created_by)),
-        ]
-        .into()
-    });
-    table("cards wide", &COLUMNS, rows.collect(), None)
-}
-
-const fn side(kind: PriceKind) -> &'static str {
-    match kind {
-        PriceKind::Sale => "price",
-        PriceKind::Cost => "cost",
-    }
 }

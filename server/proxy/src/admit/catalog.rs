@@ -11,8 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     catalog::{Model, PriceVersion},
     id::ProviderId,
+    price_history::LEAD_MIN,
 };
-use ledger::{Meter, NewPrice, Upstream, secrets::SecretKey};
+use ledger::{Meter, Upstream, secrets::SecretKey};
 use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, timeout},
@@ -29,7 +30,7 @@ const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// A connection that hangs gives way to another in time to read the catalog before it is stale.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(3);
 /// A catalog that is older admits nothing. Half of a price's lead: the other half is for clocks that differ and for a price whose commit takes its time.
-const AGE_MAX: Duration = Duration::from_secs(NewPrice::LEAD_MIN.num_seconds().unsigned_abs() / 2);
+const AGE_MAX: Duration = Duration::from_secs(LEAD_MIN.num_seconds().unsigned_abs() / 2);
 /// How long a call waits for one that is not.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How far this machine's clock may be off PostgreSQL's. Prices take effect, and holds end, by either.

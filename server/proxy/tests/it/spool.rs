@@ -20,7 +20,7 @@ use crate::world::{INSTANCE, MODEL, World, amount, call_id, chat, new_folder, te
 /// A call that an earlier life of a proxy has admitted, with the spool that was made then.
 async fn lease(world: &World, proxy: Uuid, spool_since: DateTime<Utc>) -> Admitted {
     let (now, meter) = (Utc::now(), world.ledger.meter());
-    let price = world.ledger.system().operator().price_history(MODEL).await.unwrap().remove(0);
+    let price = world.ledger.system().operator().price_history(MODEL).await.unwrap().versions.remove(0);
     let epoch = EpochId::new(now, rand::random());
     let lasts = TimeDelta::seconds(30);
     meter.begin_epoch(&NewEpoch { id: epoch, proxy, spool_since, lasts, longest: TimeDelta::hours(1) }).await.unwrap();

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, builder::FalseyValueParser, value_parser};
 use domain::{
     id::PriceId,
+    price_history::LEAD_MIN,
     price_list::{Format, Glob, Import, MARKUP_MAX, PriceList, Sides, Start, Wish, import},
 };
 use ledger::NewPrice;
@@ -60,7 +61,7 @@ pub(super) struct ImportArgs {
     )]
     markup: Option<u32>,
 
-    /// A model whose price may look like a slip: 100 times what it was, a hundredth, or nothing; give it once for each
+    /// A model whose price may leap to more than three times what it was, fall below a third, be below cost or look like a slip of the unit; give it once for each
     #[arg(long = "accept", env = "FAREBOX_PRICES_ACCEPT", value_name = "MODEL", value_delimiter = ',')]
     accepted: Vec<String>,
 
@@ -118,7 +119,7 @@ impl ImportArgs {
         if let Some(unknown) = self.accepted.iter().find(|name| !here.models.iter().any(|model| model.name == **name)) {
             bail!("--accept: there is no model {unknown}");
         }
-        let soonest = here.now + NewPrice::LEAD_MIN;
+        let soonest = here.now + LEAD_MIN;
         let start = Start { first: self.from.unwrap_or(here.now), later: self.from.unwrap_or(soonest) };
         let sides = match (self.cost_only, self.sale_and_cost || list.format == Format::Farebox) {
             (false, true) => Sides::SaleAndCost(self.markup.unwrap_or_default()),

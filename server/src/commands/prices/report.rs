@@ -64,8 +64,11 @@ impl Report {
         let Self { new, changed, same, refused, .. } = self;
         let sums = format!("{new} new, {changed} changed, {same} the same, {refused} refused.");
         let is_doubtful = |model: &Imported| matches!(model.verdict, Verdict::Refused { unless_accepted: true, .. });
-        let accept =
-            if self.import.models.iter().any(is_doubtful) { " A price that looks like a slip is written with --accept MODEL." } else { "" };
+        let accept = if self.import.models.iter().any(is_doubtful) {
+            " A price that leaps, is below cost or looks like a slip is written with --accept MODEL."
+        } else {
+            ""
+        };
         match self.written {
             Some(0) => format!("{sums} There was nothing to write.{accept}"),
             Some(versions) => format!("{sums} Written: {versions} prices.{accept}"),
