@@ -15,7 +15,8 @@ const completion = (page: Page) => page.getByLabel("Completion tokens, per 1K", 
 
 // A price is refused if another one of its model was written meanwhile: the tests with a script and those without take turns.
 test.describe.configure({ mode: "default" });
-const TURN = join(tmpdir(), "prices-of-demo-large");
+// Of this run: its workers have one parent.
+const TURN = join(tmpdir(), `prices-of-demo-large-${process.ppid}`);
 let hasTurn = false;
 test.beforeEach(async () => {
   test.setTimeout(480_000);
@@ -71,6 +72,11 @@ test("a price is reviewed, published for later, stands in the history, and is an
   expect(body.find((row) => row["Rate, per 1K tokens"] === "Prompt tokens")?.New).toBe("$0.0042");
   const sample = body.find((row) => row["Rate, per 1K tokens"]?.startsWith("A call of 1,000 prompt and 500 completion tokens"));
   expect(sample?.New).toBe("$0.0147");
+  await expect(page.getByRole("heading", { name: "The last 30 days at these rates" })).toBeVisible();
+  const replay = await readTable(tableOf(page, "At these rates"));
+  expect(replay.body.map((row) => row.Sum)).toEqual(["Revenue", "Provider cost", "Margin"]);
+  expect(replay.body[0]?.["As it was"]).toMatch(/^\$[\d,]+\.\d+$/);
+  await expect(page.getByRole("heading", { name: "Whom it changes most" })).toBeVisible();
   await expect(history(page, instant)).toHaveCount(0);
   await publish(page).click();
   await expect(done(page)).toContainText("Published: the price of demo-large changes");

@@ -55,6 +55,8 @@ operations! {
     Refund "money.refund" "Refund"
     /// A call was given back.
     CallCredit "call.credit" "Give a call back"
+    /// Calls were charged anew by another version of their price.
+    Reprice "call.reprice" "Charge calls anew"
     /// What is lent, the mode or the terms.
     CreditLine "account.credit_line" "Set a credit line"
     /// Credit beside the wallet.

@@ -169,6 +169,8 @@ pub enum JournalKind {
     LateUsage,
     /// An operator gave a call back.
     CallCredit,
+    /// Calls were charged anew, by another version of their price.
+    Reprice,
 }
 
 impl JournalKind {
@@ -187,6 +189,7 @@ impl JournalKind {
             Self::Expiry => "expiry",
             Self::LateUsage => "late_usage",
             Self::CallCredit => "call_credit",
+            Self::Reprice => "reprice",
         }
     }
 
@@ -194,7 +197,7 @@ impl JournalKind {
     #[must_use]
     pub const fn book(self) -> &'static str {
         match self {
-            Self::Usage | Self::LateUsage | Self::CallCredit | Self::PlanFee => "revenue",
+            Self::Usage | Self::LateUsage | Self::CallCredit | Self::Reprice | Self::PlanFee => "revenue",
             Self::TopUp | Self::Refund => "cash",
             Self::Adjustment => "adjustment",
             Self::Promo => "promo",
@@ -206,7 +209,7 @@ impl JournalKind {
     /// Whether it is what calls used, or give back of it; otherwise credit was put in or taken back.
     #[must_use]
     pub const fn is_of_calls(self) -> bool {
-        matches!(self, Self::Usage | Self::LateUsage | Self::CallCredit)
+        matches!(self, Self::Usage | Self::LateUsage | Self::CallCredit | Self::Reprice)
     }
 
     /// Its name on a page.
@@ -224,6 +227,7 @@ impl JournalKind {
             Self::Expiry => "Expired",
             Self::LateUsage => "Late usage",
             Self::CallCredit => "Credit for a call",
+            Self::Reprice => "Charged anew",
         }
     }
 }

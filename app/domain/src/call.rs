@@ -171,6 +171,8 @@ pub enum CorrectionKind {
     LateUsage,
     /// An operator gave it back, in whole or in part.
     Credit,
+    /// It was charged anew, by another version of its price.
+    Reprice,
 }
 
 impl CorrectionKind {
@@ -180,6 +182,7 @@ impl CorrectionKind {
         match self {
             Self::LateUsage => "late_usage",
             Self::Credit => "credit",
+            Self::Reprice => "reprice",
         }
     }
 
@@ -189,6 +192,7 @@ impl CorrectionKind {
         match self {
             Self::LateUsage => "Late usage",
             Self::Credit => "Credit",
+            Self::Reprice => "Charged anew",
         }
     }
 }

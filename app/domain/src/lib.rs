@@ -25,6 +25,7 @@ pub mod proof;
 pub mod proxies;
 pub mod rate_unit;
 pub mod rates;
+pub mod replay;
 pub mod text;
 pub mod tokens;
 pub mod usage;

@@ -56,7 +56,7 @@ pub use crate::{
     admitted::Admitted,
     books::Root,
     catalog::{Catalog, CatalogModel, Disabled, ModelChange, NewModel, NewProvider, ProviderChange, Upstream},
-    corrections::{CallCredit, CreditedCall},
+    corrections::{CallCredit, CreditedCall, Replayable, Reprice},
     error::{Error, Result},
     grants::KeyUsage,
     keys::{KeyEntry, NewKey},

@@ -71,9 +71,7 @@ impl Operator {
     /// # Errors
     /// [`Error::NotFound`] for an unknown model.
     pub async fn price_history(&self, model: &str) -> Result<PriceHistory> {
-        let connection = &mut *self.database.read().await?;
-        let model = model_id(connection, model).await?;
-        price_history(connection, model).await
+        history_of(&mut *self.database.read().await?, model).await
     }
 }
 
@@ -168,6 +166,12 @@ async fn in_force(connection: &mut PgConnection, next: &PriceVersion) -> Result<
     );
     let before = before.fetch_optional(connection).await?;
     Ok(before.map(|row| json!({"kind": next.kind.name(), "from": row.effective_from, "rates": row.rates.0})))
+}
+
+/// Every price of the model of this name.
+pub(crate) async fn history_of(connection: &mut PgConnection, model: &str) -> Result<PriceHistory> {
+    let model = model_id(connection, model).await?;
+    price_history(connection, model).await
 }
 
 async fn price_history(connection: &mut PgConnection, model: ModelId) -> Result<PriceHistory> {

@@ -112,10 +112,11 @@ fn line(line: StatementLine) -> Vec<Row> {
 
 fn posting(row: JournalRow) -> Row {
     let by = (!row.actor.is_empty()).then(|| view! { <span class="by">"by "{foreign(&row.actor)}</span> });
+    let of = row.calls.is_some().then(|| format!("{}: ", calls(row.calls)));
     vec![
         time::time_view(row.event_at, time::minute(row.event_at)),
         with_note(text(row.kind.label()), number(row.number)),
-        view! { <span>{foreign(&row.memo)}</span>{by} }.into_any(),
+        view! { <span>{of}{foreign(&row.memo)}</span>{by} }.into_any(),
         moved(Some(row.amount), Some(row.tokens)),
         money::exact_view(row.balance_after),
     ]

@@ -14,6 +14,7 @@ pub(crate) mod price;
 pub(crate) mod prices;
 pub(crate) mod project;
 pub(crate) mod provider;
+mod reprice;
 pub(crate) mod root;
 mod secret;
 pub(crate) mod spool;

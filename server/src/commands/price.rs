@@ -14,7 +14,10 @@ use domain::{
 use ledger::{Ledger, NewPrice, Review};
 use serde_json::json;
 
-use super::{ACTOR, parse_instant};
+use super::{
+    ACTOR, parse_instant,
+    reprice::{self, RepriceArgs},
+};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// What models cost.
@@ -30,6 +33,11 @@ pub(crate) struct PriceArgs {
 enum Action {
     /// Write a new price of a model; amounts are per 1,000 tokens, in currency units. Its context tiers stay
     Set(Set),
+    /// Charge past calls anew by another version of their price: what they cost more goes back, with a note that the customer reads
+    ///
+    /// Without --yes it only says what it comes to, to the last nano. Nobody pays more than they did; calls that were paid in tokens stay as they are. The
+    /// same again posts nothing.
+    Reprice(RepriceArgs),
 }
 
 #[derive(Debug, Args)]
@@ -111,7 +119,10 @@ impl From<Kind> for PriceKind {
 
 /// Does what was asked for.
 pub(super) async fn run(args: PriceArgs, config: &Config) -> anyhow::Result<()> {
-    let Action::Set(set) = args.action;
+    let set = match args.action {
+        Action::Set(set) => set,
+        Action::Reprice(reprice) => return reprice::run(reprice, args.output, config).await,
+    };
     let written = with_ledger(config, async |ledger| write(ledger, &set).await).await?;
     let value = json!({
         "id": written.id, "model": written.model, "kind": written.kind, "rates": written.rates, "effective_from": written.effective_from,

@@ -157,6 +157,19 @@ fn credit_beside_the_balance_is_given_listed_used_first_and_ended() {
     let credited = place.json(&["call", "credit", &call, "--reason", "sorry"], "");
     assert_eq!((&credited["unit"], &credited["cost"], left()), (&json!("tokens"), &json!(0), json!(1_000_000)));
 
+    let later = ["price", "set", "small", "--input", "0.0001", "--output", "0.0003", "--effective-from", "2100-01-01"];
+    let cheaper = place.json(&later, "")["id"].as_str().expect("an id").to_owned();
+    let reprice = ["price", "reprice", "small", "--from", "2020-01-01", "--price", &cheaper];
+    let said = place.json(&reprice, "");
+    assert_eq!((&said["replay"]["sums"]["given_back"], &said["replay"]["sums"]["in_tokens"]), (&json!("0.0002"), &json!(1)));
+    assert_eq!((&said["posted"], credits()), (&json!(null), json!("10.5")), "nothing is posted without --yes");
+    let (code, said) = place.refusal(&[&reprice[..], &["--yes"]].concat());
+    assert!(code == Some(2) && said.contains("--note"), "{said}");
+    let yes = [&reprice[..], &["--yes", "--note", "The price was a slip"]].concat();
+    assert_eq!(place.json(&yes, "")["posted"]["given_back"], json!("0.0002"));
+    assert_eq!(place.json(&yes, "")["posted"]["given_back"], json!("0"), "what is posted is not posted twice");
+    assert_eq!(credits(), "10.5002");
+
     assert_eq!(place.verify(), Vec::<Value>::new());
     let proof = place.json(&["verify", "--account", "Example", "--since", "2020-01-01", "--at-once", "1"], "");
     assert_eq!((&proof["accounts"], &proof["calls"]), (&json!(1), &json!(2)));

@@ -183,7 +183,7 @@ async fn in_words(connection: &mut PgConnection, account: AccountId, records: Ve
             .fetch_optional(&mut *connection)
             .await?;
         let (memo, actor) =
-            words.filter(|_| record.kind == CorrectionKind::Credit).map_or_else(Default::default, |words| (words.memo, words.actor));
+            words.filter(|_| record.kind != CorrectionKind::LateUsage).map_or_else(Default::default, |words| (words.memo, words.actor));
         corrections.push(Correction {
             posting: record.seq,
             kind: record.kind,

@@ -2,37 +2,43 @@
 //! entry in the journal. A call's figures are its own and those of its corrections.
 
 mod call_credit;
+mod record;
+mod replay;
+mod reprice;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
     attribution::Label,
-    billing::{JournalKind, PostingNumber},
+    billing::JournalKind,
     call::{CorrectionKind, Outcome, UsageSource},
     credit::{self, Caller, Quantity, Unit},
-    id::{AccountId, CallId, GrantId, KeyId, ProjectId, UserId},
+    id::{AccountId, CallId, GrantId, KeyId, PriceId, ProjectId, UserId},
     lease::Posted,
     money::Amount,
     pricing::Excess,
     tokens::{CallUsage, Tokens},
 };
-use serde::Deserialize;
 use sqlx::{FromRow, PgConnection, types::Json};
 
-pub(crate) use self::call_credit::request_digest;
-pub use self::call_credit::{CallCredit, CreditedCall};
+pub(crate) use self::{
+    call_credit::request_digest,
+    record::{CorrectionRecord, StoredCorrection, of_account, of_call},
+    replay::charged,
+};
+pub use self::{
+    call_credit::{CallCredit, CreditedCall},
+    replay::Replayable,
+    reprice::Reprice,
+};
 use crate::{
     Error, Result, SettledCall,
     books::{Book, NewPosting, Request},
-    encoding::{self, Encoding, Seal},
     limits::Counted,
     rollups::{self, Addition},
     settled::{CallRecord, PaidShare, Payment, paid_in, tokens_counted, tokens_owed},
 };
-
-/// The newest encoding, by which corrections are sealed.
-const VERSION: u8 = 1;
 
 /// What is posted of a call that a correction rests on.
 #[derive(Debug, Clone, FromRow)]
@@ -112,76 +118,6 @@ impl KnownCall {
     }
 }
 
-/// A row of `corrections`.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct CorrectionRecord {
-    pub(crate) account_id: AccountId,
-    pub(crate) started_at: DateTime<Utc>,
-    pub(crate) call_id: CallId,
-    /// Its posting in the journal.
-    pub(crate) seq: PostingNumber,
-    pub(crate) kind: CorrectionKind,
-    /// What it adds to the call's totals; below zero it takes away.
-    pub(crate) prompt_tokens: i64,
-    pub(crate) completion_tokens: i64,
-    pub(crate) total_tokens: i64,
-    /// Nanos, likewise.
-    pub(crate) amount: i64,
-    /// What it adds to the tokens that were paid, of a call that is paid in tokens.
-    pub(crate) tokens_paid: Option<i64>,
-    /// Nanos.
-    pub(crate) written_off: i64,
-    pub(crate) paid_by: Vec<PaidShare>,
-    /// Of late usage: the settlement that came late ([`SettledCall`] as JSON).
-    pub(crate) settlement: Option<String>,
-    pub(crate) posted_at: DateTime<Utc>,
-}
-
-impl CorrectionRecord {
-    /// The seal to post it under: a version, and the SHA-256 of every column in an encoding like that of calls.
-    pub(crate) fn seal(&self) -> Seal {
-        encoding::seal(VERSION, self.digest_1())
-    }
-
-    /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
-    pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
-        encoding::fits(seal, |version| (version == VERSION).then(|| self.digest_1()))
-    }
-
-    fn digest_1(&self) -> [u8; 32] {
-        let mut row = Encoding::new(b"farebox correction 1");
-        row.id(self.account_id.uuid());
-        row.instant(self.started_at);
-        row.id(self.call_id.uuid());
-        row.number(self.seq.get());
-        row.text(self.kind.name());
-        for number in [self.prompt_tokens, self.completion_tokens, self.total_tokens, self.amount, self.written_off] {
-            row.number(number);
-        }
-        row.maybe(self.tokens_paid, Encoding::number);
-        row.shares(&self.paid_by);
-        row.maybe(self.settlement.as_deref(), Encoding::text);
-        row.instant(self.posted_at);
-        row.digest()
-    }
-
-    /// What it is counted in.
-    pub(crate) const fn unit(&self) -> Unit {
-        paid_in(self.tokens_paid)
-    }
-
-    /// What it adds to what its call was paid, in that.
-    pub(crate) fn paid(&self) -> i64 {
-        self.tokens_paid.unwrap_or(self.amount)
-    }
-
-    /// The settlement that came late.
-    pub(crate) fn late(&self) -> Result<Option<SettledCall>> {
-        let parsed = self.settlement.as_deref().map(serde_json::from_str).transpose();
-        parsed.map_err(|error| Error::Corrupt(format!("the correction of posting {}: {error}", self.seq)))
-    }
-}
-
 /// A correction that was worked out.
 #[derive(Debug, Clone)]
 pub(crate) struct Correction {
@@ -235,6 +171,7 @@ impl Correction {
             written_off,
             paid_by,
             settlement: Some(settlement),
+            price_id: None,
             posted_at: book.now(),
         };
         let excess = if unit == Unit::Tokens { Excess::WrittenOff } else { call.excess };
@@ -262,6 +199,7 @@ impl Correction {
             written_off: 0,
             paid_by,
             settlement: None,
+            price_id: None,
             posted_at: book.now(),
         };
         let correction = Self { record, of: known.clone(), tokens: 0 };
@@ -300,9 +238,9 @@ impl Correction {
             r#"
             insert into corrections (
                 account_id, started_at, call_id, seq, kind, prompt_tokens, completion_tokens, total_tokens, amount, tokens_paid, written_off,
-                paid_by, settlement, posted_at, seal
+                paid_by, settlement, price_id, posted_at, seal
             )
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
             "#,
             record.account_id.uuid(),
             record.started_at,
@@ -317,6 +255,7 @@ impl Correction {
             record.written_off,
             Json(&record.paid_by) as _,
             record.settlement,
+            record.price_id.map(PriceId::uuid),
             record.posted_at,
             &record.seal()[..]
         )
@@ -427,65 +366,6 @@ pub(crate) async fn known_calls(connection: &mut PgConnection, calls: &[(Account
         .bind(starts)
         .bind(calls.iter().map(|(_, call)| call.uuid()).collect::<Vec<_>>());
     Ok(known.fetch_all(connection).await?)
-}
-
-/// The corrections of a call, oldest first.
-pub(crate) async fn of_call(connection: &mut PgConnection, account: AccountId, call: CallId) -> Result<Vec<CorrectionRecord>> {
-    let rows = sqlx::query_scalar!(
-        r#"select to_jsonb(x) as "record!" from corrections x where account_id = $1 and call_id = $2 order by seq"#,
-        account.uuid(),
-        call.uuid()
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(from_json).collect()
-}
-
-/// A row from what PostgreSQL's `to_jsonb` makes of it, so that the column list is in one place, [`CorrectionRecord`].
-fn from_json(row: serde_json::Value) -> Result<CorrectionRecord> {
-    serde_json::from_value(row).map_err(|error| Error::Corrupt(format!("corrections: {error}")))
-}
-
-/// A correction as the proof finds it.
-pub(crate) struct StoredCorrection {
-    pub(crate) number: PostingNumber,
-    pub(crate) call: CallId,
-    /// `None` if its call is gone, or cannot be read.
-    pub(crate) of: Option<CallRecord>,
-    pub(crate) record: Result<CorrectionRecord>,
-    pub(crate) seal: Vec<u8>,
-}
-
-/// Every correction of an account, those of a call together and oldest first. There are few: each is a dead proxy that was not, or an operator's
-/// apology.
-pub(crate) async fn of_account(connection: &mut PgConnection, account: AccountId) -> Result<Vec<StoredCorrection>> {
-    let rows = sqlx::query!(
-        r#"
-        select seq as "number: PostingNumber", started_at, call_id as "call: CallId", to_jsonb(x) as "record!", seal
-        from corrections x where account_id = $1 order by call_id, seq
-        "#,
-        account.uuid()
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let calls = sqlx::query(
-        "select c.* from unnest($2::timestamptz[], $3::uuid[]) b (started_at, call_id) \
-         join calls c on c.account_id = $1 and c.started_at = b.started_at and c.call_id = b.call_id",
-    )
-    .bind(account.uuid())
-    .bind(rows.iter().map(|row| row.started_at).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.call.uuid()).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await?;
-    let calls: HashMap<_, _> = calls.iter().filter_map(|row| CallRecord::from_row(row).ok()).map(|call| (call.call_id, call)).collect();
-    let stored = rows.into_iter().map(|row| StoredCorrection {
-        number: row.number,
-        call: row.call,
-        of: calls.get(&row.call).cloned(),
-        record: from_json(row.record),
-        seal: row.seal,
-    });
-    Ok(stored.collect())
 }
 
 /// What a later count adds to an earlier one: prompt, completion and total tokens.

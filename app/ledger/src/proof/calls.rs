@@ -250,6 +250,12 @@ impl Prices {
         Ok(pricing::charge(&record.usage(), rates, discount, Amount::from_nanos(record.held), Excess::of(record.is_lenient)))
     }
 
+    /// The rates of a sale price of a model. One that calls were charged anew by may have been withdrawn since.
+    pub(super) fn of_model(&self, price: PriceId, model: &str) -> std::result::Result<&Rates, String> {
+        let version = self.versions.get(&price).filter(|version| version.is_sale && version.model == model);
+        version.ok_or_else(|| format!("a price of {model}"))?.rates.as_ref().map_err(Clone::clone)
+    }
+
     /// That a call's version is a sale price of its model, had begun when the call was admitted, and was followed by none that was known then.
     fn expect_in_force(&self, record: &CallRecord) -> std::result::Result<(), String> {
         let version = self.versions.get(&record.price_id).ok_or("no price version")?;

@@ -21,6 +21,7 @@ pub(crate) enum Claim {
     CorrectionIsSealed,
     CorrectionAddsUp,
     LateIsItsReceipt,
+    RepriceIsItsPrice,
     CallCostsSomething,
     PostingsAreChained,
     PostingBalances,
@@ -46,7 +47,7 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which they are shown.
-    pub(super) const ALL: [Self; 35] = [
+    pub(super) const ALL: [Self; 36] = [
         Self::PriceIsSealed,
         Self::CallIsSealed,
         Self::CallIsItsReceipt,
@@ -61,6 +62,7 @@ impl Claim {
         Self::CorrectionIsSealed,
         Self::CorrectionAddsUp,
         Self::LateIsItsReceipt,
+        Self::RepriceIsItsPrice,
         Self::CallCostsSomething,
         Self::PostingsAreChained,
         Self::PostingBalances,
@@ -110,6 +112,9 @@ impl Claim {
             }
             Self::LateIsItsReceipt => {
                 "a late settlement is of its call, and its amount is its receipt recomputed, of strict terms at most what was held"
+            }
+            Self::RepriceIsItsPrice => {
+                "a call that was charged anew gave back what it had cost more than by a version of its model's price, and nothing else"
             }
             Self::CallCostsSomething => "no more of a call is given back than it costs",
             Self::PostingsAreChained => {

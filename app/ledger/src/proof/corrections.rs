@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::{
     billing::GrantKind,
+    call::CorrectionKind,
     credit::Unit,
     id::{AccountId, CallId, GrantId},
     money::Amount,
@@ -12,7 +13,7 @@ use domain::{
 use sqlx::PgConnection;
 
 use super::{
-    calls::{Terms, in_words},
+    calls::{Prices, Terms, in_words},
     claim::{Claim, Findings},
     credit::GrantRow,
     limits::Limits,
@@ -32,7 +33,7 @@ pub(super) async fn check(
     findings: &mut Findings,
 ) -> Result<Vec<CorrectionRecord>> {
     let mut readable = Vec::new();
-    let mut calls: HashMap<CallId, Paid> = HashMap::new();
+    let mut calls: HashMap<CallId, (Paid, Vec<CorrectionRecord>)> = HashMap::new();
     for StoredCorrection { number, call, of, record, seal } in corrections::of_account(connection, account).await? {
         let row = format!("correction {number} of call {call}");
         let record = match record {
@@ -45,9 +46,13 @@ pub(super) async fn check(
         findings.sealed(Claim::CorrectionIsSealed, || row.clone(), record.fits(&seal));
         match of {
             Some(of) => {
-                let paid = calls.entry(call).or_insert_with(|| Paid::of(&of));
+                let (paid, before) = calls.entry(call).or_insert_with(|| (Paid::of(&of), Vec::new()));
                 look_at(&record, &of, paid, terms, &row, findings);
+                if record.kind == CorrectionKind::Reprice {
+                    is_charged_anew(&record, &of, before, terms.prices, &row, findings);
+                }
                 paid.add(&record.paid_by);
+                before.push(record.clone());
                 if let Some(limits) = &mut limits {
                     limits.add_correction(&record, &of);
                 }
@@ -56,7 +61,7 @@ pub(super) async fn check(
         }
         readable.push(record);
     }
-    for (call, cost) in calls.iter().map(|(call, paid)| (call, paid.cost())).filter(|(_, cost)| *cost < 0) {
+    for (call, cost) in calls.iter().map(|(call, (paid, _))| (call, paid.cost())).filter(|(_, cost)| *cost < 0) {
         findings.note(Claim::CallCostsSomething, format!("call {call}"), "0 or more", cost);
     }
     Ok(readable)
@@ -128,6 +133,27 @@ fn look_at(record: &CorrectionRecord, call: &CallRecord, before: &Paid, terms: T
     }
 }
 
+/// What went back of a call that was charged anew is what it cost more than by that version of its model's price.
+fn is_charged_anew(
+    record: &CorrectionRecord,
+    call: &CallRecord,
+    before: &[CorrectionRecord],
+    prices: &Prices,
+    row: &str,
+    findings: &mut Findings,
+) {
+    let rates = record.price_id.ok_or_else(|| "a version of the price".to_owned()).and_then(|price| prices.of_model(price, &call.model));
+    let expected = rates.and_then(|rates| {
+        let charged = corrections::charged(call, before).map_err(|error| error.to_string())?;
+        let charged = charged.ok_or_else(|| "a call that was paid in money".to_owned())?;
+        Ok(charged.given_back(rates).nanos().saturating_neg())
+    });
+    if expected != Ok(record.amount) {
+        let expected = expected.map_or_else(|problem| problem, |amount| amount.to_string());
+        findings.note(Claim::RepriceIsItsPrice, row, expected, record.amount);
+    }
+}
+
 /// What was given back before is not given back again.
 fn adds_up(
     record: &CorrectionRecord,
@@ -187,10 +213,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{
-        Admitted, SettledCall,
-        proof::{calls::Prices, lines::Lines},
-    };
+    use crate::{Admitted, SettledCall, proof::lines::Lines};
 
     fn price() -> PriceId {
         PriceId::from_uuid(Uuid::from_u128(4))

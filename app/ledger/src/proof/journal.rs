@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Result,
-    books::{EntryRecord, GRANT, PostingRecord},
+    books::{EntryRecord, GRANT, OpenCalls, PostingRecord},
     corrections::{self, CorrectionRecord},
     money,
     new_grant::{Terms, terms_digest},
@@ -173,6 +173,10 @@ impl Journal {
                 let place = corrections.iter().position(|correction| correction.seq == posting.number);
                 correction(posting, place.map(|place| corrections.swap_remove(place)).as_ref(), findings);
             }
+            JournalKind::Reprice => {
+                let of_it: Vec<_> = corrections.extract_if(.., |correction| correction.seq == posting.number).collect();
+                charged_anew(posting, of_it, findings);
+            }
             JournalKind::TopUp | JournalKind::Adjustment | JournalKind::Refund | JournalKind::PlanFee => {
                 movement(posting, grants, findings);
             }
@@ -254,6 +258,7 @@ fn correction(posting: &PostingRecord, correction: Option<&CorrectionRecord>, fi
     let (kind, event_at, words) = match correction.kind {
         CorrectionKind::LateUsage => (JournalKind::LateUsage, correction.started_at, Some(format!("call {}", correction.call_id))),
         CorrectionKind::Credit => (JournalKind::CallCredit, correction.posted_at, None),
+        CorrectionKind::Reprice => (JournalKind::Reprice, correction.posted_at, None),
     };
     let says = |kind: JournalKind, event_at, posted_at, words: &str| format!("{} {event_at}, posted {posted_at}: {words}", kind.name());
     let found = words.as_ref().map_or_else(String::new, |_| format!("{}{}", posting.memo, posting.actor));
@@ -263,12 +268,7 @@ fn correction(posting: &PostingRecord, correction: Option<&CorrectionRecord>, fi
         says(kind, event_at, correction.posted_at, words.as_deref().unwrap_or_default()),
         says(posting.kind, posting.event_at, posting.posted_at, &found),
     );
-    let mut paid: BTreeMap<GrantId, i128> = BTreeMap::new();
-    for share in &correction.paid_by {
-        *paid.entry(share.grant_id).or_default() += i128::from(share.amount);
-    }
-    paid.retain(|_, amount| *amount != 0);
-    let taken = taken(posting);
+    let (paid, taken) = (paid(std::slice::from_ref(correction)), taken(posting));
     if paid != taken || posting.seals.as_deref() != Some(&correction.seal()[..]) {
         findings.note(Claim::CorrectionIsPosted, name(posting), format!("{paid:?}, and its seal"), format!("{taken:?}"));
     }
@@ -278,6 +278,32 @@ fn correction(posting: &PostingRecord, correction: Option<&CorrectionRecord>, fi
         let digest = |all| corrections::request_digest(correction.call_id, given, unit, all, &posting.memo, &posting.actor);
         asked_for(posting, &[digest(false), digest(true)], &Quantity::from_count(given).in_words(unit), findings);
     }
+}
+
+/// Calls that are charged anew together are one posting, which says nothing but what their corrections say.
+fn charged_anew(posting: &PostingRecord, mut corrections: Vec<CorrectionRecord>, findings: &mut Findings) {
+    corrections.sort_by_key(|correction| correction.call_id);
+    let mut of_them = OpenCalls::since(posting.posted_at);
+    let is_right = corrections.iter().all(|correction| {
+        let is_of_it = correction.kind == CorrectionKind::Reprice && correction.posted_at == posting.posted_at;
+        is_of_it && of_them.add(&correction.seal()).is_some()
+    });
+    let said = (posting.calls, posting.seals.as_deref(), posting.event_at, posting.idempotency_key.as_deref());
+    let (paid, taken) = (paid(&corrections), taken(posting));
+    if !is_right || said != (Some(of_them.calls), Some(&of_them.seals[..]), posting.posted_at, None) || paid != taken {
+        let expected = format!("{} calls that were charged anew, {paid:?}, and their seals", of_them.calls);
+        findings.note(Claim::CorrectionIsPosted, name(posting), expected, format!("{:?} calls, {taken:?}", posting.calls));
+    }
+}
+
+/// What corrections take from each grant.
+fn paid(corrections: &[CorrectionRecord]) -> BTreeMap<GrantId, i128> {
+    let mut paid = BTreeMap::new();
+    for share in corrections.iter().flat_map(|correction| &correction.paid_by) {
+        *paid.entry(share.grant_id).or_default() += i128::from(share.amount);
+    }
+    paid.retain(|_, amount| *amount != 0);
+    paid
 }
 
 /// What was asked for is known by its digest, which keeps repeated requests from acting twice.

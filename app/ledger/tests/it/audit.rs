@@ -14,7 +14,8 @@ use domain::{
     tokens::Tokens,
 };
 use ledger::{
-    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewPrice, NewProject, NewProvider, ProviderChange, Review,
+    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewPrice, NewProject, NewProvider, ProviderChange, Reprice,
+    Review,
 };
 use sqlx::PgPool;
 
@@ -141,9 +142,14 @@ async fn everything(world: &mut World) -> Customer {
 
     let price = PriceId::new(world.now, world.random());
     let effective_from = world.now + TimeDelta::hours(1);
-    let rates = Rates::plain(amount("9"), amount("9"));
+    let dear = world.call(ada, 10_000, 10, TimeDelta::hours(1));
+    world.post(&[dear]).await.unwrap();
+    let rates = Rates::plain(amount("0.0001"), amount("0.0001"));
     let new = NewPrice { id: price, model: MODEL, kind: PriceKind::Sale, rates, effective_from, actor: "root@example.com", now: world.now };
     operator.publish_price(new, Review { revision: 1, named: Some(MODEL) }).await.unwrap();
+    let reprice =
+        Reprice { model: MODEL, from: world.now - TimeDelta::days(2), to: world.now, price, note: "Sorry", actor: "root@example.com" };
+    assert_eq!(operator.reprice(reprice).await.unwrap().lowered, 1);
     operator.withdraw_price(MODEL, price, "root@example.com", world.now).await.unwrap();
     let provider = NewProvider {
         id: ProviderId::new(world.now, world.random()),

@@ -22,6 +22,7 @@ mod price_book;
 mod prices;
 mod projects;
 mod proof;
+mod reprice;
 mod simulation;
 mod spread;
 mod strays;

@@ -4,12 +4,16 @@ use domain::{
     id::{LimitId, ProjectId},
     plan::PlanTerms,
     proof::Proof,
+    rates::Rates,
     tokens::Tokens,
 };
 use ledger::{NewLimit, Root, SettledCall, Verification};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
-use crate::world::{Customer, World, amount, monthly, with};
+use crate::{
+    reprice,
+    world::{Customer, World, amount, monthly, with},
+};
 
 /// The tables of money. What a figure, a date or a name on a page rests on is in them.
 const TABLES: [&str; 21] = [
@@ -161,6 +165,8 @@ fn another(column: &str, kind: &str) -> String {
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn no_column_of_the_tables_of_money_can_be_changed_unnoticed(pool: PgPool) {
     let (world, ada) = busy_world(pool).await;
+    let price = reprice::version(&world, Rates::plain(amount("0.0005"), amount("0.001"))).await;
+    world.ledger.system().operator().reprice(reprice::by(&world, price)).await.unwrap();
     let call = world.call_of(ada, 10, 10, TimeDelta::minutes(7), [77; 10]);
     let bad = SettledCall { upstream_model: Some("nul\0".to_owned()), ..call };
     world.assert_proven().await;

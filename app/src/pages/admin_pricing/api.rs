@@ -1,15 +1,18 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     catalog::PriceKind,
     id::PriceId,
     price_change::merged,
     price_history::{LEAD_MIN, PriceHistory},
     rate_unit::RateUnit,
+    rates::Rates,
+    replay::Replay,
 };
+use ledger::{Operator, Replayable};
 
 use super::{
     fields,
-    page::{Chosen, Done, Moved, Prices, Review, Stage},
+    page::{Chosen, Done, Moved, Prices, REPLAYED_DAYS, Review, Stage},
     post,
 };
 use crate::{
@@ -17,6 +20,9 @@ use crate::{
     parts::form::Form,
     server::{Caller, parameter},
 };
+
+/// The most calls that are replayed while somebody waits for the page: about two seconds' work.
+const REPLAYED_CALLS_MAX: u64 = 200_000;
 
 /// Prices and costs, for operators.
 pub(crate) async fn prices(caller: &Caller, query: &str) -> Result<Prices, ConsoleError> {
@@ -41,6 +47,9 @@ pub(crate) async fn prices(caller: &Caller, query: &str) -> Result<Prices, Conso
             let base = typed.or(restored).or(published).or_else(|| history.latest(side).map(|version| version.id));
             let mut chosen = Chosen { priced, side, unit, history, base, done, stage: Stage::Form, form };
             take_stage(&mut chosen, now);
+            if let Stage::Review(review) = &mut chosen.stage {
+                review.replay = replay(&operator, &name, side, &review.rates, now).await;
+            }
             Some(Box::new(chosen))
         }
     };
@@ -68,8 +77,20 @@ fn take_stage(chosen: &mut Chosen, now: DateTime<Utc>) {
     let typed = post::instant(form.typed(fields::EFFECTIVE).unwrap_or_default()).ok().flatten();
     if let (true, true, Some(rates)) = (is_review, has_come_through && !form.typed.is_empty(), rates()) {
         let effective_from = typed.unwrap_or_else(|| soonest(history, *side, now));
-        chosen.stage = Stage::Review(Box::new(Review { rates, effective_from, is_typed: typed.is_some() }));
+        chosen.stage = Stage::Review(Box::new(Review { rates, effective_from, is_typed: typed.is_some(), replay: None }));
     }
+}
+
+/// What the last days' calls would have come to. A review does without, rather than not be shown.
+async fn replay(operator: &Operator, model: &str, side: PriceKind, rates: &Rates, now: DateTime<Utc>) -> Option<Replay> {
+    let (sale, cost) = match side {
+        PriceKind::Sale => (Some(rates), None),
+        PriceKind::Cost => (None, Some(rates)),
+    };
+    let from = now - TimeDelta::days(REPLAYED_DAYS);
+    let replayable = Replayable { model, from, to: now, sale, cost, calls_max: REPLAYED_CALLS_MAX };
+    let replay = operator.replay(replayable).await;
+    replay.inspect_err(|error| tracing::warn!(%error, model, "a price is reviewed without a replay")).ok()
 }
 
 /// The first instant at which a version can begin. Nobody was ever charged by a price that did not exist: a first one begins at once.

@@ -8,6 +8,7 @@ mod history;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
+mod replay;
 mod review;
 pub(crate) mod view;
 mod words;

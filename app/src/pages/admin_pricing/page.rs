@@ -5,10 +5,14 @@ use domain::{
     price_history::PriceHistory,
     rate_unit::RateUnit,
     rates::Rates,
+    replay::Replay,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
+
+/// How many days are replayed.
+pub(crate) const REPLAYED_DAYS: i64 = 30;
 
 /// Everything on the page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,6 +82,8 @@ pub(crate) struct Review {
     pub(crate) effective_from: DateTime<Utc>,
     /// Whether that instant was typed.
     pub(crate) is_typed: bool,
+    /// What the last days' calls would have come to; `None` where it could not be found out now.
+    pub(crate) replay: Option<Replay>,
 }
 
 /// Three versions of the same price.

@@ -12,7 +12,7 @@ use leptos::prelude::*;
 use super::{
     fields,
     page::{Chosen, Moved, Review},
-    words,
+    replay, words,
 };
 use crate::parts::{
     form::{Field, ONCE, Tone, hidden, notice},
@@ -46,11 +46,16 @@ pub(super) fn view(chosen: &Chosen, review: &Review) -> AnyView {
         view! { <p class="hint">{missing}</p> }
     });
     let when = if review.is_typed { format!("From {} UTC on.", time::second(review.effective_from)) } else { soonest(old.is_some()) };
+    let replayed = match &review.replay {
+        Some(of_calls) => replay::view(of_calls, chosen.side, &chosen.priced.model.name),
+        None => view! { <p class="hint">"What past calls would have come to cannot be said now."</p> }.into_any(),
+    };
     stack(vec![
         view! { <p>{when}</p> }.into_any(),
         changes(&change, &review.rates, old.map(|version| &version.rates), other_side, chosen),
         without.into_any(),
         follows.into_any(),
+        replayed,
         publish(chosen, &change),
     ])
 }

@@ -111,6 +111,7 @@ fn corrections(call: &CallDetail) -> AnyView {
         let why = match correction.kind {
             CorrectionKind::LateUsage => format!("Late usage, {day}"),
             CorrectionKind::Credit => format!("Given back, {day}: {}", correction.memo),
+            CorrectionKind::Reprice => format!("Charged anew, {day}: {}", correction.memo),
         };
         let written_off = (!correction.written_off.is_zero())
             .then(|| pair("More than was left of the credit, not charged", money::exact(correction.written_off)));
