@@ -29,3 +29,4 @@ pub mod replay;
 pub mod text;
 pub mod tokens;
 pub mod usage;
+pub mod wanted;

@@ -42,6 +42,7 @@ mod settled;
 mod statement;
 mod usage;
 mod users;
+mod wanted;
 
 use std::{net::IpAddr, time::Duration};
 

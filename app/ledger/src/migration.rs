@@ -36,7 +36,10 @@ const RIGHTS: [(&str, &str); 6] = [
         "select, insert, update",
     ),
     ("intents", "select, insert, delete"),
-    ("providers, models, fallbacks, sessions, proofs, limit_windows, epochs, leases, slices, notices", "select, insert, update, delete"),
+    (
+        "providers, models, fallbacks, sessions, proofs, limit_windows, epochs, leases, slices, notices, wanted_models",
+        "select, insert, update, delete",
+    ),
 ];
 
 impl Ledger {

@@ -114,9 +114,13 @@ impl System {
     }
 }
 
+fn expect_valid(new: &NewPrice<'_>) -> Result<()> {
+    new.rates.validate().map_err(|error| Error::invalid("price", error.to_string()))
+}
+
 /// Writes a price in a transaction that may write others too. Returns its line for the log; the same request again writes no second version.
 pub(crate) async fn insert_in(connection: &mut PgConnection, new: &NewPrice<'_>) -> Result<Option<Line>> {
-    new.rates.validate().map_err(|error| Error::invalid("price", error.to_string()))?;
+    expect_valid(new)?;
     let model = model_id(connection, new.model).await?;
     let version = PriceVersion {
         id: new.id,

@@ -48,6 +48,7 @@ use crate::{
         reading::Readers,
         repeats::Repeats,
         room::Room,
+        wanted::{self, Wanted},
     },
     books::{
         announcing::{self, LongCalls},
@@ -105,6 +106,8 @@ pub(crate) struct Shared {
     pub(crate) room: Room,
     pub(crate) readers: Readers,
     pub(crate) repeats: Repeats,
+    /// Models that were asked for and not to be had.
+    pub(crate) wanted: Arc<Wanted>,
     /// Running calls.
     pub(crate) calls: TaskTracker,
     /// Running calls must come to an end now.
@@ -156,6 +159,7 @@ impl Tasks {
         background.spawn(earlier::end_earlier(Arc::clone(spool), earlier, ledger.clone(), quit.clone()));
         background.spawn(announcing::announce(Arc::clone(long), Arc::clone(leases), ledger.meter(), quit.clone()));
         background.spawn(lookups.run(ledger.meter(), quit.clone()));
+        background.spawn(wanted::tell(Arc::clone(&shared.wanted), ledger.meter(), quit.clone()));
         let refresh =
             catalog::refresh(Arc::clone(catalog), Arc::clone(renewed), ledger.meter(), secret, settings.body_timeout, quit.clone());
         background.spawn(refresh);
@@ -235,6 +239,7 @@ impl Proxy {
             room: Room::new(&settings),
             readers: Readers::new(Handle::current()),
             repeats: Repeats::new(),
+            wanted: Arc::default(),
             calls: TaskTracker::new(),
             stop: Stop::default(),
             meter: ledger.meter(),

@@ -50,7 +50,8 @@ where
     let attribution = attribution::of_call(&headers, request.said.clone())?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
-    let (entry, price) = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at)?;
+    let found = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at);
+    let (entry, price) = found.inspect_err(|_| shared.wanted.ask(&request.model))?;
     let route = Arc::clone(entry.first_route(&request)?);
     if request.prompt.is_near_the_window(&entry.model) {
         request.prompt.count_apart(&shared.runtime).await;

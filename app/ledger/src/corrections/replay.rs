@@ -106,14 +106,16 @@ pub(crate) fn charged(call: &CallRecord, corrections: &[CorrectionRecord]) -> Re
     if call.tokens_paid.is_some() {
         return Ok(None);
     }
-    let sum = |mut amounts: Box<dyn Iterator<Item = i64> + '_>| amounts.try_fold(call.amount, i64::checked_add).ok_or_else(overflow);
-    let own = corrections.iter().filter(|correction| correction.kind != CorrectionKind::Credit);
+    let with = |counts: fn(&CorrectionRecord) -> bool| {
+        let mut amounts = corrections.iter().filter(|correction| counts(correction)).map(|correction| correction.amount);
+        amounts.try_fold(call.amount, i64::checked_add).map(Amount::from_nanos).ok_or_else(overflow)
+    };
     let is_capped = call.written_off > 0 || corrections.iter().any(|correction| correction.written_off > 0);
     Ok(Some(Charged {
         usage: usage(call, corrections)?,
         discount: Discount::from_bps(call.discount_bps).map_err(|error| Error::Corrupt(format!("call {}: {error}", call.call_id)))?,
-        amount: Amount::from_nanos(sum(Box::new(own.map(|correction| correction.amount)))?),
-        cost: Amount::from_nanos(sum(Box::new(corrections.iter().map(|correction| correction.amount)))?),
+        amount: with(|correction| correction.kind != CorrectionKind::Credit)?,
+        cost: with(|_| true)?,
         is_capped,
     }))
 }

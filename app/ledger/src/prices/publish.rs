@@ -13,7 +13,7 @@ use domain::{
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{NewPrice, insert_in, price_history};
+use super::{NewPrice, expect_valid, insert_in, price_history};
 use crate::{Error, Operator, Result, audit::Line};
 
 /// What the writer of a price had seen, and agreed to.
@@ -33,6 +33,7 @@ impl Operator {
     /// [`Error::PriceMoved`] if the side was written to since it was read, [`Error::PriceNotAgreed`] for a leap or a loss that nobody agreed to,
     /// [`Error::PriceTooSoon`] with less than [`LEAD_MIN`], else as [`crate::System::import_price`].
     pub async fn publish_price(&self, new: NewPrice<'_>, review: Review<'_>) -> Result<()> {
+        expect_valid(&new)?;
         let mut tx = self.database.change().await?;
         let model = hold(&mut tx, new.model).await?;
         let history = price_history(&mut tx, model).await?;

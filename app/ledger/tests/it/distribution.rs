@@ -44,7 +44,7 @@ const REFERENCE: [&str; 11] = [
     "users",
 ];
 /// On one machine.
-const LOCAL: [&str; 7] = ["_sqlx_migrations", "audit", "epochs", "key_digests", "notices", "proofs", "sessions"];
+const LOCAL: [&str; 8] = ["_sqlx_migrations", "audit", "epochs", "key_digests", "notices", "proofs", "sessions", "wanted_models"];
 
 async fn names(pool: &PgPool, sql: &str) -> Vec<String> {
     sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(pool).await.unwrap().iter().map(|row| row.get(0)).collect()

@@ -30,4 +30,5 @@ mod subscriptions;
 mod tokens;
 mod twin;
 mod usage;
+mod wanted;
 mod world;

@@ -53,7 +53,8 @@ pub(crate) async fn prices(caller: &Caller, query: &str) -> Result<Prices, Conso
             Some(Box::new(chosen))
         }
     };
-    Ok(Prices { models, chosen, now })
+    let wanted = if chosen.is_none() { operator.wanted_models().await? } else { Vec::new() };
+    Ok(Prices { models, wanted, chosen, now })
 }
 
 /// What the form has come to, from what it says and what is wrong with it.

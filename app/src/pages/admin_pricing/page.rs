@@ -6,6 +6,7 @@ use domain::{
     rate_unit::RateUnit,
     rates::Rates,
     replay::Replay,
+    wanted::WantedModel,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,8 @@ pub(crate) const REPLAYED_DAYS: i64 = 30;
 pub(crate) struct Prices {
     /// Every model with both sides of its price.
     pub(crate) models: Vec<PricedModel>,
+    /// What was asked for and could not be had, where no model is chosen.
+    pub(crate) wanted: Vec<WantedModel>,
     /// The model that was chosen.
     pub(crate) chosen: Option<Box<Chosen>>,
     /// When the prices were read.

@@ -4,6 +4,7 @@ use domain::{
     money::Amount,
     rate_unit::RateUnit,
     rates::Rates,
+    wanted::WantedModel,
 };
 use leptos::prelude::*;
 
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::parts::{
     form::{Tone, notice},
-    layout::{empty, head, section, stack},
+    layout::{empty, foreign, head, section, stack},
     money,
     table::{
         Column,
@@ -29,11 +30,11 @@ use crate::parts::{
 pub(crate) fn prices(page: &Prices) -> AnyView {
     match &page.chosen {
         Some(chosen) => one(chosen, page.now),
-        None => list(&page.models),
+        None => list(page),
     }
 }
 
-fn list(models: &[PricedModel]) -> AnyView {
+fn list(Prices { models, wanted, .. }: &Prices) -> AnyView {
     const COLUMNS: [Column; 8] = [
         Column("Model", Words),
         Column("Provider", Words),
@@ -49,7 +50,26 @@ fn list(models: &[PricedModel]) -> AnyView {
     } else {
         table("cards wide", &COLUMNS, models.iter().map(row).collect(), None)
     };
-    stack(vec![head("Prices", "In force now, in US dollars. A model without a price is refused.", ()), body])
+    stack(vec![head("Prices", "In force now, in US dollars. A model without a price is refused.", ()), body, asked_for(wanted)])
+}
+
+/// What customers asked for and did not get, the most wanted first.
+fn asked_for(wanted: &[WantedModel]) -> AnyView {
+    const COLUMNS: [Column; 4] =
+        [Column("Model", Words), Column("Refused calls", Figures), Column("Asked for last", Words), Column("What it lacks", Words)];
+    if wanted.is_empty() {
+        return ().into_any();
+    }
+    let rows = wanted.iter().map(|model| -> Row {
+        let lacks = if model.is_known {
+            link(fields::address(&model.name, PriceKind::Sale, RateUnit::default()), "A price: set one")
+        } else {
+            view! { <span>"A model: "<code>"farebox model add"</code></span> }.into_any()
+        };
+        let last = time::time_view(model.last_at, time::minute(model.last_at));
+        vec![view! { <code>{foreign(&model.name)}</code> }.into_any(), text(money::grouped(model.calls)), last, lacks].into()
+    });
+    section("Asked for, and not to be had", table("cards", &COLUMNS, rows.collect(), None))
 }
 
 fn row(priced: &PricedModel) -> Row {

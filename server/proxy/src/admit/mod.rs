@@ -13,3 +13,4 @@ pub(crate) mod repeats;
 pub(crate) mod room;
 pub(crate) mod routes;
 pub(crate) mod target;
+pub(crate) mod wanted;
