@@ -46,12 +46,12 @@ for (const [show, card] of [["requests", "Requests"], ["tokens", "Total tokens"]
   }
 }
 
-test("the bars' cost is the card's, to six decimals", async ({ page }) => {
+test("the bars' cost is the card's, to the last digit", async ({ page }) => {
   await signIn(page, "customer");
   await page.goto(LAST_MONTH);
-  const { foot } = await barsAsTable(page);
-  const micros = (amount(await headlineNow(page, "Cost")) + 500n) / 1000n;
-  expect(amount(cell(foot, "Total"))).toBe(micros * 1000n);
+  const { body, foot } = await barsAsTable(page);
+  expect(amount(cell(foot, "Total"))).toBe(amount(await headlineNow(page, "Cost")));
+  expect(sum(column(body, "Total"))).toBe(amount(await headlineNow(page, "Cost")));
 });
 
 test("where nothing matches, it says so and leads back", async ({ page, ready }) => {
@@ -154,8 +154,8 @@ test("a step that is too short for the next range gives way to one that is not",
 
   await page.goto(hours);
   await page.getByText("Custom range", { exact: true }).click();
-  await page.getByLabel("First day").fill("2025-01-01");
-  await page.getByLabel("Last day").fill("2025-12-31");
+  await page.getByLabel("First day").fill(day(330));
+  await page.getByLabel("Last day").fill(day(0));
   await page.getByRole("button", { name: "Show range" }).click();
   await expect(page.getByRole("figure")).toContainText("Cost per month");
 });
@@ -237,7 +237,16 @@ test("where there is one project, nothing is said of projects", async ({ page, r
   }
 });
 
-test("days without calls are bars of zero", async ({ page }) => {
+test("days without calls are bars of zero", async ({ page, ready }) => {
+  await call(ready, await signUpAndPay(page));
+  await page.goto("/usage?show=requests&range=7d");
+  const { body, foot } = await barsAsTable(page);
+  expect(column(body, "Total")).toEqual([0n, 0n, 0n, 0n, 0n, 0n, 1n]);
+  expect(cell(foot, "Total")).toBe("1");
+  await expect(page.getByText("The account is younger than the time before this range"), "nor is anything compared").toBeVisible();
+});
+
+test("a range without calls says so, and draws nothing", async ({ page }) => {
   await signIn(page, "customer");
   await page.goto("/usage");
   await page.getByText("Custom range", { exact: true }).click();
@@ -245,9 +254,23 @@ test("days without calls are bars of zero", async ({ page }) => {
   await page.getByLabel("Last day").fill("2020-03-01");
   await page.getByRole("button", { name: "Show range" }).click();
   await expect(page).toHaveURL(/range=custom.*from=2020-02-28&to=2020-03-01/);
-  await expect(page.getByRole("figure")).toContainText("29 Feb");
-  const { body } = await barsAsTable(page);
-  expect(body).toEqual(["28 Feb 2020", "29 Feb 2020", "1 Mar 2020"].map((Day) => ({ Day, Total: "$0.00" })));
+  await expect(page.getByText("There are no calls in this range.")).toBeVisible();
+  await expect(page.getByRole("figure")).toHaveCount(0);
+});
+
+test("a model's colour is the same whatever the range and the rank", async ({ page }) => {
+  await signIn(page, "customer");
+  const colours = async (query: string) => {
+    await page.goto(`/usage?${query}`);
+    const legend = page.locator(".chart-legend li").filter({ has: page.locator("[class^=hue-]") });
+    await expect(legend.first()).toBeVisible();
+    return legend.evaluateAll((all) => all.map((one) => [one.textContent, one.querySelector("rect")?.getAttribute("class")]));
+  };
+  const month = new Map(await colours("range=last-month") as [string, string][]);
+  expect(new Set(month.values()).size).toBe(month.size);
+  for (const query of ["range=7d", "range=30d&show=requests", "range=last-month&show=tokens"]) {
+    for (const [model, colour] of await colours(query)) expect(colour, `${model}: ${query}`).toBe(month.get(model ?? "") ?? colour);
+  }
 });
 
 test("a range that still runs says so", async ({ page }) => {
@@ -263,7 +286,7 @@ test("a range that still runs says so", async ({ page }) => {
 
 test("pointing at a bar shows its figures", async ({ page }) => {
   await signIn(page, "customer");
-  await page.goto(LAST_MONTH);
+  await page.goto(`${LAST_MONTH}&show=requests`);
   const first = bars(page).first();
   await expect(first.getByText("Total")).toBeHidden();
   await first.hover();
@@ -304,6 +327,10 @@ test("arrow keys move between the bars, and Escape hides their figures", { tag: 
   await expect(last.getByText("Total")).toBeVisible();
   await page.keyboard.press("Home");
   await expect(bars(page).first()).toBeFocused();
+  await page.keyboard.press("Tab");
+  await expect(page.getByText("Show as a table"), "Tab leaves the bars").toBeFocused();
+  await page.keyboard.press("Shift+Tab");
+  await expect(bars(page).first(), "and comes back to where one was").toBeFocused();
 });
 
 test.describe("an address that makes no sense", () => {

@@ -14,9 +14,26 @@ pub struct Range {
 
 impl Range {
     /// The range of equal length that ends where this one begins.
-    #[must_use]
-    pub fn previous(self) -> Self {
+    fn previous(self) -> Self {
         Self { from: self.from - (self.to - self.from), to: self.from }
+    }
+
+    /// How many calendar months it is, if it consists of whole ones.
+    #[must_use]
+    pub fn months(self) -> Option<u32> {
+        let starts_month = |at: DateTime<Utc>| Step::Month.floor(at) == at;
+        let count = |at: DateTime<Utc>| at.year() * 12 + at.month0().cast_signed();
+        let months = u32::try_from(count(self.to) - count(self.from)).ok().filter(|months| *months > 0)?;
+        (starts_month(self.from) && starts_month(self.to)).then_some(months)
+    }
+
+    /// What figures of this range are compared with at `now`: the range before, and of a range that still runs, as much of it as has passed of this one.
+    /// Months are compared with months, whatever their lengths.
+    #[must_use]
+    pub fn compared(self, now: DateTime<Utc>) -> Self {
+        let month_before = self.months().and_then(|months| self.from.checked_sub_months(Months::new(months)));
+        let whole = month_before.map_or_else(|| self.previous(), |from| Self { from, to: self.from });
+        if self.is_running(now) { Self { to: whole.to.min(whole.from + (now - self.from)), ..whole } } else { whole }
     }
 
     /// The part of it that lies inside another one, with which it overlaps.
@@ -195,6 +212,34 @@ mod tests {
         let range = Period::Last30Days.range(at("2026-03-01T13:45:00Z"));
         let before = range.previous();
         assert_eq!((before.to, before.to - before.from), (range.from, range.to - range.from));
+    }
+
+    #[test]
+    fn what_still_runs_is_compared_with_the_same_part_of_the_time_before() {
+        for (now, period, from, to) in [
+            ("2026-03-02T13:45:00Z", Period::Today, "2026-03-01T00:00:00Z", "2026-03-01T13:45:00Z"),
+            ("2026-03-10T06:00:00Z", Period::Last7Days, "2026-02-25T00:00:00Z", "2026-03-03T06:00:00Z"),
+            ("2026-03-10T06:00:00Z", Period::ThisMonth, "2026-02-01T00:00:00Z", "2026-02-10T06:00:00Z"),
+            // February has no thirtieth: then it is all of it.
+            ("2026-03-30T06:00:00Z", Period::ThisMonth, "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"),
+            ("2026-03-10T06:00:00Z", Period::LastMonth, "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"),
+        ] {
+            let now = at(now);
+            assert_eq!(period.range(now).compared(now), Range { from: at(from), to: at(to) }, "{period:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_compared_with_all_of_the_time_before() {
+        let now = at("2027-01-01T00:00:00Z");
+        for (from, to, before) in [
+            ("2026-03-05T00:00:00Z", "2026-03-08T00:00:00Z", "2026-03-02T00:00:00Z"),
+            // A quarter with the quarter before, though that is two days shorter.
+            ("2026-04-01T00:00:00Z", "2026-07-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ] {
+            let range = Range { from: at(from), to: at(to) };
+            assert_eq!(range.compared(now), Range { from: at(before), to: at(from) });
+        }
     }
 
     #[test]

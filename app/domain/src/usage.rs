@@ -41,6 +41,15 @@ impl Totals {
     }
 }
 
+/// What a report's figures are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// See [`Range::compared`].
+    pub range: Range,
+    /// What was used in it, under the same filters.
+    pub totals: Totals,
+}
+
 /// What one key, one project, one model, or everything used, in all and step by step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageSeries {
@@ -48,6 +57,8 @@ pub struct UsageSeries {
     pub id: String,
     /// Its name on the page.
     pub label: String,
+    /// How many of its kind the account had before it, whatever the range: by it one series is told from another, always in the same way.
+    pub place: usize,
     /// Its sums over the whole range.
     pub totals: Totals,
     /// Its sums per step, as many as [`UsageReport::steps`].
@@ -78,8 +89,8 @@ pub struct UsageReport {
     pub steps: Vec<DateTime<Utc>>,
     /// Everything.
     pub totals: Totals,
-    /// Everything in the equal range before.
-    pub previous: Totals,
+    /// Everything in the time before; nothing where the account is younger than that.
+    pub before: Option<Before>,
     /// The chosen split, dearest first. Together they are `totals`.
     pub series: Vec<UsageSeries>,
     /// Per key, dearest first. Together they are `totals`.
@@ -99,7 +110,7 @@ pub struct FilterChoices {
     pub keys: Vec<(KeyId, String)>,
     /// Every project of the account, the first one first.
     pub projects: Vec<Project>,
-    /// Every model that it ever called.
+    /// Every model that it ever called, by when it first did.
     pub models: Vec<String>,
     /// Every client that ever called.
     pub clients: Vec<Label>,

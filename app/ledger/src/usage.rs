@@ -12,7 +12,7 @@ use domain::{
     money::Amount,
     period::{Range, Step},
     tokens::Tokens,
-    usage::{FilterChoices, Totals, UsageReport, UsageRow, UsageSeries},
+    usage::{Before, FilterChoices, Totals, UsageReport, UsageRow, UsageSeries},
 };
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 
@@ -58,7 +58,7 @@ impl AccountReader {
         let steps: Vec<_> = range.steps(step).collect();
         let mut connection = self.database.read().await?;
         let cells = self.cells(&mut connection, &filter.calls, range, step).await?;
-        let previous = self.cells(&mut connection, &filter.calls, range.previous(), Step::Month).await?;
+        let before = self.before(&mut connection, &filter.calls, range.compared(now)).await?;
         drop(connection);
         let choices = self.filter_choices().await?;
         let key_name = |cell: &Cell| {
@@ -70,9 +70,13 @@ impl AccountReader {
             (cell.project_id.to_string(), project.map_or_else(String::new, |project| project.name.clone()))
         };
         let model_name = |cell: &Cell| (cell.model.clone(), cell.model.clone());
-        let by_key = split(&cells, &steps, step, key_name)?;
-        let by_model = split(&cells, &steps, step, model_name)?;
-        let by_project = split(&cells, &steps, step, project_name)?;
+        let mut keys: Vec<_> = choices.keys.iter().map(|(id, _)| id.to_string()).collect();
+        // An id begins with the time at which it was made.
+        keys.sort_unstable();
+        let projects: Vec<_> = choices.projects.iter().map(|project| project.id.to_string()).collect();
+        let by_key = split(&cells, &steps, step, &keys, key_name)?;
+        let by_model = split(&cells, &steps, step, &choices.models, model_name)?;
+        let by_project = split(&cells, &steps, step, &projects, project_name)?;
         let rows = |series: &[UsageSeries]| {
             series.iter().map(|one| UsageRow { id: one.id.clone(), label: one.label.clone(), totals: one.totals }).collect()
         };
@@ -81,7 +85,7 @@ impl AccountReader {
             range,
             step,
             totals: sum(cells.iter().map(Cell::totals))?,
-            previous: sum(previous.iter().map(Cell::totals))?,
+            before,
             by_key: rows(&by_key),
             by_model: rows(&by_model),
             by_project: rows(&by_project),
@@ -89,7 +93,7 @@ impl AccountReader {
                 GroupBy::Key => by_key,
                 GroupBy::Model => by_model,
                 GroupBy::Project => by_project,
-                GroupBy::None => split(&cells, &steps, step, |_| (String::new(), "All calls".to_owned()))?,
+                GroupBy::None => split(&cells, &steps, step, &[], |_| (String::new(), "All calls".to_owned()))?,
             },
             steps,
             choices,
@@ -104,6 +108,52 @@ impl AccountReader {
         let query = query.bind(self.account.uuid()).bind(range.from).bind(range.to).bind(step.name());
         let rows = said.bind(narrow::bind(query, filter)).persistent(false).fetch_all(connection).await?;
         Ok(rows.iter().map(Cell::from_row).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// What was used in an earlier range; `None` where it began before the account did.
+    async fn before(&self, connection: &mut PgConnection, filter: &CallFilter, range: Range) -> Result<Option<Before>> {
+        let began = sqlx::query_scalar!("select created_at from accounts where account_id = $1", self.account.uuid());
+        if range.from < began.fetch_one(&mut *connection).await? {
+            return Ok(None);
+        }
+        Ok(Some(Before { range, totals: self.totals(connection, filter, range).await? }))
+    }
+
+    /// The sums of a range that begins with a day and may end at any instant: whole days, then whole hours, then what the last hour holds of calls.
+    async fn totals(&self, connection: &mut PgConnection, filter: &CallFilter, range: Range) -> Result<Totals> {
+        if Said::of(filter).is_some() {
+            return sum(self.cells(connection, filter, range, Step::Month).await?.iter().map(Cell::totals));
+        }
+        let (day, hour) = (Step::Day.floor(range.to), Step::Hour.floor(range.to));
+        let mut parts = self.cells(connection, filter, Range { to: day, ..range }, Step::Day).await?;
+        if day < hour {
+            parts.extend(self.cells(connection, filter, Range { from: day, to: hour }, Step::Hour).await?);
+        }
+        if hour < range.to {
+            let mut calls = self.cells_of_calls(filter, Range { from: hour, to: range.to });
+            parts.extend(calls.build_query_as().persistent(false).fetch_all(connection).await?);
+        }
+        sum(parts.iter().map(Cell::totals))
+    }
+
+    /// The calls of a part of an hour, which no sum knows by itself, corrections included.
+    fn cells_of_calls(&self, filter: &CallFilter, range: Range) -> QueryBuilder<Postgres> {
+        let mut query =
+            QueryBuilder::new("select date_trunc('hour', c.started_at, 'UTC') as start, key_id, project_id, model, count(*) as requests");
+        for sum in ["prompt_tokens", "completion_tokens", "total_tokens", "amount"] {
+            query.push(", sum(coalesce(c.").push(sum).push(", 0) + coalesce(x.").push(sum).push(", 0))::bigint as ").push(sum);
+        }
+        query.push(" from calls c left join (select call_id");
+        for sum in ["prompt_tokens", "completion_tokens", "total_tokens", "amount"] {
+            query.push(", sum(").push(sum).push(") as ").push(sum);
+        }
+        query.push(" from corrections where account_id = ").push_bind(self.account.uuid());
+        query.push(" and started_at >= ").push_bind(range.from).push(" and started_at < ").push_bind(range.to);
+        query.push(" group by call_id) x using (call_id) where c.account_id = ").push_bind(self.account.uuid());
+        query.push(" and c.started_at >= ").push_bind(range.from).push(" and c.started_at < ").push_bind(range.to);
+        push_filter(&mut query, filter);
+        query.push(" group by 1, 2, 3, 4");
+        query
     }
 
     /// Hours come from the hourly rollup, days and months from the daily one.
@@ -138,8 +188,11 @@ impl AccountReader {
         let called = sqlx::query!(
             r#"
             select
-                coalesce(array_agg(distinct model), '{}') as "models!", coalesce(array_agg(distinct client), '{}') as "clients!: Vec<Label>"
-            from usage_daily where account_id = $1
+                coalesce((
+                    select array_agg(model order by first, model)
+                    from (select model, min(day) as first from usage_daily where account_id = $1 group by model) m
+                ), '{}') as "models!",
+                coalesce((select array_agg(distinct client) from usage_daily where account_id = $1), '{}') as "clients!: Vec<Label>"
             "#,
             self.account.uuid()
         )
@@ -191,12 +244,19 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &CallFilter) {
     }
 }
 
-/// Cells by what `name` says (id and label), each with its sums per step; dearest first, then by name.
-fn split(cells: &[Cell], steps: &[DateTime<Utc>], step: Step, name: impl Fn(&Cell) -> (String, String)) -> Result<Vec<UsageSeries>> {
+/// Cells by what `name` says (id and label), each with its sums per step; dearest first, then by name. `ids` are all that the account has, oldest first.
+fn split(
+    cells: &[Cell],
+    steps: &[DateTime<Utc>],
+    step: Step,
+    ids: &[String],
+    name: impl Fn(&Cell) -> (String, String),
+) -> Result<Vec<UsageSeries>> {
     let mut series: BTreeMap<(String, String), UsageSeries> = BTreeMap::new();
     for cell in cells {
         let (id, label) = name(cell);
         let one = series.entry((label.clone(), id.clone())).or_insert_with(|| UsageSeries {
+            place: ids.iter().position(|known| *known == id).unwrap_or(ids.len()),
             id,
             label,
             totals: Totals::default(),

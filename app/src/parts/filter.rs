@@ -123,7 +123,8 @@ impl FilterBar<'_> {
         let has_projects = projects.len() > 1 || self.is_asked("project");
         let projects = projects.iter().map(|project| (project.id.to_string(), project.name.clone())).collect();
         let keys = keys.iter().map(|(id, name)| (id.to_string(), name.clone())).collect();
-        let models = models.iter().map(|model| (model.clone(), model.clone())).collect();
+        let mut models: Vec<_> = models.iter().map(|model| (model.clone(), model.clone())).collect();
+        models.sort_unstable();
         let outcomes = Outcome::ALL.map(|outcome| (outcome.name().to_owned(), outcome.label().to_owned()));
         let streams = [("yes", "Streaming"), ("no", "Not streaming")].map(|(value, label)| (value.to_owned(), label.to_owned()));
         vec![

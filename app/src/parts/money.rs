@@ -135,7 +135,7 @@ pub(crate) fn share(part: i64, whole: i64) -> String {
     per_mille_text(ratio_per_mille(part, whole))
 }
 
-/// The change from one range to the next: `+12.5 %`. From nothing there is no ratio, so it says nothing.
+/// The change from one range to the next: `+12.5 %`, from ten times on `19×`. From nothing there is no ratio, so it says nothing.
 pub(crate) fn change(now: i64, before: i64) -> String {
     if before <= 0 {
         return String::new();
@@ -143,7 +143,11 @@ pub(crate) fn change(now: i64, before: i64) -> String {
     if now == before {
         return "unchanged".to_owned();
     }
-    let per_mille = ratio_per_mille(now, before) - 1_000;
+    let ratio = ratio_per_mille(now, before);
+    if ratio >= 10_000 {
+        return format!("{}×", thousands((ratio.unsigned_abs() + 500) / 1_000));
+    }
+    let per_mille = ratio - 1_000;
     let sign = if per_mille > 0 { "+" } else { "" };
     format!("{sign}{}", per_mille_text(per_mille))
 }
@@ -290,6 +294,7 @@ mod tests {
         assert_eq!(change(50, 100), "−50.0 %");
         assert_eq!(change(5, 0), "");
         assert_eq!(change(7, 7), "unchanged");
-        assert_eq!(change(i64::MAX, 1), "+922,337,203,685,477,580,600.0 %");
+        assert_eq!((change(999, 100), change(1_000, 100), change(1_950, 100)), ("+899.0 %".into(), "10×".into(), "20×".into()));
+        assert_eq!(change(i64::MAX, 1), "9,223,372,036,854,775,807×");
     }
 }

@@ -71,6 +71,11 @@ pub(crate) fn days(range: Range) -> String {
     if range.from.date_naive() == last.date_naive() { day(last) } else { format!("{} – {}", day(range.from), day(last)) }
 }
 
+/// `23 Nov 2026, 00:00 – 23 Nov 2026, 10:04`: its first instant, and the first after it.
+pub(crate) fn span_of(range: Range) -> String {
+    format!("{} – {}", minute(range.from), minute(range.to))
+}
+
 /// A span: `840 ms`, `1.24 s`, `2 min 5 s`.
 pub(crate) fn span(milliseconds: i64) -> String {
     match milliseconds {

@@ -139,6 +139,35 @@ async fn assert_agreement(reader: &AccountReader, filter: &UsageFilter, now: Dat
     assert_eq!(Amount::checked_sum(log.calls.iter().map(CallRow::cost)).unwrap(), report.totals.amount, "{what}");
 }
 
+/// What is compared ends in the middle of an hour, of which no sum knows a part.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_is_compared_is_exactly_what_was_used_by_then(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = busy_account(&mut world).await;
+    let reader = world.ledger.reader(ada.user).await.unwrap();
+    let ever = CallFilter::from_query("from=2020-01-01&to=2030-01-01").unwrap();
+    let of_sums = [
+        CallFilter::default(),
+        CallFilter { key: Some(ada.key), ..CallFilter::default() },
+        CallFilter { stream: Some(true), client: Some(label("curl 8")), ..CallFilter::default() },
+    ];
+    let now = world.now - TimeDelta::days(3) + TimeDelta::minutes(34);
+    assert!(reader.usage(&UsageFilter::default(), now).await.unwrap().before.is_none(), "the account is younger than that");
+    sqlx::query("update accounts set created_at = created_at - interval '1 year'").execute(&world.pool).await.unwrap();
+    for filter in of_sums.into_iter().chain(of_calls()) {
+        let log = reader.calls(&CallFilter { period: ever.period, ..filter.clone() }, None, 1_000, world.now).await.unwrap().calls;
+        for period in [Period::Today, Period::Last7Days, Period::ThisMonth] {
+            let calls = CallFilter { period, ..filter.clone() };
+            let what = calls.to_query();
+            let before = reader.usage(&UsageFilter { calls, ..UsageFilter::default() }, now).await.unwrap().before.unwrap();
+            let used: Vec<_> =
+                log.iter().filter(|call| before.range.from <= call.started_at && call.started_at < before.range.to).collect();
+            assert_eq!(i64::try_from(used.len()).unwrap(), before.totals.requests, "{what}");
+            assert_eq!(Amount::checked_sum(used.iter().map(|call| call.cost())).unwrap(), before.totals.amount, "{what}");
+        }
+    }
+}
+
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn pages_of_the_log_show_every_call_once_newest_first(pool: PgPool) {
     let mut world = World::new(pool).await;

@@ -2,5 +2,6 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+mod bars;
 pub(crate) mod page;
 pub(crate) mod view;

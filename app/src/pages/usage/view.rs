@@ -2,13 +2,15 @@ use chrono::{DateTime, Utc};
 use domain::{
     filter::{CallFilter, GroupBy, STEPS_MAX, UsageFilter},
     period::{Range, Step},
-    usage::{Totals, UsageReport, UsageRow},
+    usage::{Before, Totals, UsageReport, UsageRow},
 };
 use leptos::prelude::*;
 
-use super::page::{Measure, Usage};
+use super::{
+    bars::bars,
+    page::{Measure, Usage},
+};
 use crate::parts::{
-    chart::{self, Chart},
     figures::{Figure, figures},
     filter::FilterBar,
     form::{Tone, notice},
@@ -19,7 +21,7 @@ use crate::parts::{
         Kind::{Figures, Words},
         Row, link, table, text, with_note,
     },
-    tabs::{Tab, address, tabs},
+    tabs::address,
     time,
 };
 
@@ -34,17 +36,23 @@ pub(crate) fn usage(page: &Usage) -> AnyView {
     } else if report.choices.models.is_empty() {
         stack(vec![sums(report), nothing_yet(page)])
     } else if report.totals.requests == 0 {
-        let every = link("/usage".to_owned(), "Show the last 30 days");
-        stack(vec![sums(report), empty("There are no calls in this range under these filters.", every), bars(page)])
+        let words = if filter.calls.is_narrowed() {
+            "There are no calls in this range under these filters."
+        } else {
+            "There are no calls in this range."
+        };
+        stack(vec![sums(report), empty(words, link("/usage".to_owned(), "Show the last 30 days"))])
     } else {
         stack(vec![sums(report), bars(page), tables(page)])
     };
-    stack(vec![head("Usage", covers(report.range, report), ()), bar.view(), body])
+    // A range that was not understood is none.
+    let covers = if form.problem.is_some() { "Times are UTC.".to_owned() } else { covers(report) };
+    stack(vec![head("Usage", covers, ()), bar.view(), body])
 }
 
-fn covers(range: Range, report: &UsageReport) -> String {
-    let so_far = if range.is_running(report.now) { ", so far" } else { "" };
-    format!("{}{so_far}. Times are UTC.", time::days(range))
+fn covers(report: &UsageReport) -> String {
+    let so_far = if report.range.is_running(report.now) { ", so far" } else { "" };
+    format!("{}{so_far}. Times are UTC.", time::days(report.range))
 }
 
 /// The page with other calls; a step that their range is too long for gives way to the range's own.
@@ -54,7 +62,7 @@ fn with(filter: &UsageFilter, calls: CallFilter, now: DateTime<Utc>) -> UsageFil
 }
 
 /// Whether a range has no more bars of this length than a filter accepts.
-fn fits(step: Step, range: Range) -> bool {
+pub(super) fn fits(step: Step, range: Range) -> bool {
     range.steps(step).nth(STEPS_MAX).is_none()
 }
 
@@ -71,7 +79,7 @@ fn nothing_yet(page: &Usage) -> AnyView {
 
 fn sums(report: &UsageReport) -> AnyView {
     let Totals { requests, prompt_tokens, completion_tokens, total_tokens, amount } = report.totals;
-    let before = report.previous;
+    let before = report.before.map(|before| before.totals).unwrap_or_default();
     let count = |label, now: i64, before: i64| Figure {
         label,
         value: money::compact(now),
@@ -95,106 +103,31 @@ fn sums(report: &UsageReport) -> AnyView {
 
 /// What the changes on the cards are measured against.
 fn basis(report: &UsageReport) -> String {
-    let before = report.range.previous();
-    let (length, are) = match (before.to - before.from).num_days() {
-        1 => ("the day before".to_owned(), "is"),
-        days => (format!("the {days} days before"), "are"),
+    let Some(Before { range, totals }) = report.before else {
+        return "The account is younger than the time before this range: there is nothing to compare with.".to_owned();
     };
-    let days = time::days(before);
-    if report.previous.requests == 0 {
-        return format!("There were no calls in {length}, {days}, to compare with.");
+    let length = length_before(report.range);
+    let span = if Step::Day.floor(range.to) == range.to { time::days(range) } else { time::span_of(range) };
+    if totals.requests == 0 {
+        return format!("There were no calls in {length}, {span}, to compare with.");
     }
-    let running = if report.range.is_running(report.now) { format!(", which {are} over; this range is not") } else { String::new() };
-    format!("Changes are against {length}, {days}{running}.")
+    let part = if range.to < report.range.from { "as much of " } else { "" };
+    format!("Changes are against {part}{length}, {span}.")
 }
 
-fn bars(page: &Usage) -> AnyView {
-    let Usage { filter, measure, report, .. } = page;
-    let show =
-        Measure::ALL.map(|choice| Tab { label: label(choice).to_owned(), href: page_address(filter, choice), current: choice == *measure });
-    let groups = GroupBy::ALL.into_iter().filter(|group| *group != GroupBy::Project || has_projects(report) || *group == filter.group);
-    let group = groups.map(|group| Tab {
-        label: group_label(group).to_owned(),
-        href: page_address(&UsageFilter { group, ..filter.clone() }, *measure),
-        current: group == filter.group,
-    });
-    let steps = Step::ALL.into_iter().filter(|step| fits(*step, report.range));
-    let step = steps.map(|step| Tab {
-        label: step_label(step).to_owned(),
-        href: page_address(&UsageFilter { step: Some(step), ..filter.clone() }, *measure),
-        current: step == report.step,
-    });
-    view! {
-        <section aria-label="Over time">
-            <div class="tab-row">
-                {tabs("Show", show.into())}
-                {tabs("Split by", group.collect())}
-                {tabs("Per", step.collect())}
-            </div>
-            {chart(page).view()}
-        </section>
+/// What a range is compared with, in words.
+fn length_before(range: Range) -> String {
+    match (range.months(), (range.to - range.from).num_days()) {
+        (Some(1), _) => "the month before".to_owned(),
+        (Some(months), _) => format!("the {months} months before"),
+        (None, 1) => "the day before".to_owned(),
+        (None, days) => format!("the {days} days before"),
     }
-    .into_any()
 }
 
 /// Whether there are projects to tell apart.
-fn has_projects(report: &UsageReport) -> bool {
+pub(super) fn has_projects(report: &UsageReport) -> bool {
     report.choices.projects.len() > 1
-}
-
-/// How a chart writes a figure.
-type InWords = fn(i64) -> String;
-
-fn chart(page: &Usage) -> Chart {
-    let Usage { measure, report, series, .. } = page;
-    let (axis, value): (InWords, InWords) = match measure {
-        Measure::Cost => (money::axis, |nanos| money::charge(domain::money::Amount::from_nanos(nanos))),
-        Measure::Tokens | Measure::Requests => (money::compact, money::grouped),
-    };
-    let columns = report.steps.iter().map(|start| {
-        let whole = Range { from: *start, to: report.step.next(*start) };
-        // A range may begin or end in the middle of a month: the bar is not named for days that it does not hold.
-        let held = whole.within(report.range);
-        chart::Column {
-            name: if held == whole { time::step(*start, report.step) } else { time::days(held) },
-            short: time::step_short(*start, report.step),
-            so_far: held.is_running(report.now),
-        }
-    });
-    let step = step_label(report.step);
-    Chart {
-        title: format!("{} per {}", label(*measure), step.to_lowercase()),
-        step,
-        axis,
-        value,
-        columns: columns.collect(),
-        series: series.clone(),
-    }
-}
-
-const fn label(measure: Measure) -> &'static str {
-    match measure {
-        Measure::Cost => "Cost",
-        Measure::Tokens => "Total tokens",
-        Measure::Requests => "Requests",
-    }
-}
-
-const fn group_label(group: GroupBy) -> &'static str {
-    match group {
-        GroupBy::Model => "Model",
-        GroupBy::Key => "Key",
-        GroupBy::Project => "Project",
-        GroupBy::None => "Nothing",
-    }
-}
-
-const fn step_label(step: Step) -> &'static str {
-    match step {
-        Step::Hour => "Hour",
-        Step::Day => "Day",
-        Step::Month => "Month",
-    }
 }
 
 fn tables(page: &Usage) -> AnyView {
@@ -249,7 +182,7 @@ fn kept(filter: &UsageFilter, measure: Measure) -> Vec<(&'static str, String)> {
     [step, group, show].into_iter().flatten().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
-fn page_address(filter: &UsageFilter, measure: Measure) -> String {
+pub(super) fn page_address(filter: &UsageFilter, measure: Measure) -> String {
     let mut query = filter.to_query();
     if measure != Measure::default() {
         query = format!("{query}{}show={}", if query.is_empty() { "" } else { "&" }, measure.name());
@@ -258,9 +191,17 @@ fn page_address(filter: &UsageFilter, measure: Measure) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::{account::Project, id::ProjectId, money::Amount, period::Period, tokens::Tokens, usage::FilterChoices};
+    use domain::{
+        account::Project,
+        filter::GroupBy,
+        id::ProjectId,
+        money::Amount,
+        period::Period,
+        tokens::Tokens,
+        usage::{Before, FilterChoices},
+    };
 
     use super::*;
     use crate::parts::{
@@ -286,7 +227,7 @@ mod tests {
             step: Step::Day,
             steps,
             totals: one,
-            previous: Totals { requests: 2, ..Totals::default() },
+            before: Some(Before { range: range.compared(now), totals: Totals { requests: 2, ..Totals::default() } }),
             series: vec![],
             by_key: vec![],
             by_model: vec![row],
@@ -300,8 +241,8 @@ mod tests {
         Project { id: ProjectId::new(created_at, [number; 10]), name: name.to_owned(), created_at }
     }
 
-    fn page() -> Usage {
-        let series = vec![Series { label: "a/b&c".to_owned(), values: vec![0, 0, 0, 0, 0, 0, 1_200_300] }];
+    pub(in crate::pages::usage) fn page() -> Usage {
+        let series = vec![Series { label: "a/b&c".to_owned(), hue: 0, values: vec![0, 0, 0, 0, 0, 0, 1_200_300] }];
         Usage {
             filter: UsageFilter::default(),
             measure: Measure::Tokens,
@@ -313,7 +254,7 @@ mod tests {
         }
     }
 
-    fn draw(page: &Usage) -> String {
+    pub(in crate::pages::usage) fn draw(page: &Usage) -> String {
         Owner::new().with(|| usage(page).to_html())
     }
 
@@ -324,25 +265,10 @@ mod tests {
     #[test]
     fn cards_chart_and_tables_say_the_same() {
         let html = html(Form::default());
-        assert!(html.contains("+50.0 %") && html.contains("Changes are against the 7 days before, 10 Nov 2026 – 16 Nov 2026"));
+        assert!(html.contains("+50.0 %"), "{html}");
+        assert!(html.contains("Changes are against as much of the 7 days before, 10 Nov 2026, 00:00 – 16 Nov 2026, 10:00."), "{html}");
         assert!(html.contains("1.2M") && html.matches("1,200,300").count() >= 5, "card, readout, chart table, row and sum");
         assert!(html.contains("so far"));
-    }
-
-    #[test]
-    fn a_bar_is_named_for_the_days_that_it_holds() {
-        let mut page = page();
-        let months = |page: &mut Usage, from: &str, to: &str| {
-            page.report.range = Range { from: from.parse().unwrap(), to: to.parse().unwrap() };
-            page.report.step = Step::Month;
-            page.report.steps = page.report.range.steps(Step::Month).collect();
-            page.series = vec![Series { label: "a".to_owned(), values: vec![1; page.report.steps.len()] }];
-            draw(page)
-        };
-        let html = months(&mut page, "2026-10-25T00:00:00Z", "2026-11-24T00:00:00Z");
-        assert!(html.contains("25 Oct 2026 – 31 Oct 2026") && html.contains("1 Nov 2026 – 23 Nov 2026, so far"), "{html}");
-        let html = months(&mut page, "2026-10-01T00:00:00Z", "2026-11-11T00:00:00Z");
-        assert!(html.contains("Oct 2026") && html.contains("1 Nov 2026 – 10 Nov 2026") && !html.contains("so far"), "{html}");
     }
 
     #[test]

@@ -13,10 +13,8 @@ use self::scale::{Scale, percent};
 
 /// Series that have a hue of their own; one more, "other", is grey.
 pub(crate) const SERIES_MAX: usize = 8;
-/// Labels that fit below the bars of a wide page.
-const LABELS_MAX: usize = 10;
-/// How much of its column a bar fills, in per cent.
-const BAR_FILL: usize = 72;
+/// More bars than these are so thin that a label below one seems to be below its neighbours too.
+const TICKS_BELOW_BARS_MAX: usize = 40;
 
 /// A chart.
 pub(crate) struct Chart {
@@ -28,6 +26,8 @@ pub(crate) struct Chart {
     pub(crate) axis: fn(i64) -> String,
     /// How a value is written where it is read.
     pub(crate) value: fn(i64) -> String,
+    /// How it is written in a column of them, one point below the other.
+    pub(crate) cell: fn(i64) -> AnyView,
     /// One bar each, in order.
     pub(crate) columns: Vec<Column>,
     /// The parts of the bars, largest first. There are hues for [`SERIES_MAX`] of them and one more.
@@ -38,10 +38,21 @@ pub(crate) struct Chart {
 pub(crate) struct Column {
     /// Its whole name.
     pub(crate) name: String,
-    /// Its name on the axis.
-    pub(crate) short: String,
-    /// Whether more is still to come.
-    pub(crate) so_far: bool,
+    /// Its name on the axis, where it has one.
+    pub(crate) short: Option<String>,
+    /// How much of its step it holds.
+    pub(crate) extent: Extent,
+}
+
+/// How much of its step a bar holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All of it.
+    Whole,
+    /// What the range has of it.
+    Part,
+    /// What there is of it yet.
+    SoFar,
 }
 
 /// One part of each bar.
@@ -49,6 +60,8 @@ pub(crate) struct Column {
 pub(crate) struct Series {
     /// Its name.
     pub(crate) label: String,
+    /// Its colour and hatching: one of [`SERIES_MAX`], or that one for what has none of its own.
+    pub(crate) hue: usize,
     /// Its value in each column; not negative.
     pub(crate) values: Vec<i64>,
 }
@@ -59,8 +72,8 @@ impl Chart {
     }
 
     fn column_name(&self, column: usize) -> String {
-        let Column { name, so_far, .. } = &self.columns[column];
-        if *so_far { format!("{name}, so far") } else { name.clone() }
+        let Column { name, extent, .. } = &self.columns[column];
+        if *extent == Extent::SoFar { format!("{name}, so far") } else { name.clone() }
     }
 
     /// The chart with its legend and its table.
@@ -88,24 +101,34 @@ impl Chart {
 
 fn legend(chart: &Chart) -> AnyView {
     let is_split = chart.series.len() > 1;
-    let is_running = chart.columns.iter().any(|column| column.so_far);
-    if !is_split && !is_running {
+    let extents = [(Extent::Part, "part of it"), (Extent::SoFar, "so far")];
+    let extents: Vec<_> = extents.into_iter().filter(|(extent, _)| chart.columns.iter().any(|column| column.extent == *extent)).collect();
+    if !is_split && extents.is_empty() {
         return ().into_any();
     }
-    let parts = chart.series.iter().enumerate().filter(|_| is_split);
-    let parts = parts.map(|(index, series)| view! { <li>{swatch(index)}{series.label.clone()}</li> }).collect_view();
-    let running = is_running.then(|| view! { <li>{outline()}"so far"</li> });
-    view! { <ul class="chart-legend">{parts}{running}</ul> }.into_any()
+    let parts = chart.series.iter().filter(|_| is_split);
+    let parts = parts.map(|series| view! { <li>{swatch(series.hue)}{series.label.clone()}</li> }).collect_view();
+    let extents = extents.into_iter().map(|(extent, words)| view! { <li>{outline_swatch(extent)}{words}</li> }).collect_view();
+    view! { <ul class="chart-legend">{parts}{extents}</ul> }.into_any()
 }
 
-/// The mark of a bar that is not yet whole.
-fn outline() -> AnyView {
-    view! { <svg class="swatch so-far" width="14" height="14" aria-hidden="true"><rect x="1" y="1" width="12" height="12" fill="none"></rect></svg> }
+/// The mark of a bar that is not whole.
+fn outline_swatch(extent: Extent) -> AnyView {
+    view! { <svg class="swatch" width="14" height="14" aria-hidden="true"><rect x="1" y="1" width="12" height="12" class=outline(extent)></rect></svg> }
         .into_any()
 }
 
-fn swatch(series: usize) -> AnyView {
-    view! { <svg class="swatch" width="14" height="14" aria-hidden="true"><rect width="100%" height="100%" class=hue(series) fill=fill(series)></rect></svg> }
+/// A finer line for what is over.
+const fn outline(extent: Extent) -> &'static str {
+    match extent {
+        Extent::Whole => "",
+        Extent::Part => "outline outline-part",
+        Extent::SoFar => "outline",
+    }
+}
+
+fn swatch(hue: usize) -> AnyView {
+    view! { <svg class="swatch" width="14" height="14" aria-hidden="true"><rect width="100%" height="100%" class=class_of(hue) fill=fill(hue)></rect></svg> }
         .into_any()
 }
 
@@ -129,28 +152,30 @@ fn bars(chart: &Chart, scale: &Scale) -> AnyView {
     view! { <svg class="chart-bars" role="img" aria-label=summary>{patterns()}{grid}{columns}</svg> }.into_any()
 }
 
+/// A picture of its own, as wide as its column: how much of that the bar fills is in the style sheet, so that it can have a greatest width in pixels.
 fn bar(chart: &Chart, scale: &Scale, column: usize) -> AnyView {
-    let (count, gap) = (chart.columns.len(), 100 - BAR_FILL);
-    let x = percent(column * 200 + gap, count * 200);
-    let width = percent(BAR_FILL, count * 100);
+    let count = chart.columns.len();
     let mut below = 0_i64;
     let parts = chart
         .series
         .iter()
-        .enumerate()
-        .filter_map(|(index, series)| {
+        .filter_map(|series| {
             let value = series.values[column];
             let above = below.saturating_add(value);
             let (y, height) = (scale.below_top(above), scale.between(below, above));
             below = above;
-            (value > 0).then(|| view! { <rect x=x.clone() y=y width=width.clone() height=height class=hue(index) fill=fill(index)></rect> })
+            (value > 0).then(|| view! { <rect y=y height=height class=class_of(series.hue) fill=fill(series.hue)></rect> })
         })
         .collect_view();
-    view! { <g class:so-far=chart.columns[column].so_far>{parts}</g> }.into_any()
+    let extent = chart.columns[column].extent;
+    // One line around the whole bar, however many parts it has.
+    let outline = (extent != Extent::Whole && below > 0)
+        .then(|| view! { <rect y=scale.below_top(below) height=scale.between(0, below) class=outline(extent)></rect> });
+    view! { <svg x=percent(column, count) width=percent(1, count) height="100%">{parts}{outline}</svg> }.into_any()
 }
 
 /// One element per bar, over the whole height: it shows the bar's figures while it is pointed at or focused. One of them is in the tab
-/// order; arrow keys lead to the others, Escape hides the figures.
+/// order, the one that had the focus last; arrow keys lead to the others, Escape hides the figures.
 fn readouts(chart: &Chart) -> AnyView {
     let dismissed = RwSignal::new(false);
     Effect::new(move || {
@@ -168,9 +193,8 @@ fn readouts(chart: &Chart) -> AnyView {
             let lines = chart
                 .series
                 .iter()
-                .enumerate()
-                .filter(|(_, series)| chart.series.len() > 1 && series.values[column] > 0)
-                .map(|(index, series)| view! { <span class="readout-line">{swatch(index)}<span>{series.label.clone()}</span><span class="number">{(chart.value)(series.values[column])}</span></span> })
+                .filter(|series| chart.series.len() > 1 && series.values[column] > 0)
+                .map(|series| view! { <span class="readout-line">{swatch(series.hue)}<span>{series.label.clone()}</span><span class="number">{(chart.value)(series.values[column])}</span></span> })
                 .collect_view();
             view! {
                 <li tabindex=if column == last { "0" } else { "-1" }>
@@ -190,12 +214,23 @@ fn readouts(chart: &Chart) -> AnyView {
                 dismissed.set(false);
                 move_focus(&event);
             }
+            on:focusin=|event| take_tab_stop(&event)
             on:pointerover=move |_| dismissed.set(false)
         >
             {entries}
         </ol>
     }
     .into_any()
+}
+
+/// The bar that has the focus is the one that Tab leaves, and comes back to.
+fn take_tab_stop(event: &web_sys::FocusEvent) {
+    let Some(column) = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()) else { return };
+    let before = column.parent_element().and_then(|all| all.query_selector(":scope > [tabindex='0']").ok().flatten());
+    for (bar, stop) in before.iter().map(|bar| (bar, "-1")).chain([(&column, "0")]) {
+        // Fails only for a name that is none.
+        let _ = bar.set_attribute("tabindex", stop);
+    }
 }
 
 fn move_focus(event: &web_sys::KeyboardEvent) {
@@ -214,30 +249,37 @@ fn move_focus(event: &web_sys::KeyboardEvent) {
     }
 }
 
-/// The x axis: as many labels as fit; every other one gives way on a phone.
+/// The x axis. Seen from the last label, every other one gives way on a phone.
 fn labels(chart: &Chart) -> AnyView {
     let count = chart.columns.len();
-    let every = count.div_ceil(LABELS_MAX).max(1);
-    let labels = chart
-        .columns
-        .iter()
+    let named: Vec<_> = chart.columns.iter().enumerate().filter_map(|(column, named)| Some((column, named.short.clone()?))).collect();
+    let last = named.len().saturating_sub(1);
+    let labels = named
+        .into_iter()
         .enumerate()
-        .step_by(every)
-        .enumerate()
-        .map(|(place, (column, Column { short, .. }))| {
-            let class = if place % 2 == 1 { "minor" } else { "" };
-            view! { <text class=class x=percent(column * 2 + 1, count * 2) y="50%" dy="0.32em">{short.clone()}</text> }
+        .map(|(place, (column, short))| {
+            let class = if (last - place) % 2 == 1 { "minor" } else { "" };
+            let (x, end) = (percent(column * 2 + 1, count * 2), x_of_tick(column, count));
+            view! {
+                <line class=class x1=end.clone() x2=end y1="0" y2="5"></line>
+                <text class=class x=x y="50%" dy="0.32em">{short}</text>
+            }
         })
         .collect_view();
     view! { <svg class="chart-labels" aria-hidden="true">{labels}</svg> }.into_any()
 }
 
-fn hue(series: usize) -> String {
-    format!("hue-{}", series.min(SERIES_MAX))
+/// Of many bars a tick stands where the step begins, of few below the middle of the bar.
+fn x_of_tick(column: usize, count: usize) -> String {
+    if count > TICKS_BELOW_BARS_MAX { percent(column, count) } else { percent(column * 2 + 1, count * 2) }
 }
 
-fn fill(series: usize) -> String {
-    format!("url(#hatch-{})", series.min(SERIES_MAX))
+fn class_of(hue: usize) -> String {
+    format!("hue-{}", hue.min(SERIES_MAX))
+}
+
+fn fill(hue: usize) -> String {
+    format!("url(#hatch-{})", hue.min(SERIES_MAX))
 }
 
 /// One hatching per series, so that no two are told apart by hue alone. They are drawn in their series' hue by CSS.
@@ -258,7 +300,7 @@ fn patterns() -> AnyView {
         .enumerate()
         .map(|(index, strokes)| {
             view! {
-                <pattern id=format!("hatch-{index}") class=hue(index) width="8" height="8" patternUnits="userSpaceOnUse">
+                <pattern id=format!("hatch-{index}") class=class_of(index) width="8" height="8" patternUnits="userSpaceOnUse">
                     <rect class="hatch-ground" width="8" height="8"></rect>
                     <path class="hatch-strokes" d=strokes></path>
                 </pattern>
@@ -274,14 +316,21 @@ mod tests {
     use super::*;
     use crate::parts::money;
 
+    /// The third still runs, and the range has a part of the first.
+    fn column(day: usize) -> Column {
+        let extent = [Extent::Part, Extent::Whole, Extent::SoFar][day - 1];
+        Column { name: format!("{day} Nov 2026"), short: (day > 1).then(|| format!("{day} Nov")), extent }
+    }
+
     fn chart(series: usize) -> Chart {
         Chart {
             title: "Requests per day".to_owned(),
             step: "Day",
             axis: money::grouped,
             value: money::grouped,
-            columns: (1..=3).map(|day| Column { name: format!("{day} Nov 2026"), short: format!("{day} Nov"), so_far: day == 3 }).collect(),
-            series: (0..series).map(|index| Series { label: format!("model-{index}"), values: vec![10, 0, 5] }).collect(),
+            cell: |count| money::grouped(count).into_any(),
+            columns: (1..=3).map(column).collect(),
+            series: (0..series).map(|hue| Series { label: format!("model-{hue}"), hue, values: vec![10, 0, 5] }).collect(),
         }
     }
 
@@ -293,12 +342,34 @@ mod tests {
     fn bars_start_at_zero_and_nothing_draws_no_bar() {
         let html = html(1);
         assert_eq!(html.matches("fill=\"url(#hatch-0)\"").count(), 2);
-        assert!(html.contains(r#"y="0.00%" width="24.00%" height="100.00%""#), "{html}");
+        assert!(html.contains(r#"y="0.00%" height="100.00%""#), "{html}");
     }
 
     #[test]
     fn no_style_attribute_breaks_the_content_security_policy() {
         assert!(!html(3).contains("style="));
+    }
+
+    #[test]
+    fn a_bar_of_many_parts_has_one_outline() {
+        let html = html(3);
+        let bars = html.split_once("chart-columns").map_or("", |(bars, _)| bars.split_once("chart-bars").map_or("", |(_, bars)| bars));
+        assert_eq!((bars.matches(r#"class="outline""#).count(), bars.matches("outline-part").count()), (1, 1), "{bars}");
+        assert!(html.contains("</svg>part of it"), "{html}");
+    }
+
+    #[test]
+    fn a_series_keeps_its_hue_wherever_it_stands() {
+        let mut chart = chart(2);
+        chart.series[0].hue = 5;
+        let html = Owner::new().with(|| chart.view().to_html()).replace("<!>", "");
+        assert!(html.contains(r#"fill="url(#hatch-5)" class="hue-5"></rect></svg>model-0"#), "{html}");
+    }
+
+    #[test]
+    fn only_what_has_a_short_name_is_labelled() {
+        let html = html(1).replace("<!>", "");
+        assert!(html.contains(">2 Nov</text>") && html.contains(">3 Nov</text>") && !html.contains(">1 Nov</text>"), "{html}");
     }
 
     #[test]

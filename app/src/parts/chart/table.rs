@@ -15,12 +15,12 @@ pub(super) fn view(chart: &Chart) -> AnyView {
         .collect_view();
     let rows = (0..chart.columns.len())
         .map(|column| {
-            let cells = chart.series.iter().filter(|_| split).map(|series| number((chart.value)(series.values[column]))).collect_view();
+            let cells = chart.series.iter().filter(|_| split).map(|series| number((chart.cell)(series.values[column]))).collect_view();
             view! {
                 <tr>
                     <th scope="row">{chart.column_name(column)}</th>
                     {cells}
-                    {number((chart.value)(chart.total_of(column)))}
+                    {number((chart.cell)(chart.total_of(column)))}
                 </tr>
             }
         })
@@ -28,7 +28,7 @@ pub(super) fn view(chart: &Chart) -> AnyView {
     let sums: Vec<i64> =
         chart.series.iter().map(|series| series.values.iter().fold(0, |sum: i64, value| sum.saturating_add(*value))).collect();
     let sum = sums.iter().fold(0, |sum: i64, value| sum.saturating_add(*value));
-    let sum_cells = sums.into_iter().filter(|_| split).map(|sum| number((chart.value)(sum))).collect_view();
+    let sum_cells = sums.into_iter().filter(|_| split).map(|sum| number((chart.cell)(sum))).collect_view();
     view! {
         <details class="chart-table">
             <summary>"Show as a table"</summary>
@@ -36,7 +36,7 @@ pub(super) fn view(chart: &Chart) -> AnyView {
                 <table class="plain">
                     <thead><tr><th scope="col">{chart.step}</th>{heads}<th scope="col" class="number">"Total"</th></tr></thead>
                     <tbody>{rows}</tbody>
-                    <tfoot><tr><th scope="row">"Total"</th>{sum_cells}{number((chart.value)(sum))}</tr></tfoot>
+                    <tfoot><tr><th scope="row">"Total"</th>{sum_cells}{number((chart.cell)(sum))}</tr></tfoot>
                 </table>
             </div>
         </details>
@@ -44,6 +44,6 @@ pub(super) fn view(chart: &Chart) -> AnyView {
     .into_any()
 }
 
-fn number(text: String) -> AnyView {
-    view! { <td class="number">{text}</td> }.into_any()
+fn number(figure: AnyView) -> AnyView {
+    view! { <td class="number">{figure}</td> }.into_any()
 }
