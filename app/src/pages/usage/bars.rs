@@ -106,7 +106,7 @@ fn labelled(steps: &[DateTime<Utc>], step: Step) -> Vec<bool> {
         3 | 4 => 12,
         _ => 24,
     };
-    let counts = |at: &DateTime<Utc>| step != Step::Hour || at.hour() % hours == 0;
+    let counts = |at: &DateTime<Utc>| step != Step::Hour || at.hour().is_multiple_of(hours);
     let every = if hours > 0 && hours < 24 { 1 } else { steps.iter().filter(|at| counts(at)).count().div_ceil(LABELS_MAX).max(1) };
     let mut after = steps.iter().filter(|at| counts(at)).count();
     steps
