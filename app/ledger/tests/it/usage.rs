@@ -151,12 +151,13 @@ async fn what_is_compared_is_exactly_what_was_used_by_then(pool: PgPool) {
         CallFilter { key: Some(ada.key), ..CallFilter::default() },
         CallFilter { stream: Some(true), client: Some(label("curl 8")), ..CallFilter::default() },
     ];
-    let now = world.now - TimeDelta::days(3) + TimeDelta::minutes(34);
-    assert!(reader.usage(&UsageFilter::default(), now).await.unwrap().before.is_none(), "the account is younger than that");
+    assert!(reader.usage(&UsageFilter::default(), world.now).await.unwrap().before.is_none(), "the account is younger than that");
     sqlx::query("update accounts set created_at = created_at - interval '1 year'").execute(&world.pool).await.unwrap();
     for filter in of_sums.into_iter().chain(of_calls()) {
         let log = reader.calls(&CallFilter { period: ever.period, ..filter.clone() }, None, 1_000, world.now).await.unwrap().calls;
-        for period in [Period::Today, Period::Last7Days, Period::ThisMonth] {
+        // Cut right after calls of many hours, so that the last hour holds some.
+        for (call, period) in log.iter().step_by(9).zip([Period::Today, Period::Last7Days, Period::ThisMonth].into_iter().cycle()) {
+            let now = call.started_at + TimeDelta::days(if period == Period::Last7Days { 7 } else { 1 }) + TimeDelta::seconds(1);
             let calls = CallFilter { period, ..filter.clone() };
             let what = calls.to_query();
             let before = reader.usage(&UsageFilter { calls, ..UsageFilter::default() }, now).await.unwrap().before.unwrap();
