@@ -41,6 +41,12 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin/pricing") view=|| page(Page::Prices) ssr=Async/>
                     <Route path=path!("/admin/customers") view=|| page(Page::Customers) ssr=Async/>
                     <Route path=path!("/admin/customers/:id") view=|| page(Page::Customer) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/usage") view=|| page(Page::Usage) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/calls") view=|| page(Page::Calls) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/calls/:id") view=|| page(Page::Call) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/keys") view=|| page(Page::Keys) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/keys/:id") view=|| page(Page::Limits) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/billing") view=|| page(Page::Billing) ssr=Async/>
                     <Route path=path!("/admin/proof") view=|| page(Page::Proof) ssr=Async/>
                     <Route path=path!("/admin/audit") view=|| page(Page::Audit) ssr=Async/>
                 </FlatRoutes>

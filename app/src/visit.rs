@@ -27,12 +27,6 @@ impl Visit {
         self.person.as_ref().and_then(|person| person.account.as_ref()).map(|membership| membership.role)
     }
 
-    /// Whether they may make, limit and revoke keys.
-    #[must_use]
-    pub fn manages_keys(&self) -> bool {
-        self.role().is_some_and(|role| role >= Role::Member)
-    }
-
     /// Where this visitor belongs: their usage, the customers they look after, or the prices anyone may see.
     #[must_use]
     pub fn home(&self) -> &'static str {

@@ -56,7 +56,8 @@ test("somebody else's call is as unknown as none", async ({ page, context }) => 
 
 test("an unknown customer and an unknown model are not found", async ({ page }) => {
   await signIn(page, "operator");
-  for (const path of [`/admin/customers/${randomUUID()}`, "/admin/customers/nonsense", "/admin/pricing?model=nonsense"]) {
+  const nobodys = ["/usage", "/calls", "/keys", "/keys/account", "/billing"].map((path) => `/admin/customers/${randomUUID()}${path}`);
+  for (const path of [`/admin/customers/${randomUUID()}`, "/admin/customers/nonsense", "/admin/customers/nonsense/usage", "/admin/pricing?model=nonsense", ...nobodys]) {
     expect(await open(page, path), path).toEqual({ status: 404, heading: "Not found" });
   }
 });
@@ -88,6 +89,9 @@ test("a character that cannot be stored is nobody's outage", async ({ page, cont
 test("customers have no business on the operator's pages", async ({ page }) => {
   await signUp(page);
   const pages = ["/admin/pricing", "/admin/pricing?model=demo-mini", "/admin/customers", `/admin/customers/${randomUUID()}`, "/admin/audit", "/admin/proof"];
+  // Neither a customer's pages nor those that are nobody's, their own account's included.
+  const looks = ["/usage", "/calls", `/calls/${randomUUID()}`, "/keys", "/keys/account", "/billing"].map((path) => `/admin/customers/${randomUUID()}${path}`);
+  pages.push(...looks);
   for (const path of pages) {
     expect(await open(page, path), path).toEqual({ status: 403, heading: "Not allowed" });
   }
@@ -192,7 +196,7 @@ test("what is no request of the console's own API is refused without a word of i
   }
   expect((await page.request.post("/api/no-such-thing", { data: {} })).status()).toBe(404);
   await page.context().clearCookies();
-  expect((await page.request.post("/api/page", { data: { address: { page: "usage", id: "", query: "" } } })).status()).toBe(401);
+  expect((await page.request.post("/api/page", { data: { address: { page: "usage", account: "", id: "", query: "" } } })).status()).toBe(401);
 });
 
 test("an address is not a way to write on a page", async ({ page }) => {

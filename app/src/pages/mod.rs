@@ -25,7 +25,12 @@ use leptos::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::error::ConsoleError;
+#[cfg(feature = "ssr")]
+use crate::server::{Caller, Seen};
+use crate::{
+    error::ConsoleError,
+    parts::{layout::stack, whose::Whose},
+};
 
 /// A page of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -89,6 +94,12 @@ impl Page {
         }
     }
 
+    /// Whether it shows an account: the visitor's own, or the one that its address names.
+    #[cfg(feature = "ssr")]
+    const fn is_of_an_account(self) -> bool {
+        matches!(self, Self::Usage | Self::Calls | Self::Call | Self::Keys | Self::Limits | Self::Billing)
+    }
+
     /// Whether it may be compressed: whoever asks for it can have no secret in it, neither one that it shows nor one that it takes. A new page is
     /// taken to have one.
     #[cfg(feature = "ssr")]
@@ -117,6 +128,8 @@ impl Page {
 pub(crate) struct Address {
     /// The page.
     pub(crate) page: Page,
+    /// The `:account` in its path: the customer's, at whose pages an operator looks. Empty for one's own.
+    pub(crate) account: String,
     /// The `:id` in its path.
     pub(crate) id: String,
     /// Its query string.
@@ -143,17 +156,41 @@ pub(crate) enum Content {
     Audit(admin_audit::page::Audit),
 }
 
-impl Content {
+/// What is answered to an address.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// Whose page it is.
+    pub(crate) whose: Whose,
+    /// What it consists of.
+    pub(crate) content: Content,
+}
+
+impl Answer {
     /// The page.
-    pub(crate) fn view(self) -> AnyView {
+    pub(crate) fn view(self, page: Page) -> AnyView {
+        let Self { whose, content } = self;
+        stack(vec![whose.banner(page), content.view(&whose)])
+    }
+
+    /// What the browser's title says of it.
+    pub(crate) fn title(&self, page: Page) -> String {
+        match &self.whose {
+            Whose::Own => page.title().to_owned(),
+            Whose::Customer(customer) => format!("{} of {}", page.title(), customer.name),
+        }
+    }
+}
+
+impl Content {
+    fn view(self, whose: &Whose) -> AnyView {
         match self {
-            Self::Usage(page) => usage::view::usage(&page),
-            Self::Calls(page) => calls::view::calls(page),
-            Self::Call(call) => call::view::receipt(&call),
-            Self::Keys(page) => keys::view::list(&page),
+            Self::Usage(page) => usage::view::usage(&page, whose),
+            Self::Calls(page) => calls::view::calls(page, whose),
+            Self::Call(call) => call::view::receipt(&call, whose),
+            Self::Keys(page) => keys::view::list(&page, whose),
             Self::NewKey(page) => keys::view::new(page),
-            Self::Limits(page) => limits::view::limits(&page),
-            Self::Billing(page) => billing::view::billing(page),
+            Self::Limits(page) => limits::view::limits(&page, whose),
+            Self::Billing(page) => billing::view::billing(page, whose),
             Self::Pricing(page) => pricing::view::pricing(&page),
             Self::Login(page) => login::view::login(page),
             Self::Signup(page) => signup::view::signup(&page),
@@ -168,35 +205,54 @@ impl Content {
 
 /// Reads a page for whoever asks. What they may see is decided by the scope that each page's `api` must obtain.
 #[server(prefix = "/api", endpoint = "page", input = Json, output = Postcard)]
-pub(crate) async fn read(address: Address) -> Result<Content, ConsoleError> {
-    use crate::server::{Caller, FormAnswer, answer, keep_as_it_is};
+pub(crate) async fn read(address: Address) -> Result<Answer, ConsoleError> {
+    use crate::server::{FormAnswer, answer, keep_as_it_is};
 
-    let Address { page, id, query } = address;
+    let Address { page, account, id, query } = address;
     if !page.is_without_secrets() || FormAnswer::here().is_some() {
         keep_as_it_is();
     }
     answer(
         async {
             let caller = Caller::here()?;
-            match page {
-                Page::None => Err(ConsoleError::NotFound),
-                Page::Usage => usage::api::usage(&caller, &query).await.map(Content::Usage),
-                Page::Calls => calls::api::calls(&caller, &query).await.map(Content::Calls),
-                Page::Call => call::api::call(&caller, &id).await.map(|call| Content::Call(Box::new(call))),
-                Page::Keys => keys::api::keys(&caller, &query).await.map(Content::Keys),
-                Page::NewKey => keys::api::new_key(&caller).await.map(Content::NewKey),
-                Page::Limits => limits::api::limits(&caller, &id, &query).await.map(Content::Limits),
-                Page::Billing => billing::api::billing(&caller, &query).await.map(Content::Billing),
-                Page::Pricing => pricing::api::pricing(&caller, &query).await.map(Content::Pricing),
-                Page::Login => Ok(Content::Login(login::api::login(&caller, &query))),
-                Page::Signup => Ok(Content::Signup(signup::api::signup(&caller))),
-                Page::Prices => admin_pricing::api::prices(&caller, &query).await.map(Content::Prices),
-                Page::Customers => admin_customers::api::customers(&caller, &query).await.map(Content::Customers),
-                Page::Customer => admin_customers::api::customer(&caller, &id, &query).await.map(Content::Customer),
-                Page::Proof => admin_proof::api::proof(&caller, &query).await.map(Content::Proof),
-                Page::Audit => admin_audit::api::audit(&caller, &query).await.map(Content::Audit),
+            if page.is_of_an_account() {
+                let seen = caller.seen(&account).await?;
+                let content = of_an_account(page, &caller, &seen, &id, &query).await?;
+                return Ok(Answer { whose: seen.whose, content });
             }
+            Ok(Answer { whose: Whose::Own, content: of_the_gateway(page, &caller, &id, &query).await? })
         }
         .await,
     )
+}
+
+/// A page that shows an account, to its own people and to operators.
+#[cfg(feature = "ssr")]
+async fn of_an_account(page: Page, caller: &Caller, seen: &Seen, id: &str, query: &str) -> Result<Content, ConsoleError> {
+    match page {
+        Page::Usage => usage::api::usage(caller, seen, query).await.map(Content::Usage),
+        Page::Calls => calls::api::calls(caller, seen, query).await.map(Content::Calls),
+        Page::Call => call::api::call(caller, seen, id).await.map(|call| Content::Call(Box::new(call))),
+        Page::Keys => keys::api::keys(caller, seen, query).await.map(Content::Keys),
+        Page::Limits => limits::api::limits(caller, seen, id, query).await.map(Content::Limits),
+        Page::Billing => billing::api::billing(caller, seen, query).await.map(Content::Billing),
+        _ => Err(ConsoleError::NotFound),
+    }
+}
+
+/// Every other page.
+#[cfg(feature = "ssr")]
+async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> Result<Content, ConsoleError> {
+    match page {
+        Page::NewKey => keys::api::new_key(caller).await.map(Content::NewKey),
+        Page::Pricing => pricing::api::pricing(caller, query).await.map(Content::Pricing),
+        Page::Login => Ok(Content::Login(login::api::login(caller, query))),
+        Page::Signup => Ok(Content::Signup(signup::api::signup(caller))),
+        Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
+        Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),
+        Page::Customer => admin_customers::api::customer(caller, id, query).await.map(Content::Customer),
+        Page::Proof => admin_proof::api::proof(caller, query).await.map(Content::Proof),
+        Page::Audit => admin_audit::api::audit(caller, query).await.map(Content::Audit),
+        _ => Err(ConsoleError::NotFound),
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) const NARROWING: [&str; 10] = ["project", "key", "model", "status", "
 /// The filters of one page.
 pub(crate) struct FilterBar<'a> {
     /// Where the page is.
-    pub(crate) path: &'static str,
+    pub(crate) path: String,
     /// What is shown: of what could not be understood, the part that could.
     pub(crate) filter: &'a CallFilter,
     /// What was asked for, where it could not be understood.
@@ -86,7 +86,7 @@ impl FilterBar<'_> {
         });
         kept.push(("range".into(), "custom".to_owned()));
         view! {
-            <form class="row-form" method="get" action=self.path>
+            <form class="row-form" method="get" action=self.path.clone()>
                 {hiddens(kept)}
                 {Field::new("date", "from", "First day").initial(from).required().view(self.form)}
                 {Field::new("date", "to", "Last day").initial(to).required().view(self.form)}
@@ -105,7 +105,7 @@ impl FilterBar<'_> {
         });
         let clear = (self.href)(&all);
         view! {
-            <form class="row-form" method="get" action=self.path>
+            <form class="row-form" method="get" action=self.path.clone()>
                 {hiddens(kept)}
                 {self.known()}
                 {self.said()}
@@ -228,7 +228,7 @@ mod tests {
     fn draw(query: &str, form: &Form, choices: &FilterChoices) -> String {
         let filter = CallFilter::from_query(query).unwrap();
         let href = |filter: &CallFilter| filter.to_query();
-        let bar = FilterBar { path: "/calls", filter: &filter, form, choices, kept: vec![], href: &href };
+        let bar = FilterBar { path: "/calls".to_owned(), filter: &filter, form, choices, kept: vec![], href: &href };
         Owner::new().with(|| bar.view().to_html())
     }
 

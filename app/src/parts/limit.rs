@@ -18,6 +18,7 @@ use crate::parts::{
     },
     tabs::address,
     time,
+    whose::Whose,
 };
 
 /// What it allows: `$10.00 per month`, `1 request per minute`.
@@ -38,10 +39,10 @@ pub(crate) fn whole_name_view(state: &LimitState) -> AnyView {
 }
 
 /// Whose it is, below its name: the way to the calls that it counts, where the log can list them.
-fn whose_view(state: &LimitState) -> AnyView {
+fn whose_view(state: &LimitState, account: &Whose) -> AnyView {
     let named = |(noun, whose): (&'static str, &str)| {
         let words = match calls_of(&state.limit.scope) {
-            Some(calls) => view! { <a href=address("/calls", &calls.to_query())>{foreign(whose)}</a> }.into_any(),
+            Some(calls) => view! { <a href=address(&account.at("/calls"), &calls.to_query())>{foreign(whose)}</a> }.into_any(),
             None => foreign(whose),
         };
         view! { <span class="by">{format!("of the {noun} ")}{words}</span> }
@@ -69,9 +70,11 @@ fn whose(state: &LimitState) -> Option<(&'static str, &str)> {
 }
 
 /// How far each is used, a line and a bar each; nothing where there is none.
-pub(crate) fn lines(limits: &[&LimitState]) -> AnyView {
-    let lines =
-        limits.iter().map(|state| view! { <li>{short(&state.limit)}{whose_view(state)}{bar(&state.limit.pool)}</li> }).collect_view();
+pub(crate) fn lines(limits: &[&LimitState], account: &Whose) -> AnyView {
+    let lines = limits
+        .iter()
+        .map(|state| view! { <li>{short(&state.limit)}{whose_view(state, account)}{bar(&state.limit.pool)}</li> })
+        .collect_view();
     (!limits.is_empty()).then(|| view! { <ul class="limits">{lines}</ul> }).into_any()
 }
 
@@ -85,13 +88,13 @@ pub(crate) const COLUMNS: [Column; 5] = [
 ];
 
 /// What a limit allows, and how its running window stands.
-pub(crate) fn cells(state: &LimitState, now: DateTime<Utc>) -> [AnyView; 5] {
+pub(crate) fn cells(state: &LimitState, now: DateTime<Utc>, account: &Whose) -> [AnyView; 5] {
     let limit = &state.limit;
     let by = if state.by_operator { "set by the operator" } else { "" };
     let figure = |quantity| figure_view(quantity, limit.pool.unit);
     let anew = limit.resets_at(now).map_or_else(|| text("never"), |at| time::time_view(at, format!("{} UTC", time::minute(at))));
     [
-        with_note(view! { {name(limit)}{whose_view(state)}{bar(&limit.pool)} }.into_any(), by.to_owned()),
+        with_note(view! { {name(limit)}{whose_view(state, account)}{bar(&limit.pool)} }.into_any(), by.to_owned()),
         figure(limit.pool.used),
         figure(limit.pool.leased),
         figure(limit.pool.room()),
@@ -204,7 +207,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_limit_there_is_no_list() {
-        let html = |limits: &[&LimitState]| Owner::new().with(|| lines(limits).to_html());
+        let html = |limits: &[&LimitState]| Owner::new().with(|| lines(limits, &Whose::Own).to_html());
         assert!(!html(&[]).contains("<ul"));
         let limit = limit(Window::Minute, Unit::Requests, 8, 2);
         let html = html(&[&LimitState { limit, whose: None, by_operator: false }]);
@@ -229,7 +232,7 @@ mod tests {
         let html = |scope, whose: &str| {
             let limit = Limit { scope, ..limit(Window::Day, Unit::Requests, 8, 2) };
             let state = LimitState { limit, whose: Some(whose.to_owned()), by_operator: false };
-            Owner::new().with(|| whose_view(&state).to_html()).replace("<!>", "")
+            Owner::new().with(|| whose_view(&state, &Whose::Own).to_html()).replace("<!>", "")
         };
         let project = ProjectId::new(DateTime::UNIX_EPOCH, [1; 10]);
         let of_project = html(Scope::Project(project), "Research");

@@ -19,3 +19,4 @@ pub(crate) mod table;
 pub(crate) mod tabs;
 pub(crate) mod time;
 pub(crate) mod travel;
+pub(crate) mod whose;

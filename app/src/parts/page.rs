@@ -7,7 +7,7 @@ use leptos_router::hooks::{use_location, use_params_map};
 
 use crate::{
     error::ConsoleError,
-    pages::{self, Address, Content, Page},
+    pages::{self, Address, Page},
     parts::{again, form, tabs, travel::Travel},
 };
 
@@ -18,7 +18,7 @@ pub(crate) fn page(page: Page) -> AnyView {
     again::provide(move || answer.refetch());
     let asking = RwSignal::new(false);
     // Counted, not in the page's arena: on the server it is read after the thread may have turned to another request's.
-    let title = ArcRwSignal::new(page.title());
+    let title = ArcRwSignal::new(page.title().to_owned());
     let its_title = title.clone();
     let (location, travel) = (use_location(), use_context::<Travel>());
     let content = move || {
@@ -28,8 +28,8 @@ pub(crate) fn page(page: Page) -> AnyView {
             let answer = answer.await;
             arrive(travel, here.clone());
             // A failure has a name of its own.
-            title.set(answer.as_ref().map_or_else(ConsoleError::title, |_| page.title()));
-            answer.map_or_else(|error| failure(&error, page, here), Content::view)
+            title.set(answer.as_ref().map_or_else(|error| error.title().to_owned(), |answer| answer.title(page)));
+            answer.map_or_else(|error| failure(&error, page, here), |answer| answer.view(page))
         })
     };
     // The server sends pages whole: there nothing is ever pending, and what would say so can outlive the request.
@@ -56,13 +56,15 @@ fn own_address(page: Page) -> Memo<Address> {
     let location = use_location();
     // Where no route matched there are no parameters to ask for.
     let params = (page != Page::None).then(use_params_map);
-    let id = move || params.and_then(|params| params.get().get("id")).unwrap_or_default();
-    let route = |path: &str, id: &str| path.strip_suffix(id).unwrap_or(path).to_owned();
-    let own = untrack(|| route(&location.pathname.get(), &id()));
+    let parameter = move |name| params.and_then(|params| params.get().get(name)).unwrap_or_default();
+    // What is left of the path without them.
+    let route =
+        move |account: &str, id: &str| location.pathname.with(|path| path.strip_suffix(id).unwrap_or(path).replacen(account, "", 1));
+    let own = untrack(|| route(&parameter("account"), &parameter("id")));
     Memo::new(move |before: Option<&Address>| {
-        let (id, query) = (id(), location.search.get());
-        let is_own = route(&location.pathname.get(), &id) == own;
-        before.filter(|_| !is_own).cloned().unwrap_or(Address { page, id, query })
+        let (account, id, query) = (parameter("account"), parameter("id"), location.search.get());
+        let is_own = route(&account, &id) == own;
+        before.filter(|_| !is_own).cloned().unwrap_or(Address { page, account, id, query })
     })
 }
 

@@ -1,7 +1,10 @@
 //! From a visitor to what they may reach: a scope of the ledger, or the reason why not.
 
 use axum::response::{IntoResponse, Response};
-use domain::id::UserId;
+use domain::{
+    account::{Customer, Role},
+    id::UserId,
+};
 use http::{StatusCode, header, request::Parts};
 use ledger::{AccountMember, AccountOwner, AccountReader, Ledger, Operator};
 use leptos::prelude::*;
@@ -13,13 +16,37 @@ use super::{
     Console, Visitor,
     submission::{FormAnswer, about, see_other, sentence, sign_in_address},
 };
-use crate::{error::ConsoleError, parts::form::Form};
+use crate::{
+    error::ConsoleError,
+    parts::{
+        form::Form,
+        whose::{Named, Whose},
+    },
+};
 
 /// Whoever asks for something, with the console that they ask.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) console: Console,
     pub(crate) visitor: Visitor,
+}
+
+/// An account that the visitor may see, and what else they may do there.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// The right to see it.
+    pub(crate) reader: AccountReader,
+    /// Whether it is their own.
+    pub(crate) whose: Whose,
+    /// What they may do in it; nothing, for an operator who looks.
+    pub(crate) role: Option<Role>,
+}
+
+impl Seen {
+    /// Whether they may make, limit and revoke its keys.
+    pub(crate) fn manages_keys(&self) -> bool {
+        self.role.is_some_and(|role| role >= Role::Member)
+    }
 }
 
 impl Caller {
@@ -55,9 +82,17 @@ impl Caller {
         self.console.ledger.reached_from(self.visitor.address)
     }
 
-    /// The right to see the caller's account.
-    pub(crate) async fn reader(&self) -> Result<AccountReader, ConsoleError> {
-        self.ledger().reader(self.user()?).await.map_err(no_account)
+    /// The right to see an account: the caller's own; where one is named by its id, an operator's right to look at that one, which is noted in the audit log.
+    pub(crate) async fn seen(&self, account: &str) -> Result<Seen, ConsoleError> {
+        if account.is_empty() {
+            let reader = self.ledger().reader(self.user()?).await.map_err(no_account)?;
+            return Ok(Seen { reader, whose: Whose::Own, role: self.visitor.visit.role() });
+        }
+        let operator = self.operator().await?;
+        let id = account.parse().map_err(|_| ConsoleError::NotFound)?;
+        let reader = operator.view(id).await?;
+        let Customer { id, name, owner_email, .. } = operator.customer(id, self.visitor.now).await?;
+        Ok(Seen { reader, whose: Whose::Customer(Named { id, name, owner_email }), role: None })
     }
 
     /// The right to manage its keys.

@@ -28,7 +28,7 @@ use leptos_axum::{AxumRouteListing, LeptosRoutes};
 
 pub use self::visitor::SignedIn;
 pub(crate) use self::{
-    caller::{Caller, answer, keep_as_it_is, page_redirect, page_status},
+    caller::{Caller, Seen, answer, keep_as_it_is, page_redirect, page_status},
     submission::{FormAnswer, Refusal, Submission, about, incomplete, is_local, see_other, sentence},
 };
 use self::{fresh::FreshKeys, throttle::Throttle};

@@ -116,7 +116,9 @@ mod tests {
         let html = Owner::new().with(|| {
             let (filter, choices) = (CallFilter::default(), FilterChoices::default());
             let href = |filter: &CallFilter| filter.to_query();
-            FilterBar { path: "/calls", filter: &filter, form: &form, choices: &choices, kept: vec![], href: &href }.view().to_html()
+            FilterBar { path: "/calls".to_owned(), filter: &filter, form: &form, choices: &choices, kept: vec![], href: &href }
+                .view()
+                .to_html()
         });
         assert!(html.contains("aria-invalid=\"true\"") && html.contains("2026-02-30"), "{html}");
     }
@@ -150,7 +152,9 @@ mod tests {
         let html = Owner::new().with(|| {
             let href = |filter: &CallFilter| filter.to_query();
             let choices = FilterChoices::default();
-            FilterBar { path: "/usage", filter: &calls, form: &form, choices: &choices, kept: vec![], href: &href }.view().to_html()
+            FilterBar { path: "/usage".to_owned(), filter: &calls, form: &form, choices: &choices, kept: vec![], href: &href }
+                .view()
+                .to_html()
         });
         let (presets, forms) = html.split_once("<form").unwrap();
         let (custom, narrowing) = forms.split_once("<form").unwrap();

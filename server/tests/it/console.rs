@@ -89,7 +89,7 @@ fn pages_and_what_the_browser_reads_of_them_are_compressed() {
     assert_eq!((sent(&plain), sent(&packed)), ((None, false), (Some("br"), false)));
     let (plain, packed) = (plain.size(), packed.size());
     assert!(packed * 2 < plain, "{packed} of {plain} bytes");
-    let address = json!({"address": {"page": "pricing", "id": "", "query": ""}}).to_string();
+    let address = json!({"address": {"page": "pricing", "account": "", "id": "", "query": ""}}).to_string();
     let read = browse_packed(url, "/api/page", "", Some(("application/json", &address))).expect("the console answers");
     assert_eq!((read.status, sent(&read)), (200, (Some("br"), false)));
 }

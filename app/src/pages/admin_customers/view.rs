@@ -9,17 +9,21 @@ use super::{
     money_form,
     page::{Customers, OneCustomer},
 };
-use crate::parts::{
-    form::{Field, Form, Tone, notice},
-    journal,
-    layout::{empty, foreign, head, section, stack},
-    money,
-    table::{
-        Column,
-        Kind::{Figures, Words},
-        link, name, name_link, table, text, with_note,
+use crate::{
+    pages::Page,
+    parts::{
+        form::{Field, Form, Tone, notice},
+        journal,
+        layout::{empty, foreign, head, section, stack},
+        money,
+        table::{
+            Column,
+            Kind::{Figures, Words},
+            link, name, name_link, table, text, with_note,
+        },
+        time,
+        whose::customer_ways,
     },
-    time,
 };
 
 /// The customers.
@@ -95,6 +99,7 @@ pub(crate) fn one(page: OneCustomer) -> AnyView {
     ]);
     stack(vec![
         head(foreign(&customer.name), about, ()),
+        customer_ways(customer.id, Page::Customer),
         done.into_any(),
         suspended.into_any(),
         written_off(customer.written_off_30_days).into_any(),

@@ -3,14 +3,15 @@ use domain::{account::Role, credit::Scope};
 use super::page::{Billing, Payment};
 use crate::{
     error::ConsoleError,
-    server::{Caller, JOURNAL_PAGE, journal_cursor, journal_done},
+    server::{Caller, JOURNAL_PAGE, Seen, journal_cursor, journal_done},
     visit::Visit,
 };
 
 impl Payment {
-    /// How credit comes into the visitor's account.
-    pub(super) fn of(visit: &Visit) -> Self {
-        match (visit.demo, visit.role()) {
+    /// How credit comes into an account by this visitor, who has this role in it.
+    pub(super) fn of(visit: &Visit, role: Option<Role>) -> Self {
+        match (visit.demo, role) {
+            (_, None) => Self::None,
             (false, _) => Self::ByOperator,
             (true, Some(Role::Owner)) => Self::Test,
             (true, _) => Self::NotAllowed,
@@ -18,9 +19,9 @@ impl Payment {
     }
 }
 
-/// The credit and the books of the caller's account.
-pub(crate) async fn billing(caller: &Caller, query: &str) -> Result<Billing, ConsoleError> {
-    let reader = caller.reader().await?;
+/// The credit and the books of an account.
+pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result<Billing, ConsoleError> {
+    let reader = &seen.reader;
     let (before, now) = (journal_cursor(query)?, caller.visitor.now);
     let limits = reader.limits(now).await?.into_iter();
     Ok(Billing {
@@ -29,7 +30,7 @@ pub(crate) async fn billing(caller: &Caller, query: &str) -> Result<Billing, Con
         now,
         has_newer: before.is_some(),
         done: journal_done(query),
-        payment: Payment::of(&caller.visitor.visit),
+        payment: Payment::of(&caller.visitor.visit, seen.role),
         form: caller.form(),
     })
 }

@@ -35,4 +35,6 @@ pub(crate) enum Payment {
     ByOperator,
     /// The visitor's role may not move money.
     NotAllowed,
+    /// An operator looks at the page, who gives credit on another.
+    None,
 }

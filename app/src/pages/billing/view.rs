@@ -15,21 +15,22 @@ use crate::{
         layout::{head, section, stack},
         limit, money,
         table::{link, table},
+        whose::Whose,
     },
 };
 
 /// Credit and books.
-pub(crate) fn billing(page: Billing) -> AnyView {
+pub(crate) fn billing(page: Billing, whose: &Whose) -> AnyView {
     let Billing { statement, limits, now, has_newer, done, payment, form } = page;
     let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     stack(vec![
         head("Billing", rule(&statement.balance), ()),
         done.into_any(),
         journal::balance(&statement.balance),
-        section("Top up", stack(vec![of_no_use(&statement.balance), top_up(payment, &form)])),
+        paying_in(&statement.balance, payment, &form),
         section("Credit", journal::grants(&statement.balance.grants)),
-        bounds(&limits, now),
-        section("Journal", journal::journal(statement, has_newer, "/billing")),
+        bounds(&limits, now, whose),
+        section("Journal", journal::journal(statement, has_newer, &whose.at("/billing"))),
     ])
 }
 
@@ -59,12 +60,12 @@ fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Opti
 }
 
 /// What keeps calls from using all of it: those of single keys stand with the keys.
-fn bounds(limits: &[LimitState], now: DateTime<Utc>) -> AnyView {
+fn bounds(limits: &[LimitState], now: DateTime<Utc>, whose: &Whose) -> AnyView {
     if limits.is_empty() {
         return ().into_any();
     }
-    let rows = limits.iter().map(|state| Vec::from(limit::cells(state, now)).into());
-    let way = link(address(None), "Limits of the account");
+    let rows = limits.iter().map(|state| Vec::from(limit::cells(state, now, whose)).into());
+    let way = link(whose.at(&address(None)), "Limits of the account");
     section("Limits", stack(vec![table("cards", &limit::COLUMNS, rows.collect(), None), way]))
 }
 
@@ -75,8 +76,14 @@ fn of_no_use(balance: &Balance) -> AnyView {
     (balance.mode == Mode::Quota).then(|| notice(Tone::Plain, words)).into_any()
 }
 
+/// How credit comes in, for whoever it concerns.
+fn paying_in(balance: &Balance, payment: Payment, form: &Form) -> AnyView {
+    if payment == Payment::None { ().into_any() } else { section("Top up", stack(vec![of_no_use(balance), top_up(payment, form)])) }
+}
+
 fn top_up(payment: Payment, form: &Form) -> AnyView {
     match payment {
+        Payment::None => ().into_any(),
         Payment::ByOperator => notice(
             Tone::Plain,
             "No payment provider is set up. Top-ups are made by the operator of this gateway: ask them, and the credit appears here with their reason.",
@@ -134,7 +141,7 @@ mod tests {
             payment,
             form: Form { once: "0".to_owned(), ..Form::default() },
         };
-        Owner::new().with(|| billing(data).to_html())
+        Owner::new().with(|| billing(data, &Whose::Own).to_html())
     }
 
     #[test]

@@ -1,9 +1,12 @@
 use super::page::OneCall;
-use crate::{error::ConsoleError, server::Caller};
+use crate::{
+    error::ConsoleError,
+    server::{Caller, Seen},
+};
 
-/// One call of the caller's account. Somebody else's call is as unknown as none.
-pub(crate) async fn call(caller: &Caller, id: &str) -> Result<OneCall, ConsoleError> {
-    let reader = caller.reader().await?;
+/// One call of an account. Somebody else's call is as unknown as none.
+pub(crate) async fn call(caller: &Caller, seen: &Seen, id: &str) -> Result<OneCall, ConsoleError> {
+    let reader = &seen.reader;
     let id = id.parse().map_err(|_| ConsoleError::NotFound)?;
     let call = reader.call(id).await?;
     let has_projects = reader.projects().await?.len() > 1;

@@ -11,19 +11,20 @@ use super::page::OneCall;
 use crate::parts::{
     layout::{foreign, pairs, section, stack},
     tabs::address,
+    whose::Whose,
 };
 
 /// The project that its key was in. The key proves it, so that it stands beside the key.
-pub(super) fn project(page: &OneCall) -> Option<(String, AnyView)> {
+pub(super) fn project(page: &OneCall, whose: &Whose) -> Option<(String, AnyView)> {
     let project = &page.call.project;
     let calls = CallFilter { project: Some(project.id), ..CallFilter::default() };
-    page.has_projects.then(|| ("Project".to_owned(), way(page, foreign(&project.name), calls)))
+    page.has_projects.then(|| ("Project".to_owned(), way(page, whose, foreign(&project.name), calls)))
 }
 
 /// What its client said of it, if it said anything: each leads to the calls of which the same was said.
-pub(super) fn said(page: &OneCall) -> AnyView {
+pub(super) fn said(page: &OneCall, whose: &Whose) -> AnyView {
     let Attribution { client, end_user, session, tags } = page.call.attribution.clone();
-    let line = |name: &str, words: AnyView, calls: CallFilter| (name.to_owned(), way(page, words, calls));
+    let line = |name: &str, words: AnyView, calls: CallFilter| (name.to_owned(), way(page, whose, words, calls));
     let any = CallFilter::default();
     let client = client.map(|label| line("Client", foreign(label.as_str()), CallFilter { client: Some(label), ..any.clone() }));
     let end_user = end_user.map(|label| line("End user", foreign(label.as_str()), CallFilter { end_user: Some(label), ..any.clone() }));
@@ -42,10 +43,10 @@ pub(super) fn said(page: &OneCall) -> AnyView {
 }
 
 /// The way to the calls of this filter around this one: to the latest if it is among them, else to those of its day.
-fn way(page: &OneCall, words: AnyView, calls: CallFilter) -> AnyView {
+fn way(page: &OneCall, whose: &Whose, words: AnyView, calls: CallFilter) -> AnyView {
     let started_at = page.call.row.started_at;
     let (latest, day) = (calls.period, started_at.date_naive());
     let period = if started_at >= latest.range(page.now).from { latest } else { Period::Custom { from: day, to: day } };
-    let href = address("/calls", &CallFilter { period, ..calls }.to_query());
+    let href = address(&whose.at("/calls"), &CallFilter { period, ..calls }.to_query());
     view! { <a href=href>{words}</a> }.into_any()
 }

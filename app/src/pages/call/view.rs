@@ -21,18 +21,19 @@ use crate::parts::{
         link, table, text,
     },
     time,
+    whose::Whose,
 };
 
 /// A receipt: everything that the charge rests on, so that anyone can reach the same figure.
-pub(crate) fn receipt(page: &OneCall) -> AnyView {
+pub(crate) fn receipt(page: &OneCall, whose: &Whose) -> AnyView {
     let call = &page.call;
     let sheet = view! {
         <div class="receipt-page">
             <article class="receipt" aria-label="Receipt">{stack(vec![heading(call), lines(&call.receipt), sum(call), paid(call)])}</article>
-            {particulars(page)}
+            {particulars(page, whose)}
         </div>
     };
-    stack(vec![head("Receipt", link("/calls".to_owned(), "All calls"), ()), remarks(call), sheet.into_any(), raw(call)])
+    stack(vec![head("Receipt", link(whose.at("/calls"), "All calls"), ()), remarks(call), sheet.into_any(), raw(call)])
 }
 
 fn heading(call: &CallDetail) -> AnyView {
@@ -150,7 +151,7 @@ fn named(what: impl Into<String>, name: &str) -> (String, AnyView) {
     (what.into(), foreign(name))
 }
 
-fn particulars(page: &OneCall) -> AnyView {
+fn particulars(page: &OneCall, whose: &Whose) -> AnyView {
     let call = &page.call;
     let (row, usage) = (&call.row, &call.row.usage);
     let status = match call.http_status {
@@ -161,7 +162,7 @@ fn particulars(page: &OneCall) -> AnyView {
     let first_byte = row.first_byte_ms.map(|span| pair("Time to first byte", time::span(span)));
     let how = [pair("Status", status), named("Key", &row.key_name)]
         .into_iter()
-        .chain(project(page))
+        .chain(project(page, whose))
         .chain([named("Provider", &call.provider)])
         .chain(answered_by)
         .chain([pair("Streaming", if row.stream { "Yes" } else { "No" }), pair("Latency", time::span(row.latency_ms))])
@@ -179,7 +180,7 @@ fn particulars(page: &OneCall) -> AnyView {
     ];
     let parts = vec![
         section("How it went", pairs("pairs", how.chain(tried_first(call)).collect())),
-        said(page),
+        said(page, whose),
         section("What was counted", pairs("pairs", counted)),
         section("What it was priced by", pairs("pairs", priced.into_iter().chain(in_the_journal(call)).collect())),
     ];
@@ -315,7 +316,7 @@ mod tests {
     }
 
     fn draw(page: &OneCall) -> String {
-        Owner::new().with(|| receipt(page).to_html())
+        Owner::new().with(|| receipt(page, &Whose::Own).to_html())
     }
 
     fn html(call: &CallDetail) -> String {

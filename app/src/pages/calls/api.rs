@@ -8,18 +8,21 @@ use ledger::AccountReader;
 use super::page::Calls;
 use crate::{
     error::ConsoleError,
-    parts::form::{Form, Problem},
-    server::{Caller, filter_of, page_redirect, page_status, parameter},
+    parts::{
+        form::{Form, Problem},
+        whose::Whose,
+    },
+    server::{Caller, Seen, filter_of, page_redirect, page_status, parameter},
 };
 
 /// Calls on a page.
 const PAGE: i64 = 50;
 
-/// A page of the call log of the caller's account.
-pub(crate) async fn calls(caller: &Caller, query: &str) -> Result<Calls, ConsoleError> {
-    let reader = caller.reader().await?;
+/// A page of the call log of an account.
+pub(crate) async fn calls(caller: &Caller, seen: &Seen, query: &str) -> Result<Calls, ConsoleError> {
+    let Seen { reader, whose, .. } = seen;
     let search = match parameter(query, "id") {
-        Some(id) => find(&reader, &id).await?,
+        Some(id) => find(reader, whose, &id).await?,
         None => Form::default(),
     };
     let asked = |query: &str| CallFilter::from_query(query).and_then(|filter| Ok((filter, cursor_from_query(query)?)));
@@ -30,7 +33,7 @@ pub(crate) async fn calls(caller: &Caller, query: &str) -> Result<Calls, Console
 }
 
 /// Leads to the call of this id; without one, the search comes back with why.
-async fn find(reader: &AccountReader, id: &str) -> Result<Form, ConsoleError> {
+async fn find(reader: &AccountReader, whose: &Whose, id: &str) -> Result<Form, ConsoleError> {
     let (status, problem) = match id.trim().parse::<CallId>() {
         Err(_) => (
             StatusCode::BAD_REQUEST,
@@ -38,7 +41,7 @@ async fn find(reader: &AccountReader, id: &str) -> Result<Form, ConsoleError> {
         ),
         Ok(call) => match reader.call(call).await {
             Ok(_) => {
-                page_redirect(&format!("/calls/{call}"));
+                page_redirect(&whose.at(&format!("/calls/{call}")));
                 return Ok(Form::default());
             }
             Err(ledger::Error::NotFound) => {

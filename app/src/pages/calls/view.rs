@@ -19,31 +19,33 @@ use crate::parts::{
     },
     tabs::address,
     time,
+    whose::Whose,
 };
 
 /// The log.
-pub(crate) fn calls(data: Calls) -> AnyView {
+pub(crate) fn calls(data: Calls, whose: &Whose) -> AnyView {
     let Calls { filter, form, search, page, has_newer, choices } = data;
-    let href = |filter: &CallFilter| address("/calls", &filter.to_query());
-    let bar = FilterBar { path: "/calls", filter: &filter, form: &form, choices: &choices, kept: vec![], href: &href }.view();
+    let path = whose.at("/calls");
+    let href = |filter: &CallFilter| address(&path, &filter.to_query());
+    let bar = FilterBar { path: path.clone(), filter: &filter, form: &form, choices: &choices, kept: vec![], href: &href }.view();
     let newest = has_newer.then(|| href(&filter));
     let older = page.next.map(|next| {
         let query = filter.to_query();
-        address("/calls", &format!("{query}{}before={next}", if query.is_empty() { "" } else { "&" }))
+        address(&path, &format!("{query}{}before={next}", if query.is_empty() { "" } else { "&" }))
     });
     let body = if form.problem.is_some() {
         notice(Tone::Plain, "Correct what is marked, or choose a range above, to see the calls.")
     } else if page.calls.is_empty() {
-        nothing(has_newer)
+        nothing(has_newer, path.clone())
     } else {
-        stack(vec![log(page.calls), pager(newest, older)])
+        stack(vec![log(page.calls, whose), pager(newest, older)])
     };
-    stack(vec![head("Calls", "Newest first. Times are UTC.", ()), find(&search), bar, body])
+    stack(vec![head("Calls", "Newest first. Times are UTC.", ()), find(&search, path.clone()), bar, body])
 }
 
-fn find(search: &Form) -> AnyView {
+fn find(search: &Form, path: String) -> AnyView {
     view! {
-        <form class="row-form" method="get" action="/calls" role="search">
+        <form class="row-form" method="get" action=path role="search">
             {Field::new("search", "id", "Find a call by its request id").required().view(search)}
             <button>"Find"</button>
         </form>
@@ -51,16 +53,16 @@ fn find(search: &Form) -> AnyView {
     .into_any()
 }
 
-fn nothing(has_newer: bool) -> AnyView {
+fn nothing(has_newer: bool, path: String) -> AnyView {
     let words = if has_newer {
         "There are no older calls."
     } else {
         "No call matches. Choose a longer range, clear the filters, or make a call: it shows up here within a second of its end."
     };
-    empty(words, link("/calls".to_owned(), "All calls"))
+    empty(words, link(path, "All calls"))
 }
 
-fn log(calls: Vec<CallRow>) -> AnyView {
+fn log(calls: Vec<CallRow>, whose: &Whose) -> AnyView {
     const COLUMNS: [Column; 11] = [
         Column("Time", Words),
         Column("Key", Words),
@@ -74,12 +76,13 @@ fn log(calls: Vec<CallRow>) -> AnyView {
         Column("Latency", Figures),
         Column("First byte", Figures),
     ];
-    table("cards wide log", &COLUMNS, calls.into_iter().map(row).collect(), None)
+    table("cards wide log", &COLUMNS, calls.into_iter().map(|call| row(call, whose)).collect(), None)
 }
 
-fn row(call: CallRow) -> Row {
+fn row(call: CallRow, whose: &Whose) -> Row {
     let (prompt, completion, total, cost) = (call.prompt_tokens(), call.completion_tokens(), call.total_tokens(), call.cost());
-    let time = view! { <a href=format!("/calls/{}", call.id)>{time::time_view(call.started_at, time::second(call.started_at))}</a> };
+    let href = whose.at(&format!("/calls/{}", call.id));
+    let time = view! { <a href=href>{time::time_view(call.started_at, time::second(call.started_at))}</a> };
     let state = stack(vec![status(call.outcome), marks(&call)]);
     vec![
         time.into_any(),

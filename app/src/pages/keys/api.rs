@@ -5,19 +5,18 @@ use ledger::AccountReader;
 use super::page::{Keys, NewKey};
 use crate::{
     error::ConsoleError,
-    server::{Caller, FormAnswer, parameter},
+    server::{Caller, FormAnswer, Seen, parameter},
 };
 
-/// The keys of the caller's account, and what bounds them.
-pub(crate) async fn keys(caller: &Caller, query: &str) -> Result<Keys, ConsoleError> {
-    let now = caller.visitor.now;
-    let reader = caller.reader().await?;
+/// The keys of an account, and what bounds them.
+pub(crate) async fn keys(caller: &Caller, seen: &Seen, query: &str) -> Result<Keys, ConsoleError> {
+    let (now, reader) = (caller.visitor.now, &seen.reader);
     let (keys, projects) = (reader.keys(now).await?, reader.projects().await?);
     let limits = reader.limits(now).await?;
     let revoked = parameter(query, "revoked").and_then(|id| id.parse().ok());
-    let can_manage = caller.visitor.visit.manages_keys();
+    let can_manage = seen.manages_keys();
     let base_url = caller.console.settings.base_url();
-    let without_credit = is_spent(&reader, now).await?;
+    let without_credit = is_spent(reader, now).await?;
     Ok(Keys { keys, projects, limits, now, revoked, can_manage, base_url, without_credit, form: caller.form() })
 }
 

@@ -24,11 +24,12 @@ use crate::{
             Row, link, name, name_link, table, text, with_note,
         },
         time,
+        whose::Whose,
     },
 };
 
 /// The keys.
-pub(crate) fn list(page: &Keys) -> AnyView {
+pub(crate) fn list(page: &Keys, account: &Whose) -> AnyView {
     let Keys { keys, limits, revoked, can_manage, base_url, without_credit, form, .. } = page;
     let done = keys
         .iter()
@@ -37,16 +38,16 @@ pub(crate) fn list(page: &Keys) -> AnyView {
     let body = if keys.is_empty() {
         empty(if *can_manage { "There is no key yet. Create one to make the first call." } else { "There is no key yet." }, ())
     } else {
-        keys_table(page)
+        keys_table(page, account)
     };
     let create = can_manage.then(|| view! { <a class="button primary" href="/keys/new">"Create a key"</a> });
     let about =
         view! { "A key opens the gateway for any OpenAI client, at the base URL "<code>{base_url.clone()}</code>". Times are UTC." };
-    let of_account = section("Limits of the account", account_limits(limits, *can_manage));
-    stack(vec![head("Keys", about, create), form.problem_view(), done.into_any(), credit(*without_credit), body, of_account])
+    let of_account = section("Limits of the account", account_limits(limits, *can_manage, account));
+    stack(vec![head("Keys", about, create), form.problem_view(), done.into_any(), credit(*without_credit, account), body, of_account])
 }
 
-fn keys_table(page: &Keys) -> AnyView {
+fn keys_table(page: &Keys, account: &Whose) -> AnyView {
     let mut columns = vec![
         Column("Name", Words),
         Column("Key", Code),
@@ -60,13 +61,13 @@ fn keys_table(page: &Keys) -> AnyView {
     if page.has_projects() {
         columns.insert(PROJECT_PLACE, Column("Project", Words));
     }
-    table("cards wide fixed", &columns, page.keys.iter().map(|key| row(page, key)).collect(), None)
+    table("cards wide fixed", &columns, page.keys.iter().map(|key| row(page, key, account)).collect(), None)
 }
 
 /// Where the project stands among the columns.
 const PROJECT_PLACE: usize = 1;
 
-fn row(page: &Keys, key: &Key) -> Row {
+fn row(page: &Keys, key: &Key, account: &Whose) -> Row {
     let works = key.works_at(page.now);
     let state = match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("Revoked {}", time::day(at)),
@@ -79,13 +80,13 @@ fn row(page: &Keys, key: &Key) -> Row {
     let action = if can_change { revoke(key) } else { ().into_any() };
     let limits = limits_of(&page.limits, |scope| *scope == Scope::Key(key.id));
     let mut cells = vec![
-        named(key),
+        named(key, account),
         view! { <code>{masked(&key.last_four)}</code> }.into_any(),
         text(state),
         time::time_view(key.created_at, time::day(key.created_at)),
         last_used,
         money::total_view(key.spent_this_month),
-        key_limits(key, &limits, can_change),
+        key_limits(key, &limits, can_change, account),
         action,
     ];
     if page.has_projects() {
@@ -96,9 +97,9 @@ fn row(page: &Keys, key: &Key) -> Row {
 }
 
 /// Its name, and below it whose it is; nothing where it is nobody's.
-fn named(key: &Key) -> AnyView {
+fn named(key: &Key, account: &Whose) -> AnyView {
     let member = key.member_email.as_deref().map(|email| view! { <span class="by">{foreign(email)}</span> });
-    view! { <span>{name_link(format!("/usage?key={}", key.id), &key.name)}</span>{member} }.into_any()
+    view! { <span>{name_link(account.at(&format!("/usage?key={}", key.id)), &key.name)}</span>{member} }.into_any()
 }
 
 fn limits_of(limits: &[LimitState], is_asked: impl Fn(&Scope) -> bool) -> Vec<&LimitState> {
@@ -106,27 +107,28 @@ fn limits_of(limits: &[LimitState], is_asked: impl Fn(&Scope) -> bool) -> Vec<&L
 }
 
 /// How far they are used, and the way to all of it.
-fn key_limits(key: &Key, limits: &[&LimitState], can_change: bool) -> AnyView {
+fn key_limits(key: &Key, limits: &[&LimitState], can_change: bool, account: &Whose) -> AnyView {
     let words = if can_change { "Set limits" } else { "See limits" };
     let label = format!("{words} of {}", key.name);
-    view! { <div>{limit::lines(limits)}<a href=address(Some(key.id)) aria-label=label>{words}</a></div> }.into_any()
+    let href = account.at(&address(Some(key.id)));
+    view! { <div>{limit::lines(limits, account)}<a href=href aria-label=label>{words}</a></div> }.into_any()
 }
 
 /// What bounds all keys together, or those of a project, a member or a run.
-fn account_limits(limits: &[LimitState], can_manage: bool) -> AnyView {
+fn account_limits(limits: &[LimitState], can_manage: bool, account: &Whose) -> AnyView {
     let limits = limits_of(limits, |scope| !matches!(scope, Scope::Key(_)));
-    let way = link(address(None), if can_manage { "Set limits of the account" } else { "See limits of the account" });
+    let way = link(account.at(&address(None)), if can_manage { "Set limits of the account" } else { "See limits of the account" });
     if limits.is_empty() {
         let words = "None. One would bound all keys together; a key can have limits of its own as well.";
         return empty(words, can_manage.then_some(way));
     }
-    stack(vec![limit::lines(&limits), way])
+    stack(vec![limit::lines(&limits, account), way])
 }
 
 /// Why a good key may not help.
-fn credit(without: bool) -> AnyView {
+fn credit(without: bool, account: &Whose) -> AnyView {
     let words = "This account has no credit that is available, so calls that cost anything are refused. ";
-    without.then(|| view! { <p class="notice" role="note">{words}<a href="/billing">"See billing"</a></p> }).into_any()
+    without.then(|| view! { <p class="notice" role="note">{words}<a href=account.at("/billing")>"See billing"</a></p> }).into_any()
 }
 
 /// Asks once and names the key.
@@ -180,7 +182,7 @@ fn show_once(key: FreshKey, base_url: &str, without_credit: bool, model: &str) -
         head(quoted(&key.name, " is ready"), link("/keys".to_owned(), "All keys"), ()),
         notice(Tone::Good, format!("Copy the key now: it is shown only this once. It works {until}.")),
         secret.into_any(),
-        credit(without_credit),
+        credit(without_credit, &Whose::Own),
         section("First call", snippets.into_any()),
     ])
 }
@@ -265,7 +267,7 @@ mod tests {
     }
 
     fn draw(page: &Keys) -> String {
-        Owner::new().with(|| list(page).to_html())
+        Owner::new().with(|| list(page, &Whose::Own).to_html())
     }
 
     fn html(limits: Vec<LimitState>, can_manage: bool) -> String {

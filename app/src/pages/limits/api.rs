@@ -12,22 +12,20 @@ use super::{
 };
 use crate::{
     error::ConsoleError,
-    server::{Caller, parameter},
+    server::{Caller, Seen, parameter},
 };
 
-/// The limits of one of the caller's keys, or of their account.
-pub(crate) async fn limits(caller: &Caller, id: &str, query: &str) -> Result<Limits, ConsoleError> {
-    let now = caller.visitor.now;
-    let reader = caller.reader().await?;
-    let key = key(&reader, id, now).await?;
-    let project = project(&reader, key.as_ref()).await?;
+/// The limits of one of an account's keys, or of all of it.
+pub(crate) async fn limits(caller: &Caller, seen: &Seen, id: &str, query: &str) -> Result<Limits, ConsoleError> {
+    let (now, reader) = (caller.visitor.now, &seen.reader);
+    let key = key(reader, id, now).await?;
+    let project = project(reader, key.as_ref()).await?;
     let states = reader.limits(now).await?.into_iter();
-    let visit = &caller.visitor.visit;
     Ok(Limits {
         limits: states.filter(|state| is_shown(&state.limit.scope, key.as_ref())).collect(),
         done: done(query),
         // What bounds all of the account is an owner's to set.
-        can_manage: if key.is_some() { visit.manages_keys() } else { visit.role() == Some(Role::Owner) },
+        can_manage: if key.is_some() { seen.manages_keys() } else { seen.role == Some(Role::Owner) },
         key,
         project,
         now,

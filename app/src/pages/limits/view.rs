@@ -19,10 +19,11 @@ use crate::parts::{
         Kind::{Action, Words},
         link, table, text,
     },
+    whose::Whose,
 };
 
 /// The limits of a key, or of the account.
-pub(crate) fn limits(page: &Limits) -> AnyView {
+pub(crate) fn limits(page: &Limits, account: &Whose) -> AnyView {
     let Limits { key, limits, done, can_manage, form, .. } = page;
     let whose = key.as_ref().map_or_else(|| text("the account"), |key| quoted(&key.name, ""));
     let is_revoked = key.as_ref().is_some_and(|key| key.revoked_at.is_some());
@@ -31,9 +32,10 @@ pub(crate) fn limits(page: &Limits) -> AnyView {
     let done = done.and_then(|done| outcome(done, limits));
     let revoked = is_revoked.then(|| notice(Tone::Plain, "This key is revoked: no call is left to bound."));
     let set = can_change.then(|| section("Set a limit", set_form(path.clone(), form)));
-    let body = if limits.is_empty() { none(key.is_some(), can_change) } else { limits_table(page, can_change.then_some(path.as_str())) };
+    let body =
+        if limits.is_empty() { none(key.is_some(), can_change) } else { limits_table(page, can_change.then_some(path.as_str()), account) };
     stack(vec![
-        head(view! { "Limits of "{whose} }.into_any(), about(page), ()),
+        head(view! { "Limits of "{whose} }.into_any(), about(page, account), ()),
         form.problem_view(),
         done.into_any(),
         revoked.into_any(),
@@ -42,16 +44,17 @@ pub(crate) fn limits(page: &Limits) -> AnyView {
     ])
 }
 
-fn about(page: &Limits) -> AnyView {
+fn about(page: &Limits, account: &Whose) -> AnyView {
     let project = page.project.as_deref().map(|name| view! { "The key is in the project "{foreign(name)}". " }.into_any());
     let bounded = if page.key.is_some() {
-        view! { "They bound the calls of this key; "{link(address(None), "the limits of the account")}" bound them too." }.into_any()
+        view! { "They bound the calls of this key; "{link(account.at(&address(None)), "the limits of the account")}" bound them too." }
+            .into_any()
     } else if page.limits.iter().any(|state| state.limit.scope != Scope::Account) {
         text("They bound the calls of all keys together, or of the project, the member or the run that they name.")
     } else {
         text("They bound the calls of all keys together.")
     };
-    view! { {project}{bounded}" Times are UTC. "{link("/keys".to_owned(), "All keys")} }.into_any()
+    view! { {project}{bounded}" Times are UTC. "{link(account.at("/keys"), "All keys")} }.into_any()
 }
 
 /// What was just done, as far as what is listed bears it out.
@@ -76,12 +79,12 @@ fn none(of_key: bool, can_change: bool) -> AnyView {
 }
 
 /// The limits; with a path to send the form to, each can be removed.
-fn limits_table(page: &Limits, path: Option<&str>) -> AnyView {
+fn limits_table(page: &Limits, path: Option<&str>, account: &Whose) -> AnyView {
     let columns = [&COLUMNS[..], &[Column("At its end", Words), Column("Remove", Action)]].concat();
     let rows = page.limits.iter().map(|state| {
         let removes = path.filter(|_| is_removable(state, page.key.as_ref()));
         let more = [text(end(state.limit.hardness)), removes.map(|path| remove(path.to_owned(), state)).into_any()];
-        cells(state, page.now).into_iter().chain(more).collect::<Vec<_>>().into()
+        cells(state, page.now, account).into_iter().chain(more).collect::<Vec<_>>().into()
     });
     table("cards", &columns, rows.collect(), None)
 }
@@ -196,7 +199,7 @@ mod tests {
     }
 
     fn html(page: &Limits) -> String {
-        Owner::new().with(|| limits(page).to_html().replace("<!>", ""))
+        Owner::new().with(|| limits(page, &Whose::Own).to_html().replace("<!>", ""))
     }
 
     #[test]

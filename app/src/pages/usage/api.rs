@@ -7,17 +7,16 @@ use super::page::{Measure, Usage};
 use crate::{
     error::ConsoleError,
     parts::chart::{SERIES_MAX, Series},
-    server::{Caller, filter_of, parameter},
+    server::{Caller, Seen, filter_of, parameter},
 };
 
-/// The usage of the caller's account.
-pub(crate) async fn usage(caller: &Caller, query: &str) -> Result<Usage, ConsoleError> {
-    let reader = caller.reader().await?;
+/// The usage of an account.
+pub(crate) async fn usage(caller: &Caller, seen: &Seen, query: &str) -> Result<Usage, ConsoleError> {
     let asked = |query: &str| UsageFilter::from_query(query).and_then(|filter| Ok((filter, measure(query)?)));
     let ((filter, measure), form) = filter_of(query, asked);
-    let mut report = reader.usage(&filter, caller.visitor.now).await?;
+    let mut report = seen.reader.usage(&filter, caller.visitor.now).await?;
     let series = drawn(std::mem::take(&mut report.series), filter.group, measure);
-    let (can_create_keys, base_url) = (caller.visitor.visit.manages_keys(), caller.console.settings.base_url());
+    let (can_create_keys, base_url) = (seen.manages_keys(), caller.console.settings.base_url());
     Ok(Usage { filter, measure, form, report, series, can_create_keys, base_url })
 }
 

@@ -18,26 +18,30 @@ use crate::parts::{
     money,
     tabs::{Tab, tabs},
     time,
+    whose::Whose,
 };
 
 /// Labels that fit below the bars of a wide page.
 const LABELS_MAX: usize = 10;
 
 /// The bars, and what they can show instead.
-pub(super) fn bars(page: &Usage) -> AnyView {
+pub(super) fn bars(page: &Usage, whose: &Whose) -> AnyView {
     let Usage { filter, measure, report, .. } = page;
-    let show =
-        Measure::ALL.map(|choice| Tab { label: label(choice).to_owned(), href: page_address(filter, choice), current: choice == *measure });
+    let show = Measure::ALL.map(|choice| Tab {
+        label: label(choice).to_owned(),
+        href: page_address(whose, filter, choice),
+        current: choice == *measure,
+    });
     let groups = GroupBy::ALL.into_iter().filter(|group| *group != GroupBy::Project || has_projects(report) || *group == filter.group);
     let group = groups.map(|group| Tab {
         label: group_label(group).to_owned(),
-        href: page_address(&UsageFilter { group, ..filter.clone() }, *measure),
+        href: page_address(whose, &UsageFilter { group, ..filter.clone() }, *measure),
         current: group == filter.group,
     });
     let steps = Step::ALL.into_iter().filter(|step| fits(*step, report.range));
     let step = steps.map(|step| Tab {
         label: step_label(step).to_owned(),
-        href: page_address(&UsageFilter { step: Some(step), ..filter.clone() }, *measure),
+        href: page_address(whose, &UsageFilter { step: Some(step), ..filter.clone() }, *measure),
         current: step == report.step,
     });
     view! {

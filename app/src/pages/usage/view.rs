@@ -23,14 +23,21 @@ use crate::parts::{
     },
     tabs::address,
     time,
+    whose::Whose,
 };
 
 /// Usage over a range.
-pub(crate) fn usage(page: &Usage) -> AnyView {
+pub(crate) fn usage(page: &Usage, whose: &Whose) -> AnyView {
     let Usage { filter, measure, form, report, .. } = page;
-    let href = |calls: &CallFilter| page_address(&with(filter, calls.clone(), report.now), *measure);
-    let bar =
-        FilterBar { path: "/usage", filter: &filter.calls, form, choices: &report.choices, kept: kept(filter, *measure), href: &href };
+    let href = |calls: &CallFilter| page_address(whose, &with(filter, calls.clone(), report.now), *measure);
+    let bar = FilterBar {
+        path: whose.at("/usage"),
+        filter: &filter.calls,
+        form,
+        choices: &report.choices,
+        kept: kept(filter, *measure),
+        href: &href,
+    };
     let body = if form.problem.is_some() {
         notice(Tone::Plain, "Correct what is marked, or choose a range above, to see the figures.")
     } else if report.choices.models.is_empty() {
@@ -41,9 +48,9 @@ pub(crate) fn usage(page: &Usage) -> AnyView {
         } else {
             "There are no calls in this range."
         };
-        stack(vec![sums(report), empty(words, link("/usage".to_owned(), "Show the last 30 days"))])
+        stack(vec![sums(report), empty(words, link(whose.at("/usage"), "Show the last 30 days"))])
     } else {
-        stack(vec![sums(report), bars(page), tables(page)])
+        stack(vec![sums(report), bars(page, whose), tables(page, whose)])
     };
     // A range that was not understood is none.
     let covers = if form.problem.is_some() { "Times are UTC.".to_owned() } else { covers(report) };
@@ -130,13 +137,13 @@ pub(super) fn has_projects(report: &UsageReport) -> bool {
     report.choices.projects.len() > 1
 }
 
-fn tables(page: &Usage) -> AnyView {
+fn tables(page: &Usage, whose: &Whose) -> AnyView {
     let Usage { filter, measure, report, .. } = page;
-    let only = |calls: CallFilter| page_address(&UsageFilter { calls, ..filter.clone() }, *measure);
+    let only = |calls: CallFilter| page_address(whose, &UsageFilter { calls, ..filter.clone() }, *measure);
     let by_model = report.by_model.iter().map(|row| (row, only(CallFilter { model: Some(row.id.clone()), ..filter.calls.clone() })));
     let by_key = report.by_key.iter().map(|row| (row, only(CallFilter { key: row.id.parse().ok(), ..filter.calls.clone() })));
     let by_project = report.by_project.iter().map(|row| (row, only(CallFilter { project: row.id.parse().ok(), ..filter.calls.clone() })));
-    let calls = address("/calls", &filter.calls.to_query());
+    let calls = address(&whose.at("/calls"), &filter.calls.to_query());
     stack(vec![
         breakdown("Per model", "Model", by_model.collect(), report.totals),
         breakdown("Per key", "Key", by_key.collect(), report.totals),
@@ -182,12 +189,12 @@ fn kept(filter: &UsageFilter, measure: Measure) -> Vec<(&'static str, String)> {
     [step, group, show].into_iter().flatten().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
-pub(super) fn page_address(filter: &UsageFilter, measure: Measure) -> String {
+pub(super) fn page_address(whose: &Whose, filter: &UsageFilter, measure: Measure) -> String {
     let mut query = filter.to_query();
     if measure != Measure::default() {
         query = format!("{query}{}show={}", if query.is_empty() { "" } else { "&" }, measure.name());
     }
-    address("/usage", &query)
+    address(&whose.at("/usage"), &query)
 }
 
 #[cfg(test)]
@@ -255,7 +262,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::pages::usage) fn draw(page: &Usage) -> String {
-        Owner::new().with(|| usage(page).to_html())
+        Owner::new().with(|| usage(page, &Whose::Own).to_html())
     }
 
     fn html(form: Form) -> String {
