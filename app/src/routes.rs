@@ -40,6 +40,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/signup") view=|| page(Page::Signup) ssr=Async/>
                     <Route path=path!("/admin/pricing") view=|| page(Page::Prices) ssr=Async/>
                     <Route path=path!("/admin/customers") view=|| page(Page::Customers) ssr=Async/>
+                    <Route path=path!("/admin/customers/new") view=|| page(Page::NewCustomer) ssr=Async/>
                     <Route path=path!("/admin/customers/:id") view=|| page(Page::Customer) ssr=Async/>
                     <Route path=path!("/admin/customers/:account/usage") view=|| page(Page::Usage) ssr=Async/>
                     <Route path=path!("/admin/customers/:account/calls") view=|| page(Page::Calls) ssr=Async/>

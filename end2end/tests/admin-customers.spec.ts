@@ -1,9 +1,10 @@
 // `/admin/customers`: found, looked at, given credit with a reason.
 import type { BrowserContext, Page } from "@playwright/test";
 import { randomUUID } from "node:crypto";
-import { createKey, signUp, topUp, type Customer } from "./accounts.ts";
-import { headline, readTable, tableOf } from "./figures.ts";
+import { createKey, freshEmail, signUp, topUp, type Customer } from "./accounts.ts";
+import { column, headline, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
+import { ask as askModel, call } from "./gateway.ts";
 
 test("the list is sound", async ({ page }) => {
   await signIn(page, "operator");
@@ -20,7 +21,8 @@ test("a customer is found by name and by address, and the search is in the addre
     await page.getByRole("button", { name: "Find" }).click();
     await expect(page).toHaveURL(`/admin/customers?${new URLSearchParams({ search: wanted }).toString()}`);
     await expect(page.getByLabel("Find by name or e-mail address")).toHaveValue(wanted);
-    const { body } = await readTable(tableOf(page, "Customer"));
+    const { body, foot } = await readTable(tableOf(page, "Customer"));
+    expect(foot).toMatchObject({ Customer: "1 customer in all", Balance: "$2.00" });
     expect(body).toEqual([expect.objectContaining({ Customer: name, Owner: email, State: "Active", Balance: "$2.00" })]);
   }
   await page.getByLabel("Find by name or e-mail address").fill(randomUUID());
@@ -29,6 +31,113 @@ test("a customer is found by name and by address, and the search is in the addre
   await expectSound(page);
   await page.getByRole("link", { name: "Every customer" }).click();
   await expect(page).toHaveURL("/admin/customers");
+});
+
+test("the list is sorted and narrowed by links that keep each other", async ({ page, context, ready }) => {
+  const { email } = await aCustomer(page);
+  const key = await createKey(page);
+  await call(ready, key);
+  await becomeOperator(page, context);
+  await page.goto("/admin/customers");
+  await page.getByRole("navigation", { name: "Sort by" }).getByRole("link", { name: "Newest" }).click();
+  await expect(page).toHaveURL("/admin/customers?sort=created");
+  await expect(async () => {
+    const { body } = await readTable(tableOf(page, "Customer"));
+    expect(body.map((row) => row.Owner)).toContain(email);
+  }).toPass();
+  await page.getByRole("navigation", { name: "Sort by" }).getByRole("link", { name: "Highest spend" }).click();
+  await expect(page).toHaveURL("/admin/customers?sort=spend");
+  await expectSorted(page, "Spent in 30 days", (one, other) => one > other);
+  await page.getByRole("navigation", { name: "Sort by" }).getByRole("link", { name: "Lowest balance" }).click();
+  await expect(page).toHaveURL("/admin/customers?sort=balance");
+  await expectSorted(page, "Balance", (one, other) => one < other);
+  await page.getByRole("navigation", { name: "Show" }).getByRole("link", { name: "Suspended" }).click();
+  await expect(page).toHaveURL("/admin/customers?only=suspended&sort=balance");
+  await expect(page.getByRole("navigation", { name: "Show" }).locator("[aria-current]")).toHaveText("Suspended");
+  await page.getByLabel("Find by name or e-mail address").fill(email);
+  await page.getByRole("button", { name: "Find" }).click();
+  await expect(page).toHaveURL(`/admin/customers?${new URLSearchParams({ only: "suspended", sort: "balance", search: email }).toString()}`);
+  await expect(page.getByText(/No name or address contains/)).toBeVisible();
+  await expectSound(page);
+});
+
+test("an account is opened for somebody, whose password is shown once, and they sign in with it", async ({ page, context }) => {
+  await signIn(page, "operator");
+  await page.goto("/admin/customers");
+  await page.getByRole("link", { name: "New customer" }).click();
+  await expect(page).toHaveURL("/admin/customers/new");
+  await expectSound(page);
+  const email = freshEmail();
+  await page.getByLabel("Account name").fill("Opened & Co");
+  await page.getByLabel("E-mail address of its owner").fill(email);
+  await page.getByRole("button", { name: "Open the account" }).dblclick();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("“Opened & Co” has an account");
+  const password = await page.locator(".secret code").innerText();
+  expect(password).toMatch(/^[0-9a-f]{20}$/);
+  await expectSound(page);
+  await page.getByRole("link", { name: "Its page" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Opened & Co");
+  await page.goto(`/admin/audit?object=Opened&operation=account.open`);
+  const [line] = (await readTable(tableOf(page, "When"))).body;
+  expect(line).toMatchObject({ "What was done": "Open an account" });
+  expect(line?.Who).toContain("operator@demo.example");
+  expect(await page.content()).not.toContain(password);
+  await context.clearCookies();
+  await page.goto("/login");
+  await page.getByLabel("E-mail address").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await expect(page).toHaveURL("/usage");
+});
+
+test("a suspended customer's next call is refused, and taken again when it is resumed; a closed one's, too", async ({ page, context, ready }) => {
+  const customer = await aCustomer(page);
+  const key = await createKey(page);
+  await call(ready, key);
+  await openAsOperator(page, context, customer);
+  const answer = async () => {
+    const response = await askModel(ready, key, "Hello");
+    const body = (await response.json()) as { error?: { code: string } };
+    return body.error?.code ?? response.status;
+  };
+  const choose = async (label: string) => {
+    await page.getByRole("button", { name: `${label}: ${customer.name}` }).click();
+    const question = page.getByRole("dialog", { name: `${label}: ${customer.name}` });
+    await expect(question).toContainText(customer.name);
+    await question.getByRole("button", { name: label, exact: true }).click();
+  };
+  await page.getByRole("button", { name: `Suspend the account: ${customer.name}` }).click();
+  await expect(page.getByRole("dialog")).toContainText("Calls that run end as they would, and are charged.");
+  await expectSound(page);
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toBeHidden();
+
+  await choose("Suspend the account");
+  await expect(page.getByText("This account is suspended: its calls are refused.")).toBeVisible();
+  await expect.poll(answer).toBe("account_suspended");
+  await choose("Resume the account");
+  await expect(page.getByRole("status")).toContainText("The account is active");
+  await expect.poll(answer).toBe(200);
+  await choose("Close the account");
+  await expect(page.getByText(/This account is closed/)).toBeVisible();
+  await expect.poll(answer).toBe("account_closed");
+  await expectSound(page);
+  await page.goto(`/admin/customers?only=closed&search=${encodeURIComponent(customer.email)}`);
+  expect((await readTable(tableOf(page, "Customer"))).body).toEqual([expect.objectContaining({ State: "Closed" })]);
+  await page.goto(`/admin/audit?operation=account.state&object=${encodeURIComponent(customer.name)}`);
+  const changes = (await readTable(tableOf(page, "When"))).body.map((row) => row["Before → after"]);
+  expect(changes).toEqual(["state active → closed", "state suspended → active", "state active → suspended"]);
+});
+
+test("what somebody else has set meanwhile stays", async ({ page, context }) => {
+  await openAsOperator(page, context, await aCustomer(page));
+  const path = new URL(page.url()).pathname;
+  await page.request.post(path, { form: { from: "active", state: "closed" } });
+  const answer = await page.request.post(path, { form: { from: "active", state: "suspended" } });
+  expect(await answer.text()).toContain("Somebody had changed the account&#x27;s state meanwhile".replace("&#x27;", "'"));
+  await page.goto(path);
+  await expect(page.getByText(/This account is closed/)).toBeVisible();
+  await expect(page.getByRole("button", { name: /^Suspend/ })).toHaveCount(0);
 });
 
 test("a long name widens no page, and is whole in its title", async ({ page, context }) => {
@@ -100,6 +209,20 @@ test("a refund is an entry of its own", async ({ page, context }) => {
 test.describe("what cannot be posted", () => {
   test.use({ expectedNoise: [/status of 422/] });
 
+  test("an account for an address that has one is said at its field, and a name that is none, too", async ({ page, ready }) => {
+    await signIn(page, "operator");
+    await page.goto("/admin/customers/new");
+    await page.getByLabel("Account name").fill("Again");
+    await page.getByLabel("E-mail address of its owner").fill(ready.customer.email);
+    await page.getByRole("button", { name: "Open the account" }).click();
+    await expect(page.getByLabel("E-mail address of its owner")).toHaveAccessibleDescription(/signs in with this address already/);
+    await page.getByLabel("Account name").fill("W".repeat(81));
+    await page.getByLabel("E-mail address of its owner").fill(freshEmail());
+    await page.getByRole("button", { name: "Open the account" }).click();
+    await expect(page.getByLabel("Account name")).toHaveAccessibleDescription(/1 to 80 characters/);
+    await expectSound(page);
+  });
+
   test("names its amount and its reason, and takes back no more than is there", async ({ page, context }) => {
     await openAsOperator(page, context, await aCustomer(page));
     for (const { how, amount, reason, field, problem } of [
@@ -134,6 +257,15 @@ test.describe("what cannot be posted", () => {
     await expect(headline(page, "Balance")).toHaveText("$1,000,000,002.00");
   });
 });
+
+/** Once what was asked for is there, a column's figures stand in this order, and are not all alike. */
+async function expectSorted(page: Page, name: string, isBefore: (one: bigint, other: bigint) => boolean): Promise<void> {
+  await expect(async () => {
+    const figures = column((await readTable(tableOf(page, "Customer"))).body, name);
+    expect(new Set(figures).size).toBeGreaterThan(1);
+    expect(figures).toEqual([...figures].sort((one, other) => (one === other ? 0 : isBefore(one, other) ? -1 : 1)));
+  }).toPass();
+}
 
 /** Fills in the form that moves money, and has it shown for review. */
 async function ask(page: Page, how: string, amount: string, reason: string): Promise<void> {

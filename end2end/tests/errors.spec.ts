@@ -88,7 +88,7 @@ test("a character that cannot be stored is nobody's outage", async ({ page, cont
 
 test("customers have no business on the operator's pages", async ({ page }) => {
   await signUp(page);
-  const pages = ["/admin/pricing", "/admin/pricing?model=demo-mini", "/admin/customers", `/admin/customers/${randomUUID()}`, "/admin/audit", "/admin/proof"];
+  const pages = ["/admin/pricing", "/admin/pricing?model=demo-mini", "/admin/customers", "/admin/customers/new", `/admin/customers/${randomUUID()}`, "/admin/audit", "/admin/proof"];
   // Neither a customer's pages nor those that are nobody's, their own account's included.
   const looks = ["/usage", "/calls", `/calls/${randomUUID()}`, "/keys", "/keys/account", "/billing"].map((path) => `/admin/customers/${randomUUID()}${path}`);
   pages.push(...looks);
@@ -100,6 +100,8 @@ test("customers have no business on the operator's pages", async ({ page }) => {
   const forms: [string, Record<string, string>][] = [
     ["/admin/pricing", { once, model: "demo-mini", kind: "sale", prompt: "0", completion: "0", effective: "2040-01-01T00:00" }],
     [`/admin/customers/${randomUUID()}`, { once, how: "credit", amount: "1", reason: "for me", confirmed: "yes" }],
+    [`/admin/customers/${randomUUID()}`, { from: "suspended", state: "active" }],
+    ["/admin/customers/new", { once, name: "Mine", email: "mine@e2e.example" }],
     ["/admin/proof", {}],
   ];
   for (const [path, form] of forms) expect((await page.request.post(path, { form })).status(), path).toBe(403);

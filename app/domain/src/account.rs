@@ -91,6 +91,44 @@ pub struct Project {
     pub created_at: DateTime<Utc>,
 }
 
+/// Whether an account's calls are admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum AccountState {
+    /// They are.
+    Active,
+    /// They are refused until an operator resumes it.
+    Suspended,
+    /// They are refused, and its plan ends with the month that is paid for. An operator can open it again.
+    Closed,
+}
+
+impl AccountState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Suspended, Self::Closed];
+
+    /// Its name in the database and in forms.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Its name on a page.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Active => "Active",
+            Self::Suspended => "Suspended",
+            Self::Closed => "Closed",
+        }
+    }
+}
+
 /// A customer as operators list them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
@@ -101,7 +139,9 @@ pub struct Customer {
     /// Its owner's address.
     pub owner_email: Option<String>,
     /// Whether its calls are admitted.
-    pub is_active: bool,
+    pub state: AccountState,
+    /// The plan that it has.
+    pub plan: Option<String>,
     /// Since when.
     pub created_at: DateTime<Utc>,
     /// What the books say is in its grants.

@@ -43,6 +43,8 @@ macro_rules! operations {
 operations! {
     /// An account with its first person.
     AccountOpen "account.open" "Open an account"
+    /// Whether an account's calls are admitted.
+    AccountState "account.state" "Suspend, resume or close an account"
     /// Its customer's data was looked at by an operator.
     AccountView "account.view" "Look at a customer's pages"
     /// A customer paid in.

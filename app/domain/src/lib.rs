@@ -10,6 +10,7 @@ pub mod billing;
 pub mod call;
 pub mod catalog;
 pub mod credit;
+pub mod customers;
 pub mod filter;
 pub mod id;
 pub mod key;

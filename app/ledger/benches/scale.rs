@@ -31,6 +31,7 @@ use domain::{
     call::{Outcome, UsageSource},
     catalog::{DisconnectPolicy, ModelBounds, OutputCapField, PriceKind, TimeOuts, UsageMode},
     credit::Split,
+    customers::CustomerFilter,
     filter::{CallFilter, UsageFilter},
     id::{AccountId, CallId, KeyId, ModelId, PriceId, ProjectId, ProviderId},
     money::Amount,
@@ -326,7 +327,10 @@ async fn pages(world: &World) {
     let first = reader.statement(None, 5, now).await.unwrap().journal.next;
     time("statement, 5 days deep", "", async || reader.statement(first, 50, now).await.unwrap()).await;
     let operator = world.ledger.system().operator();
-    time("operator's customers with their month", "target 50", async || operator.customers(None, 50, now).await.unwrap()).await;
+    time("operator's customers with their month", "target 50", async || {
+        operator.customers(&CustomerFilter::default(), None, 50, now).await.unwrap()
+    })
+    .await;
 }
 
 async fn sizes(world: &World, calls: usize) {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    account::Role,
+    account::{AccountState, Role},
     audit::Operation,
     id::{AccountId, GrantId, ProjectId, UserId},
 };
@@ -48,7 +48,7 @@ pub struct AccountSummary {
     /// The address of an owner.
     pub owner_email: Option<String>,
     /// Whether its calls are admitted.
-    pub is_active: bool,
+    pub state: AccountState,
 }
 
 impl Ledger {
@@ -93,7 +93,7 @@ impl System {
             select
                 a.account_id as "id: AccountId",
                 a.name,
-                a.status = 'active' as "is_active!",
+                a.status as "state: AccountState",
                 (
                     select u.email from memberships m join users u using (user_id)
                     where m.account_id = a.account_id and m.role = 'owner'
@@ -143,7 +143,7 @@ impl System {
     }
 }
 
-async fn create(database: &Database, new: NewCustomer) -> Result<()> {
+pub(crate) async fn create(database: &Database, new: NewCustomer) -> Result<()> {
     let email = users::parse_email(&new.email)?;
     let name = parse_name(&new.account_name)?;
     let password_hash = password::hash(new.password).await?;

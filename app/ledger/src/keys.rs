@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    account::Key,
+    account::{AccountState, Key},
     audit::Operation,
     credit::CreditLine,
     id::{AccountId, KeyId, ProjectId, UserId},
@@ -67,7 +67,7 @@ pub struct KeyEntry {
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
     /// Whether the account admits calls.
-    pub account_is_active: bool,
+    pub account_state: AccountState,
     /// The account's discount.
     pub discount: Discount,
     /// What is lent to it, and on which terms.
@@ -268,7 +268,7 @@ impl Meter {
             select
                 k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.project_id as "project_id: ProjectId",
                 p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.expires_at, k.revoked_at,
-                a.status = 'active' as "is_active!",
+                a.status as "state: AccountState",
                 -- The better one of the account's own and its plan's, which is the plan's for as long as it lasts.
                 greatest(a.discount_bps, (
                     select v.discount_bps from subscriptions s join plan_versions v using (plan_id, version)
@@ -300,7 +300,7 @@ impl Meter {
                 last_four: row.last_four,
                 expires_at: row.expires_at,
                 revoked_at: row.revoked_at,
-                account_is_active: row.is_active,
+                account_state: row.state,
                 discount: Discount::from_bps(row.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
                 line: credit_lines::from_columns(row.lent, row.grace, row.grace_until, (row.is_lenient, row.is_quota)),
             })

@@ -3,6 +3,7 @@
 //! A tenant's data is reached only through a scope value ([`scope`]), which can be had only by proving the right to it. Only
 //! [`posting`](Meter::post_calls) posts usage, and replaying it changes nothing. [`Ledger::verify`] recomputes everything from the raw rows.
 
+mod account_state;
 mod accounts;
 mod address;
 mod admitted;

@@ -63,6 +63,8 @@ pub(crate) enum Page {
     Prices,
     /// `/admin/customers`
     Customers,
+    /// `/admin/customers/new`
+    NewCustomer,
     /// `/admin/customers/:id`
     Customer,
     /// `/admin/proof`
@@ -88,6 +90,7 @@ impl Page {
             Self::Signup => "Sign up",
             Self::Prices => "Prices",
             Self::Customers => "Customers",
+            Self::NewCustomer => "New customer",
             Self::Customer => "Customer",
             Self::Proof => "Proof",
             Self::Audit => "Audit",
@@ -151,6 +154,7 @@ pub(crate) enum Content {
     Signup(signup::page::Signup),
     Prices(admin_pricing::page::Prices),
     Customers(admin_customers::page::Customers),
+    NewCustomer(admin_customers::page::NewCustomer),
     Customer(admin_customers::page::OneCustomer),
     Proof(admin_proof::page::ProofPage),
     Audit(admin_audit::page::Audit),
@@ -196,6 +200,7 @@ impl Content {
             Self::Signup(page) => signup::view::signup(&page),
             Self::Prices(page) => admin_pricing::view::prices(&page),
             Self::Customers(page) => admin_customers::view::list(page),
+            Self::NewCustomer(page) => admin_customers::view::new(page),
             Self::Customer(page) => admin_customers::view::one(page),
             Self::Proof(page) => admin_proof::view::proof(&page),
             Self::Audit(page) => admin_audit::view::audit(page),
@@ -250,6 +255,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::Signup => Ok(Content::Signup(signup::api::signup(caller))),
         Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
         Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),
+        Page::NewCustomer => admin_customers::api::new_customer(caller).await.map(Content::NewCustomer),
         Page::Customer => admin_customers::api::customer(caller, id, query).await.map(Content::Customer),
         Page::Proof => admin_proof::api::proof(caller, query).await.map(Content::Proof),
         Page::Audit => admin_audit::api::audit(caller, query).await.map(Content::Audit),

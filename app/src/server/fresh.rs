@@ -1,52 +1,51 @@
-//! Keys that were made a moment ago.
+//! Secrets that were made a moment ago.
 //!
-//! A key is shown once. Somebody who clicks twice sends the form twice, and the browser shows only the second answer: it must be the same
-//! key, not "already made". So the answer is remembered for a minute, in memory only, and only for whoever made it.
+//! A secret is shown once. Somebody who clicks twice sends the form twice, and the browser shows only the second answer: it must be the same
+//! secret, not "already made". So the answer is remembered for a minute, in memory only, and only for whoever made it.
 
 use std::{fmt, panic::resume_unwind, sync::Arc, time::Duration};
 
-use domain::id::{KeyId, UserId};
+use domain::id::UserId;
 use moka::future::Cache;
-
-use crate::pages::keys::FreshKey;
+use uuid::Uuid;
 
 /// How long a second click can come.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// Keys remembered at most.
-const KEYS_MAX: u64 = 10_000;
+/// Secrets of a kind remembered at most.
+const SECRETS_MAX: u64 = 10_000;
 
-/// The keys just made, each under who made it and the id that its form carried. Cheap to clone.
+/// What was just made, each under who made it and an id that its form carried. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct FreshKeys(Cache<(UserId, KeyId), FreshKey>);
+pub(crate) struct Fresh<T>(Cache<(UserId, Uuid), T>);
 
-impl Default for FreshKeys {
+impl<T: Clone + Send + Sync + 'static> Default for Fresh<T> {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(KEYS_MAX).time_to_live(REMEMBERED).build())
+        Self(Cache::builder().max_capacity(SECRETS_MAX).time_to_live(REMEMBERED).build())
     }
 }
 
-impl fmt::Debug for FreshKeys {
+impl<T> fmt::Debug for Fresh<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FreshKeys").finish_non_exhaustive()
+        f.debug_struct("Fresh").finish_non_exhaustive()
     }
 }
 
-impl FreshKeys {
-    /// Forgets a key that its maker has revoked: its form shows it no longer.
-    pub(crate) async fn forget(&self, user: UserId, id: KeyId) {
+impl<T: Clone + Send + Sync + 'static> Fresh<T> {
+    /// Forgets what its maker has revoked: its form shows it no longer.
+    pub(crate) async fn forget(&self, user: UserId, id: Uuid) {
         self.0.invalidate(&(user, id)).await;
     }
 
-    /// The key of this form: made now, or the one that was made when the form came first, even if that is still under way.
+    /// The secret of this form: made now, or the one that was made when the form came first, even if that is still under way.
     ///
-    /// The second click hangs up on the first: a task of its own makes the key and remembers it all the same.
+    /// The second click hangs up on the first: a task of its own makes it and remembers it all the same.
     #[expect(clippy::disallowed_methods, reason = "it is one transaction, and the closing of the ledger waits for that")]
     pub(crate) async fn once<E: Send + Sync + 'static>(
         &self,
         user: UserId,
-        id: KeyId,
-        make: impl Future<Output = Result<FreshKey, E>> + Send + 'static,
-    ) -> Result<FreshKey, Arc<E>> {
+        id: Uuid,
+        make: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, Arc<E>> {
         let remembered = self.0.clone();
         let making = tokio::spawn(async move { remembered.try_get_with((user, id), make).await });
         making.await.unwrap_or_else(|failed| resume_unwind(failed.into_panic()))
@@ -60,11 +59,12 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::pages::keys::FreshKey;
 
     #[tokio::test]
     async fn a_key_whose_first_click_hung_up_is_shown_to_the_second() {
-        let (keys, at) = (FreshKeys::default(), chrono::DateTime::UNIX_EPOCH);
-        let (user, id) = (UserId::new(at, [1; 10]), KeyId::new(at, [2; 10]));
+        let keys = Fresh::<FreshKey>::default();
+        let (user, id) = (UserId::new(chrono::DateTime::UNIX_EPOCH, [1; 10]), Uuid::from_u128(2));
         let (open, gate) = oneshot::channel();
         let first = keys.once(user, id, async {
             let () = gate.await?;

@@ -31,12 +31,18 @@ pub(crate) use self::{
     caller::{Caller, Seen, answer, keep_as_it_is, page_redirect, page_status},
     submission::{FormAnswer, Refusal, Submission, about, incomplete, is_local, see_other, sentence},
 };
-use self::{fresh::FreshKeys, throttle::Throttle};
+use self::{fresh::Fresh, throttle::Throttle};
 pub(crate) use self::{
     query::{JOURNAL_PAGE, filter_of, journal_cursor, journal_done, parameter},
     visitor::Visitor,
 };
-use crate::{error::ConsoleError, pages, routes::App, shell::shell, visit::Visit};
+use crate::{
+    error::ConsoleError,
+    pages::{self, admin_customers::FreshCustomer, keys::FreshKey},
+    routes::App,
+    shell::shell,
+    visit::Visit,
+};
 
 /// What the operator of this console configured.
 #[derive(Debug, Clone)]
@@ -94,7 +100,9 @@ pub struct Console {
     /// How often someone may try to sign in.
     pub(crate) throttle: Throttle,
     /// Keys that were made a moment ago.
-    pub(crate) fresh_keys: FreshKeys,
+    pub(crate) fresh_keys: Fresh<FreshKey>,
+    /// Customers whose accounts were opened a moment ago.
+    pub(crate) fresh_customers: Fresh<FreshCustomer>,
 }
 
 impl Console {
@@ -102,7 +110,8 @@ impl Console {
     #[must_use]
     pub fn new(ledger: Ledger, settings: Settings, assets: Assets) -> Self {
         let (settings, assets) = (Arc::new(settings), Arc::new(assets));
-        Self { ledger, settings, assets, throttle: Throttle::default(), fresh_keys: FreshKeys::default() }
+        let (fresh_keys, fresh_customers) = (Fresh::default(), Fresh::default());
+        Self { ledger, settings, assets, throttle: Throttle::default(), fresh_keys, fresh_customers }
     }
 
     fn render(&self, request: Request<Body>) -> impl Future<Output = Response> + Send {
@@ -139,7 +148,8 @@ pub fn router(console: &Console) -> Router {
         .route("/keys/new", post(pages::keys::post::create))
         .route("/keys/{id}", post(pages::limits::post::change))
         .route("/admin/pricing", post(pages::admin_pricing::post::submit))
-        .route("/admin/customers/{id}", post(pages::admin_customers::post::adjust))
+        .route("/admin/customers/new", post(pages::admin_customers::post::open))
+        .route("/admin/customers/{id}", post(pages::admin_customers::post::change))
         .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
         .route("/admin/proof", post(pages::admin_proof::post::begin))
         .fallback(not_found)

@@ -17,7 +17,10 @@ use uuid::Uuid;
 use super::{Caller, Console, Visitor, throttle::TooMany};
 use crate::{
     error::ConsoleError,
-    pages::{admin_customers::page::Review, keys::FreshKey},
+    pages::{
+        admin_customers::{FreshCustomer, page::Review},
+        keys::FreshKey,
+    },
     parts::form::{Form, ONCE, Problem},
 };
 
@@ -32,6 +35,8 @@ pub(crate) struct FormAnswer {
     pub(crate) form: Form,
     /// A key that was just made.
     pub(crate) fresh_key: Option<FreshKey>,
+    /// A customer whose account was just opened.
+    pub(crate) fresh_customer: Option<FreshCustomer>,
     /// Why nothing was done.
     pub(crate) failure: Option<ConsoleError>,
     /// What is to be confirmed before it is done.

@@ -323,7 +323,7 @@ fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now:
         [
             ["id".to_owned(), account.id.to_string()],
             ["owner".to_owned(), account.owner_email.clone().unwrap_or_default()],
-            ["state".to_owned(), if account.is_active { "active" } else { "suspended" }.to_owned()],
+            ["state".to_owned(), account.state.name().to_owned()],
             ["balance".to_owned(), balance.balance.to_string()],
             ["reserved".to_owned(), balance.reserved.to_string()],
             ["available".to_owned(), balance.available.to_string()],

@@ -15,5 +15,5 @@ pub use self::{
 pub(crate) use self::{
     offers::{SetPlan, versions},
     periods::{PaidPeriod, of_account},
-    subscriptions::Open,
+    subscriptions::{Open, set_end},
 };

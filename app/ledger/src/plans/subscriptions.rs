@@ -234,9 +234,15 @@ async fn set_quota(
 async fn end_plan(database: &Database, account: AccountId, ends: bool) -> Result<()> {
     let mut tx = database.change().await?;
     Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?.of(account)?;
-    let open = Open::read(&mut tx, account).await?.ok_or(Error::NotFound)?;
+    let line = set_end(&mut tx, account, ends).await?.ok_or(Error::NotFound)?;
+    tx.commit(line).await
+}
+
+/// Has an account's plan end with its month, or go on, under the lock of its books. Returns what the log says of it; nothing without a plan.
+pub(crate) async fn set_end(connection: &mut PgConnection, account: AccountId, ends: bool) -> Result<Option<Line>> {
+    let Some(open) = Open::read(connection, account).await? else { return Ok(None) };
     let next = match open.next {
-        Some((plan, version)) => Some(self::version(&mut tx, plan, version).await?.name),
+        Some((plan, version)) => Some(self::version(connection, plan, version).await?.name),
         None => None,
     };
     // What was to follow does not follow either way.
@@ -245,11 +251,11 @@ async fn end_plan(database: &Database, account: AccountId, ends: bool) -> Result
         account.uuid(),
         ends
     )
-    .execute(&mut *tx)
+    .execute(&mut *connection)
     .await?;
     let said = |ends: bool, next: Option<&str>| Some(json!({"ends": ends, "next": next}));
-    let name = audit::account_name(&mut tx, account).await?;
-    tx.commit(Line::new(Operation::PlanEnd, open.id, name, said(open.ends, next.as_deref()), said(ends, None)).of(account)).await
+    let name = audit::account_name(connection, account).await?;
+    Ok(Some(Line::new(Operation::PlanEnd, open.id, name, said(open.ends, next.as_deref()), said(ends, None)).of(account)))
 }
 
 /// A row of `subscriptions` that has not ended.

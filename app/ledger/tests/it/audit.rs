@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
 
 use chrono::TimeDelta;
 use domain::{
+    account::AccountState,
     audit::{AuditFilter, AuditLine, Operation},
     billing::Adjustment,
     catalog::{DisconnectPolicy, Fallback, PriceKind, TimeOuts, UsageMode},
@@ -116,6 +117,8 @@ async fn everything(world: &mut World) -> Customer {
     world.post(std::slice::from_ref(&call)).await.unwrap();
     operator.credit_call(call.call_id, CallCredit { amount: None, idempotency_key: "call", memo: "Sorry", actor: "root" }).await.unwrap();
     operator.view(ada.account).await.unwrap();
+    operator.set_account_state(ada.account, AccountState::Active, AccountState::Suspended).await.unwrap();
+    operator.set_account_state(ada.account, AccountState::Suspended, AccountState::Active).await.unwrap();
 
     let plan = world.sell("Basic", PlanTerms { fee: amount("0.5"), ..monthly() }).await;
     owner.buy(world.purchase(&plan)).await.unwrap();
@@ -240,6 +243,7 @@ async fn what_changed_nothing_leaves_no_line(pool: PgPool) {
     assert!(operator.credit(ada.account, credit).await.unwrap().replayed);
     owner.revoke_key(ada.key, world.now + TimeDelta::hours(1)).await.unwrap();
     operator.view(ada.account).await.unwrap();
+    operator.set_account_state(ada.account, AccountState::Suspended, AccountState::Active).await.unwrap();
     world.ledger.system().disable_model(MODEL, None).await.unwrap();
     assert!(matches!(operator.credit(ada.account, world.money("-100", "too much")).await, Err(Error::InsufficientCredit { .. })));
     assert!(matches!(world.ledger.system().disable_model("nothing", Some(world.now)).await, Err(Error::NotFound)));

@@ -6,6 +6,7 @@ mod books;
 mod catalog;
 mod corrections;
 mod credit_lines;
+mod customers;
 mod database;
 mod distribution;
 mod epochs;

@@ -1,22 +1,36 @@
-use super::page::{Customers, OneCustomer};
+use domain::customers::{CustomerFilter, CustomerPage, CustomerPlace};
+
+use super::page::{Customers, NewCustomer, OneCustomer, Stated};
 use crate::{
     error::ConsoleError,
-    server::{Caller, FormAnswer, JOURNAL_PAGE, journal_cursor, journal_done, parameter},
+    server::{Caller, FormAnswer, JOURNAL_PAGE, filter_of, journal_cursor, journal_done, parameter},
 };
 
-/// Customers on the list; a search narrows it.
-const CUSTOMERS_MAX: usize = 200;
+/// Customers on a page of the list.
+const CUSTOMERS_PAGE: i64 = 50;
 
-/// The customers, for operators.
+/// A page of the customers, for operators.
 pub(crate) async fn customers(caller: &Caller, query: &str) -> Result<Customers, ConsoleError> {
     let operator = caller.operator().await?;
-    let search = parameter(query, "search").unwrap_or_default().trim().to_owned();
-    let wanted = Some(search.as_str()).filter(|search| !search.is_empty());
-    // One more than is listed tells whether there are more.
-    let mut customers = operator.customers(wanted, CUSTOMERS_MAX as i64 + 1, caller.visitor.now).await?;
-    let more = customers.len() > CUSTOMERS_MAX;
-    customers.truncate(CUSTOMERS_MAX);
-    Ok(Customers { customers, more, search })
+    let asked = |query: &str| {
+        let filter = CustomerFilter::from_query(query)?;
+        let after = CustomerPlace::from_query(query, filter.sort)?;
+        Ok((filter, after))
+    };
+    let ((filter, after), form) = filter_of(query, asked);
+    let page = if form.problem.is_some() {
+        CustomerPage { customers: vec![], next: None }
+    } else {
+        operator.customers(&filter, after.as_ref(), CUSTOMERS_PAGE, caller.visitor.now).await?
+    };
+    Ok(Customers { filter, form, page, has_earlier: after.is_some() })
+}
+
+/// The form that opens an account, or the one that it just opened.
+pub(crate) async fn new_customer(caller: &Caller) -> Result<NewCustomer, ConsoleError> {
+    caller.operator().await?;
+    let fresh = FormAnswer::here().and_then(|answer| answer.fresh_customer);
+    Ok(NewCustomer { form: caller.form(), fresh, console_url: caller.console.settings.console_url.clone() })
 }
 
 /// One customer, for operators.
@@ -29,6 +43,7 @@ pub(crate) async fn customer(caller: &Caller, id: &str, query: &str) -> Result<O
         statement: operator.customer_statement(id, before, JOURNAL_PAGE, now).await?,
         has_newer: before.is_some(),
         done: journal_done(query),
+        stated: parameter(query, "state").and_then(|word| Stated::named(&word)),
         form: caller.form(),
         review: FormAnswer::here().and_then(|answer| answer.review),
     })

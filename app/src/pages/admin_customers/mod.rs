@@ -2,8 +2,15 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+mod list;
 mod money_form;
+mod new;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
+#[cfg(feature = "ssr")]
+mod post_new;
+mod state;
 pub(crate) mod view;
+
+pub(crate) use new::FreshCustomer;

@@ -113,7 +113,7 @@ fn button(how: Adjustment, amount: Amount) -> String {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::id::AccountId;
+    use domain::{account::AccountState, id::AccountId};
 
     use super::*;
 
@@ -123,7 +123,8 @@ mod tests {
             id: AccountId::new(created_at, [1; 10]),
             name: "Acme".to_owned(),
             owner_email: Some("ada@example.com".to_owned()),
-            is_active: true,
+            state: AccountState::Active,
+            plan: None,
             created_at,
             balance: "15.98".parse().unwrap(),
             reserved: Amount::ZERO,

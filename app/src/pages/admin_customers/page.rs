@@ -1,21 +1,36 @@
 use domain::{
     account::Customer,
     billing::{Adjustment, PostingNumber, Statement},
+    customers::{CustomerFilter, CustomerPage},
     money::Amount,
 };
 use serde::{Deserialize, Serialize};
 
+use super::FreshCustomer;
 use crate::parts::form::Form;
 
 /// Everything on the list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Customers {
-    /// The customers that match, by name.
-    pub(crate) customers: Vec<Customer>,
-    /// Whether more match than are listed.
-    pub(crate) more: bool,
-    /// What was searched for.
-    pub(crate) search: String,
+    /// What is listed.
+    pub(crate) filter: CustomerFilter,
+    /// What was asked for and could not be understood; then nobody is listed.
+    pub(crate) form: Form,
+    /// The customers.
+    pub(crate) page: CustomerPage,
+    /// Whether others precede them.
+    pub(crate) has_earlier: bool,
+}
+
+/// Everything on the page of a new customer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NewCustomer {
+    /// The form.
+    pub(crate) form: Form,
+    /// The customer that it opened an account for.
+    pub(crate) fresh: Option<FreshCustomer>,
+    /// Where they sign in.
+    pub(crate) console_url: String,
 }
 
 /// Everything on one customer's page.
@@ -29,10 +44,21 @@ pub(crate) struct OneCustomer {
     pub(crate) has_newer: bool,
     /// The credit that was just given, with whether it had been given before.
     pub(crate) done: Option<(PostingNumber, bool)>,
+    /// What became of the account's state that was just to be set.
+    pub(crate) stated: Option<Stated>,
     /// The form that moves money.
     pub(crate) form: Form,
     /// What is to be confirmed.
     pub(crate) review: Option<Review>,
+}
+
+/// What became of the state that somebody set. Which one it is, is read from the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Stated {
+    /// It is so now.
+    Done,
+    /// Somebody else had set another one meanwhile, which stays.
+    Overtaken,
 }
 
 /// A movement of money that an operator has asked for, before it is posted.

@@ -1,10 +1,12 @@
 use axum::{extract::Path, response::Response};
-use domain::{billing::Adjustment, id::AccountId, money::Amount};
+use domain::{account::AccountState, billing::Adjustment, id::AccountId, money::Amount};
 use ledger::MoneyIn;
 
+pub(crate) use super::post_new::open;
 use super::{
     money_form::{AMOUNT, CONFIRMED, HOW, NAME, REASON},
-    page::Review,
+    page::{Review, Stated},
+    state::{FROM, STATE},
 };
 use crate::{
     error::ConsoleError,
@@ -12,13 +14,27 @@ use crate::{
     server::{Refusal, Submission, incomplete, see_other},
 };
 
-/// `POST /admin/customers/{id}`: gives credit, takes back what is still available, or notes a refund, with a reason. First it is shown whole, and
-/// posted when that is confirmed.
-pub(crate) async fn adjust(Path(id): Path<String>, submission: Submission) -> Response {
-    let outcome = try_adjust(&id, &submission).await;
+/// `POST /admin/customers/{id}`: suspends the account, resumes, closes or opens it; or moves its money, see [`try_adjust`].
+pub(crate) async fn change(Path(id): Path<String>, submission: Submission) -> Response {
+    let outcome = if submission.text(STATE).is_empty() { try_adjust(&id, &submission).await } else { try_state(&id, &submission).await };
     submission.answer(outcome).await
 }
 
+/// Sets the state that the form names, unless somebody has set another one since the form was rendered. The same again changes nothing.
+async fn try_state(id: &str, submission: &Submission) -> Result<Response, Refusal> {
+    let operator = submission.caller().operator().await?;
+    let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
+    let state = |field| AccountState::ALL.into_iter().find(|state| state.name() == submission.text(field)).ok_or_else(incomplete);
+    let stated = match operator.set_account_state(account, state(FROM)?, state(STATE)?).await {
+        Ok(()) => Stated::Done,
+        Err(ledger::Error::Invalid { .. }) => Stated::Overtaken,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(see_other(&format!("/admin/customers/{account}?state={}", stated.name())))
+}
+
+/// Gives credit, takes back what is still available, or notes a refund, with a reason. First it is shown whole, and
+/// posted when that is confirmed.
 async fn try_adjust(id: &str, submission: &Submission) -> Result<Response, Refusal> {
     let caller = submission.caller();
     let operator = caller.operator().await?;

@@ -33,7 +33,7 @@ async fn make(submission: &Submission) -> Result<FreshKey, Refusal> {
         member.create_key(NewKey { id, secret: &secret, name: &name, project, member: Some(user), expires_at, now }).await?;
         Ok(FreshKey { name, secret: secret.expose().to_owned(), expires_at })
     };
-    submission.console.fresh_keys.once(user, id, make).await.map_err(|error| refusal(&error))
+    submission.console.fresh_keys.once(user, id.uuid(), make).await.map_err(|error| refusal(&error))
 }
 
 fn refusal(error: &ledger::Error) -> Refusal {
@@ -80,6 +80,6 @@ async fn end(submission: &Submission) -> Result<Response, Refusal> {
     let (user, member) = (caller.user()?, caller.member().await?);
     let key: KeyId = submission.text("revoke").parse().map_err(|_| ConsoleError::NotFound)?;
     member.revoke_key(key, submission.visitor.now).await?;
-    submission.console.fresh_keys.forget(user, key).await;
+    submission.console.fresh_keys.forget(user, key.uuid()).await;
     Ok(see_other(&format!("/keys?revoked={key}")))
 }

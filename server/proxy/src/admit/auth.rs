@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use domain::id::AccountId;
+use domain::{account::AccountState, id::AccountId};
 use futures_util::{StreamExt, stream};
 use ledger::{KeyEntry, Meter};
 use moka::sync::Cache;
@@ -99,8 +99,11 @@ impl Keys {
         };
         match known.entry {
             Some(entry) if !entry.works_at(now) => Err(Refusal::no_key("The API key was revoked or has expired.")),
-            Some(entry) if !entry.account_is_active => Err(Refusal::account_suspended()),
-            Some(entry) => Ok(entry),
+            Some(entry) => match entry.account_state {
+                AccountState::Active => Ok(entry),
+                AccountState::Suspended => Err(Refusal::account_suspended()),
+                AccountState::Closed => Err(Refusal::account_closed()),
+            },
             None => Err(Refusal::no_key("The API key is unknown.")),
         }
     }

@@ -54,7 +54,13 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, INVALID, "invalid_api_key", problem)
     }
 
-    /// The account admits no calls.
+    /// The account admits no calls any more.
+    #[must_use]
+    pub(crate) fn account_closed() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "permission_error", "account_closed", "This account is closed. Ask the operator of this gateway.")
+    }
+
+    /// The account admits no calls for now.
     #[must_use]
     pub(crate) fn account_suspended() -> Self {
         Self::new(
