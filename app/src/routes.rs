@@ -38,6 +38,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/pricing") view=|| page(Page::Pricing) ssr=Async/>
                     <Route path=path!("/login") view=|| page(Page::Login) ssr=Async/>
                     <Route path=path!("/signup") view=|| page(Page::Signup) ssr=Async/>
+                    <Route path=path!("/admin") view=|| page(Page::Today) ssr=Async/>
                     <Route path=path!("/admin/pricing") view=|| page(Page::Prices) ssr=Async/>
                     <Route path=path!("/admin/customers") view=|| page(Page::Customers) ssr=Async/>
                     <Route path=path!("/admin/customers/new") view=|| page(Page::NewCustomer) ssr=Async/>

@@ -3,6 +3,9 @@
 use domain::account::{Person, Role};
 use serde::{Deserialize, Serialize};
 
+/// The operators' first page.
+pub(crate) const TODAY: &str = "/admin";
+
 /// One request's visitor.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Visit {
@@ -27,12 +30,12 @@ impl Visit {
         self.person.as_ref().and_then(|person| person.account.as_ref()).map(|membership| membership.role)
     }
 
-    /// Where this visitor belongs: their usage, the customers they look after, or the prices anyone may see.
+    /// Where this visitor belongs: their usage, the day of the gateway that they run, or the prices anyone may see.
     #[must_use]
     pub fn home(&self) -> &'static str {
         match &self.person {
             Some(person) if person.account.is_some() => "/usage",
-            Some(person) if person.is_operator => "/admin/customers",
+            Some(person) if person.is_operator => TODAY,
             _ => "/pricing",
         }
     }

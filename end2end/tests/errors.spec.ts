@@ -88,7 +88,7 @@ test("a character that cannot be stored is nobody's outage", async ({ page, cont
 
 test("customers have no business on the operator's pages", async ({ page }) => {
   await signUp(page);
-  const pages = ["/admin/pricing", "/admin/pricing?model=demo-mini", "/admin/customers", "/admin/customers/new", `/admin/customers/${randomUUID()}`, "/admin/audit", "/admin/proof"];
+  const pages = ["/admin", "/admin/pricing", "/admin/pricing?model=demo-mini", "/admin/customers", "/admin/customers/new", `/admin/customers/${randomUUID()}`, "/admin/audit", "/admin/proof"];
   // Neither a customer's pages nor those that are nobody's, their own account's included.
   const looks = ["/usage", "/calls", `/calls/${randomUUID()}`, "/keys", "/keys/account", "/billing"].map((path) => `/admin/customers/${randomUUID()}${path}`);
   pages.push(...looks);

@@ -11,6 +11,7 @@ const WAYS: Record<Who, { name: string; path: string; heading: string }[]> = {
     { name: "Pricing", path: "/pricing", heading: "Pricing" },
   ],
   operator: [
+    { name: "Today", path: "/admin", heading: "Today" },
     { name: "Customers", path: "/admin/customers", heading: "Customers" },
     { name: "Prices", path: "/admin/pricing", heading: "Prices" },
     { name: "Audit", path: "/admin/audit", heading: "Audit" },

@@ -28,6 +28,7 @@ pub mod rate_unit;
 pub mod rates;
 pub mod replay;
 pub mod text;
+pub mod today;
 pub mod tokens;
 pub mod usage;
 pub mod wanted;

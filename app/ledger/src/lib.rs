@@ -41,6 +41,7 @@ pub mod secrets;
 mod sessions;
 mod settled;
 mod statement;
+mod today;
 mod usage;
 mod users;
 mod wanted;

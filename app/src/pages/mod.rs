@@ -5,6 +5,7 @@
 //! page, the wasm was a third larger: nearly all of what they are made of is compiled again for each type. It travels as postcard, here and
 //! inside the pages that the server sends: readers of JSON, which know every field's name, made a tenth of the wasm.
 
+pub(crate) mod admin;
 pub(crate) mod admin_audit;
 pub(crate) mod admin_customers;
 pub(crate) mod admin_pricing;
@@ -59,6 +60,8 @@ pub(crate) enum Page {
     Login,
     /// `/signup`
     Signup,
+    /// `/admin`
+    Today,
     /// `/admin/pricing`
     Prices,
     /// `/admin/customers`
@@ -88,6 +91,7 @@ impl Page {
             Self::Pricing => "Pricing",
             Self::Login => "Sign in",
             Self::Signup => "Sign up",
+            Self::Today => "Today",
             Self::Prices => "Prices",
             Self::Customers => "Customers",
             Self::NewCustomer => "New customer",
@@ -117,6 +121,7 @@ impl Page {
                 | Self::Limits
                 | Self::Billing
                 | Self::Pricing
+                | Self::Today
                 | Self::Prices
                 | Self::Customers
                 | Self::Customer
@@ -152,6 +157,7 @@ pub(crate) enum Content {
     Pricing(pricing::page::Pricing),
     Login(login::page::Login),
     Signup(signup::page::Signup),
+    Today(admin::page::Today),
     Prices(admin_pricing::page::Prices),
     Customers(admin_customers::page::Customers),
     NewCustomer(admin_customers::page::NewCustomer),
@@ -198,6 +204,7 @@ impl Content {
             Self::Pricing(page) => pricing::view::pricing(&page),
             Self::Login(page) => login::view::login(page),
             Self::Signup(page) => signup::view::signup(&page),
+            Self::Today(page) => admin::view::today(&page),
             Self::Prices(page) => admin_pricing::view::prices(&page),
             Self::Customers(page) => admin_customers::view::list(page),
             Self::NewCustomer(page) => admin_customers::view::new(page),
@@ -253,6 +260,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::Pricing => pricing::api::pricing(caller, query).await.map(Content::Pricing),
         Page::Login => Ok(Content::Login(login::api::login(caller, query))),
         Page::Signup => Ok(Content::Signup(signup::api::signup(caller))),
+        Page::Today => admin::api::today(caller).await.map(Content::Today),
         Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
         Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),
         Page::NewCustomer => admin_customers::api::new_customer(caller).await.map(Content::NewCustomer),

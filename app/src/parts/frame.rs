@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
-use crate::visit::{Theme, Visit};
+use crate::visit::{TODAY, Theme, Visit};
 
 /// The banner and the header.
 pub(crate) fn header(visit: &Visit) -> AnyView {
@@ -33,13 +33,20 @@ fn demo_banner() -> AnyView {
 
 fn ways(visit: &Visit) -> AnyView {
     const CUSTOMER: [(&str, &str); 4] = [("/usage", "Usage"), ("/calls", "Calls"), ("/keys", "Keys"), ("/billing", "Billing")];
-    const OPERATOR: [(&str, &str); 4] =
-        [("/admin/customers", "Customers"), ("/admin/pricing", "Prices"), ("/admin/audit", "Audit"), ("/admin/proof", "Proof")];
+    const OPERATOR: [(&str, &str); 5] = [
+        (TODAY, "Today"),
+        ("/admin/customers", "Customers"),
+        ("/admin/pricing", "Prices"),
+        ("/admin/audit", "Audit"),
+        ("/admin/proof", "Proof"),
+    ];
     let is_customer = visit.person.as_ref().is_some_and(|person| person.account.is_some());
     let is_operator = visit.person.as_ref().is_some_and(|person| person.is_operator);
     let pathname = use_location().pathname;
     let way = move |(href, label): (&'static str, &'static str)| {
-        let here = move || pathname.with(|path| path == href || path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')));
+        // Every page of an operator's is below the first of them.
+        let is_below = move |path: &str| href != TODAY && path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));
+        let here = move || pathname.with(|path| path == href || is_below(path));
         view! { <li><a href=href rel=fresh(href) aria-current=move || here().then_some("page")>{label}</a></li> }
     };
     let ways: Vec<_> = CUSTOMER

@@ -23,8 +23,10 @@ use crate::parts::{
 
 /// Balance, what is reserved right now, and what is left for new calls.
 pub(crate) fn balance(balance: &Balance) -> AnyView {
-    let figure =
-        |label, amount, note: &str| Figure { label, value: money::total(amount), exact: Some(money::exact(amount)), note: note.to_owned() };
+    let figure = |label, amount, note: &str| {
+        let (value, exact) = (money::total(amount), Some(money::exact(amount)));
+        Figure { label, value, exact, note: note.to_owned(), ..Figure::default() }
+    };
     let figures = figures(vec![
         figure("Balance", balance.balance, "what was added, less what calls used"),
         figure("Reserved now", balance.reserved, "for running calls, and for the next ones"),

@@ -28,6 +28,7 @@ mod simulation;
 mod spread;
 mod strays;
 mod subscriptions;
+mod today;
 mod tokens;
 mod twin;
 mod usage;

@@ -92,6 +92,7 @@ fn sums(report: &UsageReport) -> AnyView {
         value: money::compact(now),
         exact: Some(money::grouped(now)),
         note: money::change(now, before),
+        ..Figure::default()
     };
     let cards = figures(vec![
         Figure {
@@ -99,6 +100,7 @@ fn sums(report: &UsageReport) -> AnyView {
             value: money::total(amount),
             exact: Some(money::exact(amount)),
             note: money::change(amount.nanos(), before.amount.nanos()),
+            ..Figure::default()
         },
         count("Requests", requests, before.requests),
         count("Prompt tokens", prompt_tokens.get(), before.prompt_tokens.get()),
