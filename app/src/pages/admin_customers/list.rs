@@ -13,7 +13,7 @@ use crate::parts::{
     pager::forward,
     table::{
         Column,
-        Kind::{Figures, Moment, Words},
+        Kind::{Figures, Words},
         Row, link, name, name_link, table, text, with_note,
     },
     tabs::{Tab, address, tabs},
@@ -101,11 +101,10 @@ fn nobody(filter: &CustomerFilter, has_earlier: bool) -> AnyView {
 }
 
 fn customers_table(customers: Vec<Customer>, is_whole: bool) -> AnyView {
-    const COLUMNS: [Column; 7] = [
+    const COLUMNS: [Column; 6] = [
         Column("Customer", Words),
         Column("Owner", Words),
         Column("State", Words),
-        Column("Since", Moment),
         Column("Balance", Figures),
         Column("Reserved now", Figures),
         Column("Spent in 30 days", Figures),
@@ -117,10 +116,9 @@ fn customers_table(customers: Vec<Customer>, is_whole: bool) -> AnyView {
 fn row(customer: Customer) -> Row {
     let plan = customer.plan.map(|plan| view! { <span class="by">"on "{name(&plan)}</span> });
     let cells = vec![
-        name_link(format!("{PATH}/{}", customer.id), &customer.name),
+        with_note(name_link(format!("{PATH}/{}", customer.id), &customer.name), format!("since {}", time::day(customer.created_at))),
         customer.owner_email.map_or_else(|| text(money::ABSENT), |email| name(&email)),
         view! { <span>{state(customer.state)}</span>{plan} }.into_any(),
-        time::time_view(customer.created_at, time::day(customer.created_at)),
         money::total_view(customer.balance),
         money::total_view(customer.reserved),
         with_note(money::total_view(customer.spent_30_days), loss_of(customer.written_off_30_days)),
@@ -143,7 +141,6 @@ fn sums(customers: &[Customer], is_whole: bool) -> Row {
     let count = if customers.len() == 1 { "1 customer".to_owned() } else { format!("{} customers", customers.len()) };
     vec![
         text(format!("{count} {}", if is_whole { "in all" } else { "on this page" })),
-        ().into_any(),
         ().into_any(),
         ().into_any(),
         sum(|customer| customer.balance),
