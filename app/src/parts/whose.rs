@@ -83,3 +83,26 @@ pub(crate) fn customer_ways(id: AccountId, page: Page) -> AnyView {
     };
     ways("Pages of this customer", WAYS.into_iter().map(tab).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn a_page_of_a_customers_is_below_the_customer_and_names_whose_it_is() {
+        let id = AccountId::new(DateTime::UNIX_EPOCH, [1; 10]);
+        let whose = Whose::Customer(Named { id, name: "A & B".to_owned(), owner_email: Some("ada@example.com".to_owned()) });
+        assert_eq!(
+            (Whose::Own.at("/usage?range=7d"), whose.at("/usage?range=7d")),
+            ("/usage?range=7d".to_owned(), format!("/admin/customers/{id}/usage?range=7d"))
+        );
+        let html = |whose: &Whose| Owner::new().with(|| whose.banner(Page::Call).to_html()).replace("<!>", "");
+        let banner = html(&whose);
+        assert!(banner.contains("<bdi>A &amp; B</bdi>") && banner.contains("(<bdi>ada@example.com</bdi>)"), "{banner}");
+        let current = format!(r#"<a href="/admin/customers/{id}/calls" aria-current="page">"#);
+        assert!(banner.contains(&current) && banner.matches("aria-current").count() == 1, "a receipt is among the calls: {banner}");
+        assert!(!html(&Whose::Own).contains("aside"), "nobody is told whose their own page is");
+    }
+}
