@@ -88,6 +88,7 @@ test("filters and ranges stay on the customer's page", async ({ page, context, r
   await page.goto(`${path}/usage`);
   await page.getByRole("navigation", { name: "Range" }).getByRole("link", { name: "Today" }).click();
   await expect(page).toHaveURL(`${path}/usage?range=today`);
+  await page.goto(`${path}/usage?range=today`);
   await page.getByText("Filters", { exact: true }).click();
   await page.getByLabel("Model").selectOption("demo-mini");
   await page.getByRole("button", { name: "Apply" }).click();

@@ -191,7 +191,7 @@ mod tests {
     fn a_page_sums_what_it_lists_and_says_whether_that_is_all() {
         let whole = html(vec![customer(1), customer(2)], "", false, false);
         for text in
-            ["2 customers in all", "$4.00", "$1.00", "$3.00 written off in 30 days", "on <bdi class=\"name\" title=\"Pro\">Pro</bdi>"]
+            ["2 customers in all", "$4.00", "$1.00", "$3.00 written off in 30 days", r#"on <bdi title="Pro" class="name">Pro</bdi>"#]
         {
             assert!(whole.contains(text), "{text} is missing: {whole}");
         }
