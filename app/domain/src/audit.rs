@@ -55,6 +55,10 @@ operations! {
     TakeBack "money.take_back" "Take credit back"
     /// An operator noted that money went back to the customer.
     Refund "money.refund" "Refund"
+    /// A payment that could not be credited by itself was.
+    PaymentCredit "payment.credit" "Credit a payment"
+    /// What an operator was to look at of a payment needs nothing.
+    PaymentDismiss "payment.dismiss" "Dismiss a payment"
     /// A call was given back.
     CallCredit "call.credit" "Give a call back"
     /// Calls were charged anew by another version of their price.

@@ -155,6 +155,8 @@ pub enum JournalKind {
     Adjustment,
     /// Money went back to the customer, outside of the books.
     Refund,
+    /// A card's issuer took a payment back, or returned it, because it is disputed.
+    Chargeback,
     /// An operator gave promotional credit.
     Promo,
     /// The fee of a plan's period or of a package, less what came back of the plan before.
@@ -182,6 +184,7 @@ impl JournalKind {
             Self::TopUp => "top_up",
             Self::Adjustment => "adjustment",
             Self::Refund => "refund",
+            Self::Chargeback => "chargeback",
             Self::Promo => "promo",
             Self::PlanFee => "plan_fee",
             Self::Allowance => "allowance",
@@ -198,7 +201,7 @@ impl JournalKind {
     pub const fn book(self) -> &'static str {
         match self {
             Self::Usage | Self::LateUsage | Self::CallCredit | Self::Reprice | Self::PlanFee => "revenue",
-            Self::TopUp | Self::Refund => "cash",
+            Self::TopUp | Self::Refund | Self::Chargeback => "cash",
             Self::Adjustment => "adjustment",
             Self::Promo => "promo",
             Self::Allowance | Self::Package => "quota",
@@ -220,6 +223,7 @@ impl JournalKind {
             Self::TopUp => "Top-up",
             Self::Adjustment => "Adjustment",
             Self::Refund => "Refund",
+            Self::Chargeback => "Disputed payment",
             Self::Promo => "Promotional credit",
             Self::PlanFee => "Plan or package",
             Self::Allowance => "Plan allowance",

@@ -71,6 +71,8 @@ ids! {
     PlanId;
     /// A customer's plan, or a package that was bought.
     SubscriptionId;
+    /// What a customer pays through a provider.
+    PaymentId;
     /// A part of an account that has keys and limits of its own.
     ProjectId;
     /// One call; its time is when the call was admitted.

@@ -16,6 +16,7 @@ pub mod id;
 pub mod key;
 pub mod lease;
 pub mod money;
+pub mod payment;
 pub mod period;
 pub mod plan;
 pub mod price_change;

@@ -28,6 +28,7 @@ mod new_grant;
 mod notices;
 mod partitions;
 mod password;
+mod payments;
 mod plans;
 mod posting;
 mod price_book;
@@ -69,6 +70,7 @@ pub use crate::{
     money::{MoneyIn, Posted},
     new_grant::NewGrant,
     notices::Notices,
+    payments::{Event, NewPayment, News, PaymentCredit, Says, Taken},
     plans::{Bought, NewPlan, Purchase},
     posting::PostedCalls,
     price_book::PriceBook,

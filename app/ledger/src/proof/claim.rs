@@ -18,6 +18,9 @@ pub(crate) enum Claim {
     PlanIsSealed,
     PeriodIsSealed,
     PlanIsPaid,
+    PaymentIsSealed,
+    PaymentIsPosted,
+    PaymentIsCredited,
     CorrectionIsSealed,
     CorrectionAddsUp,
     LateIsItsReceipt,
@@ -47,7 +50,7 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which they are shown.
-    pub(super) const ALL: [Self; 36] = [
+    pub(super) const ALL: [Self; 39] = [
         Self::PriceIsSealed,
         Self::CallIsSealed,
         Self::CallIsItsReceipt,
@@ -59,6 +62,9 @@ impl Claim {
         Self::PlanIsSealed,
         Self::PeriodIsSealed,
         Self::PlanIsPaid,
+        Self::PaymentIsSealed,
+        Self::PaymentIsPosted,
+        Self::PaymentIsCredited,
         Self::CorrectionIsSealed,
         Self::CorrectionAddsUp,
         Self::LateIsItsReceipt,
@@ -106,6 +112,13 @@ impl Claim {
             Self::PlanIsPaid => {
                 "a plan's period has taken its fee and given its allowance, and an account's plan is that of its newest period"
             }
+            Self::PaymentIsSealed => "a payment is the one that was begun, and what it moved is what was written",
+            Self::PaymentIsPosted => {
+                "what a payment moved has a posting of its kind that moves as much, and nothing else is posted for payments"
+            }
+            Self::PaymentIsCredited => {
+                "a payment that is credited was credited once, with what was to be paid unless an operator decided otherwise, and no other was"
+            }
             Self::CorrectionIsSealed => "a correction's row is the one that was posted",
             Self::CorrectionAddsUp => {
                 "a correction is the difference between its call and the settlement that came late, or what was given back"
@@ -134,7 +147,7 @@ impl Claim {
             Self::LimitIsItsCalls => "what is used of a limit is what its calls used in that window",
             Self::LimitIsItsSlices => "what is leased of a limit is the sum of its slices",
             Self::NobodyIsBelowTheFloor => {
-                "no grant is below its floor, or has more held of it than is there; lenient accounts may owe more"
+                "no grant is below its floor, or has more held of it than is there; lenient accounts may owe more, and those whose payments were taken back"
             }
             Self::WalletLasts => "a wallet is there from its account's first moment on",
             Self::CreditEnds => "what lapsed was of credit that had ended, and what was ended before its time says so in the journal",

@@ -24,6 +24,8 @@ pub(super) struct Against<'a> {
     pub(super) grants: &'a [GrantRow],
     pub(super) journal: &'a Journal,
     pub(super) lines: &'a Lines,
+    /// What payments took back, more than there may have been left.
+    pub(super) taken_back: i128,
     /// Whether the journal is all of it.
     pub(super) whole: bool,
 }
@@ -162,7 +164,7 @@ pub(super) async fn grants(connection: &mut PgConnection, account: AccountId) ->
 }
 
 fn look_at(grant: &GrantRow, unbooked: &BTreeMap<GrantId, i128>, against: Against<'_>, findings: &mut Findings) {
-    let Against { journal, lines, whole, .. } = against;
+    let Against { journal, lines, whole, taken_back, .. } = against;
     let row = || format!("grant {}", grant.id);
     let of = |sums: &BTreeMap<GrantId, i128>| sums.get(&grant.id).copied().unwrap_or(0);
     let open = of(unbooked);
@@ -181,7 +183,7 @@ fn look_at(grant: &GrantRow, unbooked: &BTreeMap<GrantId, i128>, against: Agains
     }
     findings.compare(Claim::GrantIsItsSlices, row, grant.held, grant.leased);
     let is_wallet = grant.kind == GrantKind::Wallet;
-    let lent = if is_wallet { lines.lent_max } else { 0 };
+    let lent = if is_wallet { lines.lent_max + taken_back } else { 0 };
     let room = i128::from(grant.granted) - i128::from(grant.used) - i128::from(grant.leased) + lent;
     if room < 0 && !(is_wallet && lines.was_lenient()) {
         findings.note(Claim::NobodyIsBelowTheFloor, row(), "0 or more available", room);

@@ -177,7 +177,7 @@ impl Journal {
                 let of_it: Vec<_> = corrections.extract_if(.., |correction| correction.seq == posting.number).collect();
                 charged_anew(posting, of_it, findings);
             }
-            JournalKind::TopUp | JournalKind::Adjustment | JournalKind::Refund | JournalKind::PlanFee => {
+            JournalKind::TopUp | JournalKind::Adjustment | JournalKind::Refund | JournalKind::Chargeback | JournalKind::PlanFee => {
                 movement(posting, grants, findings);
             }
             JournalKind::Promo | JournalKind::Allowance | JournalKind::Package => giving(posting, grants, findings),

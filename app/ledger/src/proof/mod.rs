@@ -8,6 +8,7 @@ mod credit;
 mod journal;
 mod limits;
 mod lines;
+mod payments;
 mod plans;
 mod rollups;
 mod runs;
@@ -167,7 +168,8 @@ async fn check_in(
         let row = format!("correction {} of call {}", correction.seq, correction.call_id);
         findings.note(Claim::CorrectionIsPosted, row, "a posting of its kind", "none");
     }
-    let against = Against { grants: &grants, journal: &journal, lines: &lines, whole: from.is_none() };
+    let taken_back = payments::check(connection, account, &mut findings).await?;
+    let against = Against { grants: &grants, journal: &journal, lines: &lines, taken_back, whole: from.is_none() };
     credit::check(connection, account, hours, against, &mut findings).await?;
     plans::check(connection, account, &mut findings).await?;
     rollups::check(connection, account, since, &mut findings).await?;

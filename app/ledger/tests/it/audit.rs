@@ -15,16 +15,19 @@ use domain::{
     tokens::Tokens,
 };
 use ledger::{
-    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewPrice, NewProject, NewProvider, ProviderChange, Reprice,
-    Review,
+    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewPrice, NewProject, NewProvider, PaymentCredit,
+    ProviderChange, Reprice, Review,
 };
 use sqlx::PgPool;
 
-use crate::world::{Customer, MODEL, PASSWORD, World, amount, monthly};
+use crate::{
+    payments,
+    world::{Customer, MODEL, PASSWORD, World, amount, monthly},
+};
 
 /// What writes without a line in the log, by file, how often, and why it may: calls and what belongs to them, which have the books; what the process does by
 /// itself; and what is no right, price or money. A change of any of the three goes through `Database::change`, which ends with its line.
-const WITHOUT_A_LINE: [(&str, usize, &str); 17] = [
+const WITHOUT_A_LINE: [(&str, usize, &str); 19] = [
     ("audit/mod.rs", 1, "`Database::change` itself"),
     ("books/hours.rs", 1, "the process sums the calls of an hour"),
     ("books/roots.rs", 2, "the process seals days"),
@@ -37,6 +40,8 @@ const WITHOUT_A_LINE: [(&str, usize, &str); 17] = [
     ("new_grant.rs", 1, "credit lapses by itself when it ends, which its line said when it was given"),
     ("notices.rs", 2, "tells proxies to look anew"),
     ("partitions.rs", 2, "makes the months that calls are stored in"),
+    ("payments/mod.rs", 3, "payments that begin, which move nothing yet"),
+    ("payments/news.rs", 1, "what a provider says, which no person does"),
     ("plans/renewals.rs", 1, "plans renew by themselves, as the line says by which they were bought"),
     ("posting.rs", 2, "calls"),
     ("proof/runs.rs", 3, "what a proof found"),
@@ -116,6 +121,15 @@ async fn everything(world: &mut World) -> Customer {
     let call = world.call(ada, 10_000, 10, TimeDelta::zero());
     world.post(std::slice::from_ref(&call)).await.unwrap();
     operator.credit_call(call.call_id, CallCredit { amount: None, idempotency_key: "call", memo: "Sorry", actor: "root" }).await.unwrap();
+    for (credit, is_credited) in [("2000", true), ("3000", false)] {
+        let payment = payments::begun(world, ada, credit).await;
+        payments::pay(world, &payment).await;
+        let decision = PaymentCredit { amount: Some(amount("1")), reason: "seen at Stripe", actor: "root@example.com" };
+        match is_credited {
+            true => drop(operator.credit_payment(payment.id, decision).await.unwrap()),
+            false => operator.dismiss_payment(payment.id, "paid back").await.unwrap(),
+        }
+    }
     operator.view(ada.account).await.unwrap();
     operator.set_account_state(ada.account, AccountState::Active, AccountState::Suspended).await.unwrap();
     operator.set_account_state(ada.account, AccountState::Suspended, AccountState::Active).await.unwrap();

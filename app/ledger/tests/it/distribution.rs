@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 /// Spread by account_id.
-pub(crate) const DISTRIBUTED: [&str; 21] = [
+pub(crate) const DISTRIBUTED: [&str; 23] = [
     "accounts",
     "api_keys",
     "books",
@@ -21,6 +21,8 @@ pub(crate) const DISTRIBUTED: [&str; 21] = [
     "leases",
     "limit_windows",
     "limits",
+    "payment_movements",
+    "payments",
     "plan_periods",
     "projects",
     "quarantine",
@@ -44,7 +46,9 @@ const REFERENCE: [&str; 11] = [
     "users",
 ];
 /// On one machine.
-const LOCAL: [&str; 8] = ["_sqlx_migrations", "audit", "epochs", "key_digests", "notices", "proofs", "sessions", "wanted_models"];
+const LOCAL: [&str; 10] = [
+    "_sqlx_migrations", "audit", "epochs", "key_digests", "notices", "payment_events", "payment_references", "proofs", "sessions", "wanted_models",
+];
 
 async fn names(pool: &PgPool, sql: &str) -> Vec<String> {
     sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(pool).await.unwrap().iter().map(|row| row.get(0)).collect()

@@ -15,6 +15,7 @@ mod limits;
 mod migrated;
 mod money;
 mod notices;
+mod payments;
 mod people;
 mod plans;
 mod pooler;

@@ -11,12 +11,12 @@ use ledger::{NewLimit, Root, SettledCall, Verification};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 use crate::{
-    reprice,
+    payments, reprice,
     world::{Customer, World, amount, monthly, with},
 };
 
 /// The tables of money. What a figure, a date or a name on a page rests on is in them.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 23] = [
     "calls",
     "corrections",
     "heads",
@@ -36,12 +36,14 @@ const TABLES: [&str; 21] = [
     "plan_versions",
     "plan_periods",
     "subscriptions",
+    "payments",
+    "payment_movements",
     "quarantine",
     "roots",
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 42] = [
+const FREE: [(&str, &str, &str); 46] = [
     (
         "heads",
         "posted_at",
@@ -83,6 +85,10 @@ const FREE: [(&str, &str, &str); 42] = [
     ("subscriptions", "is_quota", "who has put the account on quota, which is a credit line's row"),
     ("subscriptions", "ended_at", "when it was over; every period that was paid for has its end"),
     ("price_versions", "withdrawn_by", "who withdrew it; no figure"),
+    ("payments", "session", "what the provider calls it: whatever that paid is a movement, which names it"),
+    ("payments", "problem", "what an operator is to look at, and says when they have"),
+    ("payments", "changed_at", "when that was; a movement has its own date"),
+    ("payments", "looked_at", "when the provider was last asked"),
     ("quarantine", "reason", "what PostgreSQL said; the row itself is named"),
     ("quarantine", "at", "when it said so"),
     ("quarantine", "is_own", "which of a call's two settlements it is; the settlement says so itself"),
@@ -137,6 +143,11 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
     let line = CreditLine { amount: amount("5"), grace, ..CreditLine::default() };
     system.operator().change_credit_line(ada.account, "test", |own| *own = line).await.unwrap();
     system.operator().credit_call(calls[0].call_id, world.give_back(Some("0.0002"), "back")).await.unwrap();
+    let disputed = payments::begun(&world, ada, "5").await;
+    payments::pay(&world, &disputed).await;
+    for (event, is_taken) in [("disputed", true), ("won", false)] {
+        payments::dispute(&world, &disputed, event, (is_taken, !is_taken)).await;
+    }
     (world, ada)
 }
 

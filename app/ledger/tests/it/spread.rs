@@ -7,14 +7,16 @@ use domain::{
     attribution::{Attribution, Label, Tags},
     credit::{Hardness, Quantity, Scope, Unit, Window},
     filter::{CallFilter, TagFilter, UsageFilter},
-    id::{LimitId, ProjectId},
+    id::{LimitId, PaymentId, ProjectId},
+    payment::Currency,
     period::{Period, Step},
     tokens::Tokens,
 };
-use ledger::{Ledger, NewGrant, NewLimit, NewProject, SettledCall};
+use ledger::{Ledger, NewGrant, NewLimit, NewPayment, NewProject, News, Says, SettledCall};
 use sqlx::PgPool;
 
 use crate::{
+    payments::usd,
     plans::{self, Plans},
     world::{Customer, World, amount, with},
 };
@@ -105,6 +107,24 @@ async fn money_path(world: &mut World, ledger: &Ledger, watch: &mut Watch, ada: 
     watch.step("a grant that is ended", operator.end_grant(ada.account, promo, "test")).await;
     watch.step("a limit that is removed", owner.remove_limit(limit)).await;
     watch.step("closing hours", ledger.system().close_hours()).await;
+}
+
+/// What a customer pays through a provider, and what of it goes back.
+async fn paying(world: &mut World, ledger: &Ledger, watch: &mut Watch, ada: Customer) {
+    let (owner, now) = (ledger.owner(ada.user).await.unwrap(), world.now);
+    let payment = NewPayment { id: PaymentId::new(now, world.random()), amount: amount("5"), currency: Currency::USD, actor: "ada", now };
+    let payment = watch.step("a payment that begins", owner.begin_payment(payment)).await;
+    let session = format!("cs_{}", payment.id);
+    watch.step("its session", ledger.system().note_session(ada.account, payment.id, &session)).await;
+    let names = Some((ada.account, payment.id));
+    for says in [
+        Says::Paid { session: &session, sum: usd(500), names },
+        Says::Refunded { charge: "ch_1", in_all: usd(100) },
+        Says::Disputed { dispute: "du_1", sum: usd(400), is_taken: true },
+    ] {
+        let news = News { event: None, account: ada.account, payment: payment.id, intent: None, says };
+        watch.step("what a provider says", ledger.system().take_news(&news, amount("100"))).await;
+    }
 }
 
 /// A call that a package of tokens pays.
@@ -211,6 +231,7 @@ async fn a_statement_about_one_account_touches_one_shard(pool: PgPool) {
         Box::pin(keys(&mut world, &ledger, &mut watch, customer)).await;
         Box::pin(packages(&mut world, &ledger, &mut watch, customer)).await;
         Box::pin(money_path(&mut world, &ledger, &mut watch, customer)).await;
+        Box::pin(paying(&mut world, &ledger, &mut watch, customer)).await;
         Box::pin(pages(&world, &ledger, &mut watch, customer)).await;
     }
     assert!(watch.faults.is_empty(), "{:#?}", watch.faults);
