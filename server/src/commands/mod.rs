@@ -9,6 +9,7 @@ pub(crate) mod key;
 pub(crate) mod limit;
 pub(crate) mod metrics;
 pub(crate) mod model;
+pub(crate) mod payments;
 pub(crate) mod plan;
 pub(crate) mod price;
 pub(crate) mod prices;
@@ -70,6 +71,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Account(args) => account::run(args, config).await?,
         Command::Project(args) => project::run(args, config).await?,
         Command::Grant(args) => grant::run(args, config).await?,
+        Command::Payments(args) => payments::run(args, config).await?,
         Command::Plan(args) => plan::run(args, config).await?,
         Command::Limit(args) => limit::run(args, config).await?,
         Command::Call(args) => call::run(args, config).await?,

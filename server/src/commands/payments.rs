@@ -1,0 +1,83 @@
+//! `farebox payments`: what customers pay through a provider, and what an operator must look at of it.
+
+use clap::{Args, Subcommand, builder::FalseyValueParser};
+use domain::{id::PaymentId, money::Amount, payment::Payment};
+use ledger::PaymentCredit;
+use serde_json::json;
+
+use super::{ACTOR, table};
+use crate::{cli::Output, config::Config, database::with_ledger};
+
+/// As many as a list shows.
+const LISTED_MAX: i64 = 1_000;
+
+/// What customers pay through a provider.
+#[derive(Debug, Args)]
+pub(crate) struct PaymentsArgs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List payments that somebody must look at, newest first: paid and not credited, or with something that cannot be posted
+    List {
+        /// List every payment
+        #[arg(long, env = "FAREBOX_PAYMENTS_ALL", value_parser = FalseyValueParser::new())]
+        all: bool,
+    },
+    /// Credit a payment that is held, once
+    Credit {
+        /// Its id, as `farebox payments list` shows it
+        payment: PaymentId,
+        /// Why, for the customer's books
+        #[arg(long, env = "FAREBOX_PAYMENTS_REASON", value_name = "TEXT")]
+        reason: String,
+        /// How much, in currency units [default: what was to be paid]
+        #[arg(long, env = "FAREBOX_PAYMENTS_AMOUNT", value_name = "AMOUNT")]
+        amount: Option<Amount>,
+    },
+    /// Take a payment off the list: what is held is never credited then, as after it was paid back by hand
+    Dismiss {
+        /// Its id, as `farebox payments list` shows it
+        payment: PaymentId,
+        /// Why, for the audit log
+        #[arg(long, env = "FAREBOX_PAYMENTS_REASON", value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// Does what was asked for.
+pub(super) async fn run(args: PaymentsArgs, config: &Config) -> anyhow::Result<()> {
+    let output = args.output;
+    match args.action {
+        Action::List { all } => {
+            let payments = with_ledger(config, async |ledger| Ok(ledger.system().operator().payments(all, LISTED_MAX).await?)).await?;
+            output.print(&payments, || list(&payments, all))
+        }
+        Action::Credit { payment, reason, amount } => {
+            let credit = PaymentCredit { amount, reason: &reason, actor: ACTOR };
+            let posting = with_ledger(config, async |ledger| Ok(ledger.system().operator().credit_payment(payment, credit).await?)).await?;
+            output.print(&json!({ "payment": payment, "posting": posting }), || format!("Credited payment {payment}: posting {posting}."))
+        }
+        Action::Dismiss { payment, reason } => {
+            with_ledger(config, async |ledger| Ok(ledger.system().operator().dismiss_payment(payment, &reason).await?)).await?;
+            output.print(&json!({ "payment": payment, "dismissed": true }), || format!("Payment {payment} needs nothing more."))
+        }
+    }
+}
+
+fn list(payments: &[Payment], all: bool) -> String {
+    if payments.is_empty() {
+        return if all { "There is no payment." } else { "Nothing of any payment needs to be looked at." }.to_owned();
+    }
+    let rows = payments.iter().map(|payment| {
+        let Payment { id, amount, currency, state, made_at, made_by, problem, .. } = payment;
+        let amount = format!("{amount} {}", currency.code().to_ascii_uppercase());
+        let at = made_at.format("%Y-%m-%d %H:%M").to_string();
+        [id.to_string(), at, amount, state.name().to_owned(), made_by.clone(), problem.clone().unwrap_or_default()]
+    });
+    table(["PAYMENT", "BEGUN (UTC)", "AMOUNT", "STATE", "BY", "WHAT TO LOOK AT"], rows)
+}
