@@ -7,7 +7,7 @@ use leptos_meta::MetaTags;
 
 use crate::{
     routes::App,
-    server::{Assets, current_visit},
+    server::{Assets, Console, current_visit},
     visit::Theme,
 };
 
@@ -18,7 +18,8 @@ const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
 pub(crate) fn shell(assets: &Assets) -> impl IntoView + use<> {
     let nonce = use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
     if let Some(response) = use_context::<ResponseOptions>() {
-        protect(&response, &nonce);
+        let pays_at = use_context::<Console>().and_then(|console| Some(console.settings.stripe.as_ref()?.pages().to_owned()));
+        protect(&response, &nonce, &pays_at.unwrap_or_default());
     }
     let theme = Some(current_visit().theme).filter(|theme| *theme != Theme::System).map(Theme::name);
     let Assets { css, js, wasm } = assets.clone();
@@ -53,10 +54,11 @@ fn hydration(js: String, wasm: String, nonce: String) -> AnyView {
     .into_any()
 }
 
-fn protect(response: &ResponseOptions, nonce: &str) {
+/// A form leads nowhere but to this console, and from there on to where one pays.
+fn protect(response: &ResponseOptions, nonce: &str, pays_at: &str) {
     let policy = format!(
         "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
-         object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+         object-src 'none'; base-uri 'none'; form-action 'self' {pays_at}; frame-ancestors 'none'"
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);

@@ -26,6 +26,8 @@ use crate::{assets, session};
 
 /// No form of the console is larger.
 const BODY_MAX: usize = 64 * 1024;
+/// No message of Stripe's is larger.
+const MESSAGE_MAX: usize = 256 * 1024;
 
 /// What every answer says. A page brings a policy of its own, with its nonce; this one is for everything else.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -43,10 +45,14 @@ pub(crate) fn router(ledger: Ledger, settings: ConsoleSettings) -> Router {
     let (files, assets) = assets::files();
     let csrf = csrf(&settings.console_url);
     let sessions = session::layer(ledger.clone(), is_https);
+    let hooks = settings.stripe.clone().map(|stripe| app::server::webhooks(ledger.clone(), stripe));
     let probes = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(ledger.clone());
     let pages = app::server::router(&Console::new(ledger, settings, assets)).layer(sessions);
     let pages = pages.layer(map_response(in_words)).layer(compression::layer());
     let mut router = pages.merge(files).merge(probes).layer(csrf).layer(RequestBodyLimitLayer::new(BODY_MAX));
+    if let Some(hooks) = hooks {
+        router = router.merge(hooks.layer(RequestBodyLimitLayer::new(MESSAGE_MAX)));
+    }
     router = router.layer(CatchPanicLayer::custom(panicked));
     for (name, value) in HEADERS {
         router = router.layer(SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value)));

@@ -1,9 +1,15 @@
 //! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, what dead
-//! proxies had leased given back, hours that have ended posted, credit that has ended lapsed, plans renewed, days sealed and proved.
+//! proxies had leased given back, hours that have ended posted, credit that has ended lapsed, plans renewed, days sealed and proved, what became of payments asked for.
 
-use std::{fmt::Display, future::Future, time::Duration};
+use std::{
+    fmt::Display,
+    future::Future,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use chrono::Utc;
+use app::server::Stripe;
+use chrono::{TimeDelta, Utc};
 use ledger::Ledger;
 use tokio::{
     sync::Mutex,
@@ -19,9 +25,12 @@ const GONE_EVERY: Duration = Duration::from_secs(60);
 const NOTICES_EVERY: Duration = Duration::from_secs(60);
 /// What is posted for an account closes its ended hours first; this is for those that nothing is posted for.
 const BOOKS_EVERY: Duration = Duration::from_secs(60);
+/// A payment that was paid and not told of is found within minutes.
+const PAYMENTS_EVERY: Duration = Duration::from_secs(60);
+const PENDING_FOR: TimeDelta = TimeDelta::minutes(5);
 
 /// Runs the jobs until they are stopped. Several processes may: each job does a thing once, however often it is done.
-pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
+pub(crate) async fn run(ledger: &Ledger, stripe: Option<&Stripe>, stop: &CancellationToken) {
     let system = &ledger.system();
     let partitions = every(PARTITIONS_EVERY, "making the call log's next months", || async {
         system.make_partitions(Utc::now()).await?;
@@ -42,7 +51,16 @@ pub(crate) async fn run(ledger: &Ledger, stop: &CancellationToken) {
         system.seal_days().await?;
         system.prove_sealed_days().await.map(drop)
     });
-    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, gone, notices, lapses, renewals, hours, days) }).await;
+    // What was told while nothing ran is missed from the beginning.
+    let has_looked = AtomicBool::new(false);
+    let payments = every(PAYMENTS_EVERY, "asking what became of payments", || async {
+        let Some(stripe) = stripe else { return Ok(()) };
+        let pending_for = if has_looked.load(Ordering::Relaxed) { PENDING_FOR } else { TimeDelta::zero() };
+        stripe.look_at_pending(ledger, pending_for).await?;
+        has_looked.store(true, Ordering::Relaxed);
+        ledger::Result::Ok(())
+    });
+    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, gone, notices, lapses, renewals, hours, days, payments) }).await;
 }
 
 /// What the ledger refused once, for want of a month or by a defect that an upgrade has mended, is posted as soon as it can be.

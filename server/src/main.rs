@@ -52,7 +52,7 @@ fn run(cli: Cli, matches: &clap::ArgMatches) -> anyhow::Result<ExitCode> {
         return commands::metrics::print(args).map(|()| ExitCode::SUCCESS);
     }
     // What only root may read or make comes before root is given up; the runtime's threads and every port come after.
-    let config = Config::load(&cli.place, cli.command.is_demo())?;
+    let config = Config::load(&cli.place, &cli.command)?;
     let ready_file = match cli.command.ready_file() {
         // The ready file of a server that runs stays its own.
         Some(path) => startup::expect_alone(&config.data_dir).and_then(|()| ready::ReadyFile::claim(path)).map(Some)?,

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use app::server::Stripe;
 use axum::Router;
 use chrono::Utc;
 use ledger::{Ledger, Schema};
@@ -143,6 +144,7 @@ struct Site {
     upstream: Option<demo::Upstream>,
     /// The console's, the proxy's and the background's.
     ledgers: [Ledger; 3],
+    stripe: Option<Stripe>,
     watch: Watch,
     ready: Ready,
     data_dir: PathBuf,
@@ -214,6 +216,7 @@ impl Site {
                     demo: sign_ins.as_ref().map(SignIns::on_the_sign_in_page),
                     signup_open: args.signup == SignUp::Open,
                     trusted_proxies: args.trusted_proxies.clone(),
+                    stripe: config.stripe.clone(),
                     posting_limit: args.posting_limit,
                 };
                 Some((listener, console::router(console_ledger.clone(), settings)))
@@ -232,6 +235,7 @@ impl Site {
             metrics,
             upstream,
             ledgers,
+            stripe: config.stripe.clone(),
             watch: database.watch(),
             ready,
             data_dir: config.data_dir.clone(),
@@ -241,7 +245,7 @@ impl Site {
 
     /// Serves until it is told to stop, or until one part fails, which stops the others; then: listeners, running calls, posting, sessions.
     async fn run_until_stopped(self, ready_file: Option<&ReadyFile>, stop: &CancellationToken) -> anyhow::Result<()> {
-        let Self { console, proxy, metrics, upstream, ledgers, watch, ready, data_dir, connections } = self;
+        let Self { console, proxy, metrics, upstream, ledgers, stripe, watch, ready, data_dir, connections } = self;
         let bound = [console.as_ref().map(|(listener, _)| listener), proxy.as_ref().map(|(listener, _)| listener)];
         let bound = bound.into_iter().flatten().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
         let console = async {
@@ -267,7 +271,7 @@ impl Site {
             }
         };
         let [_, _, background_ledger] = &ledgers;
-        let jobs = jobs::run(background_ledger, stop);
+        let jobs = jobs::run(background_ledger, stripe.as_ref(), stop);
         let watch = or_stop(watch.keep_running(stop), stop);
         let proxy = or_stop(proxy, stop);
         let ((), proxy, (), announced, watched, ()) = tokio::join!(console, proxy, metrics, or_stop(announced, stop), watch, jobs);

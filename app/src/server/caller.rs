@@ -13,7 +13,7 @@ use leptos_router::location::RequestUrl;
 use uuid::Uuid;
 
 use super::{
-    Console, Visitor,
+    Console, Stripe, Visitor,
     submission::{FormAnswer, about, see_other, sentence, sign_in_address},
 };
 use crate::{
@@ -80,6 +80,11 @@ impl Caller {
     /// The ledger, for whoever calls from where they do: the audit log says so.
     fn ledger(&self) -> Ledger {
         self.console.ledger.reached_from(self.visitor.address)
+    }
+
+    /// Who takes payments, if anybody does.
+    pub(crate) fn stripe(&self) -> Option<&Stripe> {
+        self.console.settings.stripe.as_ref()
     }
 
     /// The right to see an account: the caller's own; where one is named by its id, an operator's right to look at that one, which is noted in the audit log.

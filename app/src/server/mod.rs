@@ -5,6 +5,7 @@ mod caller;
 pub(crate) mod csv;
 mod fresh;
 mod query;
+mod stripe;
 mod submission;
 mod throttle;
 mod tidy;
@@ -26,7 +27,6 @@ use ledger::Ledger;
 use leptos::prelude::*;
 use leptos_axum::{AxumRouteListing, LeptosRoutes};
 
-pub use self::visitor::SignedIn;
 pub(crate) use self::{
     caller::{Caller, Seen, answer, keep_as_it_is, page_redirect, page_status},
     submission::{FormAnswer, Refusal, Submission, about, incomplete, is_local, see_other, sentence},
@@ -34,7 +34,12 @@ pub(crate) use self::{
 use self::{fresh::Fresh, throttle::Throttle};
 pub(crate) use self::{
     query::{JOURNAL_PAGE, filter_of, journal_cursor, journal_done, parameter},
+    stripe::{NewSession, NotTaken},
     visitor::Visitor,
+};
+pub use self::{
+    stripe::{API as STRIPE_API, Stripe, StripeSettings, webhooks},
+    visitor::SignedIn,
 };
 use crate::{
     error::ConsoleError,
@@ -57,6 +62,8 @@ pub struct Settings {
     pub signup_open: bool,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Who takes payments.
+    pub stripe: Option<Stripe>,
     /// What an operator posts beyond this they confirm by typing the customer's name.
     pub posting_limit: Amount,
 }

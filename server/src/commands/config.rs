@@ -73,7 +73,7 @@ fn setting(option: &Arg, matches: &ArgMatches) -> Option<Setting> {
 fn shown(id: &str, value: String) -> String {
     match id {
         "database_url" | "app_database_url" => without_password(&value),
-        "secret_key" => format!("{:?}", SecretText::new(&value)),
+        "secret_key" | "stripe_secret_key" | "stripe_webhook_secret" => format!("{:?}", SecretText::new(&value)),
         _ => value,
     }
 }

@@ -80,6 +80,11 @@ pub(crate) fn preflight(url: &str, path: &str) -> std::io::Result<Answer> {
     send("OPTIONS", url, path, headers, None)
 }
 
+/// Tells something, as another server does.
+pub(crate) fn tell(url: &str, path: &str, headers: &str, body: &str) -> std::io::Result<Answer> {
+    send("POST", url, path, headers, Some(body.to_owned()))
+}
+
 const fn method(has_body: bool) -> &'static str {
     if has_body { "POST" } else { "GET" }
 }

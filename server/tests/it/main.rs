@@ -21,5 +21,6 @@ mod read_only;
 mod relay;
 mod root;
 mod spool;
+mod stripe;
 mod upstream;
 mod watched;

@@ -1,20 +1,25 @@
-use domain::{account::Role, credit::Scope};
+use domain::{account::Role, credit::Scope, id::PaymentId};
+use ledger::AccountReader;
 
-use super::page::{Billing, Payment};
+use super::page::{Billing, Payment, Returned};
 use crate::{
     error::ConsoleError,
-    server::{Caller, JOURNAL_PAGE, Seen, journal_cursor, journal_done},
+    server::{Caller, JOURNAL_PAGE, Seen, Stripe, journal_cursor, journal_done, parameter},
     visit::Visit,
 };
 
 impl Payment {
     /// How credit comes into an account by this visitor, who has this role in it.
-    pub(super) fn of(visit: &Visit, role: Option<Role>) -> Self {
-        match (visit.demo, role) {
-            (_, None) => Self::None,
-            (false, _) => Self::ByOperator,
-            (true, Some(Role::Owner)) => Self::Test,
-            (true, _) => Self::NotAllowed,
+    pub(super) fn of(stripe: Option<&Stripe>, visit: &Visit, role: Option<Role>) -> Self {
+        match (stripe, visit.demo, role) {
+            (_, _, None) => Self::None,
+            (None, false, _) => Self::ByOperator,
+            (Some(stripe), _, Some(Role::Owner)) => {
+                let (smallest, largest) = stripe.range();
+                Self::Stripe { is_test: stripe.is_test(), smallest, largest }
+            }
+            (None, true, Some(Role::Owner)) => Self::Test,
+            _ => Self::NotAllowed,
         }
     }
 }
@@ -23,6 +28,8 @@ impl Payment {
 pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result<Billing, ConsoleError> {
     let reader = &seen.reader;
     let (before, now) = (journal_cursor(query)?, caller.visitor.now);
+    // Before the books are read: what is found out is in them then.
+    let returned = returned(caller, reader, query).await?;
     let limits = reader.limits(now).await?.into_iter();
     Ok(Billing {
         statement: reader.statement(before, JOURNAL_PAGE, now).await?,
@@ -30,7 +37,23 @@ pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result
         now,
         has_newer: before.is_some(),
         done: journal_done(query),
-        payment: Payment::of(&caller.visitor.visit, seen.role),
+        returned,
+        payment: Payment::of(caller.stripe(), &caller.visitor.visit, seen.role),
         form: caller.form(),
     })
+}
+
+/// The payment that an address names, if it is one of the account's. While it is pending, its provider is asked for it: the page may be there first.
+async fn returned(caller: &Caller, reader: &AccountReader, query: &str) -> Result<Option<Returned>, ConsoleError> {
+    let Some(id) = parameter(query, "payment").and_then(|text| text.parse::<PaymentId>().ok()) else { return Ok(None) };
+    let found = async || match reader.payment(id).await {
+        Ok(payment) => Ok(Some(payment)),
+        Err(ledger::Error::NotFound) => Ok(None),
+        Err(error) => Err(ConsoleError::from(error)),
+    };
+    if let (Some(stripe), Some(payment)) = (caller.stripe(), found().await?) {
+        stripe.look_now(&caller.console.ledger, &payment).await;
+    }
+    let is_cancelled = parameter(query, "cancelled").is_some();
+    Ok(found().await?.map(|payment| Returned { id, amount: payment.amount, state: payment.state, is_cancelled }))
 }

@@ -2,6 +2,9 @@ use chrono::{DateTime, Utc};
 use domain::{
     billing::{PostingNumber, Statement},
     credit::LimitState,
+    id::PaymentId,
+    money::Amount,
+    payment::PaymentState,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +23,8 @@ pub(crate) struct Billing {
     pub(crate) has_newer: bool,
     /// The top-up that was just made, with whether it had been made before.
     pub(crate) done: Option<(PostingNumber, bool)>,
+    /// The payment that somebody comes back from.
+    pub(crate) returned: Option<Returned>,
     /// How credit comes in.
     pub(crate) payment: Payment,
     /// The top-up form.
@@ -29,6 +34,15 @@ pub(crate) struct Billing {
 /// How credit comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Payment {
+    /// On Stripe's page.
+    Stripe {
+        /// Whether that moves no real money.
+        is_test: bool,
+        /// The least that can be paid at once.
+        smallest: Amount,
+        /// The most.
+        largest: Amount,
+    },
     /// By a payment that is none: the gateway is a demonstration.
     Test,
     /// By an operator: no payment provider is set up.
@@ -37,4 +51,17 @@ pub(crate) enum Payment {
     NotAllowed,
     /// An operator looks at the page, who gives credit on another.
     None,
+}
+
+/// A payment that somebody comes back from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Returned {
+    /// Which one.
+    pub(crate) id: PaymentId,
+    /// What was to be paid.
+    pub(crate) amount: Amount,
+    /// What has become of it.
+    pub(crate) state: PaymentState,
+    /// Whether they left the provider's page without paying, as they say.
+    pub(crate) is_cancelled: bool,
 }

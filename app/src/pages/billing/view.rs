@@ -2,15 +2,18 @@ use chrono::{DateTime, Utc};
 use domain::{
     billing::{Balance, JournalKind, PostingNumber, Statement},
     credit::{LimitState, Mode},
+    money::Amount,
+    payment::PaymentState,
     pricing::Excess,
 };
 use leptos::prelude::*;
 
-use super::page::{Billing, Payment};
+use super::page::{Billing, Payment, Returned};
 use crate::{
     pages::limits::address,
     parts::{
-        form::{Field, Form, Tone, notice},
+        again,
+        form::{Field, Form, Tone, notice, notice_of},
         journal,
         layout::{head, section, stack},
         limit, money,
@@ -21,11 +24,12 @@ use crate::{
 
 /// Credit and books.
 pub(crate) fn billing(page: Billing, whose: &Whose) -> AnyView {
-    let Billing { statement, limits, now, has_newer, done, payment, form } = page;
+    let Billing { statement, limits, now, has_newer, done, returned, payment, form } = page;
     let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     stack(vec![
         head("Billing", rule(&statement.balance), ()),
         done.into_any(),
+        returned.map(|returned| outcome(returned, &statement.balance)).into_any(),
         journal::balance(&statement.balance),
         paying_in(&statement.balance, payment, &form),
         section("Credit", journal::grants(&statement.balance.grants)),
@@ -59,6 +63,29 @@ fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Opti
     Some(notice(Tone::Good, message))
 }
 
+/// What has become of a payment, as far as it is known. While it is not, the page looks again.
+fn outcome(returned: Returned, balance: &Balance) -> AnyView {
+    let Returned { id, amount, state, is_cancelled } = returned;
+    let amount = money::exact(amount);
+    match state {
+        PaymentState::Credited => notice(Tone::Good, format!("{amount} added. The balance is now {}.", money::exact(balance.balance))),
+        PaymentState::Ended => notice(Tone::Plain, format!("Nothing was paid of the {amount}, and nothing was added.")),
+        PaymentState::Held | PaymentState::Dismissed => notice(
+            Tone::Bad,
+            format!("Your payment of {amount} has arrived, and the operator must look at it before it is credited. It is payment {id}."),
+        ),
+        PaymentState::Pending if is_cancelled => notice(
+            Tone::Plain,
+            format!("The payment of {amount} was not completed, and nothing was added. Start again below whenever you like."),
+        ),
+        PaymentState::Pending => {
+            again::soon();
+            let words = format!("The payment of {amount} is not confirmed yet. It is added as soon as Stripe says that it is paid. ");
+            notice_of(Tone::Plain, view! { {words} {link(format!("/billing?payment={id}"), "Look again")} }.into_any())
+        }
+    }
+}
+
 /// What keeps calls from using all of it: those of single keys stand with the keys.
 fn bounds(limits: &[LimitState], now: DateTime<Utc>, whose: &Whose) -> AnyView {
     if limits.is_empty() {
@@ -89,6 +116,7 @@ fn top_up(payment: Payment, form: &Form) -> AnyView {
             "No payment provider is set up. Top-ups are made by the operator of this gateway: ask them, and the credit appears here with their reason.",
         ),
         Payment::NotAllowed => notice(Tone::Plain, "Only an owner of this account can top it up."),
+        Payment::Stripe { is_test, smallest, largest } => stripe(is_test, (smallest, largest), form),
         Payment::Test => view! {
             <form class="row-form" method="post" action="/billing">
                 {form.once_field()}
@@ -103,6 +131,31 @@ fn top_up(payment: Payment, form: &Form) -> AnyView {
         }
         .into_any(),
     }
+}
+
+/// What people often pay, in units.
+const PRESETS: [i64; 3] = [10, 25, 100];
+
+/// The amount of one's own comes first: that is what Enter sends.
+fn stripe(is_test: bool, (smallest, largest): (Amount, Amount), form: &Form) -> AnyView {
+    let range = format!(
+        "From {} to {}. You pay on Stripe's page; no card number reaches this gateway.",
+        money::exact(smallest),
+        money::exact(largest)
+    );
+    let presets = PRESETS.into_iter().filter_map(Amount::from_units).filter(|amount| (smallest..=largest).contains(amount));
+    let presets = presets.map(|amount| view! { <button name="preset" value=amount.to_string() formnovalidate=true>{format!("Pay {}", money::exact(amount))}</button> });
+    view! {
+        {is_test.then(|| notice(Tone::Plain, "Stripe's test mode: no card is charged, and no real money is paid. Use Stripe's test cards."))}
+        <form class="row-form" method="post" action="/billing">
+            {form.once_field()}
+            {form.problem_view()}
+            {Field::amount("amount", "Amount in US dollars").hint(range).required().view(form)}
+            <button class="primary">"Continue to Stripe"</button>
+            <div class="presets" role="group" aria-label="Usual amounts">{presets.collect_view()}</div>
+        </form>
+    }
+    .into_any()
 }
 
 #[cfg(test)]
@@ -138,6 +191,7 @@ mod tests {
             now: at,
             has_newer: false,
             done: done.map(|(number, again)| (PostingNumber::from_count(number), again)),
+            returned: None,
             payment,
             form: Form { once: "0".to_owned(), ..Form::default() },
         };
