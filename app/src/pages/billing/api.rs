@@ -1,4 +1,5 @@
-use domain::{account::Role, credit::Scope, id::PaymentId};
+use chrono::TimeDelta;
+use domain::{account::Role, credit::Scope, id::PaymentId, payment};
 use ledger::AccountReader;
 
 use super::page::{Billing, Payment, Returned};
@@ -7,6 +8,9 @@ use crate::{
     server::{Caller, JOURNAL_PAGE, Seen, Stripe, journal_cursor, journal_done, parameter},
     visit::Visit,
 };
+
+/// For so long after it was begun, the page of a payment looks again by itself.
+const WAITED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 impl Payment {
     /// How credit comes into an account by this visitor, who has this role in it.
@@ -55,5 +59,12 @@ async fn returned(caller: &Caller, reader: &AccountReader, query: &str) -> Resul
         stripe.look_now(&caller.console.ledger, &payment).await;
     }
     let is_cancelled = parameter(query, "cancelled").is_some();
-    Ok(found().await?.map(|payment| Returned { id, amount: payment.amount, state: payment.state, is_cancelled }))
+    let is_fresh = |payment: &payment::Payment| caller.visitor.now - payment.made_at < WAITED_FOR;
+    Ok(found().await?.map(|payment| Returned {
+        id,
+        amount: payment.amount,
+        state: payment.state,
+        is_cancelled,
+        is_fresh: is_fresh(&payment),
+    }))
 }

@@ -64,4 +64,6 @@ pub(crate) struct Returned {
     pub(crate) state: PaymentState,
     /// Whether they left the provider's page without paying, as they say.
     pub(crate) is_cancelled: bool,
+    /// Whether it was begun a moment ago, so that the page waits for it: a bank may take days.
+    pub(crate) is_fresh: bool,
 }

@@ -65,21 +65,26 @@ fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Opti
 
 /// What has become of a payment, as far as it is known. While it is not, the page looks again.
 fn outcome(returned: Returned, balance: &Balance) -> AnyView {
-    let Returned { id, amount, state, is_cancelled } = returned;
+    let Returned { id, amount, state, is_cancelled, is_fresh } = returned;
     let amount = money::exact(amount);
     match state {
         PaymentState::Credited => notice(Tone::Good, format!("{amount} added. The balance is now {}.", money::exact(balance.balance))),
         PaymentState::Ended => notice(Tone::Plain, format!("Nothing was paid of the {amount}, and nothing was added.")),
-        PaymentState::Held | PaymentState::Dismissed => notice(
+        PaymentState::Held => notice(
             Tone::Bad,
             format!("Your payment of {amount} has arrived, and the operator must look at it before it is credited. It is payment {id}."),
         ),
+        PaymentState::Dismissed => {
+            notice(Tone::Bad, format!("Your payment of {amount} was not credited. Ask the operator about payment {id}."))
+        }
         PaymentState::Pending if is_cancelled => notice(
             Tone::Plain,
             format!("The payment of {amount} was not completed, and nothing was added. Start again below whenever you like."),
         ),
         PaymentState::Pending => {
-            again::soon();
+            if is_fresh {
+                again::soon();
+            }
             let words = format!("The payment of {amount} is not confirmed yet. It is added as soon as Stripe says that it is paid. ");
             notice_of(Tone::Plain, view! { {words} {link(format!("/billing?payment={id}"), "Look again")} }.into_any())
         }
