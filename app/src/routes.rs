@@ -40,6 +40,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/signup") view=|| page(Page::Signup) ssr=Async/>
                     <Route path=path!("/admin") view=|| page(Page::Today) ssr=Async/>
                     <Route path=path!("/admin/pricing") view=|| page(Page::Prices) ssr=Async/>
+                    <Route path=path!("/admin/pricing/import") view=|| page(Page::PriceList) ssr=Async/>
                     <Route path=path!("/admin/customers") view=|| page(Page::Customers) ssr=Async/>
                     <Route path=path!("/admin/customers/new") view=|| page(Page::NewCustomer) ssr=Async/>
                     <Route path=path!("/admin/customers/:id") view=|| page(Page::Customer) ssr=Async/>

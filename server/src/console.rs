@@ -4,7 +4,7 @@ mod compression;
 
 use std::any::Any;
 
-use app::server::Console;
+use app::server::{Console, UPLOAD_MAX};
 pub(crate) use app::server::{DemoSignIns, Settings as ConsoleSettings};
 use axum::{
     Router,
@@ -24,7 +24,7 @@ use tower_http::{
 
 use crate::{assets, session};
 
-/// No form of the console is larger.
+/// No form of the console without files is larger.
 const BODY_MAX: usize = 64 * 1024;
 /// No message of Stripe's is larger.
 const MESSAGE_MAX: usize = 256 * 1024;
@@ -47,9 +47,11 @@ pub(crate) fn router(ledger: Ledger, settings: ConsoleSettings) -> Router {
     let sessions = session::layer(ledger.clone(), is_https);
     let hooks = settings.stripe.clone().map(|stripe| app::server::webhooks(ledger.clone(), stripe));
     let probes = Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).with_state(ledger.clone());
-    let pages = app::server::router(&Console::new(ledger, settings, assets)).layer(sessions);
-    let pages = pages.layer(map_response(in_words)).layer(compression::layer());
-    let mut router = pages.merge(files).merge(probes).layer(csrf).layer(RequestBodyLimitLayer::new(BODY_MAX));
+    let console = Console::new(ledger, settings, assets);
+    let pages = app::server::router(&console).layer(RequestBodyLimitLayer::new(BODY_MAX));
+    let uploads = app::server::uploads(&console).layer(RequestBodyLimitLayer::new(UPLOAD_MAX));
+    let pages = pages.merge(uploads).layer(sessions).layer(map_response(in_words)).layer(compression::layer());
+    let mut router = pages.merge(files).merge(probes).layer(csrf);
     if let Some(hooks) = hooks {
         router = router.merge(hooks.layer(RequestBodyLimitLayer::new(MESSAGE_MAX)));
     }

@@ -8,6 +8,7 @@
 pub(crate) mod admin;
 pub(crate) mod admin_audit;
 pub(crate) mod admin_customers;
+pub(crate) mod admin_price_list;
 pub(crate) mod admin_pricing;
 pub(crate) mod admin_proof;
 pub(crate) mod billing;
@@ -64,6 +65,8 @@ pub(crate) enum Page {
     Today,
     /// `/admin/pricing`
     Prices,
+    /// `/admin/pricing/import`
+    PriceList,
     /// `/admin/customers`
     Customers,
     /// `/admin/customers/new`
@@ -93,6 +96,7 @@ impl Page {
             Self::Signup => "Sign up",
             Self::Today => "Today",
             Self::Prices => "Prices",
+            Self::PriceList => "Import a price list",
             Self::Customers => "Customers",
             Self::NewCustomer => "New customer",
             Self::Customer => "Customer",
@@ -123,6 +127,7 @@ impl Page {
                 | Self::Pricing
                 | Self::Today
                 | Self::Prices
+                | Self::PriceList
                 | Self::Customers
                 | Self::Customer
                 | Self::Proof
@@ -159,6 +164,7 @@ pub(crate) enum Content {
     Signup(signup::page::Signup),
     Today(admin::page::Today),
     Prices(admin_pricing::page::Prices),
+    PriceList(admin_price_list::page::ListPage),
     Customers(admin_customers::page::Customers),
     NewCustomer(admin_customers::page::NewCustomer),
     Customer(admin_customers::page::OneCustomer),
@@ -206,6 +212,7 @@ impl Content {
             Self::Signup(page) => signup::view::signup(&page),
             Self::Today(page) => admin::view::today(&page),
             Self::Prices(page) => admin_pricing::view::prices(&page),
+            Self::PriceList(page) => admin_price_list::view::list(&page),
             Self::Customers(page) => admin_customers::view::list(page),
             Self::NewCustomer(page) => admin_customers::view::new(page),
             Self::Customer(page) => admin_customers::view::one(page),
@@ -262,6 +269,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::Signup => Ok(Content::Signup(signup::api::signup(caller))),
         Page::Today => admin::api::today(caller).await.map(Content::Today),
         Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
+        Page::PriceList => admin_price_list::api::page(caller, query).await.map(Content::PriceList),
         Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),
         Page::NewCustomer => admin_customers::api::new_customer(caller).await.map(Content::NewCustomer),
         Page::Customer => admin_customers::api::customer(caller, id, query).await.map(Content::Customer),

@@ -9,6 +9,7 @@ mod stripe;
 mod submission;
 mod throttle;
 mod tidy;
+mod upload;
 mod visitor;
 
 use std::{net::IpAddr, sync::Arc};
@@ -16,7 +17,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::{FromRef, Request, State},
+    extract::{DefaultBodyLimit, FromRef, Request, State},
     http::StatusCode,
     middleware,
     response::{IntoResponse, Redirect, Response},
@@ -30,6 +31,7 @@ use leptos_axum::{AxumRouteListing, LeptosRoutes};
 pub(crate) use self::{
     caller::{Caller, Seen, answer, keep_as_it_is, page_redirect, page_status},
     submission::{FormAnswer, Refusal, Submission, about, incomplete, is_local, see_other, sentence},
+    upload::Upload,
 };
 use self::{fresh::Fresh, throttle::Throttle};
 pub(crate) use self::{
@@ -39,6 +41,7 @@ pub(crate) use self::{
 };
 pub use self::{
     stripe::{API as STRIPE_API, Stripe, StripeSettings, webhooks},
+    upload::UPLOAD_MAX,
     visitor::SignedIn,
 };
 use crate::{
@@ -142,7 +145,7 @@ fn route_list() -> Vec<AxumRouteListing> {
 /// Every page, form and server function. Sessions, cross-site protection and files are layered around it by the binary.
 pub fn router(console: &Console) -> Router {
     let assets = console.assets.clone();
-    Router::new()
+    let routes = Router::new()
         .leptos_routes(console, route_list(), move || shell(&assets))
         .route("/", get(home))
         .route("/dashboard", get(home))
@@ -160,7 +163,19 @@ pub fn router(console: &Console) -> Router {
         .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
         .route("/admin/proof", post(pages::admin_proof::post::begin))
         .fallback(not_found)
-        .method_not_allowed_fallback(not_allowed)
+        .method_not_allowed_fallback(not_allowed);
+    identified(routes, console)
+}
+
+/// Every form that files come in, which are larger than [`router`]'s: at most [`UPLOAD_MAX`].
+pub fn uploads(console: &Console) -> Router {
+    let take = post(pages::admin_price_list::post::take).layer(DefaultBodyLimit::max(UPLOAD_MAX));
+    identified(Router::new().route("/admin/pricing/import", take), console)
+}
+
+/// Routes that know who is calling.
+fn identified(routes: Router<Console>, console: &Console) -> Router {
+    routes
         .layer(middleware::from_fn_with_state(console.clone(), visitor::identify))
         .layer(middleware::from_fn(tidy::tidy))
         .layer(middleware::from_fn(alone::alone))

@@ -19,6 +19,7 @@ use crate::{
     error::ConsoleError,
     pages::{
         admin_customers::{FreshCustomer, page::Review},
+        admin_price_list::page::ListReview,
         keys::FreshKey,
     },
     parts::form::{Form, ONCE, Problem},
@@ -37,6 +38,8 @@ pub(crate) struct FormAnswer {
     pub(crate) fresh_key: Option<FreshKey>,
     /// A customer whose account was just opened.
     pub(crate) fresh_customer: Option<FreshCustomer>,
+    /// What a price list that came with it comes to.
+    pub(crate) list_review: Option<ListReview>,
     /// Why nothing was done.
     pub(crate) failure: Option<ConsoleError>,
     /// What is to be confirmed before it is done.
@@ -124,6 +127,16 @@ pub(crate) fn incomplete() -> Refusal {
 }
 
 impl Submission {
+    /// One whose fields were read elsewhere.
+    pub(super) fn of(console: &Console, visitor: &Visitor, fields: BTreeMap<String, String>, parts: Parts) -> Self {
+        Self { console: console.clone(), visitor: visitor.clone(), fields, parts }
+    }
+
+    /// The form as it was typed, to be sent again.
+    pub(crate) fn form(&self) -> Form {
+        returned(&self.fields, self.text(ONCE).to_owned(), None)
+    }
+
     /// A field's text without the space around it; empty when there is no such field.
     pub(crate) fn text(&self, field: &str) -> &str {
         self.raw(field).trim()
@@ -146,7 +159,7 @@ impl Submission {
 
     /// Its page with the form as it came: it asks for the next step, and nothing is wrong with it.
     pub(crate) async fn go_on(self) -> Response {
-        let form = returned(&self.fields, self.text(ONCE).to_owned(), None);
+        let form = self.form();
         self.render(StatusCode::OK, FormAnswer { form, ..FormAnswer::default() }).await
     }
 

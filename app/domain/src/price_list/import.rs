@@ -121,7 +121,7 @@ pub struct NotSold {
 /// Why nothing of a model is written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Obstacle {
-    #[error("{} do not say the same of it: say which one with --provider", .0.join(", "))]
+    #[error("{} do not say the same of it: name one of these providers", .0.join(", "))]
     Ambiguous(Vec<String>),
     #[error(transparent)]
     Unreadable(#[from] Refusal),

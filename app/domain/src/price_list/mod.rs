@@ -79,7 +79,7 @@ pub enum ListError {
     #[error("is not a list in the format {}", .0.name())]
     WrongShape(Format),
     /// It looks like no list that is known here.
-    #[error("is in no format that is known here: say which with --format")]
+    #[error("is in no format that is known here")]
     UnknownFormat,
     /// Our own format, in a version that is not known.
     #[error("is of version {0} of this format, and this Farebox reads version 1")]

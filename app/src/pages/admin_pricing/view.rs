@@ -50,7 +50,8 @@ fn list(Prices { models, wanted, .. }: &Prices) -> AnyView {
     } else {
         table("cards wide", &COLUMNS, models.iter().map(row).collect(), None)
     };
-    stack(vec![head("Prices", "In force now, in US dollars. A model without a price is refused.", ()), body, asked_for(wanted)])
+    let way = link("/admin/pricing/import".to_owned(), "Import a price list");
+    stack(vec![head("Prices", "In force now, in US dollars. A model without a price is refused.", way), body, asked_for(wanted)])
 }
 
 /// What customers asked for and did not get, the most wanted first.

@@ -3,7 +3,7 @@
 use std::{fs::File, io, io::Read, sync::Arc};
 
 use clap::ValueEnum;
-use domain::price_list::{Format, PriceList};
+use domain::price_list::{Format, ListError, PriceList};
 
 /// Much more than any list is.
 const BYTES_MAX: u64 = 64 << 20;
@@ -26,7 +26,10 @@ impl ListFile {
     }
 
     pub(super) fn read(&self, format: ListFormat) -> anyhow::Result<PriceList> {
-        PriceList::read(&self.text, format.into()).map_err(|error| anyhow::anyhow!("{} {error}", self.name))
+        PriceList::read(&self.text, format.into()).map_err(|error| {
+            let hint = if error == ListError::UnknownFormat { ": say which with --format" } else { "" };
+            anyhow::anyhow!("{} {error}{hint}", self.name)
+        })
     }
 }
 
