@@ -47,7 +47,16 @@ const REFERENCE: [&str; 11] = [
 ];
 /// On one machine.
 const LOCAL: [&str; 10] = [
-    "_sqlx_migrations", "audit", "epochs", "key_digests", "notices", "payment_events", "payment_references", "proofs", "sessions", "wanted_models",
+    "_sqlx_migrations",
+    "audit",
+    "epochs",
+    "key_digests",
+    "notices",
+    "payment_events",
+    "payment_references",
+    "proofs",
+    "sessions",
+    "wanted_models",
 ];
 
 async fn names(pool: &PgPool, sql: &str) -> Vec<String> {

@@ -150,8 +150,9 @@ fn stripe(is_test: bool, (smallest, largest): (Amount, Amount), form: &Form) -> 
     );
     let presets = PRESETS.into_iter().filter_map(Amount::from_units).filter(|amount| (smallest..=largest).contains(amount));
     let presets = presets.map(|amount| view! { <button name="preset" value=amount.to_string() formnovalidate=true>{format!("Pay {}", money::exact(amount))}</button> });
-    view! {
-        {is_test.then(|| notice(Tone::Plain, "Stripe's test mode: no card is charged, and no real money is paid. Use Stripe's test cards."))}
+    let notice =
+        is_test.then(|| notice(Tone::Plain, "Stripe's test mode: no card is charged, and no real money is paid. Use Stripe's test cards."));
+    let form = view! {
         <form class="row-form" method="post" action="/billing">
             {form.once_field()}
             {form.problem_view()}
@@ -159,8 +160,8 @@ fn stripe(is_test: bool, (smallest, largest): (Amount, Amount), form: &Form) -> 
             <button class="primary">"Continue to Stripe"</button>
             <div class="presets" role="group" aria-label="Usual amounts">{presets.collect_view()}</div>
         </form>
-    }
-    .into_any()
+    };
+    stack(notice.into_iter().chain([form.into_any()]).collect())
 }
 
 #[cfg(test)]
@@ -208,6 +209,34 @@ mod tests {
         let html = page(Payment::ByOperator, None);
         assert!(html.contains("No payment provider is set up") && !html.contains("<form"));
         assert!(page(Payment::Test, None).contains("no card, no money"));
+    }
+
+    #[test]
+    fn with_stripe_enter_sends_the_amount_of_ones_own_and_test_keys_say_so() {
+        let of = |is_test| page(Payment::Stripe { is_test, smallest: "20".parse().unwrap(), largest: "50".parse().unwrap() }, None);
+        let (test, live) = (of(true), of(false));
+        assert!(test.contains("no real money is paid") && !live.contains("no real money is paid"));
+        let (own, usual) = (live.find("Continue to Stripe").unwrap(), live.find("Pay $25.00").unwrap());
+        assert!(own < usual, "Enter takes the first button");
+        assert!(!live.contains("Pay $10.00") && !live.contains("Pay $100.00"), "what cannot be paid is not offered");
+    }
+
+    #[test]
+    fn only_what_is_credited_is_called_added() {
+        let balance = Balance { balance: "29.5".parse().unwrap(), ..Balance::default() };
+        for (state, is_cancelled, words) in [
+            (PaymentState::Credited, true, "$25.00 added. The balance is now $29.50."),
+            (PaymentState::Pending, false, "is not confirmed yet"),
+            (PaymentState::Pending, true, "was not completed"),
+            (PaymentState::Ended, false, "Nothing was paid"),
+            (PaymentState::Held, false, "the operator must look at it"),
+            (PaymentState::Dismissed, false, "was not credited"),
+        ] {
+            let (id, amount) = (domain::id::PaymentId::from_uuid(uuid::Uuid::nil()), "25".parse().unwrap());
+            let returned = Returned { id, amount, state, is_cancelled, is_fresh: false };
+            let html = Owner::new().with(|| outcome(returned, &balance).to_html());
+            assert!(html.contains(words) && (html.contains("$25.00 added.") == (state == PaymentState::Credited)), "{html}");
+        }
     }
 
     #[test]
