@@ -2,6 +2,7 @@
 
 use domain::{account::AccountState, audit::Operation, id::AccountId};
 use serde_json::json;
+use sqlx::PgConnection;
 
 use crate::{
     Error, Operator, Result,
@@ -36,4 +37,13 @@ impl Operator {
         let line = Line::new(Operation::AccountState, account, found.name, said(from), said(to)).of(account);
         tx.commit_all(std::iter::once(line).chain(plan)).await
     }
+}
+
+/// Refuses what would be paid for by an account that is closed. Under the lock of its books, so that nobody closes it meanwhile.
+pub(crate) async fn expect_open(connection: &mut PgConnection, account: AccountId) -> Result<()> {
+    let closed = sqlx::query_scalar!(r#"select status = 'closed' as "closed!" from accounts where account_id = $1"#, account.uuid());
+    if closed.fetch_optional(connection).await?.unwrap_or_default() {
+        return Err(Error::invalid("account", "is closed: an operator has to open it again first"));
+    }
+    Ok(())
 }

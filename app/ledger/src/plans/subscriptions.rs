@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     AccountOwner, AccountReader, Error, Operator, Result,
+    account_state::expect_open,
     audit::{self, Line},
     books::{Books, Lock},
     credit_lines,
@@ -109,6 +110,7 @@ async fn buy(database: &Database, account: AccountId, purchase: Purchase<'_>, of
     if let Some(bought) = bought_before(&mut tx, account, &purchase).await? {
         return Ok(bought);
     }
+    expect_open(&mut tx, account).await?;
     let on_sale = newest(&mut tx).await?.into_iter().find(|one| one.id == plan && (one.is_offered || offered == Offered::OrNot));
     let plan = on_sale.ok_or_else(|| Error::invalid("plan", "is not sold any more: choose another"))?;
     if plan.version != version {
@@ -234,6 +236,9 @@ async fn set_quota(
 async fn end_plan(database: &Database, account: AccountId, ends: bool) -> Result<()> {
     let mut tx = database.change().await?;
     Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?.of(account)?;
+    if !ends {
+        expect_open(&mut tx, account).await?;
+    }
     let line = set_end(&mut tx, account, ends).await?.ok_or(Error::NotFound)?;
     tx.commit(line).await
 }

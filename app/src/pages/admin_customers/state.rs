@@ -66,7 +66,7 @@ const fn words(from: AccountState, to: AccountState) -> Option<(&'static str, &'
         }
         (AccountState::Closed, AccountState::Active) => Some((
             "Open the account again",
-            ": within two seconds calls of its keys are taken again. A plan still ends with its month, unless the customer keeps it.",
+            ": within two seconds calls of its keys are taken again. A plan still ends with its month, unless somebody has it go on.",
         )),
         (AccountState::Active | AccountState::Suspended, AccountState::Closed) => Some((
             "Close the account",
