@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     credit::{Quantity, Unit},
-    id::{PlanId, SubscriptionId},
+    id::{AccountId, PlanId, SubscriptionId},
     money::Amount,
     pricing::Discount,
 };
@@ -112,6 +112,79 @@ pub struct Plan {
     pub terms: PlanTerms,
 }
 
+/// A version of a plan or a package, as somebody wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanVersion {
+    /// What it is.
+    pub plan: Plan,
+    /// Since when it is.
+    pub set_at: DateTime<Utc>,
+    /// Who wrote it.
+    pub set_by: String,
+}
+
+/// An account that has a plan, or a package that still lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanHolder {
+    /// The account.
+    pub account: AccountId,
+    /// Its name.
+    pub name: String,
+    /// The version that holds for it.
+    pub version: i64,
+    /// Until when it is paid for.
+    pub until: DateTime<Utc>,
+    /// Whether it ends then; every package does.
+    pub ends: bool,
+    /// The plan that follows then, if it is another.
+    pub next: Option<String>,
+    /// Since when the next period could not be paid for.
+    pub unpaid_since: Option<DateTime<Utc>>,
+}
+
+/// What becomes of a purchase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Bought {
+    /// It is paid for at once, and lasts until then.
+    Now(DateTime<Utc>),
+    /// It follows when the period ends that was paid for.
+    Then(DateTime<Utc>),
+}
+
+/// What a purchase comes to at an instant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// What is bought, in the version that is sold now.
+    pub plan: Plan,
+    /// When it begins, or how long it lasts.
+    pub bought: Bought,
+    /// What comes back of the plan before.
+    pub credit: Amount,
+    /// What leaves the balance now: the fee less that, and nothing of what begins later.
+    pub due: Amount,
+    /// What is in the wallet.
+    pub balance: Amount,
+    /// What of it can pay: neither held by running calls nor lent. Below zero where it owes.
+    pub room: Amount,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+impl Quote {
+    /// What the wallet lacks; `None` where it can pay.
+    #[must_use]
+    pub fn missing(&self) -> Option<Amount> {
+        let missing = self.due.checked_sub(self.room).unwrap_or(Amount::MAX);
+        (self.due > Amount::ZERO && missing > Amount::ZERO).then_some(missing)
+    }
+
+    /// What is in the wallet once it is paid for; `None` of what cannot be written down.
+    #[must_use]
+    pub const fn balance_after(&self) -> Option<Amount> {
+        self.balance.checked_sub(self.due)
+    }
+}
+
 /// One month of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Month {
@@ -170,6 +243,19 @@ pub struct Subscription {
     pub unpaid_since: Option<DateTime<Utc>>,
     /// What is left of the allowance.
     pub left: Quantity,
+}
+
+/// A package that a customer has bought and that still lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPackage {
+    /// The purchase.
+    pub id: SubscriptionId,
+    /// What was bought, in the version that holds for it.
+    pub plan: Plan,
+    /// What is left of it.
+    pub left: Quantity,
+    /// When it ends.
+    pub until: DateTime<Utc>,
 }
 
 #[cfg(test)]

@@ -148,9 +148,7 @@ fn operation(kind: JournalKind, amount: Amount) -> Operation {
 
 /// Taking back obeys the condition of a lease: what is held or spent is not there to be taken, nor what is lent.
 pub(crate) fn expect_room(book: &Book, amount: Amount) -> Result<()> {
-    let wallet = book.wallet()?;
-    let wallet = book.grants().iter().find(|grant| grant.id == wallet);
-    let available = wallet.map(|grant| grant.pool.available().get().saturating_add(grant.floor.get())).unwrap_or_default();
+    let available = room(book)?.nanos();
     match available.checked_add(amount.nanos()) {
         None if amount > Amount::ZERO => Err(too_large()),
         Some(rest) if rest >= 0 || amount > Amount::ZERO => Ok(()),
@@ -159,6 +157,14 @@ pub(crate) fn expect_room(book: &Book, amount: Amount) -> Result<()> {
             available: Amount::from_nanos(available.max(0)),
         }),
     }
+}
+
+/// What of the wallet is neither held, nor spent, nor lent to it; below zero where it owes.
+pub(crate) fn room(book: &Book) -> Result<Amount> {
+    let wallet = book.wallet()?;
+    let wallet = book.grants().iter().find(|grant| grant.id == wallet);
+    let room = wallet.map(|grant| grant.pool.available().get().saturating_add(grant.floor.get()));
+    Ok(Amount::from_nanos(room.unwrap_or_default()))
 }
 
 pub(crate) fn too_large() -> Error {

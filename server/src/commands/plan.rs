@@ -29,7 +29,7 @@ pub(crate) struct PlanArgs {
 enum Action {
     /// Sell a plan or a package from now on, or another version of one: who has bought an older version keeps it
     Set(Set),
-    /// List what is sold, and how many accounts have each plan
+    /// List what is sold, and how many accounts have each
     List,
     /// Buy a plan or a package for an account, out of its balance
     Buy(Buy),
@@ -157,7 +157,7 @@ async fn set(set: Set, output: Output, config: &Config) -> anyhow::Result<()> {
     let (terms, now) = (set.terms()?, Utc::now());
     let id = PlanId::new(now, rand::random());
     let plan = with_ledger(config, async |ledger| {
-        let new = NewPlan { id, name: &set.name, is_offered: !set.hidden, terms: terms.clone(), actor: ACTOR, now };
+        let new = NewPlan { id, name: &set.name, is_offered: !set.hidden, terms: terms.clone(), seen: None, actor: ACTOR, now };
         Ok(ledger.system().operator().set_plan(new).await?)
     })
     .await?;

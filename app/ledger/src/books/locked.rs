@@ -223,12 +223,20 @@ impl Book {
 
     /// What is in its grants of money together, as a page says it: what was put in, less what was used.
     pub(crate) fn balance(&self) -> Amount {
-        let in_money = self.grants.iter().filter(|grant| grant.pool.unit == Unit::Money);
+        self.sum(|grant| grant.pool.unit == Unit::Money)
+    }
+
+    /// The same of the wallet alone.
+    pub(crate) fn wallet_balance(&self) -> Amount {
+        self.sum(|grant| grant.kind == GrantKind::Wallet)
+    }
+
+    fn sum(&self, is_meant: impl Fn(&credit::Grant) -> bool) -> Amount {
         let in_it = |grant: &credit::Grant| {
             i128::from(grant.pool.capacity.get()) + i128::from(grant.floor.get()) - i128::from(grant.pool.used.get())
         };
         // `expect_sums` has seen to it that they fit.
-        Amount::from_nanos(i64::try_from(in_money.map(in_it).sum::<i128>()).unwrap_or(i64::MAX))
+        Amount::from_nanos(i64::try_from(self.grants.iter().filter(|grant| is_meant(grant)).map(in_it).sum::<i128>()).unwrap_or(i64::MAX))
     }
 
     /// The number that the next posting gets.

@@ -1,17 +1,18 @@
-//! Plans and packages: what is sold ([`offers`]), who has what ([`subscriptions`]), and what was paid for ([`periods`], [`renewals`]).
+//! Plans and packages: what is sold ([`offers`]), what is bought ([`purchases`]), who has what ([`subscriptions`], [`holders`]), and what was paid for ([`periods`], [`renewals`]).
 //!
 //! A plan is sold in versions that never change, and whoever has bought one keeps it. A period that is paid for is one transaction: its fee leaves the
 //! wallet, its allowance is given, and a sealed row says so.
 
+mod holders;
 mod offers;
 mod periods;
+mod purchases;
 mod renewals;
 mod subscriptions;
 
-pub use self::{
-    offers::NewPlan,
-    subscriptions::{Bought, Purchase},
-};
+pub use domain::plan::Bought;
+
+pub use self::{offers::NewPlan, purchases::Purchase};
 pub(crate) use self::{
     offers::{SetPlan, versions},
     periods::{PaidPeriod, of_account},

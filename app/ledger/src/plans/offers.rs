@@ -8,12 +8,13 @@ use domain::{
     credit::{Quantity, Unit},
     id::PlanId,
     money::Amount,
-    plan::{Overage, Plan, PlanTerms, Term},
+    plan::{Overage, Plan, PlanTerms, PlanVersion, Term},
     pricing::Discount,
 };
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
+use super::holders;
 use crate::{
     Error, Ledger, Operator, Result,
     audit::Line,
@@ -32,6 +33,9 @@ pub struct NewPlan<'a> {
     pub is_offered: bool,
     /// What it is.
     pub terms: PlanTerms,
+    /// The newest version that whoever sets it has seen, 0 where there was none: another one that was written meanwhile is not written over. `None` to
+    /// write over any.
+    pub seen: Option<i64>,
     /// Who sets it.
     pub actor: &'a str,
     /// When.
@@ -51,18 +55,14 @@ impl Ledger {
 }
 
 impl Operator {
-    /// Every plan and package in its newest version, the cheapest first, each with how many accounts have the plan.
+    /// Every plan and package in its newest version, the cheapest first, each with how many accounts have it.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn plans(&self) -> Result<Vec<(Plan, u64)>> {
         let mut connection = self.database.read().await?;
         let plans = newest(&mut connection).await?;
-        let rows = sqlx::query!(
-            r#"select plan_id as "plan: PlanId", count(*) as "accounts!" from subscriptions where ended_at is null group by plan_id"#
-        );
-        let mut accounts: HashMap<_, _> =
-            rows.fetch_all(&mut *connection).await?.into_iter().map(|row| (row.plan, row.accounts.unsigned_abs())).collect();
+        let mut accounts = holders::counts(&mut connection, self.database.dated).await?;
         let counted = plans.into_iter().map(|plan| {
             let many = accounts.remove(&plan.id).unwrap_or(0);
             (plan, many)
@@ -70,55 +70,89 @@ impl Operator {
         Ok(counted.collect())
     }
 
+    /// Every version of a plan or a package, newest first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn plan_versions(&self, plan: PlanId) -> Result<Vec<PlanVersion>> {
+        let versions = read(&mut *self.database.read().await?, Some(plan), None).await?;
+        if versions.is_empty() { Err(Error::NotFound) } else { Ok(versions.into_iter().rev().map(|(SetPlan(set), _)| set).collect()) }
+    }
+
     /// Sells a plan or a package from now on, under a new name or as another version of what has the name. Saying what it is already changes nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for terms that cannot be, a model that does not exist, or a plan that is to become a package.
+    /// [`Error::Invalid`] for terms that cannot be, a model that does not exist, or a plan that is to become a package; [`Error::Taken`] where another
+    /// version was written than the one that was seen.
     pub async fn set_plan(&self, new: NewPlan<'_>) -> Result<Plan> {
-        let terms = PlanTerms { models: sorted(new.terms.models.clone()), ..new.terms.clone() };
-        terms.check().map_err(|error| Error::invalid(error.field, error.problem))?;
-        let name = Error::one_line("name", new.name)?;
-        if name.is_empty() || name.chars().count() > 80 {
-            return Err(Error::invalid("name", "write a name of 1 to 80 letters"));
-        }
         let mut tx = self.database.change().await?;
-        expect_models(&mut tx, terms.models.as_deref().unwrap_or_default()).await?;
-        let insert = sqlx::query!(
-            "insert into plans (plan_id, name, created_at) values ($1, $2, $3) on conflict do nothing",
-            new.id.uuid(),
-            name,
-            new.now
-        );
-        insert.execute(&mut *tx).await?;
-        // Two operators at once set one after the other.
-        let plan = sqlx::query!(r#"select plan_id as "id: PlanId", name from plans where lower(name) = lower($1) for update"#, name);
-        let plan = plan.fetch_one(&mut *tx).await?;
-        let before = newest(&mut tx).await?.into_iter().find(|one| one.id == plan.id);
-        let after = Plan {
-            id: plan.id,
-            name: plan.name,
-            version: before.as_ref().map_or(1, |one| one.version + 1),
-            is_offered: new.is_offered,
-            terms,
+        let Draft { before, after } = draft(&mut tx, new).await?;
+        let SetPlan(PlanVersion { plan, .. }) = match after {
+            Some(after) => after,
+            None => return before.ok_or_else(|| Error::Corrupt("a plan is as it was, and was not".to_owned())),
         };
-        if let Some(before) = &before {
-            if before.terms.is_monthly() != after.terms.is_monthly() {
-                return Err(Error::invalid(
-                    "name",
-                    "a plan by the month does not become a package, nor a package a plan: choose another name",
-                ));
-            }
-            if (&before.terms, before.is_offered) == (&after.terms, after.is_offered) {
-                return Ok(before.clone());
-            }
-        }
-        let set = SetPlan { plan: after, set_at: new.now, set_by: new.actor.to_owned() };
-        set.insert(&mut tx).await?;
-        let SetPlan { plan, .. } = set;
         let line = Line::new(Operation::PlanSet, plan.id, &plan.name, before.as_ref().map(in_words), Some(in_words(&plan)));
         tx.commit(line).await?;
         Ok(plan)
     }
+
+    /// What [`Self::set_plan`] would sell, if it is anything else than is sold already. Nothing is written.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn review_plan(&self, new: NewPlan<'_>) -> Result<Option<Plan>> {
+        let mut tx = self.database.change().await?;
+        let Draft { after, .. } = draft(&mut tx, new).await?;
+        tx.undo().await?;
+        Ok(after.map(|SetPlan(set)| set.plan))
+    }
+}
+
+/// What is sold, and what is to be; `None` where that is the same.
+struct Draft {
+    before: Option<Plan>,
+    after: Option<SetPlan>,
+}
+
+/// Writes what is to be sold, for whoever commits it.
+async fn draft(connection: &mut PgConnection, new: NewPlan<'_>) -> Result<Draft> {
+    let terms = PlanTerms { models: sorted(new.terms.models), ..new.terms };
+    terms.check().map_err(|error| Error::invalid(error.field, error.problem))?;
+    let name = Error::one_line("name", new.name)?;
+    if name.is_empty() || name.chars().count() > 80 {
+        return Err(Error::invalid("name", "write a name of 1 to 80 letters"));
+    }
+    expect_models(connection, terms.models.as_deref().unwrap_or_default()).await?;
+    let insert = sqlx::query!(
+        "insert into plans (plan_id, name, created_at) values ($1, $2, $3) on conflict do nothing",
+        new.id.uuid(),
+        name,
+        new.now
+    );
+    insert.execute(&mut *connection).await?;
+    // Two operators at once set one after the other.
+    let plan = sqlx::query!(r#"select plan_id as "id: PlanId", name from plans where lower(name) = lower($1) for update"#, name);
+    let plan = plan.fetch_one(&mut *connection).await?;
+    let before = newest(connection).await?.into_iter().find(|one| one.id == plan.id);
+    let version = before.as_ref().map_or(0, |one| one.version);
+    if let Some(before) = &before {
+        if (&before.terms, before.is_offered) == (&terms, new.is_offered) {
+            return Ok(Draft { after: None, before: Some(before.clone()) });
+        }
+        if before.terms.is_monthly() != terms.is_monthly() {
+            let problem = "a plan by the month does not become a package, nor a package a plan: choose another name";
+            return Err(Error::invalid("name", problem));
+        }
+    }
+    match new.seen {
+        Some(0) if version > 0 => return Err(Error::Taken("a plan or a package of this name")),
+        Some(seen) if seen != version => return Err(Error::Taken("a newer version than the one that you saw")),
+        _ => {}
+    }
+    let plan = Plan { id: plan.id, name: plan.name, version: version + 1, is_offered: new.is_offered, terms };
+    let after = SetPlan(PlanVersion { plan, set_at: new.now, set_by: new.actor.to_owned() });
+    after.insert(connection).await?;
+    Ok(Draft { before, after: Some(after) })
 }
 
 /// As the audit log has it.
@@ -135,15 +169,11 @@ const VERSION: u8 = 1;
 
 /// A row of `plan_versions`.
 #[derive(Debug, Clone)]
-pub(crate) struct SetPlan {
-    pub(crate) plan: Plan,
-    pub(crate) set_at: DateTime<Utc>,
-    pub(crate) set_by: String,
-}
+pub(crate) struct SetPlan(pub(crate) PlanVersion);
 
 impl SetPlan {
     fn digest_1(&self) -> [u8; 32] {
-        let Plan { id, version, is_offered, terms, name: _ } = &self.plan;
+        let PlanVersion { plan: Plan { id, version, is_offered, terms, name: _ }, set_at, set_by } = &self.0;
         let mut row = Encoding::new(b"farebox plan 1");
         row.id(id.uuid());
         row.number(*version);
@@ -158,8 +188,8 @@ impl SetPlan {
         });
         row.truth(terms.overage == Overage::Refused);
         row.number(i64::from(terms.discount.bps()));
-        row.instant(self.set_at);
-        row.text(&self.set_by);
+        row.instant(*set_at);
+        row.text(set_by);
         row.digest()
     }
 
@@ -173,7 +203,7 @@ impl SetPlan {
     }
 
     async fn insert(&self, connection: &mut PgConnection) -> Result<()> {
-        let Plan { id, version, is_offered, terms, name: _ } = &self.plan;
+        let PlanVersion { plan: Plan { id, version, is_offered, terms, name: _ }, set_at, set_by } = &self.0;
         sqlx::query!(
             r#"
             insert into plan_versions (
@@ -191,8 +221,8 @@ impl SetPlan {
             terms.models.as_deref(),
             terms.overage == Overage::Refused,
             terms.discount.bps(),
-            self.set_at,
-            self.set_by,
+            set_at,
+            set_by,
             &self.seal()[..]
         )
         .execute(connection)
@@ -239,12 +269,12 @@ impl Row {
             discount: Discount::from_bps(self.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
         };
         let plan = Plan { id: self.id, name: self.name, version: self.version, is_offered: self.is_offered, terms };
-        Ok((SetPlan { plan, set_at: self.set_at, set_by: self.set_by }, self.seal))
+        Ok((SetPlan(PlanVersion { plan, set_at: self.set_at, set_by: self.set_by }), self.seal))
     }
 }
 
-/// Every version of every plan, oldest first, or the one that is named, each with its seal.
-async fn read(connection: &mut PgConnection, named: Option<(PlanId, i64)>) -> Result<Vec<(SetPlan, Vec<u8>)>> {
+/// Every version of every plan, or of one, or one of them, oldest first, each with its seal.
+async fn read(connection: &mut PgConnection, plan: Option<PlanId>, version: Option<i64>) -> Result<Vec<(SetPlan, Vec<u8>)>> {
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -253,23 +283,23 @@ async fn read(connection: &mut PgConnection, named: Option<(PlanId, i64)>) -> Re
             allowance as "allowance: Quantity", models, is_refusing, discount_bps, set_at, set_by, seal
         from plan_versions
         join plans p using (plan_id)
-        where $1::uuid is null or (plan_id = $1 and version = $2)
+        where ($1::uuid is null or plan_id = $1) and ($2::bigint is null or version = $2)
         order by plan_id, version
         "#,
-        named.map(|(plan, _)| plan.uuid()),
-        named.map(|(_, version)| version)
+        plan.map(PlanId::uuid),
+        version
     );
     rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
 }
 
 /// Every version of every plan, each with its seal.
 pub(crate) async fn versions(connection: &mut PgConnection) -> Result<Vec<(SetPlan, Vec<u8>)>> {
-    read(connection, None).await
+    read(connection, None, None).await
 }
 
 /// Every plan as it is sold, or would be if it were offered: the cheapest first, plans before packages.
 pub(super) async fn newest(connection: &mut PgConnection) -> Result<Vec<Plan>> {
-    let newest: HashMap<_, _> = versions(connection).await?.into_iter().map(|(set, _)| (set.plan.id, set.plan)).collect();
+    let newest: HashMap<_, _> = versions(connection).await?.into_iter().map(|(SetPlan(set), _)| (set.plan.id, set.plan)).collect();
     let mut plans = Vec::from_iter(newest.into_values());
     plans.sort_by_key(|plan| (!plan.terms.is_monthly(), plan.terms.fee, plan.id));
     Ok(plans)
@@ -277,6 +307,6 @@ pub(super) async fn newest(connection: &mut PgConnection) -> Result<Vec<Plan>> {
 
 /// A version that somebody has bought.
 pub(super) async fn version(connection: &mut PgConnection, plan: PlanId, version: i64) -> Result<Plan> {
-    let found = read(connection, Some((plan, version))).await?.pop();
-    found.map(|(set, _)| set.plan).ok_or_else(|| Error::Corrupt(format!("there is no version {version} of plan {plan}")))
+    let found = read(connection, Some(plan), Some(version)).await?.pop();
+    found.map(|(SetPlan(set), _)| set.plan).ok_or_else(|| Error::Corrupt(format!("there is no version {version} of plan {plan}")))
 }

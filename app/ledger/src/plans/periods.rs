@@ -47,15 +47,10 @@ impl NewPeriod<'_> {
     /// Takes the fee out of the wallet, and gives the allowance.
     ///
     /// # Errors
-    /// [`Error::InsufficientCredit`] when the wallet has not so much that is neither held nor spent, what is lent included.
+    /// [`Error::InsufficientCredit`] when the wallet has not so much that is neither held, nor spent, nor lent to it.
     pub(super) async fn pay(&self, connection: &mut PgConnection, book: &mut Book) -> Result<()> {
         let Self { request, subscription, plan, starts_at, ends_at, credit, actor } = *self;
-        let due = plan
-            .terms
-            .fee
-            .checked_sub(credit)
-            .filter(|due| *due >= Amount::ZERO)
-            .ok_or_else(|| Error::Corrupt(format!("more would come back of a plan than {} costs", plan.name)))?;
+        let due = due(plan, credit)?;
         let posting = if due.is_zero() { None } else { Some(self.take(book, due)?) };
         let (kind, memo) = match plan.terms.is_monthly() {
             true => (GrantKind::Plan, format!("{}, until {}", plan.name, ends_at.date_naive())),
@@ -113,6 +108,12 @@ impl NewPeriod<'_> {
             grants: vec![(wallet, taken.nanos())],
         })
     }
+}
+
+/// What of a plan's fee is to be paid, less what comes back of the plan before it.
+pub(super) fn due(plan: &Plan, credit: Amount) -> Result<Amount> {
+    let due = plan.terms.fee.checked_sub(credit).filter(|due| *due >= Amount::ZERO);
+    due.ok_or_else(|| Error::Corrupt(format!("more would come back of a plan than {} costs", plan.name)))
 }
 
 /// The idempotency key of the allowance that a request is given, be there a fee or not.

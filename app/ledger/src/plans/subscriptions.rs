@@ -1,19 +1,16 @@
 //! Who has which plan, and what becomes of it.
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Utc};
 use domain::{
     audit::Operation,
     credit::Quantity,
     id::{AccountId, GrantId, PlanId, SubscriptionId},
-    plan::{Month, Overage, Plan, Subscription, Term},
+    plan::{Month, Overage, Plan, Subscription},
 };
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{
-    offers::{newest, version},
-    periods::{self, NewPeriod},
-};
+use super::offers::version;
 use crate::{
     AccountOwner, AccountReader, Error, Operator, Result,
     account_state::expect_open,
@@ -21,30 +18,7 @@ use crate::{
     books::{Books, Lock},
     credit_lines,
     database::Database,
-    new_grant, notices,
 };
-
-/// A plan or a package that somebody wants.
-#[derive(Debug, Clone, Copy)]
-pub struct Purchase<'a> {
-    /// Its id. The same again, of what was paid for, is the same purchase, however often it arrives.
-    pub id: SubscriptionId,
-    /// What.
-    pub plan: PlanId,
-    /// In which version, so that nobody pays another price than they have seen.
-    pub version: i64,
-    /// Who asks.
-    pub actor: &'a str,
-}
-
-/// What became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bought {
-    /// It was paid for, and lasts until then.
-    Now(DateTime<Utc>),
-    /// It follows when the period ends that was paid for.
-    Then(DateTime<Utc>),
-}
 
 impl AccountReader {
     /// The account's plan.
@@ -59,15 +33,6 @@ impl AccountReader {
 }
 
 impl AccountOwner {
-    /// Buys a package, or a plan that is offered: as the first one; at once for one that costs more than the plan there is, with what is left of that
-    /// taken off; else when the period ends.
-    ///
-    /// # Errors
-    /// [`Error::InsufficientCredit`]; [`Error::Invalid`] for what is not offered, is sold in another version by now, or is the account's plan already.
-    pub async fn buy(&self, purchase: Purchase<'_>) -> Result<Bought> {
-        buy(&self.database, self.account, purchase, Offered::Only).await
-    }
-
     /// Ends the plan when its period ends, or does not.
     ///
     /// # Errors
@@ -78,14 +43,6 @@ impl AccountOwner {
 }
 
 impl Operator {
-    /// As [`AccountOwner::buy`], also of what is not offered.
-    ///
-    /// # Errors
-    /// As there, and [`Error::NotFound`] for an unknown account.
-    pub async fn buy(&self, account: AccountId, purchase: Purchase<'_>) -> Result<Bought> {
-        buy(&self.database, account, purchase, Offered::OrNot).await
-    }
-
     /// As [`AccountOwner::end_plan`].
     ///
     /// # Errors
@@ -95,122 +52,9 @@ impl Operator {
     }
 }
 
-/// What may be bought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Offered {
-    Only,
-    OrNot,
-}
-
-async fn buy(database: &Database, account: AccountId, purchase: Purchase<'_>, offered: Offered) -> Result<Bought> {
-    let Purchase { id, plan, version, actor } = purchase;
-    let mut tx = database.change().await?;
-    let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
-    let now = books.of(account)?.now();
-    if let Some(bought) = bought_before(&mut tx, account, &purchase).await? {
-        return Ok(bought);
-    }
-    expect_open(&mut tx, account).await?;
-    let on_sale = newest(&mut tx).await?.into_iter().find(|one| one.id == plan && (one.is_offered || offered == Offered::OrNot));
-    let plan = on_sale.ok_or_else(|| Error::invalid("plan", "is not sold any more: choose another"))?;
-    if plan.version != version {
-        return Err(Error::invalid("plan", format!("{} has changed since you looked: read what it is now, and choose again", plan.name)));
-    }
-    let bought = match plan.terms.term {
-        Term::Once { days } => {
-            let ends_at = now.checked_add_days(Days::new(days.into())).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
-            let package = NewPeriod {
-                request: &id.to_string(),
-                subscription: id,
-                plan: &plan,
-                starts_at: now,
-                ends_at,
-                credit: Default::default(),
-                actor,
-            };
-            package.pay(&mut tx, books.of(account)?).await?;
-            Bought::Now(ends_at)
-        }
-        Term::Monthly => match Open::read(&mut tx, account).await? {
-            None => begin(&mut tx, &mut books, account, id, &plan, actor).await?,
-            Some(open) => open.change_to(&mut tx, &mut books, &plan, &purchase).await?,
-        },
-    };
-    books.write(&mut tx).await?;
-    notices::tell(&mut tx, account).await?;
-    let (begins, at) = match bought {
-        Bought::Now(until) => ("now", until),
-        Bought::Then(from) => ("later", from),
-    };
-    let said = json!({"plan": plan.name, "version": plan.version, "fee": plan.terms.fee, "begins": begins, "at": at});
-    let name = audit::account_name(&mut tx, account).await?;
-    tx.commit(Line::new(Operation::PlanBuy, id, name, None, Some(said)).of(account)).await?;
-    Ok(bought)
-}
-
-/// What became of the same purchase before, if it was paid for.
-async fn bought_before(connection: &mut PgConnection, account: AccountId, purchase: &Purchase<'_>) -> Result<Option<Bought>> {
-    let row = sqlx::query!(
-        r#"
-        select p.plan_id as "plan: PlanId", p.version, p.ends_at
-        from journal j
-        join entries e using (account_id, seq)
-        join plan_periods p using (account_id, grant_id)
-        where j.account_id = $1 and j.idempotency_key = $2
-        "#,
-        account.uuid(),
-        periods::allowance_key(&purchase.id.to_string())
-    );
-    match row.fetch_optional(connection).await? {
-        None => Ok(None),
-        Some(row) if (row.plan, row.version) == (purchase.plan, purchase.version) => Ok(Some(Bought::Now(row.ends_at))),
-        Some(_) => Err(Error::IdempotencyConflict),
-    }
-}
-
-/// The first plan of an account, or the first after one that has ended.
-async fn begin(
-    connection: &mut PgConnection,
-    books: &mut Books,
-    account: AccountId,
-    id: SubscriptionId,
-    plan: &Plan,
-    actor: &str,
-) -> Result<Bought> {
-    let now = books.of(account)?.now();
-    let period = Month::nth(now, 0).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
-    let new = NewPeriod {
-        request: &id.to_string(),
-        subscription: id,
-        plan,
-        starts_at: period.from,
-        ends_at: period.to,
-        credit: Default::default(),
-        actor,
-    };
-    new.pay(connection, books.of(account)?).await?;
-    let is_quota = set_quota(connection, books, account, plan.terms.overage, false, actor).await?;
-    sqlx::query!(
-        r#"
-        insert into subscriptions (account_id, subscription_id, plan_id, version, anchor, renews_at, is_quota)
-        values ($1, $2, $3, $4, $5, $6, $7)
-        "#,
-        account.uuid(),
-        id.uuid(),
-        plan.id.uuid(),
-        plan.version,
-        now,
-        period.to,
-        is_quota
-    )
-    .execute(connection)
-    .await?;
-    Ok(Bought::Now(period.to))
-}
-
 /// Puts the account on quota where the plan refuses what goes beyond it, or takes it off where only the plan before had put it there. Returns whether the
 /// plan has put it there.
-async fn set_quota(
+pub(super) async fn set_quota(
     connection: &mut PgConnection,
     books: &mut Books,
     account: AccountId,
@@ -270,17 +114,17 @@ pub(crate) struct Open {
     pub(crate) plan: (PlanId, i64),
     pub(super) anchor: DateTime<Utc>,
     pub(crate) renews_at: DateTime<Utc>,
-    next: Option<(PlanId, i64)>,
+    pub(super) next: Option<(PlanId, i64)>,
     pub(super) ends: bool,
     pub(super) unpaid_since: Option<DateTime<Utc>>,
     is_quota: bool,
 }
 
 /// The newest period of a plan, and what is left of its allowance.
-struct Newest {
-    period: Month,
-    grant: GrantId,
-    left: Quantity,
+pub(super) struct Newest {
+    pub(super) period: Month,
+    pub(super) grant: GrantId,
+    pub(super) left: Quantity,
 }
 
 impl Open {
@@ -324,7 +168,7 @@ impl Open {
         })
     }
 
-    async fn newest(&self, connection: &mut PgConnection) -> Result<Newest> {
+    pub(super) async fn newest(&self, connection: &mut PgConnection) -> Result<Newest> {
         let row = sqlx::query!(
             r#"
             select p.starts_at, p.ends_at, p.grant_id as "grant: GrantId", g.granted - g.used - g.leased as "left!: Quantity"
@@ -346,32 +190,8 @@ impl Open {
         self::version(connection, plan, version).await
     }
 
-    /// Takes another plan: at once if it costs more, with what is left of this one taken off, else when the period ends.
-    async fn change_to(&self, connection: &mut PgConnection, books: &mut Books, plan: &Plan, purchase: &Purchase<'_>) -> Result<Bought> {
-        let Purchase { id, actor, .. } = *purchase;
-        if (plan.id, plan.version) == self.plan && self.next.is_none() && !self.ends {
-            return Err(Error::invalid("plan", "is the account's plan already"));
-        }
-        let present = version(connection, self.plan.0, self.plan.1).await?;
-        let now = books.of(self.account)?.now();
-        if plan.terms.fee <= present.terms.fee && now < self.renews_at {
-            self.follow(connection, plan).await?;
-            return Ok(Bought::Then(self.renews_at));
-        }
-        let newest = self.newest(connection).await?;
-        let credit = newest.period.unused(present.terms.fee, now, present.terms.allowance, newest.left);
-        let book = books.of(self.account)?;
-        new_grant::end(connection, book, newest.grant, actor).await?;
-        let period = Month::nth(now, 0).ok_or_else(|| Error::invalid("plan", "lasts too long"))?;
-        let new =
-            NewPeriod { request: &id.to_string(), subscription: self.id, plan, starts_at: period.from, ends_at: period.to, credit, actor };
-        new.pay(connection, book).await?;
-        self.go_on(connection, books, plan, (now, period.to), actor).await?;
-        Ok(Bought::Now(period.to))
-    }
-
     /// What comes when the period ends: the plan that there is, if it is that one.
-    async fn follow(&self, connection: &mut PgConnection, plan: &Plan) -> Result<()> {
+    pub(super) async fn follow(&self, connection: &mut PgConnection, plan: &Plan) -> Result<()> {
         let next = Some((plan.id, plan.version)).filter(|next| *next != self.plan);
         sqlx::query!(
             "update subscriptions set ends = false, next_plan_id = $3, next_version = $4 where account_id = $1 and subscription_id = $2",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use domain::{
     id::{AccountId, PlanId},
     money::Amount,
-    plan::PlanTerms,
+    plan::{PlanTerms, PlanVersion},
 };
 use sqlx::PgConnection;
 
@@ -23,8 +23,9 @@ impl Plans {
     /// Reads all of them, and checks that each is the one that was set.
     pub(super) async fn read(connection: &mut PgConnection, findings: &mut Findings) -> Result<Self> {
         let versions = plans::versions(connection).await?.into_iter().map(|(set, seal)| {
-            findings.sealed(Claim::PlanIsSealed, || format!("version {} of plan {}", set.plan.version, set.plan.id), set.fits(&seal));
-            let SetPlan { plan, .. } = set;
+            let fits = set.fits(&seal);
+            let SetPlan(PlanVersion { plan, .. }) = set;
+            findings.sealed(Claim::PlanIsSealed, || format!("version {} of plan {}", plan.version, plan.id), fits);
             ((plan.id, plan.version), plan.terms)
         });
         Ok(Self(versions.collect()))

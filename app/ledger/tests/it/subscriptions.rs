@@ -4,6 +4,7 @@ use chrono::{DateTime, Days, Months, TimeDelta, Utc};
 use domain::{
     billing::{GrantKind, JournalKind},
     credit::{CreditLine, Mode, Quantity, Unit},
+    id::PlanId,
     money::Amount,
     plan::{Overage, Plan, PlanTerms, Term},
     pricing::Discount,
@@ -45,6 +46,10 @@ impl World {
 
 fn months(at: DateTime<Utc>, many: u32) -> DateTime<Utc> {
     at.checked_add_months(Months::new(many)).unwrap()
+}
+
+fn half_of(period: domain::plan::Month) -> DateTime<Utc> {
+    period.from + (period.to - period.from) / 2
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -124,7 +129,7 @@ async fn a_dearer_plan_begins_at_once_and_takes_off_the_lesser_of_the_time_and_t
     // Of what Ben was given nine tenths are taken by somebody who writes into the books: no call can be of those days.
     let take = "update grants set leased = 18000000000 where account_id = $1 and kind = 'plan'";
     sqlx::query(take).bind(ben.account.uuid()).execute(&world.pool).await.unwrap();
-    let half = world.ledger.dated(period.from + (period.to - period.from) / 2);
+    let half = world.ledger.dated(half_of(period));
     for customer in [ada, ben] {
         assert!(matches!(world.buy(&half, customer, &large).await.unwrap(), Bought::Now(_)));
     }
@@ -286,6 +291,102 @@ async fn a_package_is_bought_once_beside_any_plan_and_lapses(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_a_purchase_would_come_to_is_what_it_comes_to_and_nothing_is_bought_by_asking(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let ada = world.customer("ada", "40").await;
+    let plan = world.sell("Basic", monthly()).await;
+    let large = world.sell("Large", PlanTerms { fee: amount("50"), ..monthly() }).await;
+    let package = world.sell("Volume", PlanTerms { term: Term::Once { days: 30 }, ..monthly() }).await;
+    let quote = async |ledger: &Ledger, plan: &Plan| ledger.owner(ada.user).await.unwrap().quote(plan.id).await.unwrap();
+    let first = quote(&world.ledger, &plan).await;
+    assert_eq!((first.due, first.credit, first.balance, first.missing()), (amount("10"), Amount::ZERO, amount("40"), None));
+    assert_eq!(world.subscription(ada).await, None, "asking buys nothing");
+    assert_eq!(world.buy(&world.ledger, ada, &plan).await.unwrap(), first.bought);
+    let period = world.subscription(ada).await.unwrap().period;
+    let half = world.ledger.dated(half_of(period));
+    let dearer = quote(&half, &large).await;
+    assert_eq!((dearer.credit, dearer.due, dearer.missing()), (amount("5"), amount("45"), Some(amount("15"))));
+    assert_eq!(dearer.balance_after(), Some(amount("-15")), "which is why it is not sold");
+    assert!(matches!(world.buy(&half, ada, &large).await, Err(Error::InsufficientCredit { .. })));
+    world.ledger.owner(ada.user).await.unwrap().top_up(world.money("15", "more")).await.unwrap();
+    assert_eq!(quote(&half, &large).await.missing(), None, "to the nano");
+    assert_eq!(world.buy(&half, ada, &large).await.unwrap(), dearer.bought);
+    assert_eq!(world.has(ada, half_of(period)).await.0, Amount::ZERO);
+    let cheaper = quote(&half, &plan).await;
+    assert_eq!((cheaper.due, cheaper.missing()), (Amount::ZERO, None));
+    assert_eq!(world.buy(&half, ada, &plan).await.unwrap(), cheaper.bought);
+    assert_eq!(quote(&half, &package).await.missing(), Some(amount("10")));
+    // What is lent pays for no fee.
+    let lent = world.ledger.system().operator().change_credit_line(ada.account, "test", |line| line.amount = amount("100")).await;
+    assert!(lent.is_ok());
+    assert_eq!(quote(&half, &package).await.missing(), Some(amount("10")));
+    assert!(matches!(world.buy(&half, ada, &package).await, Err(Error::InsufficientCredit { .. })));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn who_has_what_is_told_for_as_long_as_they_have_it(pool: PgPool) {
+    let mut world = past_world(pool).await;
+    let (ada, ben) = (world.customer("ada", "100").await, world.customer("ben", "100").await);
+    let plan = world.sell("Basic", monthly()).await;
+    let large = world.sell("Large", PlanTerms { fee: amount("50"), ..monthly() }).await;
+    let package = world.sell("Volume", PlanTerms { term: Term::Once { days: 30 }, ..monthly() }).await;
+    world.buy(&world.ledger, ada, &plan).await.unwrap();
+    world.buy(&world.ledger, ben, &large).await.unwrap();
+    world.buy(&world.ledger, ben, &plan).await.unwrap();
+    for _ in 0..2 {
+        world.buy(&world.ledger, ada, &package).await.unwrap();
+    }
+    let until = world.subscription(ben).await.unwrap().period.to;
+    let over = until + TimeDelta::days(2);
+    let counts = async |at: DateTime<Utc>| {
+        let plans = world.ledger.dated(at).system().operator().plans().await.unwrap();
+        plans.into_iter().map(|(plan, accounts)| (plan.name, accounts)).collect::<Vec<_>>()
+    };
+    let named = |name: &str, accounts| (name.to_owned(), accounts);
+    assert_eq!(counts(world.now).await, [named("Basic", 1), named("Large", 1), named("Volume", 1)]);
+    assert_eq!(counts(over).await.last(), Some(&named("Volume", 0)), "it is over, and its period is not forgotten");
+    let holders = async |plan: &Plan, at| world.ledger.dated(at).system().operator().plan_holders(plan.id, 9).await.unwrap();
+    let of_large = holders(&large, world.now).await;
+    assert_eq!(of_large.len(), 1);
+    assert_eq!((of_large[0].account, of_large[0].until, of_large[0].ends), (ben.account, until, false));
+    assert_eq!((of_large[0].next.as_deref(), of_large[0].version), (Some("Basic"), 1));
+    let of_package = holders(&package, world.now).await;
+    assert_eq!((of_package.len(), of_package[0].account, of_package[0].ends), (2, ada.account, true));
+    assert_eq!(holders(&package, over).await, []);
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_version_is_looked_at_before_it_is_written_and_none_is_written_over_unseen(pool: PgPool) {
+    let world = past_world(pool).await;
+    let operator = world.ledger.system().operator();
+    let new = |fee: &str, seen| NewPlan {
+        id: PlanId::new(world.now, [7; 10]),
+        name: "Basic",
+        is_offered: true,
+        terms: PlanTerms { fee: amount(fee), ..monthly() },
+        seen,
+        actor: "test",
+        now: world.now,
+    };
+    let reviewed = operator.review_plan(new("10", Some(0))).await.unwrap().unwrap();
+    assert_eq!(operator.plans().await.unwrap(), [], "nothing is written yet");
+    let first = operator.set_plan(new("10", Some(0))).await.unwrap();
+    assert_eq!(first, reviewed);
+    assert_eq!(operator.set_plan(new("10", Some(0))).await.unwrap(), first, "the second click");
+    assert_eq!(operator.review_plan(new("10", Some(1))).await.unwrap(), None, "nothing would change");
+    let unseen = operator.set_plan(new("11", Some(0))).await;
+    assert!(matches!(unseen, Err(Error::Taken("a plan or a package of this name"))), "{unseen:?}");
+    let second = operator.set_plan(new("11", Some(1))).await.unwrap();
+    let unseen = operator.set_plan(new("12", Some(1))).await;
+    assert!(matches!(unseen, Err(Error::Taken("a newer version than the one that you saw"))), "{unseen:?}");
+    let versions = operator.plan_versions(first.id).await.unwrap();
+    let versions: Vec<_> = versions.into_iter().map(|set| (set.plan, set.set_by)).collect();
+    assert_eq!(versions, [(second, "test".to_owned()), (first, "test".to_owned())]);
+    assert!(matches!(operator.plan_versions(PlanId::new(world.now, [8; 10])).await, Err(Error::NotFound)));
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn nobody_pays_another_price_than_they_have_seen_or_buys_what_is_not_offered(pool: PgPool) {
     let mut world = past_world(pool).await;
     let ada = world.customer("ada", "100").await;
@@ -295,7 +396,8 @@ async fn nobody_pays_another_price_than_they_have_seen_or_buys_what_is_not_offer
     assert_eq!((dearer.id, dearer.version, dearer.name.as_str()), (seen.id, 2, "Basic"));
     let refused = world.buy(&world.ledger, ada, &seen).await;
     assert!(matches!(&refused, Err(Error::Invalid { problem, .. }) if problem.contains("has changed")), "{refused:?}");
-    let new = NewPlan { id: dearer.id, name: "Basic", is_offered: false, terms: dearer.terms.clone(), actor: "test", now: world.now };
+    let new =
+        NewPlan { id: dearer.id, name: "Basic", is_offered: false, terms: dearer.terms.clone(), seen: None, actor: "test", now: world.now };
     let hidden = world.ledger.system().operator().set_plan(new).await.unwrap();
     assert_eq!(world.ledger.offers().await.unwrap(), []);
     let refused = world.buy(&world.ledger, ada, &hidden).await;
@@ -308,6 +410,7 @@ async fn nobody_pays_another_price_than_they_have_seen_or_buys_what_is_not_offer
         name: "Basic",
         is_offered: true,
         terms: PlanTerms { term: Term::Once { days: 3 }, ..monthly() },
+        seen: None,
         actor: "test",
         now: world.now,
     };

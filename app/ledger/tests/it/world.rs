@@ -354,7 +354,8 @@ impl World {
 
     /// Has a plan or a package on offer.
     pub(crate) async fn sell(&self, name: &str, terms: PlanTerms) -> Plan {
-        let new = NewPlan { id: PlanId::new(self.now, self.random()), name, is_offered: true, terms, actor: "test", now: self.now };
+        let new =
+            NewPlan { id: PlanId::new(self.now, self.random()), name, is_offered: true, terms, seen: None, actor: "test", now: self.now };
         self.ledger.system().operator().set_plan(new).await.unwrap()
     }
 
