@@ -14,6 +14,7 @@ const WAYS: Record<Who, { name: string; path: string; heading: string }[]> = {
     { name: "Today", path: "/admin", heading: "Today" },
     { name: "Customers", path: "/admin/customers", heading: "Customers" },
     { name: "Prices", path: "/admin/pricing", heading: "Prices" },
+    { name: "Plans", path: "/admin/plans", heading: "Plans" },
     { name: "Audit", path: "/admin/audit", heading: "Audit" },
     { name: "Proof", path: "/admin/proof", heading: "Proof" },
     { name: "Pricing", path: "/pricing", heading: "Pricing" },

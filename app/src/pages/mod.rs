@@ -8,6 +8,7 @@
 pub(crate) mod admin;
 pub(crate) mod admin_audit;
 pub(crate) mod admin_customers;
+pub(crate) mod admin_plans;
 pub(crate) mod admin_price_list;
 pub(crate) mod admin_pricing;
 pub(crate) mod admin_proof;
@@ -67,6 +68,10 @@ pub(crate) enum Page {
     Prices,
     /// `/admin/pricing/import`
     PriceList,
+    /// `/admin/plans`
+    Plans,
+    /// `/admin/plans/:id`
+    Plan,
     /// `/admin/customers`
     Customers,
     /// `/admin/customers/new`
@@ -97,6 +102,8 @@ impl Page {
             Self::Today => "Today",
             Self::Prices => "Prices",
             Self::PriceList => "Import a price list",
+            Self::Plans => "Plans",
+            Self::Plan => "Plan",
             Self::Customers => "Customers",
             Self::NewCustomer => "New customer",
             Self::Customer => "Customer",
@@ -128,6 +135,8 @@ impl Page {
                 | Self::Today
                 | Self::Prices
                 | Self::PriceList
+                | Self::Plans
+                | Self::Plan
                 | Self::Customers
                 | Self::Customer
                 | Self::Proof
@@ -165,6 +174,8 @@ pub(crate) enum Content {
     Today(admin::page::Today),
     Prices(admin_pricing::page::Prices),
     PriceList(admin_price_list::page::ListPage),
+    Plans(admin_plans::page::Plans),
+    Plan(admin_plans::page::OnePlan),
     Customers(admin_customers::page::Customers),
     NewCustomer(admin_customers::page::NewCustomer),
     Customer(admin_customers::page::OneCustomer),
@@ -213,6 +224,8 @@ impl Content {
             Self::Today(page) => admin::view::today(&page),
             Self::Prices(page) => admin_pricing::view::prices(&page),
             Self::PriceList(page) => admin_price_list::view::list(&page),
+            Self::Plans(page) => admin_plans::view::list(&page),
+            Self::Plan(page) => admin_plans::view::one(&page),
             Self::Customers(page) => admin_customers::view::list(page),
             Self::NewCustomer(page) => admin_customers::view::new(page),
             Self::Customer(page) => admin_customers::view::one(page),
@@ -270,6 +283,8 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::Today => admin::api::today(caller).await.map(Content::Today),
         Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
         Page::PriceList => admin_price_list::api::page(caller, query).await.map(Content::PriceList),
+        Page::Plans => admin_plans::api::plans(caller).await.map(Content::Plans),
+        Page::Plan => admin_plans::api::plan(caller, id, query).await.map(Content::Plan),
         Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),
         Page::NewCustomer => admin_customers::api::new_customer(caller).await.map(Content::NewCustomer),
         Page::Customer => admin_customers::api::customer(caller, id, query).await.map(Content::Customer),

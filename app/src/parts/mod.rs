@@ -14,6 +14,7 @@ pub(crate) mod limit;
 pub(crate) mod money;
 pub(crate) mod page;
 pub(crate) mod pager;
+pub(crate) mod plan;
 pub(crate) mod rates;
 pub(crate) mod table;
 pub(crate) mod tabs;

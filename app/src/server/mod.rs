@@ -158,6 +158,7 @@ pub fn router(console: &Console) -> Router {
         .route("/keys/new", post(pages::keys::post::create))
         .route("/keys/{id}", post(pages::limits::post::change))
         .route("/admin/pricing", post(pages::admin_pricing::post::submit))
+        .route("/admin/plans/{id}", post(pages::admin_plans::post::write))
         .route("/admin/customers/new", post(pages::admin_customers::post::open))
         .route("/admin/customers/{id}", post(pages::admin_customers::post::change))
         .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
