@@ -35,6 +35,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/keys/new") view=|| page(Page::NewKey) ssr=Async/>
                     <Route path=path!("/keys/:id") view=|| page(Page::Limits) ssr=Async/>
                     <Route path=path!("/billing") view=|| page(Page::Billing) ssr=Async/>
+                    <Route path=path!("/billing/plans") view=|| page(Page::Offers) ssr=Async/>
                     <Route path=path!("/pricing") view=|| page(Page::Pricing) ssr=Async/>
                     <Route path=path!("/login") view=|| page(Page::Login) ssr=Async/>
                     <Route path=path!("/signup") view=|| page(Page::Signup) ssr=Async/>

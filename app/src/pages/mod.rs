@@ -18,6 +18,7 @@ pub(crate) mod calls;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod login;
+pub(crate) mod offers;
 pub(crate) mod pricing;
 pub(crate) mod signup;
 pub(crate) mod usage;
@@ -56,6 +57,8 @@ pub(crate) enum Page {
     Limits,
     /// `/billing`
     Billing,
+    /// `/billing/plans`
+    Offers,
     /// `/pricing`
     Pricing,
     /// `/login`
@@ -96,6 +99,7 @@ impl Page {
             Self::NewKey => "New key",
             Self::Limits => "Limits",
             Self::Billing => "Billing",
+            Self::Offers => "Plans and packages",
             Self::Pricing => "Pricing",
             Self::Login => "Sign in",
             Self::Signup => "Sign up",
@@ -131,6 +135,7 @@ impl Page {
                 | Self::Keys
                 | Self::Limits
                 | Self::Billing
+                | Self::Offers
                 | Self::Pricing
                 | Self::Today
                 | Self::Prices
@@ -168,6 +173,7 @@ pub(crate) enum Content {
     NewKey(keys::page::NewKey),
     Limits(limits::page::Limits),
     Billing(billing::page::Billing),
+    Offers(offers::page::Offers),
     Pricing(pricing::page::Pricing),
     Login(login::page::Login),
     Signup(signup::page::Signup),
@@ -218,6 +224,7 @@ impl Content {
             Self::NewKey(page) => keys::view::new(page),
             Self::Limits(page) => limits::view::limits(&page, whose),
             Self::Billing(page) => billing::view::billing(page, whose),
+            Self::Offers(page) => offers::view::offers(&page),
             Self::Pricing(page) => pricing::view::pricing(&page),
             Self::Login(page) => login::view::login(page),
             Self::Signup(page) => signup::view::signup(&page),
@@ -283,6 +290,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::Today => admin::api::today(caller).await.map(Content::Today),
         Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
         Page::PriceList => admin_price_list::api::page(caller, query).await.map(Content::PriceList),
+        Page::Offers => offers::api::offers(caller, query).await.map(Content::Offers),
         Page::Plans => admin_plans::api::plans(caller).await.map(Content::Plans),
         Page::Plan => admin_plans::api::plan(caller, id, query).await.map(Content::Plan),
         Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),

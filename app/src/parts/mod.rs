@@ -4,6 +4,7 @@ pub(crate) mod again;
 pub(crate) mod chart;
 pub(crate) mod confirm;
 pub(crate) mod copy;
+pub(crate) mod credit_line;
 pub(crate) mod figures;
 pub(crate) mod filter;
 pub(crate) mod form;

@@ -77,6 +77,14 @@ pub(crate) const fn beyond(terms: &PlanTerms) -> &'static str {
     }
 }
 
+/// The same within a sentence.
+pub(crate) const fn beyond_inline(terms: &PlanTerms) -> &'static str {
+    match terms.overage {
+        Overage::Wallet => "the balance pays",
+        Overage::Refused => "calls are refused",
+    }
+}
+
 /// `5 %`, `2.5 %`, `None`.
 pub(crate) fn discount(discount: Discount) -> String {
     if discount == Discount::NONE { "None".to_owned() } else { format!("{} %", per_cent(discount)) }

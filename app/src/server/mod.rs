@@ -154,6 +154,7 @@ pub fn router(console: &Console) -> Router {
         .route("/logout", post(pages::login::post::sign_out))
         .route("/theme", post(visitor::choose_theme))
         .route("/billing", post(pages::billing::post::top_up))
+        .route("/billing/plans", post(pages::offers::post::choose))
         .route("/keys", post(pages::keys::post::revoke))
         .route("/keys/new", post(pages::keys::post::create))
         .route("/keys/{id}", post(pages::limits::post::change))

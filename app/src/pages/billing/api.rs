@@ -2,9 +2,13 @@ use chrono::TimeDelta;
 use domain::{account::Role, credit::Scope, id::PaymentId, payment};
 use ledger::AccountReader;
 
-use super::page::{Billing, Payment, Returned};
+use super::{
+    held::{Done, Held},
+    page::{Billing, Payment, Returned},
+};
 use crate::{
     error::ConsoleError,
+    pages::offers::fields::PLAN,
     server::{Caller, JOURNAL_PAGE, Seen, Stripe, journal_cursor, journal_done, parameter},
     visit::Visit,
 };
@@ -37,6 +41,7 @@ pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result
     let limits = reader.limits(now).await?.into_iter();
     Ok(Billing {
         statement: reader.statement(before, JOURNAL_PAGE, now).await?,
+        held: held(caller, seen, query).await?,
         limits: limits.filter(|state| !matches!(state.limit.scope, Scope::Key(_))).collect(),
         now,
         has_newer: before.is_some(),
@@ -67,4 +72,16 @@ async fn returned(caller: &Caller, reader: &AccountReader, query: &str) -> Resul
         is_cancelled,
         is_fresh: is_fresh(&payment),
     }))
+}
+
+async fn held(caller: &Caller, seen: &Seen, query: &str) -> Result<Held, ConsoleError> {
+    let done = parameter(query, PLAN).and_then(|name| Done::NAMES.into_iter().find(|(_, one)| *one == name));
+    Ok(Held {
+        line: seen.reader.credit_line().await?,
+        subscription: seen.reader.subscription().await?,
+        packages: seen.reader.packages().await?,
+        is_offered: !caller.console.ledger.offers().await?.is_empty(),
+        can_buy: seen.role == Some(Role::Owner),
+        done: done.map(|(done, _)| done),
+    })
 }

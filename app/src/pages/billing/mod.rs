@@ -2,6 +2,7 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+pub(crate) mod held;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;

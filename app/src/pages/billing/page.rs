@@ -8,6 +8,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::held::Held;
 use crate::parts::form::Form;
 
 /// Everything on the page.
@@ -15,6 +16,8 @@ use crate::parts::form::Form;
 pub(crate) struct Billing {
     /// The account's credit and books.
     pub(crate) statement: Statement,
+    /// How its calls are paid, its plan and its packages.
+    pub(crate) held: Held,
     /// What bounds all of the account's calls, or those of a project, a member or a run.
     pub(crate) limits: Vec<LimitState>,
     /// When it was read.

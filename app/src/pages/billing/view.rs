@@ -8,7 +8,10 @@ use domain::{
 };
 use leptos::prelude::*;
 
-use super::page::{Billing, Payment, Returned};
+use super::{
+    held,
+    page::{Billing, Payment, Returned},
+};
 use crate::{
     pages::limits::address,
     parts::{
@@ -24,13 +27,16 @@ use crate::{
 
 /// Credit and books.
 pub(crate) fn billing(page: Billing, whose: &Whose) -> AnyView {
-    let Billing { statement, limits, now, has_newer, done, returned, payment, form } = page;
+    let Billing { statement, held, limits, now, has_newer, done, returned, payment, form } = page;
     let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     stack(vec![
         head("Billing", rule(&statement.balance), ()),
         done.into_any(),
         returned.map(|returned| outcome(returned, &statement.balance)).into_any(),
+        held::outcome(&held).into_any(),
         journal::balance(&statement.balance),
+        held::rules(&statement.balance, &held.line, now),
+        held::plans(&held, now, &form),
         paying_in(&statement.balance, payment, &form),
         section("Credit", journal::grants(&statement.balance.grants)),
         bounds(&limits, now, whose),
@@ -167,7 +173,10 @@ fn stripe(is_test: bool, (smallest, largest): (Amount, Amount), form: &Form) -> 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::billing::{Balance, JournalPage, JournalRow, StatementLine};
+    use domain::{
+        billing::{Balance, JournalPage, JournalRow, StatementLine},
+        credit::CreditLine,
+    };
 
     use super::*;
 
@@ -193,6 +202,14 @@ mod tests {
         let balance = Balance { balance: "29.5".parse().unwrap(), excess, ..Balance::default() };
         let data = Billing {
             statement: Statement { balance, open_hour: None, journal },
+            held: held::Held {
+                line: CreditLine { excess, ..CreditLine::default() },
+                subscription: None,
+                packages: vec![],
+                is_offered: false,
+                can_buy: true,
+                done: None,
+            },
             limits: vec![],
             now: at,
             has_newer: false,

@@ -1,0 +1,119 @@
+//! What a purchase would come to, and the one button that makes it.
+
+use domain::{
+    money::Amount,
+    plan::{Bought, Quote, Subscription},
+};
+use leptos::prelude::*;
+
+use super::{
+    PATH,
+    fields::{PLAN, VERSION},
+};
+use crate::parts::{
+    form::{Form, Tone, hidden, notice_of},
+    layout::{foreign, pairs},
+    money, plan,
+    table::{link, text},
+    time,
+};
+
+/// The question with all that is to be known before it is answered.
+pub(super) fn review(quote: &Quote, present: Option<&Subscription>, form: &Form) -> AnyView {
+    let name = foreign(&quote.plan.name);
+    let question = match (quote.bought, present) {
+        (Bought::Then(_), _) => view! { "Change to “"{name}"” when the month is over?" }.into_any(),
+        (Bought::Now(_), Some(_)) if quote.plan.terms.is_monthly() => view! { "Change to “"{name}"” now?" }.into_any(),
+        (Bought::Now(_), _) => view! { "Buy “"{name}"”?" }.into_any(),
+    };
+    let missing = quote.missing();
+    let decide = match missing {
+        Some(missing) => lacking(missing),
+        None => view! {
+            <form class="row-form" method="post" action=PATH>
+                {form.once_field()}
+                {hidden(PLAN, quote.plan.id.to_string())}
+                {hidden(VERSION, quote.plan.version.to_string())}
+                <button class="primary">{button(quote)}</button>
+                <a href=PATH rel="external">"Do nothing"</a>
+            </form>
+        }
+        .into_any(),
+    };
+    view! {
+        <section class="review" aria-labelledby="review">
+            <h2 id="review" tabindex="-1" autofocus=true>{question}</h2>
+            {pairs("pairs said", particulars(quote, present))}
+            {decide}
+        </section>
+    }
+    .into_any()
+}
+
+fn button(quote: &Quote) -> String {
+    match quote.bought {
+        Bought::Now(_) => format!("Buy for {}", money::exact(quote.due)),
+        Bought::Then(_) => "Change then".to_owned(),
+    }
+}
+
+/// How much more it takes, and where it is had.
+fn lacking(missing: Amount) -> AnyView {
+    let words = format!("The balance lacks {}. ", money::exact(missing));
+    notice_of(Tone::Bad, view! { {words}{link("/billing".to_owned(), "Top up first")} }.into_any())
+}
+
+fn particulars(quote: &Quote, present: Option<&Subscription>) -> Vec<(String, AnyView)> {
+    let Quote { plan: of, bought, credit, due, balance, room, now } = quote;
+    let mut rows = vec![("Fee".to_owned(), text(plan::fee(&of.terms))), ("Gives".to_owned(), text(gives(quote)))];
+    let is_change = of.terms.is_monthly() && matches!(bought, Bought::Now(_));
+    if let Some(present) = present.filter(|_| is_change) {
+        let words = format!(
+            ": {} at {} UTC, the lesser part of the month and of the allowance that are left; a little less with every second",
+            money::exact(*credit),
+            time::second(*now)
+        );
+        rows.push(("Comes back".to_owned(), view! { "Of "{foreign(&present.plan.name)}{words} }.into_any()));
+        rows.push(("Ends now".to_owned(), text("The allowance that there is: what is left of it lapses.")));
+    }
+    rows.push(("Charged now".to_owned(), text(money::exact(*due))));
+    let after = quote.balance_after().map_or_else(String::new, money::exact);
+    // What is not bought leaves the balance as it is.
+    let balance_words =
+        if due.is_zero() || quote.missing().is_some() { money::exact(*balance) } else { format!("{} → {after}", money::exact(*balance)) };
+    rows.push(("Prepaid balance".to_owned(), text(balance_words)));
+    if room < balance && *due > Amount::ZERO {
+        let words = format!("{}: running calls hold the rest, and what is lent pays for no fee", money::exact(*room));
+        rows.push(("Of it can pay".to_owned(), text(words)));
+    }
+    rows.push(("Then".to_owned(), text(then(quote))));
+    rows
+}
+
+fn gives(quote: &Quote) -> String {
+    let terms = &quote.plan.terms;
+    let beyond = if terms.is_monthly() { format!("; beyond it {}", plan::beyond_inline(terms)) } else { String::new() };
+    let discount = match plan::discount(terms.discount).as_str() {
+        "None" => String::new(),
+        discount => format!("; {discount} off every call"),
+    };
+    let scope = terms.models.as_ref().map(|models| format!(" for {}", models.join(", "))).unwrap_or_default();
+    format!("{} of credit{scope}{beyond}{discount}", plan::allowance(terms))
+}
+
+/// What comes when it is over.
+fn then(quote: &Quote) -> String {
+    let fee = money::exact(quote.plan.terms.fee);
+    match (quote.bought, quote.plan.terms.is_monthly()) {
+        (Bought::Now(until), true) => {
+            format!(
+                "It renews at {} UTC for {fee}, and so each month, until you end it. What is left of the allowance lapses.",
+                time::minute(until)
+            )
+        }
+        (Bought::Now(until), false) => format!("It ends at {} UTC; what is left of it lapses then.", time::minute(until)),
+        (Bought::Then(from), _) => {
+            format!("It begins at {} UTC for {fee}, and renews each month. Until then nothing changes.", time::minute(from))
+        }
+    }
+}
