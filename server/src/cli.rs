@@ -206,6 +206,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FAREBOX_TRUSTED_PROXIES", value_name = "IP", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpAddr>,
 
+    /// Where customers ask for more than is offered, on the pricing page: an e-mail address, or the address of a web page [default: nobody is named]
+    #[arg(long, env = "FAREBOX_SALES_CONTACT", value_name = "ADDRESS")]
+    pub(crate) sales_contact: Option<SalesContact>,
+
     /// The most that an operator gives, takes back or refunds in the console without typing the customer's name, in the currency's units
     #[arg(long, env = "FAREBOX_POSTING_LIMIT", value_name = "AMOUNT", default_value = "10000")]
     pub(crate) posting_limit: Amount,
@@ -415,6 +419,33 @@ impl fmt::Display for PublicUrl {
     }
 }
 
+/// Where people write to, or read on: a link, and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SalesContact {
+    /// `mailto:sales@example.com`, `https://example.com/sales`.
+    pub(crate) link: String,
+    /// Without what only browsers need.
+    pub(crate) words: String,
+}
+
+impl FromStr for SalesContact {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let is_plain =
+            !text.is_empty() && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control() || "\"<>?&%".contains(letter));
+        let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).filter(|host| !host.is_empty());
+        match (is_plain, web, text.split_once('@')) {
+            (true, Some(words), _) => Ok(Self { link: text.to_owned(), words: words.trim_end_matches('/').to_owned() }),
+            (true, None, Some((name, host))) if !name.is_empty() && !host.is_empty() && !name.contains(':') => {
+                Ok(Self { link: format!("mailto:{text}"), words: text.to_owned() })
+            }
+            _ => Err("write an e-mail address, or one like https://example.com/sales".to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -468,5 +499,25 @@ mod tests {
     #[test]
     fn a_wildcard_listener_is_reached_by_loopback() {
         assert_eq!(PublicUrl::of_listener(SocketAddr::from(([0, 0, 0, 0], 8080))).to_string(), "http://127.0.0.1:8080");
+    }
+
+    #[test]
+    fn a_sales_contact_is_mailed_to_or_read_and_no_other_link() {
+        let read = |text: &str| text.parse::<SalesContact>().map(|contact| (contact.link, contact.words));
+        let link = |link: &str, words: &str| Ok((link.to_owned(), words.to_owned()));
+        assert_eq!(read("sales@example.com"), link("mailto:sales@example.com", "sales@example.com"));
+        assert_eq!(read(" https://example.com/sales/ "), link("https://example.com/sales/", "example.com/sales"));
+        for text in [
+            "",
+            "sales",
+            "javascript:alert(1)",
+            "javascript:a@b",
+            "sales@",
+            "https://",
+            "a b@example.com",
+            "a@example.com?bcc=b@example.com",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 }

@@ -217,6 +217,7 @@ impl Site {
                     signup_open: args.signup == SignUp::Open,
                     trusted_proxies: args.trusted_proxies.clone(),
                     stripe: config.stripe.clone(),
+                    sales_contact: args.sales_contact.clone().map(|contact| (contact.link, contact.words)),
                     posting_limit: args.posting_limit,
                 };
                 Some((listener, console::router(console_ledger.clone(), settings)))

@@ -11,6 +11,7 @@ pub mod call;
 pub mod catalog;
 pub mod credit;
 pub mod customers;
+pub mod estimate;
 pub mod filter;
 pub mod id;
 pub mod key;

@@ -123,6 +123,11 @@ impl Field {
         Self { autocomplete: Some(autocomplete), ..self }
     }
 
+    /// Which keys a phone offers.
+    pub(crate) fn inputmode(self, inputmode: &'static str) -> Self {
+        Self { inputmode: Some(inputmode), ..self }
+    }
+
     /// The least value of a date.
     pub(crate) fn min(self, min: impl Into<String>) -> Self {
         Self { min: Some(min.into()), ..self }

@@ -67,6 +67,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     /// Who takes payments.
     pub stripe: Option<Stripe>,
+    /// Where customers ask for more than is offered: an address, and how it is written.
+    pub sales_contact: Option<(String, String)>,
     /// What an operator posts beyond this they confirm by typing the customer's name.
     pub posting_limit: Amount,
 }

@@ -1,6 +1,6 @@
 use domain::catalog::PricedModel;
 
-use super::page::Pricing;
+use super::{page::Pricing, read};
 use crate::{
     error::ConsoleError,
     server::{Caller, parameter},
@@ -13,9 +13,11 @@ pub(crate) async fn pricing(caller: &Caller, query: &str) -> Result<Pricing, Con
     let wanted = search.to_lowercase();
     let matches = |text: &str| text.to_lowercase().contains(&wanted);
     let mut models = caller.console.ledger.price_list(now).await?;
+    let offers = caller.console.ledger.offers().await?;
+    let bill = read::bill(&models, &offers, query);
     models.retain(|priced| matches(&priced.model.name) || matches(&priced.model.provider));
     models.iter_mut().for_each(hide_the_gateways_own);
-    Ok(Pricing { models, search, now })
+    Ok(Pricing { models, offers, contact: caller.console.settings.sales_contact.clone(), bill, search, now })
 }
 
 /// Who wrote a price and what the provider calls the model is the operator's business.

@@ -2,5 +2,8 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+pub(crate) mod estimate;
 pub(crate) mod page;
+#[cfg(feature = "ssr")]
+mod read;
 pub(crate) mod view;

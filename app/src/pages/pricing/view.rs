@@ -1,22 +1,28 @@
-use domain::catalog::{PriceVersion, PricedModel};
+use domain::{
+    catalog::{PriceVersion, PricedModel},
+    plan::Plan,
+};
 use leptos::prelude::*;
 
-use super::page::Pricing;
-use crate::parts::{
-    form::{Field, Form},
-    layout::{empty, head, section, stack},
-    money, rates,
-    table::{
-        Column,
-        Kind::{Figures, Words},
-        Row, link, table, text,
+use super::{estimate, page::Pricing};
+use crate::{
+    pages::offers::view as offers,
+    parts::{
+        form::{Field, Form},
+        layout::{empty, head, section, stack},
+        money, rates,
+        table::{
+            Column,
+            Kind::{Figures, Words},
+            Row, link, table, text,
+        },
+        time,
     },
-    time,
 };
 
 /// The price list.
 pub(crate) fn pricing(page: &Pricing) -> AnyView {
-    let Pricing { models, search, now } = page;
+    let Pricing { models, offers, contact, bill, search, now } = page;
     let find = view! {
         <form class="row-form" method="get" action="/pricing" role="search">
             {Field::new("search", "search", "Find a model or a provider").initial(search.clone()).view(&Form::default())}
@@ -29,7 +35,31 @@ pub(crate) fn pricing(page: &Pricing) -> AnyView {
         _ => price_table(models),
     };
     let about = format!("In US dollars, at {} UTC. Streaming costs the same.", time::minute(*now));
-    stack(vec![head("Pricing", about, ()), find.into_any(), body, method()])
+    stack(vec![
+        head("Pricing", about, ()),
+        find.into_any(),
+        body,
+        sold(offers, contact.as_ref()),
+        estimate::estimate(bill, search),
+        method(),
+    ])
+}
+
+/// What is sold by the month or once, and where to ask for more.
+fn sold(offers: &[Plan], contact: Option<&(String, String)>) -> AnyView {
+    let ask = contact.map(|(href, words)| {
+        view! { <p class="prose">"For larger volumes, invoices or terms of your own, ask "<a href=href.clone() rel="external">{words.clone()}</a>"."</p> }
+    });
+    match (offers.is_empty(), ask) {
+        (true, None) => ().into_any(),
+        (true, Some(ask)) => section("More than this", ask.into_any()),
+        (false, ask) => {
+            let about = "A plan's fee leaves the balance each month, a package's once; what they give is used before the balance.";
+            let rows = offers.iter().map(|plan| offers::cells(plan, if plan.terms.is_monthly() { "by the month" } else { "" }).into());
+            let about = view! { <p class="subtitle prose">{about}</p> };
+            section("Plans and packages", stack(vec![about.into_any(), offers::offer_table(rows.collect(), false), ask.into_any()]))
+        }
+    }
 }
 
 fn price_table(models: &[PricedModel]) -> AnyView {
@@ -85,7 +115,7 @@ mod tests {
         tokens::Tokens,
     };
 
-    use super::*;
+    use super::{super::estimate::Bill, *};
 
     #[test]
     fn a_price_says_per_how_many_tokens_it_is_and_when_it_changes() {
@@ -109,7 +139,7 @@ mod tests {
             bounds: ModelBounds::default(),
         };
         let priced = PricedModel { model, sale: Some(version("0.00015")), cost: None, scheduled: vec![version("0.0002")] };
-        let page = Pricing { models: vec![priced], search: String::new(), now };
+        let page = Pricing { models: vec![priced], offers: vec![], contact: None, bill: Bill::default(), search: String::new(), now };
         let html = Owner::new().with(|| pricing(&page).to_html());
         for words in
             ["$0.00015", "$0.15 per 1M", "read from cache: $0.000075 per 1K ($0.075 per 1M)", "From 23 Nov 2026, 10:04 UTC: prompt $0.0002"]
