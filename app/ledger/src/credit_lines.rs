@@ -39,6 +39,54 @@ impl Operator {
         tx.commit(Line::new(Operation::CreditLine, account, name, Some(in_words(before)), Some(in_words(line))).of(account)).await?;
         Ok(line)
     }
+
+    /// What is lent to an account.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn credit_line(&self, account: AccountId) -> Result<CreditLine> {
+        in_force(&mut *self.database.read().await?, account).await
+    }
+
+    /// Sets what is lent to an account, from now on, over what was seen: `is_seen` tells whether that is still so. Setting what is set already changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Self::change_credit_line`]; [`Error::Taken`] where something else was set meanwhile.
+    pub async fn set_credit_line(
+        &self,
+        account: AccountId,
+        actor: &str,
+        new: CreditLine,
+        is_seen: impl FnOnce(&CreditLine) -> bool,
+    ) -> Result<()> {
+        let mut tx = self.database.change().await?;
+        let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+        let now = books.of(account)?.now();
+        let before = in_force(&mut tx, account).await?;
+        if (CreditLine { grace: before.grace.filter(|grace| now < grace.until), ..before }) == new {
+            return Ok(());
+        }
+        if !is_seen(&before) {
+            return Err(Error::Taken("another setting of this account"));
+        }
+        set(&mut tx, &mut books, account, actor, |line| *line = new).await?;
+        books.write(&mut tx).await?;
+        notices::tell(&mut tx, account).await?;
+        let name = audit::account_name(&mut tx, account).await?;
+        tx.commit(Line::new(Operation::CreditLine, account, name, Some(in_words(before)), Some(in_words(new))).of(account)).await
+    }
+
+    /// Finds out whether [`Self::set_credit_line`] could set it. Nothing is set.
+    ///
+    /// # Errors
+    /// As [`Self::change_credit_line`].
+    pub async fn review_credit_line(&self, account: AccountId, actor: &str, new: CreditLine) -> Result<()> {
+        let mut tx = self.database.change().await?;
+        let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
+        set(&mut tx, &mut books, account, actor, |line| *line = new).await?;
+        tx.undo().await
+    }
 }
 
 /// Changes what is lent to an account whose books are locked.

@@ -6,6 +6,7 @@
 //! inside the pages that the server sends: readers of JSON, which know every field's name, made a tenth of the wasm.
 
 pub(crate) mod admin;
+pub(crate) mod admin_account;
 pub(crate) mod admin_audit;
 pub(crate) mod admin_customers;
 pub(crate) mod admin_plans;
@@ -81,6 +82,8 @@ pub(crate) enum Page {
     NewCustomer,
     /// `/admin/customers/:id`
     Customer,
+    /// `/admin/customers/:id/settings`
+    AccountSettings,
     /// `/admin/proof`
     Proof,
     /// `/admin/audit`
@@ -111,6 +114,7 @@ impl Page {
             Self::Customers => "Customers",
             Self::NewCustomer => "New customer",
             Self::Customer => "Customer",
+            Self::AccountSettings => "Account settings",
             Self::Proof => "Proof",
             Self::Audit => "Audit",
         }
@@ -144,6 +148,7 @@ impl Page {
                 | Self::Plan
                 | Self::Customers
                 | Self::Customer
+                | Self::AccountSettings
                 | Self::Proof
                 | Self::Audit
         )
@@ -185,6 +190,7 @@ pub(crate) enum Content {
     Customers(admin_customers::page::Customers),
     NewCustomer(admin_customers::page::NewCustomer),
     Customer(admin_customers::page::OneCustomer),
+    AccountSettings(admin_account::page::AccountSettings),
     Proof(admin_proof::page::ProofPage),
     Audit(admin_audit::page::Audit),
 }
@@ -236,6 +242,7 @@ impl Content {
             Self::Customers(page) => admin_customers::view::list(page),
             Self::NewCustomer(page) => admin_customers::view::new(page),
             Self::Customer(page) => admin_customers::view::one(page),
+            Self::AccountSettings(page) => admin_account::view::settings(&page),
             Self::Proof(page) => admin_proof::view::proof(&page),
             Self::Audit(page) => admin_audit::view::audit(page),
         }
@@ -291,6 +298,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
         Page::PriceList => admin_price_list::api::page(caller, query).await.map(Content::PriceList),
         Page::Offers => offers::api::offers(caller, query).await.map(Content::Offers),
+        Page::AccountSettings => admin_account::api::settings(caller, id, query).await.map(Content::AccountSettings),
         Page::Plans => admin_plans::api::plans(caller).await.map(Content::Plans),
         Page::Plan => admin_plans::api::plan(caller, id, query).await.map(Content::Plan),
         Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),

@@ -49,3 +49,46 @@ const fn terms(line: &CreditLine) -> &'static str {
         "Strict: a call is never charged more than what was held for it when it started."
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::pricing::Excess;
+
+    use super::*;
+
+    #[test]
+    fn how_far_below_zero_and_until_when_is_said() {
+        let (now, until) = ("2026-11-23T10:00:00Z".parse().unwrap(), "2026-12-01T08:00:00Z".parse().unwrap());
+        let [ten, two] = ["10", "2"].map(|text| text.parse().unwrap());
+        let none = CreditLine::default();
+        let lent = CreditLine { amount: ten, ..none };
+        let grace = Some(Grace { amount: two, until });
+        for (line, at, words) in [
+            (none, now, "The balance does not go below zero: nothing is lent."),
+            (lent, now, "The balance may go down to −$10.00."),
+            (CreditLine { grace, ..lent }, until, "The balance may go down to −$10.00."),
+            (CreditLine { grace, ..none }, until, "The balance does not go below zero: nothing is lent."),
+        ] {
+            assert_eq!(below_zero(&line, at), words);
+        }
+        let both = below_zero(&CreditLine { grace, ..lent }, now);
+        assert!(
+            both.contains("down to −$12.00, $2.00 of it as a grace until 1 Dec 2026, 08:00 UTC. After that no call starts below −$10.00"),
+            "{both}"
+        );
+        let grace = below_zero(&CreditLine { grace, ..none }, now);
+        assert!(grace.contains("down to −$2.00") && grace.contains("no call starts below zero"), "{grace}");
+    }
+
+    #[test]
+    fn every_mode_and_every_term_has_its_own_words() {
+        let now = DateTime::UNIX_EPOCH;
+        let words = |line: CreditLine| rules(&line, now).map(|(_, words)| words);
+        let [mode, _, terms] = words(CreditLine::default());
+        assert!(mode.starts_with("Prepaid") && terms.starts_with("Strict"), "{mode} {terms}");
+        let [mode, _, terms] = words(CreditLine { amount: "1".parse().unwrap(), excess: Excess::Charged, ..CreditLine::default() });
+        assert!(mode.starts_with("Postpaid") && terms.starts_with("Lenient"), "{mode} {terms}");
+        assert!(words(CreditLine { is_quota: true, ..CreditLine::default() })[0].starts_with("Quota"));
+    }
+}

@@ -35,7 +35,7 @@ pub(crate) use self::{
 };
 use self::{fresh::Fresh, throttle::Throttle};
 pub(crate) use self::{
-    query::{JOURNAL_PAGE, filter_of, journal_cursor, journal_done, parameter},
+    query::{JOURNAL_PAGE, filter_of, journal_cursor, journal_done, parameter, typed_form},
     stripe::{NewSession, NotTaken},
     visitor::Visitor,
 };
@@ -164,6 +164,7 @@ pub fn router(console: &Console) -> Router {
         .route("/admin/plans/{id}", post(pages::admin_plans::post::write))
         .route("/admin/customers/new", post(pages::admin_customers::post::open))
         .route("/admin/customers/{id}", post(pages::admin_customers::post::change))
+        .route("/admin/customers/{id}/settings", post(pages::admin_account::post::set))
         .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
         .route("/admin/proof", post(pages::admin_proof::post::begin))
         .fallback(not_found)

@@ -1,5 +1,7 @@
 //! What an address asks of a page, and what becomes of an address that makes no sense.
 
+use std::collections::BTreeMap;
+
 use domain::{billing::PostingNumber, filter::FilterError};
 use http::StatusCode;
 
@@ -21,6 +23,17 @@ const PLACES: [&str; 2] = ["before", "id"];
 /// A parameter of a query; empty is absent.
 pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.into_owned())
+}
+
+/// What a form that is a GET brought. One that was sent, as its field `sent` says, has all of its fields, be they empty: what somebody emptied is not
+/// filled in anew.
+pub(crate) fn typed_form(query: &str, fields: &[&str], sent: &str) -> BTreeMap<String, String> {
+    let is_sent = parameter(query, sent).is_some();
+    let typed = |field: &&str| match parameter(query, field) {
+        None if !is_sent => None,
+        text => Some(((*field).to_owned(), text.unwrap_or_default())),
+    };
+    fields.iter().filter_map(typed).collect()
 }
 
 /// The filter that a query asked for. When it makes no sense, the page shows its form as it was filled in, under status 400, over as much of the filter
@@ -106,6 +119,14 @@ mod tests {
 
     use super::*;
     use crate::parts::filter::FilterBar;
+
+    #[test]
+    fn what_was_emptied_in_a_form_stays_empty_and_a_form_that_was_not_sent_is_filled_in() {
+        let typed = |query| Vec::from_iter(typed_form(query, &["a", "b"], "sent"));
+        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        assert_eq!(typed("a=&b=2&sent=yes"), [pair("a", ""), pair("b", "2")]);
+        assert_eq!(typed("a=&b=2"), [pair("b", "2")]);
+    }
 
     #[test]
     fn a_bad_filter_comes_back_as_it_was_typed_with_the_problem_at_its_field() {

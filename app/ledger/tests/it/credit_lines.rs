@@ -28,6 +28,26 @@ fn available<T: std::fmt::Debug>(refused: Result<T, Error>) -> Amount {
     }
 }
 
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_setting_is_looked_at_before_it_is_set_and_none_is_set_over_unseen(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "5").await;
+    let operator = world.ledger.system().operator();
+    let (none, five, nine) = (CreditLine::default(), line("5"), line("9"));
+    operator.review_credit_line(ada.account, "test", five).await.unwrap();
+    assert_eq!(operator.credit_line(ada.account).await.unwrap(), none, "nothing is set yet");
+    let refused = operator.review_credit_line(ada.account, "test", CreditLine { is_quota: true, ..five }).await;
+    assert!(matches!(refused, Err(Error::Invalid { field: "mode", .. })), "{refused:?}");
+    operator.set_credit_line(ada.account, "test", five, |before| *before == none).await.unwrap();
+    operator.set_credit_line(ada.account, "test", five, |before| *before == none).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("select count(*) from credit_lines").fetch_one(&world.pool).await.unwrap();
+    assert_eq!((rows, operator.credit_line(ada.account).await.unwrap()), (1, five), "the second click");
+    let unseen = operator.set_credit_line(ada.account, "test", nine, |before| *before == none).await;
+    assert!(matches!(unseen, Err(Error::Taken(_))), "{unseen:?}");
+    assert_eq!(operator.credit_line(ada.account).await.unwrap(), five);
+    world.assert_proven().await;
+}
+
 /// Whatever is in it: what pays is what was given beside it.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn the_wallet_of_an_account_on_quota_pays_for_no_call(pool: PgPool) {

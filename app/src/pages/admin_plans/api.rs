@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::ConsoleError,
     parts::form::{Form, Problem},
-    server::{Caller, FormAnswer, page_status, parameter, sentence},
+    server::{Caller, FormAnswer, page_status, parameter, sentence, typed_form},
 };
 
 /// Accounts that are listed; there is a search for customers.
@@ -57,8 +57,8 @@ async fn review(
     query: &str,
 ) -> Result<(Form, Option<Review>), ConsoleError> {
     let typed = |field: &str| parameter(query, field);
-    let fields = fields::TERMS.into_iter().chain([SEEN]).filter_map(|field| Some((field.to_owned(), typed(field)?)));
-    let mut form = Form { typed: fields.collect(), ..caller.form() };
+    let mut form = Form { typed: typed_form(query, &fields::TERMS, REVIEW), ..caller.form() };
+    form.typed.extend(typed(SEEN).map(|seen| (SEEN.to_owned(), seen)));
     if typed(REVIEW).is_none() {
         return Ok((form, None));
     }

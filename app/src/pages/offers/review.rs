@@ -117,3 +117,65 @@ fn then(quote: &Quote) -> String {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "ssr")]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use chrono::{DateTime, TimeDelta, Utc};
+    use domain::{
+        credit::{Quantity, Unit},
+        id::PlanId,
+        plan::{Overage, Plan, PlanTerms, Term},
+        pricing::Discount,
+    };
+
+    use super::*;
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    fn quote(due: &str, room: &str) -> Quote {
+        let terms = PlanTerms {
+            term: Term::Monthly,
+            fee: "10".parse().unwrap(),
+            unit: Unit::Money,
+            allowance: Quantity::from_count(12_000_000_000),
+            models: None,
+            overage: Overage::Wallet,
+            discount: Discount::NONE,
+        };
+        let plan = Plan { id: PlanId::new(NOW, [1; 10]), name: "<b>".to_owned(), version: 3, is_offered: true, terms };
+        let bought = Bought::Now(NOW + TimeDelta::days(31));
+        Quote {
+            plan,
+            bought,
+            credit: Amount::ZERO,
+            due: due.parse().unwrap(),
+            balance: "8".parse().unwrap(),
+            room: room.parse().unwrap(),
+            now: NOW,
+        }
+    }
+
+    fn html(quote: &Quote) -> String {
+        let form = Form { once: "7".to_owned(), ..Form::default() };
+        Owner::new().with(|| review(quote, None, &form).to_html()).replace("<!>", "")
+    }
+
+    #[test]
+    fn what_is_charged_and_what_is_left_stand_beside_the_button() {
+        let html = html(&quote("6.5", "6.5"));
+        for words in
+            ["Buy “<bdi>&lt;b&gt;</bdi>”?", "$8.00 → $1.50", "Buy for $6.50", r#"name="version" value="3""#, "running calls hold the rest"]
+        {
+            assert!(html.contains(words), "{words} is missing: {html}");
+        }
+    }
+
+    #[test]
+    fn what_the_balance_lacks_stands_instead_of_the_button() {
+        let html = html(&quote("6.5", "5"));
+        assert!(html.contains("The balance lacks $1.50.") && html.contains(r#"href="/billing""#), "{html}");
+        assert!(!html.contains("<button") && !html.contains("→"), "{html}");
+    }
+}
