@@ -16,8 +16,8 @@ use super::{
     subscriptions::{Open, set_quota},
 };
 use crate::{
-    account_state::expect_open,
     AccountOwner, Error, Operator, Result,
+    account_state::expect_open,
     audit::{self, Line},
     books::{Books, Lock},
     database::Database,

@@ -9,21 +9,24 @@ use super::{
     fields::{self, GRACE, LENIENT, LENT, MODE, MODES, REVIEW, SEEN, STRICT, TERMS, UNTIL},
     page::AccountSettings,
 };
-use crate::parts::{
-    credit_line,
-    form::{Field, Form, Tone, choice, hidden, notice},
-    layout::{foreign, head, pairs, section, stack},
-    money,
-    table::{Column, Kind::Words, Row, link, table, text},
-    time,
+use crate::{
+    pages::Page,
+    parts::{
+        credit_line,
+        form::{Field, Form, Tone, choice, hidden, notice},
+        layout::{foreign, head, pairs, section, stack},
+        money,
+        table::{Column, Kind::Words, Row, table, text},
+        time,
+        whose::customer_ways,
+    },
 };
 
 /// How a customer's calls are paid, and the form that sets it.
 pub(crate) fn settings(page: &AccountSettings) -> AnyView {
     let AccountSettings { customer, line, now, form, review, done, .. } = page;
     let path = format!("/admin/customers/{}/settings", customer.id);
-    let back = format!("/admin/customers/{}", customer.id);
-    let about = view! { {customer.owner_email.as_deref().map_or_else(|| text("no owner"), foreign)}". Times are UTC. "{link(back, "The customer's page")} };
+    let about = view! { {customer.owner_email.as_deref().map_or_else(|| text("no owner"), foreign)}". Times are UTC." };
     let set = done.then(|| notice(Tone::Good, "It is set, and holds for every call that begins from now on."));
     let asked = review.map(|asked| match asked == in_force(line, *now) {
         true => notice(Tone::Plain, "Nothing differs from what is set already."),
@@ -32,6 +35,7 @@ pub(crate) fn settings(page: &AccountSettings) -> AnyView {
     let now_set = credit_line::rules(line, *now).into_iter().map(|(name, words)| (name.to_owned(), text(words))).collect();
     let title = if review.is_some() { "Or change it" } else { "Change it" };
     stack(vec![
+        customer_ways(customer.id, Page::AccountSettings),
         head(view! { "Account settings of "{foreign(&customer.name)} }.into_any(), about.into_any(), ()),
         set.into_any(),
         asked.into_any(),
