@@ -1,15 +1,22 @@
 //! The pages, one folder each: `page.rs` says what a page consists of, `api.rs` reads it behind a scope, `view.rs` draws it, and where it has a
 //! form, `post.rs` answers it.
 //!
+//! Where a page only says and asks, its `view.rs` is the server's alone, and the browser is sent what it drew: [`Content::Drawn`]. Every page of that kind
+//! that was not cost the browser some thousand bytes of wasm more.
+//!
 //! What a page consists of travels as one type, [`Content`], read by one server function, [`read`]. With a function and a Resource for each
 //! page, the wasm was a third larger: nearly all of what they are made of is compiled again for each type. It travels as postcard, here and
 //! inside the pages that the server sends: readers of JSON, which know every field's name, made a tenth of the wasm.
 
 pub(crate) mod admin;
+#[cfg(feature = "ssr")]
 pub(crate) mod admin_account;
+#[cfg(feature = "ssr")]
 pub(crate) mod admin_audit;
 pub(crate) mod admin_customers;
+#[cfg(feature = "ssr")]
 pub(crate) mod admin_plans;
+#[cfg(feature = "ssr")]
 pub(crate) mod admin_price_list;
 pub(crate) mod admin_pricing;
 pub(crate) mod admin_proof;
@@ -20,6 +27,7 @@ pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod login;
 pub(crate) mod offers;
+#[cfg(feature = "ssr")]
 pub(crate) mod pricing;
 pub(crate) mod signup;
 pub(crate) mod usage;
@@ -171,6 +179,8 @@ pub(crate) struct Address {
 /// What a page consists of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Content {
+    /// One that only says and asks: it is drawn by the server, and the browser needs no code for it.
+    Drawn(String),
     Usage(usage::page::Usage),
     Calls(calls::page::Calls),
     Call(Box<call::page::OneCall>),
@@ -178,21 +188,14 @@ pub(crate) enum Content {
     NewKey(keys::page::NewKey),
     Limits(limits::page::Limits),
     Billing(billing::page::Billing),
-    Offers(offers::page::Offers),
-    Pricing(pricing::page::Pricing),
     Login(login::page::Login),
     Signup(signup::page::Signup),
     Today(admin::page::Today),
     Prices(admin_pricing::page::Prices),
-    PriceList(admin_price_list::page::ListPage),
-    Plans(admin_plans::page::Plans),
-    Plan(admin_plans::page::OnePlan),
     Customers(admin_customers::page::Customers),
     NewCustomer(admin_customers::page::NewCustomer),
     Customer(admin_customers::page::OneCustomer),
-    AccountSettings(admin_account::page::AccountSettings),
     Proof(admin_proof::page::ProofPage),
-    Audit(admin_audit::page::Audit),
 }
 
 /// What is answered to an address.
@@ -223,6 +226,7 @@ impl Answer {
 impl Content {
     fn view(self, whose: &Whose) -> AnyView {
         match self {
+            Self::Drawn(html) => view! { <div class="drawn" inner_html=html></div> }.into_any(),
             Self::Usage(page) => usage::view::usage(&page, whose),
             Self::Calls(page) => calls::view::calls(page, whose),
             Self::Call(call) => call::view::receipt(&call, whose),
@@ -230,21 +234,14 @@ impl Content {
             Self::NewKey(page) => keys::view::new(page),
             Self::Limits(page) => limits::view::limits(&page, whose),
             Self::Billing(page) => billing::view::billing(page, whose),
-            Self::Offers(page) => offers::view::offers(&page),
-            Self::Pricing(page) => pricing::view::pricing(&page),
             Self::Login(page) => login::view::login(page),
             Self::Signup(page) => signup::view::signup(&page),
             Self::Today(page) => admin::view::today(&page),
             Self::Prices(page) => admin_pricing::view::prices(&page),
-            Self::PriceList(page) => admin_price_list::view::list(&page),
-            Self::Plans(page) => admin_plans::view::list(&page),
-            Self::Plan(page) => admin_plans::view::one(&page),
             Self::Customers(page) => admin_customers::view::list(page),
             Self::NewCustomer(page) => admin_customers::view::new(page),
             Self::Customer(page) => admin_customers::view::one(page),
-            Self::AccountSettings(page) => admin_account::view::settings(&page),
             Self::Proof(page) => admin_proof::view::proof(&page),
-            Self::Audit(page) => admin_audit::view::audit(page),
         }
     }
 }
@@ -291,21 +288,28 @@ async fn of_an_account(page: Page, caller: &Caller, seen: &Seen, id: &str, query
 async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> Result<Content, ConsoleError> {
     match page {
         Page::NewKey => keys::api::new_key(caller).await.map(Content::NewKey),
-        Page::Pricing => pricing::api::pricing(caller, query).await.map(Content::Pricing),
+        Page::Pricing => pricing::api::pricing(caller, query).await.map(|page| drawn(pricing::view::pricing(&page))),
         Page::Login => Ok(Content::Login(login::api::login(caller, query))),
         Page::Signup => Ok(Content::Signup(signup::api::signup(caller))),
         Page::Today => admin::api::today(caller).await.map(Content::Today),
         Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
-        Page::PriceList => admin_price_list::api::page(caller, query).await.map(Content::PriceList),
-        Page::Offers => offers::api::offers(caller, query).await.map(Content::Offers),
-        Page::AccountSettings => admin_account::api::settings(caller, id, query).await.map(Content::AccountSettings),
-        Page::Plans => admin_plans::api::plans(caller).await.map(Content::Plans),
-        Page::Plan => admin_plans::api::plan(caller, id, query).await.map(Content::Plan),
+        Page::PriceList => admin_price_list::api::page(caller, query).await.map(|page| drawn(admin_price_list::view::list(&page))),
+        Page::Offers => offers::api::offers(caller, query).await.map(|page| drawn(offers::view::offers(&page))),
+        Page::AccountSettings => {
+            admin_account::api::settings(caller, id, query).await.map(|page| drawn(admin_account::view::settings(&page)))
+        }
+        Page::Plans => admin_plans::api::plans(caller).await.map(|page| drawn(admin_plans::view::list(&page))),
+        Page::Plan => admin_plans::api::plan(caller, id, query).await.map(|page| drawn(admin_plans::view::one(&page))),
         Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),
         Page::NewCustomer => admin_customers::api::new_customer(caller).await.map(Content::NewCustomer),
         Page::Customer => admin_customers::api::customer(caller, id, query).await.map(Content::Customer),
         Page::Proof => admin_proof::api::proof(caller, query).await.map(Content::Proof),
-        Page::Audit => admin_audit::api::audit(caller, query).await.map(Content::Audit),
+        Page::Audit => admin_audit::api::audit(caller, query).await.map(|page| drawn(admin_audit::view::audit(page))),
         _ => Err(ConsoleError::NotFound),
     }
+}
+
+#[cfg(feature = "ssr")]
+fn drawn(page: AnyView) -> Content {
+    Content::Drawn(page.to_html())
 }

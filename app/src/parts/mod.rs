@@ -7,6 +7,7 @@ pub(crate) mod copy;
 pub(crate) mod credit_line;
 pub(crate) mod figures;
 pub(crate) mod filter;
+#[cfg_attr(not(feature = "ssr"), expect(dead_code, reason = "pages that the server draws use the rest"))]
 pub(crate) mod form;
 pub(crate) mod frame;
 pub(crate) mod journal;
@@ -15,7 +16,9 @@ pub(crate) mod limit;
 pub(crate) mod money;
 pub(crate) mod page;
 pub(crate) mod pager;
+#[cfg_attr(not(feature = "ssr"), expect(dead_code, reason = "pages that the server draws use the rest"))]
 pub(crate) mod plan;
+#[cfg_attr(not(feature = "ssr"), expect(dead_code, reason = "pages that the server draws use the rest"))]
 pub(crate) mod rates;
 pub(crate) mod table;
 pub(crate) mod tabs;

@@ -1,13 +1,10 @@
 //! Plans and packages: what is sold, in which versions, who has it, and the form that writes another version.
 
-#[cfg(feature = "ssr")]
 pub(crate) mod api;
-#[cfg(feature = "ssr")]
 mod draft;
 mod fields;
 mod form;
 pub(crate) mod page;
-#[cfg(feature = "ssr")]
 pub(crate) mod post;
 pub(crate) mod view;
 
@@ -22,7 +19,6 @@ pub(crate) fn address(plan: Option<PlanId>) -> String {
 }
 
 /// The plan that an address names; `None` for a new one.
-#[cfg(feature = "ssr")]
 fn subject(id: &str) -> Result<Option<PlanId>, crate::error::ConsoleError> {
     if id == NEW { Ok(None) } else { id.parse().map(Some).map_err(|_| crate::error::ConsoleError::NotFound) }
 }

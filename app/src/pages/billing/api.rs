@@ -80,7 +80,8 @@ async fn held(caller: &Caller, seen: &Seen, query: &str) -> Result<Held, Console
         line: seen.reader.credit_line().await?,
         subscription: seen.reader.subscription().await?,
         packages: seen.reader.packages().await?,
-        is_offered: !caller.console.ledger.offers().await?.is_empty(),
+        // Who only looks buys nothing.
+        is_offered: seen.role.is_some() && !caller.console.ledger.offers().await?.is_empty(),
         can_buy: seen.role == Some(Role::Owner),
         done: done.map(|(done, _)| done),
     })

@@ -11,7 +11,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    pages::offers::{PATH, fields::KEEP, view::end_form},
+    pages::offers::{PATH, end::end_form, fields::KEEP},
     parts::{
         credit_line,
         form::{Form, Tone, hidden, notice_of},

@@ -2,11 +2,16 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+pub(crate) mod end;
+#[cfg_attr(not(feature = "ssr"), expect(dead_code, reason = "pages that the server draws use the rest"))]
 pub(crate) mod fields;
+#[cfg(feature = "ssr")]
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
+#[cfg(feature = "ssr")]
 mod review;
+#[cfg(feature = "ssr")]
 pub(crate) mod view;
 
 /// Where it is.

@@ -1,23 +1,16 @@
 use domain::plan::{Plan, Subscription};
 use leptos::prelude::*;
 
-use super::{
-    PATH,
-    fields::{END, PLAN},
-    page::Offers,
-    review::review,
-};
+use super::{PATH, fields::PLAN, page::Offers, review::review};
 use crate::parts::{
-    confirm::confirm,
-    form::{Form, Tone, hidden, notice},
-    layout::{empty, foreign, head, section, stack},
+    form::{Tone, notice},
+    layout::{empty, head, section, stack},
     money, plan,
     table::{
         Column,
         Kind::{Action, Figures, Words},
         Row, link, name, table, text, with_note,
     },
-    time,
 };
 
 /// What may be bought.
@@ -88,22 +81,4 @@ pub(crate) fn cells(plan: &Plan, note: &str) -> Vec<AnyView> {
         text(plan::beyond(terms)),
         text(plan::discount(terms.discount)),
     ]
-}
-
-/// Ends the plan when its month is over; asks once and names it.
-pub(crate) fn end_form(subscription: &Subscription, form: &Form) -> AnyView {
-    let Subscription { id, plan, period, .. } = subscription;
-    let words = format!(
-        " ends at {} UTC. Until then nothing changes; then what is left of its allowance lapses, and nothing is charged any more.",
-        time::minute(period.to)
-    );
-    let form = view! {
-        <form method="post" action=PATH>
-            {form.once_field()}
-            {hidden(END, id.to_string())}
-            <p>{foreign(&plan.name)}{words}</p>
-            <button class="danger"><span>"End "{foreign(&plan.name)}</span></button>
-        </form>
-    };
-    confirm("end-plan".to_owned(), "End the plan", format!("End {}", plan.name), form.into_any())
 }
