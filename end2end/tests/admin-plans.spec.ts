@@ -10,6 +10,7 @@ test("a plan is looked at whole before it is sold, and stands on the list", asyn
   await signIn(page, "operator");
   await page.goto("/admin/plans");
   await page.getByRole("link", { name: "New plan or package" }).click();
+  await expect(page).toHaveURL("/admin/plans/new");
   await expectSound(page);
   const name = await fillIn(page, { fee: "$1,020", allowance: "25", discount: "2.5" });
   await page.getByRole("button", { name: "Review" }).click();

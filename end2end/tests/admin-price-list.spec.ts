@@ -53,7 +53,7 @@ test("a list is compared first, and published as it was looked at", async ({ pag
     [first, "cost", "Prompt tokens, per 1K, from 200,001 prompt tokens on", "–", "$0.0003", "at once"],
     [first, "cost", "Completion tokens, per 1K, from 200,001 prompt tokens on", "–", "$0.0006", "at once"],
   ]);
-  await expect(page.getByRole("row").filter({ hasText: slipped })).toContainText("a factor of 100 or more, as if a unit was mistaken");
+  await expect(page.getByRole("row").filter({ hasText: slipped })).toContainText("0.00015 becomes 150, more than 3 times what it was");
   await expect(page.getByRole("row").filter({ hasText: "Not imported" })).toContainText("search_context_cost_per_query");
   await expect(page.getByText("In the list, and not sold here: unsold.")).toBeVisible();
   await expect(page.getByLabel("Only these models")).toHaveValue(`import-*, ${slipped}`);

@@ -105,6 +105,8 @@ const SMALL_DESKTOPS = [800, 1024];
  *  scrolls in one direction only. */
 export async function expectSound(page: Page): Promise<void> {
   await page.waitForLoadState();
+  // Dimmed while another is asked for.
+  await expect(page.locator(".page[aria-busy=true]")).toHaveCount(0);
   await expect(page).toHaveTitle(/^\S.* · Farebox$/);
   await expect(page.getByRole("complementary", { name: "Demo" })).toBeVisible();
   await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
