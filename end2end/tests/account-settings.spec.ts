@@ -12,7 +12,7 @@ test("settings are looked at term by term before they are set, and are the custo
   const own = await context.cookies();
   await openSettings(page, context, customer.email);
   await expectSound(page);
-  await page.getByLabel("What calls are paid from").selectOption({ label: "Postpaid: also from what is lent" });
+  await page.getByLabel("What calls are paid from").selectOption({ label: "Postpaid: also what is lent" });
   await page.getByLabel(/^Credit line/).fill("$1,000");
   await page.getByLabel(/^Grace in US dollars/).fill("5");
   await page.getByLabel(/^Grace until/).fill("2099-01-31T12:00");

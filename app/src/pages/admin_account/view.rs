@@ -35,8 +35,8 @@ pub(crate) fn settings(page: &AccountSettings) -> AnyView {
     let now_set = credit_line::rules(line, *now).into_iter().map(|(name, words)| (name.to_owned(), text(words))).collect();
     let title = if review.is_some() { "Or change it" } else { "Change it" };
     stack(vec![
-        customer_ways(customer.id, Page::AccountSettings),
         head(view! { "Account settings of "{foreign(&customer.name)} }.into_any(), about.into_any(), ()),
+        customer_ways(customer.id, Page::AccountSettings),
         set.into_any(),
         asked.into_any(),
         section("Set now", pairs("pairs said", now_set)),
@@ -53,7 +53,7 @@ fn ask(path: String, line: &CreditLine, now: DateTime<Utc>, form: &Form) -> AnyV
     let grace = in_force(line, now).grace;
     let or_nothing = |amount: Amount| if amount.is_zero() { String::new() } else { amount.to_string() };
     let modes = MODES.map(|mode| (mode.name().to_owned(), mode_label(mode).to_owned())).to_vec();
-    let terms = [(STRICT, "Strict: never charged more than was held"), (LENIENT, "Lenient: charged what it comes to")];
+    let terms = [(STRICT, "Strict: at most what was held"), (LENIENT, "Lenient: all that it comes to")];
     let terms = terms.map(|(name, label)| (name.to_owned(), label.to_owned())).to_vec();
     view! {
         <form class="grid-form" method="get" action=path>
@@ -82,9 +82,9 @@ fn ask(path: String, line: &CreditLine, now: DateTime<Utc>, form: &Form) -> AnyV
 
 const fn mode_label(mode: Mode) -> &'static str {
     match mode {
-        Mode::Prepaid => "Prepaid: from the balance, and credit beside it",
-        Mode::Postpaid => "Postpaid: also from what is lent",
-        Mode::Quota => "Quota: from plans, packages and promotional credit alone",
+        Mode::Prepaid => "Prepaid: the balance and credit",
+        Mode::Postpaid => "Postpaid: also what is lent",
+        Mode::Quota => "Quota: plans and packages alone",
     }
 }
 

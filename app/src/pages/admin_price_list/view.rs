@@ -56,8 +56,8 @@ fn upload(form: &Form) -> AnyView {
             {Field::new("text", MARKUP, "Markup for customers, in basis points").hint("2000 is 20 %. An export says itself what customers pay.").view(form)}
             {Field::new("text", PROVIDER, "Only this provider of the list").view(form)}
             {Field::new("text", MODELS, "Only these models").hint("Names with commas between them; * stands for anything.").view(form)}
-            {Field::new("text", ACCEPTED, "Models whose price may look like a slip")
-                .hint("100 times what it was, a hundredth, or nothing. Names with commas between them.")
+            {Field::new("text", ACCEPTED, "Models whose price may leap")
+                .hint("More than three times what it was, less than a third, below cost, or like a slip. Names with commas between them.")
                 .view(form)}
             <button class="primary">"Compare"</button>
         </form>
