@@ -5,14 +5,43 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use futures_util::stream;
 
-/// A file that the browser saves under this name.
-pub(crate) fn attachment(name: &'static str, body: Body) -> Response {
+/// Lines that are read at a time: what is downloaded may be of any length.
+pub(crate) const CHUNK: i64 = 500;
+
+/// A file that the browser saves under the name in `disposition`: its head, and then what `read` returns, a chunk after the other, each with where the
+/// next one begins. An error breaks the download off, so that nobody takes a part for the whole.
+pub(crate) fn download<C, F>(disposition: &'static str, head: String, read: impl Fn(Option<C>) -> F + Clone + Send + 'static) -> Response
+where
+    C: Send + 'static,
+    F: Future<Output = ledger::Result<(String, Option<C>)>> + Send,
+{
+    let chunks = stream::try_unfold(Rest::Head(head), move |rest| {
+        let read = read.clone();
+        async move {
+            let (lines, next) = match rest {
+                Rest::Head(head) => return Ok(Some((head, Rest::From(None)))),
+                Rest::From(place) => read(place).await?,
+                Rest::Nothing => return ledger::Result::Ok(None),
+            };
+            Ok(Some((lines, next.map_or(Rest::Nothing, |place| Rest::From(Some(place))))))
+        }
+    });
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
-        (header::CONTENT_DISPOSITION, HeaderValue::from_static(name)),
+        (header::CONTENT_DISPOSITION, HeaderValue::from_static(disposition)),
     ];
-    (headers, body).into_response()
+    (headers, Body::from_stream(chunks)).into_response()
+}
+
+/// What is still to be sent.
+enum Rest<C> {
+    /// All of it.
+    Head(String),
+    /// What begins here.
+    From(Option<C>),
+    Nothing,
 }
 
 /// A line with its end.

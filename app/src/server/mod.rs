@@ -166,6 +166,10 @@ pub fn router(console: &Console) -> Router {
         .route("/admin/customers/{id}", post(pages::admin_customers::post::change))
         .route("/admin/customers/{id}/settings", post(pages::admin_account::post::set))
         .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
+        .route("/calls.csv", get(pages::calls::csv::download))
+        .route("/billing.csv", get(pages::billing::csv::download))
+        .route("/admin/customers/{account}/calls.csv", get(pages::calls::csv::of_customer))
+        .route("/admin/customers/{account}/billing.csv", get(pages::billing::csv::of_customer))
         .route("/admin/proof", post(pages::admin_proof::post::begin))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed);

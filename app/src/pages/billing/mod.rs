@@ -2,6 +2,8 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+#[cfg(feature = "ssr")]
+pub(crate) mod csv;
 pub(crate) mod held;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]

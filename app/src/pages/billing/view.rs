@@ -40,7 +40,7 @@ pub(crate) fn billing(page: Billing, whose: &Whose) -> AnyView {
         paying_in(&statement.balance, payment, &form),
         section("Credit", journal::grants(&statement.balance.grants)),
         bounds(&limits, now, whose),
-        section("Journal", journal::journal(statement, has_newer, &whose.at("/billing"))),
+        section("Journal", stack(vec![journal::journal(statement, has_newer, &whose.at("/billing")), file(whose)])),
     ])
 }
 
@@ -54,6 +54,12 @@ const fn rule(balance: &Balance) -> &'static str {
         Excess::WrittenOff => "A call starts only if the credit that is available covers the most it could cost. Times are UTC.",
         Excess::Charged => "A call starts only if the credit that is available covers what is held for it. Times are UTC.",
     }
+}
+
+/// The way to the whole journal, posting by posting.
+fn file(whose: &Whose) -> AnyView {
+    let file = whose.at("/billing.csv");
+    view! { <p class="hint"><a href=file rel="external" download="journal.csv">"Download the journal as CSV"</a>", every posting of it"</p> }.into_any()
 }
 
 /// What was just paid, read from the books and not from the address.

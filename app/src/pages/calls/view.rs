@@ -40,7 +40,9 @@ pub(crate) fn calls(data: Calls, whose: &Whose) -> AnyView {
     } else {
         stack(vec![log(page.calls, whose), pager(newest, older)])
     };
-    stack(vec![head("Calls", "Newest first. Times are UTC.", ()), find(&search, path.clone()), bar, body])
+    let file = address(&whose.at("/calls.csv"), &filter.to_query());
+    let file = view! { <a class="button" href=file rel="external" download="calls.csv">"Download as CSV"</a> };
+    stack(vec![head("Calls", "Newest first. Times are UTC.", file), find(&search, path.clone()), bar, body])
 }
 
 fn find(search: &Form, path: String) -> AnyView {

@@ -1,0 +1,51 @@
+// What pages list, as files: the same lines, the same sums, and nobody else's.
+import { createKey, signUp, topUp } from "./accounts.ts";
+import { amount, headlineNow, sum } from "./figures.ts";
+import { expect, signIn, test } from "./fixtures.ts";
+import { call } from "./gateway.ts";
+
+const HEADINGS =
+  "started_at,id,key,key_id,model,stream,outcome,usage_from,prompt_tokens,completion_tokens,total_tokens,cost_usd,cost_as_posted_usd,tokens_paid,latency_ms,first_byte_ms";
+const LAST_MONTH = "range=last-month&model=demo-large";
+
+test("the calls of a filter are downloaded whole, and add up to what Usage says of it", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto(`/usage?${LAST_MONTH}`);
+  const [cost, requests] = [await headlineNow(page, "Cost"), await headlineNow(page, "Requests")];
+  await page.goto(`/calls?${LAST_MONTH}`);
+  const file = await page.getByRole("link", { name: "Download as CSV" }).getAttribute("href");
+  const answer = await page.request.get(file ?? "");
+  expect(answer.headers()["content-type"]).toBe("text/csv; charset=utf-8");
+  const [said, headings, ...lines] = (await answer.text()).trimEnd().split("\r\n");
+  expect(said).toMatch(/^# calls from \d{4}-\d\d-01T00:00:00.* filter: range=last-month&model=demo-large$/);
+  expect(headings).toBe(HEADINGS);
+  const cells = lines.map((line) => line.split(","));
+  expect(cells.every((one) => one[4] === "demo-large")).toBe(true);
+  expect(cells.length.toString()).toBe(requests.replaceAll(",", ""));
+  expect(sum(cells.map((one) => amount(`$${one[11] ?? ""}`)))).toBe(amount(cost));
+});
+
+test("a journal is downloaded posting by posting, a name that looks like a formula as a name, and nobody reads another's", async ({ page, context, ready }) => {
+  const { email } = await signUp(page);
+  await topUp(page, "5");
+  await call(ready, await createKey(page, "=1+1"));
+  await page.goto("/billing");
+  const href = await page.getByRole("link", { name: "Download the journal as CSV" }).getAttribute("href");
+  const journal = (await (await page.request.get(href ?? "")).text()).trimEnd().split("\r\n");
+  expect(journal[0]).toBe("posting,at,posted_at,kind,what_for,by,calls,amount_usd,tokens,balance_after_usd");
+  expect(journal[1]).toMatch(new RegExp(`^1,.*,top_up,Test payment,${email},,5,0,5$`));
+  await expect.poll(async () => (await (await page.request.get("/calls.csv")).text()).trimEnd().split("\r\n").length).toBe(3);
+  expect(await (await page.request.get("/calls.csv")).text()).toContain(",'=1+1,");
+
+  await context.clearCookies();
+  await signIn(page, "operator");
+  await page.goto(`/admin/customers?search=${encodeURIComponent(email)}`);
+  const path = await page.getByRole("rowheader").getByRole("link").first().getAttribute("href");
+  const own = await (await page.request.get(`${path}/billing.csv`)).text();
+  expect(own.trimEnd().split("\r\n")).toEqual(journal);
+  await context.clearCookies();
+  await signUp(page);
+  for (const file of ["calls.csv", "billing.csv"]) expect((await page.request.get(`${path}/${file}`)).status()).toBe(403);
+  await context.clearCookies();
+  for (const file of ["/calls.csv", "/billing.csv"]) expect((await page.request.get(file, { maxRedirects: 0 })).status()).toBeGreaterThanOrEqual(300);
+});
