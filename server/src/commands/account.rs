@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use domain::{
-    account::{Key, Project},
+    account::{AccountState, Key, Project},
     billing::Balance,
     credit::{CreditLine, Grace},
     id::{AccountId, GrantId, UserId},
@@ -37,6 +37,13 @@ enum Action {
     /// Set what an account's calls are paid from, what is lent to it, and whether it is strict or lenient; what is not named stays, unless the mode that
     /// is named excludes it
     Set(Set),
+    /// Refuse an account's new calls, or take them again; those that run end as they would
+    State {
+        /// Its name, its id, or its owner's address
+        account: String,
+        /// What it is from now on
+        state: State,
+    },
     /// Show an account's balance, what is lent to it, and its keys
     Show {
         /// Its name, its id, or its owner's address
@@ -108,6 +115,27 @@ struct Change {
     /// What its calls may cost
     #[arg(long, env = "FAREBOX_ACCOUNT_TERMS", value_name = "TERMS")]
     terms: Option<Terms>,
+}
+
+/// Whether an account's calls are admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum State {
+    /// Calls are admitted
+    Active,
+    /// Calls are refused until it is active again
+    Suspended,
+    /// Calls and payments are refused, and its plan ends with the month that is paid for; it can be opened again with `active`
+    Closed,
+}
+
+impl From<State> for AccountState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Active => Self::Active,
+            State::Suspended => Self::Suspended,
+            State::Closed => Self::Closed,
+        }
+    }
 }
 
 /// What an account's calls are paid from.
@@ -208,6 +236,7 @@ pub(super) async fn run(args: AccountArgs, config: &Config) -> anyhow::Result<()
         Action::Create(create) => self::create(create, args.output, config).await,
         Action::Credit(credit) => self::credit(credit, args.output, config).await,
         Action::Set(set) => self::set(set, args.output, config).await,
+        Action::State { account, state } => set_state(&account, state.into(), args.output, config).await,
         Action::Show { account } => show(&account, args.output, config).await,
     }
 }
@@ -294,6 +323,19 @@ const fn terms(excess: Excess) -> &'static str {
         Excess::WrittenOff => "strict: a call is never charged more than was held for it",
         Excess::Charged => "lenient: it pays what a call came to",
     }
+}
+
+async fn set_state(account: &str, state: AccountState, output: Output, config: &Config) -> anyhow::Result<()> {
+    let account = with_ledger(config, async |ledger| {
+        let account = find(ledger, account).await?;
+        ledger.system().operator().set_account_state(account.id, account.state, state).await?;
+        Ok(account)
+    })
+    .await?;
+    output.print(&json!({ "account": account.id, "state": state, "before": account.state }), || {
+        let since = if account.state == state { "already" } else { "now" };
+        format!("{} is {since} {}.", account.name, state.name())
+    })
 }
 
 async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<()> {

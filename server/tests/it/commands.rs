@@ -157,6 +157,11 @@ fn credit_beside_the_balance_is_given_listed_used_first_and_ended() {
     let credited = place.json(&["call", "credit", &call, "--reason", "sorry"], "");
     assert_eq!((&credited["unit"], &credited["cost"], left()), (&json!("tokens"), &json!(0), json!(1_000_000)));
 
+    for (state, before) in [("suspended", "active"), ("suspended", "suspended"), ("active", "suspended")] {
+        let said = place.json(&["account", "state", "Example", state], "");
+        assert_eq!((&said["state"], &said["before"]), (&json!(state), &json!(before)));
+    }
+
     let later = ["price", "set", "small", "--input", "0.0001", "--output", "0.0003", "--effective-from", "2100-01-01"];
     let cheaper = place.json(&later, "")["id"].as_str().expect("an id").to_owned();
     let reprice = ["price", "reprice", "small", "--from", "2020-01-01", "--price", &cheaper];
