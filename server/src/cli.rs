@@ -463,7 +463,9 @@ mod tests {
             for flag in command.get_arguments().filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version")) {
                 let name = format!("{} {}", command.get_name(), flag.get_id());
                 assert!(flag.get_help().is_some(), "{name} has no help text");
-                assert!(flag.is_positional() || flag.get_env().is_some(), "{name} has no environment variable");
+                // What agrees to one change by naming it must not agree to the next.
+                let is_consent = name == "set yes";
+                assert!(flag.is_positional() || is_consent || flag.get_env().is_some(), "{name} has no environment variable");
             }
             command.get_subcommands().for_each(check);
         }

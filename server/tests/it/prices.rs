@@ -19,13 +19,17 @@ const LIST: &str = r#"{
     "unsold": { "litellm_provider": "acme", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06 }
 }"#;
 
-/// A place that sells five models at 0.00015 and 0.0006 per 1,000 tokens, with this list beside it.
+/// A place that sells five models at 0.00015 and 0.0006 per 1,000 tokens, `long` at twice as much, with this list beside it.
 fn place(list: &str) -> (Place, String) {
     let place = Place::new();
     place.json(&["provider", "add", "acme", "--base-url", "http://127.0.0.1:1/v1", "--allow-private"], "");
     for model in ["small", "long", "slip", "broken", "unlisted"] {
         place.json(&["model", "add", model, "--provider", "acme", "--context-window", "128000", "--default-output-hold", "1024"], "");
-        place.json(&["price", "set", model, "--input", "0.00015", "--output", "0.0006"], "");
+        let rates = match model {
+            "long" => ["--input", "0.0003", "--output", "0.0012", "--cache-read", "0.00003"],
+            _ => ["--input", "0.00015", "--output", "0.0006", "--per-call", "0"],
+        };
+        place.json(&[&["price", "set", model][..], &rates].concat(), "");
     }
     let file = place.folder().join("list.json");
     fs::write(&file, list).expect("the folder is ours");
@@ -128,7 +132,11 @@ fn what_cannot_be_asked_is_refused_and_writes_nothing() {
 
     let accepted = place.json(&["prices", "import", &file, "--model", "s*", "--accept", "slip", "--from", "2020-01-01", "--yes"], "");
     assert_eq!(verdicts(&accepted), [("slip", "new"), ("small", "new")]);
-    assert_eq!((&accepted["written"], accepted["models"][0]["accepted"].as_array().map(Vec::len)), (&json!(2), Some(1)));
+    assert_eq!(
+        (&accepted["written"], accepted["models"][0]["accepted"].as_array().map(Vec::len)),
+        (&json!(2), Some(2)),
+        "a slip, and below cost"
+    );
     let cost = |price: &&Value| price["kind"] == "cost";
     assert_eq!(listed(&place).as_array().map(|prices| prices.iter().filter(cost).count()), Some(2), "and nobody's bill is another");
 }

@@ -237,8 +237,8 @@ impl Wish<'_> {
             let other = other.iter().flatten().find(|side| side.kind == kind);
             for change in &plan.changes {
                 let listed = timelines.iter().find(|side| side.kind != kind).and_then(|side| side.at(change.from));
-                let other_side = listed.or_else(|| in_force(written, kind.other(), change.from));
-                doubts.extend(self::doubts(change, other_side, other.and_then(|side| side.at(change.from))));
+                let in_force = in_force(written, kind.other(), change.from);
+                doubts.extend(self::doubts(change, in_force, listed.or(in_force), other.and_then(|side| side.at(change.from))));
             }
             sides.push(Side { kind, plan });
         }
@@ -276,15 +276,15 @@ fn marked(cost: &Timeline, markup: u32) -> Result<Timeline, Obstacle> {
     Ok(Timeline { kind: PriceKind::Sale, steps: cost.steps.iter().map(step).collect::<Result<_, Obstacle>>()? })
 }
 
-/// What of a change must be consented to: what [`PriceChange`] asks about, and what looks like a slip beside the other side of the price, where there was none
-/// before it, or beside another list.
-fn doubts(change: &Change, other_side: Option<&Rates>, other_list: Option<&Rates>) -> Vec<String> {
+/// What of a change must be consented to: what [`PriceChange`] asks about, beside the other side as it will be; and what looks like a slip beside the other
+/// side as it is, where there was no price before, or beside another list.
+fn doubts(change: &Change, in_force: Option<&Rates>, other_side: Option<&Rates>, other_list: Option<&Rates>) -> Vec<String> {
     let kind = change.kind.name();
     let said = |doubt: Suspicion, than| match doubt {
         Suspicion::Slip(_) => format!("{kind}, against {than}: {doubt}"),
         Suspicion::Free => format!("{kind}: {doubt}"),
     };
-    let first = if change.was.is_none() { suspect(other_side, &change.rates) } else { None };
+    let first = if change.was.is_none() { suspect(in_force, &change.rates) } else { None };
     let asked = PriceChange::of(change.kind, change.was.as_ref(), &change.rates, other_side);
     let asked = asked.alarms().map(|(rate, alarm)| format!("{kind}: {}", rate.told(alarm)));
     let beside_other = other_list.and_then(|other| suspect(Some(other), &change.rates));
