@@ -69,7 +69,7 @@ test("a list is compared first, and published as it was looked at", async ({ pag
   await expect(page.getByRole("row").filter({ hasText: "by operator@demo.example" })).toHaveCount(0);
 
   await compare(page, models, { "Models whose price may leap": slipped, "Only these models": slipped });
-  await expect(page.getByRole("row").filter({ hasText: "Accepted" })).toContainText(slipped);
+  await expect(page.getByRole("row").filter({ hasText: "Accepted: cost: Prompt tokens" })).toContainText(slipped);
   await expect(page.getByRole("button", { name: "Publish 1 price" })).toBeVisible();
   await farebox(ready, "price", "set", slipped, "--kind", "cost", "--input", "0.00016", "--output", "0.0006");
 });
@@ -83,7 +83,7 @@ test.describe("a list that cannot be", () => {
       ["{", {}, "Price list", "This is not JSON"],
       [`{"a": {}}`, {}, "Price list", "This is in no format that is known here."],
       [`{"a": {"litellm_provider": "b"}}`, { "Only this provider of the list": "c" }, "Only this provider of the list", "no provider of this name"],
-      [`{"a": {"litellm_provider": "b"}}`, { "Models whose price may leap": "nobody" }, "Models whose price may look like a slip", "There is no model nobody."],
+      [`{"a": {"litellm_provider": "b"}}`, { "Models whose price may leap": "nobody" }, "Models whose price may leap", "There is no model nobody."],
     ] as const) {
       await page.goto(ADDRESS);
       await page.getByLabel("Price list", { exact: true }).setInputFiles({ name: "a.json", mimeType: "application/json", buffer: Buffer.from(file) });

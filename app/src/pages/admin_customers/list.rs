@@ -110,7 +110,7 @@ fn customers_table(customers: Vec<Customer>, is_whole: bool) -> AnyView {
         Column("Spent in 30 days", Figures),
     ];
     let sum = sums(&customers, is_whole);
-    table("cards", &COLUMNS, customers.into_iter().map(row).collect(), Some(sum))
+    table("cards roomy", &COLUMNS, customers.into_iter().map(row).collect(), Some(sum))
 }
 
 fn row(customer: Customer) -> Row {

@@ -57,7 +57,7 @@ fn list(Prices { models, wanted, .. }: &Prices) -> AnyView {
 /// What customers asked for and did not get, the most wanted first.
 fn asked_for(wanted: &[WantedModel]) -> AnyView {
     const COLUMNS: [Column; 4] =
-        [Column("Model", Words), Column("Refused calls", Figures), Column("Asked for last", Words), Column("What it lacks", Words)];
+        [Column("Asked for", Words), Column("Refused calls", Figures), Column("Last", Words), Column("What it lacks", Words)];
     if wanted.is_empty() {
         return ().into_any();
     }
