@@ -93,7 +93,7 @@ async fn publish(submission: &Submission) -> Result<Response, Refusal> {
     let book = operator.price_book().await?;
     let done = see_other(&format!("{}?published={}", view::ADDRESS, posted.len()));
     // A form that comes a second time publishes nothing, and finds its own prices.
-    if !posted.is_empty() && posted.iter().all(|price| book.versions.iter().any(|version| version.id == price.id)) {
+    if are_published(&book, &posted) {
         return Ok(done);
     }
     let sold: Vec<_> = operator.priced_models(now).await?.into_iter().map(|priced| priced.model).collect();
@@ -116,8 +116,16 @@ async fn publish(submission: &Submission) -> Result<Response, Refusal> {
             now,
         });
     }
-    operator.import_prices(&book, &prices).await?;
-    Ok(done)
+    match operator.import_prices(&book, &prices).await {
+        Ok(()) => Ok(done),
+        // The first of two clicks may have been on its way when the second one looked.
+        Err(_) if are_published(&operator.price_book().await?, &posted) => Ok(done),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn are_published(book: &PriceBook, posted: &[PostedPrice]) -> bool {
+    !posted.is_empty() && posted.iter().all(|price| book.versions.iter().any(|version| version.id == price.id))
 }
 
 /// The ids of the models of these names.
