@@ -38,8 +38,8 @@ pub(crate) async fn take(upload: Upload) -> Response {
 async fn compare(upload: &Upload) -> Result<ListReview, Refusal> {
     let (submission, caller) = (&upload.submission, upload.submission.caller());
     let operator = caller.operator().await?;
-    let list = read(upload, view::LIST)?.ok_or_else(|| Refusal::field(view::LIST, "Choose the file of a price list."))?;
-    let against = read(upload, view::AGAINST)?;
+    let list = read(upload, view::LIST).await?.ok_or_else(|| Refusal::field(view::LIST, "Choose the file of a price list."))?;
+    let against = read(upload, view::AGAINST).await?;
     let provider = Some(submission.text(view::PROVIDER)).filter(|name| !name.is_empty());
     if let Some(name) = provider
         && !list.entries.iter().any(|entry| entry.provider.eq_ignore_ascii_case(name))
@@ -63,10 +63,12 @@ async fn compare(upload: &Upload) -> Result<ListReview, Refusal> {
     Ok(review::review(&list, &import, &book, &concerned, start, || PriceId::new(now, rand::random())))
 }
 
-/// The list in this field, if there is one.
-fn read(upload: &Upload, field: &'static str) -> Result<Option<PriceList>, Refusal> {
-    let read = |text| PriceList::read(text, None).map_err(|error| Refusal::field(field, format!("This {error}.")));
-    upload.file(field)?.map(read).transpose()
+/// The list in this field, if there is one. It is read beside what answers requests: a list has some megabytes.
+async fn read(upload: &Upload, field: &'static str) -> Result<Option<PriceList>, Refusal> {
+    let Some(text) = upload.file(field)?.map(str::to_owned) else { return Ok(None) };
+    let list = tokio::task::spawn_blocking(move || PriceList::read(&text, None)).await;
+    let list = list.map_err(|_| ConsoleError::Unavailable)?;
+    list.map(Some).map_err(|error| Refusal::field(field, format!("This {error}.")))
 }
 
 fn sides(submission: &Submission) -> Result<Sides, Refusal> {
