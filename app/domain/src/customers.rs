@@ -30,7 +30,7 @@ pub enum CustomerKind {
     All,
     /// What is left would last for less than three days, at the pace of the last 30.
     LowBalance,
-    /// Calls are refused for now.
+    /// Calls are refused until an operator resumes them.
     Suspended,
     /// Calls are refused for good.
     Closed,

@@ -171,7 +171,8 @@ impl PriceChange {
     }
 
     /// Whether it may be done: either nothing is to be asked about, or whoever does it has written the name of the model, which is hard to do by
-    /// mistake. The one rule of the console, of the command line and of the books.
+    /// mistake. The one rule of the console, of the command line and of the books; a
+    /// list is asked about by it as it is compared.
     #[must_use]
     pub fn is_agreed(&self, model: &str, named: Option<&str>) -> bool {
         !self.is_extreme() || named.is_some_and(|named| named.trim() == model)

@@ -41,9 +41,14 @@ impl Operator {
 
 /// Refuses what would be paid for by an account that is closed. Under the lock of its books, so that nobody closes it meanwhile.
 pub(crate) async fn expect_open(connection: &mut PgConnection, account: AccountId) -> Result<()> {
-    let closed = sqlx::query_scalar!(r#"select status = 'closed' as "closed!" from accounts where account_id = $1"#, account.uuid());
-    if closed.fetch_optional(connection).await?.unwrap_or_default() {
+    if is_closed(connection, account).await? {
         return Err(Error::invalid("account", "is closed: an operator has to open it again first"));
     }
     Ok(())
+}
+
+/// Whether an account is closed.
+pub(crate) async fn is_closed(connection: &mut PgConnection, account: AccountId) -> Result<bool> {
+    let closed = sqlx::query_scalar!(r#"select status = 'closed' as "closed!" from accounts where account_id = $1"#, account.uuid());
+    closed.fetch_optional(connection).await?.ok_or(Error::NotFound)
 }

@@ -291,7 +291,7 @@ async fn disabled_providers(connection: &mut PgConnection) -> Result<HashSet<Pro
     Ok(disabled.fetch_all(connection).await?.into_iter().collect())
 }
 
-/// Models that are not called for now, by themselves or with all of their providers.
+/// Models that an operator has disabled, by themselves or with all of their providers.
 pub(crate) async fn disabled_models(connection: &mut PgConnection) -> Result<HashSet<ModelId>> {
     let disabled = sqlx::query_scalar!(
         r#"

@@ -57,7 +57,7 @@ pub struct ModelChange<'a> {
     pub reasoning_max: Option<Tokens>,
 }
 
-/// Providers and models that are not called for now, by name.
+/// Providers and models that an operator has disabled, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Disabled {
     /// Of these providers no model is called.

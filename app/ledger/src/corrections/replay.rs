@@ -7,7 +7,7 @@ use domain::{
     call::CorrectionKind,
     catalog::PriceKind,
     id::{AccountId, CallId},
-    money::Amount,
+    money::{Amount, ExactAmount},
     period::Step,
     price_history::PriceHistory,
     pricing::{self, Discount},
@@ -49,7 +49,7 @@ impl Operator {
     pub async fn replay(&self, replayable: Replayable<'_>) -> Result<Replay> {
         let connection = &mut *self.database.read().await?;
         let history = history_of(connection, replayable.model).await?;
-        let mut provider = ProviderSide { history: &history, cost: replayable.cost, sums: Some([Amount::ZERO; 2]) };
+        let mut provider = ProviderSide { history: &history, cost: replayable.cost, parts: Some([0; 2]) };
         let (mut sums, mut customers, mut left_out) = (Replayed::default(), Vec::new(), 0);
         for account in accounts(connection, replayable.model, replayable.from, replayable.to).await? {
             if sums.calls + sums.in_tokens + account.calls > replayable.calls_max {
@@ -62,7 +62,7 @@ impl Operator {
         }
         customers.sort_by_cached_key(|customer| Reverse(customer.sums.difference().map_or(0, |amount| amount.nanos().unsigned_abs())));
         customers.truncate(CUSTOMERS_MAX);
-        Ok(Replay { from: replayable.from, to: replayable.to, sums, provider: provider.sums, customers, left_out })
+        Ok(Replay { from: replayable.from, to: replayable.to, sums, provider: provider.sums(), customers, left_out })
     }
 }
 
@@ -88,7 +88,7 @@ async fn replayed(
 }
 
 /// What one call comes to.
-fn of_call(call: &CallRecord, corrections: &[CorrectionRecord], sale: Option<&Rates>) -> Result<Replayed> {
+pub(super) fn of_call(call: &CallRecord, corrections: &[CorrectionRecord], sale: Option<&Rates>) -> Result<Replayed> {
     let Some(charged) = charged(call, corrections)? else { return Ok(Replayed { in_tokens: 1, ..Replayed::default() }) };
     let given_back = sale.map_or(Amount::ZERO, |rates| charged.given_back(rates));
     Ok(Replayed {
@@ -134,23 +134,29 @@ fn usage(call: &CallRecord, corrections: &[CorrectionRecord]) -> Result<domain::
 struct ProviderSide<'a> {
     history: &'a PriceHistory,
     cost: Option<&'a Rates>,
-    /// `None` as soon as a call had no cost.
-    sums: Option<[Amount; 2]>,
+    /// In parts of a nano, which are rounded at the end alone, as [`crate::Operator::today`] does; `None` as soon as a call had no cost.
+    parts: Option<[i128; 2]>,
 }
 
 impl ProviderSide<'_> {
     fn add(&mut self, call: &CallRecord, corrections: &[CorrectionRecord]) -> Result<()> {
-        let Some([was, would_be]) = self.sums else { return Ok(()) };
+        let Some([was, would_be]) = self.parts else { return Ok(()) };
         let then = self.history.at(PriceKind::Cost, call.started_at).map(|version| &version.rates);
         let usage = usage(call, corrections)?;
-        let at = |rates: &Rates| pricing::price(&usage, rates, Discount::NONE).map_or(Amount::MAX, |receipt| receipt.amount);
-        self.sums = match (then, self.cost.or(then)) {
-            (Some(then), Some(cost)) => {
-                Some([was.checked_add(at(then)).ok_or_else(overflow)?, would_be.checked_add(at(cost)).ok_or_else(overflow)?])
-            }
+        let with = |sum: i128, rates: &Rates| {
+            let exact = pricing::price(&usage, rates, Discount::NONE).map_err(|error| Error::Corrupt(error.to_string()))?.exact;
+            sum.checked_add(exact.parts()).ok_or_else(overflow)
+        };
+        self.parts = match (then, self.cost.or(then)) {
+            (Some(then), Some(cost)) => Some([with(was, then)?, with(would_be, cost)?]),
             _ => None,
         };
         Ok(())
+    }
+
+    fn sums(&self) -> Option<[Amount; 2]> {
+        let [was, would_be] = self.parts?.map(|parts| ExactAmount::from_parts(parts).round_half_up());
+        was.zip(would_be).map(<[Amount; 2]>::from)
     }
 }
 

@@ -18,8 +18,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::{
-    Correction, CorrectionRecord, KnownCall, charged, give_back, known_calls, net, overflow,
-    replay::{Account, accounts, calls, corrections},
+    Correction, CorrectionRecord, KnownCall, give_back, known_calls, net, overflow,
+    replay::{Account, accounts, calls, corrections, of_call},
     sum,
 };
 use crate::{
@@ -104,16 +104,10 @@ impl Operator {
         let (mut sums, mut less) = (Replayed::default(), Vec::new());
         for call in &calls {
             let before = before.get(&call.call_id).map_or(&[][..], Vec::as_slice);
-            let Some(charged) = charged(call, before)? else {
-                sums.in_tokens += 1;
-                continue;
-            };
-            let (back, replayed) = (charged.given_back(rates), charged.at(rates));
-            let lowered = u64::from(!back.is_zero());
-            let own = Replayed { calls: 1, in_tokens: 0, charged: charged.amount, replayed, given_back: back, lowered };
+            let own = of_call(call, before, Some(rates))?;
             sums = sums.plus(own).ok_or_else(overflow)?;
-            if lowered > 0 {
-                less.push((call.call_id, back, before));
+            if own.lowered > 0 {
+                less.push((call.call_id, own.given_back, before));
             }
         }
         if less.is_empty() {

@@ -20,6 +20,7 @@ pub use self::{
 };
 use crate::{
     AccountOwner, AccountReader, Error, Result, System,
+    account_state::is_closed,
     encoding::{self, Encoding, Seal},
 };
 
@@ -163,12 +164,6 @@ impl System {
         tx.commit().await?;
         Ok(payments)
     }
-}
-
-/// Whether an account takes no more payments.
-async fn is_closed(connection: &mut PgConnection, account: AccountId) -> Result<bool> {
-    let closed = sqlx::query_scalar!(r#"select status = 'closed' as "closed!" from accounts where account_id = $1"#, account.uuid());
-    closed.fetch_optional(connection).await?.ok_or(Error::NotFound)
 }
 
 async fn read(connection: &mut PgConnection, account: AccountId, id: PaymentId) -> Result<Option<Payment>> {

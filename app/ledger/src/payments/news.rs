@@ -10,12 +10,12 @@ use domain::{
 use sqlx::PgConnection;
 
 use super::{
-    is_closed,
     movement::{MovementKind, NewMovement},
     read, refer, referred,
 };
 use crate::{
     Error, Result, System,
+    account_state::is_closed,
     books::{Book, Books, Lock},
     notices,
 };

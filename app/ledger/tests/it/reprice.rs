@@ -184,3 +184,26 @@ async fn a_call_that_was_charged_anew_otherwise_than_by_its_price_is_found(pool:
         world.assert_proven().await;
     }
 }
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_the_provider_charged_is_the_figure_that_the_day_has(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    // A third of a nano each: rounded call by call it would come to nothing.
+    let calls: Vec<_> = (1..8).map(|minute| world.call(ada, 1, 0, TimeDelta::minutes(minute))).collect();
+    world.post(&calls).await.unwrap();
+    let operator = world.ledger.system().operator();
+    let cost = NewPrice {
+        id: PriceId::new(world.now, world.random()),
+        model: MODEL,
+        kind: PriceKind::Cost,
+        rates: Rates::plain(Amount::from_nanos(333), Amount::ZERO),
+        effective_from: world.now - TimeDelta::days(1),
+        actor: "test",
+        now: world.now,
+    };
+    world.ledger.system().import_price(cost).await.unwrap();
+    let said = replay(&world, &world.rates).await;
+    let today = operator.today(world.now).await.unwrap().cost.amount;
+    assert_eq!((said.provider, today), (Some([Amount::from_nanos(2); 2]), Some(Amount::from_nanos(2))));
+}

@@ -90,3 +90,44 @@ fn line(call: &CallRow) -> String {
     ];
     csv::line(cells.iter().map(String::as_str))
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use domain::{
+        call::{Corrected, Outcome, UsageSource},
+        id::{CallId, KeyId},
+        money::Amount,
+        tokens::CallUsage,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_a_call_costs_by_now_and_what_it_was_posted_with() {
+        let at = DateTime::UNIX_EPOCH;
+        let call = CallRow {
+            id: CallId::new(at, [1; 10]),
+            started_at: at,
+            key_id: KeyId::new(at, [2; 10]),
+            key_name: "=1+1".to_owned(),
+            model: "small".to_owned(),
+            stream: true,
+            outcome: Outcome::Ok,
+            source: UsageSource::Upstream,
+            usage: CallUsage::of_totals(Some(Tokens::from_sum(12)), None, None),
+            amount: Amount::from_nanos(1_000),
+            tokens_paid: None,
+            corrected: Some(Corrected { amount: Amount::from_nanos(-400), completion_tokens: 5, ..Corrected::default() }),
+            latency_ms: 840,
+            first_byte_ms: None,
+        };
+        let line = line(&call);
+        let cells: Vec<_> = line.trim_end().split(',').collect();
+        assert_eq!(cells.len(), HEADINGS.len());
+        let of = |heading: &str| HEADINGS.iter().position(|one| *one == heading).map(|place| cells[place]);
+        assert_eq!((of("cost_usd"), of("cost_as_posted_usd")), (Some("0.0000006"), Some("0.000001")));
+        assert_eq!((of("prompt_tokens"), of("completion_tokens"), of("total_tokens")), (Some("12"), Some("5"), Some("")));
+        assert_eq!((of("key"), of("tokens_paid"), of("first_byte_ms")), (Some("'=1+1"), Some(""), Some("")));
+    }
+}
