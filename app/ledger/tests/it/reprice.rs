@@ -2,10 +2,17 @@
 
 use chrono::TimeDelta;
 use domain::{
-    billing::JournalKind, call::CorrectionKind, catalog::PriceKind, id::PriceId, money::Amount, rates::Rates, replay::Replay,
+    billing::JournalKind,
+    call::CorrectionKind,
+    catalog::PriceKind,
+    credit::{Hardness, Quantity, Scope, Unit, Window},
+    id::{LimitId, PriceId},
+    money::Amount,
+    rates::Rates,
+    replay::Replay,
     tokens::Tokens,
 };
-use ledger::{Error, NewPrice, Replayable, Reprice, Review};
+use ledger::{Error, NewLimit, NewPrice, Replayable, Reprice, Review};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::world::{Customer, MODEL, World, amount, with};
@@ -117,6 +124,50 @@ async fn a_customer_reads_one_posting_and_each_calls_receipt_says_why(pool: PgPo
 
 async fn postings(world: &World) -> i64 {
     sqlx::query_scalar("select count(*) from journal").fetch_one(&world.pool).await.unwrap()
+}
+
+/// What was given back out of goodwill is no part of the price.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_that_was_given_back_in_part_gets_the_whole_difference_as_far_as_it_still_costs(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let [some, most] = [1, 2].map(|hour| world.call(ada, 100_000, 0, TimeDelta::hours(hour)));
+    world.post(&[some.clone(), most.clone()]).await.unwrap();
+    let operator = world.ledger.system().operator();
+    for (call, part) in [(&some, "0.03"), (&most, "0.09")] {
+        operator.credit_call(call.call_id, world.give_back(Some(part), part)).await.unwrap();
+    }
+    let price = version(&world, Rates::plain(amount("0.0006"), Amount::ZERO)).await;
+    let done = operator.reprice(by(&world, price)).await.unwrap();
+    assert_eq!(
+        (done.charged, done.replayed, done.given_back),
+        (amount("0.2"), amount("0.12"), amount("0.05")),
+        "0.04, and the 0.01 that was left"
+    );
+    assert_eq!(world.balance(ada).await.balance, amount("0.97"));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn limits_count_what_calls_cost_by_now(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "1").await;
+    let limit = NewLimit {
+        id: LimitId::new(world.now, world.random()),
+        scope: Scope::Account,
+        window: Window::Ever,
+        unit: Unit::Money,
+        hardness: Hardness::Hard,
+        capacity: Quantity::from(amount("10")),
+    };
+    let operator = world.ledger.system().operator();
+    operator.set_limit(ada.account, &limit).await.unwrap();
+    world.post(&[world.call(ada, 100_000, 0, TimeDelta::hours(1))]).await.unwrap();
+    let price = version(&world, Rates::plain(amount("0.0006"), Amount::ZERO)).await;
+    operator.reprice(by(&world, price)).await.unwrap();
+    let limits = world.ledger.reader(ada.user).await.unwrap().limits(world.now).await.unwrap();
+    assert_eq!(limits[0].limit.pool.used, Quantity::from(amount("0.06")));
+    world.assert_proven().await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
