@@ -359,6 +359,30 @@ mod tests {
         assert_eq!(broken(0, &late, row(-7, -8, 0)), [Claim::CorrectionAddsUp]);
     }
 
+    /// Beside a row that was sealed as it is.
+    #[test]
+    fn what_went_back_of_a_call_that_was_charged_anew_is_recomputed() {
+        let call = interrupted(Unit::Money, vec![PaidShare { grant_id: grant(5), amount: 12 }]);
+        let cheaper = Rates::plain(Amount::from_nanos(500), Amount::from_nanos(500));
+        let faults = |amount: i64, price: PriceId, model: &str| {
+            let record: CorrectionRecord = serde_json::from_value(json!({
+                "account_id": call.account_id, "started_at": call.started_at, "call_id": call.call_id, "seq": 9, "kind": "reprice",
+                "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "amount": amount, "written_off": 0,
+                "paid_by": [{ "grant_id": Uuid::from_u128(5), "amount": amount }], "price_id": price, "posted_at": "2026-06-15T13:00:00Z",
+            }))
+            .unwrap();
+            let (mut findings, prices) = (Findings::default(), Prices::of_one(self::price(), model, cheaper.clone()));
+            is_charged_anew(&record, &call, &[], &prices, "it", &mut findings);
+            findings.of(Claim::RepriceIsItsPrice).len()
+        };
+        assert_eq!(faults(-6, price(), &call.model), 0, "12 tokens at half a nano");
+        for (amount, price, model) in
+            [(-5, price(), "small"), (-7, price(), "small"), (-6, price(), "large"), (-6, PriceId::from_uuid(Uuid::nil()), "small")]
+        {
+            assert_eq!(faults(amount, price, model), 1, "{amount} {price} {model}");
+        }
+    }
+
     #[test]
     fn a_late_settlement_is_proved_like_a_call() {
         let late = settled(700, UsageSource::Upstream);

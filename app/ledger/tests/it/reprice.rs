@@ -173,9 +173,11 @@ async fn limits_count_what_calls_cost_by_now(pool: PgPool) {
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_dearer_price_is_asked_of_no_past_call(pool: PgPool) {
     let mut world = World::new(pool).await;
-    let [ada, _] = all_kinds(&mut world).await;
+    let [ada, bob] = all_kinds(&mut world).await;
     let rates = Rates::plain(amount("0.01"), amount("0.02"));
     let said = replay(&world, &rates).await;
+    let of_bob = said.customers.iter().find(|customer| customer.account == bob.account).unwrap();
+    assert_eq!(of_bob.sums.replayed, amount("0.0315"), "0.03, and what was paid of the call whose rest is the operator's loss");
     assert!(said.sums.replayed > said.sums.charged, "what they would have paid: {:?}", said.sums);
     let price = version(&world, rates).await;
     let (before, number) = (world.balance(ada).await, postings(&world).await);
