@@ -33,22 +33,22 @@ impl AccountReader {
 }
 
 impl AccountOwner {
-    /// Ends the plan when its period ends, or does not.
+    /// Ends the account's plan when its period ends, or does not, as long as that is still this one.
     ///
     /// # Errors
-    /// [`Error::NotFound`] without a plan.
-    pub async fn end_plan(&self, ends: bool) -> Result<()> {
-        end_plan(&self.database, self.account, ends).await
+    /// [`Error::NotFound`] without a plan; [`Error::Invalid`] where the account has another one by now.
+    pub async fn end_plan(&self, plan: PlanId, ends: bool) -> Result<()> {
+        end_plan(&self.database, self.account, Some(plan), ends).await
     }
 }
 
 impl Operator {
-    /// As [`AccountOwner::end_plan`].
+    /// As [`AccountOwner::end_plan`], whichever plan the account has.
     ///
     /// # Errors
     /// [`Error::NotFound`] without a plan.
     pub async fn end_plan(&self, account: AccountId, ends: bool) -> Result<()> {
-        end_plan(&self.database, account, ends).await
+        end_plan(&self.database, account, None, ends).await
     }
 }
 
@@ -77,9 +77,13 @@ pub(super) async fn set_quota(
     }
 }
 
-async fn end_plan(database: &Database, account: AccountId, ends: bool) -> Result<()> {
+async fn end_plan(database: &Database, account: AccountId, plan: Option<PlanId>, ends: bool) -> Result<()> {
     let mut tx = database.change().await?;
     Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?.of(account)?;
+    let open = Open::read(&mut tx, account).await?.ok_or(Error::NotFound)?;
+    if plan.is_some_and(|plan| plan != open.plan.0) {
+        return Err(Error::invalid("plan", "is another one by now: look at what the account has"));
+    }
     if !ends {
         expect_open(&mut tx, account).await?;
     }

@@ -136,7 +136,7 @@ async fn everything(world: &mut World) -> Customer {
 
     let plan = world.sell("Basic", PlanTerms { fee: amount("0.5"), ..monthly() }).await;
     owner.buy(world.purchase(&plan)).await.unwrap();
-    owner.end_plan(true).await.unwrap();
+    owner.end_plan(plan.id, true).await.unwrap();
 
     let limit = NewLimit {
         id: LimitId::new(world.now, world.random()),

@@ -126,7 +126,7 @@ async fn the_plan_of_a_closed_account_ends_with_its_month(pool: PgPool) {
     let reader = world.ledger.reader(ada.user).await.unwrap();
     assert!(reader.subscription().await.unwrap().unwrap().ends);
     let owner = world.ledger.owner(ada.user).await.unwrap();
-    assert!(matches!(owner.end_plan(false).await, Err(Error::Invalid { field: "account", .. })), "nobody pays for what is closed");
+    assert!(matches!(owner.end_plan(plan.id, false).await, Err(Error::Invalid { field: "account", .. })), "nobody pays for what is closed");
     assert!(matches!(owner.buy(world.purchase(&plan)).await, Err(Error::Invalid { field: "account", .. })));
     let log = operator.audit(&AuditFilter::default(), None, 10).await.unwrap().lines;
     for operation in [Operation::AccountState, Operation::PlanEnd] {

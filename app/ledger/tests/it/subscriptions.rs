@@ -178,7 +178,7 @@ async fn a_cheaper_plan_follows_when_the_month_is_over_and_can_be_thought_better
     assert_eq!(world.buy(&world.ledger, ada, &small).await.unwrap(), Bought::Then(over));
     assert_eq!(world.subscription(ada).await.unwrap().next.unwrap().name, "Small");
     let owner = world.ledger.owner(ada.user).await.unwrap();
-    owner.end_plan(false).await.unwrap();
+    owner.end_plan(plan.id, false).await.unwrap();
     assert_eq!(world.subscription(ada).await.unwrap().next, None, "it stays after all");
     world.buy(&world.ledger, ada, &small).await.unwrap();
     assert_eq!(world.has(ada, world.now).await.0, amount("90"), "nothing is paid before");
@@ -194,9 +194,15 @@ async fn a_plan_that_is_ended_lasts_until_its_month_is_over(pool: PgPool) {
     let ada = world.customer("ada", "100").await;
     let plan = world.sell("Basic", monthly()).await;
     let owner = world.ledger.owner(ada.user).await.unwrap();
-    assert!(matches!(owner.end_plan(true).await, Err(Error::NotFound)));
+    assert!(matches!(owner.end_plan(plan.id, true).await, Err(Error::NotFound)));
     world.buy(&world.ledger, ada, &plan).await.unwrap();
-    owner.end_plan(true).await.unwrap();
+    let other = world.sell("Other", monthly()).await;
+    assert!(
+        matches!(owner.end_plan(other.id, true).await, Err(Error::Invalid { field: "plan", .. })),
+        "a page that is out of date ends nothing"
+    );
+    assert!(!world.subscription(ada).await.unwrap().ends);
+    owner.end_plan(plan.id, true).await.unwrap();
     let open = world.subscription(ada).await.unwrap();
     assert!(open.ends);
     assert_eq!(world.renew_at(open.period.to).await, 0);
@@ -265,7 +271,7 @@ async fn an_account_that_was_on_quota_before_stays_so_when_its_plan_ends(pool: P
     world.ledger.system().operator().change_credit_line(ada.account, "test", |line| line.is_quota = true).await.unwrap();
     let plan = world.sell("Fixed", PlanTerms { overage: Overage::Refused, ..monthly() }).await;
     world.buy(&world.ledger, ada, &plan).await.unwrap();
-    world.ledger.owner(ada.user).await.unwrap().end_plan(true).await.unwrap();
+    world.ledger.owner(ada.user).await.unwrap().end_plan(plan.id, true).await.unwrap();
     world.renew_at(world.subscription(ada).await.unwrap().period.to).await;
     assert_eq!((world.subscription(ada).await, world.balance(ada).await.mode), (None, Mode::Quota));
 }

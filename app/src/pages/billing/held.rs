@@ -168,7 +168,7 @@ fn choices(subscription: &Subscription, form: &Form) -> AnyView {
         return view! {
             <form method="post" action=PATH>
                 {form.once_field()}
-                {hidden(KEEP, subscription.id.to_string())}
+                {hidden(KEEP, subscription.plan.id.to_string())}
                 <button><span>"Keep "{foreign(&subscription.plan.name)}</span></button>
             </form>
         }

@@ -11,7 +11,7 @@ use crate::parts::{
 
 /// Ends the plan when its month is over; asks once and names it.
 pub(crate) fn end_form(subscription: &Subscription, form: &Form) -> AnyView {
-    let Subscription { id, plan, period, .. } = subscription;
+    let Subscription { plan, period, .. } = subscription;
     let words = format!(
         " ends at {} UTC. Until then nothing changes; then what is left of its allowance lapses, and nothing is charged any more.",
         time::minute(period.to)
@@ -19,7 +19,7 @@ pub(crate) fn end_form(subscription: &Subscription, form: &Form) -> AnyView {
     let form = view! {
         <form method="post" action=PATH>
             {form.once_field()}
-            {hidden(END, id.to_string())}
+            {hidden(END, plan.id.to_string())}
             <p>{foreign(&plan.name)}{words}</p>
             <button class="danger"><span>"End "{foreign(&plan.name)}</span></button>
         </form>

@@ -1,6 +1,6 @@
 use axum::{http::StatusCode, response::Response};
 use domain::id::SubscriptionId;
-use ledger::Purchase;
+use ledger::{AccountOwner, Purchase};
 
 use super::fields::{END, KEEP, PLAN, VERSION};
 use crate::{
@@ -29,17 +29,29 @@ async fn try_choose(submission: &Submission) -> Result<Response, Refusal> {
             owner.buy(purchase).await.map_err(refusal)?;
             Done::Bought
         }
-        ("", _) => {
-            owner.end_plan(false).await?;
+        ("", kept) => {
+            end(&owner, kept, false).await?;
             Done::Kept
         }
-        _ => {
-            owner.end_plan(true).await?;
+        (ended, _) => {
+            end(&owner, ended, true).await?;
             Done::Ended
         }
     };
     let name = Done::NAMES.into_iter().find(|(one, _)| *one == done).map_or("", |(_, name)| name);
     Ok(see_other(&format!("/billing?{PLAN}={name}")))
+}
+
+/// Ends the plan of this id, or does not, if it is still the account's.
+async fn end(owner: &AccountOwner, plan: &str, ends: bool) -> Result<(), Refusal> {
+    let plan = plan.parse().map_err(|_| incomplete())?;
+    owner.end_plan(plan, ends).await.map_err(|error| match error {
+        ledger::Error::NotFound | ledger::Error::Invalid { field: "plan", .. } => {
+            let words = "Nothing was changed: your plan is another one by now. Look at what you have under Billing.";
+            Refusal::Form(StatusCode::CONFLICT, Problem::new("", words))
+        }
+        other => other.into(),
+    })
 }
 
 /// What kept it from being bought is said above the offers, which are as they are now.
