@@ -91,6 +91,10 @@ operations! {
     PriceSet "price.set" "Set a price"
     /// The end of one that had not begun.
     PriceWithdraw "price.withdraw" "Withdraw a price"
+    /// A version of what one customer pays.
+    OwnPriceSet "price.own" "Set a customer's own price"
+    /// The end of one.
+    OwnPriceEnd "price.own_end" "End a customer's own price"
     /// A provider.
     ProviderAdd "provider.add" "Add a provider"
     /// Its address, time-outs, APIs or policies.

@@ -17,6 +17,7 @@ pub mod id;
 pub mod key;
 pub mod lease;
 pub mod money;
+pub mod own_price;
 pub mod payment;
 pub mod period;
 pub mod plan;

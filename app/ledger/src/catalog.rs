@@ -10,14 +10,15 @@ use chrono::{DateTime, Utc};
 use domain::{
     audit::Operation,
     catalog::{Api, DisconnectPolicy, Model, ModelBounds, OutputCapField, PriceKind, PriceVersion, Provider, TimeOuts, UsageMode},
-    id::{ModelId, PriceId, ProviderId},
+    id::{AccountId, ModelId, PriceId, ProviderId},
+    own_price::OwnPrice,
     tokens::Tokens,
 };
 use sqlx::{PgConnection, types::Json};
 
 use self::audited::{Thing, change};
 pub use self::changes::{Disabled, ModelChange, ProviderChange};
-use crate::{Error, Meter, Result, System, audit::Line, secrets::SecretKey};
+use crate::{Error, Meter, Result, System, audit::Line, prices::own_since, secrets::SecretKey};
 
 /// An upstream to be added.
 #[derive(Debug, Clone)]
@@ -91,6 +92,8 @@ pub struct CatalogModel {
     pub routes: Vec<Model>,
     /// Its sale prices.
     pub sale: Vec<PriceVersion>,
+    /// What it costs customers who have agreed on a price of their own, in force and scheduled.
+    pub own: HashMap<AccountId, Vec<OwnPrice>>,
 }
 
 /// Everything that the proxy looks up instead of asking the database.
@@ -234,13 +237,14 @@ impl Meter {
         for version in current_and_scheduled(connection, PriceKind::Sale, now).await? {
             sale.entry(version.model_id).or_default().push(version);
         }
+        let mut own = own_since(connection, now).await?;
         let (disabled, disabled_providers) = (disabled_models(connection).await?, disabled_providers(connection).await?);
         let fallbacks = fallbacks::stored(connection).await?;
         let models = models(connection).await?.into_iter().filter(|model| !disabled.contains(&model.id)).map(|model| {
             let others = fallbacks.get(&model.id).map_or(&[][..], Vec::as_slice);
             let routes = fallbacks::routes(&model, disabled_providers.contains(&model.provider_id), others);
-            let sale = sale.remove(&model.id).unwrap_or_default();
-            (model.name.clone(), CatalogModel { model, routes, sale })
+            let (sale, own) = (sale.remove(&model.id).unwrap_or_default(), own.remove(&model.id).unwrap_or_default());
+            (model.name.clone(), CatalogModel { model, routes, sale, own })
         });
         Ok(Catalog { clock, providers, unopened, models: models.collect() })
     }
@@ -351,10 +355,10 @@ pub(crate) async fn current_and_scheduled(connection: &mut PgConnection, kind: P
             price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
             rates as "rates: Json<serde_json::Value>", created_at, created_by
         from price_versions v
-        where kind = $1 and withdrawn_at is null and effective_from >= coalesce(
+        where kind = $1 and account_id is null and withdrawn_at is null and effective_from >= coalesce(
             (
                 select max(effective_from) from price_versions o
-                where o.model_id = v.model_id and o.kind = v.kind and o.withdrawn_at is null and o.effective_from <= $2
+                where o.model_id = v.model_id and o.kind = v.kind and o.account_id is null and o.withdrawn_at is null and o.effective_from <= $2
             ),
             '-infinity'
         )

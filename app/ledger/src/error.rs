@@ -152,7 +152,9 @@ impl From<sqlx::Error> for Error {
             Some("models_output_hold_fits") => Self::invalid("default output hold", "write a number from 1 to the context window"),
             Some("models_output_min_fits") => Self::invalid("smallest output", "write a number from 1 to the context window"),
             Some("models_bounds_are_counts") => Self::invalid("bounds", "write numbers from 0 on"),
-            Some("price_versions_are_unique") => Self::Taken("a price of this model from this instant on"),
+            Some("price_versions_are_unique" | "price_versions_of_accounts_are_unique") => {
+                Self::Taken("a price of this model from this instant on")
+            }
             _ => match error {
                 sqlx::Error::RowNotFound => Self::NotFound,
                 // "character not in repertoire": the one character that Postgres stores in no text is NUL.

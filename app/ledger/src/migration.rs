@@ -31,7 +31,7 @@ const RIGHTS: [(&str, &str); 6] = [
          payment_movements, payment_references, payment_events",
         "select, insert",
     ),
-    ("price_versions", "update (withdrawn_at, withdrawn_by)"),
+    ("price_versions", "update (withdrawn_at, withdrawn_by, ends_at)"),
     (
         "accounts, users, memberships, api_keys, heads, grants, books, limits, usage_hourly, usage_daily, plans, subscriptions, payments",
         "select, insert, update",

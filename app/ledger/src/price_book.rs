@@ -105,7 +105,7 @@ async fn written(connection: &mut PgConnection, names: &[String]) -> Result<Vec<
         select
             model_id as "model: ModelId", name, price_id as "price: PriceId", kind as "kind: PriceKind", withdrawn_at is not null as "is_withdrawn!"
         from price_versions join models using (model_id)
-        where name = any($1)
+        where name = any($1) and account_id is null
         "#,
         names
     );

@@ -1,5 +1,6 @@
 //! Prices: immutable versions, in force from an instant on.
 
+mod own;
 mod publish;
 
 use std::collections::HashMap;
@@ -8,7 +9,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     audit::Operation,
     catalog::{PriceKind, PriceVersion, PricedModel},
-    id::{ModelId, PriceId},
+    id::{AccountId, ModelId, PriceId},
     money::Amount,
     price_history::{PriceHistory, Withdrawal},
     rates::{BucketRates, Rates},
@@ -16,7 +17,11 @@ use domain::{
 use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
 
-pub use self::publish::Review;
+pub(crate) use self::own::{own_fits, own_since};
+pub use self::{
+    own::{NewOwnPrice, OwnReview, own_price_change},
+    publish::Review,
+};
 use crate::{
     Error, Ledger, Meter, Operator, Result, System,
     audit::Line,
@@ -161,7 +166,7 @@ async fn in_force(connection: &mut PgConnection, next: &PriceVersion) -> Result<
     let before = sqlx::query!(
         r#"
         select effective_from, rates as "rates: Json<Value>" from price_versions
-        where model_id = $1 and kind = $2 and effective_from < $3 and withdrawn_at is null
+        where model_id = $1 and kind = $2 and effective_from < $3 and withdrawn_at is null and account_id is null
         order by effective_from desc limit 1
         "#,
         next.model_id.uuid(),
@@ -189,7 +194,7 @@ async fn price_history(connection: &mut PgConnection, model: ModelId) -> Result<
     Ok(history)
 }
 
-/// Every version of a model's prices, or of all models', the first to begin first, and which of them were withdrawn.
+/// Every version of what everyone pays for a model, or for all models, and of what that costs, the first to begin first, and which of them were withdrawn.
 pub(crate) async fn rows(connection: &mut PgConnection, model: Option<ModelId>) -> Result<Vec<(PriceRow, Option<Withdrawal>)>> {
     let rows = sqlx::query!(
         r#"
@@ -197,7 +202,7 @@ pub(crate) async fn rows(connection: &mut PgConnection, model: Option<ModelId>) 
             price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
             rates as "rates: Json<serde_json::Value>", created_at, created_by, withdrawn_at, withdrawn_by
         from price_versions
-        where $1::uuid is null or model_id = $1
+        where account_id is null and ($1::uuid is null or model_id = $1)
         order by effective_from, kind, created_at
         "#,
         model.map(ModelId::uuid)
@@ -231,7 +236,27 @@ pub(crate) fn fits(price: &PriceVersion, seal: &[u8]) -> Option<bool> {
     encoding::fits(seal, |version| (version == VERSION).then(|| digest_1(price)))
 }
 
+/// The newest encoding, by which customers' own prices are sealed.
+const OWN_VERSION: u8 = 1;
+
+fn own_seal(price: &PriceVersion, account: AccountId) -> Seal {
+    encoding::seal(OWN_VERSION, own_digest(price, account))
+}
+
+fn own_digest(price: &PriceVersion, account: AccountId) -> [u8; 32] {
+    let mut row = Encoding::new(b"farebox own price 1");
+    row.id(account.uuid());
+    price_columns(&mut row, price);
+    row.digest()
+}
+
 fn digest_1(version: &PriceVersion) -> [u8; 32] {
+    let mut row = Encoding::new(b"farebox price 1");
+    price_columns(&mut row, version);
+    row.digest()
+}
+
+fn price_columns(row: &mut Encoding, version: &PriceVersion) {
     fn rates_of(row: &mut Encoding, rates: &BucketRates) {
         let BucketRates { input, output, cache_read, cache_write_5m, cache_write_1h, reasoning, audio_input, audio_output } = rates;
         row.number(input.nanos());
@@ -240,21 +265,19 @@ fn digest_1(version: &PriceVersion) -> [u8; 32] {
             row.maybe(rate.map(Amount::nanos), Encoding::number);
         }
     }
-    let mut row = Encoding::new(b"farebox price 1");
     row.id(version.id.uuid());
     row.id(version.model_id.uuid());
     row.text(version.kind.name());
     row.instant(version.effective_from);
-    rates_of(&mut row, &version.rates.base);
+    rates_of(row, &version.rates.base);
     row.number(version.rates.per_call.nanos());
     row.number(version.rates.tiers.len() as i64);
     for tier in &version.rates.tiers {
         row.number(tier.from_prompt_tokens.get());
-        rates_of(&mut row, &tier.rates);
+        rates_of(row, &tier.rates);
     }
     row.instant(version.created_at);
     row.text(&version.created_by);
-    row.digest()
 }
 
 async fn model_id(connection: &mut PgConnection, name: &str) -> Result<ModelId> {

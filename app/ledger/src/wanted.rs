@@ -48,7 +48,7 @@ impl Operator {
             from wanted_models w left join models m using (name)
             where w.last_at >= now() - make_interval(days => $1) and not exists (
                 select from price_versions v
-                where v.model_id = m.model_id and v.kind = $2 and v.effective_from <= now() and v.withdrawn_at is null
+                where v.model_id = m.model_id and v.kind = $2 and v.effective_from <= now() and v.withdrawn_at is null and v.account_id is null
             )
             order by w.calls desc, w.name
             "#,

@@ -13,6 +13,7 @@ use domain::{
     tokens::Bucket,
 };
 use http::{HeaderMap, Response, StatusCode};
+use ledger::KeyEntry;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -27,23 +28,23 @@ use crate::{
 /// `GET /v1/models`: the models that can be called now, with their prices.
 pub(crate) async fn models(shared: &Shared, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    shared.keys.authenticate(Presented::by(headers)?, now).await?;
+    let key = shared.keys.authenticate(Presented::by(headers)?, now).await?;
     let catalog = shared.catalog.load();
     let mut entries: Vec<_> = catalog.models.values().collect();
     entries.sort_by(|a, b| a.model.name.cmp(&b.model.name));
-    let data: Vec<_> = entries.into_iter().filter_map(|entry| model_json(shared, entry, now)).collect();
+    let data: Vec<_> = entries.into_iter().filter_map(|entry| model_json(shared, entry, &key, now)).collect();
     Ok(ok(&json!({ "object": "list", "data": data })))
 }
 
 /// `GET /v1/models/{id}`. A model's name may have slashes in it.
 pub(crate) async fn model(shared: &Shared, name: &str, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
-    shared.keys.authenticate(Presented::by(headers)?, now).await?;
+    let key = shared.keys.authenticate(Presented::by(headers)?, now).await?;
     // A name that is no text is the name of no model.
     let name = percent_decode_str(name).decode_utf8().map_err(|_| Refusal::model_not_found("\u{fffd}"))?;
     let catalog = shared.catalog.load();
     let entry = catalog.models.get(&*name).ok_or_else(|| Refusal::model_not_found(&name))?;
-    model_json(shared, entry, now).map(|model| ok(&model)).ok_or_else(|| Refusal::model_not_priced(&name))
+    model_json(shared, entry, &key, now).map(|model| ok(&model)).ok_or_else(|| Refusal::model_not_priced(&name))
 }
 
 /// A call that ended a moment ago is posted within this time, unless the database is away.
@@ -124,15 +125,15 @@ fn limit_json(limit: &Limit, now: DateTime<Utc>) -> Value {
     })
 }
 
-/// `None` for a model that cannot be called now.
-fn model_json(shared: &Shared, entry: &Entry, now: DateTime<Utc>) -> Option<Value> {
-    let price = entry.price_at(now)?;
+/// With what the key's account pays, before its discount; `None` for a model that cannot be called now.
+fn model_json(shared: &Shared, entry: &Entry, key: &KeyEntry, now: DateTime<Utc>) -> Option<Value> {
+    let (price, discount) = entry.price_at(key.account_id, key.discount, now)?;
     Some(json!({
         "id": entry.model.name, "object": "model", "created": price.created_at.timestamp(), "owned_by": entry.model.provider,
         "context_window": entry.model.context_window,
         "pricing": {
             "currency": shared.settings.currency, "per_1k": price.rates.base, "per_call": price.rates.per_call, "tiers": price.rates.tiers,
-            "effective_from": instant(price.effective_from),
+            "discount_bps": discount.bps(), "effective_from": instant(price.effective_from),
         },
     }))
 }

@@ -70,6 +70,8 @@ pub(crate) struct Call {
     /// Providers before that one, which have failed.
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) price: Arc<PriceVersion>,
+    /// Off that price.
+    pub(crate) discount: Discount,
     pub(crate) request: Request,
     pub(crate) attribution: Attribution,
     /// What its client calls it, if it says so.
@@ -161,7 +163,7 @@ impl Call {
             model: entry.model.name.clone(),
             provider: route.model.provider.clone(),
             price_id: price.id,
-            discount: self.discount(),
+            discount: self.discount,
             stream: request.stream,
             excess: key.line.excess,
             input_estimate: request.prompt.tokens_guessed(&entry.model),
@@ -170,10 +172,6 @@ impl Call {
             epoch: Some(held.epoch()),
             split: held.split().clone(),
         }
-    }
-
-    fn discount(&self) -> Discount {
-        self.key.discount
     }
 
     /// What caps each answer's output. A lenient account, which pays whatever an answer comes to, is given no cap but where credit or a limit was too

@@ -4,7 +4,11 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use domain::id::{AccountId, CallId};
+use domain::{
+    catalog::PriceVersion,
+    id::{AccountId, CallId},
+    pricing::Discount,
+};
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -50,8 +54,8 @@ where
     let attribution = attribution::of_call(&headers, request.said.clone())?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
-    let found = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, at);
-    let (entry, price) = found.inspect_err(|_| shared.wanted.ask(&request.model))?;
+    let found = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, &key, at);
+    let (entry, price, discount) = found.inspect_err(|_| shared.wanted.ask(&request.model))?;
     let route = Arc::clone(entry.first_route(&request)?);
     if request.prompt.is_near_the_window(&entry.model) {
         request.prompt.count_apart(&shared.runtime).await;
@@ -72,6 +76,7 @@ where
         probe: None,
         attempts: Vec::new(),
         price,
+        discount,
         request,
         attribution,
         once,
@@ -105,12 +110,12 @@ where
     Ok((presented, key, body))
 }
 
-type Found = (Arc<Entry>, Arc<domain::catalog::PriceVersion>);
+type Found = (Arc<Entry>, Arc<PriceVersion>, Discount);
 
-fn find(catalog: &Snapshot, model: &str, at: DateTime<Utc>) -> Result<Found, Refusal> {
+fn find(catalog: &Snapshot, model: &str, key: &KeyEntry, at: DateTime<Utc>) -> Result<Found, Refusal> {
     let entry = catalog.models.get(model).ok_or_else(|| Refusal::model_not_found(model))?;
-    let price = entry.price_at(at).ok_or_else(|| Refusal::model_not_priced(model))?;
-    Ok((Arc::clone(entry), Arc::clone(price)))
+    let (price, discount) = entry.price_at(key.account_id, key.discount, at).ok_or_else(|| Refusal::model_not_priced(model))?;
+    Ok((Arc::clone(entry), price, discount))
 }
 
 /// JSON in UTF-8 (RFC 8259 knows no other), not compressed: what is read here must be what the upstream reads.

@@ -9,6 +9,7 @@ pub(crate) mod key;
 pub(crate) mod limit;
 pub(crate) mod metrics;
 pub(crate) mod model;
+mod own_price;
 pub(crate) mod payments;
 pub(crate) mod plan;
 pub(crate) mod price;

@@ -15,7 +15,9 @@ use ledger::{Ledger, NewPrice, Review};
 use serde_json::json;
 
 use super::{
-    ACTOR, parse_instant,
+    ACTOR,
+    own_price::{self, OwnPriceAction},
+    parse_instant,
     reprice::{self, RepriceArgs},
 };
 use crate::{cli::Output, config::Config, database::with_ledger};
@@ -38,6 +40,9 @@ enum Action {
     /// Without --yes it only says what it comes to, to the last nano. Nobody pays more than they did; calls that were paid in tokens stay as they are. The
     /// same again posts nothing.
     Reprice(RepriceArgs),
+    /// Prices that one customer has agreed on, in place of what everyone pays
+    #[command(subcommand)]
+    Own(OwnPriceAction),
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +51,30 @@ struct Set {
     /// The model
     model: String,
 
+    #[command(flatten)]
+    rates: RateArgs,
+
+    /// Which side of the price
+    #[arg(long, env = "FAREBOX_PRICE_KIND", value_name = "KIND", default_value = "sale")]
+    kind: Kind,
+
+    /// From when on, like 2026-12-01 or 2026-12-01T08:00:00Z [default: at once for a first price, else in a minute]
+    #[arg(long, env = "FAREBOX_PRICE_EFFECTIVE_FROM", value_name = "INSTANT", value_parser = parse_instant)]
+    effective_from: Option<DateTime<Utc>>,
+
+    /// Without the context tiers of the price that it follows
+    #[arg(long, env = "FAREBOX_PRICE_NO_TIERS")]
+    no_tiers: bool,
+
+    /// That a rate above three times or below a third of what it was, or below cost, is meant: the model's name again
+    // Without a variable: what agrees to one change must not agree to the next.
+    #[arg(long, value_name = "MODEL")]
+    yes: Option<String>,
+}
+
+/// What a price consists of, without context tiers.
+#[derive(Debug, Args)]
+pub(super) struct RateArgs {
     /// Per 1,000 prompt tokens, like 0.00015
     #[arg(long, env = "FAREBOX_PRICE_INPUT", value_name = "AMOUNT")]
     input: Amount,
@@ -81,23 +110,6 @@ struct Set {
     /// Flat fee per call
     #[arg(long, env = "FAREBOX_PRICE_PER_CALL", value_name = "AMOUNT", default_value = "0")]
     per_call: Amount,
-
-    /// Which side of the price
-    #[arg(long, env = "FAREBOX_PRICE_KIND", value_name = "KIND", default_value = "sale")]
-    kind: Kind,
-
-    /// From when on, like 2026-12-01 or 2026-12-01T08:00:00Z [default: at once for a first price, else in a minute]
-    #[arg(long, env = "FAREBOX_PRICE_EFFECTIVE_FROM", value_name = "INSTANT", value_parser = parse_instant)]
-    effective_from: Option<DateTime<Utc>>,
-
-    /// Without the context tiers of the price that it follows
-    #[arg(long, env = "FAREBOX_PRICE_NO_TIERS")]
-    no_tiers: bool,
-
-    /// That a rate above three times or below a third of what it was, or below cost, is meant: the model's name again
-    // Without a variable: what agrees to one change must not agree to the next.
-    #[arg(long, value_name = "MODEL")]
-    yes: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -122,6 +134,7 @@ pub(super) async fn run(args: PriceArgs, config: &Config) -> anyhow::Result<()> 
     let set = match args.action {
         Action::Set(set) => set,
         Action::Reprice(reprice) => return reprice::run(reprice, args.output, config).await,
+        Action::Own(action) => return own_price::run(action, args.output, config).await,
     };
     let written = with_ledger(config, async |ledger| write(ledger, &set).await).await?;
     let value = json!({
@@ -142,7 +155,7 @@ async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewPrice<'a
     let effective_from = args.effective_from.unwrap_or(soonest);
     let followed = history.at(kind, effective_from).filter(|_| !args.no_tiers);
     let tiers = followed.map(|version| version.rates.tiers.clone()).unwrap_or_default();
-    let rates = Rates { tiers, ..args.rates() };
+    let rates = Rates { tiers, ..args.rates.rates() };
     let new = NewPrice { id: PriceId::new(now, rand::random()), model: &args.model, kind, rates, effective_from, actor: ACTOR, now };
     let review = Review { revision: history.revision(kind), named: args.yes.as_deref() };
     match operator.publish_price(new.clone(), review).await {
@@ -155,12 +168,17 @@ async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewPrice<'a
 fn not_agreed(history: &PriceHistory, new: &NewPrice<'_>) -> anyhow::Error {
     let rates_at = |kind| history.at(kind, new.effective_from).map(|version| &version.rates);
     let change = PriceChange::of(new.kind, rates_at(new.kind), &new.rates, rates_at(new.kind.other()));
-    let lines: Vec<_> = change.alarms().map(|(rate, alarm)| format!("  {}", rate.told(alarm))).collect();
-    anyhow!("nothing was written:\n{}\nIf that is meant, run this again with --yes {}", lines.join("\n"), new.model)
+    to_be_agreed_to(&change, new.model)
 }
 
-impl Set {
-    fn rates(&self) -> Rates {
+/// The same of any change of what a model costs.
+pub(super) fn to_be_agreed_to(change: &PriceChange, model: &str) -> anyhow::Error {
+    let lines: Vec<_> = change.alarms().map(|(rate, alarm)| format!("  {}", rate.told(alarm))).collect();
+    anyhow!("nothing was written:\n{}\nIf that is meant, run this again with --yes {model}", lines.join("\n"))
+}
+
+impl RateArgs {
+    pub(super) fn rates(&self) -> Rates {
         let base = BucketRates {
             input: self.input,
             output: self.output,

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::farebox::Place;
+use crate::{commands::add_account, farebox::Place};
 
 /// Per token. `small` costs other than what it is sold for, `long` has a tier, `slip` is a hundred times what it is sold for.
 const LIST: &str = r#"{
@@ -139,4 +139,35 @@ fn what_cannot_be_asked_is_refused_and_writes_nothing() {
     );
     let cost = |price: &&Value| price["kind"] == "cost";
     assert_eq!(listed(&place).as_array().map(|prices| prices.iter().filter(cost).count()), Some(2), "and nobody's bill is another");
+}
+
+#[test]
+fn a_customers_own_price_is_asked_about_as_any_and_listed_until_it_has_ended() {
+    let (place, _) = place(LIST);
+    add_account(&place, "Example");
+    let set = ["price", "own", "set", "Example", "small", "--input", "0.00004", "--output", "0.0005"];
+    let (code, said) = place.refusal(&set);
+    assert!(code == Some(1) && said.contains("Prompt") && said.contains("--yes small"), "{said}");
+    let written = place.json(&[&set[..], &["--yes", "small"]].concat(), "");
+    let later = place.json(
+        &["price", "own", "set", "Example", "small", "--input", "0.00005", "--output", "0.0005", "--effective-from", "2100-01-01"],
+        "",
+    );
+    let own = place.json(&["price", "own", "list", "Example"], "");
+    assert_eq!([&own[0]["id"], &own[1]["id"]], [&later["id"], &written["id"]]);
+    assert_eq!(own[1]["rates"]["base"]["input"], "0.00004");
+    let everyones = listed(&place);
+    let small = everyones.as_array().expect("models").iter().find(|model| model["model"] == "small").expect("a model").to_string();
+    assert!(small.contains("0.00015") && !small.contains("0.00004"), "{small}");
+
+    let id = later["id"].as_str().expect("an id");
+    assert!(place.json(&["price", "own", "end", "Example", id], "")["withdrawn_at"].is_string());
+    let id = written["id"].as_str().expect("an id");
+    let (code, said) = place.refusal(&["price", "own", "end", "Example", "00000000-0000-0000-0000-000000000001"]);
+    assert!(code == Some(1) && said.contains("not found"), "{said}");
+    place.json(&["price", "own", "end", "Example", id, "--at", "2100-01-01"], "");
+    // It begins within the minute that proxies need to hear of it: it can be ended, and no longer be taken back.
+    let ended = place.json(&["price", "own", "list", "Example"], "")[1].take();
+    assert_eq!((&ended["ends_at"], &ended["withdrawn_at"]), (&json!("2100-01-01T00:00:00Z"), &json!(null)));
+    assert_eq!(place.verify(), Vec::<Value>::new());
 }

@@ -7,6 +7,6 @@ select
     ) as hour_is_open
 from calls c
 join price_versions v using (price_id)
-left join projects p using (account_id, project_id)
-left join api_keys k using (account_id, key_id)
+left join projects p on p.account_id = c.account_id and p.project_id = c.project_id
+left join api_keys k on k.account_id = c.account_id and k.key_id = c.key_id
 where c.account_id = $1 and c.started_at = $2 and c.call_id = $3

@@ -193,7 +193,7 @@ pub(super) async fn accounts(connection: &mut PgConnection, model: &str, from: D
     Ok(rows.map(|row| Account { id: row.id, name: row.name, email: row.email, calls: row.calls.unsigned_abs() }).collect())
 }
 
-/// The next calls of an account by a model that began in a window, oldest first.
+/// The next calls of an account by a model that began in a window, oldest first, without those that were charged by a price of its own.
 pub(super) async fn calls(
     connection: &mut PgConnection,
     account: AccountId,
@@ -204,6 +204,7 @@ pub(super) async fn calls(
     let (after_start, after_call) = after.unzip();
     let rows = sqlx::query_as(
         "select * from calls where account_id = $1 and model = $2 and started_at >= $3 and started_at < $4 \
+         and price_id not in (select price_id from price_versions where account_id = $1) \
          and ($5::timestamptz is null or (started_at, call_id) > ($5, $6)) order by started_at, call_id limit $7",
     );
     let rows = rows.bind(account.uuid()).bind(model).bind(after_start.unwrap_or(from)).bind(to).bind(after_start);

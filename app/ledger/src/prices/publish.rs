@@ -90,7 +90,7 @@ fn expect_reviewed(history: &PriceHistory, new: &NewPrice<'_>, review: Review<'_
 }
 
 /// The model of this name, whose prices nobody else writes meanwhile.
-async fn hold(connection: &mut PgConnection, name: &str) -> Result<ModelId> {
+pub(super) async fn hold(connection: &mut PgConnection, name: &str) -> Result<ModelId> {
     let model = sqlx::query_scalar!(r#"select model_id as "model_id: ModelId" from models where name = $1 for no key update"#, name);
     model.fetch_optional(connection).await?.ok_or(Error::NotFound)
 }

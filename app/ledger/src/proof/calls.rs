@@ -8,6 +8,7 @@ use domain::{
     credit::Unit,
     id::{AccountId, GrantId, ModelId, PriceId},
     money::Amount,
+    own_price::{self, OwnPrice},
     pricing::{self, Charge, Discount, Excess},
     rates::Rates,
     tokens::{Flag, Tokens},
@@ -167,8 +168,10 @@ pub(super) fn in_words(charge: Charge) -> String {
 /// Every version of every price.
 pub(super) struct Prices {
     versions: HashMap<PriceId, Version>,
-    /// When the sale prices of each model begin, and when they were written.
+    /// When the sale prices of each model begin that everyone pays, and when they were written.
     sales: HashMap<String, Vec<Sale>>,
+    /// What accounts pay instead, by model.
+    own: HashMap<(AccountId, String), Vec<OwnPrice>>,
 }
 
 struct Sale {
@@ -178,6 +181,8 @@ struct Sale {
 
 struct Version {
     model: String,
+    /// Whose it is; `None` of what everyone pays.
+    account: Option<AccountId>,
     is_sale: bool,
     /// It never was in force.
     is_withdrawn: bool,
@@ -196,16 +201,16 @@ impl Prices {
             r#"
             select
                 v.price_id as "id: PriceId", m.name as model, v.model_id as "model_id: ModelId", v.kind as "kind: PriceKind", v.effective_from,
-                v.created_at, v.created_by, v.seal, v.withdrawn_at is not null as "is_withdrawn!", v.rates as "rates: Json<serde_json::Value>"
+                v.created_at, v.created_by, v.seal, v.withdrawn_at, v.rates as "rates: Json<serde_json::Value>", v.account_id as "account: AccountId", v.ends_at
             from price_versions v join models m using (model_id)
             "#
         )
         .fetch_all(connection)
         .await?;
-        let mut prices = Self { versions: HashMap::new(), sales: HashMap::new() };
+        let mut prices = Self { versions: HashMap::new(), sales: HashMap::new(), own: HashMap::new() };
         for row in rows {
-            let is_sale = row.kind == PriceKind::Sale;
-            if is_sale && !row.is_withdrawn {
+            let (is_sale, is_withdrawn) = (row.kind == PriceKind::Sale, row.withdrawn_at.is_some());
+            if is_sale && !is_withdrawn && row.account.is_none() {
                 prices.sales.entry(row.model.clone()).or_default().push(Sale { begins: row.effective_from, written: row.created_at });
             }
             let name = || format!("price {} of {}", row.id, row.model);
@@ -221,25 +226,47 @@ impl Prices {
                         created_at: row.created_at,
                         created_by: row.created_by,
                     };
-                    findings.sealed(Claim::PriceIsSealed, name, prices::fits(&version, &row.seal));
+                    let fits = row
+                        .account
+                        .map_or_else(|| prices::fits(&version, &row.seal), |account| prices::own_fits(&version, account, &row.seal));
+                    findings.sealed(Claim::PriceIsSealed, name, fits);
+                    prices.own_of(row.account, version, (&row.model, row.ends_at, row.withdrawn_at));
                 }
                 Err(error) => findings.note(Claim::PriceIsSealed, name(), "a price that can be read", error),
             }
             let rates = rates.map_err(|error| format!("a price that can be read: {error}"));
             prices.versions.insert(
                 row.id,
-                Version { model: row.model, is_sale, is_withdrawn: row.is_withdrawn, effective_from: row.effective_from, rates },
+                Version { model: row.model, account: row.account, is_sale, is_withdrawn, effective_from: row.effective_from, rates },
             );
         }
         Ok(prices)
     }
 
+    /// Keeps an account's own price by what it is of.
+    fn own_of(
+        &mut self,
+        account: Option<AccountId>,
+        version: PriceVersion,
+        (model, ends_at, withdrawn_at): (&str, Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    ) {
+        let Some(account) = account else { return };
+        let own = OwnPrice { version, model: model.to_owned(), account, ends_at, withdrawn_at };
+        self.own.entry((account, model.to_owned())).or_default().push(own);
+    }
+
     /// One sale price of one model, in force for ever.
     #[cfg(test)]
     pub(super) fn of_one(id: PriceId, model: &str, rates: Rates) -> Self {
-        let version =
-            Version { model: model.to_owned(), is_sale: true, is_withdrawn: false, effective_from: DateTime::UNIX_EPOCH, rates: Ok(rates) };
-        Self { versions: HashMap::from([(id, version)]), sales: HashMap::new() }
+        let version = Version {
+            model: model.to_owned(),
+            account: None,
+            is_sale: true,
+            is_withdrawn: false,
+            effective_from: DateTime::UNIX_EPOCH,
+            rates: Ok(rates),
+        };
+        Self { versions: HashMap::from([(id, version)]), sales: HashMap::new(), own: HashMap::new() }
     }
 
     /// What a call comes to by its counts, its price version and its hold.
@@ -252,11 +279,12 @@ impl Prices {
 
     /// The rates of a sale price of a model. One that calls were charged anew by may have been withdrawn since.
     pub(super) fn of_model(&self, price: PriceId, model: &str) -> std::result::Result<&Rates, String> {
-        let version = self.versions.get(&price).filter(|version| version.is_sale && version.model == model);
+        let version = self.versions.get(&price).filter(|version| version.is_sale && version.account.is_none() && version.model == model);
         version.ok_or_else(|| format!("a price of {model}"))?.rates.as_ref().map_err(Clone::clone)
     }
 
-    /// That a call's version is a sale price of its model, had begun when the call was admitted, and was followed by none that was known then.
+    /// That a call's version is a sale price of its model, had begun when the call was admitted, and was followed by none that was known then; and that it
+    /// was the account's own if there was one, off which there is no discount.
     fn expect_in_force(&self, record: &CallRecord) -> std::result::Result<(), String> {
         let version = self.versions.get(&record.price_id).ok_or("no price version")?;
         let started = record.started_at;
@@ -265,15 +293,23 @@ impl Prices {
             sale.begins > version.effective_from && sale.begins <= started && was_known
         };
         let was_in_force = version.is_sale && !version.is_withdrawn && version.model == record.model && version.effective_from <= started;
-        if was_in_force && !self.sales.get(&version.model).is_some_and(|sales| sales.iter().any(follows)) {
+        let own = self.own.get(&(record.account_id, record.model.clone())).map_or(&[][..], Vec::as_slice);
+        let own = own_price::in_force(own, started).map(|own| own.version.id);
+        let is_whose_it_must_be = match version.account {
+            Some(_) => own == Some(record.price_id) && record.discount_bps == 0,
+            None => own.is_none() && !self.sales.get(&version.model).is_some_and(|sales| sales.iter().any(follows)),
+        };
+        if was_in_force && is_whose_it_must_be {
             return Ok(());
         }
         let kind = match version {
             version if version.is_withdrawn => "withdrawn price",
+            version if version.account.is_some() => "an account's own price",
             version if version.is_sale => "sale",
             _ => "cost",
         };
-        Err(format!("{kind} of {} from {}", version.model, version.effective_from))
+        let own = own.map(|own| format!(" instead of the account's own price {own}")).unwrap_or_default();
+        Err(format!("{kind} of {} from {}{own}", version.model, version.effective_from))
     }
 }
 
@@ -336,7 +372,7 @@ mod tests {
             let mut call = call(Unit::Tokens, &[(6, 12)]);
             change(&mut call);
             let mut findings = Findings::default();
-            receipt(&call, &Prices { versions: HashMap::new(), sales: HashMap::new() }, &mut findings);
+            receipt(&call, &Prices { versions: HashMap::new(), sales: HashMap::new(), own: HashMap::new() }, &mut findings);
             findings.of(Claim::CallIsItsReceipt).len()
         };
         assert_eq!(broken(|_| {}), 0);

@@ -15,8 +15,8 @@ use domain::{
     tokens::Tokens,
 };
 use ledger::{
-    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewPrice, NewProject, NewProvider, PaymentCredit,
-    ProviderChange, Reprice, Review,
+    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject, NewProvider, OwnReview,
+    PaymentCredit, ProviderChange, Reprice, Review,
 };
 use sqlx::PgPool;
 
@@ -169,6 +169,18 @@ async fn everything(world: &mut World) -> Customer {
         Reprice { model: MODEL, from: world.now - TimeDelta::days(2), to: world.now, price, note: "Sorry", actor: "root@example.com" };
     assert_eq!(operator.reprice(reprice).await.unwrap().lowered, 1);
     operator.withdraw_price(MODEL, price, "root@example.com", world.now).await.unwrap();
+    let own = NewOwnPrice {
+        id: PriceId::new(world.now, world.random()),
+        account: ada.account,
+        model: MODEL,
+        rates: world.rates.clone(),
+        effective_from: world.now + TimeDelta::days(1),
+        actor: "root@example.com",
+        now: world.now,
+    };
+    let id = own.id;
+    operator.set_own_price(own, OwnReview { newest: None, named: None }).await.unwrap();
+    operator.end_own_price(ada.account, id, world.now, "root@example.com", world.now).await.unwrap();
     let provider = NewProvider {
         id: ProviderId::new(world.now, world.random()),
         name: "other",

@@ -15,6 +15,7 @@ mod limits;
 mod migrated;
 mod money;
 mod notices;
+mod own_prices;
 mod payments;
 mod people;
 mod plans;

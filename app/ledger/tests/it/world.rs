@@ -160,7 +160,10 @@ impl World {
         let ledger = Ledger::connect_as_owner(&address, 5).dated(now);
         let proxy = Proxy { epoch: EpochId::new(now, [0; 10]), number: Arc::default() };
         let world = Self::with(ledger, address, login, pool, now, proxy).await;
-        sqlx::query("alter table price_versions drop column withdrawn_at").execute(&world.pool).await.unwrap();
+        sqlx::query("alter table price_versions drop column withdrawn_at, drop column account_id, drop column ends_at")
+            .execute(&world.pool)
+            .await
+            .unwrap();
         world
     }
 
@@ -556,13 +559,13 @@ async fn begin(ledger: &Ledger, epoch: EpochId, proxy: Uuid, spool_since: DateTi
 }
 
 /// What is set up in an earlier version's schema is written to the log, and asks for further providers, neither of which was there yet: from a schema of
-/// their own, which the tables of this version stand before once they are there. It asks for withdrawn prices, too, by a column that its migration finds
-/// gone again.
+/// their own, which the tables of this version stand before once they are there. It asks for withdrawn prices and for customers' own, too, by
+/// columns that their migrations find gone again.
 async fn behind(pool: &PgPool) {
     let log = ledger::MIGRATOR.iter().find(|migration| migration.description == "audit").unwrap();
     let behind = format!(
         "create schema later; set search_path = later, public; {} create table fallbacks (model_id uuid, provider_id uuid, place bigint); reset search_path; \
-         alter table price_versions add withdrawn_at timestamptz; \
+         alter table price_versions add withdrawn_at timestamptz, add account_id uuid, add ends_at timestamptz; \
          do $$ begin execute format('alter database %I set search_path = public, later', current_database()); end $$",
         log.sql.as_str()
     );

@@ -10,8 +10,10 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     catalog::{Model, PriceVersion},
-    id::ProviderId,
+    id::{AccountId, ProviderId},
+    own_price::{self, OwnPrice},
     price_history::LEAD_MIN,
+    pricing::Discount,
 };
 use ledger::{Meter, Upstream, secrets::SecretKey};
 use tokio::{
@@ -60,12 +62,18 @@ pub(crate) struct Entry {
     pub(crate) routes: Vec<Arc<Route>>,
     /// In force and scheduled, oldest first.
     sale: Vec<Arc<PriceVersion>>,
+    /// What customers pay instead who have agreed on a price of their own.
+    own: HashMap<AccountId, Vec<OwnPrice>>,
 }
 
 impl Entry {
-    /// The price of a call that is admitted at this instant.
-    pub(crate) fn price_at(&self, now: DateTime<Utc>) -> Option<&Arc<PriceVersion>> {
-        self.sale.iter().rev().find(|version| version.effective_from <= now)
+    /// The price of an account's call that is admitted at this instant, and what is taken off it: nothing off a price that is the account's own.
+    pub(crate) fn price_at(&self, account: AccountId, discount: Discount, now: DateTime<Utc>) -> Option<(Arc<PriceVersion>, Discount)> {
+        if let Some(own) = self.own.get(&account).and_then(|versions| own_price::in_force(versions, now)) {
+            return Some((Arc::new(own.version.clone()), Discount::NONE));
+        }
+        let version = self.sale.iter().rev().find(|version| version.effective_from <= now)?;
+        Some((Arc::clone(version), discount))
     }
 }
 
@@ -99,7 +107,7 @@ impl Snapshot {
         };
         let models = catalog.models.into_iter().map(|(name, found)| {
             let (routes, sale) = (found.routes.into_iter().filter_map(route), found.sale.into_iter().map(Arc::new));
-            (name, Arc::new(Entry { model: found.model, routes: routes.collect(), sale: sale.collect() }))
+            (name, Arc::new(Entry { model: found.model, routes: routes.collect(), sale: sale.collect(), own: found.own }))
         });
         let models = models.collect();
         if let Some(before) = before {
@@ -201,7 +209,7 @@ mod tests {
         let meters = Meters::of(&acme);
         let target = Arc::new(Target::of("https://api.example.com/v1", None));
         let route = Route { model: acme.clone(), target, health: Health::of("acme"), meters: Arc::clone(&meters) };
-        let entry = Entry { model: acme.clone(), routes: vec![Arc::new(route)], sale: Vec::new() };
+        let entry = Entry { model: acme.clone(), routes: vec![Arc::new(route)], sale: Vec::new(), own: HashMap::new() };
         let models = HashMap::from([(acme.name.clone(), Arc::new(entry))]);
         let before = Snapshot { models, read: Instant::now(), skew: TimeDelta::zero(), healths: HashMap::new(), unusable: BTreeMap::new() };
         assert!(before.meters_of(&acme).is_some_and(|found| Arc::ptr_eq(&found, &meters)));

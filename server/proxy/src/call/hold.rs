@@ -21,7 +21,7 @@ use crate::{
 impl Call {
     /// Holds the full bound; where credit or a limit is too short for it, a closer one. A free call needs no credit, but limits count it too.
     pub(super) async fn hold(&self, shared: &Shared) -> Result<(Bound, Held), Refusal> {
-        let terms = Terms { request: &self.request, model: &self.entry.model, rates: &self.price.rates, discount: self.discount() };
+        let terms = Terms { request: &self.request, model: &self.entry.model, rates: &self.price.rates, discount: self.discount };
         let mut bound = terms.full().map_err(|_| Refusal::invalid("max_tokens", "this call could cost more than any account can hold"))?;
         let mut available = Available::EVERYTHING;
         for _ in 0..HOLDS_MAX {

@@ -68,7 +68,7 @@ impl Call {
             tracing::error!(call = %self.id, model = model.name, provider = model.provider, tier, other, "a call was served on terms that the model has no price for");
         }
         let usage = usage.within(self.prompt_max(), completion_max);
-        let charge = pricing::charge(&usage, &self.price.rates, self.discount(), bound.held, self.key.line.excess);
+        let charge = pricing::charge(&usage, &self.price.rates, self.discount, bound.held, self.key.line.excess);
         self.alarm_of_loss(bound, charge, &usage);
         if source == UsageSource::None && answer.end == End::Complete && answer.status.is_some_and(|status| status.is_success()) {
             tracing::warn!(call = %self.id, provider = model.provider, "an answer was no answer that can be charged");

@@ -1,13 +1,15 @@
 //! What the holder of a key may ask.
 
+use chrono::TimeDelta;
 use domain::{
     billing::GrantKind,
     credit::{Quantity, Unit},
-    id::{CallId, GrantId},
-    pricing::Excess,
+    id::{CallId, GrantId, PriceId},
+    pricing::{Discount, Excess},
+    rates::Rates,
 };
 use http::{HeaderValue, StatusCode};
-use ledger::NewGrant;
+use ledger::{NewGrant, NewOwnPrice, OwnReview};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -174,5 +176,45 @@ async fn what_a_client_says_of_a_call_stands_on_its_receipt_and_stays_here(pool:
     let refused = world.send(request).await;
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     assert_eq!(json(refused).await["error"]["param"], "x-farebox-tags");
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_a_customer_has_agreed_on_is_what_its_calls_are_held_and_charged_by(pool: PgPool) {
+    let mut world = World::new(&pool, "1").await;
+    // It began an hour ago, at a tenth of what everyone pays; everyone else's discount would be off their own price.
+    let began = world.now - TimeDelta::hours(1);
+    let own = NewOwnPrice {
+        id: PriceId::new(world.now, [5; 10]),
+        account: world.account,
+        model: MODEL,
+        rates: Rates::plain(amount("0.0001"), amount("0.0002")),
+        effective_from: began,
+        actor: "test",
+        now: began - TimeDelta::hours(1),
+    };
+    let price = own.id;
+    world.ledger.system().operator().set_own_price(own, OwnReview { newest: None, named: Some(MODEL) }).await.unwrap();
+    sqlx::query("update accounts set discount_bps = 5000").execute(&pool).await.unwrap();
+    world.renew_proxy().await;
+
+    let shown = json(world.get(&format!("/v1/models/{MODEL}")).await).await["pricing"].take();
+    assert_eq!((&shown["per_1k"]["input"], &shown["discount_bps"]), (&json!("0.0001"), &json!(0)));
+    let response = world.post(chat("hello", "")).await;
+    let id = call_id(&response);
+    text(response).await;
+    let call = world.detail(id).await;
+    // 9 prompt and 5 completion tokens.
+    assert_eq!((call.receipt.amount, call.receipt.discount), (amount("0.0000019"), Discount::NONE));
+    assert_eq!(call.price_id, price);
+
+    world.change_customer("bob", "1").await;
+    sqlx::query("update accounts set discount_bps = 5000").execute(&pool).await.unwrap();
+    world.renew_proxy().await;
+    let response = world.post(chat("hello", "")).await;
+    let id = call_id(&response);
+    text(response).await;
+    let call = world.detail(id).await;
+    assert_eq!((call.receipt.amount, call.receipt.discount.bps()), (amount("0.0000095"), 5_000));
     world.stop().await;
 }
