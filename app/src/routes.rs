@@ -53,6 +53,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin/customers/:account/keys") view=|| page(Page::Keys) ssr=Async/>
                     <Route path=path!("/admin/customers/:account/keys/:id") view=|| page(Page::Limits) ssr=Async/>
                     <Route path=path!("/admin/customers/:account/billing") view=|| page(Page::Billing) ssr=Async/>
+                    <Route path=path!("/admin/customers/:id/prices") view=|| page(Page::OwnPrices) ssr=Async/>
                     <Route path=path!("/admin/customers/:id/settings") view=|| page(Page::AccountSettings) ssr=Async/>
                     <Route path=path!("/admin/proof") view=|| page(Page::Proof) ssr=Async/>
                     <Route path=path!("/admin/audit") view=|| page(Page::Audit) ssr=Async/>

@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalog::PriceVersion,
+    catalog::{PriceKind, PriceVersion},
     id::{AccountId, PriceId},
+    price_history::PriceHistory,
+    rates::Rates,
 };
 
 /// One immutable version of what a model costs one customer. It is the whole price: no discount is taken off it.
@@ -29,6 +31,12 @@ impl OwnPrice {
         self.withdrawn_at.is_none() && self.version.effective_from <= instant
     }
 
+    /// Whether calls are charged by it, or will be, as far as no other one has begun.
+    #[must_use]
+    pub fn is_or_will_be_in_force(&self, instant: DateTime<Utc>) -> bool {
+        self.withdrawn_at.is_none() && !self.has_ended(instant)
+    }
+
     /// Whether it is over.
     #[must_use]
     pub fn has_ended(&self, instant: DateTime<Utc>) -> bool {
@@ -43,6 +51,24 @@ pub fn in_force<'a>(versions: impl IntoIterator<Item = &'a OwnPrice>, instant: D
     begun.max_by_key(|own| own.version.effective_from).filter(|own| !own.has_ended(instant))
 }
 
+/// What a customer pays at an instant, be that their own price or everyone's, and what the provider charges then.
+pub fn sides<'a>(
+    own: impl IntoIterator<Item = &'a OwnPrice>,
+    everyones: &'a PriceHistory,
+    instant: DateTime<Utc>,
+) -> [Option<&'a Rates>; 2] {
+    let at = |kind| everyones.at(kind, instant).map(|version| &version.rates);
+    [in_force(own, instant).map(|own| &own.version.rates).or_else(|| at(PriceKind::Sale)), at(PriceKind::Cost)]
+}
+
+/// When a version is over among a customer's others: at its end, or when the next one for its model begins; `None` while neither is in sight.
+#[must_use]
+pub fn over_at(own: &OwnPrice, all: &[OwnPrice]) -> Option<DateTime<Utc>> {
+    let others = all.iter().filter(|other| other.model == own.model && other.withdrawn_at.is_none());
+    let next = others.map(|other| other.version.effective_from).filter(|begins| *begins > own.version.effective_from).min();
+    own.ends_at.into_iter().chain(next).min()
+}
+
 /// The version that was written last, withdrawn or not. Whoever wrote from another one has not seen it.
 pub fn newest<'a>(versions: impl IntoIterator<Item = &'a OwnPrice>) -> Option<PriceId> {
     versions.into_iter().max_by_key(|own| (own.version.created_at, own.version.id)).map(|own| own.version.id)
@@ -54,7 +80,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{catalog::PriceKind, id::ModelId, money::Amount, rates::Rates};
+    use crate::{id::ModelId, money::Amount};
 
     fn hour(hour: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
@@ -87,6 +113,8 @@ mod tests {
             assert_eq!(in_force(&versions, hour(at)), expected.map(|index: usize| &versions[index]), "at {at}");
         }
         assert_eq!(newest(&versions), Some(versions[3].version.id));
+        let over = versions.each_ref().map(|own| over_at(own, &versions));
+        assert_eq!(over, [Some(hour(15)), Some(hour(30)), Some(hour(40)), None]);
         assert_eq!(in_force(&[], hour(1)), None);
     }
 

@@ -74,7 +74,7 @@ pub use crate::{
     plans::{Bought, NewPlan, Purchase},
     posting::PostedCalls,
     price_book::PriceBook,
-    prices::{NewOwnPrice, NewPrice, OwnReview, Review, own_price_change},
+    prices::{NewOwnPrice, NewPrice, OwnReview, Review},
     projects::NewProject,
     proof::Verification,
     scope::{AccountMember, AccountOwner, AccountReader, Meter, Operator, System},

@@ -15,6 +15,8 @@ pub(crate) mod admin_account;
 pub(crate) mod admin_audit;
 pub(crate) mod admin_customers;
 #[cfg(feature = "ssr")]
+pub(crate) mod admin_own_prices;
+#[cfg(feature = "ssr")]
 pub(crate) mod admin_plans;
 #[cfg(feature = "ssr")]
 pub(crate) mod admin_price_list;
@@ -90,6 +92,8 @@ pub(crate) enum Page {
     NewCustomer,
     /// `/admin/customers/:id`
     Customer,
+    /// `/admin/customers/:id/prices`
+    OwnPrices,
     /// `/admin/customers/:id/settings`
     AccountSettings,
     /// `/admin/proof`
@@ -122,6 +126,7 @@ impl Page {
             Self::Customers => "Customers",
             Self::NewCustomer => "New customer",
             Self::Customer => "Customer",
+            Self::OwnPrices => "Own prices",
             Self::AccountSettings => "Account settings",
             Self::Proof => "Proof",
             Self::Audit => "Audit",
@@ -156,6 +161,7 @@ impl Page {
                 | Self::Plan
                 | Self::Customers
                 | Self::Customer
+                | Self::OwnPrices
                 | Self::AccountSettings
                 | Self::Proof
                 | Self::Audit
@@ -295,6 +301,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
         Page::PriceList => admin_price_list::api::page(caller, query).await.map(|page| drawn(admin_price_list::view::list(&page))),
         Page::Offers => offers::api::offers(caller, query).await.map(|page| drawn(offers::view::offers(&page))),
+        Page::OwnPrices => admin_own_prices::api::prices(caller, id, query).await.map(|page| drawn(admin_own_prices::view::prices(&page))),
         Page::AccountSettings => {
             admin_account::api::settings(caller, id, query).await.map(|page| drawn(admin_account::view::settings(&page)))
         }

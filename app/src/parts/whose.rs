@@ -34,12 +34,13 @@ pub(crate) struct Named {
 }
 
 /// A customer's pages, below the one that is the operator's own.
-const WAYS: [(&str, &str, &[Page]); 6] = [
+const WAYS: [(&str, &str, &[Page]); 7] = [
     ("", "Customer", &[Page::Customer]),
     ("/usage", "Usage", &[Page::Usage]),
     ("/calls", "Calls", &[Page::Calls, Page::Call]),
     ("/keys", "Keys", &[Page::Keys, Page::Limits]),
     ("/billing", "Billing", &[Page::Billing]),
+    ("/prices", "Prices", &[Page::OwnPrices]),
     ("/settings", "Settings", &[Page::AccountSettings]),
 ];
 

@@ -164,6 +164,7 @@ pub fn router(console: &Console) -> Router {
         .route("/admin/plans/{id}", post(pages::admin_plans::post::write))
         .route("/admin/customers/new", post(pages::admin_customers::post::open))
         .route("/admin/customers/{id}", post(pages::admin_customers::post::change))
+        .route("/admin/customers/{id}/prices", post(pages::admin_own_prices::post::set))
         .route("/admin/customers/{id}/settings", post(pages::admin_account::post::set))
         .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
         .route("/calls.csv", get(pages::calls::csv::download))

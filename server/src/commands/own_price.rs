@@ -4,11 +4,13 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use domain::{
+    catalog::PriceKind,
     id::{AccountId, PriceId},
     own_price::{self, OwnPrice},
+    price_change::PriceChange,
     price_history::LEAD_MIN,
 };
-use ledger::{Ledger, NewOwnPrice, OwnReview, own_price_change};
+use ledger::{Ledger, NewOwnPrice, OwnReview};
 use serde_json::{Value, json};
 
 use super::{
@@ -103,7 +105,8 @@ async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewOwnPrice
     let review = OwnReview { newest: own_price::newest(&own), named: args.yes.as_deref() };
     match operator.set_own_price(new.clone(), review).await {
         Err(ledger::Error::PriceNotAgreed) => {
-            Err(to_be_agreed_to(&own_price_change(&own, &everyones, &new.rates, new.effective_from), new.model))
+            let [paid, cost] = own_price::sides(&own, &everyones, new.effective_from);
+            Err(to_be_agreed_to(&PriceChange::of(PriceKind::Sale, paid, &new.rates, cost), new.model))
         }
         written => Ok(written.map(|()| new)?),
     }

@@ -46,14 +46,6 @@ pub struct OwnReview<'a> {
     pub named: Option<&'a str>,
 }
 
-/// What an own price would change, rate by rate: from what the customer pays when it begins, be that their own price or everyone's.
-#[must_use]
-pub fn own_price_change(own: &[OwnPrice], everyones: &PriceHistory, rates: &Rates, effective_from: DateTime<Utc>) -> PriceChange {
-    let at = |kind| everyones.at(kind, effective_from).map(|version| &version.rates);
-    let paid = own_price::in_force(own, effective_from).map(|own| &own.version.rates).or_else(|| at(PriceKind::Sale));
-    PriceChange::of(PriceKind::Sale, paid, rates, at(PriceKind::Cost))
-}
-
 impl AccountReader {
     /// The account's own prices, by model, the last to begin first; those that were taken back and those that are over included.
     ///
@@ -96,7 +88,8 @@ impl Operator {
             return Err(Error::PriceTooSoon);
         }
         let everyones = price_history(&mut tx, model).await?;
-        if !own_price_change(&own, &everyones, &new.rates, new.effective_from).is_agreed(new.model, review.named) {
+        let [paid, cost] = own_price::sides(&own, &everyones, new.effective_from);
+        if !PriceChange::of(PriceKind::Sale, paid, &new.rates, cost).is_agreed(new.model, review.named) {
             return Err(Error::PriceNotAgreed);
         }
         let version = PriceVersion {

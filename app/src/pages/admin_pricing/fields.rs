@@ -11,23 +11,23 @@ use domain::{
 };
 
 /// Which model.
-pub(super) const MODEL: &str = "model";
+pub(in crate::pages) const MODEL: &str = "model";
 /// Which side of its price.
 pub(super) const KIND: &str = "kind";
 /// The unit of all rates in the form: [`RateUnit::name`].
-pub(super) const PER: &str = "per";
+pub(in crate::pages) const PER: &str = "per";
 /// The version that the form was filled from, which keeps what the form does not show.
 pub(super) const BASE: &str = "base";
 /// How often the side had been written to when the form was filled.
 pub(super) const REVISION: &str = "revision";
 /// From when on.
-pub(super) const EFFECTIVE: &str = "effective";
+pub(in crate::pages) const EFFECTIVE: &str = "effective";
 /// The fee per call.
-pub(super) const PER_CALL: &str = "per_call";
+pub(in crate::pages) const PER_CALL: &str = "per_call";
 /// How many tiers the form has fields for.
-pub(super) const TIERS: &str = "tiers";
+pub(in crate::pages) const TIERS: &str = "tiers";
 /// The model's name, typed by whoever agrees to a leap or a loss.
-pub(super) const NAMED: &str = "named";
+pub(in crate::pages) const NAMED: &str = "named";
 /// The version to be withdrawn.
 pub(super) const WITHDRAW: &str = "withdraw";
 /// What a form asks for: one of the following.
@@ -40,10 +40,10 @@ pub(super) const EDIT: &str = "edit";
 pub(super) const PUBLISH: &str = "publish";
 
 /// More tiers than anybody has. A form with fields for more was made by hand.
-pub(super) const TIERS_MAX: usize = 20;
+pub(in crate::pages) const TIERS_MAX: usize = 20;
 
 /// A rate's field and its label, in the form's order. The two plain ones come first.
-pub(super) const RATES: [(Bucket, &str, &str); 8] = [
+pub(in crate::pages) const RATES: [(Bucket, &str, &str); 8] = [
     (Bucket::Input, "prompt", "Prompt tokens"),
     (Bucket::Output, "completion", "Completion tokens"),
     (Bucket::CacheRead, "cache_read", "Prompt tokens read from cache"),
@@ -55,28 +55,28 @@ pub(super) const RATES: [(Bucket, &str, &str); 8] = [
 ];
 
 /// The field of a rate: of the plain ones by its own name, of a tier (from 1 on) with the tier's before it.
-pub(super) fn rate_field(tier: Option<usize>, name: &'static str) -> Cow<'static, str> {
+pub(in crate::pages) fn rate_field(tier: Option<usize>, name: &'static str) -> Cow<'static, str> {
     tier.map_or(Cow::Borrowed(name), |tier| Cow::Owned(format!("tier{tier}_{name}")))
 }
 
 /// The field that says where a tier begins.
-pub(super) fn from_field(tier: usize) -> Cow<'static, str> {
+pub(in crate::pages) fn from_field(tier: usize) -> Cow<'static, str> {
     rate_field(Some(tier), "from")
 }
 
 /// What is wrong with a field, and which.
-pub(super) type Wrong = (Cow<'static, str>, String);
+pub(in crate::pages) type Wrong = (Cow<'static, str>, String);
 
 /// What a form says of a field; `None` where it has no such field.
-pub(super) type Said<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(in crate::pages) type Said<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The unit that a form is in.
-pub(super) fn unit(said: Said<'_>) -> RateUnit {
+pub(in crate::pages) fn unit(said: Said<'_>) -> RateUnit {
     said(PER).and_then(|name| RateUnit::named(&name)).unwrap_or_default()
 }
 
 /// The rates that a form asks for. What it has no field for stays as it is in the version that it was filled from.
-pub(super) fn rates(said: Said<'_>, base: Option<&Rates>) -> Result<Rates, Wrong> {
+pub(in crate::pages) fn rates(said: Said<'_>, base: Option<&Rates>) -> Result<Rates, Wrong> {
     let form = Reader { said, unit: unit(said) };
     let per_call = match said(PER_CALL) {
         None => base.map(|rates| rates.per_call).unwrap_or_default(),

@@ -85,11 +85,17 @@ pub(super) fn units(chosen: &Chosen) -> AnyView {
     tabs("Unit", units.into())
 }
 
-const fn is_plain(bucket: Bucket) -> bool {
+pub(in crate::pages) const fn is_plain(bucket: Bucket) -> bool {
     matches!(bucket, Bucket::Input | Bucket::Output)
 }
 
-fn rate_fields(tier: Option<usize>, rates: Option<&BucketRates>, unit: RateUnit, form: &Form, which: fn(Bucket) -> bool) -> AnyView {
+pub(in crate::pages) fn rate_fields(
+    tier: Option<usize>,
+    rates: Option<&BucketRates>,
+    unit: RateUnit,
+    form: &Form,
+    which: fn(Bucket) -> bool,
+) -> AnyView {
     let chosen = fields::RATES.into_iter().filter(|(bucket, ..)| which(*bucket));
     let views = chosen.map(|(bucket, name, label)| {
         let label = match tier {
@@ -112,7 +118,7 @@ fn is_used(form: &Form, mut names: impl Iterator<Item = String>) -> bool {
     names.any(|name| form.problem_at(&name).is_some() || form.typed(&name).is_some_and(|typed| !typed.is_empty()))
 }
 
-fn further(rates: Option<&Rates>, unit: RateUnit, form: &Form) -> AnyView {
+pub(in crate::pages) fn further(rates: Option<&Rates>, unit: RateUnit, form: &Form) -> AnyView {
     let fee = rates.map(|rates| rates.per_call).filter(|fee| !fee.is_zero());
     let own = || fields::RATES.into_iter().filter(|(bucket, ..)| !is_plain(*bucket));
     let is_open = fee.is_some()
@@ -131,7 +137,7 @@ fn further(rates: Option<&Rates>, unit: RateUnit, form: &Form) -> AnyView {
     .into_any()
 }
 
-fn tier_fields(tier: usize, count: usize, rates: Option<&Rates>, unit: RateUnit, form: &Form) -> AnyView {
+pub(in crate::pages) fn tier_fields(tier: usize, count: usize, rates: Option<&Rates>, unit: RateUnit, form: &Form) -> AnyView {
     let own = rates.and_then(|rates| rates.tiers.get(tier - 1));
     let from = own.map(|own| own.from_prompt_tokens.get().to_string()).unwrap_or_default();
     let summary = match own {

@@ -2,13 +2,13 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
-mod fields;
-mod form;
+pub(in crate::pages) mod fields;
+pub(in crate::pages) mod form;
 mod history;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
 mod replay;
-mod review;
+pub(in crate::pages) mod review;
 pub(crate) mod view;
 mod words;

@@ -149,7 +149,7 @@ fn refusal(error: ledger::Error) -> Refusal {
 }
 
 /// A `datetime-local` field: without a zone, which is UTC here; with or without seconds.
-pub(super) fn instant(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
+pub(in crate::pages) fn instant(typed: &str) -> Result<Option<DateTime<Utc>>, Refusal> {
     if typed.is_empty() {
         return Ok(None);
     }

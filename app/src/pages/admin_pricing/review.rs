@@ -52,7 +52,7 @@ pub(super) fn view(chosen: &Chosen, review: &Review) -> AnyView {
     };
     stack(vec![
         view! { <p>{when}</p> }.into_any(),
-        changes(&change, &review.rates, old.map(|version| &version.rates), other_side, chosen),
+        changes(&change, &review.rates, [old.map(|version| &version.rates), other_side], (chosen.unit, chosen.side)),
         without.into_any(),
         follows.into_any(),
         replayed,
@@ -83,8 +83,13 @@ fn columns(unit: RateUnit, side: PriceKind) -> [Column; 6] {
     ]
 }
 
-fn changes(change: &PriceChange, new: &Rates, old: Option<&Rates>, other: Option<&Rates>, chosen: &Chosen) -> AnyView {
-    let (unit, side) = (chosen.unit, chosen.side);
+/// Each rate of a side as it is and as it would be, beside the other side's, and what the sample call costs by all of them.
+pub(in crate::pages) fn changes(
+    change: &PriceChange,
+    new: &Rates,
+    [old, other]: [Option<&Rates>; 2],
+    (unit, side): (RateUnit, PriceKind),
+) -> AnyView {
     let rows = change.rates.iter().map(|rate| {
         // A fee is per call in either unit.
         let unit = if rate.part == domain::price_change::Part::Call { RateUnit::Per1K } else { unit };

@@ -14,10 +14,16 @@ pub(crate) async fn pricing(caller: &Caller, query: &str) -> Result<Pricing, Con
     let matches = |text: &str| text.to_lowercase().contains(&wanted);
     let mut models = caller.console.ledger.price_list(now).await?;
     let offers = caller.console.ledger.offers().await?;
+    let mut own = match caller.visitor.visit.role() {
+        Some(_) => caller.seen("").await?.reader.own_prices().await?,
+        None => Vec::new(),
+    };
+    own.retain(|own| matches(&own.model) && own.is_or_will_be_in_force(now));
     let bill = read::bill(&models, &offers, query);
     models.retain(|priced| matches(&priced.model.name) || matches(&priced.model.provider));
     models.iter_mut().for_each(hide_the_gateways_own);
-    Ok(Pricing { models, offers, contact: caller.console.settings.sales_contact.clone(), bill, search, now })
+    own.iter_mut().for_each(|own| own.version.created_by = String::new());
+    Ok(Pricing { models, own, offers, contact: caller.console.settings.sales_contact.clone(), bill, search, now })
 }
 
 /// Who wrote a price and what the provider calls the model is the operator's business.

@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use domain::{catalog::PricedModel, plan::Plan};
+use domain::{catalog::PricedModel, own_price::OwnPrice, plan::Plan};
 use serde::{Deserialize, Serialize};
 
 use super::estimate::Bill;
@@ -9,6 +9,8 @@ use super::estimate::Bill;
 pub(crate) struct Pricing {
     /// The models that match.
     pub(crate) models: Vec<PricedModel>,
+    /// What whoever is signed in has agreed on, in force and scheduled.
+    pub(crate) own: Vec<OwnPrice>,
     /// The plans and packages that anyone may buy, the cheapest first.
     pub(crate) offers: Vec<Plan>,
     /// Where to ask for more than is offered: an address, and how it is written.

@@ -1,5 +1,6 @@
 use domain::{
     catalog::{PriceVersion, PricedModel},
+    own_price::{self, OwnPrice},
     plan::Plan,
 };
 use leptos::prelude::*;
@@ -22,7 +23,7 @@ use crate::{
 
 /// The price list.
 pub(crate) fn pricing(page: &Pricing) -> AnyView {
-    let Pricing { models, offers, contact, bill, search, now } = page;
+    let Pricing { models, own, offers, contact, bill, search, now } = page;
     let find = view! {
         <form class="row-form" method="get" action="/pricing" role="search">
             {Field::new("search", "search", "Find a model or a provider").initial(search.clone()).view(&Form::default())}
@@ -38,11 +39,42 @@ pub(crate) fn pricing(page: &Pricing) -> AnyView {
     stack(vec![
         head("Pricing", about, ()),
         find.into_any(),
+        agreed(own),
         body,
         sold(offers, contact.as_ref()),
         estimate::estimate(bill, search),
         method(),
     ])
+}
+
+/// What whoever is signed in pays instead. Of a model's prices the first one that has begun holds.
+fn agreed(all: &[OwnPrice]) -> AnyView {
+    const COLUMNS: [Column; 5] = [
+        Column("Model", Words),
+        Column("Prompt, per 1K tokens", Figures),
+        Column("Completion, per 1K tokens", Figures),
+        Column("From", Words),
+        Column("Until", Words),
+    ];
+    if all.is_empty() {
+        return ().into_any();
+    }
+    let rows = all.iter().map(|own| {
+        let base = &own.version.rates.base;
+        let next = own_price::over_at(own, all).map_or_else(|| "further notice".to_owned(), time::minute);
+        let name = view! { <code>{own.model.clone()}</code> };
+        let cells = vec![
+            stack(vec![name.into_any(), rates::others_view(&own.version.rates)]),
+            rates::rate(base.input),
+            rates::rate(base.output),
+            text(time::minute(own.version.effective_from)),
+            text(next),
+        ];
+        cells.into()
+    });
+    let about = "They take the place of the prices below, and no discount is taken off them. Times are UTC.";
+    let about = view! { <p class="subtitle prose">{about}</p> };
+    section("Prices agreed with you", stack(vec![about.into_any(), table("cards", &COLUMNS, rows.collect(), None)]))
 }
 
 /// What is sold by the month or once, and where to ask for more.
@@ -139,7 +171,8 @@ mod tests {
             bounds: ModelBounds::default(),
         };
         let priced = PricedModel { model, sale: Some(version("0.00015")), cost: None, scheduled: vec![version("0.0002")] };
-        let page = Pricing { models: vec![priced], offers: vec![], contact: None, bill: Bill::default(), search: String::new(), now };
+        let page =
+            Pricing { models: vec![priced], own: vec![], offers: vec![], contact: None, bill: Bill::default(), search: String::new(), now };
         let html = Owner::new().with(|| pricing(&page).to_html());
         for words in
             ["$0.00015", "$0.15 per 1M", "read from cache: $0.000075 per 1K ($0.075 per 1M)", "From 23 Nov 2026, 10:04 UTC: prompt $0.0002"]
