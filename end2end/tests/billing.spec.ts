@@ -9,6 +9,18 @@ import { ask, call, creditsAtRest, nanos, receipt } from "./gateway.ts";
 
 const pay = (page: Page) => page.getByRole("button", { name: "Make a test payment" });
 
+/** The journal's rows from here on, to its oldest. */
+async function everyPage(page: Page): Promise<Row[]> {
+  const rows = await journal(page);
+  const older = page.getByRole("link", { name: "Older" });
+  while ((await older.count()) > 0) {
+    const next = await older.getAttribute("href");
+    await page.goto(next ?? "");
+    rows.push(...(await journal(page)));
+  }
+  return rows;
+}
+
 test("it is sound", async ({ page }) => {
   await signIn(page, "customer");
   await page.goto("/billing");
@@ -93,6 +105,34 @@ test("the journal's amounts lead from one balance to the next, over its pages", 
   for (const [place, row] of rows.slice(0, -1).entries()) {
     const before = amount(cell(rows[place + 1], "Balance after"));
     expect(before + amount(cell(row, "Amount")), cell(row, "When")).toBe(amount(cell(row, "Balance after")));
+  }
+});
+
+test("a month of the journal leads from its opening to its closing balance, and its parts are all of it", async ({ page }) => {
+  await signIn(page, "customer");
+  await page.goto("/billing");
+  await page.getByLabel("Month").selectOption({ index: 2 });
+  await page.getByRole("button", { name: "Show" }).click();
+  await expect(page).toHaveURL(/[?&]month=\d{4}-\d\d$/);
+  const figures = async () =>
+    Promise.all(["Opening balance", "Money in and out", "Usage", "Closing balance"].map(async (label) => amount(await headlineNow(page, label))));
+  const [opening = 0n, moved = 0n, used = 0n, closing = 0n] = await figures();
+  expect(opening + moved + used).toBe(closing);
+  const all = await everyPage(page);
+  expect([cell(all[0], "Balance after"), cell(all.at(-1), "Balance after")].map((text) => amount(text))).toEqual([closing, opening]);
+  const moves = (rows: Row[]) => column(rows.filter((row) => cell(row, "Amount") !== ""), "Amount");
+  expect(sum(moves(all))).toBe(closing - opening);
+
+  for (const [part, expected] of [["Money in and out", moved], ["Usage", used]] as const) {
+    await page.getByRole("navigation", { name: "Show" }).getByRole("link", { name: part }).click();
+    await expect(page.getByRole("navigation", { name: "Show" }).locator("[aria-current]")).toHaveText(part);
+    expect(await figures(), part).toEqual([opening, moved, used, closing]);
+    expect(sum(moves(await everyPage(page))), part).toBe(expected);
+    const file = await page.getByRole("link", { name: "Download the journal as CSV" }).getAttribute("href");
+    const [said, headings = "", ...lines] = (await (await page.request.get(file ?? "")).text()).trimEnd().split("\r\n");
+    expect(said).toMatch(/^# postings from \d{4}-\d\d-01T00:00:00.000Z to \d{4}-\d\d-01T00:00:00.000Z; filter: entries=\w+&month=\d{4}-\d\d$/);
+    const at = headings.split(",").indexOf("amount_usd");
+    expect(sum(lines.map((line) => amount(`$${line.split(",")[at]}`.replace("$-", "−$")))), part).toBe(expected);
   }
 });
 

@@ -23,6 +23,9 @@ impl PostingNumber {
     /// What comes before the first posting.
     pub const NONE: Self = Self(0);
 
+    /// The last that there can be.
+    pub const LAST: Self = Self(i64::MAX);
+
     /// Wraps a number that was given before.
     #[must_use]
     pub const fn from_count(count: i64) -> Self {
@@ -209,10 +212,13 @@ impl JournalKind {
         }
     }
 
-    /// Whether it is what calls used, or give back of it; otherwise credit was put in or taken back.
+    /// What calls used, and what was given back of it; by all else, credit was put in or taken back.
+    pub const OF_CALLS: [Self; 4] = [Self::Usage, Self::LateUsage, Self::CallCredit, Self::Reprice];
+
+    /// Whether it is one of [`Self::OF_CALLS`].
     #[must_use]
-    pub const fn is_of_calls(self) -> bool {
-        matches!(self, Self::Usage | Self::LateUsage | Self::CallCredit | Self::Reprice)
+    pub fn is_of_calls(self) -> bool {
+        Self::OF_CALLS.contains(&self)
     }
 
     /// Its name on a page.
@@ -405,6 +411,19 @@ pub struct OpenHour {
     pub tokens: i64,
 }
 
+/// What the postings of a month did to the balance of money: `opening + moved + used = closing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonthBalance {
+    /// The balance after the last posting before the month.
+    pub opening: Amount,
+    /// What was put in, less what was taken back.
+    pub moved: Amount,
+    /// What calls took, below zero, with what was given back of it.
+    pub used: Amount,
+    /// The balance after the month's last posting; so far, of the running month.
+    pub closing: Amount,
+}
+
 /// An account's credit and a page of its books, read at one instant: the newest posting's balance, less the open hour's charges, is the balance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
@@ -414,6 +433,10 @@ pub struct Statement {
     pub open_hour: Option<OpenHour>,
     /// The postings.
     pub journal: JournalPage,
+    /// When the first of all postings was made.
+    pub since: Option<DateTime<Utc>>,
+    /// The balances of the month that was asked for.
+    pub month: Option<MonthBalance>,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod customers;
 pub mod estimate;
 pub mod filter;
 pub mod id;
+pub mod journal;
 pub mod key;
 pub mod lease;
 pub mod money;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::{AccountState, Customer},
-    billing::{PostingNumber, Statement},
+    billing::Statement,
     customers::{CustomerFilter, CustomerKind, CustomerPage, CustomerPlace, CustomerSort, Mark},
     id::AccountId,
     money::Amount,
@@ -11,7 +11,7 @@ use domain::{
 };
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
-use crate::{Error, NewCustomer, Operator, Result, accounts, statement};
+use crate::{Error, JournalSlice, NewCustomer, Operator, Result, accounts, statement};
 
 impl Operator {
     /// A page of the customers that match, of so many at most. It begins after a place, so that the thousandth page costs what the first does.
@@ -57,18 +57,12 @@ impl Operator {
         accounts::create(&self.database, new).await
     }
 
-    /// Its credit and its postings, as [`crate::AccountReader::statement`].
+    /// Its credit and its postings, as [`crate::AccountReader::statement_of`].
     ///
     /// # Errors
-    /// [`Error::NotFound`] when `before` is no posting of the account.
-    pub async fn customer_statement(
-        &self,
-        account: AccountId,
-        before: Option<PostingNumber>,
-        lines: i64,
-        now: DateTime<Utc>,
-    ) -> Result<Statement> {
-        statement::statement(&self.database, account, before, lines, now).await
+    /// [`Error::NotFound`] when what they are to precede is no posting of the account.
+    pub async fn customer_statement(&self, account: AccountId, slice: JournalSlice, now: DateTime<Utc>) -> Result<Statement> {
+        statement::statement(&self.database, account, slice, now).await
     }
 }
 

@@ -79,6 +79,7 @@ pub use crate::{
     proof::Verification,
     scope::{AccountMember, AccountOwner, AccountReader, Meter, Operator, System},
     settled::SettledCall,
+    statement::JournalSlice,
     users::NewOperator,
 };
 

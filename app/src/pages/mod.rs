@@ -44,7 +44,10 @@ use serde::{Deserialize, Serialize};
 use crate::server::{Caller, Seen};
 use crate::{
     error::ConsoleError,
-    parts::{layout::stack, whose::Whose},
+    parts::{
+        layout::{self, stack},
+        whose::Whose,
+    },
 };
 
 /// A page of the console.
@@ -232,7 +235,7 @@ impl Answer {
 impl Content {
     fn view(self, whose: &Whose) -> AnyView {
         match self {
-            Self::Drawn(html) => view! { <div class="drawn" inner_html=html></div> }.into_any(),
+            Self::Drawn(html) => layout::drawn(html),
             Self::Usage(page) => usage::view::usage(&page, whose),
             Self::Calls(page) => calls::view::calls(page, whose),
             Self::Call(call) => call::view::receipt(&call, whose),

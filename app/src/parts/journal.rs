@@ -1,8 +1,10 @@
-//! An account's books as a statement: each posting with the balance after it, the usage of a day in one line.
+//! An account's books as a statement: each posting with the balance after it, the usage of a day in one line. Only the server draws them, so that the browser
+//! needs no code for it.
 
+use chrono::{DateTime, Utc};
 use domain::{
-    billing::{Balance, Grant, GrantKind, JournalRow, OpenHour, PostingNumber, Statement, StatementLine},
-    credit::{Quantity, Unit},
+    billing::{JournalRow, MonthBalance, OpenHour, PostingNumber, Statement, StatementLine},
+    journal::{JournalFilter, JournalPart, Month},
     money::Amount,
     period::Step,
 };
@@ -10,85 +12,159 @@ use leptos::prelude::*;
 
 use crate::parts::{
     figures::{Figure, figures},
+    form::{Form, choice, hidden},
     layout::{empty, foreign, stack},
     money,
     pager::pager,
     table::{
         Column,
         Kind::{Figures, Words},
-        Row, folding_table, link, opener, table, text, with_note,
+        Row, folding_table, link, opener, text, with_note,
     },
+    tabs::{Tab, address, tabs},
     time,
 };
 
-/// Balance, what is reserved right now, and what is left for new calls.
-pub(crate) fn balance(balance: &Balance) -> AnyView {
-    let figure = |label, amount, note: &str| {
-        let (value, exact) = (money::total(amount), Some(money::exact(amount)));
-        Figure { label, value, exact, note: note.to_owned(), ..Figure::default() }
-    };
-    let figures = figures(vec![
-        figure("Balance", balance.balance, "what was added, less what calls used"),
-        figure("Reserved now", balance.reserved, "for running calls, and for the next ones"),
-        figure("Available", balance.available, &usable(balance)),
-    ]);
-    if balance.excess.is_charged() { view! { <div>{figures}<p class="figures-basis">{LENIENT}</p></div> }.into_any() } else { figures }
+/// A page of a journal, as somebody asked for it.
+pub(crate) struct Journal {
+    /// What it says.
+    pub(crate) statement: Statement,
+    /// Which postings.
+    pub(crate) filter: JournalFilter,
+    /// Whether newer ones precede them.
+    pub(crate) has_newer: bool,
+    /// Where the page is.
+    pub(crate) path: String,
+    /// Where all of it is as a file.
+    pub(crate) file: String,
+    /// When it was read.
+    pub(crate) now: DateTime<Utc>,
 }
 
-/// What a lenient account should know of its balance.
-const LENIENT: &str = "Calls are charged what they come to in money, also beyond what was held for them.";
-
-/// What new calls can use, and how much of it is not the account's own.
-fn usable(balance: &Balance) -> String {
-    let lent = (balance.lent > Amount::ZERO).then(|| format!(", {} lent included", money::exact(balance.lent)));
-    let tokens = balance.in_tokens().next().map(|_| ", beside the tokens below");
-    format!("what new calls can use{}{}", lent.unwrap_or_default(), tokens.unwrap_or_default())
-}
-
-/// The pools that the balance consists of.
-pub(crate) fn grants(grants: &[Grant]) -> AnyView {
-    const COLUMNS: [Column; 4] =
-        [Column("Credit", Words), Column("Remaining", Figures), Column("Reserved now", Figures), Column("Expires", Figures)];
-    let rows = grants.iter().map(|grant| {
-        let expires = grant.expires_at.map_or_else(|| "never".to_owned(), |at| format!("{} UTC", time::minute(at)));
-        let credit = with_note(text(grant.kind.label()), scope(grant));
-        vec![credit, quantity_view(grant.balance, grant.unit), quantity_view(grant.leased, grant.unit), text(expires)].into()
-    });
-    table("cards", &COLUMNS, rows.collect(), None)
-}
-
-/// Of which unit it is, since credit of both may stand in one column.
-fn quantity_view(quantity: Quantity, unit: Unit) -> AnyView {
-    if unit == Unit::Money { money::total_view(Amount::from_nanos(quantity.get())) } else { text(money::tokens(quantity.get())) }
-}
-
-/// What it pays for, and from when, as far as that is not everything and always.
-fn scope(grant: &Grant) -> String {
-    let models = grant.models.as_ref().map(|models| format!("for {}", models.join(", ")));
-    let starts = (grant.kind != GrantKind::Wallet).then(|| format!("from {} UTC", time::minute(grant.starts_at)));
-    models.into_iter().chain(starts).collect::<Vec<_>>().join(", ")
-}
-
-/// The running hour and the postings, newest first.
-pub(crate) fn journal(statement: Statement, has_newer: bool, path: &str) -> AnyView {
-    const COLUMNS: [Column; 5] = [
-        Column("When", Words),
-        Column("Entry", Words),
-        Column("What for", Words),
-        Column("Amount", Figures),
-        Column("Balance after", Figures),
-    ];
-    let Statement { balance, open_hour, journal } = statement;
-    let running = open_hour.filter(|_| !has_newer).map(|open| vec![running(open, balance.balance)]);
-    let groups: Vec<Vec<Row>> = running.into_iter().chain(journal.lines.into_iter().map(line)).collect();
-    if groups.is_empty() {
-        let first = link(path.to_owned(), "The newest entries");
-        return if has_newer { empty("There are no older entries.", first) } else { empty("Nothing has been posted yet.", ()) };
+impl Journal {
+    /// What is shown of it, how to see something else, and the way to all of it.
+    pub(crate) fn draw(self) -> String {
+        self.view().to_html()
     }
-    let newest = has_newer.then(|| path.to_owned());
-    let older = journal.next.map(|next| format!("{path}?before={next}"));
-    let rule = view! { <p class="subtitle">"Calls are posted once an hour, and each posting seals those before it."</p> };
-    stack(vec![rule.into_any(), folding_table("cards", &COLUMNS, groups), pager(newest, older)])
+
+    fn view(self) -> AnyView {
+        let Some(since) = self.statement.since else { return stack(vec![self.lines()]) };
+        let file = address(&self.file, &self.filter.to_query());
+        let choices = view! { <div class="filter-bar">{self.parts()}{self.months(Month::of(since))}</div> };
+        let rule = view! { <p class="subtitle">"Calls are posted once an hour, and each posting seals those before it."</p> };
+        let file = view! {
+            <p class="hint"><a href=file rel="external" download="journal.csv">"Download the journal as CSV"</a>", every posting of what is chosen"</p>
+        };
+        let month = self.statement.month.zip(self.filter.month).map(|(balance, month)| sums(balance, month, self.now));
+        stack(vec![choices.into_any(), rule.into_any(), month.into_any(), self.lines(), file.into_any()])
+    }
+
+    fn parts(&self) -> AnyView {
+        let tab = |part: JournalPart| Tab {
+            label: part.label().to_owned(),
+            href: address(&self.path, &JournalFilter { part, ..self.filter }.to_query()),
+            current: part == self.filter.part,
+        };
+        tabs("Show", JournalPart::ALL.map(tab).into())
+    }
+
+    /// Those in which there can be postings.
+    fn months(&self, since: Month) -> AnyView {
+        let named = |month: Month| (month.to_string(), time::step(month.range().from, Step::Month));
+        let options = std::iter::once((String::new(), "Every month".to_owned())).chain(Month::of(self.now).back_to(since).map(named));
+        let chosen = self.filter.month.map(|month| month.to_string()).unwrap_or_default();
+        let part = (self.filter.part != JournalPart::default()).then(|| hidden("entries", self.filter.part.name()));
+        view! {
+            <form class="row-form" method="get" action=self.path.clone()>
+                {part}
+                {choice(&Form::default(), "month", "Month", options.collect(), &chosen)}
+                <button>"Show"</button>
+            </form>
+        }
+        .into_any()
+    }
+
+    /// The running hour and the postings, newest first; of a whole month, between the balances at its ends.
+    fn lines(self) -> AnyView {
+        const COLUMNS: [Column; 5] = [
+            Column("When", Words),
+            Column("Entry", Words),
+            Column("What for", Words),
+            Column("Amount", Figures),
+            Column("Balance after", Figures),
+        ];
+        let Self { statement: Statement { balance, open_hour, journal, month, .. }, filter, has_newer, path, now, .. } = self;
+        let home = address(&path, &filter.to_query());
+        let running = open_hour.filter(|open| !has_newer && is_shown(open, filter)).map(|open| vec![running(open, balance.balance)]);
+        if running.is_none() && journal.lines.is_empty() {
+            return nothing(filter, has_newer, path);
+        }
+        let ends = month.zip(filter.month).filter(|_| filter.part == JournalPart::Everything);
+        let closing = ends.filter(|_| !has_newer).map(|(balance, month)| vec![closing(balance, month, now)]);
+        let opening = ends.filter(|_| journal.next.is_none()).map(|(balance, month)| vec![opening(balance, month)]);
+        let groups = running.into_iter().chain(closing).chain(journal.lines.into_iter().map(line)).chain(opening).collect();
+        let older = journal.next.map(|next| {
+            let query = filter.to_query();
+            address(&path, &format!("{query}{}before={next}", if query.is_empty() { "" } else { "&" }))
+        });
+        stack(vec![folding_table("cards", &COLUMNS, groups), pager(has_newer.then_some(home), older)])
+    }
+}
+
+/// Whether the hour that runs is among what was asked for: it is posted as of its last instant.
+fn is_shown(open: &OpenHour, filter: JournalFilter) -> bool {
+    filter.part != JournalPart::Money && filter.month.is_none_or(|month| month == Month::of(open.hour))
+}
+
+fn nothing(filter: JournalFilter, has_newer: bool, path: String) -> AnyView {
+    if has_newer {
+        return empty("There are no older entries.", link(address(&path, &filter.to_query()), "The newest entries"));
+    }
+    if filter == JournalFilter::default() {
+        return empty("Nothing has been posted yet.", ());
+    }
+    let what = match filter.part {
+        JournalPart::Everything => "Nothing was posted",
+        JournalPart::Money => "No money went in or out",
+        JournalPart::Usage => "No usage was posted",
+    };
+    let when = filter.month.map(|month| format!(" in {}", month_name(month)));
+    empty(format!("{what}{}.", when.unwrap_or_default()), link(path, "Every entry"))
+}
+
+/// What a month did to the balance: the first three are the last.
+fn sums(balance: MonthBalance, month: Month, now: DateTime<Utc>) -> AnyView {
+    let MonthBalance { opening, moved, used, closing } = balance;
+    let figure =
+        |label, amount, write: fn(Amount) -> String, note: String| Figure { label, value: write(amount), note, ..Figure::default() };
+    figures(vec![
+        figure("Opening balance", opening, money::exact, format!("before {}", month_name(month))),
+        figure("Money in and out", moved, money::movement, "put in, less what was taken back".to_owned()),
+        figure("Usage", used, money::movement, "what calls took, as far as it is posted".to_owned()),
+        figure("Closing balance", closing, money::exact, closing_note(month, now).to_owned()),
+    ])
+}
+
+fn closing_note(month: Month, now: DateTime<Utc>) -> &'static str {
+    if month.range().is_running(now) { "so far, after the newest posting" } else { "the sum of these" }
+}
+
+fn closing(balance: MonthBalance, month: Month, now: DateTime<Utc>) -> Row {
+    let so_far = if month.range().is_running(now) { "so far, after the newest posting" } else { "" };
+    end(format!("End of {}", month_name(month)), "Closing balance", so_far, balance.closing)
+}
+
+fn opening(balance: MonthBalance, month: Month) -> Row {
+    end(format!("Beginning of {}", month_name(month)), "Opening balance", "", balance.opening)
+}
+
+/// A balance at an end of a month.
+fn end(when: String, what: &'static str, words: &'static str, balance: Amount) -> Row {
+    vec![text(when), text(what), text(words), ().into_any(), money::exact_view(balance)].into()
+}
+
+fn month_name(month: Month) -> String {
+    time::step(month.range().from, Step::Month)
 }
 
 /// The calls that are not posted yet; what is left after them is left now.
@@ -199,11 +275,7 @@ fn moved(amount: Option<Amount>, tokens: Option<i64>) -> AnyView {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::{
-        billing::{JournalKind, JournalPage},
-        id::GrantId,
-        pricing::Excess,
-    };
+    use domain::billing::{Balance, JournalKind, JournalPage};
 
     use super::*;
 
@@ -225,60 +297,22 @@ mod tests {
     }
 
     fn html(lines: Vec<StatementLine>, open_hour: Option<OpenHour>, has_newer: bool) -> String {
-        let balance = Balance { balance: "4.125".parse().unwrap(), ..Balance::default() };
-        let statement = Statement { balance, open_hour, journal: JournalPage { lines, next: None } };
-        Owner::new().with(|| journal(statement, has_newer, "/billing").to_html())
+        of("", lines, open_hour, has_newer)
     }
 
-    /// The headline figures of a balance.
-    fn figures_of(amount: &str, available: &str, lent: &str) -> String {
-        let [amount, available, lent] = [amount, available, lent].map(|amount| amount.parse().unwrap());
-        let credit = Balance { balance: amount, available, lent, ..Balance::default() };
-        Owner::new().with(|| balance(&credit).to_html())
-    }
-
-    #[test]
-    fn what_is_lent_is_said_of_what_is_available_and_nothing_where_nothing_is() {
-        let html = figures_of("1", "6.5", "5.5");
-        assert!(html.contains("what new calls can use, $5.50 lent included"), "{html}");
-        let html = figures_of("1", "1", "0");
-        assert!(html.contains("what new calls can use<") && !html.contains("lent"), "{html}");
-    }
-
-    #[test]
-    fn what_is_counted_in_tokens_is_said_beside_the_money_and_listed_in_tokens() {
-        let grant = Grant {
-            id: GrantId::new(chrono::DateTime::UNIX_EPOCH, [1; 10]),
-            kind: GrantKind::Package,
-            unit: Unit::Tokens,
-            balance: Quantity::from_count(8_900),
-            granted: Quantity::from_count(10_000),
-            leased: Quantity::from_count(1),
-            models: None,
-            starts_at: chrono::DateTime::UNIX_EPOCH,
-            expires_at: None,
+    /// Of a journal that began in October 2026, asked for by a query in the November after.
+    fn of(query: &str, lines: Vec<StatementLine>, open_hour: Option<OpenHour>, has_newer: bool) -> String {
+        let filter = JournalFilter::from_query(query).unwrap();
+        let [opening, moved, used, closing] = ["4.75", "0", "-0.5", "4.25"].map(|text| text.parse().unwrap());
+        let statement = Statement {
+            balance: Balance { balance: "4.125".parse().unwrap(), ..Balance::default() },
+            open_hour,
+            journal: JournalPage { lines, next: None },
+            since: Some("2026-10-31T23:59:59Z".parse().unwrap()),
+            month: filter.month.map(|_| MonthBalance { opening, moved, used, closing }),
         };
-        let credit = Balance { grants: vec![grant.clone()], ..Balance::default() };
-        assert!(!credit.is_spent(chrono::DateTime::UNIX_EPOCH) && Balance::default().is_spent(chrono::DateTime::UNIX_EPOCH));
-        let drawn = Owner::new().with(|| balance(&credit).to_html());
-        assert!(drawn.contains("what new calls can use, beside the tokens below"), "{drawn}");
-        let listed = Owner::new().with(|| grants(&[grant]).to_html());
-        assert!(listed.contains(">8,900 tokens<") && listed.contains(">1 token<") && !listed.contains('$'), "{listed}");
-    }
-
-    #[test]
-    fn a_lenient_account_is_told_that_calls_may_cost_more_than_was_held_for_them() {
-        let html = |excess| Owner::new().with(|| balance(&Balance { excess, ..Balance::default() }).to_html());
-        assert!(html(Excess::Charged).contains(LENIENT), "{}", html(Excess::Charged));
-        assert!(!html(Excess::WrittenOff).contains(LENIENT), "{}", html(Excess::WrittenOff));
-    }
-
-    #[test]
-    fn a_balance_below_zero_has_its_sign_and_every_digit() {
-        let html = figures_of("-2.5001", "2.4999", "5");
-        assert!(html.contains(">−$2.50<") && html.contains(">−$2.5001<") && html.contains(">$2.4999<"), "{html}");
-        let html = figures_of("-0.0005", "-0.0005", "0");
-        assert_eq!(html.matches(">−$0.0005<").count(), 2, "however little is owed, it does not look like nothing: {html}");
+        let (path, file, now) = ("/billing".to_owned(), "/billing.csv".to_owned(), "2026-11-23T14:30:00Z".parse().unwrap());
+        Owner::new().with(|| Journal { statement, filter, has_newer, path, file, now }.draw()).replace("<!>", "")
     }
 
     fn open_hour() -> OpenHour {
@@ -339,5 +373,50 @@ mod tests {
     fn an_older_page_has_no_running_hour() {
         let older = html(vec![], Some(open_hour()), true);
         assert!(older.contains("There are no older entries.") && !older.contains("since 14:00"), "{older}");
+    }
+
+    #[test]
+    fn a_month_stands_between_its_balances_and_is_their_sum() {
+        let hours = || vec![StatementLine::Usage(vec![hour(3, "2026-11-23T13:00:00Z", "4.25"), hour(2, "2026-11-23T10:00:00Z", "4.5")])];
+        let whole = of("month=2026-11", hours(), None, false);
+        for text in ["before Nov 2026", "$4.75", "−$0.50", "so far, after the newest posting", "End of Nov 2026", "Beginning of Nov 2026"]
+        {
+            assert!(whole.contains(text), "{text} is missing: {whole}");
+        }
+        assert!(
+            whole.find("End of Nov") < whole.find("No. 2 to 3") && whole.find("No. 2 to 3") < whole.find("Beginning of Nov"),
+            "{whole}"
+        );
+        let older = of("month=2026-11", hours(), None, true);
+        assert!(!older.contains("End of Nov") && older.contains("Beginning of Nov"), "the end is on another page: {older}");
+        let part = of("month=2026-11&entries=usage", hours(), None, false);
+        assert!(
+            part.contains("before Nov 2026") && !part.contains("End of Nov"),
+            "lines of one kind lead from no balance to the other: {part}"
+        );
+        assert!(!of("", hours(), None, false).contains("Opening balance"));
+    }
+
+    #[test]
+    fn what_is_chosen_is_kept_by_every_way_to_something_else() {
+        let html = of("month=2026-10&entries=usage", vec![], None, false);
+        for text in [
+            r#"href="/billing?entries=money&amp;month=2026-10""#,
+            r#"href="/billing?month=2026-10""#,
+            r#"type="hidden" name="entries" value="usage""#,
+            r#"<option value="2026-10" selected"#,
+            r#"href="/billing.csv?entries=usage&amp;month=2026-10""#,
+            "No usage was posted in Oct 2026.",
+        ] {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
+        assert_eq!(html.matches("<option").count(), 3, "every month, November and October: {html}");
+    }
+
+    #[test]
+    fn the_running_hour_is_usage_of_its_own_month() {
+        for (query, shown) in [("entries=usage", true), ("month=2026-11", true), ("entries=money", false), ("month=2026-10", false)] {
+            assert_eq!(of(query, vec![], Some(open_hour()), false).contains("since 14:00"), shown, "{query}");
+        }
     }
 }

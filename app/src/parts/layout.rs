@@ -48,6 +48,11 @@ pub(crate) fn foreign(words: &str) -> AnyView {
     view! { <bdi>{words.to_owned()}</bdi> }.into_any()
 }
 
+/// What the server drew, as it is.
+pub(crate) fn drawn(html: String) -> AnyView {
+    view! { <div class="drawn" inner_html=html></div> }.into_any()
+}
+
 /// Views one after the other.
 pub(crate) fn stack(views: Vec<AnyView>) -> AnyView {
     views.into_any()

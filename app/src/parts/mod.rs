@@ -4,12 +4,14 @@ pub(crate) mod again;
 pub(crate) mod chart;
 pub(crate) mod confirm;
 pub(crate) mod copy;
+pub(crate) mod credit;
 pub(crate) mod credit_line;
 pub(crate) mod figures;
 pub(crate) mod filter;
 #[cfg_attr(not(feature = "ssr"), expect(dead_code, reason = "pages that the server draws use the rest"))]
 pub(crate) mod form;
 pub(crate) mod frame;
+#[cfg(feature = "ssr")]
 pub(crate) mod journal;
 pub(crate) mod layout;
 pub(crate) mod limit;

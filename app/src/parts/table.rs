@@ -44,6 +44,7 @@ pub(crate) fn table(class: &'static str, columns: &[Column], rows: Vec<Row>, sum
 
 /// A table in which a row can open to others. Each group is a row, followed by those that it opens to if its cells have an [`opener`]. They are
 /// rows of the same table, so that figures stay in line.
+#[cfg(feature = "ssr")]
 pub(crate) fn folding_table(class: &'static str, columns: &[Column], groups: Vec<Vec<Row>>) -> AnyView {
     let groups = groups
         .into_iter()
@@ -118,6 +119,7 @@ pub(crate) fn with_note(cell: AnyView, note: String) -> AnyView {
 }
 
 /// A cell whose row opens to those below it, in a [`folding_table`]. The style sheet shows them while it is open, so it takes no script.
+#[cfg(feature = "ssr")]
 pub(crate) fn opener(text: String) -> AnyView {
     view! { <details><summary>{text}</summary></details> }.into_any()
 }

@@ -52,14 +52,22 @@ pub(crate) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// A cell. A spreadsheet takes what begins like a formula for one, and would run what somebody else wrote: an apostrophe makes it text again (OWASP,
-/// "CSV Injection").
+/// "CSV Injection"). An amount below zero is a number, which nobody could add up as text.
 fn cell(text: &str) -> String {
-    let mark = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    let is_marked = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_below_zero(text);
+    let mark = if is_marked { "'" } else { "" };
     if text.contains([',', '"', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ') {
         format!("\"{mark}{}\"", text.replace('"', "\"\""))
     } else {
         format!("{mark}{text}")
     }
+}
+
+/// Whether it is a plain decimal number with a minus before it.
+fn is_below_zero(text: &str) -> bool {
+    let Some(number) = text.strip_prefix('-') else { return false };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    [whole, fraction].into_iter().all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -70,6 +78,12 @@ mod tests {
     fn a_cell_is_quoted_where_it_must_be_and_no_formula() {
         assert_eq!(line(["a", "b c", ""]), "a,b c,\r\n");
         assert_eq!(line(["a,b", "say \"x\"", "two\nlines"]), "\"a,b\",\"say \"\"x\"\"\",\"two\nlines\"\r\n");
-        assert_eq!(line(["=1+1", "@x", "-5", "+5", "=a,b"]), "'=1+1,'@x,'-5,'+5,\"'=a,b\"\r\n");
+        assert_eq!(line(["=1+1", "@x", "-x", "+5", "=a,b"]), "'=1+1,'@x,'-x,'+5,\"'=a,b\"\r\n");
+    }
+
+    #[test]
+    fn an_amount_below_zero_is_a_number_and_what_only_looks_like_one_is_text() {
+        assert_eq!(line(["-5", "-0.000000001"]), "-5,-0.000000001\r\n");
+        assert_eq!(line(["-", "-1+1", "--1", "-1.", "-.5", "-1.2.3", "-1e3"]), "'-,'-1+1,'--1,'-1.,'-.5,'-1.2.3,'-1e3\r\n");
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use self::{
 };
 use self::{fresh::Fresh, throttle::Throttle};
 pub(crate) use self::{
-    query::{JOURNAL_PAGE, filter_of, journal_cursor, journal_done, parameter, typed_form},
+    query::{filter_of, journal_done, journal_filter, journal_slice, parameter, typed_form},
     stripe::{NewSession, NotTaken},
     visitor::Visitor,
 };

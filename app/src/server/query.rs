@@ -2,20 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use domain::{billing::PostingNumber, filter::FilterError};
+use domain::{
+    billing::{JournalKind, JournalPage, PostingNumber},
+    filter::FilterError,
+    journal::JournalFilter,
+};
 use http::StatusCode;
+use ledger::JournalSlice;
 
 use super::{about, page_status, sentence};
 use crate::{
     error::ConsoleError,
     parts::{
+        credit::Posted,
         filter::{DAYS, NARROWING},
         form::{Form, Problem},
     },
 };
 
 /// Lines on a page of a journal.
-pub(crate) const JOURNAL_PAGE: i64 = 25;
+const JOURNAL_PAGE: i64 = 25;
 
 /// What says where on a page one is.
 const PLACES: [&str; 2] = ["before", "id"];
@@ -91,16 +97,27 @@ fn pairs(query: &str) -> Vec<(String, String)> {
     pairs.filter(|(_, value)| !value.is_empty()).collect()
 }
 
+/// The page of a journal that a query asks for.
+pub(crate) fn journal_slice(query: &str) -> Result<JournalSlice, ConsoleError> {
+    let (filter, before) = (journal_filter(query)?, journal_cursor(query)?);
+    Ok(JournalSlice { filter, before, lines: JOURNAL_PAGE })
+}
+
+/// Which postings a query asks for.
+pub(crate) fn journal_filter(query: &str) -> Result<JournalFilter, ConsoleError> {
+    JournalFilter::from_query(query).map_err(|error| ConsoleError::Invalid(about(error.field, &error.problem)))
+}
+
 /// Where a page of a journal begins: after this posting, going back.
-pub(crate) fn journal_cursor(query: &str) -> Result<Option<PostingNumber>, ConsoleError> {
+fn journal_cursor(query: &str) -> Result<Option<PostingNumber>, ConsoleError> {
     let malformed = || ConsoleError::Invalid("This page of the journal does not exist. Start again from the first one.".to_owned());
     parameter(query, "before").map(|text| posting_number(&text).ok_or_else(malformed)).transpose()
 }
 
-/// The posting that a form just made, with whether it had been made before: `done=<number>&again=yes`.
-pub(crate) fn journal_done(query: &str) -> Option<(PostingNumber, bool)> {
-    let number = posting_number(&parameter(query, "done")?)?;
-    Some((number, parameter(query, "again").is_some()))
+/// The posting of these kinds that a form just made: `done=<number>&again=yes`. The address may name any.
+pub(crate) fn journal_done(query: &str, journal: &JournalPage, kinds: &[JournalKind]) -> Option<Posted> {
+    let row = journal.posting(posting_number(&parameter(query, "done")?)?).filter(|row| kinds.contains(&row.kind))?;
+    Some(Posted { amount: row.amount, again: parameter(query, "again").is_some() })
 }
 
 fn posting_number(text: &str) -> Option<PostingNumber> {
@@ -110,7 +127,9 @@ fn posting_number(text: &str) -> Option<PostingNumber> {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use chrono::DateTime;
     use domain::{
+        billing::{JournalRow, StatementLine},
         filter::{CallFilter, GroupBy, UsageFilter},
         period::Period,
         usage::FilterChoices,
@@ -211,8 +230,30 @@ mod tests {
         for wrong in ["before=0", "before=-1", "before=yesterday", "before=9223372036854775808"] {
             assert!(journal_cursor(wrong).is_err(), "{wrong}");
         }
-        assert_eq!((journal_done("done=12"), journal_done("done=12&again=yes")), (Some((twelve, false)), Some((twelve, true))));
-        assert_eq!((journal_done("done=0"), journal_done("again=yes")), (None, None));
+    }
+
+    #[test]
+    fn what_was_just_posted_is_read_from_the_books_and_not_from_the_address() {
+        let at = DateTime::UNIX_EPOCH;
+        let row = JournalRow {
+            number: PostingNumber::from_count(12),
+            kind: JournalKind::TopUp,
+            calls: None,
+            memo: String::new(),
+            actor: String::new(),
+            event_at: at,
+            posted_at: at,
+            amount: "25".parse().unwrap(),
+            tokens: 0,
+            balance_after: "30".parse().unwrap(),
+        };
+        let journal = JournalPage { lines: vec![StatementLine::Posting(row)], next: None };
+        let done = |query| journal_done(query, &journal, &[JournalKind::TopUp]).map(|posted| (posted.amount.to_string(), posted.again));
+        assert_eq!((done("done=12"), done("done=12&again=yes")), (Some(("25".to_owned(), false)), Some(("25".to_owned(), true))));
+        for nothing in ["done=13", "done=0", "again=yes", ""] {
+            assert_eq!(done(nothing), None, "{nothing}");
+        }
+        assert_eq!(journal_done("done=12", &journal, &[JournalKind::Refund]), None, "of another kind");
     }
 
     #[test]

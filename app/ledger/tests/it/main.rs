@@ -10,6 +10,7 @@ mod customers;
 mod database;
 mod distribution;
 mod epochs;
+mod journal;
 mod leases;
 mod limits;
 mod migrated;

@@ -1,5 +1,6 @@
 use domain::{billing::GrantKind, id::AccountId, money::Amount};
 use http::StatusCode;
+use ledger::JournalSlice;
 
 use super::{
     draft,
@@ -17,7 +18,7 @@ pub(crate) async fn settings(caller: &Caller, id: &str, query: &str) -> Result<A
     let (operator, now) = (caller.operator().await?, caller.visitor.now);
     let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
     let customer = operator.customer(account, now).await?;
-    let balance = operator.customer_statement(account, None, 1, now).await?.balance;
+    let balance = operator.customer_statement(account, JournalSlice::newest(1), now).await?.balance;
     let wallet = balance
         .grants
         .iter()

@@ -1,13 +1,21 @@
-use domain::customers::{CustomerFilter, CustomerPage, CustomerPlace};
+use domain::{
+    billing::JournalKind,
+    customers::{CustomerFilter, CustomerPage, CustomerPlace},
+    id::AccountId,
+};
 
 use super::page::{Customers, NewCustomer, OneCustomer, Stated};
 use crate::{
     error::ConsoleError,
-    server::{Caller, FormAnswer, JOURNAL_PAGE, filter_of, journal_cursor, journal_done, parameter},
+    parts::journal::Journal,
+    server::{Caller, FormAnswer, filter_of, journal_done, journal_slice, parameter},
 };
 
 /// Customers on a page of the list.
 const CUSTOMERS_PAGE: i64 = 50;
+
+/// What an operator can post here.
+const BY_HAND: [JournalKind; 3] = [JournalKind::TopUp, JournalKind::Adjustment, JournalKind::Refund];
 
 /// A page of the customers, for operators.
 pub(crate) async fn customers(caller: &Caller, query: &str) -> Result<Customers, ConsoleError> {
@@ -36,13 +44,18 @@ pub(crate) async fn new_customer(caller: &Caller) -> Result<NewCustomer, Console
 /// One customer, for operators.
 pub(crate) async fn customer(caller: &Caller, id: &str, query: &str) -> Result<OneCustomer, ConsoleError> {
     let (operator, now) = (caller.operator().await?, caller.visitor.now);
-    let id = id.parse().map_err(|_| ConsoleError::NotFound)?;
-    let before = journal_cursor(query)?;
+    let id: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
+    let slice = journal_slice(query)?;
+    let customer = operator.customer(id, now).await?;
+    let statement = operator.customer_statement(id, slice, now).await?;
+    let (balance, done) = (statement.balance.clone(), journal_done(query, &statement.journal, &BY_HAND));
+    let path = format!("/admin/customers/{id}");
+    let (file, has_newer) = (format!("{path}/billing.csv"), slice.before.is_some());
     Ok(OneCustomer {
-        customer: operator.customer(id, now).await?,
-        statement: operator.customer_statement(id, before, JOURNAL_PAGE, now).await?,
-        has_newer: before.is_some(),
-        done: journal_done(query),
+        customer,
+        balance,
+        journal: Journal { statement, filter: slice.filter, has_newer, path, file, now }.draw(),
+        done,
         stated: parameter(query, "state").and_then(|word| Stated::named(&word)),
         form: caller.form(),
         review: FormAnswer::here().and_then(|answer| answer.review),

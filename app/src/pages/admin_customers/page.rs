@@ -1,13 +1,13 @@
 use domain::{
     account::Customer,
-    billing::{Adjustment, PostingNumber, Statement},
+    billing::{Adjustment, Balance},
     customers::{CustomerFilter, CustomerPage},
     money::Amount,
 };
 use serde::{Deserialize, Serialize};
 
 use super::FreshCustomer;
-use crate::parts::form::Form;
+use crate::parts::{credit::Posted, form::Form};
 
 /// Everything on the list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,12 +38,12 @@ pub(crate) struct NewCustomer {
 pub(crate) struct OneCustomer {
     /// The customer.
     pub(crate) customer: Customer,
-    /// Their credit and books.
-    pub(crate) statement: Statement,
-    /// Whether newer postings precede them.
-    pub(crate) has_newer: bool,
-    /// The credit that was just given, with whether it had been given before.
-    pub(crate) done: Option<(PostingNumber, bool)>,
+    /// Their credit.
+    pub(crate) balance: Balance,
+    /// Their books, as the server drew them.
+    pub(crate) journal: String,
+    /// The credit that was just given.
+    pub(crate) done: Option<Posted>,
     /// What became of the account's state that was just to be set.
     pub(crate) stated: Option<Stated>,
     /// The form that moves money.

@@ -1,7 +1,4 @@
-use domain::{
-    billing::{JournalKind, PostingNumber, Statement},
-    money::Amount,
-};
+use domain::{billing::Balance, money::Amount};
 use leptos::prelude::*;
 
 pub(crate) use super::{list::list, new::new};
@@ -9,9 +6,9 @@ use super::{money_form, page::OneCustomer, state};
 use crate::{
     pages::Page,
     parts::{
+        credit::{self, Posted},
         form::{Tone, notice},
-        journal,
-        layout::{foreign, head, section, stack},
+        layout::{drawn, foreign, head, section, stack},
         money,
         table::{link, text},
         time,
@@ -31,9 +28,8 @@ pub(super) fn written_off(amount: Amount) -> Option<AnyView> {
 
 /// One customer.
 pub(crate) fn one(page: OneCustomer) -> AnyView {
-    let OneCustomer { customer, statement, has_newer, done, stated, form, review } = page;
+    let OneCustomer { customer, balance, journal, done, stated, form, review } = page;
     let path = format!("/admin/customers/{}", customer.id);
-    let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
     let owner = customer.owner_email.as_deref().map_or_else(|| text("no owner"), foreign);
     let about = stack(vec![
         owner,
@@ -43,26 +39,18 @@ pub(crate) fn one(page: OneCustomer) -> AnyView {
     stack(vec![
         head(foreign(&customer.name), about, ()),
         customer_ways(customer.id, Page::Customer),
-        done.into_any(),
+        done.map(|posted| receipt_of(posted, &balance)).into_any(),
         state::standing(customer.state, stated),
         written_off(customer.written_off_30_days).into_any(),
-        journal::balance(&statement.balance),
+        credit::balance(&balance),
         money_form::money_form(&path, &customer, review.as_ref(), &form),
         state::choices(&path, &customer),
-        section("Credit", journal::grants(&statement.balance.grants)),
-        section("Journal", journal::journal(statement, has_newer, &path)),
+        section("Credit", credit::grants(&balance.grants)),
+        section("Journal", drawn(journal)),
     ])
 }
 
-fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Option<AnyView> {
-    // The address may name any posting.
-    let row = statement
-        .journal
-        .posting(number)
-        .filter(|row| matches!(row.kind, JournalKind::TopUp | JournalKind::Adjustment | JournalKind::Refund))?;
+fn receipt_of(Posted { amount, again }: Posted, balance: &Balance) -> AnyView {
     let once = if again { " It had been posted before: the form was sent twice, and counted once." } else { "" };
-    Some(notice(
-        Tone::Good,
-        format!("{} posted. The balance is now {}.{once}", money::movement(row.amount), money::exact(statement.balance.balance)),
-    ))
+    notice(Tone::Good, format!("{} posted. The balance is now {}.{once}", money::movement(amount), money::exact(balance.balance)))
 }

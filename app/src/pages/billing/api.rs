@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use domain::{account::Role, credit::Scope, id::PaymentId, payment};
+use domain::{account::Role, billing::JournalKind, credit::Scope, id::PaymentId, payment};
 use ledger::AccountReader;
 
 use super::{
@@ -9,7 +9,8 @@ use super::{
 use crate::{
     error::ConsoleError,
     pages::offers::fields::PLAN,
-    server::{Caller, JOURNAL_PAGE, Seen, Stripe, journal_cursor, journal_done, parameter},
+    parts::journal::Journal,
+    server::{Caller, Seen, Stripe, journal_done, journal_slice, parameter},
     visit::Visit,
 };
 
@@ -35,17 +36,20 @@ impl Payment {
 /// The credit and the books of an account.
 pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result<Billing, ConsoleError> {
     let reader = &seen.reader;
-    let (before, now) = (journal_cursor(query)?, caller.visitor.now);
+    let (slice, now) = (journal_slice(query)?, caller.visitor.now);
     // Before the books are read: what is found out is in them then.
     let returned = returned(caller, reader, query).await?;
     let limits = reader.limits(now).await?.into_iter();
+    let statement = reader.statement_of(slice, now).await?;
+    let (balance, done) = (statement.balance.clone(), journal_done(query, &statement.journal, &[JournalKind::TopUp]));
+    let (path, file, has_newer) = (seen.whose.at("/billing"), seen.whose.at("/billing.csv"), slice.before.is_some());
     Ok(Billing {
-        statement: reader.statement(before, JOURNAL_PAGE, now).await?,
+        balance,
+        journal: Journal { statement, filter: slice.filter, has_newer, path, file, now }.draw(),
         held: held(caller, seen, query).await?,
         limits: limits.filter(|state| !matches!(state.limit.scope, Scope::Key(_))).collect(),
         now,
-        has_newer: before.is_some(),
-        done: journal_done(query),
+        done,
         returned,
         payment: Payment::of(caller.stripe(), &caller.visitor.visit, seen.role),
         form: caller.form(),

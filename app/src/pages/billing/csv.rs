@@ -1,39 +1,55 @@
 use axum::{
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     response::{IntoResponse, Response},
 };
-use domain::billing::JournalRow;
+use domain::{billing::JournalRow, journal::JournalFilter};
+use ledger::JournalSlice;
 
 use crate::{
     parts::time,
-    server::{Caller, Console, Visitor, csv},
+    server::{Caller, Console, Visitor, csv, journal_filter},
 };
 
 const HEADINGS: [&str; 10] = ["posting", "at", "posted_at", "kind", "what_for", "by", "calls", "amount_usd", "tokens", "balance_after_usd"];
 
-/// `GET /billing.csv`: the whole journal of the visitor's account, posting by posting, newest first. The running hour is no posting yet.
-pub(crate) async fn download(State(console): State<Console>, visitor: Visitor) -> Response {
-    file(Caller { console, visitor }, "").await
+/// `GET /billing.csv`: the journal of the visitor's account as the page of the same query lists it, but posting by posting, newest first. The running hour is
+/// no posting yet.
+pub(crate) async fn download(State(console): State<Console>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
+    file(Caller { console, visitor }, "", &query.unwrap_or_default()).await
 }
 
 /// `GET /admin/customers/:id/billing.csv`: the same of a customer's, for operators.
-pub(crate) async fn of_customer(State(console): State<Console>, visitor: Visitor, Path(account): Path<String>) -> Response {
-    file(Caller { console, visitor }, &account).await
+pub(crate) async fn of_customer(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path(account): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    file(Caller { console, visitor }, &account, &query.unwrap_or_default()).await
 }
 
-async fn file(caller: Caller, account: &str) -> Response {
-    let reader = match caller.seen(account).await {
-        Ok(seen) => seen.reader,
+async fn file(caller: Caller, account: &str, query: &str) -> Response {
+    let seen = caller.seen(account).await.and_then(|seen| Ok((seen.reader, journal_filter(query)?)));
+    let (reader, filter) = match seen {
+        Ok(seen) => seen,
         Err(error) => return error.into_response(),
     };
     let now = caller.visitor.now;
-    csv::download("attachment; filename=\"journal.csv\"", csv::line(HEADINGS), move |before| {
+    let head = csv::line([said(filter).as_str()]) + &csv::line(HEADINGS);
+    csv::download("attachment; filename=\"journal.csv\"", head, move |before| {
         let reader = reader.clone();
         async move {
-            let page = reader.statement(before, csv::CHUNK, now).await?.journal;
+            let page = reader.statement_of(JournalSlice { filter, before, lines: csv::CHUNK }, now).await?.journal;
             Ok((page.lines.iter().flat_map(|of| of.rows()).map(line).collect(), page.next))
         }
     })
+}
+
+/// What the file holds.
+fn said(filter: JournalFilter) -> String {
+    let posted = filter.month.map(|month| month.range());
+    let posted = posted.map(|range| format!(" from {} to {}", time::iso(range.from), time::iso(range.to)));
+    format!("# postings{}; filter: {}", posted.unwrap_or_default(), filter.to_query())
 }
 
 fn line(row: &JournalRow) -> String {

@@ -1,31 +1,25 @@
 use chrono::{DateTime, Utc};
-use domain::{
-    billing::{PostingNumber, Statement},
-    credit::LimitState,
-    id::PaymentId,
-    money::Amount,
-    payment::PaymentState,
-};
+use domain::{billing::Balance, credit::LimitState, id::PaymentId, money::Amount, payment::PaymentState};
 use serde::{Deserialize, Serialize};
 
 use super::held::Held;
-use crate::parts::form::Form;
+use crate::parts::{credit::Posted, form::Form};
 
 /// Everything on the page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Billing {
-    /// The account's credit and books.
-    pub(crate) statement: Statement,
+    /// The account's credit.
+    pub(crate) balance: Balance,
+    /// Its books, as the server drew them.
+    pub(crate) journal: String,
     /// How its calls are paid, its plan and its packages.
     pub(crate) held: Held,
     /// What bounds all of the account's calls, or those of a project, a member or a run.
     pub(crate) limits: Vec<LimitState>,
     /// When it was read.
     pub(crate) now: DateTime<Utc>,
-    /// Whether newer postings precede them.
-    pub(crate) has_newer: bool,
-    /// The top-up that was just made, with whether it had been made before.
-    pub(crate) done: Option<(PostingNumber, bool)>,
+    /// The top-up that was just made.
+    pub(crate) done: Option<Posted>,
     /// The payment that somebody comes back from.
     pub(crate) returned: Option<Returned>,
     /// How credit comes in.

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use domain::{
-    billing::{Balance, JournalKind, PostingNumber, Statement},
+    billing::Balance,
     credit::{LimitState, Mode},
     money::Amount,
     payment::PaymentState,
@@ -16,9 +16,9 @@ use crate::{
     pages::limits::address,
     parts::{
         again,
+        credit::{self, Posted},
         form::{Field, Form, Tone, notice, notice_of},
-        journal,
-        layout::{head, section, stack},
+        layout::{drawn, head, section, stack},
         limit, money,
         table::{link, table},
         whose::Whose,
@@ -27,20 +27,19 @@ use crate::{
 
 /// Credit and books.
 pub(crate) fn billing(page: Billing, whose: &Whose) -> AnyView {
-    let Billing { statement, held, limits, now, has_newer, done, returned, payment, form } = page;
-    let done = done.and_then(|(number, again)| receipt_of(&statement, number, again));
+    let Billing { balance, journal, held, limits, now, done, returned, payment, form } = page;
     stack(vec![
-        head("Billing", rule(&statement.balance), ()),
-        done.into_any(),
-        returned.map(|returned| outcome(returned, &statement.balance)).into_any(),
+        head("Billing", rule(&balance), ()),
+        done.map(|posted| receipt_of(posted, &balance)).into_any(),
+        returned.map(|returned| outcome(returned, &balance)).into_any(),
         held::outcome(&held).into_any(),
-        journal::balance(&statement.balance),
-        held::rules(&statement.balance, &held.line, now),
+        credit::balance(&balance),
+        held::rules(&balance, &held.line, now),
         held::plans(&held, now, &form),
-        paying_in(&statement.balance, payment, &form),
-        section("Credit", journal::grants(&statement.balance.grants)),
+        paying_in(&balance, payment, &form),
+        section("Credit", credit::grants(&balance.grants)),
         bounds(&limits, now, whose),
-        section("Journal", stack(vec![journal::journal(statement, has_newer, &whose.at("/billing")), file(whose)])),
+        section("Journal", drawn(journal)),
     ])
 }
 
@@ -56,23 +55,15 @@ const fn rule(balance: &Balance) -> &'static str {
     }
 }
 
-/// The way to the whole journal, posting by posting.
-fn file(whose: &Whose) -> AnyView {
-    let file = whose.at("/billing.csv");
-    view! { <p class="hint"><a href=file rel="external" download="journal.csv">"Download the journal as CSV"</a>", every posting of it"</p> }.into_any()
-}
-
-/// What was just paid, read from the books and not from the address.
-fn receipt_of(statement: &Statement, number: PostingNumber, again: bool) -> Option<AnyView> {
-    // The address may name any posting.
-    let row = statement.journal.posting(number).filter(|row| row.kind == JournalKind::TopUp)?;
-    let amount = money::exact(row.amount);
+/// What was just paid.
+fn receipt_of(Posted { amount, again }: Posted, balance: &Balance) -> AnyView {
+    let amount = money::exact(amount);
     let message = if again {
         format!("{amount} had already been added: the form was sent twice, and counted once.")
     } else {
-        format!("{amount} added. The balance is now {}.", money::exact(statement.balance.balance))
+        format!("{amount} added. The balance is now {}.", money::exact(balance.balance))
     };
-    Some(notice(Tone::Good, message))
+    notice(Tone::Good, message)
 }
 
 /// What has become of a payment, as far as it is known. While it is not, the page looks again.
@@ -179,35 +170,18 @@ fn stripe(is_test: bool, (smallest, largest): (Amount, Amount), form: &Form) -> 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use domain::{
-        billing::{Balance, JournalPage, JournalRow, StatementLine},
-        credit::CreditLine,
-    };
+    use domain::credit::CreditLine;
 
     use super::*;
 
-    fn page(payment: Payment, done: Option<(i64, bool)>) -> String {
+    fn page(payment: Payment, done: Option<Posted>) -> String {
         page_of(Excess::WrittenOff, payment, done)
     }
 
-    fn page_of(excess: Excess, payment: Payment, done: Option<(i64, bool)>) -> String {
-        let at = "2026-11-23T10:04:05Z".parse().unwrap();
-        let row = JournalRow {
-            number: PostingNumber::from_count(1),
-            kind: JournalKind::TopUp,
-            calls: None,
-            memo: "Test payment".to_owned(),
-            actor: "owner@demo.example".to_owned(),
-            event_at: at,
-            posted_at: at,
-            amount: "25".parse().unwrap(),
-            tokens: 0,
-            balance_after: "30".parse().unwrap(),
-        };
-        let journal = JournalPage { lines: vec![StatementLine::Posting(row)], next: None };
-        let balance = Balance { balance: "29.5".parse().unwrap(), excess, ..Balance::default() };
+    fn page_of(excess: Excess, payment: Payment, done: Option<Posted>) -> String {
         let data = Billing {
-            statement: Statement { balance, open_hour: None, journal },
+            balance: Balance { balance: "29.5".parse().unwrap(), excess, ..Balance::default() },
+            journal: String::new(),
             held: held::Held {
                 line: CreditLine { excess, ..CreditLine::default() },
                 subscription: None,
@@ -217,9 +191,8 @@ mod tests {
                 done: None,
             },
             limits: vec![],
-            now: at,
-            has_newer: false,
-            done: done.map(|(number, again)| (PostingNumber::from_count(number), again)),
+            now: "2026-11-23T10:04:05Z".parse().unwrap(),
+            done,
             returned: None,
             payment,
             form: Form { once: "0".to_owned(), ..Form::default() },
@@ -271,9 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_paid_is_read_from_the_books_and_not_from_the_address() {
-        assert!(page(Payment::Test, Some((1, false))).contains("$25.00 added. The balance is now $29.50."));
-        assert!(page(Payment::Test, Some((1, true))).contains("counted once"));
-        assert!(!page(Payment::Test, Some((9, false))).contains("added."));
+    fn what_was_paid_is_said_once_however_often_the_form_was_sent() {
+        let done = |again| page(Payment::Test, Some(Posted { amount: "25".parse().unwrap(), again }));
+        assert!(done(false).contains("$25.00 added. The balance is now $29.50."));
+        assert!(done(true).contains("counted once"));
+        assert!(!page(Payment::Test, None).contains("added."));
     }
 }
