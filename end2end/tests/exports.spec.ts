@@ -25,6 +25,39 @@ test("the calls of a filter are downloaded whole, and add up to what Usage says 
   expect(sum(cells.map((one) => amount(`$${one[11] ?? ""}`)))).toBe(amount(cost));
 });
 
+for (const [group, parts] of [["model", "model"], ["key", "key,key_id"], ["none", ""]] as const) {
+  test(`the bars of Usage by ${group} are downloaded as they are shown, and add up to its figures`, async ({ page }) => {
+    await signIn(page, "customer");
+    await page.goto(`/usage?${LAST_MONTH}&group=${group}&step=day`);
+    const [cost, tokens] = [await headlineNow(page, "Cost"), await headlineNow(page, "Total tokens")];
+    const file = await page.getByRole("link", { name: "Download as CSV" }).getAttribute("href");
+    const [said, headings = "", ...lines] = (await (await page.request.get(file ?? "")).text()).trimEnd().split("\r\n");
+    expect(said).toMatch(/^# usage from \d{4}-\d\d-01T00:00:00.* per day; filter: range=last-month&model=demo-large&step=day/);
+    expect(headings).toBe(["from", "to", parts, "requests", "prompt_tokens", "completion_tokens", "total_tokens", "cost_usd"].filter(Boolean).join(","));
+    const column = (name: string) => lines.map((line) => line.split(",")[headings.split(",").indexOf(name)] ?? "");
+    expect(sum(column("cost_usd").map((text) => amount(`$${text}`)))).toBe(amount(cost));
+    expect(sum(column("total_tokens").map(BigInt)).toString()).toBe(tokens.replaceAll(",", ""));
+    expect(new Set(column("from")).size).toBeGreaterThan(20);
+  });
+}
+
+test("the customers of a search are downloaded in the order of the list, and for operators alone", async ({ page, context }) => {
+  await signIn(page, "operator");
+  await page.goto("/admin/customers?sort=spend&search=demo");
+  const names = await page.getByRole("rowheader").getByRole("link").allInnerTexts();
+  const file = await page.getByRole("link", { name: "Download as CSV" }).getAttribute("href");
+  const [said, headings, ...lines] = (await (await page.request.get(file ?? "")).text()).trimEnd().split("\r\n");
+  expect(said).toMatch(/^# customers at .*Z; filter: search=demo&sort=spend$/);
+  expect(headings).toBe(
+    "account_id,customer,owner,state,plan,since,balance_usd,reserved_usd,spent_30_days_usd,written_off_30_days_usd",
+  );
+  expect(lines.map((line) => line.split(",")[1])).toEqual(names);
+  expect((await page.request.get("/admin/customers.csv?sort=up")).status()).toBe(400);
+  await context.clearCookies();
+  await signUp(page);
+  expect((await page.request.get(file ?? "")).status()).toBe(403);
+});
+
 test("a journal is downloaded posting by posting, a name that looks like a formula as a name, and nobody reads another's", async ({ page, context, ready }) => {
   const { email } = await signUp(page);
   await topUp(page, "5");
@@ -46,7 +79,7 @@ test("a journal is downloaded posting by posting, a name that looks like a formu
   expect(own.trimEnd().split("\r\n")).toEqual(journal);
   await context.clearCookies();
   await signUp(page);
-  for (const file of ["calls.csv", "billing.csv"]) expect((await page.request.get(`${path}/${file}`)).status()).toBe(403);
+  for (const file of ["usage.csv", "calls.csv", "billing.csv"]) expect((await page.request.get(`${path}/${file}`)).status()).toBe(403);
   await context.clearCookies();
-  for (const file of ["/calls.csv", "/billing.csv"]) expect((await page.request.get(file, { maxRedirects: 0 })).status()).toBeGreaterThanOrEqual(300);
+  for (const file of ["/usage.csv", "/calls.csv", "/billing.csv"]) expect((await page.request.get(file, { maxRedirects: 0 })).status()).toBeGreaterThanOrEqual(300);
 });

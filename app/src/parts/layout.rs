@@ -18,6 +18,11 @@ fn head_of(title: AnyView, subtitle: AnyView, action: AnyView) -> AnyView {
     .into_any()
 }
 
+/// The way to what a page shows, as a file of this name.
+pub(crate) fn file(href: String, name: &'static str) -> AnyView {
+    view! { <a class="button" href=href rel="external" download=name>"Download as CSV"</a> }.into_any()
+}
+
 /// A part of a page under a heading.
 pub(crate) fn section(title: &'static str, body: AnyView) -> AnyView {
     view! { <section><h2>{title}</h2>{body}</section> }.into_any()

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::{page::Customers, view::written_off};
 use crate::parts::{
     form::{Field, Form, Tone, hidden, notice},
-    layout::{empty, head, stack},
+    layout::{empty, file, head, stack},
     money,
     pager::forward,
     table::{
@@ -35,7 +35,8 @@ pub(crate) fn list(page: Customers) -> AnyView {
     } else if customers.is_empty() {
         nobody(&filter, has_earlier)
     } else {
-        stack(vec![loss.into_any(), customers_table(customers, is_whole), forward(first, next)])
+        let file = file(address("/admin/customers.csv", &filter.to_query()), "customers.csv");
+        stack(vec![loss.into_any(), customers_table(customers, is_whole), forward(first, next), file])
     };
     stack(vec![head("Customers", about(filter.only), new), form.problem_view(), find(&filter), choices(&filter), body])
 }

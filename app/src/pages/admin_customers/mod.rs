@@ -2,6 +2,8 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+#[cfg(feature = "ssr")]
+pub(crate) mod csv;
 mod list;
 mod money_form;
 mod new;

@@ -9,7 +9,7 @@ use super::page::Calls;
 use crate::parts::{
     filter::FilterBar,
     form::{Field, Form, Tone, notice},
-    layout::{empty, head, stack},
+    layout::{empty, file, head, stack},
     money,
     pager::pager,
     table::{
@@ -40,8 +40,7 @@ pub(crate) fn calls(data: Calls, whose: &Whose) -> AnyView {
     } else {
         stack(vec![log(page.calls, whose), pager(newest, older)])
     };
-    let file = address(&whose.at("/calls.csv"), &filter.to_query());
-    let file = view! { <a class="button" href=file rel="external" download="calls.csv">"Download as CSV"</a> };
+    let file = file(address(&whose.at("/calls.csv"), &filter.to_query()), "calls.csv");
     stack(vec![head("Calls", "Newest first. Times are UTC.", file), find(&search, path.clone()), bar, body])
 }
 

@@ -3,5 +3,7 @@
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
 mod bars;
+#[cfg(feature = "ssr")]
+pub(crate) mod csv;
 pub(crate) mod page;
 pub(crate) mod view;

@@ -14,7 +14,7 @@ use crate::parts::{
     figures::{Figure, figures},
     filter::FilterBar,
     form::{Tone, notice},
-    layout::{empty, head, section, stack},
+    layout::{empty, file, head, section, stack},
     money,
     table::{
         Column,
@@ -54,7 +54,8 @@ pub(crate) fn usage(page: &Usage, whose: &Whose) -> AnyView {
     };
     // A range that was not understood is none.
     let covers = if form.problem.is_some() { "Times are UTC.".to_owned() } else { covers(report) };
-    stack(vec![head("Usage", covers, ()), bar.view(), body])
+    let file = form.problem.is_none().then(|| file(address(&whose.at("/usage.csv"), &filter.to_query()), "usage.csv"));
+    stack(vec![head("Usage", covers, file), bar.view(), body])
 }
 
 fn covers(report: &UsageReport) -> String {
