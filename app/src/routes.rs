@@ -33,6 +33,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/calls/:id") view=|| page(Page::Call) ssr=Async/>
                     <Route path=path!("/keys") view=|| page(Page::Keys) ssr=Async/>
                     <Route path=path!("/keys/new") view=|| page(Page::NewKey) ssr=Async/>
+                    <Route path=path!("/keys/reports") view=|| page(Page::ReportKeys) ssr=Async/>
                     <Route path=path!("/keys/:id") view=|| page(Page::Limits) ssr=Async/>
                     <Route path=path!("/billing") view=|| page(Page::Billing) ssr=Async/>
                     <Route path=path!("/billing/plans") view=|| page(Page::Offers) ssr=Async/>

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{AccountId, KeyId, ProjectId, UserId},
+    id::{AccountId, KeyId, ProjectId, ReportKeyId, UserId},
     money::Amount,
 };
 
@@ -43,6 +43,21 @@ pub struct Membership {
     pub account_name: String,
     /// What the person may do there.
     pub role: Role,
+}
+
+/// A key that reads an account's usage and costs, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportKeyLine {
+    /// The key.
+    pub id: ReportKeyId,
+    /// What its owner calls it.
+    pub name: String,
+    /// Its last four characters.
+    pub last_four: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
 }
 
 /// A key as it is listed: never the secret.

@@ -85,6 +85,10 @@ operations! {
     KeyRevoke "key.revoke" "Revoke a key"
     /// Another project of a key.
     KeyMove "key.move" "Move a key"
+    /// A key that reads usage and costs.
+    ReportKeyCreate "report_key.create" "Create a report key"
+    /// Its end.
+    ReportKeyRevoke "report_key.revoke" "Revoke a report key"
     /// A part of an account.
     ProjectAdd "project.add" "Add a project"
     /// A version of a price.

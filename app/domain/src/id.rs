@@ -57,6 +57,8 @@ ids! {
     UserId;
     /// An API key of an account.
     KeyId;
+    /// A key that reads an account's usage and costs.
+    ReportKeyId;
     /// An upstream that answers calls.
     ProviderId;
     /// A model as customers name it.

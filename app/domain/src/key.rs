@@ -1,4 +1,5 @@
-//! API keys: `sk-fb_`, 160 random bits, and a checksum that tells a mistyped key from an unknown one without asking a database.
+//! Keys: a prefix that says what they open, 160 random bits, and a checksum that tells a mistyped key from an unknown one without asking a database.
+//! API keys begin with `sk-fb_` and call models; report keys begin with `rk-fb_` and read usage and costs.
 
 use std::fmt;
 
@@ -24,9 +25,7 @@ impl ApiKey {
     /// The key of these random bits.
     #[must_use]
     pub fn from_random(random: [u8; 20]) -> Self {
-        let secret = base62(&random, SECRET_DIGITS);
-        let checksum = base62(&crc32fast::hash(secret.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS);
-        Self(format!("{PREFIX}{secret}{checksum}"))
+        Self(made(PREFIX, random))
     }
 
     /// Recognises a key by its form and checksum.
@@ -34,15 +33,7 @@ impl ApiKey {
     /// # Errors
     /// [`MalformedKey`].
     pub fn parse(text: &str) -> Result<Self, MalformedKey> {
-        let body = text.strip_prefix(PREFIX).ok_or(MalformedKey)?;
-        if body.len() != SECRET_DIGITS + CHECKSUM_DIGITS || !body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(MalformedKey);
-        }
-        let (secret, checksum) = body.split_at(SECRET_DIGITS);
-        if base62(&crc32fast::hash(secret.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS) != checksum {
-            return Err(MalformedKey);
-        }
-        Ok(Self(text.to_owned()))
+        is_made(PREFIX, text).then(|| Self(text.to_owned())).ok_or(MalformedKey)
     }
 
     /// The secret itself: for the one page that shows it and for hashing.
@@ -54,8 +45,72 @@ impl ApiKey {
     /// The last four characters, by which people tell keys apart.
     #[must_use]
     pub fn last_four(&self) -> &str {
-        &self.0[self.0.len() - 4..]
+        last_four(&self.0)
     }
+}
+
+/// What every report key begins with.
+const REPORT_PREFIX: &str = "rk-fb_";
+
+/// A whole report key, as [`ApiKey`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReportKey(String);
+
+impl ReportKey {
+    /// The key of these random bits.
+    #[must_use]
+    pub fn from_random(random: [u8; 20]) -> Self {
+        Self(made(REPORT_PREFIX, random))
+    }
+
+    /// Recognises a key by its form and checksum.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        is_made(REPORT_PREFIX, text).then(|| Self(text.to_owned()))
+    }
+
+    /// The secret itself: for the one page that shows it and for hashing.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The last four characters, by which people tell keys apart.
+    #[must_use]
+    pub fn last_four(&self) -> &str {
+        last_four(&self.0)
+    }
+
+    /// How one is shown once it has been made: `rk-fb_…3kQa`.
+    #[must_use]
+    pub fn masked(last_four: &str) -> String {
+        format!("{REPORT_PREFIX}…{last_four}")
+    }
+}
+
+impl fmt::Debug for ReportKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Self::masked(self.last_four()))
+    }
+}
+
+fn made(prefix: &str, random: [u8; 20]) -> String {
+    let secret = base62(&random, SECRET_DIGITS);
+    let checksum = base62(&crc32fast::hash(secret.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS);
+    format!("{prefix}{secret}{checksum}")
+}
+
+fn is_made(prefix: &str, text: &str) -> bool {
+    let Some(body) = text.strip_prefix(prefix) else { return false };
+    if body.len() != SECRET_DIGITS + CHECKSUM_DIGITS || !body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return false;
+    }
+    let (secret, checksum) = body.split_at(SECRET_DIGITS);
+    base62(&crc32fast::hash(secret.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS) == checksum
+}
+
+fn last_four(key: &str) -> &str {
+    &key[key.len() - 4..]
 }
 
 /// How a key is shown once it has been made: `sk-fb_…3kQa`.
@@ -97,6 +152,14 @@ mod tests {
         let key = ApiKey::from_random([0xff; 20]);
         assert_eq!(key.expose().len(), PREFIX.len() + 33);
         assert_eq!(format!("{key:?}"), masked(key.last_four()));
+    }
+
+    #[test]
+    fn a_key_of_one_kind_is_none_of_the_other() {
+        let (call, report) = (ApiKey::from_random([7; 20]), ReportKey::from_random([7; 20]));
+        assert_eq!(ReportKey::parse(report.expose()), Some(report.clone()));
+        assert_eq!((ApiKey::parse(report.expose()), ReportKey::parse(call.expose())), (Err(MalformedKey), None));
+        assert_eq!(format!("{report:?}"), ReportKey::masked(report.last_four()));
     }
 
     proptest! {

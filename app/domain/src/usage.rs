@@ -41,6 +41,17 @@ impl Totals {
     }
 }
 
+/// What usage is told apart by, for programs; by nothing at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dimensions {
+    /// The key that called.
+    pub key: bool,
+    /// The project of the calls.
+    pub project: bool,
+    /// The model that was called.
+    pub model: bool,
+}
+
 /// What a report's figures are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {

@@ -9,6 +9,7 @@ mod address;
 mod admitted;
 mod audit;
 mod books;
+mod buckets;
 mod calls;
 mod catalog;
 mod corrections;
@@ -35,6 +36,7 @@ mod price_book;
 mod prices;
 mod projects;
 mod proof;
+mod report_keys;
 mod rollups;
 mod scope;
 mod scram;
@@ -59,6 +61,7 @@ pub use crate::{
     address::{Address, Login},
     admitted::Admitted,
     books::Root,
+    buckets::{BucketQuery, BucketRow},
     catalog::{Catalog, CatalogModel, Disabled, ModelChange, NewModel, NewProvider, ProviderChange, Upstream},
     corrections::{CallCredit, CreditedCall, Replayable, Reprice},
     error::{Error, Result},
@@ -77,6 +80,7 @@ pub use crate::{
     prices::{NewOwnPrice, NewPrice, OwnReview, Review},
     projects::NewProject,
     proof::Verification,
+    report_keys::NewReportKey,
     scope::{AccountMember, AccountOwner, AccountReader, Meter, Operator, System},
     settled::SettledCall,
     statement::JournalSlice,

@@ -27,13 +27,13 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 const RIGHTS: [(&str, &str); 6] = [
     ("schema_contract, identity, quarantine_of_unposted, figures", "select"),
     (
-        "key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine, audit, plan_versions, plan_periods, \
+        "key_digests, report_key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine, audit, plan_versions, plan_periods, \
          payment_movements, payment_references, payment_events",
         "select, insert",
     ),
     ("price_versions", "update (withdrawn_at, withdrawn_by, ends_at)"),
     (
-        "accounts, users, memberships, api_keys, heads, grants, books, limits, usage_hourly, usage_daily, plans, subscriptions, payments",
+        "accounts, users, memberships, api_keys, report_keys, heads, grants, books, limits, usage_hourly, usage_daily, plans, subscriptions, payments",
         "select, insert, update",
     ),
     ("intents", "select, insert, delete"),

@@ -31,6 +31,8 @@ pub(crate) mod login;
 pub(crate) mod offers;
 #[cfg(feature = "ssr")]
 pub(crate) mod pricing;
+#[cfg(feature = "ssr")]
+pub(crate) mod report_keys;
 pub(crate) mod signup;
 pub(crate) mod usage;
 
@@ -67,6 +69,8 @@ pub(crate) enum Page {
     Keys,
     /// `/keys/new`
     NewKey,
+    /// `/keys/reports`
+    ReportKeys,
     /// `/keys/:id`
     Limits,
     /// `/billing`
@@ -115,6 +119,7 @@ impl Page {
             Self::Call => "Receipt",
             Self::Keys => "Keys",
             Self::NewKey => "New key",
+            Self::ReportKeys => "Report keys",
             Self::Limits => "Limits",
             Self::Billing => "Billing",
             Self::Offers => "Plans and packages",
@@ -297,6 +302,7 @@ async fn of_an_account(page: Page, caller: &Caller, seen: &Seen, id: &str, query
 async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> Result<Content, ConsoleError> {
     match page {
         Page::NewKey => keys::api::new_key(caller).await.map(Content::NewKey),
+        Page::ReportKeys => report_keys::api::report_keys(caller, query).await.map(|page| drawn(report_keys::view::report_keys(&page))),
         Page::Pricing => pricing::api::pricing(caller, query).await.map(|page| drawn(pricing::view::pricing(&page))),
         Page::Login => Ok(Content::Login(login::api::login(caller, query))),
         Page::Signup => Ok(Content::Signup(signup::api::signup(caller))),

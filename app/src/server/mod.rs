@@ -159,6 +159,7 @@ pub fn router(console: &Console) -> Router {
         .route("/billing/plans", post(pages::offers::post::choose))
         .route("/keys", post(pages::keys::post::revoke))
         .route("/keys/new", post(pages::keys::post::create))
+        .route("/keys/reports", post(pages::report_keys::post::change))
         .route("/keys/{id}", post(pages::limits::post::change))
         .route("/admin/pricing", post(pages::admin_pricing::post::submit))
         .route("/admin/plans/{id}", post(pages::admin_plans::post::write))

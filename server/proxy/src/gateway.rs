@@ -23,6 +23,7 @@ use crate::{
     dialect::{Dialect, ErrorShape},
     metered, path,
     reply::{Refusal, text_answer},
+    usage_api::{self, Kind},
 };
 
 const X_REQUEST_ID: &str = "x-request-id";
@@ -56,6 +57,7 @@ enum Told {
     Generation,
     Credits,
     Key,
+    Report(Kind),
     Alive,
     Ready,
 }
@@ -70,6 +72,8 @@ impl Route {
             "/v1/generation" => Told::Generation,
             "/v1/credits" => Told::Credits,
             "/v1/key" => Told::Key,
+            "/v1/organization/usage/completions" => Told::Report(Kind::Usage),
+            "/v1/organization/costs" => Told::Report(Kind::Costs),
             "/livez" => Told::Alive,
             "/readyz" => Told::Ready,
             other => Told::Model(other.strip_prefix("/v1/models/").filter(|name| !name.is_empty())?.to_owned()),
@@ -163,6 +167,7 @@ async fn tell(shared: &Shared, told: Told, head: &Parts) -> Result<Response<Answ
         Told::Generation => account_api::generation(shared, head.uri.query().unwrap_or_default(), &head.headers).await,
         Told::Credits => account_api::credits(shared, &head.headers).await,
         Told::Key => account_api::key(shared, &head.headers).await,
+        Told::Report(kind) => usage_api::report(shared, kind, head.uri.query().unwrap_or_default(), &head.headers).await,
         Told::Alive => Ok(text_answer(StatusCode::OK, "ok")),
         Told::Ready => Ok(match why_not_ready(shared).await {
             None => text_answer(StatusCode::OK, "ok"),

@@ -23,6 +23,7 @@ mod path;
 mod reply;
 mod settings;
 mod upstream;
+mod usage_api;
 mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -61,6 +62,7 @@ use crate::{
     },
     call::stop::Stop,
     listen::Cores,
+    usage_api::Reports,
     wire::estimate,
 };
 pub use crate::{
@@ -108,6 +110,8 @@ pub(crate) struct Shared {
     pub(crate) repeats: Repeats,
     /// Models that were asked for and not to be had.
     pub(crate) wanted: Arc<Wanted>,
+    /// What tells of usage and costs.
+    pub(crate) reports: Reports,
     /// Running calls.
     pub(crate) calls: TaskTracker,
     /// Running calls must come to an end now.
@@ -242,6 +246,7 @@ impl Proxy {
             wanted: Arc::default(),
             calls: TaskTracker::new(),
             stop: Stop::default(),
+            reports: Reports::new(&ledger),
             meter: ledger.meter(),
             ledger,
             runtime: Handle::current(),
@@ -325,7 +330,7 @@ impl Proxy {
             background.wait().await;
         }
         // A connection to a database that hangs is not waited for.
-        let _ = timeout(CLOSING_TIMEOUT, pulse.close()).await;
+        let _ = timeout(CLOSING_TIMEOUT, async { tokio::join!(pulse.close(), shared.reports.close()) }).await;
         let spool = Arc::clone(&shared.spool);
         if let Ok(Err(error)) = spawn_blocking(move || spool.close(Utc::now())).await {
             tracing::warn!(%error, "the spool was not closed in order: the next run reads it as it is");

@@ -10,8 +10,15 @@ use crate::{
 };
 
 /// What is told below the base URL, beside the calls of each API.
-const TOLD: [(&str, &str); 5] =
-    [("GET", "/models"), ("GET", "/models/{model}"), ("GET", "/key"), ("GET", "/credits"), ("GET", "/generation?id={x-request-id}")];
+const TOLD: [(&str, &str); 7] = [
+    ("GET", "/models"),
+    ("GET", "/models/{model}"),
+    ("GET", "/key"),
+    ("GET", "/credits"),
+    ("GET", "/generation?id={x-request-id}"),
+    ("GET", "/organization/usage/completions"),
+    ("GET", "/organization/costs"),
+];
 
 /// What can be asked for below the base URL.
 pub(crate) fn offered() -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -9,14 +9,14 @@ use domain::{
     billing::Adjustment,
     catalog::{DisconnectPolicy, Fallback, PriceKind, TimeOuts, UsageMode},
     credit::{Hardness, Quantity, Scope, Unit, Window},
-    id::{LimitId, PriceId, ProjectId, ProviderId, UserId},
+    id::{LimitId, PriceId, ProjectId, ProviderId, ReportKeyId, UserId},
+    key::ReportKey,
     plan::PlanTerms,
     rates::Rates,
     tokens::Tokens,
 };
 use ledger::{
-    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject, NewProvider, OwnReview,
-    PaymentCredit, ProviderChange, Reprice, Review,
+    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject, NewProvider, OwnReview, PaymentCredit, ProviderChange, Reprice, Review, NewReportKey,
 };
 use sqlx::PgPool;
 
@@ -155,6 +155,9 @@ async fn everything(world: &mut World) -> Customer {
     owner.create_key(key.clone()).await.unwrap();
     let project = NewProject { id: ProjectId::new(world.now, world.random()), name: "Research", now: world.now };
     owner.add_project(project.clone()).await.unwrap();
+    let (id, report) = (ReportKeyId::new(world.now, world.random()), ReportKey::from_random([3; 20]));
+    owner.create_report_key(NewReportKey { id, secret: &report, name: "reports", now: world.now }).await.unwrap();
+    owner.revoke_report_key(id, world.now).await.unwrap();
     owner.move_key(key.id, project.id).await.unwrap();
     owner.revoke_key(key.id, world.now).await.unwrap();
 
@@ -246,6 +249,7 @@ async fn no_line_tells_a_secret(pool: PgPool) {
         "select count(*) from audit a where exists (\
              select from users u where a::text like '%' || u.password_hash || '%') \
          or exists (select from key_digests d where a::text like '%' || encode(d.digest, 'hex') || '%') \
+         or exists (select from report_key_digests d where a::text like '%' || encode(d.digest, 'hex') || '%') or a::text like '%rk-fb%' \
          or a::text like '%' || encode('a sealed credential', 'hex') || '%' or a::text like '%argon2%' or a::text like '%sk-fb%'",
     );
     assert_eq!(secrets.fetch_one(&world.pool).await.unwrap(), 0);

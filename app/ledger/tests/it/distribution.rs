@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 /// Spread by account_id.
-pub(crate) const DISTRIBUTED: [&str; 23] = [
+pub(crate) const DISTRIBUTED: [&str; 24] = [
     "accounts",
     "api_keys",
     "books",
@@ -26,6 +26,7 @@ pub(crate) const DISTRIBUTED: [&str; 23] = [
     "plan_periods",
     "projects",
     "quarantine",
+    "report_keys",
     "slices",
     "subscriptions",
     "usage_daily",
@@ -46,7 +47,7 @@ const REFERENCE: [&str; 11] = [
     "users",
 ];
 /// On one machine.
-const LOCAL: [&str; 10] = [
+const LOCAL: [&str; 11] = [
     "_sqlx_migrations",
     "audit",
     "epochs",
@@ -55,6 +56,7 @@ const LOCAL: [&str; 10] = [
     "payment_events",
     "payment_references",
     "proofs",
+    "report_key_digests",
     "sessions",
     "wanted_models",
 ];

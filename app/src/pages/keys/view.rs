@@ -44,7 +44,17 @@ pub(crate) fn list(page: &Keys, account: &Whose) -> AnyView {
     let about =
         view! { "A key opens the gateway for any OpenAI client, at the base URL "<code>{base_url.clone()}</code>". Times are UTC." };
     let of_account = section("Limits of the account", account_limits(limits, *can_manage, account));
-    stack(vec![head("Keys", about, create), form.problem_view(), done.into_any(), credit(*without_credit, account), body, of_account])
+    let reports = (*account == Whose::Own)
+        .then(|| view! { <p class="hint">{link("/keys/reports".to_owned(), "Report keys")}" read usage and costs for programs"</p> });
+    stack(vec![
+        head("Keys", about, create),
+        form.problem_view(),
+        done.into_any(),
+        credit(*without_credit, account),
+        body,
+        of_account,
+        reports.into_any(),
+    ])
 }
 
 fn keys_table(page: &Keys, account: &Whose) -> AnyView {

@@ -2,7 +2,7 @@
 //!
 //! What was sent is never repeated, not even in part: a refusal ends up in logs and screenshots.
 
-use domain::key::ApiKey;
+use domain::key::{ApiKey, MalformedKey, ReportKey};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ledger::keys::digest;
 
@@ -29,13 +29,39 @@ impl Presented {
     /// # Errors
     /// A refusal that says what is odd.
     pub(crate) fn by(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let text = text(headers).map_err(|odd| Refusal::no_key(&odd.to_string()))?;
-        let key = ApiKey::parse(text).map_err(|malformed| Refusal::no_key(&format!("The API key {malformed}.")))?;
-        Ok(Self(digest(&key)))
+        match Reader::by(headers)? {
+            Reader::Key(key) => Ok(key),
+            Reader::Report(_) => Err(Refusal::no_key(
+                "A report key reads usage and costs, and opens nothing else. Send an API key, which begins with sk-fb_.",
+            )),
+        }
     }
 
     pub(crate) const fn digest(self) -> Digest {
         self.0
+    }
+}
+
+/// What reports are asked for with.
+pub(crate) enum Reader {
+    /// A report key, which opens those of a whole account.
+    Report(ReportKey),
+    /// An API key, which opens its own.
+    Key(Presented),
+}
+
+impl Reader {
+    /// As [`Presented::by`], of either kind.
+    ///
+    /// # Errors
+    /// A refusal that says what is odd.
+    pub(crate) fn by(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let text = text(headers).map_err(|odd| Refusal::no_key(&odd.to_string()))?;
+        if let Some(key) = ReportKey::parse(text) {
+            return Ok(Self::Report(key));
+        }
+        let malformed = |malformed: MalformedKey| Refusal::no_key(&format!("The API key {malformed}."));
+        ApiKey::parse(text).map(|key| Self::Key(Presented(digest(&key)))).map_err(malformed)
     }
 }
 

@@ -6,7 +6,7 @@ mod shape;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::Value;
+use serde::Serialize;
 
 pub(crate) use self::refusal::{Refusal, Remedy, shown};
 use crate::gateway::AnswerBody;
@@ -18,8 +18,8 @@ pub(crate) fn instant(at: DateTime<Utc>) -> String {
 
 /// A JSON answer.
 #[must_use]
-pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Response<AnswerBody> {
-    answer(status, "application/json", body.to_string())
+pub(crate) fn json_answer(status: StatusCode, body: &impl Serialize) -> Response<AnswerBody> {
+    answer(status, "application/json", serde_json::to_vec(body).unwrap_or_default())
 }
 
 /// An answer of a few words.

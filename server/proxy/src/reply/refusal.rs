@@ -225,6 +225,14 @@ impl Refusal {
         Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "upstream_failed", format!("{problem} Nothing was charged."))
     }
 
+    /// An account asks for reports faster than they are made.
+    #[must_use]
+    pub(crate) fn too_many_reports(a_minute: u32, wait: Duration) -> Self {
+        let message =
+            format!("Reports are made {a_minute} times a minute for an account. Ask again in a moment, or for more buckets at once.");
+        Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "requests", "rate_limit_exceeded", message) }
+    }
+
     /// The upstream did not answer in time. It may have worked in vain, so that a repetition is the client's decision.
     #[must_use]
     pub(crate) fn gateway_timeout() -> Self {

@@ -13,6 +13,7 @@ mod limits;
 mod operator;
 mod overspend;
 mod refusals;
+mod reports;
 mod spool;
 mod upstream;
 mod world;
