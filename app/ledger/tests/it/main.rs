@@ -31,6 +31,7 @@ mod simulation;
 mod spread;
 mod strays;
 mod subscriptions;
+mod sums;
 mod today;
 mod tokens;
 mod twin;
