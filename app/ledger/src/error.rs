@@ -136,7 +136,7 @@ impl From<sqlx::Error> for Error {
             Some("users_email_is_unique") => Self::EmailTaken,
             Some("users_email_is_short") => Self::invalid("email", "write an address of 3 to 254 characters"),
             Some("accounts_name_is_short") => Self::invalid("name", "write 1 to 200 characters"),
-            Some("api_keys_name_is_short") => Self::invalid("name", "write 1 to 100 characters"),
+            Some("api_keys_name_is_short" | "report_keys_name_is_short") => Self::invalid("name", "write 1 to 100 characters"),
             Some("projects_name_is_unique") => Self::Taken("a project of this name"),
             Some("projects_name_is_short") => Self::invalid("name", "write 1 to 100 characters"),
             Some("api_keys_account_id_project_id_fkey") => Self::NotFound,
