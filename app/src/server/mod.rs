@@ -1,5 +1,6 @@
 //! The server's side of the console: who is calling, what they may reach, and how a page answers a form.
 
+mod addresses;
 mod alone;
 mod caller;
 pub(crate) mod csv;
@@ -17,36 +18,40 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, FromRef, Request, State},
+    extract::{FromRef, Request, State},
     http::StatusCode,
     middleware,
     response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
 };
 use domain::money::Amount;
 use ledger::Ledger;
 use leptos::prelude::*;
 use leptos_axum::{AxumRouteListing, LeptosRoutes};
 
+pub use self::{
+    addresses::every_address,
+    stripe::{API as STRIPE_API, Stripe, StripeSettings, webhooks},
+    upload::UPLOAD_MAX,
+    visitor::SignedIn,
+};
+use self::{
+    addresses::{Address, addresses},
+    fresh::Fresh,
+    throttle::Throttle,
+};
 pub(crate) use self::{
     caller::{Caller, Seen, answer, keep_as_it_is, page_redirect, page_status},
     submission::{FormAnswer, Refusal, Submission, about, incomplete, is_local, see_other, sentence},
     upload::Upload,
 };
-use self::{fresh::Fresh, throttle::Throttle};
 pub(crate) use self::{
     query::{filter_of, journal_done, journal_filter, journal_slice, parameter, typed_form},
     stripe::{NewSession, NotTaken},
     visitor::Visitor,
 };
-pub use self::{
-    stripe::{API as STRIPE_API, Stripe, StripeSettings, webhooks},
-    upload::UPLOAD_MAX,
-    visitor::SignedIn,
-};
 use crate::{
     error::ConsoleError,
-    pages::{self, admin_customers::FreshCustomer, keys::FreshKey},
+    pages::{admin_customers::FreshCustomer, keys::FreshKey},
     routes::App,
     shell::shell,
     visit::Visit,
@@ -147,44 +152,18 @@ fn route_list() -> Vec<AxumRouteListing> {
 /// Every page, form and server function. Sessions, cross-site protection and files are layered around it by the binary.
 pub fn router(console: &Console) -> Router {
     let assets = console.assets.clone();
-    let routes = Router::new()
-        .leptos_routes(console, route_list(), move || shell(&assets))
-        .route("/", get(home))
-        .route("/dashboard", get(home))
-        .route("/login", post(pages::login::post::sign_in))
-        .route("/signup", post(pages::signup::post::sign_up))
-        .route("/logout", post(pages::login::post::sign_out))
-        .route("/theme", post(visitor::choose_theme))
-        .route("/billing", post(pages::billing::post::top_up))
-        .route("/billing/plans", post(pages::offers::post::choose))
-        .route("/keys", post(pages::keys::post::revoke))
-        .route("/keys/new", post(pages::keys::post::create))
-        .route("/keys/reports", post(pages::report_keys::post::change))
-        .route("/keys/{id}", post(pages::limits::post::change))
-        .route("/admin/pricing", post(pages::admin_pricing::post::submit))
-        .route("/admin/plans/{id}", post(pages::admin_plans::post::write))
-        .route("/admin/customers/new", post(pages::admin_customers::post::open))
-        .route("/admin/customers/{id}", post(pages::admin_customers::post::change))
-        .route("/admin/customers/{id}/prices", post(pages::admin_own_prices::post::set))
-        .route("/admin/customers/{id}/settings", post(pages::admin_account::post::set))
-        .route("/admin/audit.csv", get(pages::admin_audit::csv::download))
-        .route("/admin/customers.csv", get(pages::admin_customers::csv::download))
-        .route("/usage.csv", get(pages::usage::csv::download))
-        .route("/calls.csv", get(pages::calls::csv::download))
-        .route("/billing.csv", get(pages::billing::csv::download))
-        .route("/admin/customers/{account}/usage.csv", get(pages::usage::csv::of_customer))
-        .route("/admin/customers/{account}/calls.csv", get(pages::calls::csv::of_customer))
-        .route("/admin/customers/{account}/billing.csv", get(pages::billing::csv::of_customer))
-        .route("/admin/proof", post(pages::admin_proof::post::begin))
-        .fallback(not_found)
-        .method_not_allowed_fallback(not_allowed);
+    let pages = Router::new().leptos_routes(console, route_list(), move || shell(&assets));
+    let routes = routed(pages, addresses()).fallback(not_found).method_not_allowed_fallback(not_allowed);
     identified(routes, console)
 }
 
 /// Every form that files come in, which are larger than [`router`]'s: at most [`UPLOAD_MAX`].
 pub fn uploads(console: &Console) -> Router {
-    let take = post(pages::admin_price_list::post::take).layer(DefaultBodyLimit::max(UPLOAD_MAX));
-    identified(Router::new().route("/admin/pricing/import", take), console)
+    identified(routed(Router::new(), addresses::uploads()), console)
+}
+
+fn routed(router: Router<Console>, addresses: Vec<Address>) -> Router<Console> {
+    addresses.into_iter().fold(router, |router, Address { path, answer, .. }| router.route(path, answer))
 }
 
 /// Routes that know who is calling.

@@ -19,6 +19,7 @@ mod projects;
 mod proof;
 mod read_only;
 mod relay;
+mod rights;
 mod root;
 mod spool;
 mod stripe;

@@ -26,9 +26,12 @@ async fn try_change(id: &str, submission: &Submission) -> Result<Response, Refus
     let key = subject(id)?;
     let done = match submission.text(REMOVE) {
         "" => {
-            let new = limit(key, submission)?;
-            let id =
-                if key.is_some() { caller.member().await?.set_limit(&new).await? } else { caller.owner().await?.set_limit(&new).await? };
+            // Who may not is told so, whatever the form says.
+            let id = if key.is_some() {
+                caller.member().await?.set_limit(&limit(key, submission)?).await?
+            } else {
+                caller.owner().await?.set_limit(&limit(key, submission)?).await?
+            };
             format!("set={id}")
         }
         typed => {
