@@ -50,13 +50,13 @@ impl Journal {
     fn view(self) -> AnyView {
         let Some(since) = self.statement.since else { return stack(vec![self.lines()]) };
         let file = address(&self.file, &self.filter.to_query());
-        let choices = view! { <div class="filter-bar">{self.parts()}{self.months(Month::of(since))}</div> };
+        let choices = stack(vec![view! { <div class="tab-row">{self.parts()}</div> }.into_any(), self.months(Month::of(since))]);
         let rule = view! { <p class="subtitle">"Calls are posted once an hour, and each posting seals those before it."</p> };
         let file = view! {
             <p class="hint"><a href=file rel="external" download="journal.csv">"Download the journal as CSV"</a>", every posting of what is chosen"</p>
         };
         let month = self.statement.month.zip(self.filter.month).map(|(balance, month)| sums(balance, month, self.now));
-        stack(vec![choices.into_any(), rule.into_any(), month.into_any(), self.lines(), file.into_any()])
+        stack(vec![choices, rule.into_any(), month.into_any(), self.lines(), file.into_any()])
     }
 
     fn parts(&self) -> AnyView {

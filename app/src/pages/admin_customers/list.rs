@@ -36,7 +36,7 @@ pub(crate) fn list(page: Customers) -> AnyView {
         nobody(&filter, has_earlier)
     } else {
         let file = file(address("/admin/customers.csv", &filter.to_query()), "customers.csv");
-        stack(vec![loss.into_any(), customers_table(customers, is_whole), forward(first, next), file])
+        stack(vec![loss.into_any(), customers_table(customers, is_whole), forward(first, next), view! { <p>{file}</p> }.into_any()])
     };
     stack(vec![head("Customers", about(filter.only), new), form.problem_view(), find(&filter), choices(&filter), body])
 }

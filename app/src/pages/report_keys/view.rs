@@ -21,7 +21,7 @@ use crate::{
 pub(crate) fn report_keys(page: &ReportKeys) -> AnyView {
     let ReportKeys { keys, fresh, revoked, can_manage, base_url, form } = page;
     let about = stack(vec![
-        text("Each reads this account's usage and costs for a program, and can neither call a model nor see anything else. "),
+        text("Each reads this account's usage and costs for a program, in the shape of OpenAI's APIs, and opens nothing else. "),
         link("/keys".to_owned(), "Keys that call models"),
     ]);
     let done = revoked.as_deref().map(|name| notice_of(Tone::Good, quoted(name, " is revoked: it reads nothing more.")));
@@ -103,9 +103,7 @@ fn asking(base_url: &str, fresh: Option<&FreshKey>) -> AnyView {
         }
         .into_any()
     };
-    let words = "The answers have the shape of OpenAI's usage and costs APIs. An API key is answered, too, but of its own calls alone.";
     stack(vec![
-        view! { <p class="hint">{words}</p> }.into_any(),
         snippet("Tokens and requests by day and model", format!("{} \\\n  -d group_by=model", code("usage/completions"))),
         snippet("Costs by day", code("costs")),
     ])
