@@ -45,6 +45,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin/pricing/import") view=|| page(Page::PriceList) ssr=Async/>
                     <Route path=path!("/admin/plans") view=|| page(Page::Plans) ssr=Async/>
                     <Route path=path!("/admin/plans/:id") view=|| page(Page::Plan) ssr=Async/>
+                    <Route path=path!("/admin/codes") view=|| page(Page::Codes) ssr=Async/>
                     <Route path=path!("/admin/customers") view=|| page(Page::Customers) ssr=Async/>
                     <Route path=path!("/admin/customers/new") view=|| page(Page::NewCustomer) ssr=Async/>
                     <Route path=path!("/admin/customers/:id") view=|| page(Page::Customer) ssr=Async/>

@@ -13,8 +13,8 @@ use domain::money::Amount;
 use proxy::AllowedOrigin;
 
 use crate::commands::{
-    account, admin, call, config, grant, key, limit, metrics, model, payments, plan, price, prices, project, provider, root, spool, status,
-    sums, user, verify,
+    account, admin, call, code, config, grant, key, limit, metrics, model, payments, plan, price, prices, project, provider, root, spool,
+    status, sums, user, verify,
 };
 
 /// Usage metering, billing console and proxy for LLM APIs.
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Project(project::ProjectArgs),
     /// Credit beside the prepaid balance: promotions, allowances, packages
     Grant(grant::GrantArgs),
+    /// Redemption codes: credit for whoever has one
+    Code(code::CodeArgs),
     /// What customers pay through a provider, and what somebody must look at of it
     Payments(payments::PaymentsArgs),
     /// What is sold by the month or once, and who has it

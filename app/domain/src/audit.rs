@@ -59,6 +59,12 @@ operations! {
     PaymentCredit "payment.credit" "Credit a payment"
     /// What an operator was to look at of a payment needs nothing.
     PaymentDismiss "payment.dismiss" "Dismiss a payment"
+    /// Redemption codes.
+    CodeNew "code.new" "Make redemption codes"
+    /// Their end.
+    CodeRevoke "code.revoke" "Revoke redemption codes"
+    /// Credit by a code.
+    CodeRedeem "code.redeem" "Redeem a code"
     /// A call was given back.
     CallCredit "call.credit" "Give a call back"
     /// Calls were charged anew by another version of their price.

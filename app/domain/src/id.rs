@@ -75,6 +75,10 @@ ids! {
     SubscriptionId;
     /// What a customer pays through a provider.
     PaymentId;
+    /// A batch of redemption codes.
+    BatchId;
+    /// What an account has redeemed.
+    RedemptionId;
     /// A part of an account that has keys and limits of its own.
     ProjectId;
     /// One call; its time is when the call was admitted.

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod billing;
 pub mod call;
 pub mod catalog;
+pub mod code;
 pub mod credit;
 pub mod customers;
 pub mod estimate;

@@ -12,6 +12,7 @@ mod books;
 mod buckets;
 mod calls;
 mod catalog;
+mod codes;
 mod corrections;
 mod credit_lines;
 mod customers;
@@ -63,6 +64,7 @@ pub use crate::{
     books::Root,
     buckets::{BucketQuery, BucketRow},
     catalog::{Catalog, CatalogModel, Disabled, ModelChange, NewModel, NewProvider, ProviderChange, Upstream},
+    codes::{NewBatch, Redeemed, Redemption},
     corrections::{CallCredit, CreditedCall, Replayable, Reprice},
     error::{Error, Result},
     grants::KeyUsage,

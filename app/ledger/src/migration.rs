@@ -24,14 +24,16 @@ pub enum Schema {
 const SERVER_VERSION_MIN: i32 = 150_000;
 
 /// Every right that the application has. What was posted it can neither change nor delete, and what is not here it cannot reach.
-const RIGHTS: [(&str, &str); 6] = [
+const RIGHTS: [(&str, &str); 8] = [
     ("schema_contract, identity, quarantine_of_unposted, figures", "select"),
     (
         "key_digests, report_key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine, audit, plan_versions, plan_periods, \
-         payment_movements, payment_references, payment_events",
+         payment_movements, payment_references, payment_events, code_batches, codes, redemptions",
         "select, insert",
     ),
     ("price_versions", "update (withdrawn_at, withdrawn_by, ends_at)"),
+    ("code_batches", "update (revoked_at, revoked_by)"),
+    ("codes", "update (used)"),
     (
         "accounts, users, memberships, api_keys, report_keys, heads, grants, books, limits, usage_hourly, usage_daily, plans, subscriptions, payments",
         "select, insert, update",

@@ -61,7 +61,7 @@ impl Operator {
         expect_possible(new)?;
         let mut tx = self.database.change().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
-        let posted = give(&mut tx, books.of(account)?, new).await?;
+        let posted = give(&mut tx, books.of(account)?, new, None).await?;
         books.write(&mut tx).await?;
         if posted.replayed {
             return Ok(posted);
@@ -95,11 +95,11 @@ impl Operator {
     }
 }
 
-/// Gives an account credit beside its wallet, with its books locked.
+/// Gives an account credit beside its wallet, with its books locked. `seals` is the seal of what it is given for, if that is a row of its own.
 ///
 /// # Errors
 /// As [`Operator::add_grant`].
-pub(crate) async fn give(connection: &mut PgConnection, book: &mut Book, new: &NewGrant<'_>) -> Result<Posted> {
+pub(crate) async fn give(connection: &mut PgConnection, book: &mut Book, new: &NewGrant<'_>, seals: Option<Vec<u8>>) -> Result<Posted> {
     let kind = expect_possible(new)?;
     let digest = terms_digest(&Terms::of(new), new.memo, new.actor);
     if let Some((posting, posted)) = money::of_key(connection, book.account, new.idempotency_key).await? {
@@ -121,7 +121,7 @@ pub(crate) async fn give(connection: &mut PgConnection, book: &mut Book, new: &N
         event_at: new.now,
         posted_at: book.now(),
         calls: None,
-        seals: None,
+        seals,
         grants: vec![(new.id, new.quantity.get())],
     });
     Ok(Posted { posting: posting.map_err(|_| money::too_large())?, replayed: false })

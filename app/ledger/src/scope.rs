@@ -61,6 +61,14 @@ impl Deref for AccountOwner {
     }
 }
 
+impl AccountReader {
+    /// Which account it is of.
+    #[must_use]
+    pub const fn id(&self) -> AccountId {
+        self.account
+    }
+}
+
 impl System {
     /// Acts for an account, as its owner could.
     #[must_use]

@@ -13,6 +13,8 @@ pub(crate) mod admin;
 pub(crate) mod admin_account;
 #[cfg(feature = "ssr")]
 pub(crate) mod admin_audit;
+#[cfg(feature = "ssr")]
+pub(crate) mod admin_codes;
 pub(crate) mod admin_customers;
 #[cfg(feature = "ssr")]
 pub(crate) mod admin_own_prices;
@@ -93,6 +95,8 @@ pub(crate) enum Page {
     Plans,
     /// `/admin/plans/:id`
     Plan,
+    /// `/admin/codes`
+    Codes,
     /// `/admin/customers`
     Customers,
     /// `/admin/customers/new`
@@ -131,6 +135,7 @@ impl Page {
             Self::PriceList => "Import a price list",
             Self::Plans => "Plans",
             Self::Plan => "Plan",
+            Self::Codes => "Codes",
             Self::Customers => "Customers",
             Self::NewCustomer => "New customer",
             Self::Customer => "Customer",
@@ -316,6 +321,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         }
         Page::Plans => admin_plans::api::plans(caller).await.map(|page| drawn(admin_plans::view::list(&page))),
         Page::Plan => admin_plans::api::plan(caller, id, query).await.map(|page| drawn(admin_plans::view::one(&page))),
+        Page::Codes => admin_codes::api::codes(caller, query).await.map(|page| drawn(admin_codes::view::codes(&page))),
         Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),
         Page::NewCustomer => admin_customers::api::new_customer(caller).await.map(Content::NewCustomer),
         Page::Customer => admin_customers::api::customer(caller, id, query).await.map(Content::Customer),

@@ -43,6 +43,7 @@ pub(super) fn addresses() -> Vec<Address> {
         form("/keys/{id}", post(pages::limits::post::change)),
         form("/admin/pricing", post(pages::admin_pricing::post::submit)),
         form("/admin/plans/{id}", post(pages::admin_plans::post::write)),
+        form("/admin/codes", post(pages::admin_codes::post::submit)),
         form("/admin/customers/new", post(pages::admin_customers::post::open)),
         form("/admin/customers/{id}", post(pages::admin_customers::post::change)),
         form("/admin/customers/{id}/prices", post(pages::admin_own_prices::post::set)),

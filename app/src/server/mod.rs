@@ -51,7 +51,7 @@ pub(crate) use self::{
 };
 use crate::{
     error::ConsoleError,
-    pages::{admin_customers::FreshCustomer, keys::FreshKey},
+    pages::{admin_codes::FreshCodes, admin_customers::FreshCustomer, keys::FreshKey},
     routes::App,
     shell::shell,
     visit::Visit,
@@ -118,6 +118,8 @@ pub struct Console {
     pub(crate) throttle: Throttle,
     /// Keys that were made a moment ago.
     pub(crate) fresh_keys: Fresh<FreshKey>,
+    /// Codes that were made a moment ago.
+    pub(crate) fresh_codes: Fresh<FreshCodes>,
     /// Customers whose accounts were opened a moment ago.
     pub(crate) fresh_customers: Fresh<FreshCustomer>,
 }
@@ -127,8 +129,8 @@ impl Console {
     #[must_use]
     pub fn new(ledger: Ledger, settings: Settings, assets: Assets) -> Self {
         let (settings, assets) = (Arc::new(settings), Arc::new(assets));
-        let (fresh_keys, fresh_customers) = (Fresh::default(), Fresh::default());
-        Self { ledger, settings, assets, throttle: Throttle::default(), fresh_keys, fresh_customers }
+        let (fresh_keys, fresh_codes, fresh_customers) = (Fresh::default(), Fresh::default(), Fresh::default());
+        Self { ledger, settings, assets, throttle: Throttle::default(), fresh_keys, fresh_codes, fresh_customers }
     }
 
     fn render(&self, request: Request<Body>) -> impl Future<Output = Response> + Send {

@@ -18,6 +18,7 @@ use super::{Caller, Console, Visitor, throttle::TooMany};
 use crate::{
     error::ConsoleError,
     pages::{
+        admin_codes::FreshCodes,
         admin_customers::{FreshCustomer, page::Review},
         admin_price_list::page::ListReview,
         keys::FreshKey,
@@ -36,6 +37,8 @@ pub(crate) struct FormAnswer {
     pub(crate) form: Form,
     /// A key that was just made.
     pub(crate) fresh_key: Option<FreshKey>,
+    /// Codes that were just made.
+    pub(crate) fresh_codes: Option<FreshCodes>,
     /// A customer whose account was just opened.
     pub(crate) fresh_customer: Option<FreshCustomer>,
     /// What a price list that came with it comes to.

@@ -1,4 +1,4 @@
-//! How often someone may try to sign in, or open an account. Counted in this process: it slows guessing down, while what makes guessing
+//! How often someone may try to sign in, open an account, or redeem a code. Counted in this process: it slows guessing down, while what makes guessing
 //! hopeless is the password hash.
 //!
 //! Failed sign-ins are counted three ways. Ten for one person from one place stop a guesser long before luck helps. A hundred from one place
@@ -9,6 +9,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::id::AccountId;
 use moka::{ops::compute::Op, sync::Cache};
 
 /// How many, in how long.
@@ -26,6 +27,10 @@ const PER_ADDRESS: Limit = Limit { tries: 100, window: TimeDelta::minutes(15) };
 const PER_EMAIL: Limit = Limit { tries: 50, window: TimeDelta::hours(1) };
 /// Accounts opened from one address of the network, behind which there can be a whole company.
 const SIGN_UPS: Limit = Limit { tries: 300, window: TimeDelta::hours(1) };
+
+/// Codes that one account tries in vain, and all accounts of one address of the network.
+const CODES_PER_ACCOUNT: Limit = Limit { tries: 10, window: TimeDelta::minutes(15) };
+const CODES_PER_ADDRESS: Limit = Limit { tries: 50, window: TimeDelta::minutes(15) };
 
 /// The longest window.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
@@ -85,6 +90,13 @@ impl Throttle {
         self.attempt([(format!("sign-ups {}", network_of(address)), SIGN_UPS)], now)
     }
 
+    /// Counts a code before it is redeemed.
+    pub(crate) fn redeem(&self, address: IpAddr, account: AccountId, now: DateTime<Utc>) -> Result<Attempt, TooMany> {
+        let counters =
+            [(format!("codes of {account}"), CODES_PER_ACCOUNT), (format!("codes from {}", network_of(address)), CODES_PER_ADDRESS)];
+        self.attempt(counters, now)
+    }
+
     fn attempt<const N: usize>(&self, counters: [(String, Limit); N], now: DateTime<Utc>) -> Result<Attempt, TooMany> {
         let mut counted = Vec::with_capacity(N);
         for (name, limit) in counters {
@@ -109,7 +121,7 @@ impl Throttle {
 }
 
 impl Attempt {
-    /// It was the right password: it counts for nothing.
+    /// It was the right password, or a code that gave credit: it counts for nothing.
     pub(crate) fn forget(self) {
         for counter in self.counters {
             self.throttle.windows.entry(counter).and_compute_with(|old| match old {
@@ -190,6 +202,20 @@ mod tests {
         for _ in 0..PER_ADDRESS.tries * 2 {
             throttle.sign_in(HOME, "a@example.com", at(0)).unwrap().forget();
         }
+    }
+
+    #[test]
+    fn guessing_codes_stops_for_an_account_and_for_a_place() {
+        let throttle = Throttle::default();
+        let account = |number: u128| AccountId::from_uuid(uuid::Uuid::from_u128(number));
+        for _ in 0..CODES_PER_ACCOUNT.tries {
+            throttle.redeem(HOME, account(1), at(0)).unwrap();
+        }
+        assert!(throttle.redeem(place(7), account(1), at(5)).is_err(), "wherever it is");
+        throttle.redeem(place(7), account(1), at(15)).unwrap();
+        let refused =
+            (0..=CODES_PER_ADDRESS.tries).filter(|number| throttle.redeem(place(9), account(9 + u128::from(*number)), at(0)).is_err());
+        assert_eq!(refused.count(), 1, "whoever it is");
     }
 
     #[test]

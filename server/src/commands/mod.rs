@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod admin;
 pub(crate) mod call;
+pub(crate) mod code;
 pub(crate) mod config;
 pub(crate) mod grant;
 pub(crate) mod key;
@@ -72,6 +73,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Account(args) => account::run(args, config).await?,
         Command::Project(args) => project::run(args, config).await?,
         Command::Grant(args) => grant::run(args, config).await?,
+        Command::Code(args) => code::run(args, config).await?,
         Command::Payments(args) => payments::run(args, config).await?,
         Command::Plan(args) => plan::run(args, config).await?,
         Command::Limit(args) => limit::run(args, config).await?,

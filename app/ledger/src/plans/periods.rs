@@ -71,7 +71,7 @@ impl NewPeriod<'_> {
             actor,
             now: book.now(),
         };
-        new_grant::give(connection, book, &allowance).await?;
+        new_grant::give(connection, book, &allowance, None).await?;
         let account = book.account;
         let record =
             PeriodRecord { account, subscription, starts_at, ends_at, plan: plan.id, version: plan.version, credit, posting, grant };

@@ -21,6 +21,9 @@ pub(crate) enum Claim {
     PaymentIsSealed,
     PaymentIsPosted,
     PaymentIsCredited,
+    CodeIsSealed,
+    CodeIsPosted,
+    CodeIsUsed,
     CorrectionIsSealed,
     CorrectionAddsUp,
     LateIsItsReceipt,
@@ -50,7 +53,7 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which they are shown.
-    pub(super) const ALL: [Self; 39] = [
+    pub(super) const ALL: [Self; 42] = [
         Self::PriceIsSealed,
         Self::CallIsSealed,
         Self::CallIsItsReceipt,
@@ -65,6 +68,9 @@ impl Claim {
         Self::PaymentIsSealed,
         Self::PaymentIsPosted,
         Self::PaymentIsCredited,
+        Self::CodeIsSealed,
+        Self::CodeIsPosted,
+        Self::CodeIsUsed,
         Self::CorrectionIsSealed,
         Self::CorrectionAddsUp,
         Self::LateIsItsReceipt,
@@ -119,6 +125,11 @@ impl Claim {
             Self::PaymentIsCredited => {
                 "a payment that is credited was credited once, with what was to be paid unless an operator decided otherwise, and no other was"
             }
+            Self::CodeIsSealed => "a batch of codes is the one that was made, and what was redeemed is what was written",
+            Self::CodeIsPosted => {
+                "a code that was redeemed has a posting that gives what its batch says, and nothing else is posted for codes"
+            }
+            Self::CodeIsUsed => "a code was used as often as accounts have redeemed it, and no more often than it may be",
             Self::CorrectionIsSealed => "a correction's row is the one that was posted",
             Self::CorrectionAddsUp => {
                 "a correction is the difference between its call and the settlement that came late, or what was given back"

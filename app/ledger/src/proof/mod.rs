@@ -3,6 +3,7 @@
 
 mod calls;
 mod claim;
+mod codes;
 mod corrections;
 mod credit;
 mod journal;
@@ -101,6 +102,7 @@ async fn verify(database: &Database, what: &Verification, mut on_progress: impl 
     let mut tx = database.snapshot().await?;
     if what.account.is_none() && what.since.is_none() {
         orphans(&mut tx, &mut findings).await?;
+        codes::check_batches(&mut tx, &mut findings).await?;
     }
     roots_hold(&mut tx, what, &mut findings).await?;
     tx.rollback().await?;
@@ -172,6 +174,7 @@ async fn check_in(
     let against = Against { grants: &grants, journal: &journal, lines: &lines, taken_back, whole: from.is_none() };
     credit::check(connection, account, hours, against, &mut findings).await?;
     plans::check(connection, account, &mut findings).await?;
+    codes::check(connection, account, &mut findings).await?;
     rollups::check(connection, account, since, &mut findings).await?;
     Ok((findings, calls))
 }

@@ -74,13 +74,14 @@ async fn check_payments(
     Ok(())
 }
 
-/// Whatever is posted for payments has a movement: a posting of money in or back that bears a seal, and every chargeback.
+/// Whatever is posted for payments has a movement: every chargeback, and a posting of money in or back that bears a seal, unless a code was redeemed.
 async fn without_a_movement(connection: &mut PgConnection, account: AccountId, findings: &mut Findings) -> Result<()> {
     let rows = sqlx::query!(
         r#"
         select j.seq as "posting: PostingNumber", j.kind as "kind: JournalKind" from journal j
         where j.account_id = $1 and (j.kind = 'chargeback' or (j.kind in ('top_up', 'refund') and j.seals is not null))
             and not exists (select from payment_movements m where m.account_id = j.account_id and m.posting = j.seq)
+            and not exists (select from redemptions r where r.account_id = j.account_id and r.posting = j.seq)
         "#,
         account.uuid()
     );

@@ -16,12 +16,12 @@ use domain::{
     tokens::Tokens,
 };
 use ledger::{
-    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject, NewProvider, OwnReview, PaymentCredit, ProviderChange, Reprice, Review, NewReportKey,
+    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject, NewProvider, OwnReview, PaymentCredit, ProviderChange, Reprice, Review, NewReportKey, AccountOwner, Operator,
 };
 use sqlx::PgPool;
 
 use crate::{
-    payments,
+    codes, payments,
     world::{Customer, MODEL, PASSWORD, World, amount, monthly},
 };
 
@@ -130,6 +130,7 @@ async fn everything(world: &mut World) -> Customer {
             false => operator.dismiss_payment(payment.id, "paid back").await.unwrap(),
         }
     }
+    Box::pin(codes(world, &operator, &owner)).await;
     operator.view(ada.account).await.unwrap();
     operator.set_account_state(ada.account, AccountState::Active, AccountState::Suspended).await.unwrap();
     operator.set_account_state(ada.account, AccountState::Suspended, AccountState::Active).await.unwrap();
@@ -214,6 +215,13 @@ async fn everything(world: &mut World) -> Customer {
     system.remove_model("large").await.unwrap();
     system.set_password("ada@example.com", "another password".to_owned()).await.unwrap();
     ada
+}
+
+/// Codes that are made, redeemed and revoked.
+async fn codes(world: &World, operator: &Operator, owner: &AccountOwner) {
+    let (batch, given) = codes::made(world, codes::terms()).await;
+    owner.redeem(codes::redemption(world, &given[0])).await.unwrap();
+    operator.revoke_codes(batch.id, "root@example.com").await.unwrap();
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

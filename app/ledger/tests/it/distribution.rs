@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 /// Spread by account_id.
-pub(crate) const DISTRIBUTED: [&str; 24] = [
+pub(crate) const DISTRIBUTED: [&str; 25] = [
     "accounts",
     "api_keys",
     "books",
@@ -27,13 +27,15 @@ pub(crate) const DISTRIBUTED: [&str; 24] = [
     "projects",
     "quarantine",
     "report_keys",
+    "redemptions",
     "slices",
     "subscriptions",
     "usage_daily",
     "usage_hourly",
 ];
 /// The same on every machine.
-const REFERENCE: [&str; 11] = [
+const REFERENCE: [&str; 12] = [
+    "code_batches",
     "fallbacks",
     "identity",
     "memberships",
@@ -50,6 +52,7 @@ const REFERENCE: [&str; 11] = [
 const LOCAL: [&str; 11] = [
     "_sqlx_migrations",
     "audit",
+    "codes",
     "epochs",
     "key_digests",
     "notices",

@@ -4,6 +4,7 @@
 mod audit;
 mod books;
 mod catalog;
+mod codes;
 mod corrections;
 mod credit_lines;
 mod customers;

@@ -11,12 +11,12 @@ use ledger::{NewLimit, Root, SettledCall, Verification};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 use crate::{
-    payments, reprice,
+    codes, payments, reprice,
     world::{Customer, World, amount, monthly, with},
 };
 
 /// The tables of money. What a figure, a date or a name on a page rests on is in them.
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 26] = [
     "calls",
     "corrections",
     "heads",
@@ -38,12 +38,15 @@ const TABLES: [&str; 23] = [
     "subscriptions",
     "payments",
     "payment_movements",
+    "code_batches",
+    "codes",
+    "redemptions",
     "quarantine",
     "roots",
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 46] = [
+const FREE: [(&str, &str, &str); 48] = [
     (
         "heads",
         "posted_at",
@@ -89,6 +92,8 @@ const FREE: [(&str, &str, &str); 46] = [
     ("payments", "problem", "what an operator is to look at, and says when they have"),
     ("payments", "changed_at", "when that was; a movement has its own date"),
     ("payments", "looked_at", "when the provider was last asked"),
+    ("code_batches", "revoked_at", "from when on nothing is redeemed: what was stays"),
+    ("code_batches", "revoked_by", "who revoked it; no figure"),
     ("quarantine", "reason", "what PostgreSQL said; the row itself is named"),
     ("quarantine", "at", "when it said so"),
     ("quarantine", "is_own", "which of a call's two settlements it is; the settlement says so itself"),
@@ -148,6 +153,7 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
     for (event, is_taken) in [("disputed", true), ("won", false)] {
         payments::dispute(&world, &disputed, event, (is_taken, !is_taken)).await;
     }
+    Box::pin(codes::redeemed(&world, ada)).await;
     (world, ada)
 }
 

@@ -16,6 +16,7 @@ use ledger::{Ledger, NewGrant, NewLimit, NewPayment, NewProject, News, Says, Set
 use sqlx::PgPool;
 
 use crate::{
+    codes,
     payments::usd,
     plans::{self, Plans},
     world::{Customer, World, amount, with},
@@ -127,6 +128,15 @@ async fn paying(world: &mut World, ledger: &Ledger, watch: &mut Watch, ada: Cust
     }
 }
 
+/// A code that a customer redeems.
+async fn redeeming(world: &World, ledger: &Ledger, watch: &mut Watch, ada: Customer) {
+    let (_, given) = codes::made(world, codes::terms()).await;
+    let redemption = codes::redemption(world, &given[0]);
+    let owner = ledger.owner(ada.user).await.unwrap();
+    watch.step("a code", owner.redeem(redemption)).await;
+    watch.step("the same code again", owner.redeem(redemption)).await;
+}
+
 /// A call that a package of tokens pays.
 async fn packages(world: &mut World, ledger: &Ledger, watch: &mut Watch, ada: Customer) {
     let operator = ledger.system().operator();
@@ -232,6 +242,7 @@ async fn a_statement_about_one_account_touches_one_shard(pool: PgPool) {
         Box::pin(packages(&mut world, &ledger, &mut watch, customer)).await;
         Box::pin(money_path(&mut world, &ledger, &mut watch, customer)).await;
         Box::pin(paying(&mut world, &ledger, &mut watch, customer)).await;
+        Box::pin(redeeming(&world, &ledger, &mut watch, customer)).await;
         Box::pin(pages(&world, &ledger, &mut watch, customer)).await;
     }
     assert!(watch.faults.is_empty(), "{:#?}", watch.faults);

@@ -2,14 +2,17 @@ use chrono::TimeDelta;
 use domain::{account::Role, billing::JournalKind, credit::Scope, id::PaymentId, payment};
 use ledger::AccountReader;
 
+use leptos::prelude::*;
+
 use super::{
     held::{Done, Held},
     page::{Billing, Payment, Returned},
+    redeem::{self, CODE},
 };
 use crate::{
     error::ConsoleError,
     pages::offers::fields::PLAN,
-    parts::journal::Journal,
+    parts::{form::Form, journal::Journal},
     server::{Caller, Seen, Stripe, journal_done, journal_slice, parameter},
     visit::Visit,
 };
@@ -41,8 +44,10 @@ pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result
     let returned = returned(caller, reader, query).await?;
     let limits = reader.limits(now).await?.into_iter();
     let statement = reader.statement_of(slice, now).await?;
-    let (balance, done) = (statement.balance.clone(), journal_done(query, &statement.journal, &[JournalKind::TopUp]));
+    let taken = [JournalKind::TopUp, JournalKind::Promo];
+    let (balance, done) = (statement.balance.clone(), journal_done(query, &statement.journal, &taken));
     let (path, file, has_newer) = (seen.whose.at("/billing"), seen.whose.at("/billing.csv"), slice.before.is_some());
+    let (form, more) = forms(caller, seen.role);
     Ok(Billing {
         balance,
         journal: Journal { statement, filter: slice.filter, has_newer, path, file, now }.draw(),
@@ -52,8 +57,17 @@ pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result
         done,
         returned,
         payment: Payment::of(caller.stripe(), &caller.visitor.visit, seen.role),
-        form: caller.form(),
+        form,
+        more,
     })
+}
+
+/// The top-up form, and what else may be asked for. An answer is that of the one that was sent.
+fn forms(caller: &Caller, role: Option<Role>) -> (Form, String) {
+    let (mine, fresh) = (caller.form(), Form { once: caller.new_id().to_string(), ..Form::default() });
+    let (form, code) = if mine.typed(CODE).is_some() { (fresh, mine) } else { (mine, fresh) };
+    let more = (role == Some(Role::Owner)).then(|| redeem::form(&code).to_html());
+    (form, more.unwrap_or_default())
 }
 
 /// The payment that an address names, if it is one of the account's. While it is pending, its provider is asked for it: the page may be there first.

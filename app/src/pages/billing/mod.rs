@@ -8,4 +8,6 @@ pub(crate) mod held;
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
+#[cfg(feature = "ssr")]
+mod redeem;
 pub(crate) mod view;

@@ -26,6 +26,8 @@ pub(crate) struct Billing {
     pub(crate) payment: Payment,
     /// The top-up form.
     pub(crate) form: Form,
+    /// How else credit comes in, as the server draws it: forms that only ask.
+    pub(crate) more: String,
 }
 
 /// How credit comes in.

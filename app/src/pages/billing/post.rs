@@ -6,7 +6,10 @@ use domain::{
 };
 use ledger::{AccountOwner, MoneyIn, NewPayment};
 
-use super::page::Payment;
+use super::{
+    page::Payment,
+    redeem::{CODE, redeem},
+};
 use crate::{
     error::ConsoleError,
     parts::form::Problem,
@@ -16,8 +19,8 @@ use crate::{
 /// A test payment is for trying out; it does not need to be larger.
 const TEST_PAYMENT_MAX: Amount = Amount::from_nanos(10_000_000_000_000);
 
-/// `POST /billing`: a payment on Stripe's page where that is set up, else a demonstration's test payment. Without both there is none: credit comes from an
-/// operator.
+/// `POST /billing`: a code that is redeemed, or a payment: on Stripe's page where that is set up, else a demonstration's test payment. Without both there is
+/// none: credit comes from an operator.
 pub(crate) async fn top_up(submission: Submission) -> Response {
     let outcome = pay(&submission).await;
     submission.answer(outcome).await
@@ -26,6 +29,9 @@ pub(crate) async fn top_up(submission: Submission) -> Response {
 async fn pay(submission: &Submission) -> Result<Response, Refusal> {
     let caller = submission.caller();
     let owner = caller.owner().await?;
+    if submission.field(CODE).is_some() {
+        return redeem(submission, &owner).await;
+    }
     match (Payment::of(caller.stripe(), &submission.visitor.visit, submission.visitor.visit.role()), caller.stripe()) {
         (Payment::Stripe { smallest, largest, .. }, Some(stripe)) => pay_at_stripe(submission, &owner, stripe, (smallest, largest)).await,
         (Payment::Test, _) => test_payment(submission, &owner).await,

@@ -27,7 +27,7 @@ use crate::{
 
 /// Credit and books.
 pub(crate) fn billing(page: Billing, whose: &Whose) -> AnyView {
-    let Billing { balance, journal, held, limits, now, done, returned, payment, form } = page;
+    let Billing { balance, journal, held, limits, now, done, returned, payment, form, more } = page;
     stack(vec![
         head("Billing", rule(&balance), ()),
         done.map(|posted| receipt_of(posted, &balance)).into_any(),
@@ -37,6 +37,7 @@ pub(crate) fn billing(page: Billing, whose: &Whose) -> AnyView {
         held::rules(&balance, &held.line, now),
         held::plans(&held, now, &form),
         paying_in(&balance, payment, &form),
+        (!more.is_empty()).then(|| drawn(more)).into_any(),
         section("Credit", credit::grants(&balance.grants)),
         bounds(&limits, now, whose),
         section("Journal", drawn(journal)),
@@ -55,7 +56,7 @@ const fn rule(balance: &Balance) -> &'static str {
     }
 }
 
-/// What was just paid.
+/// What was just paid or redeemed, read from the books and not from the address.
 fn receipt_of(Posted { amount, again }: Posted, balance: &Balance) -> AnyView {
     let amount = money::exact(amount);
     let message = if again {
@@ -196,6 +197,7 @@ mod tests {
             returned: None,
             payment,
             form: Form { once: "0".to_owned(), ..Form::default() },
+            more: String::new(),
         };
         Owner::new().with(|| billing(data, &Whose::Own).to_html())
     }
