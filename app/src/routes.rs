@@ -36,6 +36,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/keys/reports") view=|| page(Page::ReportKeys) ssr=Async/>
                     <Route path=path!("/keys/:id") view=|| page(Page::Limits) ssr=Async/>
                     <Route path=path!("/billing") view=|| page(Page::Billing) ssr=Async/>
+                    <Route path=path!("/billing/auto-top-up") view=|| page(Page::AutoTopUp) ssr=Async/>
                     <Route path=path!("/billing/plans") view=|| page(Page::Offers) ssr=Async/>
                     <Route path=path!("/pricing") view=|| page(Page::Pricing) ssr=Async/>
                     <Route path=path!("/login") view=|| page(Page::Login) ssr=Async/>
@@ -45,6 +46,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin/pricing/import") view=|| page(Page::PriceList) ssr=Async/>
                     <Route path=path!("/admin/plans") view=|| page(Page::Plans) ssr=Async/>
                     <Route path=path!("/admin/plans/:id") view=|| page(Page::Plan) ssr=Async/>
+                    <Route path=path!("/admin/payments") view=|| page(Page::Payments) ssr=Async/>
                     <Route path=path!("/admin/codes") view=|| page(Page::Codes) ssr=Async/>
                     <Route path=path!("/admin/customers") view=|| page(Page::Customers) ssr=Async/>
                     <Route path=path!("/admin/customers/new") view=|| page(Page::NewCustomer) ssr=Async/>

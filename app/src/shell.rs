@@ -18,7 +18,7 @@ const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
 pub(crate) fn shell(assets: &Assets) -> impl IntoView + use<> {
     let nonce = use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
     if let Some(response) = use_context::<ResponseOptions>() {
-        let pays_at = use_context::<Console>().and_then(|console| Some(console.settings.stripe.as_ref()?.pages().to_owned()));
+        let pays_at = use_context::<Console>().and_then(|console| Some(console.settings.stripe.as_ref()?.origins().join(" ")));
         protect(&response, &nonce, &pays_at.unwrap_or_default());
     }
     let theme = Some(current_visit().theme).filter(|theme| *theme != Theme::System).map(Theme::name);

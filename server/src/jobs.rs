@@ -1,5 +1,5 @@
 //! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, what dead
-//! proxies had leased given back, hours that have ended posted, credit that has ended lapsed, plans renewed, days sealed and proved, what became of payments asked for.
+//! proxies had leased given back, hours that have ended posted, credit that has ended lapsed, plans renewed, days sealed and proved, what became of payments asked for, accounts topped up.
 
 use std::{
     fmt::Display,
@@ -27,6 +27,8 @@ const NOTICES_EVERY: Duration = Duration::from_secs(60);
 const BOOKS_EVERY: Duration = Duration::from_secs(60);
 /// A payment that was paid and not told of is found within minutes.
 const PAYMENTS_EVERY: Duration = Duration::from_secs(60);
+/// A balance that is too low is topped up within seconds, where its owner wants that.
+const TOP_UPS_EVERY: Duration = Duration::from_secs(5);
 const PENDING_FOR: TimeDelta = TimeDelta::minutes(5);
 
 /// Runs the jobs until they are stopped. Several processes may: each job does a thing once, however often it is done.
@@ -60,7 +62,14 @@ pub(crate) async fn run(ledger: &Ledger, stripe: Option<&Stripe>, stop: &Cancell
         has_looked.store(true, Ordering::Relaxed);
         ledger::Result::Ok(())
     });
-    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, gone, notices, lapses, renewals, hours, days, payments) }).await;
+    let top_ups = every(TOP_UPS_EVERY, "topping accounts up", || async {
+        match stripe {
+            Some(stripe) => stripe.top_up(ledger).await,
+            None => Ok(()),
+        }
+    });
+    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, gone, notices, lapses, renewals, hours, days, payments, top_ups) })
+        .await;
 }
 
 /// What the ledger refused once, for want of a month or by a defect that an upgrade has mended, is posted as soon as it can be.

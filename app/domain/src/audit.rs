@@ -55,6 +55,8 @@ operations! {
     TakeBack "money.take_back" "Take credit back"
     /// An operator noted that money went back to the customer.
     Refund "money.refund" "Refund"
+    /// When an account is topped up by itself.
+    AutoTopUp "account.auto_top_up" "Set auto top-up"
     /// A payment that could not be credited by itself was.
     PaymentCredit "payment.credit" "Credit a payment"
     /// What an operator was to look at of a payment needs nothing.
@@ -65,6 +67,8 @@ operations! {
     CodeRevoke "code.revoke" "Revoke redemption codes"
     /// Credit by a code.
     CodeRedeem "code.redeem" "Redeem a code"
+    /// Money that the provider was asked to pay back.
+    PaymentRefund "payment.refund" "Refund a payment at the provider"
     /// A call was given back.
     CallCredit "call.credit" "Give a call back"
     /// Calls were charged anew by another version of their price.

@@ -129,6 +129,109 @@ pub struct Payment {
     pub problem: Option<String>,
 }
 
+/// A payment, as operators look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenPayment {
+    /// The payment.
+    pub payment: Payment,
+    /// The account's name.
+    pub account_name: String,
+    /// How much of it can be paid back yet, in the currency's smallest unit: what was credited, less what was paid back or is asked for.
+    pub left: i64,
+}
+
+/// Something that was paid, and names no payment of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StrayPayment {
+    /// What the provider calls it.
+    pub reference: String,
+    /// How much.
+    pub sum: Sum,
+    /// When it was told.
+    pub heard_at: DateTime<Utc>,
+}
+
+/// Which payments an operator looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PaymentFilter {
+    /// Those with a problem.
+    ToLookAt,
+    /// Those of which it is not known yet whether they are paid.
+    Pending,
+    /// Those that are in the books.
+    Credited,
+    /// Every one.
+    All,
+}
+
+impl PaymentFilter {
+    /// Every one, in the order in which they are offered.
+    pub const ALL: [Self; 4] = [Self::ToLookAt, Self::Pending, Self::Credited, Self::All];
+
+    /// Its name in an address.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ToLookAt => "held",
+            Self::Pending => "pending",
+            Self::Credited => "credited",
+            Self::All => "all",
+        }
+    }
+
+    /// Its name on a page.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::ToLookAt => "To look at",
+            Self::Pending => "Pending",
+            Self::Credited => "Credited",
+            Self::All => "All",
+        }
+    }
+}
+
+/// Who the books say it was, where an account was topped up by itself.
+pub const AUTO: &str = "auto top-up";
+
+/// How an account is topped up by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutoTopUp {
+    /// What its owner wants.
+    pub terms: AutoTerms,
+    /// Whom the provider charges, once a card was saved.
+    pub customer: Option<String>,
+    /// How people know what is charged: `visa, which ends in 4242`.
+    pub method: Option<String>,
+    /// What it has paid, or is paying, in the running month.
+    pub this_month: Amount,
+    /// What is being paid now.
+    pub pending: Option<Amount>,
+    /// Since when it does nothing until its owner says that it may go on, and why.
+    pub stopped: Option<(DateTime<Utc>, String)>,
+}
+
+/// When an account is topped up, and by how much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutoTerms {
+    /// Whether it is at all.
+    pub is_on: bool,
+    /// When the balance is below this.
+    pub threshold: Amount,
+    /// By how much.
+    pub amount: Amount,
+    /// How much in a month at most, UTC.
+    pub monthly_cap: Amount,
+}
+
+impl AutoTopUp {
+    /// Whether it waits for the next month: another payment would be beyond what a month may bring.
+    #[must_use]
+    pub fn is_capped(&self) -> bool {
+        self.this_month.checked_add(self.terms.amount).is_none_or(|sum| sum > self.terms.monthly_cap)
+    }
+}
+
 /// Money as a provider names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sum {

@@ -75,7 +75,7 @@ pub use crate::{
     money::{MoneyIn, Posted},
     new_grant::NewGrant,
     notices::Notices,
-    payments::{Event, NewPayment, News, PaymentCredit, Says, Taken},
+    payments::{AskedRefund, AutoPayment, Event, NewPayment, NewRefund, News, PaymentCredit, Says, Taken},
     plans::{Bought, NewPlan, Purchase},
     posting::PostedCalls,
     price_book::PriceBook,

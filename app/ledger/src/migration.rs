@@ -35,7 +35,8 @@ const RIGHTS: [(&str, &str); 8] = [
     ("code_batches", "update (revoked_at, revoked_by)"),
     ("codes", "update (used)"),
     (
-        "accounts, users, memberships, api_keys, report_keys, heads, grants, books, limits, usage_hourly, usage_daily, plans, subscriptions, payments",
+        "accounts, users, memberships, api_keys, report_keys, heads, grants, books, limits, usage_hourly, usage_daily, plans, subscriptions, payments, auto_top_ups, \
+         payment_refunds, stray_payments",
         "select, insert, update",
     ),
     ("intents", "select, insert, delete"),

@@ -18,12 +18,15 @@ pub(crate) mod admin_codes;
 pub(crate) mod admin_customers;
 #[cfg(feature = "ssr")]
 pub(crate) mod admin_own_prices;
+pub(crate) mod admin_payments;
 #[cfg(feature = "ssr")]
 pub(crate) mod admin_plans;
 #[cfg(feature = "ssr")]
 pub(crate) mod admin_price_list;
 pub(crate) mod admin_pricing;
 pub(crate) mod admin_proof;
+#[cfg(feature = "ssr")]
+pub(crate) mod auto_top_up;
 pub(crate) mod billing;
 pub(crate) mod call;
 pub(crate) mod calls;
@@ -77,6 +80,8 @@ pub(crate) enum Page {
     Limits,
     /// `/billing`
     Billing,
+    /// `/billing/auto-top-up`
+    AutoTopUp,
     /// `/billing/plans`
     Offers,
     /// `/pricing`
@@ -95,6 +100,8 @@ pub(crate) enum Page {
     Plans,
     /// `/admin/plans/:id`
     Plan,
+    /// `/admin/payments`
+    Payments,
     /// `/admin/codes`
     Codes,
     /// `/admin/customers`
@@ -126,6 +133,7 @@ impl Page {
             Self::ReportKeys => "Report keys",
             Self::Limits => "Limits",
             Self::Billing => "Billing",
+            Self::AutoTopUp => "Auto top-up",
             Self::Offers => "Plans and packages",
             Self::Pricing => "Pricing",
             Self::Login => "Sign in",
@@ -135,6 +143,7 @@ impl Page {
             Self::PriceList => "Import a price list",
             Self::Plans => "Plans",
             Self::Plan => "Plan",
+            Self::Payments => "Payments",
             Self::Codes => "Codes",
             Self::Customers => "Customers",
             Self::NewCustomer => "New customer",
@@ -172,6 +181,7 @@ impl Page {
                 | Self::PriceList
                 | Self::Plans
                 | Self::Plan
+                | Self::Payments
                 | Self::Customers
                 | Self::Customer
                 | Self::OwnPrices
@@ -316,11 +326,13 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::PriceList => admin_price_list::api::page(caller, query).await.map(|page| drawn(admin_price_list::view::list(&page))),
         Page::Offers => offers::api::offers(caller, query).await.map(|page| drawn(offers::view::offers(&page))),
         Page::OwnPrices => admin_own_prices::api::prices(caller, id, query).await.map(|page| drawn(admin_own_prices::view::prices(&page))),
+        Page::AutoTopUp => auto_top_up::api::page(caller, query).await.map(|page| drawn(auto_top_up::view::page(&page))),
         Page::AccountSettings => {
             admin_account::api::settings(caller, id, query).await.map(|page| drawn(admin_account::view::settings(&page)))
         }
         Page::Plans => admin_plans::api::plans(caller).await.map(|page| drawn(admin_plans::view::list(&page))),
         Page::Plan => admin_plans::api::plan(caller, id, query).await.map(|page| drawn(admin_plans::view::one(&page))),
+        Page::Payments => admin_payments::api::payments(caller, query).await.map(|page| drawn(admin_payments::view::payments(&page))),
         Page::Codes => admin_codes::api::codes(caller, query).await.map(|page| drawn(admin_codes::view::codes(&page))),
         Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),
         Page::NewCustomer => admin_customers::api::new_customer(caller).await.map(Content::NewCustomer),

@@ -33,11 +33,12 @@ fn demo_banner() -> AnyView {
 
 fn ways(visit: &Visit) -> AnyView {
     const CUSTOMER: [(&str, &str); 4] = [("/usage", "Usage"), ("/calls", "Calls"), ("/keys", "Keys"), ("/billing", "Billing")];
-    const OPERATOR: [(&str, &str); 7] = [
+    const OPERATOR: [(&str, &str); 8] = [
         (TODAY, "Today"),
         ("/admin/customers", "Customers"),
         ("/admin/pricing", "Prices"),
         ("/admin/plans", "Plans"),
+        ("/admin/payments", "Payments"),
         ("/admin/codes", "Codes"),
         ("/admin/audit", "Audit"),
         ("/admin/proof", "Proof"),

@@ -46,7 +46,7 @@ pub(crate) use self::{
 };
 pub(crate) use self::{
     query::{filter_of, journal_done, journal_filter, journal_slice, parameter, typed_form},
-    stripe::{NewSession, NotTaken},
+    stripe::{NewSession, NewSetup, NotTaken},
     visitor::Visitor,
 };
 use crate::{

@@ -1,7 +1,11 @@
 //! `farebox payments`: what customers pay through a provider, and what an operator must look at of it.
 
 use clap::{Args, Subcommand, builder::FalseyValueParser};
-use domain::{id::PaymentId, money::Amount, payment::Payment};
+use domain::{
+    id::PaymentId,
+    money::Amount,
+    payment::{Payment, StrayPayment},
+};
 use ledger::PaymentCredit;
 use serde_json::json;
 
@@ -41,8 +45,8 @@ enum Action {
     },
     /// Take a payment off the list: what is held is never credited then, as after it was paid back by hand
     Dismiss {
-        /// Its id, as `farebox payments list` shows it
-        payment: PaymentId,
+        /// Its id, as `farebox payments list` shows it; Stripe's own of what is no payment of ours
+        payment: String,
         /// Why, for the audit log
         #[arg(long, env = "FAREBOX_PAYMENTS_REASON", value_name = "TEXT")]
         reason: String,
@@ -54,8 +58,12 @@ pub(super) async fn run(args: PaymentsArgs, config: &Config) -> anyhow::Result<(
     let output = args.output;
     match args.action {
         Action::List { all } => {
-            let payments = with_ledger(config, async |ledger| Ok(ledger.system().operator().payments(all, LISTED_MAX).await?)).await?;
-            output.print(&payments, || list(&payments, all))
+            let (payments, strays) = with_ledger(config, async |ledger| {
+                let operator = ledger.system().operator();
+                Ok((operator.payments(all, LISTED_MAX).await?, operator.stray_payments(LISTED_MAX).await?))
+            })
+            .await?;
+            output.print(&payments, || list(&payments, &strays, all))
         }
         Action::Credit { payment, reason, amount } => {
             let credit = PaymentCredit { amount, reason: &reason, actor: ACTOR };
@@ -63,14 +71,21 @@ pub(super) async fn run(args: PaymentsArgs, config: &Config) -> anyhow::Result<(
             output.print(&json!({ "payment": payment, "posting": posting }), || format!("Credited payment {payment}: posting {posting}."))
         }
         Action::Dismiss { payment, reason } => {
-            with_ledger(config, async |ledger| Ok(ledger.system().operator().dismiss_payment(payment, &reason).await?)).await?;
+            with_ledger(config, async |ledger| {
+                let operator = ledger.system().operator();
+                match payment.parse::<PaymentId>() {
+                    Ok(payment) => Ok(operator.dismiss_payment(payment, &reason).await?),
+                    Err(_) => Ok(operator.dismiss_stray(&payment, &reason).await?),
+                }
+            })
+            .await?;
             output.print(&json!({ "payment": payment, "dismissed": true }), || format!("Payment {payment} needs nothing more."))
         }
     }
 }
 
-fn list(payments: &[Payment], all: bool) -> String {
-    if payments.is_empty() {
+fn list(payments: &[Payment], strays: &[StrayPayment], all: bool) -> String {
+    if payments.is_empty() && strays.is_empty() {
         return if all { "There is no payment." } else { "Nothing of any payment needs to be looked at." }.to_owned();
     }
     let rows = payments.iter().map(|payment| {
@@ -79,5 +94,11 @@ fn list(payments: &[Payment], all: bool) -> String {
         let at = made_at.format("%Y-%m-%d %H:%M").to_string();
         [id.to_string(), at, amount, state.name().to_owned(), made_by.clone(), problem.clone().unwrap_or_default()]
     });
+    let nobodys = strays.iter().map(|StrayPayment { reference, sum, heard_at }| {
+        let at = heard_at.format("%Y-%m-%d %H:%M").to_string();
+        let problem = "was paid, and names no payment of ours".to_owned();
+        [reference.clone(), at, sum.to_string(), "held".to_owned(), String::new(), problem]
+    });
+    let rows = rows.chain(nobodys);
     table(["PAYMENT", "BEGUN (UTC)", "AMOUNT", "STATE", "BY", "WHAT TO LOOK AT"], rows)
 }

@@ -1,9 +1,12 @@
 //! Payments through a provider. What is to be paid is written down before the provider is asked for it ([`AccountOwner::begin_payment`]); what the provider
 //! says of it then, in whatever order and however often, is taken by [`System::take_news`] alone; what could not be credited waits for an operator.
 
+mod auto;
 mod movement;
 mod news;
 mod queue;
+mod refunds;
+mod strays;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -15,8 +18,10 @@ use sqlx::PgConnection;
 
 pub(crate) use self::movement::{Moved, MovementKind, PostedMovement, of_account};
 pub use self::{
+    auto::AutoPayment,
     news::{Event, News, Says, Taken},
     queue::PaymentCredit,
+    refunds::{AskedRefund, NewRefund},
 };
 use crate::{
     AccountOwner, AccountReader, Error, Result, System,
@@ -55,32 +60,7 @@ impl AccountOwner {
         if is_closed(&mut tx, self.account).await? {
             return Err(Error::invalid("amount", "this account is closed: it takes no payments"));
         }
-        let seal = Intent {
-            account: self.account,
-            id: new.id,
-            amount: new.amount,
-            minor,
-            currency: new.currency.code(),
-            by: new.actor,
-            at: new.now,
-        };
-        sqlx::query!(
-            r#"
-            insert into payments (account_id, payment_id, provider, amount, minor, currency, made_by, made_at, seal, changed_at)
-            values ($1, $2, 'stripe', $3, $4, $5, $6, $7, $8, $7)
-            on conflict do nothing
-            "#,
-            self.account.uuid(),
-            new.id.uuid(),
-            new.amount.nanos(),
-            minor,
-            new.currency.code(),
-            new.actor,
-            new.now,
-            &seal.seal()[..]
-        )
-        .execute(&mut *tx)
-        .await?;
+        insert(&mut tx, self.account, &new, minor, None).await?;
         let payment = read(&mut tx, self.account, new.id).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
         if (payment.minor, payment.currency) != (minor, new.currency) {
@@ -164,6 +144,38 @@ impl System {
         tx.commit().await?;
         Ok(payments)
     }
+}
+
+/// Writes down what is to be paid, and of whom it is asked that nobody is there for: a customer of the provider's, and what they pay by. `false` where it was
+/// written before, or another one of that kind is under way.
+async fn insert(
+    connection: &mut PgConnection,
+    account: AccountId,
+    new: &NewPayment<'_>,
+    minor: i64,
+    of: Option<(&str, &str)>,
+) -> Result<bool> {
+    let seal = Intent { account, id: new.id, amount: new.amount, minor, currency: new.currency.code(), by: new.actor, at: new.now }.seal();
+    let insert = sqlx::query!(
+        r#"
+        insert into payments (
+            account_id, payment_id, provider, amount, minor, currency, made_by, made_at, seal, changed_at, customer, method
+        )
+        values ($1, $2, 'stripe', $3, $4, $5, $6, $7, $8, $7, $9, $10)
+        on conflict do nothing
+        "#,
+        account.uuid(),
+        new.id.uuid(),
+        new.amount.nanos(),
+        minor,
+        new.currency.code(),
+        new.actor,
+        new.now,
+        &seal[..],
+        of.map(|(customer, _)| customer),
+        of.map(|(_, method)| method)
+    );
+    Ok(insert.execute(connection).await?.rows_affected() == 1)
 }
 
 async fn read(connection: &mut PgConnection, account: AccountId, id: PaymentId) -> Result<Option<Payment>> {

@@ -10,6 +10,7 @@ use domain::{
 use sqlx::PgConnection;
 
 use super::{
+    auto,
     movement::{MovementKind, NewMovement},
     read, refer, referred,
 };
@@ -58,6 +59,11 @@ pub enum Says<'a> {
     Waiting,
     /// Nothing will be paid.
     Ended,
+    /// Nobody was there to pay, and it was declined: nothing will be paid, and nothing is asked for any more until the account's owner says so.
+    Declined {
+        /// Why, in words.
+        why: &'a str,
+    },
     /// It is paid.
     Paid {
         /// What was paid by, as the provider calls it.
@@ -174,7 +180,12 @@ impl Taking<'_> {
                 self.set(connection, PaymentState::Ended, None).await?;
                 Ok(Taken::Ended)
             }
-            Says::Ended => Ok(Taken::Nothing),
+            Says::Declined { why } if self.payment.state == PaymentState::Pending => {
+                self.set(connection, PaymentState::Ended, None).await?;
+                auto::stop(connection, self.payment.account, why, self.now).await?;
+                Ok(Taken::Ended)
+            }
+            Says::Ended | Says::Declined { .. } => Ok(Taken::Nothing),
             Says::Paid { session, sum, names } => self.paid(connection, book, (session, sum, *names)).await,
             Says::Refunded { .. } | Says::Disputed { .. } if self.payment.state < PaymentState::Held => Ok(Taken::TooEarly),
             Says::Refunded { charge, in_all } => self.refunded(connection, book, charge, in_all).await,

@@ -1,19 +1,20 @@
 //! Payments that an operator must look at.
 
 use domain::{
-    audit::Operation,
+    audit::{AuditPlace, Operation},
     billing::PostingNumber,
     id::{AccountId, PaymentId},
     money::Amount,
-    payment::{Payment, PaymentState},
+    payment::{Payment, PaymentFilter, PaymentState, SeenPayment},
 };
 use serde_json::json;
+use sqlx::PgConnection;
 
 use super::{
     PaymentRow,
     movement::{MovementKind, NewMovement},
     news::set,
-    read,
+    read, strays,
 };
 use crate::{
     Error, Operator, Result,
@@ -51,6 +52,70 @@ impl Operator {
             most
         );
         rows.fetch_all(&mut *self.database.read().await?).await?.into_iter().map(PaymentRow::into_payment).collect()
+    }
+
+    /// A page of payments of every account, newest first, with where the next one begins.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn payments_of(
+        &self,
+        filter: PaymentFilter,
+        before: Option<AuditPlace>,
+        most: i64,
+    ) -> Result<(Vec<SeenPayment>, Option<AuditPlace>)> {
+        let mut connection = self.database.read().await?;
+        let rows = sqlx::query_as!(
+            PaymentRow,
+            r#"
+            select
+                account_id as "account: AccountId", payment_id as "id: PaymentId", amount as "amount: Amount", minor, currency, made_by, made_at,
+                session, state as "state: PaymentState", problem
+            from payments
+            where ($1::timestamptz is null or (made_at, payment_id) < ($1, $2::uuid)) and case $3::text
+                when 'held' then problem is not null
+                when 'all' then true
+                else state = $3
+            end
+            order by made_at desc, payment_id desc limit $4
+            "#,
+            before.map(|place| place.at),
+            before.map(|place| place.id),
+            filter.name(),
+            most.saturating_add(1)
+        );
+        let mut rows = rows.fetch_all(&mut *connection).await?;
+        let size = usize::try_from(most).unwrap_or(usize::MAX);
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let next = rows.last().filter(|_| more).map(|row| AuditPlace { at: row.made_at, id: row.id.uuid() });
+        let mut all = Vec::with_capacity(rows.len());
+        for row in rows {
+            all.push(seen(&mut connection, row.into_payment()?).await?);
+        }
+        Ok((all, next))
+    }
+
+    /// One payment, as operators look at it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn payment(&self, id: PaymentId) -> Result<SeenPayment> {
+        let account = self.account_of_payment(id).await?;
+        let mut connection = self.database.read().await?;
+        let payment = read(&mut connection, account, id).await?.ok_or(Error::NotFound)?;
+        seen(&mut connection, payment).await
+    }
+
+    /// How many payments an operator must look at, those that are nobody's among them.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn payments_to_look_at(&self) -> Result<i64> {
+        let mut connection = self.database.read().await?;
+        let held = sqlx::query_scalar!(r#"select count(*) as "held!" from payments where problem is not null"#);
+        let held = held.fetch_one(&mut *connection).await?;
+        Ok(held + strays::how_many(&mut connection).await?)
     }
 
     /// Credits a payment that was held, once.
@@ -115,13 +180,44 @@ impl Operator {
         tx.commit(Line::new(Operation::PaymentDismiss, id, name, Some(before), Some(after)).of(account)).await
     }
 
-    async fn account_of_payment(&self, id: PaymentId) -> Result<AccountId> {
+    pub(super) async fn account_of_payment(&self, id: PaymentId) -> Result<AccountId> {
         let account = sqlx::query_scalar!(r#"select account_id as "account: AccountId" from payments where payment_id = $1"#, id.uuid());
         account.fetch_optional(&mut *self.database.read().await?).await?.ok_or(Error::NotFound)
     }
 }
 
-fn reason(text: &str) -> Result<&str> {
+async fn seen(connection: &mut PgConnection, payment: Payment) -> Result<SeenPayment> {
+    let (account_name, left) = (audit::account_name(connection, payment.account).await?, left(connection, &payment).await?);
+    Ok(SeenPayment { payment, account_name, left })
+}
+
+/// How much of a payment can be paid back yet, in the currency's smallest unit.
+pub(super) async fn left(connection: &mut PgConnection, of: &Payment) -> Result<i64> {
+    let sums = sqlx::query!(
+        r#"
+        select
+            (
+                select coalesce(sum(m.minor) filter (where m.kind = 'credit'), 0)::bigint from payment_movements m
+                where m.account_id = $1 and m.payment_id = $2
+            ) as "credited!",
+            (
+                select coalesce(-sum(m.minor) filter (where m.kind <> 'credit'), 0)::bigint from payment_movements m
+                where m.account_id = $1 and m.payment_id = $2
+            ) as "back!",
+            (
+                select coalesce(sum(r.minor), 0)::bigint from payment_refunds r
+                where r.account_id = $1 and r.payment_id = $2 and r.refused is null
+            ) as "asked!"
+        "#,
+        of.account.uuid(),
+        of.id.uuid()
+    );
+    let sums = sums.fetch_one(connection).await?;
+    // What was asked for is among what was paid back once the provider has done it: whichever is more counts.
+    Ok(sums.credited.saturating_sub(sums.back.max(sums.asked)).max(0))
+}
+
+pub(super) fn reason(text: &str) -> Result<&str> {
     let text = Error::one_line("reason", text)?;
     if text.is_empty() { Err(Error::invalid("reason", "say why")) } else { Ok(text) }
 }

@@ -21,13 +21,13 @@ use ledger::{
 use sqlx::PgPool;
 
 use crate::{
-    codes, payments,
+    auto_top_up, codes, payments,
     world::{Customer, MODEL, PASSWORD, World, amount, monthly},
 };
 
 /// What writes without a line in the log, by file, how often, and why it may: calls and what belongs to them, which have the books; what the process does by
 /// itself; and what is no right, price or money. A change of any of the three goes through `Database::change`, which ends with its line.
-const WITHOUT_A_LINE: [(&str, usize, &str); 19] = [
+const WITHOUT_A_LINE: [(&str, usize, &str); 22] = [
     ("audit/mod.rs", 1, "`Database::change` itself"),
     ("books/hours.rs", 1, "the process sums the calls of an hour"),
     ("books/roots.rs", 2, "the process seals days"),
@@ -40,8 +40,11 @@ const WITHOUT_A_LINE: [(&str, usize, &str); 19] = [
     ("new_grant.rs", 1, "credit lapses by itself when it ends, which its line said when it was given"),
     ("notices.rs", 2, "tells proxies to look anew"),
     ("partitions.rs", 2, "makes the months that calls are stored in"),
+    ("payments/auto.rs", 3, "payments that begin as their line says, and cards that the provider keeps for an account"),
     ("payments/mod.rs", 3, "payments that begin, which move nothing yet"),
     ("payments/news.rs", 1, "what a provider says, which no person does"),
+    ("payments/refunds.rs", 1, "what a provider answers to a refund, which its line asked for"),
+    ("payments/strays.rs", 1, "what a provider says that is nobody's"),
     ("plans/renewals.rs", 1, "plans renew by themselves, as the line says by which they were bought"),
     ("posting.rs", 2, "calls"),
     ("proof/runs.rs", 3, "what a proof found"),
@@ -131,6 +134,7 @@ async fn everything(world: &mut World) -> Customer {
         }
     }
     Box::pin(codes(world, &operator, &owner)).await;
+    Box::pin(refunds(world, &operator, ada)).await;
     operator.view(ada.account).await.unwrap();
     operator.set_account_state(ada.account, AccountState::Active, AccountState::Suspended).await.unwrap();
     operator.set_account_state(ada.account, AccountState::Suspended, AccountState::Active).await.unwrap();
@@ -217,10 +221,18 @@ async fn everything(world: &mut World) -> Customer {
     ada
 }
 
-/// Codes that are made, redeemed and revoked.
+/// A payment of which a part is asked back.
+async fn refunds(world: &World, operator: &Operator, ada: Customer) {
+    let paid = payments::begun(world, ada, "5").await;
+    payments::pay(world, &paid).await;
+    operator.begin_refund(payments::refund(world, paid.id, "2")).await.unwrap();
+}
+
+/// Codes that are made, redeemed and revoked, and an account that is topped up by itself.
 async fn codes(world: &World, operator: &Operator, owner: &AccountOwner) {
     let (batch, given) = codes::made(world, codes::terms()).await;
     owner.redeem(codes::redemption(world, &given[0])).await.unwrap();
+    owner.set_auto_top_up(auto_top_up::terms(), "ada@example.com").await.unwrap();
     operator.revoke_codes(batch.id, "root@example.com").await.unwrap();
 }
 

@@ -6,9 +6,10 @@ use std::{fs, path::Path};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 /// Spread by account_id.
-pub(crate) const DISTRIBUTED: [&str; 25] = [
+pub(crate) const DISTRIBUTED: [&str; 27] = [
     "accounts",
     "api_keys",
+    "auto_top_ups",
     "books",
     "calls",
     "corrections",
@@ -22,6 +23,7 @@ pub(crate) const DISTRIBUTED: [&str; 25] = [
     "limit_windows",
     "limits",
     "payment_movements",
+    "payment_refunds",
     "payments",
     "plan_periods",
     "projects",
@@ -49,7 +51,7 @@ const REFERENCE: [&str; 12] = [
     "users",
 ];
 /// On one machine.
-const LOCAL: [&str; 11] = [
+const LOCAL: [&str; 12] = [
     "_sqlx_migrations",
     "audit",
     "codes",
@@ -61,6 +63,7 @@ const LOCAL: [&str; 11] = [
     "proofs",
     "report_key_digests",
     "sessions",
+    "stray_payments",
     "wanted_models",
 ];
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod auto_top_up;
 mod books;
 mod catalog;
 mod codes;

@@ -2,10 +2,10 @@ use domain::{
     billing::{JournalKind, PostingNumber},
     id::{AccountId, PaymentId},
     money::Amount,
-    payment::{Currency, Payment, PaymentState, Sum},
+    payment::{Currency, Payment, PaymentFilter, PaymentState, Sum},
 };
 use futures_util::future::join_all;
-use ledger::{Error, Event, NewPayment, News, PaymentCredit, Says, Taken};
+use ledger::{Error, Event, NewPayment, NewRefund, News, PaymentCredit, Says, Taken};
 use sqlx::PgPool;
 
 use crate::world::{Customer, World, amount};
@@ -192,6 +192,89 @@ async fn an_operator_credits_what_is_held_once_or_dismisses_it(pool: PgPool) {
     assert_eq!(operator.payments(false, 100).await.unwrap(), []);
     assert_eq!(world.balance(ada).await.balance, amount("1999.5"));
     world.assert_proven().await;
+}
+
+pub(crate) fn refund(world: &World, payment: PaymentId, text: &str) -> NewRefund<'static> {
+    let id = PaymentId::new(world.now, world.random()).uuid();
+    NewRefund { id, payment, amount: amount(text), reason: "asked for", actor: "root@example.com" }
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn no_more_is_asked_back_of_a_payment_than_is_left_of_it(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let (system, operator) = (world.ledger.system(), world.ledger.system().operator());
+    let payment = begun(&world, ada, "25").await;
+    assert!(
+        matches!(operator.begin_refund(refund(&world, payment.id, "1")).await, Err(Error::Invalid { field: "payment", .. })),
+        "not paid"
+    );
+    pay(&world, &payment).await;
+    let first = refund(&world, payment.id, "10");
+    let asked = operator.begin_refund(first).await.unwrap();
+    assert_eq!((asked.minor, asked.intent.clone()), (1_000, format!("pi_{}", payment.id)));
+    assert_eq!(operator.begin_refund(first).await.unwrap(), asked, "the same again");
+    assert!(matches!(operator.begin_refund(NewRefund { amount: amount("11"), ..first }).await, Err(Error::IdempotencyConflict)));
+    assert!(matches!(operator.begin_refund(refund(&world, payment.id, "15.01")).await, Err(Error::Invalid { field: "amount", .. })));
+    let silent = NewRefund { reason: " ", ..refund(&world, payment.id, "1") };
+    assert!(matches!(operator.begin_refund(silent).await, Err(Error::Invalid { field: "reason", .. })));
+    // The provider has done it, and somebody has paid back two more in its own pages.
+    let told = Says::Refunded { charge: "ch_1", in_all: usd(1_200) };
+    assert!(is_moved(&tell(&world, &payment, "refund", told).await));
+    assert_eq!(operator.payment(payment.id).await.unwrap().left, 1_300);
+    let many: Vec<_> = (0..20).map(|_| refund(&world, payment.id, "13")).collect();
+    let begun_at_once = join_all(many.into_iter().map(|new| operator.begin_refund(new))).await;
+    assert_eq!(begun_at_once.into_iter().filter(Result::is_ok).count(), 1);
+    world.assert_proven().await;
+
+    let other = begun_and_paid(&world, ada, "25").await;
+    let asked = operator.begin_refund(refund(&world, other.id, "25")).await.unwrap();
+    assert_eq!(operator.payment(other.id).await.unwrap().left, 0);
+    system.note_refused_refund(&asked, "the balance at Stripe is too low").await.unwrap();
+    assert_eq!(operator.payment(other.id).await.unwrap().left, 2_500);
+}
+
+async fn begun_and_paid(world: &World, customer: Customer, credit: &str) -> Payment {
+    let payment = begun(world, customer, credit).await;
+    pay(world, &payment).await;
+    payment
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn operators_page_through_payments_and_what_is_nobodys_is_counted(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let operator = world.ledger.system().operator();
+    let pending = begun(&world, ada, "5").await;
+    for _ in 0..4 {
+        begun_and_paid(&world, ada, "5").await;
+    }
+    let held = begun_and_paid(&world, ada, "2000").await;
+    let ids = async |filter, most| {
+        let (mut ids, mut before) = (Vec::new(), None);
+        loop {
+            let (page, next) = operator.payments_of(filter, before, most).await.unwrap();
+            ids.extend(page.iter().map(|seen| (seen.payment.id, seen.left)));
+            before = next;
+            if before.is_none() {
+                return ids;
+            }
+        }
+    };
+    assert_eq!(ids(PaymentFilter::All, 2).await, ids(PaymentFilter::All, 100).await, "nothing is skipped or shown twice");
+    assert_eq!(ids(PaymentFilter::All, 2).await.len(), 6);
+    assert_eq!(ids(PaymentFilter::Pending, 2).await, [(pending.id, 0)]);
+    assert_eq!(ids(PaymentFilter::ToLookAt, 2).await, [(held.id, 0)]);
+    assert!(ids(PaymentFilter::Credited, 3).await.iter().all(|(_, left)| *left == 500));
+    for _ in 0..2 {
+        world.ledger.system().note_stray("cs_stray", &usd(700)).await.unwrap();
+    }
+    assert_eq!(operator.payments_to_look_at().await.unwrap(), 2);
+    assert_eq!(operator.stray_payments(10).await.unwrap()[0].sum, usd(700));
+    operator.dismiss_stray("cs_stray", "credited by hand").await.unwrap();
+    assert!(matches!(operator.dismiss_stray("cs_stray", "again").await, Err(Error::NotFound)));
+    world.ledger.system().note_stray("cs_stray", &usd(700)).await.unwrap();
+    assert_eq!(operator.payments_to_look_at().await.unwrap(), 1, "told again, it does not come back");
 }
 
 /// What was told first may follow on what is told later; what is told in all may be less than what was told before.

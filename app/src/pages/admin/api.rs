@@ -9,6 +9,7 @@ pub(crate) async fn today(caller: &Caller) -> Result<Today, ConsoleError> {
         now,
         day: operator.today(now).await?,
         unpriced: unpriced.map(|priced| priced.model.name).collect(),
+        payments: operator.payments_to_look_at().await?,
         proxies: operator.proxies().await?,
         last_proof: operator.last_proof(false).await?,
     })

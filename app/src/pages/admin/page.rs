@@ -11,6 +11,8 @@ pub(crate) struct Today {
     pub(crate) day: today::Today,
     /// The names of models that are refused, since they have no sale price in force.
     pub(crate) unpriced: Vec<String>,
+    /// How many payments an operator must look at.
+    pub(crate) payments: i64,
     /// The proxies that there are, and those that have left something leased.
     pub(crate) proxies: Vec<ProxyState>,
     /// The last run of the proof, if there was one.

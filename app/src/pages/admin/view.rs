@@ -16,6 +16,7 @@ use crate::parts::{
 
 const CUSTOMERS: &str = "/admin/customers?sort=spend";
 const PRICES: &str = "/admin/pricing";
+const PAYMENTS: &str = "/admin/payments";
 const PROOF: &str = "/admin/proof";
 
 /// Spooled calls are posted within a moment. What waits longer than this, in seconds, is worth a look.
@@ -78,7 +79,13 @@ fn margin(revenue: Amount, margin: Option<Amount>) -> Figure {
 }
 
 fn health(page: &Today) -> AnyView {
-    figures(vec![unpriced(&page.unpriced), quarantine(page.day.quarantine), lag(&page.proxies, page.now), proof(page.last_proof.as_ref())])
+    figures(vec![
+        unpriced(&page.unpriced),
+        payments(page.payments),
+        quarantine(page.day.quarantine),
+        lag(&page.proxies, page.now),
+        proof(page.last_proof.as_ref()),
+    ])
 }
 
 fn unpriced(models: &[String]) -> Figure {
@@ -93,6 +100,18 @@ fn unpriced(models: &[String]) -> Figure {
         note,
         href: Some(PRICES),
         is_bad: !models.is_empty(),
+        ..Figure::default()
+    }
+}
+
+fn payments(waiting: i64) -> Figure {
+    let note = if waiting == 0 { "none was paid and not credited" } else { "paid and not credited, or with trouble after" };
+    Figure {
+        label: "Payments to look at",
+        value: money::grouped(waiting),
+        note: note.to_owned(),
+        href: Some(PAYMENTS),
+        is_bad: waiting > 0,
         ..Figure::default()
     }
 }
@@ -182,7 +201,7 @@ mod tests {
             cost: ProviderCost { amount: Some("40".parse().unwrap()), unknown: 0 },
             quarantine: Quarantine::default(),
         };
-        Today { now: now(), day, unpriced: vec![], proxies: vec![], last_proof: None }
+        Today { now: now(), day, unpriced: vec![], payments: 0, proxies: vec![], last_proof: None }
     }
 
     fn html(page: &Today) -> String {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::ConsoleError,
-    pages::offers::fields::PLAN,
+    pages::{auto_top_up, offers::fields::PLAN},
     parts::{form::Form, journal::Journal},
     server::{Caller, Seen, Stripe, journal_done, journal_slice, parameter},
     visit::Visit,
@@ -47,7 +47,7 @@ pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result
     let taken = [JournalKind::TopUp, JournalKind::Promo];
     let (balance, done) = (statement.balance.clone(), journal_done(query, &statement.journal, &taken));
     let (path, file, has_newer) = (seen.whose.at("/billing"), seen.whose.at("/billing.csv"), slice.before.is_some());
-    let (form, more) = forms(caller, seen.role);
+    let (form, more) = forms(caller, seen).await?;
     Ok(Billing {
         balance,
         journal: Journal { statement, filter: slice.filter, has_newer, path, file, now }.draw(),
@@ -63,11 +63,19 @@ pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result
 }
 
 /// The top-up form, and what else may be asked for. An answer is that of the one that was sent.
-fn forms(caller: &Caller, role: Option<Role>) -> (Form, String) {
+async fn forms(caller: &Caller, seen: &Seen) -> Result<(Form, String), ConsoleError> {
     let (mine, fresh) = (caller.form(), Form { once: caller.new_id().to_string(), ..Form::default() });
     let (form, code) = if mine.typed(CODE).is_some() { (fresh, mine) } else { (mine, fresh) };
-    let more = (role == Some(Role::Owner)).then(|| redeem::form(&code).to_html());
-    (form, more.unwrap_or_default())
+    if seen.role != Some(Role::Owner) {
+        return Ok((form, String::new()));
+    }
+    let now = caller.visitor.now;
+    let auto = match caller.stripe() {
+        Some(_) => Some(auto_top_up::view::summary(seen.reader.auto_top_up(now).await?.as_ref(), &code, now).to_html()),
+        None => None,
+    };
+    let more = auto.unwrap_or_default() + &redeem::form(&code).to_html();
+    Ok((form, more))
 }
 
 /// The payment that an address names, if it is one of the account's. While it is pending, its provider is asked for it: the page may be there first.

@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{payment::Payment, text::is_disruptive};
+use domain::{id::AccountId, payment::Payment, text::is_disruptive};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client as HttpClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use ledger::{AskedRefund, AutoPayment};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
-use super::objects::{ACCOUNT, Intent, PAYMENT, Session};
+use super::objects::{ACCOUNT, AUTO, Intent, Intents, PAYMENT, PageOf, Session, Setup};
 
 /// The version of the API that [`super::objects`] is written by.
 const VERSION: &str = "2025-08-27.basil";
@@ -38,6 +43,14 @@ pub(crate) enum Failure {
         status: u16,
         /// Its own words, which name no secret.
         message: String,
+    },
+    /// The card was: nobody was there to pay by another.
+    #[error("the payment was declined: {why}")]
+    Declined {
+        /// Why, in Stripe's words, which are meant for whoever pays.
+        why: String,
+        /// What Stripe calls the payment, if it made one.
+        intent: Option<String>,
     },
     /// Stripe could not be reached, or could not answer: it is not known whether it did anything.
     #[error("Stripe did not answer: {0}")]
@@ -68,10 +81,32 @@ struct Refusal {
     error: Words,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Words {
     #[serde(default)]
     message: String,
+    code: Option<String>,
+    payment_intent: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
+/// A page on which a card is saved.
+pub(crate) struct NewSetup<'a> {
+    /// For which account.
+    pub(crate) account: AccountId,
+    /// The same again is the same page.
+    pub(crate) once: Uuid,
+    /// Whom Stripe knows already.
+    pub(crate) customer: Option<&'a str>,
+    /// Else somebody new, of this address.
+    pub(crate) email: &'a str,
+    /// Where whoever has saved one comes back to, and whoever has not.
+    pub(crate) back: &'a str,
+    pub(crate) cancelled: &'a str,
 }
 
 impl Client {
@@ -115,8 +150,7 @@ impl Client {
             (&format!("payment_intent_data[metadata][{ACCOUNT}]"), &account),
             (&format!("payment_intent_data[metadata][{PAYMENT}]"), &id),
         ];
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.patiently(Method::POST, "/v1/checkout/sessions", &body, Some(&id)).await
+        self.post("/v1/checkout/sessions", &fields, &id).await
     }
 
     /// What has become of a page, with the payment that was made on it.
@@ -127,6 +161,73 @@ impl Client {
     /// A payment.
     pub(super) async fn intent(&self, id: &str) -> Result<Intent, Failure> {
         self.patiently(Method::GET, &format!("/v1/payment_intents/{}", segment(id)?), "", None).await
+    }
+
+    /// Charges a card that was saved, while nobody is there; the same payment is the same charge, however often it is asked for
+    /// (<https://docs.stripe.com/payments/save-and-reuse>).
+    pub(super) async fn charge(&self, auto: &AutoPayment) -> Result<Intent, Failure> {
+        let Payment { account, id, minor, currency, .. } = &auto.payment;
+        let (account, id, minor) = (account.to_string(), id.to_string(), minor.to_string());
+        let fields = [
+            ("amount", minor.as_str()),
+            ("currency", currency.code()),
+            ("customer", &auto.customer),
+            ("payment_method", &auto.method),
+            ("confirm", "true"),
+            ("off_session", "true"),
+            ("description", "Prepaid credit"),
+            (&format!("metadata[{ACCOUNT}]"), &account),
+            (&format!("metadata[{PAYMENT}]"), &id),
+            (&format!("metadata[{AUTO}]"), "yes"),
+        ];
+        self.post("/v1/payment_intents", &fields, &id).await
+    }
+
+    /// What was charged of a customer since then, newest first.
+    pub(super) async fn intents_since(&self, customer: &str, since: DateTime<Utc>) -> Result<Intents, Failure> {
+        let path = format!("/v1/payment_intents?limit=100&created[gte]={}&customer={}", since.timestamp(), segment(customer)?);
+        self.patiently(Method::GET, &path, "", None).await
+    }
+
+    /// Has a page made on which a card is saved.
+    pub(super) async fn create_setup(&self, new: &NewSetup<'_>) -> Result<Session, Failure> {
+        let (account, named) = (new.account.to_string(), format!("metadata[{ACCOUNT}]"));
+        let mut fields = vec![
+            ("mode", "setup"),
+            ("payment_method_types[0]", "card"),
+            ("client_reference_id", &account),
+            ("success_url", new.back),
+            ("cancel_url", new.cancelled),
+            (&named, &account),
+        ];
+        match new.customer {
+            Some(customer) => fields.push(("customer", customer)),
+            None => fields.extend([("customer_creation", "always"), ("customer_email", new.email)]),
+        }
+        self.post("/v1/checkout/sessions", &fields, &format!("setup {}", new.once)).await
+    }
+
+    /// What has become of such a page, with the card that was saved on it.
+    pub(super) async fn setup(&self, id: &str) -> Result<Setup, Failure> {
+        let path = format!("/v1/checkout/sessions/{}?expand[]=setup_intent.payment_method", segment(id)?);
+        self.patiently(Method::GET, &path, "", None).await
+    }
+
+    /// Asks for a part of a payment, or all of it, to be paid back; the same refund again is the same one (<https://docs.stripe.com/api/refunds/create>).
+    pub(super) async fn refund(&self, refund: &AskedRefund) -> Result<IgnoredAny, Failure> {
+        let (minor, id) = (refund.minor.to_string(), refund.id.to_string());
+        let fields = [("payment_intent", refund.intent.as_str()), ("amount", &minor), ("metadata[farebox_refund]", &id)];
+        self.post("/v1/refunds", &fields, &format!("refund {id}")).await
+    }
+
+    /// Has a page made on which a customer sees to their cards and receipts (<https://docs.stripe.com/api/customer_portal/sessions/create>).
+    pub(super) async fn create_portal(&self, customer: &str, back: &str, once: Uuid) -> Result<PageOf, Failure> {
+        self.post("/v1/billing_portal/sessions", &[("customer", customer), ("return_url", back)], &format!("portal {once}")).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, fields: &[(&str, &str)], key: &str) -> Result<T, Failure> {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.patiently(Method::POST, path, &body, Some(key)).await
     }
 
     /// Says it again, in the same words, where there was no answer or one that asks for that.
@@ -159,9 +260,17 @@ impl Client {
             StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS => Err(Failure::Unanswered(format!("status {status}"))),
             status if status.is_server_error() => Err(Failure::Unanswered(format!("status {status}"))),
             status => {
-                let message = serde_json::from_slice::<Refusal>(&body).map(|refusal| refusal.error.message).unwrap_or_default();
-                let message = message.chars().filter(|letter| !is_disruptive(*letter)).take(300).collect();
-                Err(Failure::Refused { status: status.as_u16(), message })
+                let Words { message, code, payment_intent } =
+                    serde_json::from_slice(&body).map(|Refusal { error }| error).unwrap_or_default();
+                let message: String = message.chars().filter(|letter| !is_disruptive(*letter)).take(300).collect();
+                match status {
+                    StatusCode::PAYMENT_REQUIRED => {
+                        let confirm = "Your bank wants you to confirm the payment yourself.".to_owned();
+                        let why = if code.as_deref() == Some("authentication_required") { confirm } else { message };
+                        Err(Failure::Declined { why, intent: payment_intent.map(|intent| intent.id) })
+                    }
+                    _ => Err(Failure::Refused { status: status.as_u16(), message }),
+                }
             }
         }
     }

@@ -1,9 +1,10 @@
 //! Stripe: its hosted page for a payment, what it tells of one, and what it answers when it is asked.
 //!
-//! Four calls of its API are all that is used, so they are written out here over the HTTP client that the proxy has, instead of a crate of a thousand
+//! A few calls of its API are all that is used, so they are written out here over the HTTP client that the proxy has, instead of a crate of a thousand
 //! generated types: every field that money depends on is named in [`objects`], and the version of the API that they are read by is pinned
 //! (<https://docs.stripe.com/api/versioning>). What Stripe says reaches the books through [`ledger::System::take_news`] alone.
 
+mod auto;
 mod client;
 mod objects;
 mod signature;
@@ -17,12 +18,17 @@ use moka::sync::Cache;
 
 use self::client::{Client, Failure};
 pub use self::webhook::router as webhooks;
-pub(crate) use self::{client::NewSession, taking::NotTaken};
+pub(crate) use self::{
+    client::{NewSession, NewSetup},
+    taking::NotTaken,
+};
 
 /// Where Stripe is.
 pub const API: &str = "https://api.stripe.com";
 /// Where its page for a payment is, to which a form of ours may lead.
 const PAGES: &str = "https://checkout.stripe.com";
+/// Where its page for a customer's cards and receipts is.
+const PORTAL: &str = "https://billing.stripe.com";
 /// A payment that somebody waits for on a page is asked for no sooner again.
 const LOOKED_AT_FOR: Duration = Duration::from_secs(2);
 /// Of so many payments it is remembered when they were asked for.
@@ -55,6 +61,7 @@ struct Inner {
     smallest: Amount,
     largest: Amount,
     pages: String,
+    portal: String,
     looked_at: Cache<PaymentId, ()>,
 }
 
@@ -89,10 +96,10 @@ impl Stripe {
         if smallest <= Amount::ZERO || largest < smallest {
             return Err("the smallest top-up is above zero, and the largest no smaller than that".to_owned());
         }
-        let pages = if is_stripe { PAGES.to_owned() } else { api_base.clone() };
+        let [pages, portal] = [PAGES, PORTAL].map(|origin| if is_stripe { origin.to_owned() } else { api_base.clone() });
         let looked_at = Cache::builder().max_capacity(LOOKED_AT_MAX).time_to_live(LOOKED_AT_FOR).build();
         let client = Client::new(api_base, &secret_key, answer_within)?;
-        Ok(Self(Arc::new(Inner { client, webhook_secrets, is_test, smallest, largest, pages, looked_at })))
+        Ok(Self(Arc::new(Inner { client, webhook_secrets, is_test, smallest, largest, pages, portal, looked_at })))
     }
 
     /// Whether no real money is moved.
@@ -106,9 +113,15 @@ impl Stripe {
         (self.0.smallest, self.0.largest)
     }
 
-    /// The origin of the pages that a form may lead to.
-    pub(crate) fn pages(&self) -> &str {
-        &self.0.pages
+    /// The origin of the pages on which somebody pays, and that of those on which they see to their cards: a form may lead there.
+    pub(crate) fn origins(&self) -> [&str; 2] {
+        [&self.0.pages, &self.0.portal]
+    }
+
+    /// An address of Stripe's, if it is of that origin.
+    fn at(origin: &str, url: Option<String>) -> Result<String, NotTaken> {
+        let url = url.filter(|url| url.strip_prefix(origin).is_some_and(|path| path.starts_with('/')));
+        url.ok_or_else(|| Failure::Refused { status: 200, message: format!("its page is not at {origin}") }.into())
     }
 }
 

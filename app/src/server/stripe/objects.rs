@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use domain::{
     id::{AccountId, PaymentId},
     payment::Sum,
+    text::is_disruptive,
 };
 use ledger::Says;
 use serde::Deserialize;
@@ -16,6 +17,8 @@ use serde_json::value::RawValue;
 /// Under which names a payment's account and id stand in what Stripe keeps beside it.
 pub(super) const ACCOUNT: &str = "farebox_account";
 pub(super) const PAYMENT: &str = "farebox_payment";
+/// What stands there of a payment that nobody is there for.
+pub(super) const AUTO: &str = "farebox_auto";
 
 /// Something that happened.
 #[derive(Debug, Deserialize)]
@@ -58,14 +61,66 @@ type Metadata = HashMap<String, String>;
 pub(super) struct Intent {
     pub(super) id: String,
     pub(super) status: String,
+    amount_received: Option<i64>,
+    currency: Option<String>,
+    last_payment_error: Option<Declined>,
     #[serde(default)]
     metadata: Metadata,
+}
+
+/// Why a payment was declined.
+#[derive(Debug, Deserialize)]
+struct Declined {
+    message: Option<String>,
+}
+
+/// Payments, newest first.
+#[derive(Debug, Deserialize)]
+pub(super) struct Intents {
+    pub(super) data: Vec<Intent>,
+}
+
+/// A visit to Stripe's page on which a card is saved.
+#[derive(Debug, Deserialize)]
+pub(super) struct Setup {
+    status: Option<String>,
+    customer: Option<String>,
+    client_reference_id: Option<String>,
+    setup_intent: Option<SetupIntent>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Debug, Deserialize)]
+struct SetupIntent {
+    payment_method: Option<Method>,
+}
+
+/// What can be charged.
+#[derive(Debug, Deserialize)]
+struct Method {
+    id: String,
+    card: Option<Card>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Card {
+    brand: String,
+    last4: String,
+}
+
+/// A page of Stripe's.
+#[derive(Debug, Deserialize)]
+pub(super) struct PageOf {
+    pub(super) url: Option<String>,
 }
 
 /// A visit to Stripe's page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Session {
     pub(super) id: String,
+    /// `payment`, or `setup` where a card is saved.
+    pub(super) mode: Option<String>,
     /// Where its page is, while it is open.
     pub(super) url: Option<String>,
     status: Option<String>,
@@ -117,6 +172,43 @@ fn named(metadata: &Metadata) -> Option<(AccountId, PaymentId)> {
 impl Intent {
     pub(super) fn named(&self) -> Option<(AccountId, PaymentId)> {
         named(&self.metadata)
+    }
+
+    /// Whether it was asked for while nobody was there to pay: then it is the payment itself, and not only what a session was paid by.
+    pub(super) fn is_auto(&self) -> bool {
+        self.metadata.contains_key(AUTO)
+    }
+
+    /// What it says where nobody is there: what somebody would have to do is not done (<https://docs.stripe.com/payments/paymentintents/lifecycle>).
+    pub(super) fn says(&self) -> Says<'_> {
+        match self.status.as_str() {
+            "succeeded" => {
+                let sum = Sum { minor: self.amount_received.unwrap_or_default(), currency: self.currency.clone().unwrap_or_default() };
+                Says::Paid { session: &self.id, sum, names: self.named() }
+            }
+            "requires_action" => Says::Declined { why: "Your bank wants you to confirm the payment yourself." },
+            "requires_payment_method" | "canceled" => {
+                let why = self.last_payment_error.as_ref().and_then(|error| error.message.as_deref());
+                Says::Declined { why: why.unwrap_or("Your card was declined.") }
+            }
+            _ => Says::Waiting,
+        }
+    }
+}
+
+impl Setup {
+    /// Whose it is: the two places that say so must agree.
+    pub(super) fn account(&self) -> Option<AccountId> {
+        let account = self.metadata.get(ACCOUNT).filter(|account| self.client_reference_id.as_ref() == Some(account))?;
+        account.parse().ok()
+    }
+
+    /// Whom to charge, by what, and how people know that; once it was saved.
+    pub(super) fn method(&self) -> Option<(&str, &str, String)> {
+        let method = self.setup_intent.as_ref()?.payment_method.as_ref().filter(|_| self.status.as_deref() == Some("complete"))?;
+        let name = method.card.as_ref().map_or_else(|| "saved card".to_owned(), |card| format!("{} ending in {}", card.brand, card.last4));
+        let name = name.chars().filter(|letter| !is_disruptive(*letter)).take(60).collect();
+        Some((self.customer.as_deref()?, &method.id, name))
     }
 }
 
@@ -203,6 +295,23 @@ mod tests {
             assert_eq!(matches!(said.says(), Says::Ended), ended, "{status}");
             assert_eq!(said.payment_intent.unwrap().id(), "pi_1");
         }
+    }
+
+    #[test]
+    fn a_payment_that_nobody_is_there_for_is_paid_declined_or_on_its_way() {
+        let intent = |status: &str| -> Intent {
+            let error = json!({"code": "card_declined", "message": "Your card has insufficient funds."});
+            let intent = json!({
+                "id": "pi_1", "status": status, "amount_received": 2_500, "currency": "usd", "last_payment_error": error,
+                "metadata": {ACCOUNT: OF, PAYMENT: OF, AUTO: "yes"}
+            });
+            serde_json::from_value(intent).unwrap()
+        };
+        assert!(matches!(intent("succeeded").says(), Says::Paid { session: "pi_1", sum: Sum { minor: 2_500, .. }, names: Some(_) }));
+        assert!(matches!(intent("processing").says(), Says::Waiting));
+        assert!(matches!(intent("requires_payment_method").says(), Says::Declined { why: "Your card has insufficient funds." }));
+        assert!(matches!(intent("requires_action").says(), Says::Declined { why } if why.contains("confirm")));
+        assert!(intent("canceled").is_auto());
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     id::{AccountId, PaymentId},
-    payment::{Payment, PaymentState},
+    payment::{AUTO, Payment, PaymentState},
 };
-use ledger::{Ledger, News, Says, Taken};
+use ledger::{AskedRefund, Ledger, News, Says, Taken};
 use serde::Deserialize;
 
 use super::{
@@ -41,8 +41,7 @@ impl Stripe {
     pub(crate) async fn begin(&self, ledger: &Ledger, new: &NewSession<'_>) -> Result<String, NotTaken> {
         let Session { id, url, .. } = self.0.client.create_session(new).await?;
         ledger.system().note_session(new.payment.account, new.payment.id, &id).await?;
-        let url = url.filter(|url| url.strip_prefix(self.pages()).is_some_and(|path| path.starts_with('/')));
-        url.ok_or_else(|| Failure::Refused { status: 200, message: format!("its page is not at {}", self.pages()) }.into())
+        Self::at(&self.0.pages, url)
     }
 
     /// Whether a payment's form was opened too long ago.
@@ -64,6 +63,9 @@ impl Stripe {
         match event.kind.as_str() {
             "checkout.session.completed" | "checkout.session.async_payment_succeeded" | "checkout.session.expired" => {
                 let session: Session = read(object)?;
+                if session.mode.as_deref() == Some("setup") {
+                    return self.keep(ledger, &session.id).await;
+                }
                 let says = session.says();
                 self.take_session(ledger, Some(event), &session, says).await
             }
@@ -71,6 +73,7 @@ impl Stripe {
                 let session: Session = read(object)?;
                 self.take_session(ledger, Some(event), &session, Says::Ended).await
             }
+            kind if kind.starts_with("payment_intent.") => self.take_auto(ledger, event, &read(object)?).await,
             "charge.refunded" => {
                 let charge: Charge = read(object)?;
                 let owner = self.owner(ledger, charge.payment_intent.as_ref(), charge.named()).await?;
@@ -97,6 +100,9 @@ impl Stripe {
 
     /// Asks what has become of a payment, and takes the answer.
     pub(crate) async fn look_at(&self, ledger: &Ledger, payment: &Payment) -> Result<(), NotTaken> {
+        if let Some(auto) = ledger.system().auto_payment(payment).await? {
+            return self.look_at_auto(ledger, &auto).await;
+        }
         let Some(session) = &payment.session else { return Ok(()) };
         let session = self.0.client.session(session).await?;
         let says = session.says();
@@ -123,6 +129,7 @@ impl Stripe {
         for payment in ledger.system().payments_to_look_at(pending_for).await? {
             let looked = match payment.session {
                 Some(_) => self.look_at(ledger, &payment).await,
+                None if payment.made_by == AUTO => self.look_at(ledger, &payment).await,
                 None if now - payment.made_at < FORGOTTEN_AFTER => Ok(()),
                 None => {
                     let news = News { event: None, account: payment.account, payment: payment.id, intent: None, says: Says::Ended };
@@ -136,12 +143,24 @@ impl Stripe {
         Ok(())
     }
 
+    /// Asks for a refund that an operator has started. What Stripe refuses is noted, and so much is left of the payment again; what it does, it tells.
+    pub(crate) async fn refund(&self, ledger: &Ledger, refund: &AskedRefund) -> Result<(), NotTaken> {
+        match self.0.client.refund(refund).await {
+            Ok(_) => Ok(()),
+            Err(Failure::Refused { status, message }) => {
+                if (400..500).contains(&status) {
+                    ledger.system().note_refused_refund(refund, &message).await?;
+                }
+                Err(Failure::Refused { status, message }.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn take_session(&self, ledger: &Ledger, event: Option<&Event<'_>>, session: &Session, says: Says<'_>) -> Result<(), NotTaken> {
         // What we noted when it began comes before what it says of itself.
-        let Some((account, payment)) = ledger.system().payment_of(&session.id).await?.or_else(|| session.named()) else {
-            tracing::info!(session = session.id, "a session of Stripe's that is none of ours");
-            return Ok(());
-        };
+        let owner = ledger.system().payment_of(&session.id).await?.or_else(|| session.named());
+        let Some((account, payment)) = known(ledger, owner).await? else { return stray(ledger, session, &says).await };
         let event = event.map(|event| ledger::Event { id: &event.id, kind: &event.kind, about: &session.id, is_final: false });
         let intent = session.payment_intent.as_ref().map(Other::id);
         self.put_down(ledger, &News { event, account, payment, intent, says }).await.map(drop)
@@ -186,7 +205,7 @@ impl Stripe {
         }
     }
 
-    async fn put_down(&self, ledger: &Ledger, news: &News<'_>) -> Result<Taken, NotTaken> {
+    pub(super) async fn put_down(&self, ledger: &Ledger, news: &News<'_>) -> Result<Taken, NotTaken> {
         let taken = ledger.system().take_news(news, self.0.largest).await?;
         let (account, payment) = (news.account, news.payment);
         match &taken {
@@ -200,6 +219,26 @@ impl Stripe {
         }
         Ok(taken)
     }
+}
+
+/// Whose payment something is about, if that is in the books.
+async fn known(ledger: &Ledger, owner: Owner) -> Result<Owner, NotTaken> {
+    let Some((account, payment)) = owner else { return Ok(None) };
+    match ledger.system().account(account).payment(payment).await {
+        Ok(_) => Ok(owner),
+        Err(ledger::Error::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What was paid and is no payment of ours waits for an operator.
+async fn stray(ledger: &Ledger, session: &Session, says: &Says<'_>) -> Result<(), NotTaken> {
+    if let Says::Paid { sum, .. } = says {
+        tracing::error!(session = session.id, %sum, "what was paid is no payment of ours, and waits for an operator: see `farebox payments list`");
+        return Ok(ledger.system().note_stray(&session.id, sum).await?);
+    }
+    tracing::info!(session = session.id, "a session of Stripe's that is none of ours");
+    Ok(())
 }
 
 fn read<'a, T: Deserialize<'a>>(object: &'a str) -> Result<T, NotTaken> {

@@ -17,7 +17,7 @@ use crate::{
 const SIGN_IN: &str = "email=owner%40example.com&password=a+long+password";
 
 /// A place that takes payments, with an account that has nothing yet.
-fn place(standin: &Standin) -> Place {
+pub(super) fn place(standin: &Standin) -> Place {
     let mut place = Place::new();
     place.json(&["account", "create", "Example", "--email", "owner@example.com", "--password-env", "SECRET"], "a long password");
     place.tell("FAREBOX_STRIPE_SECRET_KEY", SECRET_KEY.to_owned());
@@ -26,12 +26,12 @@ fn place(standin: &Standin) -> Place {
     place
 }
 
-fn sign_in(server: &Server) -> String {
+pub(super) fn sign_in(server: &Server) -> String {
     let signed_in = browse(server.said("/console_url"), "/login", "", Some(SIGN_IN)).expect("the console answers");
     signed_in.cookie().split(';').next().unwrap_or_default().to_owned()
 }
 
-fn balance(place: &Place) -> Value {
+pub(super) fn balance(place: &Place) -> Value {
     place.json(&["account", "show", "Example"], "")["balance"]["balance"].clone()
 }
 
@@ -41,7 +41,7 @@ fn form(id: u64, amount: &str) -> String {
 }
 
 /// Sends an event to the console, as Stripe does.
-fn send(server: &Server, body: &str) -> u16 {
+pub(super) fn send(server: &Server, body: &str) -> u16 {
     let signature = signature(body, WEBHOOK_SECRET, 0);
     tell(server.said("/console_url"), "/webhooks/stripe", &format!("Stripe-Signature: {signature}\r\n"), body)
         .expect("the console answers")

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// It is done, and the answer never comes.
     Silence,
+    /// The card is declined, for this reason.
+    Declined(&'static str),
 }
 
 /// It runs for as long as the tests do.
@@ -36,7 +38,9 @@ pub(crate) struct Standin {
 struct State {
     /// By their ids.
     sessions: BTreeMap<String, Value>,
-    /// The body and the session of each idempotency key.
+    /// Payments that nobody was there for, by their ids.
+    intents: BTreeMap<String, Value>,
+    /// The body and what it made, of each idempotency key.
     keys: HashMap<String, (String, String)>,
     faults: VecDeque<Fault>,
     /// Every request, by method and path.
@@ -93,6 +97,22 @@ impl Standin {
         found.clone()
     }
 
+    /// Somebody saves a card on a page that is for that.
+    pub(crate) fn save(&self, session: &str, method: &str) -> Value {
+        let mut state = self.state();
+        let found = state.sessions.get_mut(session).expect("a session");
+        found["status"] = json!("complete");
+        found["payment_status"] = json!("no_payment_required");
+        found["customer"] = json!("cus_1");
+        found["setup_intent"] = json!({"id": "seti_1", "payment_method": {"id": method, "card": {"brand": "visa", "last4": "4242"}}});
+        found.clone()
+    }
+
+    /// The payments that nobody was there for, oldest first.
+    pub(crate) fn intents(&self) -> Vec<Value> {
+        self.state().intents.values().cloned().collect()
+    }
+
     /// An event of a new id about an object.
     pub(crate) fn event(&self, kind: &str, object: &Value) -> String {
         let mut state = self.state();
@@ -111,6 +131,9 @@ impl Standin {
                 state.faults.pop_front()
             };
             let (status, answer) = match fault {
+                Some(Fault::Declined(code)) => {
+                    (402, json!({"error": {"type": "card_error", "code": code, "message": "Your card was declined."}}))
+                }
                 Some(Fault::Status(status)) => (status, json!({"error": {"type": "api_error", "message": "A fault of the stand-in."}})),
                 _ => self.done(method, path, &headers, &body),
             };
@@ -136,11 +159,21 @@ impl Standin {
         }
         let path = path.split('?').next().unwrap_or_default();
         let mut state = self.state();
-        match (method, path.strip_prefix("/v1/").unwrap_or_default().rsplit_once('/')) {
+        let named = path.strip_prefix("/v1/").unwrap_or_default();
+        match (method, named.rsplit_once('/').or(Some(("", named)))) {
             ("POST", Some(("checkout", "sessions"))) => {
                 let Some(key) = headers.get("idempotency-key") else { return refused(400, "The tests want a key") };
                 state.create(&self.url, key, body)
             }
+            ("POST", Some(("", "payment_intents"))) => {
+                let Some(key) = headers.get("idempotency-key") else { return refused(400, "The tests want a key") };
+                state.charge(key, body)
+            }
+            ("GET", Some(("", "payment_intents"))) => {
+                (200, json!({"object": "list", "data": state.intents.values().rev().collect::<Vec<_>>()}))
+            }
+            ("POST", Some(("billing_portal", "sessions"))) => (200, json!({"url": format!("{}/portal", self.url)})),
+            ("GET", Some(("payment_intents", id))) if state.intents.contains_key(id) => (200, state.intents[id].clone()),
             ("GET", Some(("checkout/sessions", id))) => state.sessions.get(id).map_or_else(
                 || refused(404, "No such checkout.session"),
                 |session| {
@@ -161,6 +194,35 @@ impl Standin {
 }
 
 impl State {
+    /// Charges a card that was saved: the same key with the same body is the same payment.
+    fn charge(&mut self, key: &str, body: &str) -> (u16, Value) {
+        if let Some((first, id)) = self.keys.get(key) {
+            let error = json!({"error": {"type": "idempotency_error", "message": "Keys can only be used with the same parameters."}});
+            return if first == body { (200, self.intents[id].clone()) } else { (400, error) };
+        }
+        let fields = form(body);
+        let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+        if field("payment_method") == "pm_removed" {
+            return (
+                400,
+                json!({"error": {"type": "invalid_request_error", "message": "The payment method was detached from its customer."}}),
+            );
+        }
+        let id = format!("pi_auto_{}", self.intents.len() + 1);
+        let amount = field("amount").parse::<i64>().unwrap_or_default();
+        let metadata: HashMap<_, _> = ["farebox_account", "farebox_payment", "farebox_auto"]
+            .into_iter()
+            .map(|name| (name, field(&format!("metadata[{name}]"))))
+            .collect();
+        let intent = json!({
+            "id": id, "object": "payment_intent", "status": "succeeded", "amount": amount, "amount_received": amount, "currency": field("currency"),
+            "customer": field("customer"), "payment_method": field("payment_method"), "off_session": field("off_session"), "metadata": metadata,
+        });
+        self.intents.insert(id.clone(), intent.clone());
+        self.keys.insert(key.to_owned(), (body.to_owned(), id));
+        (200, intent)
+    }
+
     /// The same key with the same body is the same session; with another, it is refused.
     fn create(&mut self, url: &str, key: &str, body: &str) -> (u16, Value) {
         if let Some((first, id)) = self.keys.get(key) {

@@ -26,22 +26,22 @@ use tower::ServiceExt;
 use super::standin::{SECRET_KEY, Standin, WEBHOOK_SECRET, charge, dispute, event, signature};
 
 /// A shop with one customer, and Stripe beside it.
-struct Shop {
-    ledger: Ledger,
-    standin: Standin,
-    stripe: Stripe,
+pub(super) struct Shop {
+    pub(super) ledger: Ledger,
+    pub(super) standin: Standin,
+    pub(super) stripe: Stripe,
     hooks: Router,
-    account: AccountId,
+    pub(super) account: AccountId,
     serial: AtomicU8,
-    pool: PgPool,
+    pub(super) pool: PgPool,
 }
 
-fn amount(text: &str) -> Amount {
+pub(super) fn amount(text: &str) -> Amount {
     text.parse().expect("an amount")
 }
 
 impl Shop {
-    async fn open(pool: PgPool) -> Self {
+    pub(super) async fn open(pool: PgPool) -> Self {
         let ledger = Ledger::connect_as_owner(&Address::from((*pool.connect_options()).clone()), 8);
         let standin = Standin::start();
         let settings = StripeSettings {
@@ -101,13 +101,13 @@ impl Shop {
     }
 
     /// Tells something, signed now.
-    async fn tell(&self, id: &str, kind: &str, object: &Value) -> StatusCode {
+    pub(super) async fn tell(&self, id: &str, kind: &str, object: &Value) -> StatusCode {
         let body = event(id, kind, object);
         let signature = signature(&body, WEBHOOK_SECRET, 0);
         self.send(body, signature).await
     }
 
-    async fn balance(&self, account: AccountId) -> Amount {
+    pub(super) async fn balance(&self, account: AccountId) -> Amount {
         self.ledger.system().account(account).balance(Utc::now()).await.expect("the books").balance
     }
 
@@ -116,7 +116,7 @@ impl Shop {
         (payment.state, payment.problem.unwrap_or_default())
     }
 
-    async fn expect_proven(&self) {
+    pub(super) async fn expect_proven(&self) {
         let proof = self.ledger.verify(&Verification { at_once: 1, ..Verification::default() }, |_| {}).await.expect("a proof");
         assert!(proof.holds(), "{:#?}", proof.faults);
     }

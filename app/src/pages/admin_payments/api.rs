@@ -1,0 +1,160 @@
+use domain::{
+    audit::AuditPlace,
+    id::PaymentId,
+    money::Amount,
+    payment::{PaymentFilter, PaymentState, SeenPayment, StrayPayment},
+};
+use http::StatusCode;
+
+use super::fields::{AMOUNT, DO, PAYMENT, REASON, SHOW};
+use crate::{
+    error::ConsoleError,
+    parts::form::{Form, Problem},
+    server::{Caller, FormAnswer, page_status, parameter, sentence, typed_form},
+};
+
+/// Payments that are listed on a page.
+const PAGE: i64 = 25;
+/// What is nobody's, of which there should be nothing.
+const STRAYS_MAX: i64 = 50;
+
+/// Everything on the page.
+#[derive(Debug, Clone)]
+pub(crate) struct Payments {
+    /// Which are listed.
+    pub(super) filter: PaymentFilter,
+    /// A page of them, newest first.
+    pub(super) listed: Vec<SeenPayment>,
+    /// Where the next page begins.
+    pub(super) next: Option<AuditPlace>,
+    /// Whether this is not the first.
+    pub(super) has_newer: bool,
+    /// How many wait for an operator.
+    pub(super) waiting: i64,
+    /// What was paid, and names no payment of ours.
+    pub(super) strays: Vec<StrayPayment>,
+    /// What is looked at.
+    pub(super) chosen: Option<Chosen>,
+    /// What is asked for of it, before it is done.
+    pub(super) review: Option<(Decision, Option<Amount>)>,
+    /// What was just done.
+    pub(super) done: Option<Decision>,
+    /// The form.
+    pub(super) form: Form,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone)]
+pub(super) enum Chosen {
+    Payment(SeenPayment),
+    Stray(StrayPayment),
+}
+
+/// What an operator decides of a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It is credited, all of it or another amount.
+    Credit,
+    /// It needs nothing more.
+    Dismiss,
+    /// It is paid back, all of it or a part.
+    Refund,
+}
+
+impl Decision {
+    /// Every one, in the order in which they are offered.
+    pub(super) const ALL: [Self; 3] = [Self::Credit, Self::Dismiss, Self::Refund];
+
+    /// Its name in a form.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Credit => "credit",
+            Self::Dismiss => "dismiss",
+            Self::Refund => "refund",
+        }
+    }
+
+    /// The one of that name.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+}
+
+impl Chosen {
+    /// What can be decided of it.
+    pub(super) fn decisions(&self) -> Vec<Decision> {
+        match self {
+            Self::Stray(_) => vec![Decision::Dismiss],
+            Self::Payment(SeenPayment { payment, left, .. }) => {
+                let can = |decision: &Decision| match decision {
+                    Decision::Credit => payment.state == PaymentState::Held,
+                    Decision::Dismiss => payment.problem.is_some(),
+                    Decision::Refund => payment.state == PaymentState::Credited && *left > 0,
+                };
+                Decision::ALL.into_iter().filter(can).collect()
+            }
+        }
+    }
+}
+
+/// Payments, for operators.
+pub(crate) async fn payments(caller: &Caller, query: &str) -> Result<Payments, ConsoleError> {
+    let operator = caller.operator().await?;
+    let answered = FormAnswer::here().map(|answer| answer.form);
+    let typed = |name: &str| match &answered {
+        Some(form) => form.typed(name).map(str::to_owned),
+        None => parameter(query, name),
+    };
+    let filter = PaymentFilter::ALL.into_iter().find(|one| typed(SHOW).as_deref() == Some(one.name())).unwrap_or(PaymentFilter::ToLookAt);
+    let before = AuditPlace::from_query(query).map_err(|error| ConsoleError::Invalid(sentence(&error.to_string())))?;
+    let (listed, next) = operator.payments_of(filter, before, PAGE).await?;
+    let strays = operator.stray_payments(STRAYS_MAX).await?;
+    let chosen = match typed(PAYMENT) {
+        None => None,
+        Some(id) => match id.parse::<PaymentId>() {
+            Ok(id) => Some(Chosen::Payment(operator.payment(id).await?)),
+            Err(_) => strays.iter().find(|stray| stray.reference == id).cloned().map(Chosen::Stray),
+        },
+    };
+    let done = parameter(query, "done").and_then(|name| Decision::of(&name));
+    let waiting = operator.payments_to_look_at().await?;
+    let mut form = answered.unwrap_or_else(|| Form { typed: typed_form(query, &[AMOUNT, REASON, DO], DO), ..caller.form() });
+    let review = match (&chosen, form.problem.is_some()) {
+        (Some(chosen), false) => review(chosen, &mut form),
+        _ => None,
+    };
+    Ok(Payments { filter, listed, next, has_newer: before.is_some(), waiting, strays, chosen, review, done, form })
+}
+
+/// What is asked for, if that can be.
+fn review(chosen: &Chosen, form: &mut Form) -> Option<(Decision, Option<Amount>)> {
+    let decision = form.typed(DO).and_then(Decision::of).filter(|decision| chosen.decisions().contains(decision))?;
+    let problem = match (decision, form.typed(REASON).unwrap_or_default().trim(), amount(chosen, form.typed(AMOUNT).unwrap_or_default())) {
+        (_, "", _) => Problem::new(REASON, "Say why: it stands in the audit log."),
+        (Decision::Dismiss, _, _) => return Some((decision, None)),
+        (_, _, Ok(amount)) => return Some((decision, Some(amount))),
+        (_, _, Err(problem)) => problem,
+    };
+    page_status(StatusCode::UNPROCESSABLE_ENTITY);
+    form.problem = Some(problem);
+    None
+}
+
+/// How much is to be credited or paid back.
+pub(super) fn amount(chosen: &Chosen, text: &str) -> Result<Amount, Problem> {
+    let amount: Amount = text.trim().parse().map_err(|error| Problem::new(AMOUNT, sentence(&format!("this {error}"))))?;
+    if amount <= Amount::ZERO {
+        return Err(Problem::new(AMOUNT, "Write an amount above zero."));
+    }
+    match chosen {
+        Chosen::Payment(SeenPayment { payment, left, .. }) if payment.state == PaymentState::Credited => {
+            let most = payment.currency.amount(*left).unwrap_or_default();
+            if amount > most {
+                Err(Problem::new(AMOUNT, format!("Write at most {most}, which is left of the payment.")))
+            } else {
+                Ok(amount)
+            }
+        }
+        _ => Ok(amount),
+    }
+}

@@ -1,0 +1,23 @@
+//! What customers pay, as operators look at it: what waits for them with its reason, and what they decide of it, after a look at it.
+
+pub(crate) mod api;
+pub(crate) mod post;
+mod review;
+pub(crate) mod view;
+
+/// Where they are.
+pub(crate) const PATH: &str = "/admin/payments";
+
+/// The forms' fields.
+mod fields {
+    /// Which payment: its id, or Stripe's own name of what is nobody's.
+    pub(super) const PAYMENT: &str = "payment";
+    /// What is to become of it: one of [`super::api::Decision`]'s.
+    pub(super) const DO: &str = "do";
+    /// How much.
+    pub(super) const AMOUNT: &str = "amount";
+    /// Why.
+    pub(super) const REASON: &str = "reason";
+    /// Which payments are listed.
+    pub(super) const SHOW: &str = "show";
+}
