@@ -9,6 +9,7 @@ export const WEBHOOK_SECRET = "whsec_end_to_end_tests";
 
 interface Session {
   id: string;
+  mode: string;
   status: "open" | "complete";
   payment_status: "paid" | "unpaid";
   payment_intent: string | null;
@@ -27,6 +28,10 @@ export class Stripe {
   /** By their ids. */
   readonly sessions = new Map<string, Session>();
   readonly #byKey = new Map<string, string>();
+  /** What saved cards were charged, by the key of each. */
+  readonly charges = new Map<string, Record<string, unknown>>();
+  /** Whether saved cards are declined. */
+  declines = false;
   #events = 0;
   /** Where the gateway hears of them. */
   tellTo = "";
@@ -62,6 +67,28 @@ export class Stripe {
     const json = (value: unknown) => response.setHeader("content-type", "application/json").end(JSON.stringify(value));
     if (page === "v1/checkout/sessions" && request.headers.authorization === `Bearer ${SECRET_KEY}`) {
       json(id ? this.#session(id) : this.#create(String(request.headers["idempotency-key"]), body));
+    } else if (pathname === "/v1/payment_intents" && request.method === "POST") {
+      const intent = this.#charge(String(request.headers["idempotency-key"]), body);
+      if (!intent) response.statusCode = 402;
+      json(intent ?? { error: { type: "card_error", code: "card_declined", message: "Your card was declined." } });
+    } else if (pathname === "/v1/billing_portal/sessions") {
+      json({ url: `${this.url}/portal` });
+    } else if (pathname === "/portal") {
+      response.setHeader("content-type", "text/html; charset=utf-8").end(
+        '<!doctype html><html lang="en"><title>Portal</title><link rel="icon" href="data:,"><h1>Cards and receipts</h1>',
+      );
+    } else if (pathname === "/v1/refunds") {
+      json({ id: "re_1", object: "refund", status: "succeeded" });
+      await this.#refunded(body.get("payment_intent") ?? "", Number(body.get("amount")));
+    } else if (page === "pay" && request.method === "POST" && this.#session(id).mode === "setup") {
+      const session = this.#session(id);
+      const card = { id: `pm_${id}`, card: { brand: "visa", last4: "4242" } };
+      Object.assign(session, { status: "complete", payment_status: "no_payment_required", customer: `cus_${id}`, setup_intent: { payment_method: card } });
+      response.writeHead(303, { location: session.success_url.replace("{CHECKOUT_SESSION_ID}", id) }).end();
+    } else if (page === "pay" && this.#session(id).mode === "setup") {
+      response.setHeader("content-type", "text/html; charset=utf-8").end(
+        `<!doctype html><html lang="en"><title>Save</title><link rel="icon" href="data:,"><h1>Save a card</h1><form method="post"><button>Save</button></form>`,
+      );
     } else if (page === "pay" && request.method === "POST") {
       const session = this.#session(id);
       Object.assign(session, { status: "complete", payment_intent: `pi_${id}` });
@@ -94,6 +121,7 @@ export class Stripe {
     const field = (name: string) => body.get(name) ?? "";
     const session: Session = {
       id,
+      mode: field("mode"),
       status: "open",
       payment_status: "unpaid",
       payment_intent: null,
@@ -113,7 +141,34 @@ export class Stripe {
     return session;
   }
 
-  async #tell(type: string, object: Session): Promise<void> {
+  /** Charges a saved card; the same key is the same charge. Undefined of one that is declined. */
+  #charge(key: string, body: URLSearchParams): Record<string, unknown> | undefined {
+    const known = this.charges.get(key);
+    if (known ?? this.declines) return known;
+    const metadata = Object.fromEntries(
+      ["account", "payment", "auto"].map((name) => [`farebox_${name}`, body.get(`metadata[farebox_${name}]`)]),
+    );
+    const amount = Number(body.get("amount"));
+    const intent = { id: `pi_auto_${this.charges.size + 1}`, status: "succeeded", amount_received: amount, currency: body.get("currency"), metadata };
+    this.charges.set(key, intent);
+    return intent;
+  }
+
+  /** Tells that so much of a payment was paid back. */
+  async #refunded(intent: string, amount: number): Promise<void> {
+    const charge = { id: `ch_${intent}`, payment_intent: intent, amount_refunded: amount, currency: "usd", metadata: {} };
+    await this.#tell("charge.refunded", charge);
+  }
+
+  /** Somebody pays by a link that is none of the gateway's. */
+  async payForNobody(cents: number): Promise<string> {
+    const id = `cs_test_nobody${cents}`;
+    const session = { id, mode: "payment", status: "complete", payment_status: "paid", amount_total: cents, currency: "usd", metadata: {} };
+    await this.#tell("checkout.session.completed", session);
+    return id;
+  }
+
+  async #tell(type: string, object: object): Promise<void> {
     const body = JSON.stringify({ id: `evt_${++this.#events}`, object: "event", type, livemode: false, data: { object } });
     const at = Math.floor(Date.now() / 1000);
     const signature = createHmac("sha256", WEBHOOK_SECRET).update(`${at}.${body}`).digest("hex");

@@ -5,7 +5,7 @@ import { amount, count, headline, headlineNow } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 import { call, nanos, receipt } from "./gateway.ts";
 
-const LABELS = ["Calls", "Revenue", "Provider cost", "Margin", "Written off", "Models without a price", "In quarantine", "Spool lag", "Last proof"];
+const LABELS = ["Calls", "Revenue", "Provider cost", "Margin", "Written off", "Models without a price", "Payments to look at", "In quarantine", "Spool lag", "Last proof"];
 
 test("each figure leads to its page, and all of it is sound", async ({ page }) => {
   await signIn(page, "operator");

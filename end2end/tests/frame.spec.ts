@@ -15,6 +15,8 @@ const WAYS: Record<Who, { name: string; path: string; heading: string }[]> = {
     { name: "Customers", path: "/admin/customers", heading: "Customers" },
     { name: "Prices", path: "/admin/pricing", heading: "Prices" },
     { name: "Plans", path: "/admin/plans", heading: "Plans" },
+    { name: "Payments", path: "/admin/payments", heading: "Payments" },
+    { name: "Codes", path: "/admin/codes", heading: "Codes" },
     { name: "Audit", path: "/admin/audit", heading: "Audit" },
     { name: "Proof", path: "/admin/proof", heading: "Proof" },
     { name: "Pricing", path: "/pricing", heading: "Pricing" },

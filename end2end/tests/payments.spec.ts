@@ -115,3 +115,116 @@ test.describe("an amount that cannot be", () => {
     }
   });
 });
+
+test("an account is topped up by a saved card, and a declined one stops it and says how to go on", async ({ page, shop }) => {
+  await signUp(page);
+  await page.goto("/billing");
+  await page.getByRole("link", { name: "Set up auto top-up" }).click();
+  await expect(page).toHaveURL("/billing/auto-top-up");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Auto top-up");
+  await expectSound(page);
+  await page.getByLabel("When the balance is below, in US dollars").fill("5");
+  await page.getByLabel("Pay, in US dollars").fill("20");
+  await page.getByLabel("At most in a month, in US dollars").fill("50");
+  await page.getByRole("button", { name: "Turn on and save a card at Stripe" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Save a card");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page).toHaveURL(/\/billing\/auto-top-up\?setup=cs_test_/);
+  await expect(page.getByText("Stripe keeps it: visa ending in 4242.")).toBeVisible();
+  await expectSound(page);
+  await expect
+    .poll(
+      async () => {
+        await page.goto("/billing");
+        return headline(page, "Balance").textContent();
+      },
+      { timeout: 30_000 },
+    )
+    .toBe("$20.00");
+  await expect(page.getByText("When the balance is below $5.00, $20.00 is paid by visa ending in 4242.")).toBeVisible();
+  const [row] = (await readTable(tableOf(page, "When"))).body;
+  expect(row?.["What for"]).toContain("Stripe payment");
+  await expectSound(page);
+
+  // The next payment is declined: more is wanted than there is.
+  shop.stripe.declines = true;
+  await page.goto("/billing/auto-top-up");
+  await page.getByLabel("When the balance is below, in US dollars").fill("30");
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await expect(page.getByRole("status")).toHaveText("It is on, as it stands below.");
+  const stopped = page.getByRole("alert").filter({ hasText: "Auto top-up has stopped on" });
+  await expect
+    .poll(
+      async () => {
+        await page.goto("/billing");
+        return stopped.count();
+      },
+      { timeout: 30_000 },
+    )
+    .toBe(1);
+  await expect(stopped).toContainText("Your card was declined. Nothing is paid until you turn it on again below, or save another card.");
+  await expectSound(page);
+  shop.stripe.declines = false;
+  await page.getByRole("button", { name: "Cards and receipts at Stripe" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Cards and receipts");
+});
+
+test("operators pay back a part of a payment, and find what is nobody's", async ({ page, context, shop, ready }) => {
+  const customer = await signUp(page);
+  await page.goto("/billing");
+  await page.getByRole("button", { name: "Pay $25.00" }).click();
+  await pay(page).click();
+  await expect(headline(page, "Balance")).toHaveText("$25.00");
+  const nobodys = await shop.stripe.payForNobody(777);
+  await context.clearCookies();
+  await page.goto("/login");
+  await page.locator('input[name="email"]').fill(ready.operator.email);
+  await page.locator('input[name="password"]').fill(ready.operator.password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await expect(page).not.toHaveURL(/\/login/);
+
+  await page.goto("/admin");
+  await page.getByRole("link", { name: /Payments to look at/ }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Payments");
+  await expect(page.getByText(nobodys)).toBeVisible();
+  await expectSound(page);
+  await page.getByRole("link", { name: "Credited" }).click();
+  const line = page.getByRole("row", { name: new RegExp(customer.name) });
+  await expect(line).toContainText("$25.00");
+  await line.getByRole("rowheader").getByRole("link").click();
+  const amount = page.getByLabel("Amount in US dollars");
+  await expect(amount).toHaveValue("25");
+  await amount.fill("10");
+  await page.getByLabel("Reason").fill("as we agreed");
+  await page.getByRole("button", { name: "Review" }).click();
+  const review = page.getByRole("region", { name: "Have Stripe pay $10.00 back?" });
+  await expect(review).toContainText("as we agreed");
+  await expectSound(page);
+  await review.getByRole("button", { name: "Pay $10.00 back" }).click();
+  await expect(page.getByRole("status")).toContainText("Stripe is asked to pay it back.");
+  await expect(page.getByText("$15.00", { exact: true })).toBeVisible();
+  await expectSound(page);
+
+  await page.goto(`/admin/payments?payment=${nobodys}`);
+  await page.getByLabel("Reason").fill("paid back at Stripe");
+  await page.getByRole("button", { name: "Review" }).click();
+  await page.getByRole("region", { name: "Dismiss it?" }).getByRole("button", { name: "Dismiss it" }).click();
+  await expect(page.getByRole("status")).toHaveText("It is dismissed.");
+  await expect(page.getByText(nobodys)).toHaveCount(0);
+});
+
+test.describe("terms of an auto top-up that cannot be", () => {
+  test.use({ expectedNoise: [/status of 422/] });
+
+  test("are refused at their field, and stay there", async ({ page }) => {
+    await signUp(page);
+    await page.goto("/billing/auto-top-up");
+    const [amount, cap] = ["Pay, in US dollars", "At most in a month, in US dollars"].map((label) => page.getByLabel(label));
+    await amount?.fill("20");
+    await cap?.fill("10");
+    await page.getByRole("button", { name: "Turn on and save a card at Stripe" }).click();
+    await expect(cap as NonNullable<typeof cap>).toHaveAccessibleDescription(/Write no less than what is paid at once/);
+    await expect(cap as NonNullable<typeof cap>).toHaveValue("10");
+    await expectSound(page);
+  });
+});
