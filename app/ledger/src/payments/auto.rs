@@ -223,7 +223,7 @@ struct Due {
     method: String,
 }
 
-/// The accounts for which a payment may be begun now, or one of them if it is among these: topped up by themselves by a card that was saved, open, with a
+/// The accounts for which a payment may be begun now, or one of them if it is among these: topped up by themselves by a card that was saved, active, with a
 /// balance (of all its money, as pages say it) below the threshold, with room for it in the month, and no such payment under way.
 async fn due(connection: &mut PgConnection, account: Option<AccountId>, now: DateTime<Utc>) -> Result<Vec<Due>> {
     let due = sqlx::query_as!(
@@ -231,7 +231,7 @@ async fn due(connection: &mut PgConnection, account: Option<AccountId>, now: Dat
         r#"
         select t.account_id as "account: AccountId", t.amount as "amount: Amount", t.customer as "customer!", t.method as "method!"
         from auto_top_ups t
-        join accounts a on a.account_id = t.account_id and a.status <> 'closed'
+        join accounts a on a.account_id = t.account_id and a.status = 'active'
         where t.is_on and t.stopped_at is null and t.method is not null and ($1::uuid is null or t.account_id = $1)
             and t.threshold > (
                 select coalesce(sum(g.granted - g.used), 0) from grants g

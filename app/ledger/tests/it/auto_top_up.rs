@@ -131,7 +131,9 @@ async fn nothing_is_asked_for_without_a_card_or_once_it_is_turned_off(pool: PgPo
     owner.set_auto_top_up(AutoTerms { is_on: false, ..terms() }, "ada@example.com").await.unwrap();
     assert_eq!((begin(&world, ada).await, system.accounts_to_top_up().await.unwrap()), (None, vec![]));
     owner.set_auto_top_up(terms(), "ada@example.com").await.unwrap();
-    sqlx::query("update accounts set status = 'closed'").execute(&world.pool).await.unwrap();
-    assert_eq!(begin(&world, ada).await, None, "of a closed account");
+    for status in ["suspended", "closed"] {
+        sqlx::query("update accounts set status = $1").bind(status).execute(&world.pool).await.unwrap();
+        assert_eq!(begin(&world, ada).await, None, "of an account that is {status}");
+    }
     assert!(owner.set_auto_top_up(terms(), "ada@example.com").await.is_err());
 }

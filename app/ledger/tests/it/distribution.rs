@@ -51,7 +51,7 @@ const REFERENCE: [&str; 12] = [
     "users",
 ];
 /// On one machine.
-const LOCAL: [&str; 12] = [
+const LOCAL: [&str; 13] = [
     "_sqlx_migrations",
     "audit",
     "codes",

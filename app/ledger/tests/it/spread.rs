@@ -8,7 +8,7 @@ use domain::{
     credit::{Hardness, Quantity, Scope, Unit, Window},
     filter::{CallFilter, TagFilter, UsageFilter},
     id::{LimitId, PaymentId, ProjectId},
-    payment::Currency,
+    payment::{AutoTerms, Currency},
     period::{Period, Step},
     tokens::Tokens,
 };
@@ -16,7 +16,7 @@ use ledger::{Ledger, NewGrant, NewLimit, NewPayment, NewProject, News, Says, Set
 use sqlx::PgPool;
 
 use crate::{
-    codes,
+    auto_top_up, codes,
     payments::usd,
     plans::{self, Plans},
     world::{Customer, World, amount, with},
@@ -128,13 +128,32 @@ async fn paying(world: &mut World, ledger: &Ledger, watch: &mut Watch, ada: Cust
     }
 }
 
+/// An account that is topped up by itself.
+async fn topping_up(world: &World, ledger: &Ledger, watch: &mut Watch, ada: Customer) {
+    let (owner, system, now) = (ledger.owner(ada.user).await.unwrap(), ledger.system(), world.now);
+    let terms = AutoTerms { threshold: amount("1000000"), ..auto_top_up::terms() };
+    watch.step("an auto top-up", Box::pin(owner.set_auto_top_up(terms, "ada"))).await;
+    watch.step("its card", Box::pin(owner.note_setup("cs_setup"))).await;
+    watch.step("its card, kept", Box::pin(system.keep_method(ada.account, "cs_setup", ("cus_1", "pm_1", "visa")))).await;
+    let payment = watch
+        .step("its payment", Box::pin(system.begin_auto_payment(ada.account, PaymentId::new(now, world.random()))))
+        .await
+        .unwrap()
+        .payment;
+    watch.step("what it is asked of", Box::pin(system.auto_payment(&payment))).await;
+    watch.step("what it says", Box::pin(owner.auto_top_up(now))).await;
+    let says = Says::Declined { why: "declined" };
+    let news = News { event: None, account: ada.account, payment: payment.id, intent: None, says };
+    watch.step("its end", Box::pin(system.take_news(&news, amount("100")))).await;
+}
+
 /// A code that a customer redeems.
 async fn redeeming(world: &World, ledger: &Ledger, watch: &mut Watch, ada: Customer) {
     let (_, given) = codes::made(world, codes::terms()).await;
     let redemption = codes::redemption(world, &given[0]);
     let owner = ledger.owner(ada.user).await.unwrap();
-    watch.step("a code", owner.redeem(redemption)).await;
-    watch.step("the same code again", owner.redeem(redemption)).await;
+    watch.step("a code", Box::pin(owner.redeem(redemption))).await;
+    watch.step("the same code again", Box::pin(owner.redeem(redemption))).await;
 }
 
 /// A call that a package of tokens pays.
@@ -242,6 +261,7 @@ async fn a_statement_about_one_account_touches_one_shard(pool: PgPool) {
         Box::pin(packages(&mut world, &ledger, &mut watch, customer)).await;
         Box::pin(money_path(&mut world, &ledger, &mut watch, customer)).await;
         Box::pin(paying(&mut world, &ledger, &mut watch, customer)).await;
+        Box::pin(topping_up(&world, &ledger, &mut watch, customer)).await;
         Box::pin(redeeming(&world, &ledger, &mut watch, customer)).await;
         Box::pin(pages(&world, &ledger, &mut watch, customer)).await;
     }
