@@ -13,7 +13,7 @@ use domain::money::Amount;
 use proxy::AllowedOrigin;
 
 use crate::commands::{
-    account, admin, call, code, config, grant, key, limit, metrics, model, payments, plan, price, prices, project, provider, root, spool,
+    account, admin, call, code, config, grant, key, limit, metrics, model, payments, plan, price, prices, project, provider, root, spool, seller,
     status, sums, user, verify,
 };
 
@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Code(code::CodeArgs),
     /// What customers pay through a provider, and what somebody must look at of it
     Payments(payments::PaymentsArgs),
+    /// Who sells, as receipts, invoices and credit notes name them
+    Seller(seller::SellerArgs),
     /// What is sold by the month or once, and who has it
     Plan(plan::PlanArgs),
     /// Bounds on what an account, or a part of it, may use

@@ -1,5 +1,6 @@
 //! What must happen now and then: months of the call log made ahead, calls in quarantine tried again, ended sessions forgotten, what dead
-//! proxies had leased given back, hours that have ended posted, credit that has ended lapsed, plans renewed, days sealed and proved, what became of payments asked for, accounts topped up.
+//! proxies had leased given back, hours that have ended posted, credit that has ended lapsed, plans renewed, documents issued, days sealed and proved, what
+//! became of payments asked for, accounts topped up.
 
 use std::{
     fmt::Display,
@@ -25,6 +26,8 @@ const GONE_EVERY: Duration = Duration::from_secs(60);
 const NOTICES_EVERY: Duration = Duration::from_secs(60);
 /// What is posted for an account closes its ended hours first; this is for those that nothing is posted for.
 const BOOKS_EVERY: Duration = Duration::from_secs(60);
+/// A receipt is there moments after it was paid.
+const DOCUMENTS_EVERY: Duration = Duration::from_secs(5);
 /// A payment that was paid and not told of is found within minutes.
 const PAYMENTS_EVERY: Duration = Duration::from_secs(60);
 /// A balance that is too low is topped up within seconds, where its owner wants that.
@@ -49,6 +52,8 @@ pub(crate) async fn run(ledger: &Ledger, stripe: Option<&Stripe>, stop: &Cancell
     let lapses = every(BOOKS_EVERY, "posting credit that has ended", || async { system.lapse_grants().await.map(drop) });
     let renewals = every(BOOKS_EVERY, "renewing plans", || async { system.renew_plans().await.map(drop) });
     let hours = every(BOOKS_EVERY, "closing the hours of the books", || async { system.close_hours().await.map(drop) });
+    let documents =
+        every(DOCUMENTS_EVERY, "issuing receipts, invoices and credit notes", || async { system.issue_documents().await.map(drop) });
     let days = every(BOOKS_EVERY, "sealing days", || async {
         system.seal_days().await?;
         system.prove_sealed_days().await.map(drop)
@@ -68,8 +73,10 @@ pub(crate) async fn run(ledger: &Ledger, stripe: Option<&Stripe>, stop: &Cancell
             None => Ok(()),
         }
     });
-    stop.run_until_cancelled(async { tokio::join!(partitions, sessions, gone, notices, lapses, renewals, hours, days, payments, top_ups) })
-        .await;
+    stop.run_until_cancelled(async {
+        tokio::join!(partitions, sessions, gone, notices, lapses, renewals, hours, documents, days, payments, top_ups)
+    })
+    .await;
 }
 
 /// What the ledger refused once, for want of a month or by a defect that an upgrade has mended, is posted as soon as it can be.

@@ -69,6 +69,10 @@ operations! {
     CodeRedeem "code.redeem" "Redeem a code"
     /// Money that the provider was asked to pay back.
     PaymentRefund "payment.refund" "Refund a payment at the provider"
+    /// Who sells, as documents name them.
+    SellerSet "seller.set" "Set the seller on documents"
+    /// Who buys, as an account's documents name them.
+    BuyerSet "account.billing_details" "Change billing details"
     /// A call was given back.
     CallCredit "call.credit" "Give a call back"
     /// Calls were charged anew by another version of their price.

@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod code;
 pub mod credit;
 pub mod customers;
+pub mod document;
 pub mod estimate;
 pub mod filter;
 pub mod id;

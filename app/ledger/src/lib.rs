@@ -17,6 +17,7 @@ mod corrections;
 mod credit_lines;
 mod customers;
 mod database;
+mod documents;
 mod encoding;
 mod error;
 mod grants;
@@ -66,6 +67,7 @@ pub use crate::{
     catalog::{Catalog, CatalogModel, Disabled, ModelChange, NewModel, NewProvider, ProviderChange, Upstream},
     codes::{NewBatch, Redeemed, Redemption},
     corrections::{CallCredit, CreditedCall, Replayable, Reprice},
+    documents::{DocumentPage, NewBuyer, NewSeller},
     error::{Error, Result},
     grants::KeyUsage,
     keys::{KeyEntry, NewKey},

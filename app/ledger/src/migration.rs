@@ -28,7 +28,7 @@ const RIGHTS: [(&str, &str); 8] = [
     ("schema_contract, identity, quarantine_of_unposted, figures", "select"),
     (
         "key_digests, report_key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine, audit, plan_versions, plan_periods, \
-         payment_movements, payment_references, payment_events, code_batches, codes, redemptions",
+         payment_movements, payment_references, payment_events, code_batches, codes, redemptions, sellers, documents",
         "select, insert",
     ),
     ("price_versions", "update (withdrawn_at, withdrawn_by, ends_at)"),
@@ -36,7 +36,7 @@ const RIGHTS: [(&str, &str); 8] = [
     ("codes", "update (used)"),
     (
         "accounts, users, memberships, api_keys, report_keys, heads, grants, books, limits, usage_hourly, usage_daily, plans, subscriptions, payments, auto_top_ups, \
-         payment_refunds, stray_payments",
+         payment_refunds, stray_payments, billing_details, documented, document_years",
         "select, insert, update",
     ),
     ("intents", "select, insert, delete"),

@@ -20,6 +20,7 @@ pub(crate) mod provider;
 mod reprice;
 pub(crate) mod root;
 mod secret;
+pub(crate) mod seller;
 pub(crate) mod spool;
 pub(crate) mod status;
 pub(crate) mod sums;
@@ -75,6 +76,7 @@ pub(crate) async fn dispatch(command: Command, config: &Config, ready_file: Opti
         Command::Grant(args) => grant::run(args, config).await?,
         Command::Code(args) => code::run(args, config).await?,
         Command::Payments(args) => payments::run(args, config).await?,
+        Command::Seller(args) => seller::run(args, config).await?,
         Command::Plan(args) => plan::run(args, config).await?,
         Command::Limit(args) => limit::run(args, config).await?,
         Command::Call(args) => call::run(args, config).await?,

@@ -21,9 +21,7 @@ pub(crate) enum Claim {
     PaymentIsSealed,
     PaymentIsPosted,
     PaymentIsCredited,
-    CodeIsSealed,
-    CodeIsPosted,
-    CodeIsUsed,
+    CodeIsSealed, CodeIsPosted, CodeIsUsed, DocumentIsSealed, DocumentIsItsPosting, MoneyIsDocumented, DocumentsAreNumbered,
     CorrectionIsSealed,
     CorrectionAddsUp,
     LateIsItsReceipt,
@@ -53,7 +51,7 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which they are shown.
-    pub(super) const ALL: [Self; 42] = [
+    pub(super) const ALL: [Self; 46] = [
         Self::PriceIsSealed,
         Self::CallIsSealed,
         Self::CallIsItsReceipt,
@@ -68,9 +66,7 @@ impl Claim {
         Self::PaymentIsSealed,
         Self::PaymentIsPosted,
         Self::PaymentIsCredited,
-        Self::CodeIsSealed,
-        Self::CodeIsPosted,
-        Self::CodeIsUsed,
+    Self::CodeIsSealed, Self::CodeIsPosted, Self::CodeIsUsed, Self::DocumentIsSealed, Self::DocumentIsItsPosting, Self::MoneyIsDocumented, Self::DocumentsAreNumbered,
         Self::CorrectionIsSealed,
         Self::CorrectionAddsUp,
         Self::LateIsItsReceipt,
@@ -130,6 +126,14 @@ impl Claim {
                 "a code that was redeemed has a posting that gives what its batch says, and nothing else is posted for codes"
             }
             Self::CodeIsUsed => "a code was used as often as accounts have redeemed it, and no more often than it may be",
+            Self::DocumentIsSealed => "a document is the one that was issued, and who sells is what was said",
+            Self::DocumentIsItsPosting => {
+                "a document is of the kind and the sum of its posting, with the tax that its rate makes of it, and its number is that of its kind, year and place"
+            }
+            Self::MoneyIsDocumented => {
+                "what was paid in, sold and paid back has a document, as far as an account's postings have been looked through"
+            }
+            Self::DocumentsAreNumbered => "documents of a kind and a year are numbered without gaps, as the year counts them",
             Self::CorrectionIsSealed => "a correction's row is the one that was posted",
             Self::CorrectionAddsUp => {
                 "a correction is the difference between its call and the settlement that came late, or what was given back"

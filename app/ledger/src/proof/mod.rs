@@ -6,6 +6,7 @@ mod claim;
 mod codes;
 mod corrections;
 mod credit;
+mod documents;
 mod journal;
 mod limits;
 mod lines;
@@ -103,6 +104,7 @@ async fn verify(database: &Database, what: &Verification, mut on_progress: impl 
     if what.account.is_none() && what.since.is_none() {
         orphans(&mut tx, &mut findings).await?;
         codes::check_batches(&mut tx, &mut findings).await?;
+        documents::check_numbers(&mut tx, &mut findings).await?;
     }
     roots_hold(&mut tx, what, &mut findings).await?;
     tx.rollback().await?;
@@ -175,6 +177,7 @@ async fn check_in(
     credit::check(connection, account, hours, against, &mut findings).await?;
     plans::check(connection, account, &mut findings).await?;
     codes::check(connection, account, &mut findings).await?;
+    documents::check(connection, account, &mut findings).await?;
     rollups::check(connection, account, since, &mut findings).await?;
     Ok((findings, calls))
 }

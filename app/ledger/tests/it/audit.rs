@@ -16,22 +16,23 @@ use domain::{
     tokens::Tokens,
 };
 use ledger::{
-    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject, NewProvider, OwnReview, PaymentCredit, ProviderChange, Reprice, Review, NewReportKey, AccountOwner, Operator,
+    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject, NewProvider, OwnReview, PaymentCredit, ProviderChange, Reprice, Review, NewReportKey, AccountOwner, Operator, NewBuyer,
 };
 use sqlx::PgPool;
 
 use crate::{
-    auto_top_up, codes, payments,
+    auto_top_up, codes, payments, documents,
     world::{Customer, MODEL, PASSWORD, World, amount, monthly},
 };
 
 /// What writes without a line in the log, by file, how often, and why it may: calls and what belongs to them, which have the books; what the process does by
 /// itself; and what is no right, price or money. A change of any of the three goes through `Database::change`, which ends with its line.
-const WITHOUT_A_LINE: [(&str, usize, &str); 22] = [
+const WITHOUT_A_LINE: [(&str, usize, &str); 23] = [
     ("audit/mod.rs", 1, "`Database::change` itself"),
     ("books/hours.rs", 1, "the process sums the calls of an hour"),
     ("books/roots.rs", 2, "the process seals days"),
     ("database.rs", 1, "`Database::execute` itself, each use of which is in this list"),
+    ("documents/issue.rs", 1, "documents of what is posted, which the process issues by itself"),
     ("leases/announced.rs", 2, "calls that run"),
     ("leases/epochs.rs", 5, "proxies that begin, renew and end"),
     ("leases/mod.rs", 1, "credit that proxies lease for calls"),
@@ -136,6 +137,8 @@ async fn everything(world: &mut World) -> Customer {
     Box::pin(codes(world, &operator, &owner)).await;
     Box::pin(refunds(world, &operator, ada)).await;
     operator.view(ada.account).await.unwrap();
+    operator.set_seller(documents::seller(world)).await.unwrap();
+    owner.set_buyer(NewBuyer { name: "Ada Ltd", email: "", address: "", tax_id: "", now: world.now }).await.unwrap();
     operator.set_account_state(ada.account, AccountState::Active, AccountState::Suspended).await.unwrap();
     operator.set_account_state(ada.account, AccountState::Suspended, AccountState::Active).await.unwrap();
 

@@ -6,14 +6,17 @@ use std::{fs, path::Path};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 /// Spread by account_id.
-pub(crate) const DISTRIBUTED: [&str; 27] = [
+pub(crate) const DISTRIBUTED: [&str; 30] = [
     "accounts",
     "api_keys",
     "auto_top_ups",
+    "billing_details",
     "books",
     "calls",
     "corrections",
     "credit_lines",
+    "documented",
+    "documents",
     "entries",
     "grants",
     "heads",
@@ -51,10 +54,11 @@ const REFERENCE: [&str; 12] = [
     "users",
 ];
 /// On one machine.
-const LOCAL: [&str; 13] = [
+const LOCAL: [&str; 15] = [
     "_sqlx_migrations",
     "audit",
     "codes",
+    "document_years",
     "epochs",
     "key_digests",
     "notices",
@@ -62,6 +66,7 @@ const LOCAL: [&str; 13] = [
     "payment_references",
     "proofs",
     "report_key_digests",
+    "sellers",
     "sessions",
     "stray_payments",
     "wanted_models",

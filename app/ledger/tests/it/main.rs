@@ -11,6 +11,7 @@ mod credit_lines;
 mod customers;
 mod database;
 mod distribution;
+mod documents;
 mod epochs;
 mod journal;
 mod leases;

@@ -11,12 +11,12 @@ use ledger::{NewLimit, Root, SettledCall, Verification};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 use crate::{
-    codes, payments, reprice,
+    codes, payments, reprice, documents,
     world::{Customer, World, amount, monthly, with},
 };
 
 /// The tables of money. What a figure, a date or a name on a page rests on is in them.
-const TABLES: [&str; 26] = [
+const TABLES: [&str; 30] = [
     "calls",
     "corrections",
     "heads",
@@ -41,6 +41,10 @@ const TABLES: [&str; 26] = [
     "code_batches",
     "codes",
     "redemptions",
+    "sellers",
+    "documents",
+    "documented",
+    "document_years",
     "quarantine",
     "roots",
 ];
@@ -156,6 +160,8 @@ async fn busy_world(pool: PgPool) -> (World, Customer) {
         payments::dispute(&world, &disputed, event, (is_taken, !is_taken)).await;
     }
     Box::pin(codes::redeemed(&world, ada)).await;
+    system.operator().set_seller(documents::seller(&world)).await.unwrap();
+    assert_eq!(system.issue_documents().await.unwrap(), 5, "ten and five paid in, a plan, a dispute, and what it gave back");
     (world, ada)
 }
 
