@@ -21,6 +21,7 @@ pub mod key;
 pub mod lease;
 pub mod money;
 pub mod own_price;
+pub mod monthly;
 pub mod payment;
 pub mod period;
 pub mod plan;

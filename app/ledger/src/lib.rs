@@ -26,6 +26,7 @@ mod leases;
 mod limits;
 mod migration;
 mod money;
+mod monthly;
 mod narrow;
 mod new_grant;
 mod notices;

@@ -25,7 +25,7 @@ const SERVER_VERSION_MIN: i32 = 150_000;
 
 /// Every right that the application has. What was posted it can neither change nor delete, and what is not here it cannot reach.
 const RIGHTS: [(&str, &str); 8] = [
-    ("schema_contract, identity, quarantine_of_unposted, figures", "select"),
+    ("schema_contract, identity, quarantine_of_unposted, figures, dated_figures", "select"),
     (
         "key_digests, report_key_digests, projects, price_versions, credit_lines, journal, entries, roots, calls, corrections, quarantine, audit, plan_versions, plan_periods, \
          payment_movements, payment_references, payment_events, code_batches, codes, redemptions, sellers, documents",

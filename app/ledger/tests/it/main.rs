@@ -18,6 +18,7 @@ mod leases;
 mod limits;
 mod migrated;
 mod money;
+mod monthly;
 mod notices;
 mod own_prices;
 mod payments;

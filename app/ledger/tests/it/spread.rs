@@ -8,6 +8,7 @@ use domain::{
     credit::{Hardness, Quantity, Scope, Unit, Window},
     filter::{CallFilter, TagFilter, UsageFilter},
     id::{LimitId, PaymentId, ProjectId},
+    monthly::CalendarMonth,
     payment::{AutoTerms, Currency},
     period::{Period, Step},
     tokens::Tokens,
@@ -215,6 +216,10 @@ async fn pages(world: &World, ledger: &Ledger, watch: &mut Watch, ada: Customer)
     let statement = watch.step("the statement", reader.statement(None, 5, now)).await;
     let newest = statement.journal.lines[0].rows()[0].number;
     watch.step("the statement before a posting", reader.statement(Some(newest), 5, now)).await;
+    watch.step("the statement of a month", reader.monthly(CalendarMonth::of(now), now)).await;
+    watch.step("the months", reader.months(now)).await;
+    watch.step("the documents", reader.documents(None, 5)).await;
+    watch.step("who buys", reader.buyer()).await;
     watch.step("the billing page", reader.balance(now)).await;
     watch.step("what is lent", reader.credit_line()).await;
     watch.step("the limits page", reader.limits(now)).await;
