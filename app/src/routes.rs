@@ -38,6 +38,10 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/billing") view=|| page(Page::Billing) ssr=Async/>
                     <Route path=path!("/billing/auto-top-up") view=|| page(Page::AutoTopUp) ssr=Async/>
                     <Route path=path!("/billing/plans") view=|| page(Page::Offers) ssr=Async/>
+                    <Route path=path!("/billing/documents") view=|| page(Page::Documents) ssr=Async/>
+                    <Route path=path!("/billing/documents/:id") view=|| page(Page::Document) ssr=Async/>
+                    <Route path=path!("/billing/statements/:id") view=|| page(Page::Statement) ssr=Async/>
+                    <Route path=path!("/billing/details") view=|| page(Page::BillingDetails) ssr=Async/>
                     <Route path=path!("/pricing") view=|| page(Page::Pricing) ssr=Async/>
                     <Route path=path!("/login") view=|| page(Page::Login) ssr=Async/>
                     <Route path=path!("/signup") view=|| page(Page::Signup) ssr=Async/>
@@ -58,6 +62,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin/customers/:account/keys/:id") view=|| page(Page::Limits) ssr=Async/>
                     <Route path=path!("/admin/customers/:account/billing") view=|| page(Page::Billing) ssr=Async/>
                     <Route path=path!("/admin/customers/:id/prices") view=|| page(Page::OwnPrices) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/billing/documents") view=|| page(Page::Documents) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/billing/documents/:id") view=|| page(Page::Document) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/billing/statements/:id") view=|| page(Page::Statement) ssr=Async/>
                     <Route path=path!("/admin/customers/:id/settings") view=|| page(Page::AccountSettings) ssr=Async/>
                     <Route path=path!("/admin/proof") view=|| page(Page::Proof) ssr=Async/>
                     <Route path=path!("/admin/audit") view=|| page(Page::Audit) ssr=Async/>

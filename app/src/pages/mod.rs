@@ -30,6 +30,8 @@ pub(crate) mod auto_top_up;
 pub(crate) mod billing;
 pub(crate) mod call;
 pub(crate) mod calls;
+#[cfg(feature = "ssr")]
+pub(crate) mod documents;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod login;
@@ -84,6 +86,14 @@ pub(crate) enum Page {
     AutoTopUp,
     /// `/billing/plans`
     Offers,
+    /// `/billing/documents`
+    Documents,
+    /// `/billing/documents/:id`
+    Document,
+    /// `/billing/statements/:id`
+    Statement,
+    /// `/billing/details`
+    BillingDetails,
     /// `/pricing`
     Pricing,
     /// `/login`
@@ -135,6 +145,10 @@ impl Page {
             Self::Billing => "Billing",
             Self::AutoTopUp => "Auto top-up",
             Self::Offers => "Plans and packages",
+            Self::Documents => "Documents",
+            Self::Document => "Document",
+            Self::Statement => "Statement",
+            Self::BillingDetails => "Billing details",
             Self::Pricing => "Pricing",
             Self::Login => "Sign in",
             Self::Signup => "Sign up",
@@ -158,7 +172,18 @@ impl Page {
     /// Whether it shows an account: the visitor's own, or the one that its address names.
     #[cfg(feature = "ssr")]
     const fn is_of_an_account(self) -> bool {
-        matches!(self, Self::Usage | Self::Calls | Self::Call | Self::Keys | Self::Limits | Self::Billing)
+        matches!(
+            self,
+            Self::Usage
+                | Self::Calls
+                | Self::Call
+                | Self::Keys
+                | Self::Limits
+                | Self::Billing
+                | Self::Documents
+                | Self::Document
+                | Self::Statement
+        )
     }
 
     /// Whether it may be compressed: whoever asks for it can have no secret in it, neither one that it shows nor one that it takes. A new page is
@@ -175,6 +200,10 @@ impl Page {
                 | Self::Limits
                 | Self::Billing
                 | Self::Offers
+                | Self::Documents
+                | Self::Document
+                | Self::Statement
+                | Self::BillingDetails
                 | Self::Pricing
                 | Self::Today
                 | Self::Prices
@@ -307,6 +336,13 @@ async fn of_an_account(page: Page, caller: &Caller, seen: &Seen, id: &str, query
         Page::Call => call::api::call(caller, seen, id).await.map(|call| Content::Call(Box::new(call))),
         Page::Keys => keys::api::keys(caller, seen, query).await.map(Content::Keys),
         Page::Limits => limits::api::limits(caller, seen, id, query).await.map(Content::Limits),
+        Page::Documents => {
+            documents::api::documents(caller, seen, query).await.map(|page| drawn(documents::view::documents(&page, &seen.whose)))
+        }
+        Page::Document => documents::api::document(&seen.reader, id).await.map(|page| drawn(documents::document(&page, &seen.whose))),
+        Page::Statement => {
+            documents::api::statement(caller, &seen.reader, id).await.map(|page| drawn(documents::statement(&page, &seen.whose)))
+        }
         Page::Billing => billing::api::billing(caller, seen, query).await.map(Content::Billing),
         _ => Err(ConsoleError::NotFound),
     }
@@ -327,6 +363,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::Offers => offers::api::offers(caller, query).await.map(|page| drawn(offers::view::offers(&page))),
         Page::OwnPrices => admin_own_prices::api::prices(caller, id, query).await.map(|page| drawn(admin_own_prices::view::prices(&page))),
         Page::AutoTopUp => auto_top_up::api::page(caller, query).await.map(|page| drawn(auto_top_up::view::page(&page))),
+        Page::BillingDetails => documents::api::details(caller).await.map(|page| drawn(documents::details(&page))),
         Page::AccountSettings => {
             admin_account::api::settings(caller, id, query).await.map(|page| drawn(admin_account::view::settings(&page)))
         }

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     billing::{JournalRow, MonthBalance, OpenHour, PostingNumber, Statement, StatementLine},
+    document::DocumentKind,
     journal::{JournalFilter, JournalPart, Month},
     money::Amount,
     period::Step,
@@ -37,6 +38,8 @@ pub(crate) struct Journal {
     pub(crate) path: String,
     /// Where all of it is as a file.
     pub(crate) file: String,
+    /// Where its documents are, if any are issued: each posting that gets one leads there, by its number.
+    pub(crate) documents: Option<String>,
     /// When it was read.
     pub(crate) now: DateTime<Utc>,
 }
@@ -93,7 +96,7 @@ impl Journal {
             Column("Amount", Figures),
             Column("Balance after", Figures),
         ];
-        let Self { statement: Statement { balance, open_hour, journal, month, .. }, filter, has_newer, path, now, .. } = self;
+        let Self { statement: Statement { balance, open_hour, journal, month, .. }, filter, has_newer, path, documents, now, .. } = self;
         let home = address(&path, &filter.to_query());
         let running = open_hour.filter(|open| !has_newer && is_shown(open, filter)).map(|open| vec![running(open, balance.balance)]);
         if running.is_none() && journal.lines.is_empty() {
@@ -102,7 +105,7 @@ impl Journal {
         let ends = month.zip(filter.month).filter(|_| filter.part == JournalPart::Everything);
         let closing = ends.filter(|_| !has_newer).map(|(balance, month)| vec![closing(balance, month, now)]);
         let opening = ends.filter(|_| journal.next.is_none()).map(|(balance, month)| vec![opening(balance, month)]);
-        let groups = running.into_iter().chain(closing).chain(journal.lines.into_iter().map(line)).chain(opening).collect();
+        let groups = running.into_iter().chain(closing).chain(journal.lines.into_iter().map(|one| line(one, documents.as_deref()))).chain(opening).collect();
         let older = journal.next.map(|next| {
             let query = filter.to_query();
             address(&path, &format!("{query}{}before={next}", if query.is_empty() { "" } else { "&" }))
@@ -181,20 +184,22 @@ fn running(open: OpenHour, balance: Amount) -> Row {
 }
 
 /// A line, and the rows that it opens to.
-fn line(line: StatementLine) -> Vec<Row> {
+fn line(line: StatementLine, documents: Option<&str>) -> Vec<Row> {
     match line {
-        StatementLine::Posting(row) => vec![posting(row)],
+        StatementLine::Posting(row) => vec![posting(row, documents)],
         StatementLine::Usage(hours) => usage(&hours),
     }
 }
 
-fn posting(row: JournalRow) -> Row {
+fn posting(row: JournalRow, documents: Option<&str>) -> Row {
+    let document = documents.zip(DocumentKind::of(row.kind, row.amount));
+    let document = document.map(|(path, kind)| view! { " "{link(format!("{path}/{}", row.number), kind.label())} });
     let by = (!row.actor.is_empty()).then(|| view! { <span class="by">"by "{foreign(&row.actor)}</span> });
     let of = row.calls.is_some().then(|| format!("{}: ", calls(row.calls)));
     vec![
         time::time_view(row.event_at, time::minute(row.event_at)),
         with_note(text(row.kind.label()), number(row.number)),
-        view! { <span>{of}{foreign(&row.memo)}</span>{by} }.into_any(),
+        view! { <span>{of}{foreign(&row.memo)}{document}</span>{by} }.into_any(),
         moved(Some(row.amount), Some(row.tokens)),
         money::exact_view(row.balance_after),
     ]
@@ -312,7 +317,7 @@ mod tests {
             month: filter.month.map(|_| MonthBalance { opening, moved, used, closing }),
         };
         let (path, file, now) = ("/billing".to_owned(), "/billing.csv".to_owned(), "2026-11-23T14:30:00Z".parse().unwrap());
-        Owner::new().with(|| Journal { statement, filter, has_newer, path, file, now }.draw()).replace("<!>", "")
+        Owner::new().with(|| Journal { statement, filter, has_newer, path, file, documents: Some("/billing/documents".to_owned()), now }.draw()).replace("<!>", "")
     }
 
     fn open_hour() -> OpenHour {

@@ -39,7 +39,7 @@ const WAYS: [(&str, &str, &[Page]); 7] = [
     ("/usage", "Usage", &[Page::Usage]),
     ("/calls", "Calls", &[Page::Calls, Page::Call]),
     ("/keys", "Keys", &[Page::Keys, Page::Limits]),
-    ("/billing", "Billing", &[Page::Billing]),
+    ("/billing", "Billing", &[Page::Billing, Page::Documents, Page::Document, Page::Statement]),
     ("/prices", "Prices", &[Page::OwnPrices]),
     ("/settings", "Settings", &[Page::AccountSettings]),
 ];

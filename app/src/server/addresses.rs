@@ -37,6 +37,7 @@ pub(super) fn addresses() -> Vec<Address> {
         form("/theme", post(visitor::choose_theme)),
         form("/billing", post(pages::billing::post::top_up)),
         form("/billing/auto-top-up", post(pages::auto_top_up::post::submit)),
+        form("/billing/details", post(pages::documents::post::details)),
         form("/billing/plans", post(pages::offers::post::choose)),
         form("/keys", post(pages::keys::post::revoke)),
         form("/keys/new", post(pages::keys::post::create)),

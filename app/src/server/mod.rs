@@ -171,6 +171,7 @@ fn routed(router: Router<Console>, addresses: Vec<Address>) -> Router<Console> {
 /// Routes that know who is calling.
 fn identified(routes: Router<Console>, console: &Console) -> Router {
     routes
+        .layer(middleware::from_fn_with_state(console.clone(), pages::documents::file::files))
         .layer(middleware::from_fn_with_state(console.clone(), visitor::identify))
         .layer(middleware::from_fn(tidy::tidy))
         .layer(middleware::from_fn(alone::alone))

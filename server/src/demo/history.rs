@@ -64,6 +64,8 @@ pub(super) async fn write(
         for (place, customer) in customers.iter().enumerate() {
             if day % PAYMENT_DAYS == 0 {
                 pay(ledger, customer, PAYMENT[place], date).await?;
+                // As the job would have, moments later.
+                ledger.dated(start_of(date) + TimeDelta::seconds(5)).system().issue_documents().await?;
             }
             calls_of_day.extend(calls_of(date, day, place, customer, models, dice)?.into_iter().filter(|call| started_at(call) < until));
         }

@@ -32,6 +32,7 @@ pub(crate) async fn prepare(ledger: &Ledger, data_dir: &Path, upstream: &Upstrea
         let mut dice = Dice::new(SEED);
         let models = catalog::write(ledger, &upstream.base_url(), remembered.begun_at, &mut dice).await?;
         let customers = people::make_customers(ledger, &remembered, &mut dice).await?;
+        people::say_who_sells(ledger, remembered.begun_at).await?;
         history::write(ledger, &customers, &models, remembered.begun_at, &mut dice).await.context("demo history")?;
         people::make_operator(ledger, &remembered, &mut dice).await?;
     }

@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
 use domain::{
+    document::TaxRate,
     id::{AccountId, GrantId, KeyId, ProjectId, UserId},
     key::ApiKey,
     period::start_of,
 };
-use ledger::{AccountOwner, Error, Ledger, NewCustomer, NewKey, NewOperator, NewProject, keys::digest};
+use ledger::{AccountOwner, Error, Ledger, NewCustomer, NewKey, NewOperator, NewProject, NewSeller, keys::digest};
 use serde::{Deserialize, Serialize};
 
 use super::{dice::Dice, habits::Habits, history::first_day};
@@ -184,6 +185,22 @@ pub(super) async fn make_customers(ledger: &Ledger, remembered: &Remembered, dic
         customers.push(DemoCustomer { id, keys });
     }
     Ok(customers)
+}
+
+/// Whom receipts and invoices name.
+pub(super) async fn say_who_sells(ledger: &Ledger, now: DateTime<Utc>) -> anyhow::Result<()> {
+    let seller = NewSeller {
+        name: "Demo Gateway Ltd",
+        address: "1 Example Street, London N1 7AA, United Kingdom",
+        tax_id: "GB 000 0000 00",
+        tax_label: "VAT",
+        tax_rate: TaxRate::from_bps(2_000).context("a rate")?,
+        prefix: "",
+        actor: "demo",
+        now,
+    };
+    ledger.system().operator().set_seller(seller).await?;
+    Ok(())
 }
 
 async fn make_project(owner: &AccountOwner, name: &str, now: DateTime<Utc>, dice: &mut Dice) -> anyhow::Result<ProjectId> {

@@ -54,7 +54,7 @@ pub(crate) async fn customer(caller: &Caller, id: &str, query: &str) -> Result<O
     Ok(OneCustomer {
         customer,
         balance,
-        journal: Journal { statement, filter: slice.filter, has_newer, path, file, now }.draw(),
+        journal: Journal { statement, filter: slice.filter, has_newer, path, file, documents: None, now }.draw(),
         done,
         stated: parameter(query, "state").and_then(|word| Stated::named(&word)),
         form: caller.form(),

@@ -47,10 +47,11 @@ pub(crate) async fn billing(caller: &Caller, seen: &Seen, query: &str) -> Result
     let taken = [JournalKind::TopUp, JournalKind::Promo];
     let (balance, done) = (statement.balance.clone(), journal_done(query, &statement.journal, &taken));
     let (path, file, has_newer) = (seen.whose.at("/billing"), seen.whose.at("/billing.csv"), slice.before.is_some());
+    let documents = reader.has_seller().await?.then(|| seen.whose.at("/billing/documents"));
     let (form, more) = forms(caller, seen).await?;
     Ok(Billing {
         balance,
-        journal: Journal { statement, filter: slice.filter, has_newer, path, file, now }.draw(),
+        journal: Journal { statement, filter: slice.filter, has_newer, path, file, documents, now }.draw(),
         held: held(caller, seen, query).await?,
         limits: limits.filter(|state| !matches!(state.limit.scope, Scope::Key(_))).collect(),
         now,

@@ -40,6 +40,7 @@ pub(crate) fn billing(page: Billing, whose: &Whose) -> AnyView {
         (!more.is_empty()).then(|| drawn(more)).into_any(),
         section("Credit", credit::grants(&balance.grants)),
         bounds(&limits, now, whose),
+        documents(whose),
         section("Journal", drawn(journal)),
     ])
 }
@@ -54,6 +55,12 @@ const fn rule(balance: &Balance) -> &'static str {
         Excess::WrittenOff => "A call starts only if the credit that is available covers the most it could cost. Times are UTC.",
         Excess::Charged => "A call starts only if the credit that is available covers what is held for it. Times are UTC.",
     }
+}
+
+/// The way to what is on paper.
+fn documents(whose: &Whose) -> AnyView {
+    let way = link(whose.at("/billing/documents"), "Receipts, invoices and monthly statements");
+    section("Documents", view! { <p>{way}</p> }.into_any())
 }
 
 /// What was just paid or redeemed, read from the books and not from the address.

@@ -1,0 +1,134 @@
+//! What a document and a statement say, line by line: the same on the page, in the table file and in the PDF.
+
+use domain::{
+    document::{Document, DocumentKind},
+    money::Amount,
+    monthly::{Holdings, KindSum, MonthlyStatement},
+    period::Step,
+    usage::Totals,
+};
+
+use crate::parts::{money, time};
+
+/// What somebody says of themselves, line by line.
+pub(super) fn parties(document: &Document) -> [(&'static str, Vec<String>); 2] {
+    let (seller, buyer) = (&document.seller, &document.buyer);
+    let tax_id = |label: &str, id: &str| if id.is_empty() { String::new() } else { format!("{label} {id}") };
+    let from = vec![seller.name.clone(), seller.address.clone(), tax_id("Tax ID", &seller.tax_id)];
+    let to = vec![buyer.name.clone(), buyer.address.clone(), buyer.email.clone(), tax_id("Tax ID", &buyer.tax_id)];
+    [("From", from), ("To", to)].map(|(name, lines)| (name, lines.into_iter().filter(|line| !line.is_empty()).collect()))
+}
+
+/// When, and in which posting.
+pub(super) fn facts(document: &Document) -> Vec<(&'static str, String)> {
+    let moved = match document.kind {
+        DocumentKind::Receipt => "Paid",
+        DocumentKind::Invoice => "Paid from the balance",
+        DocumentKind::CreditNote => "Paid back",
+    };
+    let about = document
+        .about
+        .clone()
+        .map(|number| if document.kind == DocumentKind::Receipt { ("Restores", number) } else { ("Lessens", number) });
+    let day = |at| format!("{} UTC", time::minute(at));
+    [("Issued", day(document.issued_at)), (moved, day(document.posted_at))]
+        .into_iter()
+        .chain(about)
+        .chain([("Posting in the journal", format!("No. {}", document.posting))])
+        .collect()
+}
+
+/// What it is for.
+pub(super) fn purpose(document: &Document) -> String {
+    let what = match document.kind {
+        DocumentKind::Receipt if document.about.is_some() => "Payment that was disputed, received again",
+        DocumentKind::Receipt => "Payment into the balance",
+        DocumentKind::Invoice => "Plan or package",
+        DocumentKind::CreditNote if document.about.is_some() => "Payment that went back",
+        DocumentKind::CreditNote => "Payment out of the balance",
+    };
+    if document.purpose.is_empty() { what.to_owned() } else { format!("{what}: {}", document.purpose) }
+}
+
+/// Net, tax, and what they sum to.
+pub(super) fn sums(document: &Document) -> [(String, String); 3] {
+    let label = format!("{} {} %", document.seller.tax_label, document.tax_rate);
+    let total = if document.kind == DocumentKind::CreditNote { "Total credit" } else { "Total paid" };
+    [("Net".to_owned(), document.sum.net), (label, document.sum.tax), (total.to_owned(), document.sum.gross)]
+        .map(|(name, amount)| (name, money::exact(amount)))
+}
+
+/// How the tax was found.
+pub(super) fn rule(document: &Document) -> String {
+    if document.tax_rate.bps() == 0 {
+        return "The amounts are in US dollars. No tax is contained in them.".to_owned();
+    }
+    let rate = document.tax_rate;
+    format!(
+        "The amounts are in US dollars. The tax is contained in the total: total × {rate} ÷ (100 + {rate}), rounded half up to the cent."
+    )
+}
+
+/// What it is called.
+pub(super) fn title(document: &Document) -> String {
+    format!("{} {}", document.kind.label(), document.number)
+}
+
+/// What a statement is called.
+pub(super) fn statement_title(statement: &MonthlyStatement) -> String {
+    let month = time::step(statement.month.range().from, Step::Month);
+    let so_far = if statement.is_closed { "" } else { ", so far" };
+    format!("Statement of {month}{so_far}")
+}
+
+/// What can still change of it.
+pub(super) fn state(statement: &MonthlyStatement) -> &'static str {
+    if statement.is_closed {
+        "This month is closed: what is posted later stands in a later statement. Amounts are in US dollars, times are UTC."
+    } else {
+        "This month is not closed: it has what is posted so far. Amounts are in US dollars, times are UTC."
+    }
+}
+
+/// Money, and tokens where there are any.
+pub(super) fn moved(change: Holdings) -> String {
+    match (change.money, change.tokens) {
+        (money, 0) => money::movement(money),
+        (Amount::ZERO, tokens) => money::tokens_moved(tokens),
+        (money, tokens) => format!("{}, {}", money::movement(money), money::tokens_moved(tokens)),
+    }
+}
+
+/// What is there of both.
+pub(super) fn held(there: Holdings) -> String {
+    if there.tokens == 0 { money::exact(there.money) } else { format!("{}, {}", money::exact(there.money), money::tokens(there.tokens)) }
+}
+
+/// How the balance came from what it was to what it is.
+pub(super) fn balance(statement: &MonthlyStatement) -> Vec<(String, String)> {
+    let range = statement.month.range();
+    let end = if statement.is_closed { format!("Closing balance, {}", time::minute(range.to)) } else { "Balance so far".to_owned() };
+    let change = |sum: &KindSum| {
+        let count = if sum.postings == 1 { "1 posting".to_owned() } else { format!("{} postings", money::grouped(sum.postings)) };
+        (format!("{} ({count})", sum.kind.label()), moved(sum.change))
+    };
+    std::iter::once((format!("Opening balance, {}", time::minute(range.from)), held(statement.opening)))
+        .chain(statement.changes.iter().map(change))
+        .chain([(end, held(statement.closing))])
+        .collect()
+}
+
+/// What nobody paid.
+pub(super) fn written_off(amount: Amount) -> String {
+    format!("{} of what calls cost exceeded what was held for them, and nobody paid it.", money::exact(amount))
+}
+
+/// What is said of sums over calls: calls, prompt, completion and total tokens, cost.
+pub(super) fn counts(totals: &Totals) -> [String; 5] {
+    let tokens = [totals.prompt_tokens, totals.completion_tokens, totals.total_tokens].map(|tokens| money::grouped(tokens.get()));
+    let [prompt, completion, total] = tokens;
+    [money::grouped(totals.requests), prompt, completion, total, money::exact(totals.amount)]
+}
+
+/// The headings of [`counts`].
+pub(super) const COUNTED: [&str; 5] = ["Calls", "Prompt tokens", "Completion tokens", "Total tokens", "Cost"];

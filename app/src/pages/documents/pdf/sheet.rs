@@ -1,0 +1,258 @@
+//! Pages of A4 that fill from top to bottom. Lengths are whole ticks; they become the floats of PDF in one place, and nothing is worked out with those.
+
+use chrono::{Datelike, Timelike, Utc};
+use krilla::{
+    Document,
+    color::rgb,
+    geom::{PathBuilder, Point, Rect, Transform},
+    metadata::{DateTime, Metadata},
+    page::PageSettings,
+    paint::{Fill, FillRule},
+    surface::Surface,
+    text::TextDirection,
+};
+
+use super::text::{Fonts, Ticks, Weight};
+
+/// Ticks in a point, as a scale: a fiftieth.
+const SCALE: f32 = 0.02;
+/// A4, in points.
+const PAPER: (f32, f32) = (595.0, 842.0);
+/// The same in ticks, and the edge that stays free.
+const WIDTH: Ticks = 595 * 50;
+const HEIGHT: Ticks = 842 * 50;
+const EDGE: Ticks = 50 * 50;
+/// What text has beside the edges.
+pub(super) const ROOM: Ticks = WIDTH - 2 * EDGE;
+/// Where the last line above the foot may stand.
+const LAST: Ticks = HEIGHT - EDGE - 20 * 50;
+
+/// Sizes of letters.
+pub(super) const BODY: Ticks = 9 * 50;
+const SMALL: Ticks = 8 * 50;
+const TITLE: Ticks = 18 * 50;
+
+/// What is drawn.
+enum Mark {
+    Text { x: Ticks, y: Ticks, size: Ticks, weight: Weight, text: String, is_faint: bool },
+    Rule { y: Ticks, thickness: Ticks },
+}
+
+/// A column of a table: its heading, its share of the width in hundredths, and whether it is flush right.
+pub(super) struct Column<'a> {
+    pub(super) heading: &'a str,
+    pub(super) share: Ticks,
+    pub(super) is_figures: bool,
+}
+
+/// Pages on the way.
+pub(super) struct Sheets {
+    fonts: Fonts,
+    pages: Vec<Vec<Mark>>,
+    /// The top of what comes next.
+    y: Ticks,
+}
+
+impl Sheets {
+    /// An empty page; `None` if there are no fonts.
+    pub(super) fn new() -> Option<Self> {
+        Some(Self { fonts: Fonts::load()?, pages: vec![Vec::new()], y: EDGE })
+    }
+
+    /// What it all is.
+    pub(super) fn title(&mut self, text: &str) {
+        for line in self.fonts.wrap(text, Weight::Bold, TITLE, ROOM) {
+            self.make_room(TITLE * 3 / 2);
+            self.y += TITLE * 3 / 2;
+            self.put(EDGE, self.y - TITLE / 2, TITLE, Weight::Bold, line, false);
+        }
+        self.space(BODY);
+    }
+
+    /// A heading, which does not stand alone below a page.
+    pub(super) fn heading(&mut self, text: &str) {
+        self.space(BODY);
+        self.make_room(BODY * 6);
+        self.line(EDGE, text, Weight::Bold, BODY, false);
+        self.space(BODY / 3);
+    }
+
+    /// A paragraph in small letters.
+    pub(super) fn note(&mut self, text: &str) {
+        self.space(BODY / 2);
+        for line in self.fonts.wrap(text, Weight::Regular, SMALL, ROOM) {
+            self.line(EDGE, &line, Weight::Regular, SMALL, true);
+        }
+    }
+
+    /// Names and what is said of each, side by side, the first line of each in bold.
+    pub(super) fn side_by_side(&mut self, parts: &[(&str, Vec<String>)]) {
+        let count = Ticks::try_from(parts.len()).unwrap_or(1).max(1);
+        let (room, top) = (ROOM / count, self.y);
+        let mut bottom = top;
+        for (place, (name, said)) in (0..).zip(parts) {
+            self.y = top;
+            let x = EDGE + place * room;
+            self.line(x, name, Weight::Regular, SMALL, true);
+            for (place, text) in said.iter().enumerate() {
+                let weight = if place == 0 { Weight::Bold } else { Weight::Regular };
+                for line in self.fonts.wrap(text, weight, BODY, room - BODY) {
+                    self.line(x, &line, weight, BODY, false);
+                }
+            }
+            bottom = bottom.max(self.y);
+        }
+        self.y = bottom;
+        self.space(BODY);
+    }
+
+    /// Rows below headings, which stand on each page again. The last row may be a sum, in bold below a rule.
+    pub(super) fn table(&mut self, columns: &[Column<'_>], rows: &[Vec<String>], has_sum: bool) {
+        self.headings(columns);
+        for (place, row) in rows.iter().enumerate() {
+            let is_sum = has_sum && place + 1 == rows.len();
+            let weight = if is_sum { Weight::Bold } else { Weight::Regular };
+            let cells: Vec<Vec<String>> = columns
+                .iter()
+                .zip(row)
+                .map(|(column, text)| self.fonts.wrap(text, weight, BODY, ROOM * column.share / 100 - BODY))
+                .collect();
+            let lines = Ticks::try_from(cells.iter().map(Vec::len).max().unwrap_or(1)).unwrap_or(1);
+            if self.make_room(lines * height(BODY) + BODY / 2) {
+                self.headings(columns);
+            }
+            if is_sum {
+                self.rule(40);
+            }
+            let top = self.y;
+            let mut x = EDGE;
+            for (column, cell) in columns.iter().zip(cells) {
+                self.y = top;
+                let end = x + ROOM * column.share / 100;
+                for line in cell {
+                    let x = if column.is_figures { end - self.fonts.width(&line, weight, BODY) } else { x };
+                    self.line(x, &line, weight, BODY, false);
+                }
+                x = end;
+            }
+            self.y = top + lines * height(BODY);
+            self.space(BODY / 4);
+        }
+        self.space(BODY / 2);
+    }
+
+    fn headings(&mut self, columns: &[Column<'_>]) {
+        let top = self.y;
+        let mut x = EDGE;
+        for column in columns {
+            self.y = top;
+            let end = x + ROOM * column.share / 100;
+            let x_of = if column.is_figures { end - self.fonts.width(column.heading, Weight::Regular, SMALL) } else { x };
+            self.line(x_of, column.heading, Weight::Regular, SMALL, true);
+            x = end;
+        }
+        self.rule(20);
+        self.space(BODY / 4);
+    }
+
+    fn rule(&mut self, thickness: Ticks) {
+        self.y += BODY / 4;
+        self.mark(Mark::Rule { y: self.y, thickness });
+        self.y += BODY / 4;
+    }
+
+    /// A line of text, from its left end.
+    fn line(&mut self, x: Ticks, text: &str, weight: Weight, size: Ticks, is_faint: bool) {
+        self.make_room(height(size));
+        self.y += height(size);
+        self.put(x, self.y - size / 3, size, weight, text.to_owned(), is_faint);
+    }
+
+    fn put(&mut self, x: Ticks, y: Ticks, size: Ticks, weight: Weight, text: String, is_faint: bool) {
+        self.mark(Mark::Text { x, y, size, weight, text, is_faint });
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        if let Some(page) = self.pages.last_mut() {
+            page.push(mark);
+        }
+    }
+
+    fn space(&mut self, height: Ticks) {
+        self.y += height;
+    }
+
+    /// Begins a page where the rest of this one is too low. Returns whether it did.
+    fn make_room(&mut self, height: Ticks) -> bool {
+        let is_full = self.y + height > LAST;
+        if is_full {
+            self.pages.push(Vec::new());
+            self.y = EDGE;
+        }
+        is_full
+    }
+
+    /// The file, each page with its number below. `None` if it cannot be written.
+    pub(super) fn finish(self, title: &str, author: &str, at: chrono::DateTime<Utc>) -> Option<Vec<u8>> {
+        let mut document = Document::new();
+        let metadata =
+            Metadata::new().title(title.to_owned()).authors(vec![author.to_owned()]).language("en".to_owned()).creation_date(date(at)?);
+        document.set_metadata(metadata);
+        let count = self.pages.len();
+        for (place, marks) in self.pages.iter().enumerate() {
+            let mut page = document.start_page_with(PageSettings::from_wh(PAPER.0, PAPER.1)?);
+            let mut surface = page.surface();
+            surface.push_transform(&Transform::from_scale(SCALE, SCALE));
+            for mark in marks {
+                draw(&mut surface, &self.fonts, mark)?;
+            }
+            let text = format!("{title}, page {} of {count}", place + 1);
+            let foot = Mark::Text { x: EDGE, y: HEIGHT - EDGE, size: SMALL, weight: Weight::Regular, text, is_faint: true };
+            draw(&mut surface, &self.fonts, &foot)?;
+            surface.pop();
+        }
+        document.finish().ok()
+    }
+}
+
+/// What a line of letters of this size takes.
+const fn height(size: Ticks) -> Ticks {
+    size * 14 / 10
+}
+
+fn draw(surface: &mut Surface<'_>, fonts: &Fonts, mark: &Mark) -> Option<()> {
+    match mark {
+        Mark::Text { x, y, size, weight, text, is_faint } => {
+            surface.set_fill(Some(fill(*is_faint)));
+            let mut x = *x;
+            for run in fonts.runs(text, *weight, *size) {
+                let direction = if run.is_rtl { TextDirection::RightToLeft } else { TextDirection::LeftToRight };
+                surface.draw_text(Point::from_xy(float(x)?, float(*y)?), run.font, float(*size)?, run.text, false, direction);
+                x += run.width;
+            }
+        }
+        Mark::Rule { y, thickness } => {
+            surface.set_fill(Some(fill(true)));
+            let mut path = PathBuilder::new();
+            path.push_rect(Rect::from_xywh(float(EDGE)?, float(*y)?, float(ROOM)?, float(*thickness)?)?);
+            surface.draw_path(&path.finish()?);
+        }
+    }
+    Some(())
+}
+
+fn fill(is_faint: bool) -> Fill {
+    let shade = if is_faint { 90 } else { 20 };
+    Fill { paint: rgb::Color::new(shade, shade, shade).into(), rule: FillRule::NonZero, ..Fill::default() }
+}
+
+/// A length on a page as PDF has it: every one of these fits.
+fn float(ticks: Ticks) -> Option<f32> {
+    u16::try_from(ticks).ok().map(f32::from)
+}
+
+fn date(at: chrono::DateTime<Utc>) -> Option<DateTime> {
+    let part = |part: u32| u8::try_from(part).ok();
+    let date = DateTime::new(u16::try_from(at.year()).ok()?).month(part(at.month())?).day(part(at.day())?);
+    Some(date.hour(part(at.hour())?).minute(part(at.minute())?).second(part(at.second())?).utc_offset_hour(0).utc_offset_minute(0))
+}
