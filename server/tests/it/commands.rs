@@ -337,3 +337,28 @@ fn a_plan_is_sold_bought_changed_and_ended() {
     }
     assert_eq!(place.verify(), Vec::<Value>::new());
 }
+
+#[test]
+fn who_sells_is_said_version_by_version() {
+    let place = Place::new();
+    place.json(&["migrate"], "");
+    assert_eq!(place.json(&["seller", "list"], ""), json!([]));
+    let set = ["seller", "set", "--name", "Gateway Ltd", "--address", "1 High Street, London", "--tax-rate", "7.75"];
+    let first = place.json(&set, "");
+    assert_eq!((&first["version"], &first["tax_rate"], &first["tax_label"]), (&json!(1), &json!(775), &json!("VAT")));
+    assert_eq!(place.json(&set, ""), first, "the same again changes nothing");
+    assert_eq!(place.json(&[&set[..], &["--prefix", "GW-"]].concat(), "")["version"], 2);
+    let versions = place.json(&["seller", "list"], "");
+    let versions: Vec<_> = versions.as_array().expect("a list").iter().map(|seller| &seller["prefix"]).collect();
+    assert_eq!(versions, ["GW-", ""], "newest first");
+    for (args, reason) in [
+        (vec!["--name", "", "--address", "x"], "name"),
+        (vec!["--name", "x", "--address", "1 High Street\nLondon"], "address"),
+        (vec!["--name", "x", "--address", "x", "--tax-rate", "19.001"], "write a rate in per cent"),
+        (vec!["--name", "x", "--address", "x", "--prefix", "gw-"], "write at most 12 of A to Z"),
+    ] {
+        let (code, said) = place.refusal(&[vec!["seller", "set"], args.clone()].concat());
+        assert!(code != Some(0) && said.contains(reason), "farebox seller set {args:?}: {said}");
+    }
+    assert_eq!(place.verify(), Vec::<Value>::new());
+}

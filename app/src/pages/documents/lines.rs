@@ -112,10 +112,9 @@ pub(super) fn balance(statement: &MonthlyStatement) -> Vec<(String, String)> {
         let count = if sum.postings == 1 { "1 posting".to_owned() } else { format!("{} postings", money::grouped(sum.postings)) };
         (format!("{} ({count})", sum.kind.label()), moved(sum.change))
     };
-    std::iter::once((format!("Opening balance, {}", time::minute(range.from)), held(statement.opening)))
-        .chain(statement.changes.iter().map(change))
-        .chain([(end, held(statement.closing))])
-        .collect()
+    let opening = (format!("Opening balance, {}", time::minute(range.from)), held(statement.opening));
+    let closing = (end, held(statement.closing));
+    evenly(std::iter::once(opening).chain(statement.changes.iter().map(change)).chain([closing]).collect())
 }
 
 /// What nobody paid.
@@ -123,12 +122,47 @@ pub(super) fn written_off(amount: Amount) -> String {
     format!("{} of what calls cost exceeded what was held for them, and nobody paid it.", money::exact(amount))
 }
 
-/// What is said of sums over calls: calls, prompt, completion and total tokens, cost.
-pub(super) fn counts(totals: &Totals) -> [String; 5] {
-    let tokens = [totals.prompt_tokens, totals.completion_tokens, totals.total_tokens].map(|tokens| money::grouped(tokens.get()));
-    let [prompt, completion, total] = tokens;
-    [money::grouped(totals.requests), prompt, completion, total, money::exact(totals.amount)]
+/// What is said of sums over calls: calls, prompt, completion and total tokens, cost, row by row. Costs have as many decimals as the longest of them, so
+/// that their points stand below each other.
+pub(super) fn counts(rows: &[&Totals]) -> Vec<[String; 5]> {
+    let costs = rows.iter().map(|totals| money::exact(totals.amount)).collect();
+    let row = |(totals, cost): (&&Totals, String)| {
+        let [prompt, completion, total] =
+            [totals.prompt_tokens, totals.completion_tokens, totals.total_tokens].map(|tokens| money::grouped(tokens.get()));
+        [money::grouped(totals.requests), prompt, completion, total, cost]
+    };
+    rows.iter().zip(even(costs)).map(row).collect()
 }
 
 /// The headings of [`counts`].
 pub(super) const COUNTED: [&str; 5] = ["Calls", "Prompt tokens", "Completion tokens", "Total tokens", "Cost"];
+
+/// Amounts of money with as many decimals as the longest of them: zeros, which change none. What else stands among them stays as it is.
+fn even(column: Vec<String>) -> Vec<String> {
+    let decimals =
+        |text: &str| text.rsplit_once('.').map(|(_, part)| part.len()).filter(|_| !text.ends_with(|last: char| !last.is_ascii_digit()));
+    let longest = column.iter().filter_map(|text| decimals(text)).max().unwrap_or_default();
+    let pad = |text: String| match decimals(&text) {
+        Some(count) => text + &"0".repeat(longest - count),
+        None => text,
+    };
+    column.into_iter().map(pad).collect()
+}
+
+/// The second of each pair, so.
+fn evenly(pairs: Vec<(String, String)>) -> Vec<(String, String)> {
+    let (names, amounts): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    names.into_iter().zip(even(amounts)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_stand_below_each_other_and_no_amount_changes() {
+        let column = ["$15.0972124", "−$14.90", "+$20.00", "+1,000 tokens", "$1.00, 5 tokens"].map(str::to_owned);
+        assert_eq!(even(column.into()), ["$15.0972124", "−$14.9000000", "+$20.0000000", "+1,000 tokens", "$1.00, 5 tokens"]);
+        assert_eq!(even(vec![]), [] as [&str; 0]);
+    }
+}

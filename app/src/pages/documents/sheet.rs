@@ -35,12 +35,15 @@ pub(crate) fn document(page: &OneDocument, whose: &Whose) -> AnyView {
             <div class="paper-parties">{parties}</div>
             {pairs("paper-facts", facts.collect())}
             {table("paper-lines", &[Column("What for", Words), Column("Amount", Figures)], what, None)}
-            {pairs("receipt-sum", vec![pair(net), pair(tax)])}
-            {pairs("receipt-sum receipt-total", vec![pair(total)])}
+            <div>
+                {pairs("receipt-sum", vec![pair(net), pair(tax)])}
+                {pairs("receipt-sum receipt-total", vec![pair(total)])}
+            </div>
             <p class="hint">{lines::rule(document)}</p>
         </article>
     };
-    stack(vec![head(title, link(whose.at(PATH), "All documents"), file), sheet.into_any()])
+    let heading = view! { {document.kind.label()}" "<span class="unbroken">{document.number.clone()}</span> };
+    stack(vec![head(heading.into_any(), link(whose.at(PATH), "All documents"), file), sheet.into_any()])
 }
 
 /// Whoever sells or buys. The first line is their name.

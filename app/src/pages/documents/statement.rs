@@ -22,10 +22,10 @@ pub(crate) fn statement(page: &OneStatement, whose: &Whose) -> AnyView {
     let (title, month) = (lines::statement_title(statement), statement.month);
     let href = |ending: &str| whose.at(&format!("{STATEMENTS}/{month}.{ending}"));
     let files = view! {
-        <div class="actions">
+        <p class="paper-files">
             <a class="button" href=href("pdf") rel="external" download=format!("statement-{month}.pdf")>"Download as PDF"</a>
             <a class="button" href=href("csv") rel="external" download=format!("statement-{month}.csv")>"Download as CSV"</a>
-        </div>
+        </p>
     };
     let mut balance: Vec<Row> = lines::balance(statement).into_iter().map(|(name, amount)| vec![text(name), text(amount)].into()).collect();
     let closing = balance.pop();
@@ -79,9 +79,10 @@ fn used(title: &'static str, used: &Used) -> AnyView {
     }
     let written_off = (!used.written_off.is_zero()).then(|| view! { <p class="hint">{lines::written_off(used.written_off)}</p> });
     let by = |name: &'static str, rows: Vec<(AnyView, &Totals)>| {
-        let columns = columns(name);
-        let sum = counted(text("Total"), &used.totals);
-        table("paper-lines cards", &columns, rows.into_iter().map(|(name, totals)| counted(name, totals)).collect(), Some(sum))
+        let (names, totals): (Vec<_>, Vec<_>) = rows.into_iter().chain([(text("Total"), &used.totals)]).unzip();
+        let mut rows: Vec<Row> = names.into_iter().zip(lines::counts(&totals)).map(counted).collect();
+        let sum = rows.pop();
+        table("paper-lines cards", &columns(name), rows, sum)
     };
     let models = used.by_model.iter().map(|row| (foreign(&row.label), &row.totals)).collect();
     let keys = used.by_key.iter().map(|row| (foreign(&row.label), &row.totals)).collect();
@@ -93,6 +94,6 @@ fn columns(name: &'static str) -> Vec<Column> {
     std::iter::once(Column(name, Words)).chain(lines::COUNTED.map(|counted| Column(counted, Figures))).collect()
 }
 
-fn counted(name: AnyView, totals: &Totals) -> Row {
-    Row::from(std::iter::once(name).chain(lines::counts(totals).map(text)).collect::<Vec<_>>())
+fn counted((name, counts): (AnyView, [String; 5])) -> Row {
+    Row::from(std::iter::once(name).chain(counts.map(text)).collect::<Vec<_>>())
 }

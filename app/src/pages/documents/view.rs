@@ -70,8 +70,8 @@ fn row(document: &Document, whose: &Whose) -> Row {
     vec![
         kind,
         time::time_view(document.issued_at, time::day(document.issued_at)),
-        with_note(text(document.posted_as.label()), document.purpose.clone()),
-        money::exact_view(document.sum.gross),
+        view! { <span>{document.posted_as.label()}</span><span class="by">{foreign(&document.purpose)}</span> }.into_any(),
+        text(money::exact(document.sum.gross)),
         view! { <a href=format!("{href}.pdf") rel="external" download=format!("{}.pdf", document.number) aria-label=label>"PDF"</a> }
             .into_any(),
     ]
@@ -90,7 +90,7 @@ fn months(months: &[(CalendarMonth, bool)], whose: &Whose) -> AnyView {
             let label = format!("Statement of {name} as {kind}");
             view! { <a href=format!("{href}.{ending}") rel="external" download=format!("statement-{month}.{ending}") aria-label=label>{kind}</a> }
         };
-        let files = view! { {file("PDF", "pdf")}" "{file("CSV", "csv")} }.into_any();
+        let files = view! { {file("PDF", "pdf")}" · "{file("CSV", "csv")} }.into_any();
         let state = if *is_closed { "Closed: it never changes" } else { "So far" };
         Row { cells: vec![link(href.clone(), name.clone()), text(state), files], faded: false }
     });

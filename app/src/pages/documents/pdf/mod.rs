@@ -20,8 +20,10 @@ pub(super) fn document(document: &Document) -> Option<Vec<u8>> {
     let mut sheets = Sheets::new()?;
     sheets.title(&title);
     sheets.side_by_side(&lines::parties(document));
-    let facts: Vec<_> = lines::facts(document).into_iter().map(|(name, said)| vec![name.to_owned(), said]).collect();
-    sheets.table(&[words("", 30), words("", 70)], &facts, false);
+    for (name, said) in lines::facts(document) {
+        sheets.fact(name, &said);
+    }
+    sheets.space();
     let [net, tax, total] = lines::sums(document);
     let sums = [(lines::purpose(document), total.1.clone()), net, tax, total];
     let sums: Vec<_> = sums.into_iter().map(|(name, amount)| vec![name, amount]).collect();
@@ -86,11 +88,18 @@ fn used(sheets: &mut Sheets, title: &str, used: &Used) {
 }
 
 fn counted(sheets: &mut Sheets, name: &str, rows: Vec<(String, Totals)>, sum: &Totals) {
-    let columns: Vec<_> = std::iter::once(words(name, 25)).chain(lines::COUNTED.map(|counted| figures(counted, 15))).collect();
-    let row = |(name, totals): (String, Totals)| std::iter::once(name).chain(lines::counts(&totals)).collect();
-    let rows: Vec<Vec<String>> = rows.into_iter().chain([("Total".to_owned(), *sum)]).map(row).collect();
+    let columns: Vec<_> = std::iter::once(words(name, 20))
+        .chain(lines::COUNTED.into_iter().zip(SHARES).map(|(counted, share)| figures(counted, share)))
+        .collect();
+    let (names, totals): (Vec<_>, Vec<_>) = rows.into_iter().chain([("Total".to_owned(), *sum)]).unzip();
+    let counts = lines::counts(&totals.iter().collect::<Vec<_>>());
+    let rows: Vec<Vec<String>> =
+        names.into_iter().zip(counts).map(|(name, counts)| std::iter::once(name).chain(counts).collect()).collect();
     sheets.table(&columns, &rows, true);
 }
+
+/// Of the width, in hundredths, what each of [`lines::COUNTED`] has.
+const SHARES: [i32; 5] = [10, 16, 19, 15, 20];
 
 const fn words(heading: &str, share: i32) -> Column<'_> {
     Column { heading, share, is_figures: false }

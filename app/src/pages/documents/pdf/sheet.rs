@@ -66,20 +66,20 @@ impl Sheets {
             self.y += TITLE * 3 / 2;
             self.put(EDGE, self.y - TITLE / 2, TITLE, Weight::Bold, line, false);
         }
-        self.space(BODY);
+        self.skip(BODY);
     }
 
     /// A heading, which does not stand alone below a page.
     pub(super) fn heading(&mut self, text: &str) {
-        self.space(BODY);
+        self.skip(BODY);
         self.make_room(BODY * 6);
         self.line(EDGE, text, Weight::Bold, BODY, false);
-        self.space(BODY / 3);
+        self.skip(BODY / 3);
     }
 
     /// A paragraph in small letters.
     pub(super) fn note(&mut self, text: &str) {
-        self.space(BODY / 2);
+        self.skip(BODY / 2);
         for line in self.fonts.wrap(text, Weight::Regular, SMALL, ROOM) {
             self.line(EDGE, &line, Weight::Regular, SMALL, true);
         }
@@ -103,7 +103,23 @@ impl Sheets {
             bottom = bottom.max(self.y);
         }
         self.y = bottom;
-        self.space(BODY);
+        self.skip(BODY);
+    }
+
+    /// A name and what is said of it, on a line.
+    pub(super) fn fact(&mut self, name: &str, said: &str) {
+        let indent = ROOM * 3 / 10;
+        for (place, line) in self.fonts.wrap(said, Weight::Regular, BODY, ROOM - indent).into_iter().enumerate() {
+            self.line(EDGE + indent, &line, Weight::Regular, BODY, false);
+            if place == 0 {
+                self.put(EDGE, self.y - BODY / 3, BODY, Weight::Regular, name.to_owned(), true);
+            }
+        }
+    }
+
+    /// Some room between two parts.
+    pub(super) fn space(&mut self) {
+        self.skip(BODY * 2);
     }
 
     /// Rows below headings, which stand on each page again. The last row may be a sum, in bold below a rule.
@@ -136,9 +152,9 @@ impl Sheets {
                 x = end;
             }
             self.y = top + lines * height(BODY);
-            self.space(BODY / 4);
+            self.skip(BODY / 4);
         }
-        self.space(BODY / 2);
+        self.skip(BODY / 2);
     }
 
     fn headings(&mut self, columns: &[Column<'_>]) {
@@ -152,7 +168,7 @@ impl Sheets {
             x = end;
         }
         self.rule(20);
-        self.space(BODY / 4);
+        self.skip(BODY / 4);
     }
 
     fn rule(&mut self, thickness: Ticks) {
@@ -178,7 +194,7 @@ impl Sheets {
         }
     }
 
-    fn space(&mut self, height: Ticks) {
+    fn skip(&mut self, height: Ticks) {
         self.y += height;
     }
 
@@ -255,4 +271,44 @@ fn date(at: chrono::DateTime<Utc>) -> Option<DateTime> {
     let part = |part: u32| u8::try_from(part).ok();
     let date = DateTime::new(u16::try_from(at.year()).ok()?).month(part(at.month())?).day(part(at.day())?);
     Some(date.hour(part(at.hour())?).minute(part(at.minute())?).second(part(at.second())?).utc_offset_hour(0).utc_offset_minute(0))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn texts(page: &[Mark]) -> Vec<&str> {
+        page.iter().filter_map(|mark| if let Mark::Text { text, .. } = mark { Some(text.as_str()) } else { None }).collect()
+    }
+
+    /// No row is lost between two pages or stands in the foot, and the headings stand on each page.
+    #[test]
+    fn a_table_goes_on_on_the_next_page_below_its_headings() {
+        let mut sheets = Sheets::new().unwrap();
+        let columns = [Column { heading: "Name", share: 70, is_figures: false }, Column { heading: "Amount", share: 30, is_figures: true }];
+        let rows: Vec<_> = (1..=150).map(|row| vec![format!("row {row}"), format!("{row}.00")]).collect();
+        sheets.table(&columns, &rows, true);
+        assert!(sheets.pages.len() > 2, "{}", sheets.pages.len());
+        for page in &sheets.pages {
+            assert_eq!(texts(page)[..2], ["Name", "Amount"]);
+            assert!(page.iter().all(|mark| matches!(mark, Mark::Rule { y, .. } | Mark::Text { y, .. } if *y <= LAST)));
+        }
+        let names: Vec<_> = sheets.pages.iter().flat_map(|page| texts(page)).filter(|text| text.starts_with("row ")).collect();
+        assert_eq!(names, (1..=150).map(|row| format!("row {row}")).collect::<Vec<_>>());
+        let file = sheets.finish("Statement", "Demo 東京 مثال", "2026-11-27T10:00:00Z".parse().unwrap()).unwrap();
+        assert!(file.starts_with(b"%PDF-") && file.len() < 200_000, "of the fonts only what is used: {}", file.len());
+    }
+
+    #[test]
+    fn figures_end_where_their_column_ends() {
+        let mut sheets = Sheets::new().unwrap();
+        let columns = [Column { heading: "Amount", share: 100, is_figures: true }];
+        sheets.table(&columns, &[vec!["1.00".to_owned()], vec!["1,000.00".to_owned()]], false);
+        let ends = sheets.pages[0].iter().filter_map(|mark| match mark {
+            Mark::Text { x, text, weight, size, .. } => Some(x + sheets.fonts.width(text, *weight, *size)),
+            Mark::Rule { .. } => None,
+        });
+        assert!(ends.into_iter().all(|end| end == EDGE + ROOM));
+    }
 }
