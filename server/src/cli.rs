@@ -13,8 +13,8 @@ use domain::money::Amount;
 use proxy::AllowedOrigin;
 
 use crate::commands::{
-    account, admin, call, code, config, grant, key, limit, metrics, model, payments, plan, price, prices, project, provider, root, spool, seller,
-    status, sums, user, verify,
+    account, admin, call, code, config, grant, key, limit, metrics, model, payments, plan, price, prices, project, provider, root, seller,
+    spool, status, sums, user, verify,
 };
 
 /// Usage metering, billing console and proxy for LLM APIs.

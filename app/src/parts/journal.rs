@@ -105,7 +105,12 @@ impl Journal {
         let ends = month.zip(filter.month).filter(|_| filter.part == JournalPart::Everything);
         let closing = ends.filter(|_| !has_newer).map(|(balance, month)| vec![closing(balance, month, now)]);
         let opening = ends.filter(|_| journal.next.is_none()).map(|(balance, month)| vec![opening(balance, month)]);
-        let groups = running.into_iter().chain(closing).chain(journal.lines.into_iter().map(|one| line(one, documents.as_deref()))).chain(opening).collect();
+        let groups = running
+            .into_iter()
+            .chain(closing)
+            .chain(journal.lines.into_iter().map(|one| line(one, documents.as_deref())))
+            .chain(opening)
+            .collect();
         let older = journal.next.map(|next| {
             let query = filter.to_query();
             address(&path, &format!("{query}{}before={next}", if query.is_empty() { "" } else { "&" }))
@@ -317,7 +322,9 @@ mod tests {
             month: filter.month.map(|_| MonthBalance { opening, moved, used, closing }),
         };
         let (path, file, now) = ("/billing".to_owned(), "/billing.csv".to_owned(), "2026-11-23T14:30:00Z".parse().unwrap());
-        Owner::new().with(|| Journal { statement, filter, has_newer, path, file, documents: Some("/billing/documents".to_owned()), now }.draw()).replace("<!>", "")
+        Owner::new()
+            .with(|| Journal { statement, filter, has_newer, path, file, documents: Some("/billing/documents".to_owned()), now }.draw())
+            .replace("<!>", "")
     }
 
     fn open_hour() -> OpenHour {

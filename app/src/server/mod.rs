@@ -45,13 +45,13 @@ pub(crate) use self::{
     upload::Upload,
 };
 pub(crate) use self::{
-    query::{filter_of, journal_done, journal_filter, journal_slice, parameter, typed_form},
+    query::{filter_of, journal_cursor, journal_done, journal_filter, journal_slice, parameter, typed_form},
     stripe::{NewSession, NewSetup, NotTaken},
     visitor::Visitor,
 };
 use crate::{
     error::ConsoleError,
-    pages::{admin_codes::FreshCodes, admin_customers::FreshCustomer, keys::FreshKey},
+    pages::{self, admin_codes::FreshCodes, admin_customers::FreshCustomer, keys::FreshKey},
     routes::App,
     shell::shell,
     visit::Visit,

@@ -109,7 +109,7 @@ pub(crate) fn journal_filter(query: &str) -> Result<JournalFilter, ConsoleError>
 }
 
 /// Where a page of a journal begins: after this posting, going back.
-fn journal_cursor(query: &str) -> Result<Option<PostingNumber>, ConsoleError> {
+pub(crate) fn journal_cursor(query: &str) -> Result<Option<PostingNumber>, ConsoleError> {
     let malformed = || ConsoleError::Invalid("This page of the journal does not exist. Start again from the first one.".to_owned());
     parameter(query, "before").map(|text| posting_number(&text).ok_or_else(malformed)).transpose()
 }

@@ -126,6 +126,11 @@ const EXPECTED: &[Expected] = &[
     page("/keys/{id}", "limits", Account, Theirs),
     page("/billing", "billing", Account, Nobodys),
     page("/billing/plans", "offers", Account, Nobodys),
+    page("/billing/auto-top-up", "auto_top_up", Money, Nobodys),
+    page("/billing/documents", "documents", Account, Nobodys),
+    page("/billing/documents/{id}", "document", Account, Missing),
+    page("/billing/statements/{id}", "statement", Account, Missing),
+    page("/billing/details", "billing_details", Money, Nobodys),
     page("/admin", "today", Gateway, Nobodys),
     page("/admin/pricing", "prices", Gateway, Nobodys),
     page("/admin/pricing/import", "price_list", Gateway, Nobodys),
@@ -140,7 +145,13 @@ const EXPECTED: &[Expected] = &[
     page("/admin/customers/{account}/keys", "keys", Gateway, Theirs),
     page("/admin/customers/{account}/keys/{id}", "limits", Gateway, Theirs),
     page("/admin/customers/{account}/billing", "billing", Gateway, Theirs),
+    page("/admin/customers/{account}/billing/documents", "documents", Gateway, Theirs),
+    page("/admin/customers/{account}/billing/documents/{id}", "document", Gateway, Missing),
+    page("/admin/customers/{account}/billing/statements/{id}", "statement", Gateway, Missing),
+    page("/admin/customers/{id}/prices", "own_prices", Gateway, Theirs),
     page("/admin/customers/{id}/settings", "account_settings", Gateway, Theirs),
+    page("/admin/codes", "codes", Gateway, Nobodys),
+    page("/admin/payments", "payments", Gateway, Nobodys),
     page("/admin/proof", "proof", Gateway, Nobodys),
     page("/admin/audit", "audit", Gateway, Nobodys),
     file("/usage.csv", Account, Nobodys),
@@ -154,6 +165,8 @@ const EXPECTED: &[Expected] = &[
     form("/theme", "theme=dark", Nothing, Nobodys),
     form("/login", "email=nobody%40example.com&password=long+enough", Nothing, Nobodys),
     form("/signup", "once=ONCE&email=nobody&password=short", Nothing, Nobodys),
+    form("/billing/auto-top-up", "once=ONCE", Money, Nobodys),
+    form("/billing/details", "once=ONCE&name=", Money, Nobodys),
     form("/billing/plans", "once=ONCE&plan=MISSING&version=1", Money, Nobodys),
     form("/keys", "revoke=KEY", Keys, Theirs),
     form("/keys/new", "once=ONCE&name=", Keys, Nobodys),
@@ -164,6 +177,9 @@ const EXPECTED: &[Expected] = &[
     form("/admin/plans/{id}", "once=ONCE", Gateway, Missing),
     form("/admin/customers/new", "once=ONCE&name=&email=", Gateway, Nobodys),
     form("/admin/customers/{id}", "once=ONCE&how=credit&amount=&reason=", Gateway, Theirs),
+    form("/admin/codes", "once=ONCE", Gateway, Nobodys),
+    form("/admin/payments", "once=ONCE", Gateway, Nobodys),
+    form("/admin/customers/{id}/prices", "once=ONCE", Gateway, Theirs),
     form("/admin/customers/{id}/settings", "once=ONCE", Gateway, Theirs),
     form("/admin/proof", "", Gateway, Nobodys),
     // Who takes payments is nobody here, so that not even an owner pays in.
@@ -230,7 +246,7 @@ impl Console {
     fn ask(&self, expected: &Expected, cookie: &str) -> Answer {
         let path = self.named(expected.path, expected.whose);
         let form = (expected.method == "POST").then(|| self.named(expected.sent, expected.whose));
-        browse(self.server.said("/console_url"), &path, cookie, form.as_deref()).expect("the console answers")
+        browse(self.server.said("/console_url"), &path, cookie, form.as_deref()).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// Asks for a page as the browser's half does.

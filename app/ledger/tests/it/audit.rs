@@ -16,12 +16,13 @@ use domain::{
     tokens::Tokens,
 };
 use ledger::{
-    CallCredit, Error, Ledger, ModelChange, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject, NewProvider, OwnReview, PaymentCredit, ProviderChange, Reprice, Review, NewReportKey, AccountOwner, Operator, NewBuyer,
+    AccountOwner, CallCredit, Error, Ledger, ModelChange, NewBuyer, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject,
+    NewProvider, NewReportKey, Operator, OwnReview, PaymentCredit, ProviderChange, Reprice, Review,
 };
 use sqlx::PgPool;
 
 use crate::{
-    auto_top_up, codes, payments, documents,
+    auto_top_up, codes, documents, payments,
     world::{Customer, MODEL, PASSWORD, World, amount, monthly},
 };
 

@@ -11,7 +11,7 @@ use ledger::{NewLimit, Root, SettledCall, Verification};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 
 use crate::{
-    codes, payments, reprice, documents,
+    codes, documents, payments, reprice,
     world::{Customer, World, amount, monthly, with},
 };
 
