@@ -154,7 +154,7 @@ impl Sheets {
             self.y = top + lines * height(BODY);
             self.skip(BODY / 4);
         }
-        self.skip(BODY / 2);
+        self.skip(BODY);
     }
 
     fn headings(&mut self, columns: &[Column<'_>]) {
@@ -296,7 +296,7 @@ mod tests {
         }
         let names: Vec<_> = sheets.pages.iter().flat_map(|page| texts(page)).filter(|text| text.starts_with("row ")).collect();
         assert_eq!(names, (1..=150).map(|row| format!("row {row}")).collect::<Vec<_>>());
-        let file = sheets.finish("Statement", "Demo 東京 مثال", "2026-11-27T10:00:00Z".parse().unwrap()).unwrap();
+        let file = sheets.finish("Statement", "Demo 東京 서울 مثال", "2026-11-27T10:00:00Z".parse().unwrap()).unwrap();
         assert!(file.starts_with(b"%PDF-") && file.len() < 200_000, "of the fonts only what is used: {}", file.len());
     }
 

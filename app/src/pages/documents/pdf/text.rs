@@ -1,7 +1,7 @@
 //! Text of any script on a line: which letters a font has, in which direction they go, and how wide they are.
 //!
-//! The fonts are in the binary, so that a name looks the same on every machine: DejaVu Sans, which has nearly every alphabet, and Droid Sans Fallback for
-//! Han, kana and hangul. What neither has, as the scripts of India, is a box.
+//! The fonts are in the binary, so that a name looks the same on every machine: DejaVu Sans, which has nearly every alphabet, Droid Sans Fallback for Han
+//! and kana, and Nanum Gothic Coding for hangul. What none of them has, as the scripts of India, is a box.
 
 use krilla::text::Font;
 use rustybuzz::{Direction, Face, UnicodeBuffer};
@@ -11,10 +11,11 @@ use unicode_bidi::{BidiInfo, Level};
 pub(super) type Ticks = i32;
 
 /// Fonts by weight, and what stands in for both.
-const FILES: [&[u8]; 3] = [
+const FILES: [&[u8]; 4] = [
     include_bytes!("../../../../fonts/DejaVuSans.ttf"),
     include_bytes!("../../../../fonts/DejaVuSans-Bold.ttf"),
     include_bytes!("../../../../fonts/DroidSansFallback.ttf"),
+    include_bytes!("../../../../fonts/NanumGothicCoding.ttf"),
 ];
 
 /// How heavy letters are.
@@ -26,10 +27,10 @@ pub(super) enum Weight {
 
 impl Weight {
     /// Where to look for a letter, in this order.
-    const fn faces(self) -> [usize; 2] {
+    const fn faces(self) -> [usize; 3] {
         match self {
-            Self::Regular => [0, 2],
-            Self::Bold => [1, 2],
+            Self::Regular => [0, 2, 3],
+            Self::Bold => [1, 2, 3],
         }
     }
 }
@@ -162,6 +163,7 @@ mod tests {
             [run("Acme ", 0, false), run("7", 0, false), run("مثال ", 0, true)],
             "a number follows what it stands behind"
         );
+        assert_eq!(parts("서울 東京"), [run("서울", 3, false), run(" ", 0, false), run("東京", 2, false)]);
         assert_eq!(parts(""), []);
     }
 
