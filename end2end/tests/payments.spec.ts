@@ -162,7 +162,7 @@ test("an account is topped up by a saved card, and a declined one stops it and s
       { timeout: 30_000 },
     )
     .toBe(1);
-  await expect(stopped).toContainText("Your card was declined. Nothing is paid until you turn it on again below, or save another card.");
+  await expect(stopped).toContainText("Your card was declined. Nothing is paid until you turn it on again in its settings, or save another card there.");
   await expectSound(page);
   shop.stripe.declines = false;
   await page.getByRole("button", { name: "Cards and receipts at Stripe" }).click();

@@ -101,7 +101,7 @@ fn row(batch: &Batch, used: i64, now: DateTime<Utc>, form: &Form) -> Row {
         (None, Some(expiry)) => {
             with_note(time::time_view(expiry, time::minute(expiry)), if is_over { "expired".to_owned() } else { String::new() })
         }
-        (None, None) => text("Revoked only"),
+        (None, None) => text("It is revoked"),
     };
     let of = format!("of {}", money::grouped(terms.codes.saturating_mul(terms.uses)));
     let revoke = (!is_over).then(|| {
@@ -147,7 +147,7 @@ fn lasts(terms: &BatchTerms) -> String {
 
 fn ask(form: &Form) -> AnyView {
     let kinds = CodeKind::ALL.map(|kind| (kind.name().to_owned(), label(kind).to_owned())).to_vec();
-    let soles = [(ONE, "One: whoever has redeemed one code cannot redeem another of the batch"), (SEVERAL, "As many as they have")];
+    let soles = [(ONE, "One only"), (SEVERAL, "As many as they have")];
     let soles = soles.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
     view! {
         <form class="grid-form" method="get" action=PATH>
@@ -158,7 +158,7 @@ fn ask(form: &Form) -> AnyView {
             {choice(form, KIND, "What it is in the books", kinds, CodeKind::Promo.name())}
             {Field::new("text", CODES, "How many codes").inputmode("numeric").hint("At most 10,000.").required().view(form)}
             {Field::new("text", USES, "Accounts that may redeem each code").inputmode("numeric").initial("1").required().view(form)}
-            {choice(form, SOLE, "Codes of the batch for one account", soles, ONE)}
+            {choice(form, SOLE, "Codes that one account may redeem", soles, ONE)}
             {Field::new("date", EXPIRES, "Last day to redeem them").hint("Through that day, UTC; empty: until they are revoked.").view(form)}
             {Field::new("text", CREDIT_DAYS, "Days that the credit lasts")
                 .inputmode("numeric")

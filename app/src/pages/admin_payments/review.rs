@@ -15,7 +15,7 @@ use crate::parts::{
     form::{Field, Form, hidden},
     layout::{foreign, pairs, section, stack},
     money,
-    table::{name_link, text},
+    table::text,
     time,
 };
 
@@ -42,7 +42,7 @@ fn known(chosen: &Chosen) -> AnyView {
         Chosen::Payment(SeenPayment { payment, account_name, left }) => {
             let left = payment.currency.amount(*left).unwrap_or_default();
             let mut rows = vec![
-                ("Customer", name_link(format!("/admin/customers/{}", payment.account), account_name)),
+                ("Customer", view! { <a href=format!("/admin/customers/{}", payment.account)>{foreign(account_name)}</a> }.into_any()),
                 ("Amount", text(money::exact(payment.amount))),
                 ("State", text(state(payment.state))),
                 ("Begun", text(format!("{} UTC", time::minute(payment.made_at)))),

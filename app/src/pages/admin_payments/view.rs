@@ -36,14 +36,9 @@ pub(crate) fn payments(page: &Payments) -> AnyView {
     });
     let problem = page.chosen.is_none().then(|| page.form.problem_view());
     let chosen = page.chosen.as_ref().map(|chosen| one(page, chosen));
-    let all = if page.chosen.is_some() { "All payments" } else { "Payments" };
-    stack(vec![
-        head("Payments", about, ()),
-        done.into_any(),
-        problem.into_any(),
-        chosen.into_any(),
-        section(all, stack(vec![filters(page), strays(page), list(page)])),
-    ])
+    let listed = stack(vec![filters(page), strays(page), list(page)]);
+    let listed = if page.chosen.is_some() { section("All payments", listed) } else { listed };
+    stack(vec![head("Payments", about, ()), done.into_any(), problem.into_any(), chosen.into_any(), listed])
 }
 
 fn address(filter: PaymentFilter) -> String {

@@ -44,7 +44,7 @@ fn trouble(auto: &AutoTopUp, now: DateTime<Utc>) -> AnyView {
     }
     if let Some((since, why)) = &auto.stopped {
         let words = format!(
-            "Auto top-up has stopped on {} UTC: {why} Nothing is paid until you turn it on again below, or save another card. You can also top up by hand.",
+            "Auto top-up has stopped on {} UTC: {why} Nothing is paid until you turn it on again in its settings, or save another card there. You can also top up by hand.",
             time::minute(*since)
         );
         return notice(Tone::Bad, words);
@@ -65,7 +65,17 @@ fn trouble(auto: &AutoTopUp, now: DateTime<Utc>) -> AnyView {
 fn state(auto: &AutoTopUp) -> AnyView {
     let terms = auto.terms;
     let rows = [
-        ("Auto top-up", if terms.is_on { "On".to_owned() } else { "Off".to_owned() }),
+        (
+            "Auto top-up",
+            if auto.stopped.is_some() && terms.is_on {
+                "Stopped"
+            } else if terms.is_on {
+                "On"
+            } else {
+                "Off"
+            }
+            .to_owned(),
+        ),
         ("When the balance is below", money::exact(terms.threshold)),
         ("It pays", money::exact(terms.amount)),
         ("Paid this month", format!("{} of at most {}", money::exact(auto.this_month), money::exact(terms.monthly_cap))),
@@ -87,12 +97,15 @@ fn ask(page: &Page) -> AnyView {
         _ => "Turn on and save a card at Stripe",
     };
     let range = format!("From {} to {}.", money::exact(*smallest), money::exact(*largest));
-    let off = is_on.then(|| {
+    let off = auto.as_ref().filter(|auto| auto.terms.is_on).map(|_| {
         view! {
-            <form method="post" action=PATH>{form.once_field()}{hidden(DO, OFF)}<button>"Turn off"</button></form>
+            <form class="row-form" method="post" action=PATH>{form.once_field()}{hidden(DO, OFF)}<button>"Turn off"</button></form>
         }
     });
     view! {
+        <p class="subtitle prose">
+            "By turning it on you let this gateway charge the saved card by these terms while you are not there. A payment that is declined stops it."
+        </p>
         <form class="grid-form" method="post" action=PATH>
             {form.once_field()}
             {hidden(DO, ON)}
@@ -103,9 +116,6 @@ fn ask(page: &Page) -> AnyView {
                 .initial(initial(|auto| auto.terms.monthly_cap, "100"))
                 .required()
                 .view(form)}
-            <p class="hint">
-                "By turning it on you let this gateway charge the saved card by these terms while you are not there. A payment that is declined stops it."
-            </p>
             <button class="primary">{button}</button>
         </form>
         {off}
@@ -117,7 +127,7 @@ fn card(auto: &AutoTopUp, form: &Form) -> AnyView {
     let words = if auto.method.is_some() { "Use another card" } else { "Save a card" };
     view! {
         <p>{auto.method.clone().map_or_else(|| "No card is saved.".to_owned(), |method| format!("Stripe keeps it: {method}. No card number reaches this gateway."))}</p>
-        <form method="post" action=PATH>{form.once_field()}{hidden(DO, CARD)}<button>{words}</button></form>
+        <form class="row-form" method="post" action=PATH>{form.once_field()}{hidden(DO, CARD)}<button>{words}</button></form>
     }
     .into_any()
 }
@@ -137,7 +147,7 @@ pub(crate) fn summary(auto: Option<&AutoTopUp>, form: &Form, now: DateTime<Utc>)
     let way = link(PATH.to_owned(), if auto.is_some() { "Auto top-up settings" } else { "Set up auto top-up" });
     let portal = auto.filter(|auto| auto.customer.is_some()).map(|_| {
         view! {
-            <form method="post" action=PATH>{form.once_field()}{hidden(DO, PORTAL)}<button>"Cards and receipts at Stripe"</button></form>
+            <form class="row-form" method="post" action=PATH>{form.once_field()}{hidden(DO, PORTAL)}<button>"Cards and receipts at Stripe"</button></form>
         }
     });
     section(
