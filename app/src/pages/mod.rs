@@ -18,6 +18,7 @@ pub(crate) mod admin_codes;
 pub(crate) mod admin_customers;
 #[cfg(feature = "ssr")]
 pub(crate) mod admin_own_prices;
+#[cfg(feature = "ssr")]
 pub(crate) mod admin_payments;
 #[cfg(feature = "ssr")]
 pub(crate) mod admin_plans;
@@ -42,6 +43,9 @@ pub(crate) mod pricing;
 pub(crate) mod report_keys;
 pub(crate) mod signup;
 pub(crate) mod usage;
+
+#[cfg(feature = "ssr")]
+use std::pin::Pin;
 
 use leptos::{
     prelude::*,
@@ -331,19 +335,21 @@ pub(crate) async fn read(address: Address) -> Result<Answer, ConsoleError> {
 #[cfg(feature = "ssr")]
 async fn of_an_account(page: Page, caller: &Caller, seen: &Seen, id: &str, query: &str) -> Result<Content, ConsoleError> {
     match page {
-        Page::Usage => usage::api::usage(caller, seen, query).await.map(Content::Usage),
-        Page::Calls => calls::api::calls(caller, seen, query).await.map(Content::Calls),
-        Page::Call => call::api::call(caller, seen, id).await.map(|call| Content::Call(Box::new(call))),
-        Page::Keys => keys::api::keys(caller, seen, query).await.map(Content::Keys),
-        Page::Limits => limits::api::limits(caller, seen, id, query).await.map(Content::Limits),
+        Page::Usage => apart(|| usage::api::usage(caller, seen, query)).await.map(Content::Usage),
+        Page::Calls => apart(|| calls::api::calls(caller, seen, query)).await.map(Content::Calls),
+        Page::Call => apart(|| call::api::call(caller, seen, id)).await.map(|call| Content::Call(Box::new(call))),
+        Page::Keys => apart(|| keys::api::keys(caller, seen, query)).await.map(Content::Keys),
+        Page::Limits => apart(|| limits::api::limits(caller, seen, id, query)).await.map(Content::Limits),
         Page::Documents => {
-            documents::api::documents(caller, seen, query).await.map(|page| drawn(documents::view::documents(&page, &seen.whose)))
+            apart(|| documents::api::documents(caller, seen, query)).await.map(|page| drawn(documents::view::documents(&page, &seen.whose)))
         }
-        Page::Document => documents::api::document(&seen.reader, id).await.map(|page| drawn(documents::document(&page, &seen.whose))),
+        Page::Document => {
+            apart(|| documents::api::document(&seen.reader, id)).await.map(|page| drawn(documents::document(&page, &seen.whose)))
+        }
         Page::Statement => {
-            documents::api::statement(caller, &seen.reader, id).await.map(|page| drawn(documents::statement(&page, &seen.whose)))
+            apart(|| documents::api::statement(caller, &seen.reader, id)).await.map(|page| drawn(documents::statement(&page, &seen.whose)))
         }
-        Page::Billing => billing::api::billing(caller, seen, query).await.map(Content::Billing),
+        Page::Billing => apart(|| billing::api::billing(caller, seen, query)).await.map(Content::Billing),
         _ => Err(ConsoleError::NotFound),
     }
 }
@@ -352,32 +358,47 @@ async fn of_an_account(page: Page, caller: &Caller, seen: &Seen, id: &str, query
 #[cfg(feature = "ssr")]
 async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> Result<Content, ConsoleError> {
     match page {
-        Page::NewKey => keys::api::new_key(caller).await.map(Content::NewKey),
-        Page::ReportKeys => report_keys::api::report_keys(caller, query).await.map(|page| drawn(report_keys::view::report_keys(&page))),
-        Page::Pricing => pricing::api::pricing(caller, query).await.map(|page| drawn(pricing::view::pricing(&page))),
+        Page::NewKey => apart(|| keys::api::new_key(caller)).await.map(Content::NewKey),
+        Page::ReportKeys => {
+            apart(|| report_keys::api::report_keys(caller, query)).await.map(|page| drawn(report_keys::view::report_keys(&page)))
+        }
+        Page::Pricing => apart(|| pricing::api::pricing(caller, query)).await.map(|page| drawn(pricing::view::pricing(&page))),
         Page::Login => Ok(Content::Login(login::api::login(caller, query))),
         Page::Signup => Ok(Content::Signup(signup::api::signup(caller))),
-        Page::Today => admin::api::today(caller).await.map(Content::Today),
-        Page::Prices => admin_pricing::api::prices(caller, query).await.map(Content::Prices),
-        Page::PriceList => admin_price_list::api::page(caller, query).await.map(|page| drawn(admin_price_list::view::list(&page))),
-        Page::Offers => offers::api::offers(caller, query).await.map(|page| drawn(offers::view::offers(&page))),
-        Page::OwnPrices => admin_own_prices::api::prices(caller, id, query).await.map(|page| drawn(admin_own_prices::view::prices(&page))),
-        Page::AutoTopUp => auto_top_up::api::page(caller, query).await.map(|page| drawn(auto_top_up::view::page(&page))),
-        Page::BillingDetails => documents::api::details(caller).await.map(|page| drawn(documents::details(&page))),
-        Page::AccountSettings => {
-            admin_account::api::settings(caller, id, query).await.map(|page| drawn(admin_account::view::settings(&page)))
+        Page::Today => apart(|| admin::api::today(caller)).await.map(Content::Today),
+        Page::Prices => apart(|| admin_pricing::api::prices(caller, query)).await.map(Content::Prices),
+        Page::PriceList => {
+            apart(|| admin_price_list::api::page(caller, query)).await.map(|page| drawn(admin_price_list::view::list(&page)))
         }
-        Page::Plans => admin_plans::api::plans(caller).await.map(|page| drawn(admin_plans::view::list(&page))),
-        Page::Plan => admin_plans::api::plan(caller, id, query).await.map(|page| drawn(admin_plans::view::one(&page))),
-        Page::Payments => admin_payments::api::payments(caller, query).await.map(|page| drawn(admin_payments::view::payments(&page))),
-        Page::Codes => admin_codes::api::codes(caller, query).await.map(|page| drawn(admin_codes::view::codes(&page))),
-        Page::Customers => admin_customers::api::customers(caller, query).await.map(Content::Customers),
-        Page::NewCustomer => admin_customers::api::new_customer(caller).await.map(Content::NewCustomer),
-        Page::Customer => admin_customers::api::customer(caller, id, query).await.map(Content::Customer),
-        Page::Proof => admin_proof::api::proof(caller, query).await.map(Content::Proof),
-        Page::Audit => admin_audit::api::audit(caller, query).await.map(|page| drawn(admin_audit::view::audit(page))),
+        Page::Offers => apart(|| offers::api::offers(caller, query)).await.map(|page| drawn(offers::view::offers(&page))),
+        Page::OwnPrices => {
+            apart(|| admin_own_prices::api::prices(caller, id, query)).await.map(|page| drawn(admin_own_prices::view::prices(&page)))
+        }
+        Page::AutoTopUp => apart(|| auto_top_up::api::page(caller, query)).await.map(|page| drawn(auto_top_up::view::page(&page))),
+        Page::BillingDetails => apart(|| documents::api::details(caller)).await.map(|page| drawn(documents::details(&page))),
+        Page::AccountSettings => {
+            apart(|| admin_account::api::settings(caller, id, query)).await.map(|page| drawn(admin_account::view::settings(&page)))
+        }
+        Page::Plans => apart(|| admin_plans::api::plans(caller)).await.map(|page| drawn(admin_plans::view::list(&page))),
+        Page::Plan => apart(|| admin_plans::api::plan(caller, id, query)).await.map(|page| drawn(admin_plans::view::one(&page))),
+        Page::Payments => {
+            apart(|| admin_payments::api::payments(caller, query)).await.map(|page| drawn(admin_payments::view::payments(&page)))
+        }
+        Page::Codes => apart(|| admin_codes::api::codes(caller, query)).await.map(|page| drawn(admin_codes::view::codes(&page))),
+        Page::Customers => apart(|| admin_customers::api::customers(caller, query)).await.map(Content::Customers),
+        Page::NewCustomer => apart(|| admin_customers::api::new_customer(caller)).await.map(Content::NewCustomer),
+        Page::Customer => apart(|| admin_customers::api::customer(caller, id, query)).await.map(Content::Customer),
+        Page::Proof => apart(|| admin_proof::api::proof(caller, query)).await.map(Content::Proof),
+        Page::Audit => apart(|| admin_audit::api::audit(caller, query)).await.map(|page| drawn(admin_audit::view::audit(page))),
         _ => Err(ConsoleError::NotFound),
     }
+}
+
+/// One page's reading by itself: a match whose arms hold the reading of every page takes as much of a thread's stack as all of them together, which is more than
+/// there is where nothing is optimised.
+#[cfg(feature = "ssr")]
+fn apart<'a, F: Future<Output: 'a> + Send + 'a>(read: impl FnOnce() -> F) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>> {
+    Box::pin(read())
 }
 
 #[cfg(feature = "ssr")]

@@ -126,11 +126,10 @@ const EXPECTED: &[Expected] = &[
     page("/keys/{id}", "limits", Account, Theirs),
     page("/billing", "billing", Account, Nobodys),
     page("/billing/plans", "offers", Account, Nobodys),
-    page("/billing/auto-top-up", "auto_top_up", Money, Nobodys),
     page("/billing/documents", "documents", Account, Nobodys),
     page("/billing/documents/{id}", "document", Account, Missing),
     page("/billing/statements/{id}", "statement", Account, Missing),
-    page("/billing/details", "billing_details", Money, Nobodys),
+    page("/billing/details", "billing_details", Account, Nobodys),
     page("/admin", "today", Gateway, Nobodys),
     page("/admin/pricing", "prices", Gateway, Nobodys),
     page("/admin/pricing/import", "price_list", Gateway, Nobodys),
@@ -165,7 +164,6 @@ const EXPECTED: &[Expected] = &[
     form("/theme", "theme=dark", Nothing, Nobodys),
     form("/login", "email=nobody%40example.com&password=long+enough", Nothing, Nobodys),
     form("/signup", "once=ONCE&email=nobody&password=short", Nothing, Nobodys),
-    form("/billing/auto-top-up", "once=ONCE", Money, Nobodys),
     form("/billing/details", "once=ONCE&name=", Money, Nobodys),
     form("/billing/plans", "once=ONCE&plan=MISSING&version=1", Money, Nobodys),
     form("/keys", "revoke=KEY", Keys, Theirs),
@@ -182,8 +180,10 @@ const EXPECTED: &[Expected] = &[
     form("/admin/customers/{id}/prices", "once=ONCE", Gateway, Theirs),
     form("/admin/customers/{id}/settings", "once=ONCE", Gateway, Theirs),
     form("/admin/proof", "", Gateway, Nobodys),
-    // Who takes payments is nobody here, so that not even an owner pays in.
+    // Nobody takes payments here, so that not even an owner pays in.
     form("/billing", "once=ONCE&amount=5", Money, Nobodys),
+    page("/billing/auto-top-up", "auto_top_up", Money, Nobodys),
+    form("/billing/auto-top-up", "once=ONCE", Money, Nobodys),
     // What every page is read with: asked below for each of them.
     form("/api/page", "", Nothing, Nobodys),
     form("/logout", "", Nothing, Nobodys),
@@ -204,7 +204,7 @@ fn every_address_is_spoken_of() {
 struct Console {
     server: Server,
     /// Goes after what runs in it.
-    _place: Place,
+    place: Place,
     /// Of the first account.
     account: String,
     key: String,
@@ -218,7 +218,7 @@ const ONCE: &str = "01890000-0000-7000-8000-000000000001";
 impl Console {
     fn open() -> Self {
         let place = Place::new();
-        let server = place.serve(&["--only", "console"]);
+        let server = place.serve_logged(&["--only", "console"]);
         let key = add_customer(&place);
         for name in ["Other", "viewer", "member"] {
             add_account(&place, name);
@@ -227,7 +227,7 @@ impl Console {
         let account = text(&key["account"]);
         join(&server, &account);
         let everybody = EVERYBODY.map(|(who, email)| (who, sign_in(&server, email))).into();
-        Self { account, key: text(&key["id"]), everybody, _place: place, server }
+        Self { account, key: text(&key["id"]), everybody, place, server }
     }
 
     /// An address or a form about the first account's things, or about none there are.
@@ -246,7 +246,8 @@ impl Console {
     fn ask(&self, expected: &Expected, cookie: &str) -> Answer {
         let path = self.named(expected.path, expected.whose);
         let form = (expected.method == "POST").then(|| self.named(expected.sent, expected.whose));
-        browse(self.server.said("/console_url"), &path, cookie, form.as_deref()).unwrap_or_else(|error| panic!("{path}: {error}"))
+        browse(self.server.said("/console_url"), &path, cookie, form.as_deref())
+            .unwrap_or_else(|error| panic!("{} {path}: {error}: {}", expected.method, self.place.log()))
     }
 
     /// Asks for a page as the browser's half does.
@@ -318,7 +319,7 @@ fn who_may_not_is_refused_and_what_is_anothers_is_unknown() {
     for expected in EXPECTED {
         for (who, cookie) in &console.everybody {
             let due = match (expected.method, expected.path) {
-                ("POST", "/billing") if *who != Who::Anonymous => Outcome::Refused,
+                ("POST", "/billing") | (_, "/billing/auto-top-up") if *who != Who::Anonymous => Outcome::Refused,
                 // Not the password of anybody.
                 ("POST", "/login") => Outcome::SignIn,
                 // Which leads to where one signs in again.
