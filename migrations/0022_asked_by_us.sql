@@ -30,23 +30,33 @@ alter table payments add column method text;
 alter table payments add constraint payments_methods_are_someones check ((method is null) = (customer is null));
 -- However often the balance is found low, and by however many at once, one payment is under way.
 create unique index payments_are_auto_one_at_a_time on payments (account_id) where method is not null and state = 'pending';
+-- Operators page through them.
+create index payments_by_time on payments (made_at, payment_id);
 
 -- Refunds that operators have started: written down before the provider is asked. What comes of them is posted when it says so, as a movement.
 create table payment_refunds (
     account_id uuid not null references heads,
     refund_id  uuid not null,
     payment_id uuid not null,
+    -- Of what, as the provider calls it: it is asked again in the same words.
+    intent     text not null,
     -- In the currency's smallest unit.
     minor      bigint not null constraint payment_refunds_are_of_something check (minor > 0),
     reason     text not null,
     asked_by   text not null,
     asked_at   timestamptz not null,
+    -- When the provider said that it has taken it. Until then it is asked again, for as long as it knows the same words for the same refund.
+    taken_at   timestamptz,
     -- Why the provider does not do it.
     refused    text,
+    -- When it was left to an operator, because nobody knows whether the provider did it, and it must not be asked any more.
+    unknown_at timestamptz,
     primary key (account_id, refund_id),
-    foreign key (account_id, payment_id) references payments
+    foreign key (account_id, payment_id) references payments,
+    constraint payment_refunds_are_taken_or_refused check (taken_at is null or refused is null)
 );
 create index payment_refunds_by_payment on payment_refunds (account_id, payment_id);
+create index payment_refunds_to_ask on payment_refunds (asked_at) where taken_at is null and refused is null;
 
 -- What was paid, and names no payment of ours: an operator finds out whose it is.
 create table stray_payments (

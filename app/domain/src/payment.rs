@@ -207,6 +207,8 @@ pub struct AutoTopUp {
     pub this_month: Amount,
     /// What is being paid now.
     pub pending: Option<Amount>,
+    /// Whether a payment of its waits for an operator: until they decide, nothing more is paid.
+    pub held: bool,
     /// Since when it does nothing until its owner says that it may go on, and why.
     pub stopped: Option<(DateTime<Utc>, String)>,
 }

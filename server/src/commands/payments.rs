@@ -7,7 +7,7 @@ use domain::{
     payment::{Payment, StrayPayment},
 };
 use ledger::PaymentCredit;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ACTOR, table};
 use crate::{cli::Output, config::Config, database::with_ledger};
@@ -63,18 +63,27 @@ pub(super) async fn run(args: PaymentsArgs, config: &Config) -> anyhow::Result<(
                 Ok((operator.payments(all, LISTED_MAX).await?, operator.stray_payments(LISTED_MAX).await?))
             })
             .await?;
-            output.print(&payments, || list(&payments, &strays, all))
+            let all_of_it: Vec<Value> = payments.iter().map(|payment| json!(payment)).chain(strays.iter().map(stray)).collect();
+            output.print(&all_of_it, || list(&payments, &strays, all))
         }
         Action::Credit { payment, reason, amount } => {
-            let credit = PaymentCredit { amount, reason: &reason, actor: ACTOR };
-            let posting = with_ledger(config, async |ledger| Ok(ledger.system().operator().credit_payment(payment, credit).await?)).await?;
+            let posting = with_ledger(config, async |ledger| {
+                let operator = ledger.system().operator();
+                let seen = operator.payment(payment).await?.payment.problem.unwrap_or_default();
+                let credit = PaymentCredit { amount, reason: &reason, seen: &seen, actor: ACTOR };
+                Ok(operator.credit_payment(payment, credit).await?)
+            })
+            .await?;
             output.print(&json!({ "payment": payment, "posting": posting }), || format!("Credited payment {payment}: posting {posting}."))
         }
         Action::Dismiss { payment, reason } => {
             with_ledger(config, async |ledger| {
                 let operator = ledger.system().operator();
                 match payment.parse::<PaymentId>() {
-                    Ok(payment) => Ok(operator.dismiss_payment(payment, &reason).await?),
+                    Ok(payment) => {
+                        let seen = operator.payment(payment).await?.payment.problem.unwrap_or_default();
+                        Ok(operator.dismiss_payment(payment, &seen, &reason).await?)
+                    }
                     Err(_) => Ok(operator.dismiss_stray(&payment, &reason).await?),
                 }
             })
@@ -82,6 +91,16 @@ pub(super) async fn run(args: PaymentsArgs, config: &Config) -> anyhow::Result<(
             output.print(&json!({ "payment": payment, "dismissed": true }), || format!("Payment {payment} needs nothing more."))
         }
     }
+}
+
+/// What is to be looked at of something that was paid and is nobody's.
+const NOBODYS: &str = "was paid, and names no payment of ours";
+
+/// It, among the payments.
+fn stray(StrayPayment { reference, sum, heard_at }: &StrayPayment) -> Value {
+    json!({
+        "account": null, "id": reference, "minor": sum.minor, "currency": sum.currency, "made_at": heard_at, "state": "held", "problem": NOBODYS
+    })
 }
 
 fn list(payments: &[Payment], strays: &[StrayPayment], all: bool) -> String {
@@ -96,8 +115,7 @@ fn list(payments: &[Payment], strays: &[StrayPayment], all: bool) -> String {
     });
     let nobodys = strays.iter().map(|StrayPayment { reference, sum, heard_at }| {
         let at = heard_at.format("%Y-%m-%d %H:%M").to_string();
-        let problem = "was paid, and names no payment of ours".to_owned();
-        [reference.clone(), at, sum.to_string(), "held".to_owned(), String::new(), problem]
+        [reference.clone(), at, sum.to_string(), "held".to_owned(), String::new(), NOBODYS.to_owned()]
     });
     let rows = rows.chain(nobodys);
     table(["PAYMENT", "BEGUN (UTC)", "AMOUNT", "STATE", "BY", "WHAT TO LOOK AT"], rows)

@@ -49,7 +49,10 @@ impl AccountReader {
                 ) as "this_month!: Amount",
                 (
                     select p.amount from payments p where p.account_id = t.account_id and p.method is not null and p.state = 'pending'
-                ) as "pending: Amount"
+                ) as "pending: Amount",
+                exists (
+                    select from payments p where p.account_id = t.account_id and p.method is not null and p.state = 'held'
+                ) as "held!"
             from auto_top_ups t where account_id = $1
             "#,
             self.account.uuid(),
@@ -62,6 +65,7 @@ impl AccountReader {
             method: row.method_name,
             this_month: row.this_month,
             pending: row.pending,
+            held: row.held,
             stopped: row.stopped_at.zip(row.stopped_by),
         }))
     }
@@ -179,16 +183,40 @@ impl System {
         Ok(due(&mut connection, None, now).await?.into_iter().map(|due| due.account).collect())
     }
 
-    /// Begins a payment for an account whose balance is too low, if it still is under the lock of its books and no other one is under way. So however many
-    /// find it low at once, there is one.
+    /// Whether an account's owner still wants what was written down to be asked for: it is on, has not stopped, and the account is active.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn begin_auto_payment(&self, account: AccountId, id: PaymentId) -> Result<Option<AutoPayment>> {
+    pub async fn auto_stands(&self, account: AccountId) -> Result<bool> {
+        let stands = sqlx::query_scalar!(
+            r#"
+            select exists (
+                select from auto_top_ups t join accounts a on a.account_id = t.account_id and a.status = 'active'
+                where t.account_id = $1 and t.is_on and t.stopped_at is null
+            ) as "stands!"
+            "#,
+            account.uuid()
+        );
+        Ok(stands.fetch_one(&mut *self.database.read().await?).await?)
+    }
+
+    /// Begins a payment for an account whose balance is too low, if it still is under the lock of its books and no other one is under way. So however many
+    /// find it low at once, there is one. `largest` is the most that is credited without an operator: one above it is not begun, and it stops.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn begin_auto_payment(&self, account: AccountId, id: PaymentId, largest: Amount) -> Result<Option<AutoPayment>> {
         let mut tx = self.database.write().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
         let now = books.of(account)?.now();
         let Some(Due { amount, customer, method, .. }) = due(&mut tx, Some(account), now).await?.pop() else { return Ok(None) };
+        if amount > largest {
+            // It would be charged, and then held.
+            let why = format!("Each payment is {amount}, and the largest top-up is {largest} now: choose a smaller one.");
+            stop(&mut tx, account, &why, now).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
         let minor =
             Currency::USD.minor(amount).ok_or_else(|| Error::Corrupt(format!("account {account} tops itself up by parts of a cent")))?;
         let new = NewPayment { id, amount, currency: Currency::USD, actor: AUTO, now };

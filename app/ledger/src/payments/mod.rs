@@ -26,9 +26,13 @@ pub use self::{
 use crate::{
     AccountOwner, AccountReader, Error, Result, System,
     account_state::is_closed,
+    books::{Books, Lock},
     encoding::{self, Encoding, Seal},
 };
 
+/// Stripe forgets an idempotency key after a day at the earliest (<https://docs.stripe.com/api/idempotent_requests>): what was asked for longer ago is looked
+/// up, and never asked for again.
+pub const ASKED_AGAIN_FOR: TimeDelta = TimeDelta::hours(20);
 /// Payments that are looked at in one round.
 const TOGETHER_MAX: i64 = 100;
 
@@ -87,6 +91,8 @@ impl System {
     /// [`Error::IdempotencyConflict`] when it calls it otherwise already, calls another one so, or the payment is not pending any more.
     pub async fn note_session(&self, account: AccountId, payment: PaymentId, session: &str) -> Result<()> {
         let mut tx = self.database.write().await?;
+        // Whoever changes an account's payments waits for who came first.
+        Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
         let noted = sqlx::query!(
             r#"
             update payments set session = $3

@@ -23,6 +23,8 @@ use crate::{
 
 /// Who the books say it was, where a provider moved money back.
 const PROVIDER: &str = "Stripe";
+/// Why an account is not topped up by itself any more, in words for its owner.
+const WENT_BACK: &str = "A payment went back to its payer.";
 
 /// What a provider says of a payment.
 #[derive(Debug, Clone)]
@@ -305,23 +307,32 @@ impl Taking<'_> {
         let amount = self.payment.currency.amount(minor).ok_or_else(crate::money::too_large)?;
         let (payment, at) = (self.payment.id, self.now);
         let movement = NewMovement { payment, kind, amount, minor, reference, decided_by: None, memo, actor: PROVIDER, at };
-        Ok(Taken::Moved(movement.post(connection, book).await?))
+        let posting = movement.post(connection, book).await?;
+        if amount.is_negative() {
+            // The balance is lower by it, and the same card would be charged again at once.
+            auto::stop(connection, self.payment.account, WENT_BACK, at).await?;
+        }
+        Ok(Taken::Moved(posting))
     }
 
-    /// Leaves it to an operator. What is in the books stays there.
     async fn hold(&self, connection: &mut PgConnection, problem: &str) -> Result<Taken> {
-        let all = match &self.payment.problem {
-            Some(known) if known.contains(problem) => return Ok(Taken::Nothing),
-            Some(known) => format!("{known}; {problem}"),
-            None => problem.to_owned(),
-        };
-        self.set(connection, self.payment.state.max(PaymentState::Held), Some(&all)).await?;
-        Ok(Taken::Held(problem.to_owned()))
+        hold(connection, self.payment, problem, self.now).await
     }
 
     async fn set(&self, connection: &mut PgConnection, state: PaymentState, problem: Option<&str>) -> Result<()> {
         set(connection, self.payment, state, problem, self.now).await
     }
+}
+
+/// Leaves a payment to an operator. What is in the books stays there. The account's books are locked.
+pub(super) async fn hold(connection: &mut PgConnection, of: &Payment, problem: &str, now: DateTime<Utc>) -> Result<Taken> {
+    let all = match &of.problem {
+        Some(known) if known.contains(problem) => return Ok(Taken::Nothing),
+        Some(known) => format!("{known}; {problem}"),
+        None => problem.to_owned(),
+    };
+    set(connection, of, of.state.max(PaymentState::Held), Some(&all), now).await?;
+    Ok(Taken::Held(problem.to_owned()))
 }
 
 /// Never back: an earlier state is left as it is. The account's books are locked, so nobody else changes it.

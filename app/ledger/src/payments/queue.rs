@@ -29,6 +29,8 @@ pub struct PaymentCredit<'a> {
     pub amount: Option<Amount>,
     /// Why, in words.
     pub reason: &'a str,
+    /// The problem that was looked at: another one is no reason to credit it.
+    pub seen: &'a str,
     /// Who decides.
     pub actor: &'a str,
 }
@@ -121,7 +123,7 @@ impl Operator {
     /// Credits a payment that was held, once.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] for a payment that is not held, an amount that is none, or a missing reason.
+    /// [`Error::NotFound`]; [`Error::Invalid`] for a payment that is not held, an amount that is none, a missing reason, or another problem than was seen.
     pub async fn credit_payment(&self, id: PaymentId, credit: PaymentCredit<'_>) -> Result<PostingNumber> {
         let reason = reason(credit.reason)?;
         let account = self.account_of_payment(id).await?;
@@ -131,6 +133,7 @@ impl Operator {
         if payment.state != PaymentState::Held {
             return Err(Error::invalid("payment", format!("it is {}: only one that is held is credited", payment.state.name())));
         }
+        expect_seen(&payment, credit.seen)?;
         let amount = credit.amount.unwrap_or(payment.amount);
         let minor = payment.currency.minor(amount).filter(|minor| *minor > 0);
         let minor = minor.ok_or_else(|| Error::invalid("amount", "write an amount above zero, in the currency's whole smallest units"))?;
@@ -158,11 +161,12 @@ impl Operator {
         Ok(posting)
     }
 
-    /// Says that what was to be looked at needs nothing more: what was held is not credited, as after it was paid back by hand.
+    /// Says that what was to be looked at, which is the problem that was seen, needs nothing more: what was held is not credited, as after it was paid back by
+    /// hand.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] for a payment without a problem, or a missing reason.
-    pub async fn dismiss_payment(&self, id: PaymentId, why: &str) -> Result<()> {
+    /// [`Error::NotFound`]; [`Error::Invalid`] for a payment without a problem, a missing reason, or another problem than was seen.
+    pub async fn dismiss_payment(&self, id: PaymentId, seen: &str, why: &str) -> Result<()> {
         let reason = reason(why)?;
         let account = self.account_of_payment(id).await?;
         let mut tx = self.database.change().await?;
@@ -172,6 +176,7 @@ impl Operator {
         if payment.problem.is_none() {
             return Err(Error::invalid("payment", "there is nothing to look at"));
         }
+        expect_seen(&payment, seen)?;
         let state = if payment.state == PaymentState::Held { PaymentState::Dismissed } else { payment.state };
         set(&mut tx, &payment, state, None, now).await?;
         let name = audit::account_name(&mut tx, account).await?;
@@ -184,6 +189,11 @@ impl Operator {
         let account = sqlx::query_scalar!(r#"select account_id as "account: AccountId" from payments where payment_id = $1"#, id.uuid());
         account.fetch_optional(&mut *self.database.read().await?).await?.ok_or(Error::NotFound)
     }
+}
+
+/// Nobody decides of what was added while they looked.
+fn expect_seen(payment: &Payment, seen: &str) -> Result<()> {
+    if payment.problem.as_deref() == Some(seen) { Ok(()) } else { Err(Error::invalid("seen", "something was added meanwhile: look again")) }
 }
 
 async fn seen(connection: &mut PgConnection, payment: Payment) -> Result<SeenPayment> {

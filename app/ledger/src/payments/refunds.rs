@@ -1,16 +1,20 @@
-//! Refunds that operators start: written down before the provider is asked. What it does then is told as of every refund, and posted by that.
+//! Refunds that operators start: written down before the provider is asked, which is asked again until it says that it has taken it. What it does then is
+//! told as of every refund, and posted by that.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     audit::Operation,
     id::{AccountId, PaymentId},
     money::Amount,
-    payment::PaymentState,
+    payment::{PaymentState, Sum},
 };
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
+    ASKED_AGAIN_FOR, TOGETHER_MAX,
+    news::hold,
     queue::{left, reason},
     read,
 };
@@ -46,13 +50,17 @@ pub struct AskedRefund {
     pub intent: String,
     /// How much, in the currency's smallest unit.
     pub minor: i64,
+    /// Whether the provider has said that it took it: then it is not asked again, since it forgets by and by that it was.
+    pub is_taken: bool,
 }
 
 impl Operator {
-    /// Writes down a refund of a payment, the whole of it or a part.
+    /// Writes down a refund of a payment, the whole of it or a part. The same again is the one that was begun; where the provider has refused it, it is asked
+    /// for anew.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Invalid`] for a payment that is not in the books, more than is left of it, or a missing reason;
+    /// [`Error::NotFound`]; [`Error::Invalid`] for a payment that is not in the books, more than is left of it, a missing reason, or the same again of which
+    /// it is not known whether the provider did it, and that it must not be asked for any more;
     /// [`Error::IdempotencyConflict`] when this id was another refund's.
     pub async fn begin_refund(&self, new: NewRefund<'_>) -> Result<AskedRefund> {
         let reason = reason(new.reason)?;
@@ -63,17 +71,19 @@ impl Operator {
         let payment = read(&mut tx, account, new.payment).await?.ok_or(Error::NotFound)?;
         let minor = payment.currency.minor(new.amount).filter(|minor| *minor > 0);
         let minor = minor.ok_or_else(|| Error::invalid("amount", "write an amount above zero, in the currency's whole smallest units"))?;
-        let intent = intent_of(&mut tx, account, new.payment).await?;
-        let asked = AskedRefund { id: new.id, account, intent, minor };
-        let before = sqlx::query!(
-            r#"select payment_id as "payment: PaymentId", minor from payment_refunds where account_id = $1 and refund_id = $2"#,
-            account.uuid(),
-            new.id
-        );
-        if let Some(before) = before.fetch_optional(&mut *tx).await? {
-            let is_same = (before.payment, before.minor) == (new.payment, minor);
-            return if is_same { Ok(asked) } else { Err(Error::IdempotencyConflict) };
-        }
+        let intent = match before(&mut tx, account, new.id).await? {
+            None => intent_of(&mut tx, account, new.payment).await?,
+            Some(before) if (before.payment, before.minor) != (new.payment, minor) => return Err(Error::IdempotencyConflict),
+            Some(before) if before.refused.is_some() => before.intent,
+            Some(before) => {
+                let sum = Sum { minor, currency: payment.currency.code().to_owned() };
+                let is_taken = before.taken_at.is_some();
+                if !is_taken && now - before.asked_at >= ASKED_AGAIN_FOR {
+                    return Err(Error::invalid("payment", unknown(new.id, &sum, before.asked_at)));
+                }
+                return Ok(AskedRefund { id: new.id, account, intent: before.intent, minor, is_taken });
+            }
+        };
         if payment.state != PaymentState::Credited {
             return Err(Error::invalid("payment", format!("it is {}: only one that is credited is refunded here", payment.state.name())));
         }
@@ -84,11 +94,15 @@ impl Operator {
         }
         sqlx::query!(
             r#"
-            insert into payment_refunds (account_id, refund_id, payment_id, minor, reason, asked_by, asked_at) values ($1, $2, $3, $4, $5, $6, $7)
+            insert into payment_refunds (account_id, refund_id, payment_id, intent, minor, reason, asked_by, asked_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8)
+            on conflict (account_id, refund_id) do update set
+                reason = excluded.reason, asked_by = excluded.asked_by, asked_at = excluded.asked_at, refused = null, unknown_at = null
             "#,
             account.uuid(),
             new.id,
             new.payment.uuid(),
+            intent,
             minor,
             reason,
             new.actor,
@@ -99,8 +113,37 @@ impl Operator {
         let name = audit::account_name(&mut tx, account).await?;
         let said = json!({"amount": new.amount, "reason": reason, "refund": new.id});
         tx.commit(Line::new(Operation::PaymentRefund, new.payment, name, None, Some(said)).of(account)).await?;
-        Ok(asked)
+        Ok(AskedRefund { id: new.id, account, intent, minor, is_taken: false })
     }
+}
+
+/// A refund that was written down.
+struct Before {
+    payment: PaymentId,
+    intent: String,
+    minor: i64,
+    asked_at: DateTime<Utc>,
+    taken_at: Option<DateTime<Utc>>,
+    refused: Option<String>,
+}
+
+async fn before(connection: &mut PgConnection, account: AccountId, id: Uuid) -> Result<Option<Before>> {
+    let row = sqlx::query_as!(
+        Before,
+        r#"
+        select payment_id as "payment: PaymentId", intent, minor, asked_at, taken_at, refused from payment_refunds
+        where account_id = $1 and refund_id = $2
+        "#,
+        account.uuid(),
+        id
+    );
+    Ok(row.fetch_optional(connection).await?)
+}
+
+/// What an operator reads of a refund that was asked for too long ago. Its id stands beside it at the provider, where it is looked for by that.
+fn unknown(id: Uuid, sum: &Sum, asked_at: DateTime<Utc>) -> String {
+    let at = asked_at.format("%Y-%m-%d %H:%M");
+    format!("a refund of {sum} was asked for on {at} UTC, and it is not known whether Stripe did it: look there for farebox_refund {id}")
 }
 
 /// What the provider calls the payment itself.
@@ -115,14 +158,102 @@ async fn intent_of(connection: &mut PgConnection, account: AccountId, payment: P
 }
 
 impl System {
-    /// Notes that the provider does not do it, and why: so much is left again.
+    /// Refunds that were asked for so long ago at least, and of which the provider has not said that it took or refuses them, oldest first. In the same words
+    /// they are the same refunds, for as long as the provider knows these: none older than that is among them.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn refunds_to_ask(&self, asked_for: TimeDelta) -> Result<Vec<AskedRefund>> {
+        let mut connection = self.database.read().await?;
+        let now = self.database.dated.unwrap_or(crate::clock(&mut connection).await?);
+        let rows = sqlx::query!(
+            r#"
+            select account_id as "account: AccountId", refund_id, intent, minor from payment_refunds
+            where taken_at is null and refused is null and asked_at > $1 and asked_at <= $2
+            order by asked_at, refund_id limit $3
+            "#,
+            now - ASKED_AGAIN_FOR,
+            now - asked_for,
+            TOGETHER_MAX
+        );
+        let rows = rows.fetch_all(&mut *connection).await?.into_iter();
+        let asked =
+            rows.map(|row| AskedRefund { id: row.refund_id, account: row.account, intent: row.intent, minor: row.minor, is_taken: false });
+        Ok(asked.collect())
+    }
+
+    /// Leaves to an operator, once, every refund that must not be asked for any more and of which it is not known whether the provider did it. Returns the
+    /// payments.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn give_up_refunds(&self) -> Result<Vec<PaymentId>> {
+        let mut connection = self.database.read().await?;
+        let now = self.database.dated.unwrap_or(crate::clock(&mut connection).await?);
+        let rows = sqlx::query!(
+            r#"
+            select account_id as "account: AccountId", refund_id, payment_id as "payment: PaymentId", minor, asked_at from payment_refunds
+            where taken_at is null and refused is null and unknown_at is null and asked_at <= $1
+            order by asked_at, refund_id limit $2
+            "#,
+            now - ASKED_AGAIN_FOR,
+            TOGETHER_MAX
+        );
+        let rows = rows.fetch_all(&mut *connection).await?;
+        drop(connection);
+        let mut given_up = Vec::new();
+        for row in rows {
+            let mut tx = self.database.write().await?;
+            let mut books = Books::lock(&mut tx, &[row.account], Lock::Wait, self.database.dated).await?;
+            let now = books.of(row.account)?.now();
+            let noted = sqlx::query!(
+                r#"
+                update payment_refunds set unknown_at = $3
+                where account_id = $1 and refund_id = $2 and taken_at is null and refused is null and unknown_at is null and asked_at = $4
+                "#,
+                row.account.uuid(),
+                row.refund_id,
+                now,
+                row.asked_at
+            );
+            if noted.execute(&mut *tx).await?.rows_affected() == 0 {
+                continue;
+            }
+            let payment = read(&mut tx, row.account, row.payment).await?.ok_or(Error::NotFound)?;
+            let sum = Sum { minor: row.minor, currency: payment.currency.code().to_owned() };
+            hold(&mut tx, &payment, &unknown(row.refund_id, &sum, row.asked_at), now).await?;
+            tx.commit().await?;
+            given_up.push(row.payment);
+        }
+        Ok(given_up)
+    }
+
+    /// Notes that the provider has taken it: it is not asked again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn note_taken_refund(&self, refund: &AskedRefund) -> Result<()> {
+        let mut tx = self.database.write().await?;
+        let now = self.database.dated.unwrap_or(crate::clock(&mut tx).await?);
+        sqlx::query!(
+            "update payment_refunds set taken_at = coalesce(taken_at, $3), refused = null where account_id = $1 and refund_id = $2",
+            refund.account.uuid(),
+            refund.id,
+            now
+        )
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Notes that the provider does not do it, and why: so much is left again. What it has said that it took stays taken.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn note_refused_refund(&self, refund: &AskedRefund, why: &str) -> Result<()> {
         let mut tx = self.database.write().await?;
         sqlx::query!(
-            "update payment_refunds set refused = $3 where account_id = $1 and refund_id = $2",
+            "update payment_refunds set refused = $3 where account_id = $1 and refund_id = $2 and taken_at is null",
             refund.account.uuid(),
             refund.id,
             why

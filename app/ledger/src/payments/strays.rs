@@ -48,6 +48,27 @@ impl Operator {
         Ok(strays.collect())
     }
 
+    /// One of these.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for what was dismissed.
+    pub async fn stray_payment(&self, reference: &str) -> Result<StrayPayment> {
+        let row = sqlx::query!(
+            "select reference, minor, currency, heard_at from stray_payments where reference = $1 and dismissed_at is null",
+            reference
+        );
+        let row = row.fetch_optional(&mut *self.database.read().await?).await?.ok_or(Error::NotFound)?;
+        Ok(StrayPayment { reference: row.reference, sum: Sum { minor: row.minor, currency: row.currency }, heard_at: row.heard_at })
+    }
+
+    /// How many of these there are.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn strays_to_look_at(&self) -> Result<i64> {
+        how_many(&mut *self.database.read().await?).await
+    }
+
     /// Says that it needs nothing more: it was credited by hand, or paid back.
     ///
     /// # Errors

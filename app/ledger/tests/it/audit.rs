@@ -17,7 +17,7 @@ use domain::{
 };
 use ledger::{
     AccountOwner, CallCredit, Error, Ledger, ModelChange, NewBuyer, NewLimit, NewModel, NewOperator, NewOwnPrice, NewPrice, NewProject,
-    NewProvider, NewReportKey, Operator, OwnReview, PaymentCredit, ProviderChange, Reprice, Review,
+    NewProvider, NewReportKey, Operator, OwnReview, PaymentCredit, ProviderChange, Reprice, Review, System,
 };
 use sqlx::PgPool;
 
@@ -45,7 +45,7 @@ const WITHOUT_A_LINE: [(&str, usize, &str); 23] = [
     ("payments/auto.rs", 3, "payments that begin as their line says, and cards that the provider keeps for an account"),
     ("payments/mod.rs", 3, "payments that begin, which move nothing yet"),
     ("payments/news.rs", 1, "what a provider says, which no person does"),
-    ("payments/refunds.rs", 1, "what a provider answers to a refund, which its line asked for"),
+    ("payments/refunds.rs", 3, "what a provider answers to a refund, which its line asked for, and that it does not answer"),
     ("payments/strays.rs", 1, "what a provider says that is nobody's"),
     ("plans/renewals.rs", 1, "plans renew by themselves, as the line says by which they were bought"),
     ("posting.rs", 2, "calls"),
@@ -108,6 +108,33 @@ fn of(lines: &[AuditLine], operation: Operation) -> &AuditLine {
     lines.max_by_key(|line| line.before.is_some()).unwrap_or_else(|| panic!("{} left no line", operation.name()))
 }
 
+/// A price of everyone's, calls that are charged anew by it, its withdrawal, and a customer's own.
+async fn prices(world: &World, operator: &Operator, ada: Customer) {
+    let price = PriceId::new(world.now, world.random());
+    let effective_from = world.now + TimeDelta::hours(1);
+    let dear = world.call(ada, 10_000, 10, TimeDelta::hours(1));
+    world.post(&[dear]).await.unwrap();
+    let rates = Rates::plain(amount("0.0001"), amount("0.0001"));
+    let new = NewPrice { id: price, model: MODEL, kind: PriceKind::Sale, rates, effective_from, actor: "root@example.com", now: world.now };
+    operator.publish_price(new, Review { revision: 1, named: Some(MODEL) }).await.unwrap();
+    let reprice =
+        Reprice { model: MODEL, from: world.now - TimeDelta::days(2), to: world.now, price, note: "Sorry", actor: "root@example.com" };
+    assert_eq!(operator.reprice(reprice).await.unwrap().lowered, 1);
+    operator.withdraw_price(MODEL, price, "root@example.com", world.now).await.unwrap();
+    let own = NewOwnPrice {
+        id: PriceId::new(world.now, world.random()),
+        account: ada.account,
+        model: MODEL,
+        rates: world.rates.clone(),
+        effective_from: world.now + TimeDelta::days(1),
+        actor: "root@example.com",
+        now: world.now,
+    };
+    let id = own.id;
+    operator.set_own_price(own, OwnReview { revision: 0, named: None }).await.unwrap();
+    operator.end_own_price(ada.account, id, world.now, "root@example.com", world.now).await.unwrap();
+}
+
 /// Everything that there is to do, once.
 async fn everything(world: &mut World) -> Customer {
     let ada = world.customer("ada", "10").await;
@@ -115,6 +142,27 @@ async fn everything(world: &mut World) -> Customer {
     let (system, operator) = (world.ledger.system(), console(world).operator(root).await.unwrap());
     let owner = console(world).owner(ada.user).await.unwrap();
 
+    Box::pin(money(world, &operator, &owner, ada)).await;
+    Box::pin(codes(world, &operator, &owner)).await;
+    Box::pin(refunds(world, &operator, ada)).await;
+    operator.view(ada.account).await.unwrap();
+    operator.set_seller(documents::seller(world)).await.unwrap();
+    owner.set_buyer(NewBuyer { name: "Ada Ltd", email: "", address: "", tax_id: "", now: world.now }).await.unwrap();
+    operator.set_account_state(ada.account, AccountState::Active, AccountState::Suspended).await.unwrap();
+    operator.set_account_state(ada.account, AccountState::Suspended, AccountState::Active).await.unwrap();
+
+    let plan = world.sell("Basic", PlanTerms { fee: amount("0.5"), ..monthly() }).await;
+    owner.buy(world.purchase(&plan)).await.unwrap();
+    owner.end_plan(plan.id, true).await.unwrap();
+
+    Box::pin(limits_and_keys(world, &operator, &owner, ada)).await;
+    Box::pin(prices(world, &operator, ada)).await;
+    Box::pin(catalog(world, &system)).await;
+    ada
+}
+
+/// Credit that moves, and what is lent.
+async fn money(world: &mut World, operator: &Operator, owner: &AccountOwner, ada: Customer) {
     owner.top_up(world.money("5", "top-up")).await.unwrap();
     operator.credit(ada.account, world.money("2.5", "credit")).await.unwrap();
     operator.credit(ada.account, world.money("-1", "back")).await.unwrap();
@@ -129,24 +177,17 @@ async fn everything(world: &mut World) -> Customer {
     for (credit, is_credited) in [("2000", true), ("3000", false)] {
         let payment = payments::begun(world, ada, credit).await;
         payments::pay(world, &payment).await;
-        let decision = PaymentCredit { amount: Some(amount("1")), reason: "seen at Stripe", actor: "root@example.com" };
+        let seen = payments::problem(world, &payment).await;
+        let decision = PaymentCredit { amount: Some(amount("1")), reason: "seen at Stripe", seen: &seen, actor: "root@example.com" };
         match is_credited {
             true => drop(operator.credit_payment(payment.id, decision).await.unwrap()),
-            false => operator.dismiss_payment(payment.id, "paid back").await.unwrap(),
+            false => operator.dismiss_payment(payment.id, &seen, "paid back").await.unwrap(),
         }
     }
-    Box::pin(codes(world, &operator, &owner)).await;
-    Box::pin(refunds(world, &operator, ada)).await;
-    operator.view(ada.account).await.unwrap();
-    operator.set_seller(documents::seller(world)).await.unwrap();
-    owner.set_buyer(NewBuyer { name: "Ada Ltd", email: "", address: "", tax_id: "", now: world.now }).await.unwrap();
-    operator.set_account_state(ada.account, AccountState::Active, AccountState::Suspended).await.unwrap();
-    operator.set_account_state(ada.account, AccountState::Suspended, AccountState::Active).await.unwrap();
+}
 
-    let plan = world.sell("Basic", PlanTerms { fee: amount("0.5"), ..monthly() }).await;
-    owner.buy(world.purchase(&plan)).await.unwrap();
-    owner.end_plan(plan.id, true).await.unwrap();
-
+/// Bounds, keys and projects.
+async fn limits_and_keys(world: &mut World, operator: &Operator, owner: &AccountOwner, ada: Customer) {
     let limit = NewLimit {
         id: LimitId::new(world.now, world.random()),
         scope: Scope::Account,
@@ -169,30 +210,10 @@ async fn everything(world: &mut World) -> Customer {
     owner.revoke_report_key(id, world.now).await.unwrap();
     owner.move_key(key.id, project.id).await.unwrap();
     owner.revoke_key(key.id, world.now).await.unwrap();
+}
 
-    let price = PriceId::new(world.now, world.random());
-    let effective_from = world.now + TimeDelta::hours(1);
-    let dear = world.call(ada, 10_000, 10, TimeDelta::hours(1));
-    world.post(&[dear]).await.unwrap();
-    let rates = Rates::plain(amount("0.0001"), amount("0.0001"));
-    let new = NewPrice { id: price, model: MODEL, kind: PriceKind::Sale, rates, effective_from, actor: "root@example.com", now: world.now };
-    operator.publish_price(new, Review { revision: 1, named: Some(MODEL) }).await.unwrap();
-    let reprice =
-        Reprice { model: MODEL, from: world.now - TimeDelta::days(2), to: world.now, price, note: "Sorry", actor: "root@example.com" };
-    assert_eq!(operator.reprice(reprice).await.unwrap().lowered, 1);
-    operator.withdraw_price(MODEL, price, "root@example.com", world.now).await.unwrap();
-    let own = NewOwnPrice {
-        id: PriceId::new(world.now, world.random()),
-        account: ada.account,
-        model: MODEL,
-        rates: world.rates.clone(),
-        effective_from: world.now + TimeDelta::days(1),
-        actor: "root@example.com",
-        now: world.now,
-    };
-    let id = own.id;
-    operator.set_own_price(own, OwnReview { newest: None, named: None }).await.unwrap();
-    operator.end_own_price(ada.account, id, world.now, "root@example.com", world.now).await.unwrap();
+/// Providers and models, and a password.
+async fn catalog(world: &mut World, system: &System) {
     let provider = NewProvider {
         id: ProviderId::new(world.now, world.random()),
         name: "other",
@@ -222,7 +243,6 @@ async fn everything(world: &mut World) -> Customer {
     system.disable_model("large", Some(world.now)).await.unwrap();
     system.remove_model("large").await.unwrap();
     system.set_password("ada@example.com", "another password".to_owned()).await.unwrap();
-    ada
 }
 
 /// A payment of which a part is asked back.

@@ -8,7 +8,7 @@ use ledger::{AutoPayment, Error, Says, Taken};
 use sqlx::PgPool;
 
 use crate::{
-    payments::{pay, tell},
+    payments::{LARGEST, begun, dispute, pay, tell, usd},
     world::{Customer, World, amount},
 };
 
@@ -26,7 +26,7 @@ pub(crate) async fn on(world: &World, customer: Customer, terms: AutoTerms) {
 
 async fn begin(world: &World, customer: Customer) -> Option<AutoPayment> {
     let id = PaymentId::new(world.now, world.random());
-    world.ledger.system().begin_auto_payment(customer.account, id).await.unwrap()
+    world.ledger.system().begin_auto_payment(customer.account, id, LARGEST).await.unwrap()
 }
 
 /// It is asked for, and the provider calls it as the payments of these tests are called.
@@ -80,7 +80,7 @@ async fn no_more_than_the_cap_is_paid_in_a_month(pool: PgPool) {
     assert!((state.this_month, state.is_capped()) == (amount("40"), true));
     let later = world.ledger.dated(world.now + Months::new(1));
     let id = PaymentId::new(world.now, world.random());
-    assert!(later.system().begin_auto_payment(ada.account, id).await.unwrap().is_some(), "the next month");
+    assert!(later.system().begin_auto_payment(ada.account, id, LARGEST).await.unwrap().is_some(), "the next month");
     world.assert_proven().await;
 }
 
@@ -136,4 +136,74 @@ async fn nothing_is_asked_for_without_a_card_or_once_it_is_turned_off(pool: PgPo
         assert_eq!(begin(&world, ada).await, None, "of an account that is {status}");
     }
     assert!(owner.set_auto_top_up(terms(), "ada@example.com").await.is_err());
+}
+
+/// The same card would be charged again at once.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_goes_back_to_its_payer_stops_it_and_what_comes_again_does_not(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (ada, bob) = (world.customer("ada", "0").await, world.customer("bob", "0").await);
+    for (customer, is_refund) in [(ada, true), (bob, false)] {
+        let owner = world.ledger.owner(customer.user).await.unwrap();
+        let stopped = async || owner.auto_top_up(world.now).await.unwrap().unwrap().stopped.map(|(_, why)| why);
+        let payment = begun(&world, customer, "25").await;
+        on(&world, customer, terms()).await;
+        pay(&world, &payment).await;
+        let taken = match is_refund {
+            true => tell(&world, &payment, "refund", Says::Refunded { charge: "ch_1", in_all: usd(2_500) }).await,
+            false => dispute(&world, &payment, "disputed", (true, false)).await,
+        };
+        assert!(matches!(taken, Taken::Moved(_)), "{taken:?}");
+        assert_eq!(stopped().await.as_deref(), Some("A payment went back to its payer."));
+        assert_eq!(begin(&world, customer).await, None);
+        owner.set_auto_top_up(terms(), "ada@example.com").await.unwrap();
+        if !is_refund {
+            assert!(matches!(dispute(&world, &payment, "won", (false, true)).await, Taken::Moved(_)));
+        }
+        assert_eq!(stopped().await, None, "its owner wants it all the same");
+    }
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_would_be_held_is_not_charged_and_what_is_held_is_said(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    on(&world, ada, terms()).await;
+    let (owner, system) = (world.ledger.owner(ada.user).await.unwrap(), world.ledger.system());
+    let state = async || owner.auto_top_up(world.now).await.unwrap().unwrap();
+    let id = PaymentId::new(world.now, world.random());
+    assert_eq!(system.begin_auto_payment(ada.account, id, amount("19.99")).await.unwrap(), None);
+    let (_, why) = state().await.stopped.unwrap();
+    assert_eq!(why, "Each payment is 20, and the largest top-up is 19.99 now: choose a smaller one.");
+    assert_eq!((begin(&world, ada).await, state().await.held), (None, false));
+    owner.set_auto_top_up(terms(), "ada@example.com").await.unwrap();
+    let payment = begin(&world, ada).await.unwrap().payment;
+    asked(&world, &payment).await;
+    let session = format!("cs_{}", payment.id);
+    let says = Says::Paid { session: &session, sum: usd(1_999), names: Some((payment.account, payment.id)) };
+    assert!(matches!(tell(&world, &payment, "paid less", says).await, Taken::Held(_)));
+    assert_eq!((begin(&world, ada).await, state().await.held), (None, true));
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn its_terms_stand_while_it_is_on_has_not_stopped_and_the_account_is_active(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let (owner, system) = (world.ledger.owner(ada.user).await.unwrap(), world.ledger.system());
+    let stands = async || system.auto_stands(ada.account).await.unwrap();
+    assert!(!stands().await, "nobody ever said");
+    on(&world, ada, terms()).await;
+    assert!(stands().await);
+    owner.set_auto_top_up(AutoTerms { is_on: false, ..terms() }, "ada@example.com").await.unwrap();
+    assert!(!stands().await, "off");
+    owner.set_auto_top_up(terms(), "ada@example.com").await.unwrap();
+    let payment = begin(&world, ada).await.unwrap().payment;
+    asked(&world, &payment).await;
+    tell(&world, &payment, "declined", Says::Declined { why: "no" }).await;
+    assert!(!stands().await, "stopped");
+    owner.set_auto_top_up(terms(), "ada@example.com").await.unwrap();
+    sqlx::query("update accounts set status = 'suspended'").execute(&world.pool).await.unwrap();
+    assert!(!stands().await, "suspended");
 }

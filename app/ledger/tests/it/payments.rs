@@ -10,7 +10,7 @@ use sqlx::PgPool;
 
 use crate::world::{Customer, World, amount};
 
-const LARGEST: Amount = Amount::from_nanos(1_000_000_000_000);
+pub(crate) const LARGEST: Amount = Amount::from_nanos(1_000_000_000_000);
 
 fn new_payment(world: &World, credit: &str) -> NewPayment<'static> {
     NewPayment {
@@ -65,6 +65,11 @@ pub(crate) async fn dispute(world: &World, of: &Payment, id: &str, (is_taken, is
 async fn state(world: &World, of: &Payment) -> (PaymentState, Option<String>) {
     let payment = world.ledger.system().account(of.account).payment(of.id).await.unwrap();
     (payment.state, payment.problem)
+}
+
+/// What an operator sees of it.
+pub(crate) async fn problem(world: &World, of: &Payment) -> String {
+    state(world, of).await.1.unwrap_or_default()
 }
 
 fn is_moved(taken: &Taken) -> bool {
@@ -173,11 +178,21 @@ async fn an_operator_credits_what_is_held_once_or_dismisses_it(pool: PgPool) {
     let ada = world.customer("ada", "0").await;
     let operator = world.ledger.system().operator();
     let [one, another] = [begun(&world, ada, "2000").await, begun(&world, ada, "3000").await];
-    let credit = PaymentCredit { amount: None, reason: "seen at Stripe", actor: "root@example.com" };
-    assert!(operator.credit_payment(one.id, credit).await.is_err(), "it is not paid");
+    let unpaid = PaymentCredit { amount: None, reason: "seen at Stripe", seen: "", actor: "root@example.com" };
+    assert!(operator.credit_payment(one.id, unpaid).await.is_err(), "it is not paid");
     for payment in [&one, &another] {
         assert!(matches!(pay(&world, payment).await, Taken::Held(_)));
     }
+    let (first, seen) = (problem(&world, &one).await, problem(&world, &another).await);
+    // Something is added while the operator looks at what was there.
+    let again = Says::Trouble("it was paid back".to_owned());
+    assert!(matches!(tell(&world, &one, "trouble", again).await, Taken::Held(_)));
+    let credit = PaymentCredit { seen: &first, ..unpaid };
+    assert!(matches!(operator.credit_payment(one.id, credit).await, Err(Error::Invalid { field: "seen", .. })));
+    assert!(matches!(operator.dismiss_payment(one.id, &first, "paid back").await, Err(Error::Invalid { field: "seen", .. })));
+    let first = problem(&world, &one).await;
+    assert!(first.contains("it was paid back"), "{first}");
+    let credit = PaymentCredit { seen: &first, ..unpaid };
     assert!(matches!(
         operator.credit_payment(one.id, PaymentCredit { reason: " ", ..credit }).await,
         Err(Error::Invalid { field: "reason", .. })
@@ -185,8 +200,8 @@ async fn an_operator_credits_what_is_held_once_or_dismisses_it(pool: PgPool) {
     let part = PaymentCredit { amount: Some(amount("1999.5")), ..credit };
     operator.credit_payment(one.id, part).await.unwrap();
     assert!(operator.credit_payment(one.id, part).await.is_err(), "once");
-    operator.dismiss_payment(another.id, "paid back").await.unwrap();
-    assert!(operator.dismiss_payment(another.id, "again").await.is_err(), "once");
+    operator.dismiss_payment(another.id, &seen, "paid back").await.unwrap();
+    assert!(operator.dismiss_payment(another.id, &seen, "again").await.is_err(), "once");
     assert!(operator.credit_payment(another.id, credit).await.is_err(), "it does not go back");
     assert_eq!((state(&world, &one).await.0, state(&world, &another).await.0), (PaymentState::Credited, PaymentState::Dismissed));
     assert_eq!(operator.payments(false, 100).await.unwrap(), []);
@@ -234,6 +249,53 @@ async fn no_more_is_asked_back_of_a_payment_than_is_left_of_it(pool: PgPool) {
     assert_eq!(operator.payment(other.id).await.unwrap().left, 2_500);
 }
 
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_refund_is_asked_again_until_it_is_taken_and_one_that_was_refused_is_asked_anew(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let (system, operator) = (world.ledger.system(), world.ledger.system().operator());
+    let payment = begun_and_paid(&world, ada, "25").await;
+    let new = refund(&world, payment.id, "10");
+    let asked = operator.begin_refund(new).await.unwrap();
+    // What happens to an account is dated after what happened before, by some microseconds of this world's one instant.
+    let later = world.ledger.clone().dated(world.now + chrono::TimeDelta::minutes(1));
+    let to_ask = async || later.system().refunds_to_ask(chrono::TimeDelta::zero()).await.unwrap();
+    let left = async || operator.payment(payment.id).await.unwrap().left;
+    assert_eq!(to_ask().await, std::slice::from_ref(&asked));
+    assert_eq!(system.refunds_to_ask(chrono::TimeDelta::minutes(5)).await.unwrap(), [], "its answer may be on its way");
+    system.note_refused_refund(&asked, "no").await.unwrap();
+    assert_eq!((to_ask().await, left().await), (vec![], 2_500));
+    assert_eq!(operator.begin_refund(new).await.unwrap(), asked, "the same again is asked for anew");
+    assert_eq!((to_ask().await, left().await), (vec![asked.clone()], 1_500));
+    system.note_taken_refund(&asked).await.unwrap();
+    system.note_refused_refund(&asked, "what was said late").await.unwrap();
+    assert_eq!((to_ask().await, left().await), (vec![], 1_500));
+    assert!(operator.begin_refund(new).await.unwrap().is_taken, "the same again is not asked for");
+    world.assert_proven().await;
+}
+
+/// The provider may have forgotten by then that it was asked, and the same words would be another refund.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_refund_of_which_nothing_is_known_for_long_waits_for_an_operator_once(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let (system, operator) = (world.ledger.system(), world.ledger.system().operator());
+    let payment = begun_and_paid(&world, ada, "25").await;
+    let new = refund(&world, payment.id, "10");
+    operator.begin_refund(new).await.unwrap();
+    assert_eq!(system.give_up_refunds().await.unwrap(), [], "it may be asked again yet");
+    sqlx::query("update payment_refunds set asked_at = asked_at - interval '21 hours'").execute(&world.pool).await.unwrap();
+    assert_eq!(system.refunds_to_ask(chrono::TimeDelta::zero()).await.unwrap(), []);
+    assert!(matches!(operator.begin_refund(new).await, Err(Error::Invalid { field: "payment", .. })), "nor by the same form");
+    assert_eq!(system.give_up_refunds().await.unwrap(), [payment.id]);
+    let seen = problem(&world, &payment).await;
+    assert!(seen.contains("a refund of 10 USD was asked for on") && seen.contains(&new.id.to_string()), "{seen}");
+    assert_eq!((state(&world, &payment).await.0, operator.payment(payment.id).await.unwrap().left), (PaymentState::Credited, 1_500));
+    operator.dismiss_payment(payment.id, &seen, "it was done").await.unwrap();
+    assert_eq!((system.give_up_refunds().await.unwrap(), problem(&world, &payment).await), (vec![], String::new()));
+    world.assert_proven().await;
+}
+
 async fn begun_and_paid(world: &World, customer: Customer, credit: &str) -> Payment {
     let payment = begun(world, customer, credit).await;
     pay(world, &payment).await;
@@ -271,8 +333,10 @@ async fn operators_page_through_payments_and_what_is_nobodys_is_counted(pool: Pg
     }
     assert_eq!(operator.payments_to_look_at().await.unwrap(), 2);
     assert_eq!(operator.stray_payments(10).await.unwrap()[0].sum, usd(700));
+    assert_eq!((operator.stray_payment("cs_stray").await.unwrap().sum, operator.strays_to_look_at().await.unwrap()), (usd(700), 1));
     operator.dismiss_stray("cs_stray", "credited by hand").await.unwrap();
     assert!(matches!(operator.dismiss_stray("cs_stray", "again").await, Err(Error::NotFound)));
+    assert!(matches!(operator.stray_payment("cs_stray").await, Err(Error::NotFound)));
     world.ledger.system().note_stray("cs_stray", &usd(700)).await.unwrap();
     assert_eq!(operator.payments_to_look_at().await.unwrap(), 1, "told again, it does not come back");
 }

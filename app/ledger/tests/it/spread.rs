@@ -8,7 +8,7 @@ use domain::{
     credit::{Hardness, Quantity, Scope, Unit, Window},
     filter::{CallFilter, TagFilter, UsageFilter},
     id::{LimitId, PaymentId, ProjectId},
-    monthly::CalendarMonth,
+    month::CalendarMonth,
     payment::{AutoTerms, Currency},
     period::{Period, Step},
     tokens::Tokens,
@@ -137,7 +137,7 @@ async fn topping_up(world: &World, ledger: &Ledger, watch: &mut Watch, ada: Cust
     watch.step("its card", Box::pin(owner.note_setup("cs_setup"))).await;
     watch.step("its card, kept", Box::pin(system.keep_method(ada.account, "cs_setup", ("cus_1", "pm_1", "visa")))).await;
     let payment = watch
-        .step("its payment", Box::pin(system.begin_auto_payment(ada.account, PaymentId::new(now, world.random()))))
+        .step("its payment", Box::pin(system.begin_auto_payment(ada.account, PaymentId::new(now, world.random()), amount("100"))))
         .await
         .unwrap()
         .payment;

@@ -101,7 +101,7 @@ fn row(batch: &Batch, used: i64, now: DateTime<Utc>, form: &Form) -> Row {
         (None, Some(expiry)) => {
             with_note(time::time_view(expiry, time::minute(expiry)), if is_over { "expired".to_owned() } else { String::new() })
         }
-        (None, None) => text("It is revoked"),
+        (None, None) => text("No end"),
     };
     let of = format!("of {}", money::grouped(terms.codes.saturating_mul(terms.uses)));
     let revoke = (!is_over).then(|| {

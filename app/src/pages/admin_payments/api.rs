@@ -9,7 +9,7 @@ use http::StatusCode;
 use super::fields::{AMOUNT, DO, PAYMENT, REASON, SHOW};
 use crate::{
     error::ConsoleError,
-    parts::form::{Form, Problem},
+    parts::form::{Form, ONCE, Problem},
     server::{Caller, FormAnswer, page_status, parameter, sentence, typed_form},
 };
 
@@ -33,6 +33,8 @@ pub(crate) struct Payments {
     pub(super) waiting: i64,
     /// What was paid, and names no payment of ours.
     pub(super) strays: Vec<StrayPayment>,
+    /// How many more of these there are, which are older.
+    pub(super) older_strays: i64,
     /// What is looked at.
     pub(super) chosen: Option<Chosen>,
     /// What is asked for of it, before it is done.
@@ -109,11 +111,16 @@ pub(crate) async fn payments(caller: &Caller, query: &str) -> Result<Payments, C
     let before = AuditPlace::from_query(query).map_err(|error| ConsoleError::Invalid(sentence(&error.to_string())))?;
     let (listed, next) = operator.payments_of(filter, before, PAGE).await?;
     let strays = operator.stray_payments(STRAYS_MAX).await?;
+    let older_strays = operator.strays_to_look_at().await?.saturating_sub(i64::try_from(strays.len()).unwrap_or(i64::MAX)).max(0);
     let chosen = match typed(PAYMENT) {
         None => None,
         Some(id) => match id.parse::<PaymentId>() {
             Ok(id) => Some(Chosen::Payment(operator.payment(id).await?)),
-            Err(_) => strays.iter().find(|stray| stray.reference == id).cloned().map(Chosen::Stray),
+            Err(_) => match operator.stray_payment(&id).await {
+                Ok(stray) => Some(Chosen::Stray(stray)),
+                Err(ledger::Error::NotFound) => None,
+                Err(error) => return Err(error.into()),
+            },
         },
     };
     let done = parameter(query, "done").and_then(|name| Decision::of(&name));
@@ -121,9 +128,22 @@ pub(crate) async fn payments(caller: &Caller, query: &str) -> Result<Payments, C
     let mut form = answered.unwrap_or_else(|| Form { typed: typed_form(query, &[AMOUNT, REASON, DO], DO), ..caller.form() });
     let review = match (&chosen, form.problem.is_some()) {
         (Some(chosen), false) => review(chosen, &mut form),
+        (Some(_), true) => again(&form),
         _ => None,
     };
-    Ok(Payments { filter, listed, next, has_newer: before.is_some(), waiting, strays, chosen, review, done, form })
+    Ok(Payments { filter, listed, next, has_newer: before.is_some(), waiting, strays, older_strays, chosen, review, done, form })
+}
+
+/// What was asked for and is not known to be done: to be sent again as it was, since with the same id it is done once. What is left of the payment does not
+/// matter: what was asked for may be what is missing there.
+fn again(form: &Form) -> Option<(Decision, Option<Amount>)> {
+    // One that came back with another id did nothing, and is begun anew.
+    let is_same = form.problem_at("").is_some() && form.typed(ONCE) == Some(form.once.as_str());
+    let decision = form.typed(DO).and_then(Decision::of).filter(|_| is_same)?;
+    match decision {
+        Decision::Dismiss => Some((decision, None)),
+        Decision::Credit | Decision::Refund => Some((decision, Some(form.typed(AMOUNT)?.trim().parse().ok()?))),
+    }
 }
 
 /// What is asked for, if that can be.
@@ -156,5 +176,21 @@ pub(super) fn amount(chosen: &Chosen, text: &str) -> Result<Amount, Problem> {
             }
         }
         _ => Ok(amount),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_came_back_whole_and_by_its_own_id_is_asked_for_again() {
+        let form = |once: &str, field: &str| {
+            let typed = [(ONCE, "7"), (DO, "refund"), (AMOUNT, "5"), (REASON, "asked for")];
+            let typed = typed.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+            Form { once: once.to_owned(), typed, problem: Some(Problem::new(field, "Stripe did not answer.")) }
+        };
+        assert_eq!(again(&form("7", "")), Some((Decision::Refund, Amount::from_units(5))));
+        assert_eq!((again(&form("8", "")), again(&form("7", AMOUNT))), (None, None));
     }
 }

@@ -18,6 +18,8 @@ mod fields {
     pub(super) const AMOUNT: &str = "amount";
     /// Why.
     pub(super) const REASON: &str = "reason";
+    /// The problem that was seen: nobody decides of another one.
+    pub(super) const SEEN: &str = "seen";
     /// Which payments are listed.
     pub(super) const SHOW: &str = "show";
 }

@@ -1,16 +1,16 @@
 use axum::{http::StatusCode, response::Response};
 use domain::id::PaymentId;
-use ledger::{NewRefund, Operator, PaymentCredit};
+use ledger::{Error, NewRefund, Operator, PaymentCredit};
 
 use super::{
     PATH,
     api::Decision,
-    fields::{AMOUNT, DO, PAYMENT, REASON},
+    fields::{AMOUNT, DO, PAYMENT, REASON, SEEN},
 };
 use crate::{
     error::ConsoleError,
     parts::form::Problem,
-    server::{NotTaken, Refusal, Submission, incomplete, see_other},
+    server::{NotTaken, Refusal, Submission, incomplete, see_other, sentence},
 };
 
 /// `POST /admin/payments`: credits what is held, dismisses it, or has Stripe pay a payment back: what `farebox payments` does, and what was looked at before.
@@ -25,17 +25,25 @@ async fn try_decide(submission: &Submission) -> Result<Response, Refusal> {
     let decision = Decision::of(submission.text(DO)).ok_or_else(incomplete)?;
     let (name, reason, actor) = (submission.text(PAYMENT), submission.text(REASON), caller.actor()?);
     match (decision, name.parse::<PaymentId>()) {
-        (Decision::Dismiss, Ok(payment)) => operator.dismiss_payment(payment, reason).await?,
+        (Decision::Dismiss, Ok(payment)) => operator.dismiss_payment(payment, submission.raw(SEEN), reason).await.map_err(refusal)?,
         (Decision::Dismiss, Err(_)) => operator.dismiss_stray(name, reason).await?,
         (Decision::Credit, Ok(payment)) => {
-            let amount = Some(submission.amount(AMOUNT)?);
-            operator.credit_payment(payment, PaymentCredit { amount, reason, actor }).await.map(drop)?;
+            let (amount, seen) = (Some(submission.amount(AMOUNT)?), submission.raw(SEEN));
+            operator.credit_payment(payment, PaymentCredit { amount, reason, seen, actor }).await.map(drop).map_err(refusal)?;
         }
         (Decision::Refund, Ok(payment)) => refund(submission, &operator, payment).await?,
         (Decision::Credit | Decision::Refund, Err(_)) => return Err(ConsoleError::NotFound.into()),
     }
     let payment = if name.parse::<PaymentId>().is_ok() { format!("&payment={name}") } else { String::new() };
     Ok(see_other(&format!("{PATH}?done={}{payment}", decision.name())))
+}
+
+/// What is wrong with the payment is so because of what others did meanwhile: it is said of the whole form, which is to be begun anew.
+fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::Invalid { field: PAYMENT | SEEN, problem } => Refusal::Form(StatusCode::CONFLICT, Problem::new("", sentence(&problem))),
+        other => other.into(),
+    }
 }
 
 async fn refund(submission: &Submission, operator: &Operator, payment: PaymentId) -> Result<(), Refusal> {
@@ -45,17 +53,20 @@ async fn refund(submission: &Submission, operator: &Operator, payment: PaymentId
     };
     let (amount, reason) = (submission.amount(AMOUNT)?, submission.text(REASON));
     let new = NewRefund { id: submission.once()?, payment, amount, reason, actor: caller.actor()? };
-    let asked = operator.begin_refund(new).await?;
-    match stripe.refund(&caller.console.ledger, &asked).await {
-        Ok(()) => Ok(()),
-        Err(NotTaken::Ledger(error)) => Err(error.into()),
-        Err(NotTaken::Stripe(error)) => {
-            tracing::error!(%payment, %error, "Stripe does not pay a payment back");
-            let words = format!(
-                "Nothing is known to be paid back: {error}. Send this form again, which asks for it once, or look in Stripe's dashboard."
-            );
-            Err(Refusal::Form(StatusCode::SERVICE_UNAVAILABLE, Problem::new("", words)))
+    let asked = operator.begin_refund(new).await.map_err(refusal)?;
+    let error = match stripe.refund(&caller.console.ledger, &asked).await {
+        Ok(()) => return Ok(()),
+        Err(NotTaken::Ledger(error)) => return Err(error.into()),
+        Err(error) => error,
+    };
+    tracing::error!(%payment, %error, "Stripe does not pay a payment back, or has not said so");
+    let (status, words) = match error.verdict() {
+        // Stripe says the same of the same form for a day: another one is another question.
+        Some(why) => (StatusCode::CONFLICT, format!("Stripe does not pay it back: {}", sentence(why))),
+        None => {
+            let words = "Stripe is asked again by itself, and to send this form again is the same refund.";
+            (StatusCode::SERVICE_UNAVAILABLE, format!("It is not known whether it is paid back: {error}. {words}"))
         }
-        Err(_) => Err(ConsoleError::Unavailable.into()),
-    }
+    };
+    Err(Refusal::Form(status, Problem::new("", words)))
 }

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use super::{
     PATH,
     api::{Chosen, Decision, Payments},
-    fields::{AMOUNT, DO, PAYMENT, REASON},
+    fields::{AMOUNT, DO, PAYMENT, REASON, SEEN},
 };
 use crate::parts::{
     form::{Field, Form, hidden},
@@ -25,7 +25,10 @@ pub(super) fn one(page: &Payments, chosen: &Chosen) -> AnyView {
         Some((decision, amount)) => confirm(chosen, *decision, *amount, &page.form),
         None => stack(chosen.decisions().into_iter().map(|decision| ask(chosen, decision, &page.form)).collect()),
     };
-    stack(vec![section("Payment", known(chosen)), next])
+    let asked = page.form.typed(DO).and_then(Decision::of).filter(|decision| chosen.decisions().contains(decision));
+    // Where the form is gone that it is about, it stands alone.
+    let problem = (page.review.is_none() && asked.is_none()).then(|| page.form.problem_view());
+    stack(vec![problem.into_any(), section("Payment", known(chosen)), next])
 }
 
 fn known(chosen: &Chosen) -> AnyView {
@@ -120,19 +123,60 @@ fn confirm(chosen: &Chosen, decision: Decision, amount: Option<Amount>, form: &F
     let class = if decision == Decision::Credit { "primary" } else { "danger" };
     let typed: Vec<_> = [AMOUNT, REASON].into_iter().filter_map(|field| Some(hidden(field, form.typed(field)?.to_owned()))).collect();
     let back = format!("{PATH}?{PAYMENT}={}", id_of(chosen));
+    let seen = match chosen {
+        Chosen::Payment(seen) => form.typed(SEEN).or(seen.payment.problem.as_deref()).map(|problem| hidden(SEEN, problem)),
+        Chosen::Stray(_) => None,
+    };
     view! {
         <section class="review" aria-labelledby="review">
             <h2 id="review" tabindex="-1" autofocus=true>{question}</h2>
+            {form.problem_view()}
             <p class="subtitle prose">"Reason: "{foreign(form.typed(REASON).unwrap_or_default())}</p>
             <form class="row-form" method="post" action=PATH>
                 {form.once_field()}
                 {hidden(PAYMENT, id_of(chosen))}
                 {hidden(DO, decision.name())}
                 {typed}
+                {seen}
                 <button class=class>{button}</button>
                 <a href=back rel="external">"Do nothing"</a>
             </form>
         </section>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::payment::{Currency, Payment};
+
+    use super::*;
+    use crate::parts::form::Problem;
+
+    #[test]
+    fn a_confirmation_that_comes_back_is_the_same_form_with_what_was_seen() {
+        let (id, amount) = (domain::id::PaymentId::from_uuid(uuid::Uuid::nil()), "25".parse().unwrap());
+        let payment = Payment {
+            account: domain::id::AccountId::from_uuid(uuid::Uuid::nil()),
+            id,
+            amount,
+            minor: 2_500,
+            currency: Currency::USD,
+            made_by: "ada@example.com".to_owned(),
+            made_at: "2026-11-23T10:04:05Z".parse().unwrap(),
+            session: None,
+            state: PaymentState::Credited,
+            problem: Some("a refund failed".to_owned()),
+        };
+        let chosen = Chosen::Payment(SeenPayment { payment, account_name: "Example".to_owned(), left: 0 });
+        let problem = Some(Problem::new("", "Stripe did not answer."));
+        let html = |form: Form| Owner::new().with(|| confirm(&chosen, Decision::Refund, Some(amount), &form).to_html());
+        let back = html(Form { once: "7".to_owned(), problem, ..Form::default() });
+        for words in ["value=\"7\"", "Stripe did not answer.", "Pay $25.00 back", "value=\"a refund failed\""] {
+            assert!(back.contains(words), "{words}: {back}");
+        }
+        let typed = [(SEEN.to_owned(), "what stood there before".to_owned())].into();
+        assert!(html(Form { typed, ..Form::default() }).contains("value=\"what stood there before\""));
+    }
 }

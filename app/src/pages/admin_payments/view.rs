@@ -71,7 +71,11 @@ fn strays(page: &Payments) -> AnyView {
         ]
         .into()
     });
-    table("cards", &COLUMNS, rows.collect(), None)
+    let older = (page.older_strays > 0).then(|| {
+        let words = format!("And {} older ones, which stand here once these are dismissed.", money::grouped(page.older_strays));
+        view! { <p>{words}</p> }
+    });
+    stack(vec![table("cards", &COLUMNS, rows.collect(), None), older.into_any()])
 }
 
 fn list(page: &Payments) -> AnyView {

@@ -72,6 +72,11 @@ fn lead(to: Result<String, NotTaken>) -> Result<Response, Refusal> {
     match to {
         Ok(address) => Ok(see_other(&address)),
         Err(NotTaken::Ledger(error)) => Err(error.into()),
+        Err(error) if error.is_refusal() => {
+            tracing::error!(%error, "Stripe refuses to make a page");
+            let words = "Stripe has refused this, and nothing was charged. Ask the operator of this gateway: its log says why.";
+            Err(Refusal::Form(StatusCode::BAD_GATEWAY, Problem::new("", words)))
+        }
         Err(error) => {
             tracing::error!(%error, "Stripe makes no page");
             let words = "Stripe cannot be reached right now, and nothing was charged. Send this form again in a moment.";

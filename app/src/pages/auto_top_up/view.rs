@@ -49,6 +49,9 @@ fn trouble(auto: &AutoTopUp, now: DateTime<Utc>) -> AnyView {
         );
         return notice(Tone::Bad, words);
     }
+    if auto.held {
+        return notice(Tone::Bad, "A payment of yours waits for the operator; nothing more is paid by itself until they decide.");
+    }
     if auto.method.is_none() {
         return notice(Tone::Bad, "No card is saved yet: nothing is paid by itself until one is.");
     }
@@ -69,6 +72,8 @@ fn state(auto: &AutoTopUp) -> AnyView {
             "Auto top-up",
             if auto.stopped.is_some() && terms.is_on {
                 "Stopped"
+            } else if auto.held && terms.is_on {
+                "Waits for the operator"
             } else if terms.is_on {
                 "On"
             } else {
@@ -171,6 +176,7 @@ mod tests {
             method: Some("visa ending in 4242".to_owned()),
             this_month: amount("20"),
             pending: None,
+            held: false,
             stopped: None,
         }
     }
@@ -193,6 +199,7 @@ mod tests {
         );
         let capped = AutoTopUp { this_month: "40".parse().unwrap(), ..auto() };
         assert!(html(&capped).contains("it goes on on 1 Jan 2027"));
+        assert!(html(&AutoTopUp { held: true, ..auto() }).contains("A payment of yours waits for the operator"));
         assert!(html(&AutoTopUp { method: None, ..auto() }).contains("No card is saved yet"));
         let off = AutoTopUp { terms: AutoTerms { is_on: false, ..auto().terms }, ..stopped };
         assert!(!html(&off).contains("has stopped"));

@@ -1,17 +1,18 @@
 //! Payments that nobody is there for: a saved card is charged, and what Stripe says of that is taken as of any other payment.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::id::PaymentId;
-use ledger::{AccountOwner, AutoPayment, Ledger, News, Says};
+use domain::id::{AccountId, PaymentId};
+use futures_util::{StreamExt, stream};
+use ledger::{ASKED_AGAIN_FOR, AccountOwner, AutoPayment, Ledger, News, Says};
 
 use super::{
     Failure, NewSetup, NotTaken, Stripe,
-    objects::{Event, Intent},
+    objects::{Event, Intent, Session},
+    taking::{known, stray},
 };
 
-/// Stripe forgets an idempotency key after a day at the earliest (<https://docs.stripe.com/api/idempotent_requests>): what was asked for longer ago is looked
-/// up, and never asked for again.
-const ASKED_AGAIN_FOR: TimeDelta = TimeDelta::hours(20);
+/// Accounts that are topped up at once.
+const AT_ONCE: usize = 8;
 /// Two machines' clocks differ.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(10);
 /// What the customer reads where Stripe has no words for them.
@@ -21,18 +22,23 @@ impl Stripe {
     /// Tops up every account whose balance is lower than its owner wants it to become.
     ///
     /// # Errors
-    /// [`ledger::Error::Unavailable`]; where Stripe does not answer, that is in the log, and it is asked again.
+    /// [`ledger::Error::Unavailable`]; what keeps one account from being topped up is in the log, and keeps no other.
     pub async fn top_up(&self, ledger: &Ledger) -> ledger::Result<()> {
-        let system = ledger.system();
-        for account in system.accounts_to_top_up().await? {
-            let id = PaymentId::new(ledger.clock().await?, rand::random());
-            let Some(auto) = system.begin_auto_payment(account, id).await? else { continue };
-            tracing::info!(%account, payment = %id, amount = %auto.payment.amount, "an account is topped up");
-            if let Err(error) = self.charge(ledger, &auto).await {
-                tracing::warn!(%account, payment = %id, %error, "what became of a top-up is not known yet");
+        let accounts = ledger.system().accounts_to_top_up().await?;
+        let topping_up = stream::iter(accounts).for_each_concurrent(AT_ONCE, |account| async move {
+            if let Err(error) = self.top_up_one(ledger, account).await {
+                tracing::warn!(%account, %error, "an account is not topped up yet, or what became of that is not known");
             }
-        }
+        });
+        topping_up.await;
         Ok(())
+    }
+
+    async fn top_up_one(&self, ledger: &Ledger, account: AccountId) -> Result<(), NotTaken> {
+        let id = PaymentId::new(ledger.clock().await?, rand::random());
+        let Some(auto) = ledger.system().begin_auto_payment(account, id, self.0.largest).await? else { return Ok(()) };
+        tracing::info!(%account, payment = %id, amount = %auto.payment.amount, "an account is topped up");
+        self.charge(ledger, &auto).await
     }
 
     /// Charges a card, or hears what became of the charge that was asked for in the same words before.
@@ -58,13 +64,15 @@ impl Stripe {
         self.put_down(ledger, &News { event: None, account, payment, intent: None, says: Says::Declined { why } }).await.map(drop)
     }
 
-    /// Asks what has become of it; of one of which no answer was heard, in the words in which it was asked for.
+    /// Asks what has become of it; of one of which no answer was heard, in the words in which it was asked for. These may be heard for the first time, so that
+    /// they are said only while its owner wants it yet; else it is looked up.
     pub(super) async fn look_at_auto(&self, ledger: &Ledger, auto: &AutoPayment) -> Result<(), NotTaken> {
         let (payment, client) = (&auto.payment, &self.0.client);
         if let Some(intent) = &payment.session {
             return self.take_intent(ledger, auto, &client.intent(intent).await?).await;
         }
-        if ledger.clock().await? - payment.made_at < ASKED_AGAIN_FOR {
+        let is_known = ledger.clock().await? - payment.made_at < ASKED_AGAIN_FOR;
+        if is_known && ledger.system().auto_stands(payment.account).await? {
             return self.charge(ledger, auto).await;
         }
         let since: DateTime<Utc> = payment.made_at - CLOCKS_DIFFER;
@@ -87,16 +95,30 @@ impl Stripe {
 
     /// Takes a message about a payment itself. What somebody paid on Stripe's page by it is told of as that page's session.
     pub(super) async fn take_auto(&self, ledger: &Ledger, event: &Event<'_>, intent: &Intent) -> Result<(), NotTaken> {
-        let Some((account, payment)) = intent.named().filter(|_| intent.is_auto()) else { return Ok(()) };
+        if !intent.is_auto() {
+            return Ok(());
+        }
+        let Some((account, payment)) = known(ledger, intent.named()).await? else { return stray(ledger, &intent.id, &intent.says()).await };
         let event = ledger::Event { id: &event.id, kind: &event.kind, about: &intent.id, is_final: false };
         self.put_down(ledger, &News { event: Some(event), account, payment, intent: Some(&intent.id), says: intent.says() }).await.map(drop)
     }
 
     /// Has Stripe's page made on which a card is saved, and notes it. Returns its address.
     pub(crate) async fn begin_setup(&self, owner: &AccountOwner, new: &NewSetup<'_>) -> Result<String, NotTaken> {
-        let session = self.0.client.create_setup(new).await?;
+        let session = self.setup_page(new).await?;
         owner.note_setup(&session.id).await?;
         Self::at(&self.0.pages, session.url)
+    }
+
+    /// A customer that Stripe knows no more, as after somebody deleted it there, keeps nobody from saving a card: then it is somebody new.
+    async fn setup_page(&self, new: &NewSetup<'_>) -> Result<Session, Failure> {
+        match self.0.client.create_setup(new).await {
+            Err(Failure::Refused { status: 400 | 404, message }) if new.customer.is_some() => {
+                tracing::warn!(account = %new.account, message, "Stripe refuses a customer: a card is saved for a new one");
+                self.0.client.create_setup(&NewSetup { customer: None, ..*new }).await
+            }
+            answered => answered,
+        }
     }
 
     /// Keeps the card that was saved on a page, if it is the one that its account was led to last.

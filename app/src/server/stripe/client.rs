@@ -57,6 +57,17 @@ pub(crate) enum Failure {
     Unanswered(String),
 }
 
+impl Failure {
+    /// Why Stripe does not do what it was asked for, where that is what it says of the request itself. What it says of our secret key (401, 403) is no answer to
+    /// the same request said earlier, which it may have done.
+    pub(crate) fn verdict(&self) -> Option<&str> {
+        match self {
+            Self::Refused { status: 400 | 404, message: why } | Self::Declined { why, .. } => Some(why),
+            Self::Refused { .. } | Self::Unanswered(_) => None,
+        }
+    }
+}
+
 /// A page for a payment.
 pub(crate) struct NewSession<'a> {
     /// What is to be paid.
@@ -98,7 +109,7 @@ struct Named {
 pub(crate) struct NewSetup<'a> {
     /// For which account.
     pub(crate) account: AccountId,
-    /// The same again is the same page.
+    /// The same again, of the same customer, is the same page.
     pub(crate) once: Uuid,
     /// Whom Stripe knows already.
     pub(crate) customer: Option<&'a str>,
@@ -200,11 +211,18 @@ impl Client {
             ("cancel_url", new.cancelled),
             (&named, &account),
         ];
-        match new.customer {
-            Some(customer) => fields.push(("customer", customer)),
-            None => fields.extend([("customer_creation", "always"), ("customer_email", new.email)]),
-        }
-        self.post("/v1/checkout/sessions", &fields, &format!("setup {}", new.once)).await
+        // Other words under the same key are refused.
+        let key = match new.customer {
+            Some(customer) => {
+                fields.push(("customer", customer));
+                format!("setup {} of a customer", new.once)
+            }
+            None => {
+                fields.extend([("customer_creation", "always"), ("customer_email", new.email)]);
+                format!("setup {}", new.once)
+            }
+        };
+        self.post("/v1/checkout/sessions", &fields, &key).await
     }
 
     /// What has become of such a page, with the card that was saved on it.

@@ -187,6 +187,8 @@ impl Intent {
                 Says::Paid { session: &self.id, sum, names: self.named() }
             }
             "requires_action" => Says::Declined { why: "Your bank wants you to confirm the payment yourself." },
+            // Nobody has tried yet, so nobody has declined.
+            "requires_payment_method" if self.last_payment_error.is_none() => Says::Waiting,
             "requires_payment_method" | "canceled" => {
                 let why = self.last_payment_error.as_ref().and_then(|error| error.message.as_deref());
                 Says::Declined { why: why.unwrap_or("Your card was declined.") }
@@ -312,6 +314,8 @@ mod tests {
         assert!(matches!(intent("requires_payment_method").says(), Says::Declined { why: "Your card has insufficient funds." }));
         assert!(matches!(intent("requires_action").says(), Says::Declined { why } if why.contains("confirm")));
         assert!(intent("canceled").is_auto());
+        let untried = Intent { last_payment_error: None, ..intent("requires_payment_method") };
+        assert!(matches!(untried.says(), Says::Waiting));
     }
 
     #[test]

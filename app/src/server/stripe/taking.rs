@@ -33,6 +33,21 @@ pub(crate) enum NotTaken {
     Unreadable(#[from] serde_json::Error),
 }
 
+impl NotTaken {
+    /// Whether Stripe has answered, and does not do it.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Stripe(Failure::Refused { .. } | Failure::Declined { .. }))
+    }
+
+    /// Why Stripe never does what it was asked for, see [`Failure::verdict`].
+    pub(crate) fn verdict(&self) -> Option<&str> {
+        match self {
+            Self::Stripe(failure) => failure.verdict(),
+            _ => None,
+        }
+    }
+}
+
 /// Whose payment something is about.
 type Owner = Option<(AccountId, PaymentId)>;
 
@@ -73,7 +88,9 @@ impl Stripe {
                 let session: Session = read(object)?;
                 self.take_session(ledger, Some(event), &session, Says::Ended).await
             }
-            kind if kind.starts_with("payment_intent.") => self.take_auto(ledger, event, &read(object)?).await,
+            "payment_intent.succeeded" | "payment_intent.payment_failed" | "payment_intent.canceled" => {
+                self.take_auto(ledger, event, &read(object)?).await
+            }
             "charge.refunded" => {
                 let charge: Charge = read(object)?;
                 let owner = self.owner(ledger, charge.payment_intent.as_ref(), charge.named()).await?;
@@ -120,7 +137,8 @@ impl Stripe {
         }
     }
 
-    /// Asks for every payment that has been pending for so long: a message got lost, or nobody was there to take it.
+    /// Asks for every payment that has been pending for so long: a message got lost, or nobody was there to take it. And for every refund of which no answer
+    /// has come for so long.
     ///
     /// # Errors
     /// [`ledger::Error::Unavailable`]; where Stripe does not answer, that is in the log.
@@ -140,27 +158,42 @@ impl Stripe {
                 tracing::warn!(payment = %payment.id, %error, "what became of a payment is not known yet");
             }
         }
+        self.refund_again(ledger, pending_for).await
+    }
+
+    /// Asks again for refunds, which in the same words are the same ones, and leaves to an operator those for which it is too late for that.
+    async fn refund_again(&self, ledger: &Ledger, asked_for: TimeDelta) -> ledger::Result<()> {
+        for refund in ledger.system().refunds_to_ask(asked_for).await? {
+            if let Err(error) = self.refund(ledger, &refund).await {
+                tracing::warn!(account = %refund.account, refund = %refund.id, %error, "Stripe does not pay a payment back, or has not said so yet");
+            }
+        }
+        for payment in ledger.system().give_up_refunds().await? {
+            tracing::error!(%payment, "it is not known whether Stripe has paid a payment back, and an operator must look: see `farebox payments list`");
+        }
         Ok(())
     }
 
-    /// Asks for a refund that an operator has started. What Stripe refuses is noted, and so much is left of the payment again; what it does, it tells.
+    /// Asks for a refund that an operator has started, unless Stripe has taken it before. What Stripe refuses is noted, and so much is left of the payment
+    /// again; what it does, it tells.
     pub(crate) async fn refund(&self, ledger: &Ledger, refund: &AskedRefund) -> Result<(), NotTaken> {
-        match self.0.client.refund(refund).await {
-            Ok(_) => Ok(()),
-            Err(Failure::Refused { status, message }) => {
-                if (400..500).contains(&status) {
-                    ledger.system().note_refused_refund(refund, &message).await?;
-                }
-                Err(Failure::Refused { status, message }.into())
-            }
-            Err(error) => Err(error.into()),
+        if refund.is_taken {
+            return Ok(());
         }
+        let error = match self.0.client.refund(refund).await {
+            Ok(_) => return Ok(ledger.system().note_taken_refund(refund).await?),
+            Err(error) => error,
+        };
+        if let Some(why) = error.verdict() {
+            ledger.system().note_refused_refund(refund, why).await?;
+        }
+        Err(error.into())
     }
 
     async fn take_session(&self, ledger: &Ledger, event: Option<&Event<'_>>, session: &Session, says: Says<'_>) -> Result<(), NotTaken> {
         // What we noted when it began comes before what it says of itself.
         let owner = ledger.system().payment_of(&session.id).await?.or_else(|| session.named());
-        let Some((account, payment)) = known(ledger, owner).await? else { return stray(ledger, session, &says).await };
+        let Some((account, payment)) = known(ledger, owner).await? else { return stray(ledger, &session.id, &says).await };
         let event = event.map(|event| ledger::Event { id: &event.id, kind: &event.kind, about: &session.id, is_final: false });
         let intent = session.payment_intent.as_ref().map(Other::id);
         self.put_down(ledger, &News { event, account, payment, intent, says }).await.map(drop)
@@ -222,7 +255,7 @@ impl Stripe {
 }
 
 /// Whose payment something is about, if that is in the books.
-async fn known(ledger: &Ledger, owner: Owner) -> Result<Owner, NotTaken> {
+pub(super) async fn known(ledger: &Ledger, owner: Owner) -> Result<Owner, NotTaken> {
     let Some((account, payment)) = owner else { return Ok(None) };
     match ledger.system().account(account).payment(payment).await {
         Ok(_) => Ok(owner),
@@ -231,13 +264,15 @@ async fn known(ledger: &Ledger, owner: Owner) -> Result<Owner, NotTaken> {
     }
 }
 
-/// What was paid and is no payment of ours waits for an operator.
-async fn stray(ledger: &Ledger, session: &Session, says: &Says<'_>) -> Result<(), NotTaken> {
-    if let Says::Paid { sum, .. } = says {
-        tracing::error!(session = session.id, %sum, "what was paid is no payment of ours, and waits for an operator: see `farebox payments list`");
-        return Ok(ledger.system().note_stray(&session.id, sum).await?);
+/// What was paid and is no payment of ours waits for an operator. Of nothing, there is nothing to look at.
+pub(super) async fn stray(ledger: &Ledger, reference: &str, says: &Says<'_>) -> Result<(), NotTaken> {
+    if let Says::Paid { sum, .. } = says
+        && sum.minor != 0
+    {
+        tracing::error!(reference, %sum, "what was paid is no payment of ours, and waits for an operator: see `farebox payments list`");
+        return Ok(ledger.system().note_stray(reference, sum).await?);
     }
-    tracing::info!(session = session.id, "a session of Stripe's that is none of ours");
+    tracing::info!(reference, "something of Stripe's that is no payment of ours");
     Ok(())
 }
 

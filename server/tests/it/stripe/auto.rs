@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use chrono::{TimeDelta, Utc};
-use domain::{money::Amount, payment::AutoTerms};
+use domain::{
+    id::PaymentId,
+    money::Amount,
+    payment::{AutoTerms, PaymentState},
+};
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -123,6 +127,53 @@ async fn a_crash_between_success_and_posting_is_one_charge_and_one_credit(pool: 
     );
     assert_eq!(shop.balance(shop.account).await, amount("20"));
     shop.expect_proven().await;
+}
+
+/// What was written down and is asked for by nobody yet is not asked for once it is off; what was charged before is credited.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn off_charges_nothing_any_more(pool: PgPool) {
+    let shop = shop(pool, "pm_1").await;
+    let owner = shop.ledger.system().account(shop.account);
+    let set = async |is_on: bool| {
+        let terms = AutoTerms { is_on, threshold: amount("5"), amount: amount("20"), monthly_cap: amount("50") };
+        owner.set_auto_top_up(terms, "ada@example.com").await.expect("good terms");
+    };
+    let look = async || shop.stripe.look_at_pending(&shop.ledger, TimeDelta::zero()).await.expect("the books");
+    let id = PaymentId::new(Utc::now(), [77; 10]);
+    let begun = shop.ledger.system().begin_auto_payment(shop.account, id, amount("100")).await.expect("the books");
+    assert!(begun.is_some(), "a process dies before it asks for it");
+    set(false).await;
+    look().await;
+    assert_eq!((shop.standin.asked("POST /v1/payment_intents"), shop.standin.asked("GET /v1/payment_intents?")), (0, 1));
+    assert_eq!(owner.payment(id).await.expect("a payment").state, PaymentState::Ended);
+    set(true).await;
+    crash_when_it_is_charged(&shop).await;
+    set(false).await;
+    look().await;
+    assert_eq!((shop.standin.asked("POST /v1/payment_intents"), shop.standin.intents().len()), (1, 1));
+    assert_eq!(shop.balance(shop.account).await, amount("20"));
+    shop.expect_proven().await;
+}
+
+/// What was paid must not be lost because nobody knows whose it is.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_charge_that_the_books_do_not_have_waits_for_an_operator(pool: PgPool) {
+    let shop = shop(pool, "pm_1").await;
+    shop.stripe.top_up(&shop.ledger).await.expect("the books");
+    let mut intent = shop.standin.intents().remove(0);
+    intent["id"] = json!("pi_of_nobody");
+    intent["metadata"]["farebox_payment"] = json!(PaymentId::new(Utc::now(), [78; 10]));
+    for kind in ["payment_intent.created", "payment_intent.processing"] {
+        assert_eq!(shop.tell(kind, kind, &intent).await, StatusCode::OK);
+    }
+    let operator = shop.ledger.system().operator();
+    assert_eq!(operator.strays_to_look_at().await.expect("the books"), 0, "nothing follows from these");
+    assert_eq!(shop.tell("evt_1", "payment_intent.succeeded", &intent).await, StatusCode::OK);
+    assert_eq!(operator.stray_payment("pi_of_nobody").await.expect("it waits").sum.minor, 2_000);
+    intent["id"] = json!("pi_of_nothing");
+    intent["amount_received"] = json!(0);
+    assert_eq!(shop.tell("evt_2", "payment_intent.succeeded", &intent).await, StatusCode::OK);
+    assert_eq!(operator.strays_to_look_at().await.expect("the books"), 1);
 }
 
 /// Stripe may have forgotten the key by then, and the same words would be another charge.

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// It is done, and the answer never comes.
     Silence,
+    /// It is done, and the answer is that the stand-in has a fault.
+    Lost,
     /// The card is declined, for this reason.
     Declined(&'static str),
 }
@@ -40,6 +42,8 @@ struct State {
     sessions: BTreeMap<String, Value>,
     /// Payments that nobody was there for, by their ids.
     intents: BTreeMap<String, Value>,
+    /// What was paid back, by its id.
+    refunds: BTreeMap<String, Value>,
     /// The body and what it made, of each idempotency key.
     keys: HashMap<String, (String, String)>,
     faults: VecDeque<Fault>,
@@ -113,6 +117,11 @@ impl Standin {
         self.state().intents.values().cloned().collect()
     }
 
+    /// What was paid back, oldest first.
+    pub(crate) fn refunds(&self) -> Vec<Value> {
+        self.state().refunds.values().cloned().collect()
+    }
+
     /// An event of a new id about an object.
     pub(crate) fn event(&self, kind: &str, object: &Value) -> String {
         let mut state = self.state();
@@ -135,6 +144,10 @@ impl Standin {
                     (402, json!({"error": {"type": "card_error", "code": code, "message": "Your card was declined."}}))
                 }
                 Some(Fault::Status(status)) => (status, json!({"error": {"type": "api_error", "message": "A fault of the stand-in."}})),
+                Some(Fault::Lost) => {
+                    self.done(method, path, &headers, &body);
+                    (500, json!({"error": {"type": "api_error", "message": "A fault of the stand-in."}}))
+                }
                 _ => self.done(method, path, &headers, &body),
             };
             if matches!(fault, Some(Fault::Silence)) {
@@ -172,6 +185,10 @@ impl Standin {
             ("GET", Some(("", "payment_intents"))) => {
                 (200, json!({"object": "list", "data": state.intents.values().rev().collect::<Vec<_>>()}))
             }
+            ("POST", Some(("", "refunds"))) => {
+                let Some(key) = headers.get("idempotency-key") else { return refused(400, "The tests want a key") };
+                state.refund(key, body)
+            }
             ("POST", Some(("billing_portal", "sessions"))) => (200, json!({"url": format!("{}/portal", self.url)})),
             ("GET", Some(("payment_intents", id))) if state.intents.contains_key(id) => (200, state.intents[id].clone()),
             ("GET", Some(("checkout/sessions", id))) => state.sessions.get(id).map_or_else(
@@ -194,6 +211,24 @@ impl Standin {
 }
 
 impl State {
+    /// Pays back: the same key with the same body is the same refund.
+    fn refund(&mut self, key: &str, body: &str) -> (u16, Value) {
+        if let Some((first, id)) = self.keys.get(key) {
+            let error = json!({"error": {"type": "idempotency_error", "message": "Keys can only be used with the same parameters."}});
+            return if first == body { (200, self.refunds[id].clone()) } else { (400, error) };
+        }
+        let fields = form(body);
+        let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+        let id = format!("re_{}", self.refunds.len() + 1);
+        let refund = json!({
+            "id": id, "object": "refund", "status": "succeeded", "payment_intent": field("payment_intent"),
+            "amount": field("amount").parse::<i64>().unwrap_or_default(), "metadata": {"farebox_refund": field("metadata[farebox_refund]")},
+        });
+        self.refunds.insert(id.clone(), refund.clone());
+        self.keys.insert(key.to_owned(), (body.to_owned(), id));
+        (200, refund)
+    }
+
     /// Charges a card that was saved: the same key with the same body is the same payment.
     fn charge(&mut self, key: &str, body: &str) -> (u16, Value) {
         if let Some((first, id)) = self.keys.get(key) {

@@ -18,12 +18,12 @@ use domain::{
     payment::{Currency, PaymentState},
 };
 use futures_util::future::join_all;
-use ledger::{Address, Ledger, NewCustomer, NewPayment, Verification};
+use ledger::{Address, Ledger, NewCustomer, NewPayment, NewRefund, Verification};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tower::ServiceExt;
 
-use super::standin::{SECRET_KEY, Standin, WEBHOOK_SECRET, charge, dispute, event, signature};
+use super::standin::{Fault, SECRET_KEY, Standin, WEBHOOK_SECRET, charge, dispute, event, signature};
 
 /// A shop with one customer, and Stripe beside it.
 pub(super) struct Shop {
@@ -276,6 +276,31 @@ async fn a_refund_that_fails_is_shown_to_an_operator(pool: PgPool) {
     shop.expect_proven().await;
 }
 
+/// It is done, and nobody hears of it: in the same words it is the same refund, and once Stripe has said so it is not asked for again.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_refund_whose_answer_was_lost_is_asked_for_again_and_is_one(pool: PgPool) {
+    let shop = Shop::open(pool).await;
+    let (payment, session) = shop.begin(shop.account, "25").await;
+    shop.tell("paid", COMPLETED, &session).await;
+    let operator = shop.ledger.system().operator();
+    let id = PaymentId::new(Utc::now(), shop.random()).uuid();
+    let new = NewRefund { id, payment, amount: amount("10"), reason: "asked for", actor: "root@example.com" };
+    operator.begin_refund(new).await.expect("so much is left");
+    let look = async || shop.stripe.look_at_pending(&shop.ledger, TimeDelta::zero()).await.expect("the books answer");
+    shop.standin.fail([Fault::Lost; 3]);
+    look().await;
+    assert_eq!((shop.standin.asked("POST /v1/refunds"), shop.standin.refunds().len()), (3, 1));
+    assert!(!operator.begin_refund(new).await.expect("the same again").is_taken);
+    for _ in 0..2 {
+        look().await;
+        assert_eq!((shop.standin.asked("POST /v1/refunds"), shop.standin.refunds().len()), (4, 1));
+    }
+    assert!(operator.begin_refund(new).await.expect("the same again").is_taken);
+    let refund = shop.standin.refunds().remove(0);
+    assert_eq!((&refund["amount"], &refund["payment_intent"]), (&json!(1_000), &session["payment_intent"]));
+    assert_eq!(operator.payment(payment).await.expect("a payment").left, 1_500);
+}
+
 /// A lost message, and one that came while nothing ran: Stripe is asked, and each is credited once.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn what_nobody_told_is_found_by_asking(pool: PgPool) {
@@ -292,7 +317,7 @@ async fn what_nobody_told_is_found_by_asking(pool: PgPool) {
     look().await;
     assert_eq!(shop.state(payment).await.0, PaymentState::Pending);
     shop.standin.complete(&session, "paid");
-    shop.standin.fail([super::standin::Fault::Status(500), super::standin::Fault::Status(503), super::standin::Fault::Status(429)]);
+    shop.standin.fail([Fault::Status(500), Fault::Status(503), Fault::Status(429)]);
     look().await;
     assert_eq!(shop.state(payment).await.0, PaymentState::Pending, "it could not be asked");
     for _ in 0..2 {
