@@ -74,6 +74,7 @@ pub(super) fn uploads() -> Vec<Address> {
 pub fn every_address() -> Vec<(Method, String)> {
     let pages = route_list().into_iter().map(|page| (Method::GET, page.path().to_owned()));
     let functions = server_fn_paths().map(|(path, method)| (method, path.to_owned()));
+    let files = pages::documents::file::ADDRESSES.into_iter().map(|path| (Method::GET, path.to_owned()));
     let others = addresses().into_iter().chain(uploads()).map(|address| (address.method, address.path.to_owned()));
-    pages.chain(functions).chain(others).collect()
+    pages.chain(functions).chain(files).chain(others).collect()
 }

@@ -1,9 +1,10 @@
 //! `farebox seller`: who sells, as receipts, invoices and credit notes name them.
 
+use anyhow::Context;
 use chrono::Utc;
 use clap::{Args, Subcommand};
 use domain::document::{Seller, TaxRate};
-use ledger::NewSeller;
+use ledger::{Ledger, NewSeller};
 
 use super::{ACTOR, table, without_empty_variable};
 use crate::{cli::Output, config::Config, database::with_ledger};
@@ -37,30 +38,28 @@ struct Set {
     #[arg(long, env = "FAREBOX_SELLER_ADDRESS", value_name = "TEXT")]
     address: String,
 
-    /// By which the tax office knows them [default: none]
-    #[arg(long, env = "FAREBOX_SELLER_TAX_ID", value_name = "TEXT", default_value = "", hide_default_value = true)]
-    tax_id: String,
+    /// By which the tax office knows them [default: as it is; at first none]
+    #[arg(long, env = "FAREBOX_SELLER_TAX_ID", value_name = "TEXT")]
+    tax_id: Option<String>,
 
-    /// What the tax is called
-    #[arg(long, env = "FAREBOX_SELLER_TAX_LABEL", value_name = "TEXT", default_value = "VAT")]
-    tax_label: String,
+    /// What the tax is called [default: as it is; at first VAT]
+    #[arg(long, env = "FAREBOX_SELLER_TAX_LABEL", value_name = "TEXT")]
+    tax_label: Option<String>,
 
-    /// The tax that is contained in what is paid, in per cent with at most two decimals
-    #[arg(long, env = "FAREBOX_SELLER_TAX_RATE", value_name = "PER CENT", default_value = "0")]
-    tax_rate: TaxRate,
+    /// The tax that is contained in what is paid, in per cent with at most two decimals [default: as it is; at first it must be said, and may be 0]
+    #[arg(long, env = "FAREBOX_SELLER_TAX_RATE", value_name = "PER CENT")]
+    tax_rate: Option<TaxRate>,
 
-    /// What stands before the numbers of documents, as in ACME-R-2026-000123: at most 12 of A to Z, 0 to 9 and - [default: nothing]
-    #[arg(long, env = "FAREBOX_SELLER_PREFIX", value_name = "TEXT", default_value = "", hide_default_value = true)]
-    prefix: String,
+    /// What stands before the numbers of documents, as in ACME-R-2026-000123: at most 12 of A to Z, 0 to 9 and - [default: as it is; at first nothing]
+    #[arg(long, env = "FAREBOX_SELLER_PREFIX", value_name = "TEXT")]
+    prefix: Option<String>,
 }
 
 /// Does what was asked for.
 pub(super) async fn run(args: SellerArgs, config: &Config) -> anyhow::Result<()> {
     match args.action {
         Action::Set(set) => {
-            let Set { name, address, tax_id, tax_label, tax_rate, prefix } = &set;
-            let new = NewSeller { name, address, tax_id, tax_label, tax_rate: *tax_rate, prefix, actor: ACTOR, now: Utc::now() };
-            let seller = with_ledger(config, async |ledger| Ok(ledger.system().operator().set_seller(new).await?)).await?;
+            let seller = with_ledger(config, async |ledger| write(ledger, &set).await).await?;
             args.output.print(&seller, || {
                 format!(
                     "{} sells, with {} % of {} in what is paid: version {}.",
@@ -73,6 +72,34 @@ pub(super) async fn run(args: SellerArgs, config: &Config) -> anyhow::Result<()>
             args.output.print(&sellers, || list(&sellers))
         }
     }
+}
+
+/// What is not said stays as it was: somebody who moves house goes on to owe the same tax.
+async fn write(ledger: &Ledger, set: &Set) -> anyhow::Result<Seller> {
+    let operator = ledger.system().operator();
+    let before = operator.sellers().await?.into_iter().next();
+    let kept = |said: &Option<String>, of: fn(&Seller) -> &String, first: &str| {
+        said.clone().or_else(|| before.as_ref().map(|before| of(before).clone())).unwrap_or_else(|| first.to_owned())
+    };
+    let tax_rate = set.tax_rate.or_else(|| before.as_ref().map(|before| before.tax_rate));
+    let tax_rate =
+        tax_rate.context("say with --tax-rate how much tax there is in what is paid, be it 0: it stands on each document for ever")?;
+    let (tax_id, tax_label, prefix) = (
+        kept(&set.tax_id, |seller| &seller.tax_id, ""),
+        kept(&set.tax_label, |seller| &seller.tax_label, "VAT"),
+        kept(&set.prefix, |seller| &seller.prefix, ""),
+    );
+    let new = NewSeller {
+        name: &set.name,
+        address: &set.address,
+        tax_id: &tax_id,
+        tax_label: &tax_label,
+        tax_rate,
+        prefix: &prefix,
+        actor: ACTOR,
+        now: Utc::now(),
+    };
+    Ok(operator.set_seller(new).await?)
 }
 
 fn list(sellers: &[Seller]) -> String {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     buyer::buyer,
     record::{DocumentRecord, tax_rate},
-    seller::newest,
+    seller::{SetSeller, sellers},
 };
 use crate::{Error, Result, System};
 
@@ -30,29 +30,46 @@ impl System {
     /// [`Error::Unavailable`] when the database is away: what was issued stays, the rest is issued the next time.
     pub async fn issue_documents(&self) -> Result<u64> {
         let mut issued = 0;
+        // Accounts are looked through once a round, in order: to begin again for each hundred would read all that were seen already.
+        let mut after = None;
         loop {
             let mut tx = self.database.write().await?;
-            let Some(seller) = newest(&mut tx).await? else { return Ok(issued) };
-            let mut spans = undocumented(&mut tx).await?;
+            if sellers(&mut tx).await?.is_empty() {
+                return Ok(issued);
+            }
+            let mut spans = undocumented(&mut tx, after).await?;
+            let Some(last) = spans.last().map(|span| span.account) else { return Ok(issued) };
+            let is_all = (spans.len() as i64) < TOGETHER_MAX;
             if !due(&mut tx, &spans).await?.is_empty() {
                 let mut register = Register::lock(&mut tx, self.database.dated).await?;
-                // Somebody else may have issued them before the register was ours.
-                spans = undocumented(&mut tx).await?;
+                // Somebody else may have issued them, and said anew who sells, before the register was ours.
+                spans = undocumented(&mut tx, after).await?;
                 let due = due(&mut tx, &spans).await?;
-                register.issue_all(&mut tx, &seller, &due).await?;
-                if due.is_empty() {
-                    return Ok(issued);
-                }
+                let sellers = said(&mut tx).await?;
+                register.issue_all(&mut tx, &sellers, &due).await?;
                 register.close(&mut tx).await?;
                 issued += due.len() as u64;
             }
             note(&mut tx, &spans).await?;
             tx.commit().await?;
-            if (spans.len() as i64) < TOGETHER_MAX {
+            if is_all {
                 return Ok(issued);
             }
+            after = Some(last);
         }
     }
+}
+
+/// Every version of who sells, oldest first.
+async fn said(connection: &mut PgConnection) -> Result<Vec<Seller>> {
+    Ok(sellers(connection).await?.into_iter().map(|(SetSeller(seller), _)| seller).collect())
+}
+
+/// The tax that was in what was paid at an instant: as it was said then, or said first. A plan is paid for from the balance: the tax is on the receipts of what
+/// was paid into that, and would be owed twice if it stood on both.
+fn rate_of(sellers: &[Seller], due: &Due) -> TaxRate {
+    let then = sellers.iter().rev().find(|seller| seller.set_at <= due.posted_at).or_else(|| sellers.first());
+    if due.kind == DocumentKind::Invoice { TaxRate::NONE } else { then.map_or(TaxRate::NONE, |seller| seller.tax_rate) }
 }
 
 /// The postings of an account that nobody has looked at: after the first number, up to the second.
@@ -62,17 +79,18 @@ struct Span {
     upto: PostingNumber,
 }
 
-async fn undocumented(connection: &mut PgConnection) -> Result<Vec<Span>> {
+async fn undocumented(connection: &mut PgConnection, after: Option<AccountId>) -> Result<Vec<Span>> {
     let rows = sqlx::query_as!(
         Span,
         r#"
         select h.account_id as "account: AccountId", coalesce(d.posting, 0) as "after!: PostingNumber", h.seq as "upto: PostingNumber"
         from heads h
         left join documented d on d.account_id = h.account_id
-        where h.seq > coalesce(d.posting, 0)
+        where h.seq > coalesce(d.posting, 0) and ($2::uuid is null or h.account_id > $2)
         order by h.account_id limit $1
         "#,
-        TOGETHER_MAX
+        TOGETHER_MAX,
+        after.map(AccountId::uuid)
     );
     Ok(rows.fetch_all(connection).await?)
 }
@@ -98,6 +116,7 @@ async fn note(connection: &mut PgConnection, spans: &[Span]) -> Result<()> {
 struct Due {
     account: AccountId,
     posting: PostingNumber,
+    posted_at: DateTime<Utc>,
     kind: DocumentKind,
     /// What was paid, or went back: above zero.
     gross: Amount,
@@ -112,7 +131,7 @@ async fn due(connection: &mut PgConnection, spans: &[Span]) -> Result<Vec<Due>> 
     let rows = sqlx::query!(
         r#"
         select
-            j.account_id as "account: AccountId", j.seq as "posting: PostingNumber", j.kind as "kind: JournalKind",
+            j.account_id as "account: AccountId", j.seq as "posting: PostingNumber", j.posted_at, j.kind as "kind: JournalKind",
             (
                 select coalesce(sum(e.amount), 0)::bigint from entries e
                 where e.account_id = j.account_id and e.seq = j.seq and e.grant_id is not null and e.unit = 'money'
@@ -126,6 +145,8 @@ async fn due(connection: &mut PgConnection, spans: &[Span]) -> Result<Vec<Due>> 
         from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as span (account_id, after, upto)
         join journal j on j.account_id = span.account_id and j.seq > span.after and j.seq <= span.upto
         where j.kind in ('top_up', 'refund', 'chargeback', 'plan_fee')
+        -- Whoever redeems a code has paid nobody for it here.
+        and not exists (select from redemptions r where r.account_id = j.account_id and r.posting = j.seq)
         order by j.posted_at, j.account_id, j.seq
         "#,
         &accounts,
@@ -135,7 +156,7 @@ async fn due(connection: &mut PgConnection, spans: &[Span]) -> Result<Vec<Due>> 
     let due = rows.fetch_all(connection).await?.into_iter().filter_map(|row| {
         let kind = DocumentKind::of(row.kind, row.amount)?;
         let gross = Amount::from_nanos(row.amount.nanos().checked_abs()?);
-        Some(Due { account: row.account, posting: row.posting, kind, gross, about: row.about })
+        Some(Due { account: row.account, posting: row.posting, posted_at: row.posted_at, kind, gross, about: row.about })
     });
     Ok(due.collect())
 }
@@ -166,22 +187,23 @@ impl Register {
     }
 
     /// Issues the documents of these postings.
-    async fn issue_all(&mut self, connection: &mut PgConnection, seller: &Seller, all: &[Due]) -> Result<()> {
+    async fn issue_all(&mut self, connection: &mut PgConnection, sellers: &[Seller], all: &[Due]) -> Result<()> {
         let mut buyers = BTreeMap::new();
         for due in all {
             let buyer = match buyers.entry(due.account) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => place.insert(buyer(&mut *connection, due.account).await?),
             };
-            self.issue(&mut *connection, due, seller, buyer).await?;
+            self.issue(&mut *connection, due, sellers, buyer).await?;
         }
         Ok(())
     }
 
-    async fn issue(&mut self, connection: &mut PgConnection, due: &Due, seller: &Seller, buyer: &Buyer) -> Result<()> {
+    async fn issue(&mut self, connection: &mut PgConnection, due: &Due, sellers: &[Seller], buyer: &Buyer) -> Result<()> {
+        let Some(seller) = sellers.last() else { return Ok(()) };
         // What goes back of a payment, or comes again, contains the tax that the payment contained.
-        let paid = tax_of(&mut *connection, due).await?;
-        let rate = paid.map_or(seller.tax_rate, |(_, rate)| rate);
+        let paid = paid_of(&mut *connection, due).await?;
+        let rate = paid.map_or_else(|| rate_of(sellers, due), |paid| paid.rate);
         let serial = self.counts.entry(due.kind).or_default();
         *serial = serial.checked_add(1).ok_or_else(|| Error::Corrupt("there are more documents than can be counted".to_owned()))?;
         let record = DocumentRecord {
@@ -191,9 +213,9 @@ impl Register {
             year: self.year,
             serial: *serial,
             number: due.kind.number(&seller.prefix, self.year, *serial),
-            about: paid.map(|(paid, _)| paid),
+            about: paid.map(|paid| paid.posting),
             gross: due.gross,
-            tax: rate.contained_in(due.gross).tax,
+            tax: paid.map_or_else(|| Ok(rate.contained_in(due.gross).tax), |paid| part_of(paid.back, due.kind, due.gross, rate))?,
             tax_bps: rate.bps(),
             seller: seller.version,
             buyer: buyer.clone(),
@@ -219,9 +241,81 @@ impl Register {
     }
 }
 
-/// The posting of the payment that something goes back of, and the tax on its document. It was posted, and so documented, before.
-async fn tax_of(connection: &mut PgConnection, due: &Due) -> Result<Option<(PostingNumber, TaxRate)>> {
-    let Some(paid) = due.about else { return Ok(None) };
-    let bps = sqlx::query_scalar!("select tax_bps from documents where account_id = $1 and posting = $2", due.account.uuid(), paid.get());
-    bps.fetch_optional(connection).await?.map(|bps| Ok((paid, tax_rate(bps)?))).transpose()
+/// What was paid that something goes back of, or comes again of.
+#[derive(Clone, Copy)]
+struct Paid {
+    posting: PostingNumber,
+    /// On its document. It was posted, and so documented, before.
+    rate: TaxRate,
+    /// What its documents say has gone back of it until now.
+    back: Amount,
+}
+
+async fn paid_of(connection: &mut PgConnection, due: &Due) -> Result<Option<Paid>> {
+    let Some(posting) = due.about else { return Ok(None) };
+    let row = sqlx::query!(
+        r#"
+        select
+            tax_bps,
+            (
+                select coalesce(sum(case kind when 'credit_note' then gross else -gross end), 0)::bigint from documents
+                where account_id = $1 and about = $2
+            ) as "back!: Amount"
+        from documents where account_id = $1 and posting = $2
+        "#,
+        due.account.uuid(),
+        posting.get()
+    );
+    let row = row.fetch_optional(connection).await?;
+    row.map(|row| Ok(Paid { posting, rate: tax_rate(row.tax_bps)?, back: row.back })).transpose()
+}
+
+/// The tax in a part that goes back of a payment, or comes again: what it changes of the tax in all that has gone back, so that parts that are the whole
+/// contain the tax of the whole, to the cent.
+pub(crate) fn part_of(back: Amount, kind: DocumentKind, gross: Amount, rate: TaxRate) -> Result<Amount> {
+    let signed = if kind == DocumentKind::CreditNote { Some(gross) } else { gross.checked_neg() };
+    let after = signed.and_then(|signed| back.checked_add(signed));
+    let tax = after.and_then(|after| rate.contained_in(after).tax.checked_sub(rate.contained_in(back).tax));
+    let tax = if kind == DocumentKind::CreditNote { tax } else { tax.and_then(Amount::checked_neg) };
+    let tax = tax.ok_or_else(|| Error::Corrupt("what went back of a payment is beyond what can be written down".to_owned()))?;
+    Ok(tax.clamp(Amount::ZERO, gross))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cents(cents: i64) -> Amount {
+        Amount::from_nanos(cents * 10_000_000)
+    }
+
+    #[test]
+    fn three_parts_of_ten_contain_the_tax_of_ten() {
+        let rate = TaxRate::from_bps(1_900).unwrap();
+        let parts = [(0, 333), (333, 333), (666, 334)]
+            .map(|(back, part)| part_of(cents(back), DocumentKind::CreditNote, cents(part), rate).unwrap());
+        assert_eq!(parts.map(|tax| tax.nanos() / 10_000_000), [53, 53, 54], "and not three times 53");
+        assert_eq!(
+            part_of(cents(1_000), DocumentKind::Receipt, cents(1_000), rate).unwrap(),
+            rate.contained_in(cents(1_000)).tax,
+            "it came again"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parts_that_are_the_whole_contain_the_tax_of_the_whole(parts in proptest::collection::vec(1_i64..100_000, 1..12), bps in 0..=10_000) {
+            let rate = TaxRate::from_bps(bps).unwrap();
+            let (mut back, mut tax) = (0, 0);
+            for part in parts {
+                let own = part_of(cents(back), DocumentKind::CreditNote, cents(part), rate).unwrap();
+                prop_assert!((Amount::ZERO..=cents(part)).contains(&own));
+                (back, tax) = (back + part, tax + own.nanos());
+            }
+            prop_assert_eq!(tax, rate.contained_in(cents(back)).tax.nanos());
+        }
+    }
 }

@@ -16,6 +16,7 @@ use sqlx::PgConnection;
 
 pub use self::{buyer::NewBuyer, seller::NewSeller};
 pub(crate) use self::{
+    issue::part_of,
     record::{DocumentRecord, tax_rate},
     seller::{SetSeller, sellers},
 };

@@ -14,15 +14,20 @@ use sqlx::PgConnection;
 use super::claim::{Claim, Findings};
 use crate::{
     Result,
-    documents::{DocumentRecord, SetSeller, sellers, tax_rate},
+    documents::{DocumentRecord, SetSeller, part_of, sellers, tax_rate},
 };
 
 /// Checks every document of an account, and that there is one where one must be.
 pub(super) async fn check(connection: &mut PgConnection, account: AccountId, findings: &mut Findings) -> Result<()> {
     let documents = of_account(connection, account).await?;
     let prefixes = if documents.is_empty() { HashMap::new() } else { prefixes(connection).await? };
+    let mut back: HashMap<PostingNumber, Amount> = HashMap::new();
     for issued in &documents {
         check_document(issued, &prefixes, findings);
+        let contained = contained(issued, &documents, &mut back);
+        let DocumentRecord { number, tax, .. } = &issued.record;
+        let row = || format!("tax of document {number}");
+        findings.compare(Claim::DocumentIsItsPosting, row, format!("{contained:?}"), format!("{:?}", Some(tax)));
     }
     without_a_document(connection, account, findings).await
 }
@@ -40,23 +45,29 @@ async fn prefixes(connection: &mut PgConnection) -> Result<HashMap<i64, String>>
 }
 
 fn check_document(issued: &Issued, prefixes: &HashMap<i64, String>, findings: &mut Findings) {
-    let DocumentRecord { number, kind, gross, tax, tax_bps, .. } = &issued.record;
+    let DocumentRecord { number, kind, gross, .. } = &issued.record;
     let row = || format!("document {number}");
     findings.sealed(Claim::DocumentIsSealed, row, issued.record.fits(&issued.seal));
     let expected = issued.posted.and_then(|(kind, amount)| Some((DocumentKind::of(kind, amount)?, amount.nanos().unsigned_abs())));
     if expected != Some((*kind, gross.nanos().unsigned_abs())) {
         findings.note(Claim::DocumentIsItsPosting, row(), format!("{expected:?}"), format!("{:?}", (kind, gross)));
     }
-    let contained = tax_rate(*tax_bps).map(|rate| rate.contained_in(*gross).tax).ok();
-    findings.compare(
-        Claim::DocumentIsItsPosting,
-        || format!("tax of document {number}"),
-        format!("{contained:?}"),
-        format!("{:?}", Some(tax)),
-    );
     let DocumentRecord { year, serial, seller, issued_at, .. } = &issued.record;
     let named = prefixes.get(seller).map(|prefix| kind.number(prefix, issued_at.year(), *serial));
     findings.compare(Claim::DocumentIsItsPosting, row, format!("{:?}", (named, issued_at.year())), format!("{:?}", (Some(number), year)));
+}
+
+/// The tax that a document contains by its rate; of what goes back of a payment, or comes again, by the payment's, and by what went back of it before.
+fn contained(issued: &Issued, documents: &[Issued], back: &mut HashMap<PostingNumber, Amount>) -> Option<Amount> {
+    let DocumentRecord { about, kind, gross, tax_bps, .. } = &issued.record;
+    let rate = tax_rate(*tax_bps).ok()?;
+    let Some(about) = about else { return Some(rate.contained_in(*gross).tax) };
+    let paid = documents.iter().find(|paid| paid.record.posting == *about).filter(|paid| paid.record.tax_bps == *tax_bps);
+    paid?;
+    let back = back.entry(*about).or_default();
+    let tax = part_of(*back, *kind, *gross, rate).ok()?;
+    *back = if *kind == DocumentKind::CreditNote { back.checked_add(*gross)? } else { back.checked_sub(*gross)? };
+    Some(tax)
 }
 
 async fn of_account(connection: &mut PgConnection, account: AccountId) -> Result<Vec<Issued>> {
@@ -128,6 +139,7 @@ async fn without_a_document(connection: &mut PgConnection, account: AccountId, f
         from journal j
         left join documents d on d.account_id = j.account_id and d.posting = j.seq
         where j.account_id = $1 and (j.kind in ('top_up', 'refund', 'chargeback', 'plan_fee') or d.posting is not null)
+        and not exists (select from redemptions r where r.account_id = j.account_id and r.posting = j.seq)
         "#,
         account.uuid()
     );

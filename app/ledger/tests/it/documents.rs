@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use domain::{
     billing::{Adjustment, PostingNumber},
     document::{Document, DocumentKind},
@@ -103,7 +104,7 @@ async fn money_in_fees_and_money_back_are_on_paper_and_nothing_else_is(pool: PgP
     let year = &world.now.date_naive().to_string()[..4];
     let expected = [
         ("R", 1, "25", "3.99", None),
-        ("I", 1, "0.5", "0.08", None),
+        ("I", 1, "0.5", "0", None),
         ("C", 1, "25", "3.99", Some(1)),
         ("ACME-R", 2, "25", "3.99", Some(1)),
         ("ACME-C", 2, "1.07", "0.07", None),
@@ -116,6 +117,22 @@ async fn money_in_fees_and_money_back_are_on_paper_and_nothing_else_is(pool: PgP
     assert_eq!(found.iter().map(of).collect::<Vec<_>>(), expected);
     assert_eq!(found[1].kind, DocumentKind::Invoice);
     assert!(found[1].purpose.contains("Basic"), "{:?}", found[1].purpose);
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_payment_contains_the_tax_that_was_said_when_it_was_paid(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    sell(&world).await;
+    let system = world.ledger.system();
+    system.account(ada.account).top_up(world.money("10", "first")).await.unwrap();
+    // Somebody says so before its receipt is issued.
+    let later = world.now + TimeDelta::hours(1);
+    system.operator().set_seller(NewSeller { tax_rate: "7".parse().unwrap(), now: later, ..seller(&world) }).await.unwrap();
+    system.issue_documents().await.unwrap();
+    let found = documents(&world, ada).await;
+    assert_eq!((found[0].sum.tax, found[0].tax_rate.bps()), (amount("1.6"), 1_900));
     world.assert_proven().await;
 }
 

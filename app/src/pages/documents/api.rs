@@ -1,4 +1,4 @@
-use domain::{account::Role, billing::PostingNumber, monthly::CalendarMonth};
+use domain::{account::Role, billing::PostingNumber, month::CalendarMonth};
 use ledger::AccountReader;
 
 use super::page::{Details, Documents, OneDocument, OneStatement};

@@ -6,12 +6,23 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use tokio::sync::Semaphore;
 
 use super::{PATH, STATEMENTS, api, pdf, table_file};
 use crate::{
     error::ConsoleError,
     server::{Caller, Console, Visitor},
 };
+
+/// Every address of a file. They are told from pages by how they end, which no route can do.
+pub(crate) const ADDRESSES: [&str; 6] = [
+    "/billing/documents/{id}.pdf",
+    "/billing/statements/{id}.pdf",
+    "/billing/statements/{id}.csv",
+    "/admin/customers/{account}/billing/documents/{id}.pdf",
+    "/admin/customers/{account}/billing/statements/{id}.pdf",
+    "/admin/customers/{account}/billing/statements/{id}.csv",
+];
 
 /// What an address asks for: whose, of what, in which form.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,8 +111,12 @@ async fn file(caller: &Caller, asked: &Asked<'_>) -> Result<Vec<u8>, ConsoleErro
     }
 }
 
+/// How many are drawn at once: whoever asks for more waits, and leaves the rest of the machine to calls.
+static DRAWING: Semaphore = Semaphore::const_new(2);
+
 /// Drawing takes a while: not on a thread that serves others meanwhile.
 async fn drawn(draw: impl FnOnce() -> Option<Vec<u8>> + Send + 'static) -> Result<Vec<u8>, ConsoleError> {
+    let _place = DRAWING.acquire().await.map_err(|_| ConsoleError::Unavailable)?;
     match tokio::task::spawn_blocking(draw).await {
         Ok(Some(file)) => Ok(file),
         Ok(None) | Err(_) => {
@@ -117,6 +132,7 @@ mod tests {
 
     #[test]
     fn an_address_is_of_a_file_only_by_its_ending() {
+        assert!(ADDRESSES.iter().all(|address| asked(address).is_some()));
         let of = |account, is_statement, id, form| Some(Asked { account, is_statement, id, form });
         assert_eq!(asked("/billing/statements/2026-11.csv"), of("", true, "2026-11", Form::Csv));
         assert_eq!(asked("/admin/customers/7/billing/statements/2026-11.csv"), of("7", true, "2026-11", Form::Csv));

@@ -60,6 +60,10 @@ pub(super) fn sums(document: &Document) -> [(String, String); 3] {
 
 /// How the tax was found.
 pub(super) fn rule(document: &Document) -> String {
+    if document.kind == DocumentKind::Invoice {
+        return "The amounts are in US dollars. It was paid from the balance: the tax is on the receipts of what was paid into that."
+            .to_owned();
+    }
     if document.tax_rate.bps() == 0 {
         return "The amounts are in US dollars. No tax is contained in them.".to_owned();
     }
@@ -84,7 +88,7 @@ pub(super) fn statement_title(statement: &MonthlyStatement) -> String {
 /// What can still change of it.
 pub(super) fn state(statement: &MonthlyStatement) -> &'static str {
     if statement.is_closed {
-        "This month is closed: what is posted later stands in a later statement. Amounts are in US dollars, times are UTC."
+        "This month is closed, and its figures never change: what is posted later stands in a later statement. Amounts are in US dollars, times are UTC."
     } else {
         "This month is not closed: it has what is posted so far. Amounts are in US dollars, times are UTC."
     }

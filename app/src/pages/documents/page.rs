@@ -1,6 +1,7 @@
 use domain::{
     document::{Buyer, Document},
-    monthly::{CalendarMonth, MonthlyStatement},
+    month::CalendarMonth,
+    monthly::MonthlyStatement,
 };
 use ledger::DocumentPage;
 

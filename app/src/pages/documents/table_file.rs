@@ -13,7 +13,7 @@ const HEADINGS: [&str; 10] =
 pub(super) fn statement(statement: &MonthlyStatement) -> String {
     let range = statement.month.range();
     let mut file = csv::line(HEADINGS);
-    file.push_str(&there("opening", range.from, statement.opening));
+    file.push_str(&there("opening", Some(range.from), statement.opening));
     for sum in &statement.changes {
         let (count, change) = (sum.postings.to_string(), sum.change);
         file.push_str(&line(
@@ -22,20 +22,27 @@ pub(super) fn statement(statement: &MonthlyStatement) -> String {
             (&change.money.to_string(), &change.tokens.to_string()),
         ));
     }
-    file.push_str(&there("closing", range.to, statement.closing));
+    // Of a month that is not closed there is no end yet.
+    file.push_str(&match statement.is_closed {
+        true => there("closing", Some(range.to), statement.closing),
+        false => there("so_far", None, statement.closing),
+    });
     for movement in &statement.movements {
         let (id, at, change) = (movement.number.to_string(), time::iso(movement.posted_at), movement.change);
         let sums = (change.money.to_string(), change.tokens.to_string());
         let name = format!("{}: {}", movement.kind.label(), movement.memo);
         file.push_str(&line(["movement", &name, &id, &at], ["", "", "", ""], (&sums.0, &sums.1)));
     }
+    if statement.has_more {
+        file.push_str(&line(["movements_left_out", "older ones are in the journal's file", "", ""], ["", "", "", ""], ("", "")));
+    }
     used(&mut file, "", &statement.used);
     used(&mut file, "earlier_", &statement.late);
     file
 }
 
-fn there(part: &str, at: DateTime<Utc>, held: Holdings) -> String {
-    line([part, "", "", &time::iso(at)], ["", "", "", ""], (&held.money.to_string(), &held.tokens.to_string()))
+fn there(part: &str, at: Option<DateTime<Utc>>, held: Holdings) -> String {
+    line([part, "", "", &at.map(time::iso).unwrap_or_default()], ["", "", "", ""], (&held.money.to_string(), &held.tokens.to_string()))
 }
 
 fn used(file: &mut String, prefix: &str, used: &Used) {

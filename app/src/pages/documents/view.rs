@@ -1,4 +1,4 @@
-use domain::{document::Document, monthly::CalendarMonth, period::Step};
+use domain::{document::Document, month::CalendarMonth, period::Step};
 use leptos::prelude::*;
 
 use super::{DETAILS, PATH, STATEMENTS, page::Documents};
@@ -91,7 +91,7 @@ fn months(months: &[(CalendarMonth, bool)], whose: &Whose) -> AnyView {
             view! { <a href=format!("{href}.{ending}") rel="external" download=format!("statement-{month}.{ending}") aria-label=label>{kind}</a> }
         };
         let files = view! { {file("PDF", "pdf")}" · "{file("CSV", "csv")} }.into_any();
-        let state = if *is_closed { "Closed: it never changes" } else { "So far" };
+        let state = if *is_closed { "Closed: its figures never change" } else { "So far" };
         Row { cells: vec![link(href.clone(), name.clone()), text(state), files], faded: false }
     });
     section("Statements", table("cards", &COLUMNS, rows.collect(), None))

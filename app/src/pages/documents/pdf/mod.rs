@@ -88,7 +88,7 @@ fn used(sheets: &mut Sheets, title: &str, used: &Used) {
 }
 
 fn counted(sheets: &mut Sheets, name: &str, rows: Vec<(String, Totals)>, sum: &Totals) {
-    let columns: Vec<_> = std::iter::once(words(name, 20))
+    let columns: Vec<_> = std::iter::once(words(name, 18))
         .chain(lines::COUNTED.into_iter().zip(SHARES).map(|(counted, share)| figures(counted, share)))
         .collect();
     let (names, totals): (Vec<_>, Vec<_>) = rows.into_iter().chain([("Total".to_owned(), *sum)]).unzip();
@@ -99,7 +99,7 @@ fn counted(sheets: &mut Sheets, name: &str, rows: Vec<(String, Totals)>, sum: &T
 }
 
 /// Of the width, in hundredths, what each of [`lines::COUNTED`] has.
-const SHARES: [i32; 5] = [10, 16, 19, 15, 20];
+const SHARES: [i32; 5] = [12, 16, 17, 16, 21];
 
 const fn words(heading: &str, share: i32) -> Column<'_> {
     Column { heading, share, is_figures: false }

@@ -31,6 +31,8 @@ const LAST: Ticks = HEIGHT - EDGE - 20 * 50;
 pub(super) const BODY: Ticks = 9 * 50;
 const SMALL: Ticks = 8 * 50;
 const TITLE: Ticks = 18 * 50;
+/// The most lines of a cell.
+const CELL_LINES_MAX: usize = 40;
 
 /// What is drawn.
 enum Mark {
@@ -47,7 +49,7 @@ pub(super) struct Column<'a> {
 
 /// Pages on the way.
 pub(super) struct Sheets {
-    fonts: Fonts,
+    fonts: &'static Fonts,
     pages: Vec<Vec<Mark>>,
     /// The top of what comes next.
     y: Ticks,
@@ -56,7 +58,7 @@ pub(super) struct Sheets {
 impl Sheets {
     /// An empty page; `None` if there are no fonts.
     pub(super) fn new() -> Option<Self> {
-        Some(Self { fonts: Fonts::load()?, pages: vec![Vec::new()], y: EDGE })
+        Some(Self { fonts: Fonts::loaded()?, pages: vec![Vec::new()], y: EDGE })
     }
 
     /// What it all is.
@@ -128,12 +130,9 @@ impl Sheets {
         for (place, row) in rows.iter().enumerate() {
             let is_sum = has_sum && place + 1 == rows.len();
             let weight = if is_sum { Weight::Bold } else { Weight::Regular };
-            let cells: Vec<Vec<String>> = columns
-                .iter()
-                .zip(row)
-                .map(|(column, text)| self.fonts.wrap(text, weight, BODY, ROOM * column.share / 100 - BODY))
-                .collect();
-            let lines = Ticks::try_from(cells.iter().map(Vec::len).max().unwrap_or(1)).unwrap_or(1);
+            let cells: Vec<_> = columns.iter().zip(row).map(|(column, text)| self.cell(column, text, weight)).collect();
+            let lines = cells.iter().map(|(_, lines)| lines.len()).max().unwrap_or(1);
+            let lines = Ticks::try_from(lines).unwrap_or(1);
             if self.make_room(lines * height(BODY) + BODY / 2) {
                 self.headings(columns);
             }
@@ -142,12 +141,12 @@ impl Sheets {
             }
             let top = self.y;
             let mut x = EDGE;
-            for (column, cell) in columns.iter().zip(cells) {
-                self.y = top;
+            for (column, (size, cell)) in columns.iter().zip(cells) {
                 let end = x + ROOM * column.share / 100;
-                for line in cell {
-                    let x = if column.is_figures { end - self.fonts.width(&line, weight, BODY) } else { x };
-                    self.line(x, &line, weight, BODY, false);
+                for (place, line) in (0..).zip(cell) {
+                    let x = if column.is_figures { end - self.fonts.width(&line, weight, size) } else { x };
+                    // A small figure stands on the line of the others.
+                    self.put(x, top + (place + 1) * height(BODY) - BODY / 3, size, weight, line, false);
                 }
                 x = end;
             }
@@ -157,7 +156,22 @@ impl Sheets {
         self.skip(BODY);
     }
 
+    /// A cell's lines, and how large their letters are. A figure is never broken: a number in two parts is two numbers. One that is too wide is smaller.
+    fn cell(&self, column: &Column<'_>, text: &str, weight: Weight) -> (Ticks, Vec<String>) {
+        let room = ROOM * column.share / 100;
+        if !column.is_figures {
+            let mut lines = self.fonts.wrap(text, weight, BODY, room - BODY);
+            // What is higher than a page stands on none.
+            lines.truncate(CELL_LINES_MAX);
+            return (BODY, lines);
+        }
+        let (room, width) = (room - BODY / 2, self.fonts.width(text, weight, BODY));
+        (if width > room { BODY * room / width } else { BODY }, vec![text.to_owned()])
+    }
+
+    /// Above a row at least: headings alone at the foot of a page are of nothing.
     fn headings(&mut self, columns: &[Column<'_>]) {
+        self.make_room(height(SMALL) + height(BODY) + BODY * 2);
         let top = self.y;
         let mut x = EDGE;
         for column in columns {
@@ -220,11 +234,11 @@ impl Sheets {
             let mut surface = page.surface();
             surface.push_transform(&Transform::from_scale(SCALE, SCALE));
             for mark in marks {
-                draw(&mut surface, &self.fonts, mark)?;
+                draw(&mut surface, self.fonts, mark)?;
             }
             let text = format!("{title}, page {} of {count}", place + 1);
             let foot = Mark::Text { x: EDGE, y: HEIGHT - EDGE, size: SMALL, weight: Weight::Regular, text, is_faint: true };
-            draw(&mut surface, &self.fonts, &foot)?;
+            draw(&mut surface, self.fonts, &foot)?;
             surface.pop();
         }
         document.finish().ok()
@@ -298,6 +312,37 @@ mod tests {
         assert_eq!(names, (1..=150).map(|row| format!("row {row}")).collect::<Vec<_>>());
         let file = sheets.finish("Statement", "Demo 東京 서울 مثال", "2026-11-27T10:00:00Z".parse().unwrap()).unwrap();
         assert!(file.starts_with(b"%PDF-") && file.len() < 200_000, "of the fonts only what is used: {}", file.len());
+    }
+
+    #[test]
+    fn a_table_that_begins_at_the_foot_of_a_page_has_its_headings_on_the_next() {
+        for above in 0..70 {
+            let mut sheets = Sheets::new().unwrap();
+            (0..above).for_each(|_| sheets.note("above"));
+            sheets.table(
+                &[Column { heading: "A", share: 50, is_figures: false }, Column { heading: "B", share: 50, is_figures: true }],
+                &[vec!["a".to_owned(), "1".to_owned()]],
+                false,
+            );
+            let page = sheets.pages.iter().find(|page| texts(page).contains(&"A")).unwrap();
+            assert!(["B", "a", "1"].iter().all(|text| texts(page).contains(text)), "below {above} lines");
+        }
+    }
+
+    #[test]
+    fn no_figure_is_broken_and_none_is_wider_than_its_column() {
+        let mut sheets = Sheets::new().unwrap();
+        let columns = [Column { heading: "Calls", share: 10, is_figures: true }, Column { heading: "Cost", share: 20, is_figures: true }];
+        let row = vec!["123,456,789,012".to_owned(), "$9,999,999.123456789".to_owned()];
+        sheets.table(&columns, &[row.clone(), row.clone()], true);
+        for figure in &row {
+            assert_eq!(texts(&sheets.pages[0]).iter().filter(|text| *text == figure).count(), 2, "{figure}");
+        }
+        for mark in &sheets.pages[0] {
+            let Mark::Text { x, text, weight, size, .. } = mark else { continue };
+            let start = if text == &row[1] { EDGE + ROOM / 10 } else { EDGE };
+            assert!(*x >= start || !row.contains(text), "{text} begins at {x}, for {}", sheets.fonts.width(text, *weight, *size));
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The fonts are in the binary, so that a name looks the same on every machine: DejaVu Sans, which has nearly every alphabet, Droid Sans Fallback for Han
 //! and kana, and Nanum Gothic Coding for hangul. What none of them has, as the scripts of India, is a box.
 
+use std::sync::LazyLock;
+
 use krilla::text::Font;
 use rustybuzz::{Direction, Face, UnicodeBuffer};
 use unicode_bidi::{BidiInfo, Level};
@@ -53,8 +55,13 @@ pub(super) struct Run<'a> {
 }
 
 impl Fonts {
-    /// Reads them; `None` if one of them is none, which a test says.
-    pub(super) fn load() -> Option<Self> {
+    /// Them, read once; `None` if one of them is none, which a test says.
+    pub(super) fn loaded() -> Option<&'static Self> {
+        static FONTS: LazyLock<Option<Fonts>> = LazyLock::new(Fonts::load);
+        FONTS.as_ref()
+    }
+
+    fn load() -> Option<Self> {
         let load = |file: &&'static [u8]| Some(Loaded { face: Face::from_slice(file, 0)?, font: Font::new(file.to_vec().into(), 0)? });
         FILES.iter().map(load).collect::<Option<_>>().map(Self)
     }
@@ -148,7 +155,7 @@ mod tests {
     const SIZE: Ticks = 500;
 
     fn parts(text: &str) -> Vec<(String, usize, bool)> {
-        let fonts = Fonts::load().unwrap();
+        let fonts = Fonts::loaded().unwrap();
         let of = |run: &Run<'_>| (run.text.to_owned(), fonts.0.iter().position(|loaded| loaded.font == run.font).unwrap(), run.is_rtl);
         fonts.runs(text, Weight::Regular, SIZE).iter().map(of).collect()
     }
@@ -169,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_text_is_wrapped_between_words_and_a_word_that_is_too_long_within() {
-        let fonts = Fonts::load().unwrap();
+        let fonts = Fonts::loaded().unwrap();
         let room = fonts.width("one two", Weight::Bold, SIZE);
         let wrap = |text| fonts.wrap(text, Weight::Bold, SIZE, room);
         assert_eq!(wrap("one two one two three"), ["one two", "one two", "three"]);
@@ -182,7 +189,7 @@ mod tests {
     /// Columns of figures line up.
     #[test]
     fn digits_are_as_wide_as_each_other() {
-        let fonts = Fonts::load().unwrap();
+        let fonts = Fonts::loaded().unwrap();
         let widths: Vec<_> = ('0'..='9').map(|digit| fonts.width(&digit.to_string(), Weight::Regular, SIZE)).collect();
         assert!(widths.iter().all(|width| *width == widths[0] && *width > 0), "{widths:?}");
     }
