@@ -1,55 +1,11 @@
 //! What a person chose to see of a journal, and the query string that says so.
 
-use std::fmt;
-
-use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     filter::{FilterError, one_of, pairs, problem},
-    period::{Range, start_of},
+    month::CalendarMonth,
 };
-
-/// A calendar month, in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Month {
-    /// Its first day.
-    first: NaiveDate,
-}
-
-impl Month {
-    /// The month that holds this instant.
-    #[must_use]
-    pub fn of(at: DateTime<Utc>) -> Self {
-        Self { first: at.date_naive().with_day(1).unwrap_or(at.date_naive()) }
-    }
-
-    /// Reads `2026-11`: years of four digits, which are what Postgres and the pages can show.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let first = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok()?;
-        Some(Self { first }).filter(|month| month.to_string() == text)
-    }
-
-    /// From its first instant to the first one after it.
-    #[must_use]
-    pub fn range(self) -> Range {
-        let after = self.first.checked_add_months(Months::new(1)).unwrap_or(NaiveDate::MAX);
-        Range { from: start_of(self.first), to: start_of(after) }
-    }
-
-    /// The months from `since` to this one, newest first.
-    pub fn back_to(self, since: Self) -> impl Iterator<Item = Self> {
-        let before = |month: &Self| month.first.checked_sub_months(Months::new(1)).map(|first| Self { first });
-        std::iter::successors(Some(self), before).take_while(move |month| *month >= since)
-    }
-}
-
-impl fmt::Display for Month {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.first.format("%Y-%m"))
-    }
-}
 
 /// Which postings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -104,7 +60,7 @@ pub struct JournalFilter {
     /// Of what.
     pub part: JournalPart,
     /// Those that were posted in one month; `None` for all. The books go by when something was posted, so that a month that is over never changes.
-    pub month: Option<Month>,
+    pub month: Option<CalendarMonth>,
 }
 
 impl JournalFilter {
@@ -118,7 +74,7 @@ impl JournalFilter {
             match name.as_ref() {
                 "entries" => filter.part = one_of("entries", &value, &JournalPart::ALL, JournalPart::name)?,
                 "month" => {
-                    let month = Month::parse(&value);
+                    let month = value.parse().ok();
                     filter.month =
                         Some(month.ok_or_else(|| problem("month", &format!("\"{value}\" is not a month: write it like 2026-01")))?);
                 }
@@ -167,15 +123,5 @@ mod tests {
         ] {
             assert_eq!(JournalFilter::from_query(query).map_err(|error| error.field), Err(field), "{query}");
         }
-    }
-
-    #[test]
-    fn months_have_their_own_lengths_and_are_counted_back_over_the_year() {
-        let february = Month::parse("2024-02").unwrap();
-        assert_eq!((february.range().to - february.range().from).num_days(), 29);
-        let january = Month::of("2025-01-31T23:59:59.999999Z".parse().unwrap());
-        let months: Vec<_> = january.back_to(Month::parse("2024-11").unwrap()).map(|month| month.to_string()).collect();
-        assert_eq!(months, ["2025-01", "2024-12", "2024-11"]);
-        assert_eq!(february.back_to(january).count(), 0);
     }
 }

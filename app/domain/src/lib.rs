@@ -20,6 +20,7 @@ pub mod journal;
 pub mod key;
 pub mod lease;
 pub mod money;
+pub mod month;
 pub mod monthly;
 pub mod own_price;
 pub mod payment;

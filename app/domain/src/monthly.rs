@@ -1,71 +1,14 @@
 //! What an account had, paid and used in a calendar month, as its statement says it.
 
-use std::{fmt, str::FromStr};
-
-use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     billing::{JournalKind, PostingNumber},
     money::Amount,
-    period::{Range, start_of},
+    month::CalendarMonth,
     usage::{Totals, UsageRow},
 };
-
-/// A calendar month, UTC: `2026-11`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct CalendarMonth(NaiveDate);
-
-/// A text is no calendar month.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write a month like 2026-11")]
-pub struct CalendarMonthError;
-
-impl CalendarMonth {
-    /// The month that holds this instant.
-    #[must_use]
-    pub fn of(at: DateTime<Utc>) -> Self {
-        let day = at.date_naive();
-        Self(day.with_day(1).unwrap_or(day))
-    }
-
-    /// From its first instant to the first one after it.
-    #[must_use]
-    pub fn range(self) -> Range {
-        Range { from: start_of(self.0), to: start_of(self.next().0) }
-    }
-
-    /// The month after it.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.checked_add_months(Months::new(1)).unwrap_or(self.0))
-    }
-
-    /// The month before it.
-    #[must_use]
-    pub fn previous(self) -> Self {
-        Self(self.0.checked_sub_months(Months::new(1)).unwrap_or(self.0))
-    }
-}
-
-impl fmt::Display for CalendarMonth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}", self.0.year(), self.0.month())
-    }
-}
-
-impl FromStr for CalendarMonth {
-    type Err = CalendarMonthError;
-
-    fn from_str(text: &str) -> Result<Self, CalendarMonthError> {
-        let (year, month) = text.split_once('-').ok_or(CalendarMonthError)?;
-        let is_number = |digits: &str, count: usize| digits.len() == count && digits.bytes().all(|digit| digit.is_ascii_digit());
-        if !is_number(year, 4) || !is_number(month, 2) {
-            return Err(CalendarMonthError);
-        }
-        format!("{text}-01").parse().map(Self).map_err(|_| CalendarMonthError)
-    }
-}
 
 /// What is in all grants of an account together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -173,22 +116,6 @@ fn sum(mut changes: impl Iterator<Item = Holdings>) -> Option<Holdings> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-
-    #[test]
-    fn a_month_is_read_as_it_is_written_and_nothing_else_is_one() {
-        let month: CalendarMonth = "2026-12".parse().unwrap();
-        assert_eq!((month.to_string().as_str(), month.next().to_string().as_str()), ("2026-12", "2027-01"));
-        assert_eq!(month.previous().next(), month);
-        let range = month.range();
-        assert_eq!(
-            (range.from.to_rfc3339(), range.to.to_rfc3339()),
-            ("2026-12-01T00:00:00+00:00".to_owned(), "2027-01-01T00:00:00+00:00".to_owned())
-        );
-        assert_eq!(CalendarMonth::of("2026-12-31T23:59:59.999999Z".parse().unwrap()), month);
-        for wrong in ["", "2026", "2026-13", "2026-00", "2026-1", "26-11", "2026-11-01", "+026-11", "2026-11 "] {
-            assert!(wrong.parse::<CalendarMonth>().is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_statement_that_does_not_add_up_says_so() {

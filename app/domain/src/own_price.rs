@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::{PriceKind, PriceVersion},
-    id::{AccountId, PriceId},
+    id::AccountId,
     price_history::PriceHistory,
+    pricing::Discount,
     rates::Rates,
 };
 
@@ -31,15 +32,7 @@ impl OwnPrice {
         self.withdrawn_at.is_none() && self.version.effective_from <= instant
     }
 
-    /// Whether calls are charged by it, or will be, as far as no other one has begun.
-    #[must_use]
-    pub fn is_or_will_be_in_force(&self, instant: DateTime<Utc>) -> bool {
-        self.withdrawn_at.is_none() && !self.has_ended(instant)
-    }
-
-    /// Whether it is over.
-    #[must_use]
-    pub fn has_ended(&self, instant: DateTime<Utc>) -> bool {
+    fn has_ended(&self, instant: DateTime<Utc>) -> bool {
         self.ends_at.is_some_and(|end| end <= instant)
     }
 }
@@ -51,17 +44,16 @@ pub fn in_force<'a>(versions: impl IntoIterator<Item = &'a OwnPrice>, instant: D
     begun.max_by_key(|own| own.version.effective_from).filter(|own| !own.has_ended(instant))
 }
 
-/// What a customer pays at an instant, be that their own price or everyone's, and what the provider charges then.
-pub fn sides<'a>(
-    own: impl IntoIterator<Item = &'a OwnPrice>,
-    everyones: &'a PriceHistory,
-    instant: DateTime<Utc>,
-) -> [Option<&'a Rates>; 2] {
+/// What a customer pays at an instant, be that their own price or everyone's less their discount, and what the provider charges then.
+#[must_use]
+pub fn sides(own: &[OwnPrice], everyones: &PriceHistory, discount: Discount, instant: DateTime<Utc>) -> [Option<Rates>; 2] {
     let at = |kind| everyones.at(kind, instant).map(|version| &version.rates);
-    [in_force(own, instant).map(|own| &own.version.rates).or_else(|| at(PriceKind::Sale)), at(PriceKind::Cost)]
+    let own = in_force(own, instant).map(|own| own.version.rates.clone());
+    [own.or_else(|| at(PriceKind::Sale).map(|rates| rates.less(discount))), at(PriceKind::Cost).cloned()]
 }
 
-/// When a version is over among a customer's others: at its end, or when the next one for its model begins; `None` while neither is in sight.
+/// When a version is over among all of a customer's: at its end, or when the next one for its model begins; `None` while neither is in sight. What it had
+/// taken the place of does not come back.
 #[must_use]
 pub fn over_at(own: &OwnPrice, all: &[OwnPrice]) -> Option<DateTime<Utc>> {
     let others = all.iter().filter(|other| other.model == own.model && other.withdrawn_at.is_none());
@@ -69,9 +61,10 @@ pub fn over_at(own: &OwnPrice, all: &[OwnPrice]) -> Option<DateTime<Utc>> {
     own.ends_at.into_iter().chain(next).min()
 }
 
-/// The version that was written last, withdrawn or not. Whoever wrote from another one has not seen it.
-pub fn newest<'a>(versions: impl IntoIterator<Item = &'a OwnPrice>) -> Option<PriceId> {
-    versions.into_iter().max_by_key(|own| (own.version.created_at, own.version.id)).map(|own| own.version.id)
+/// How often a customer's versions for a model were written to, ends and withdrawals included: whoever has read them at this number has read all of them.
+#[must_use]
+pub fn revision(versions: &[OwnPrice]) -> i64 {
+    versions.iter().map(|own| if own.withdrawn_at.is_some() || own.ends_at.is_some() { 2 } else { 1 }).sum()
 }
 
 #[cfg(test)]
@@ -80,7 +73,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{id::ModelId, money::Amount};
+    use crate::{
+        id::{ModelId, PriceId},
+        money::Amount,
+    };
 
     fn hour(hour: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
@@ -112,7 +108,7 @@ mod tests {
         {
             assert_eq!(in_force(&versions, hour(at)), expected.map(|index: usize| &versions[index]), "at {at}");
         }
-        assert_eq!(newest(&versions), Some(versions[3].version.id));
+        assert_eq!(revision(&versions), 7, "two have an end, and one was withdrawn");
         let over = versions.each_ref().map(|own| over_at(own, &versions));
         assert_eq!(over, [Some(hour(15)), Some(hour(30)), Some(hour(40)), None]);
         assert_eq!(in_force(&[], hour(1)), None);

@@ -33,6 +33,16 @@ impl Discount {
         if bps >= 0 && bps <= 10_000 { Ok(Self(bps)) } else { Err(DiscountError) }
     }
 
+    /// What it leaves of an amount, rounded to the nearest nano.
+    #[must_use]
+    pub fn off(self, amount: Amount) -> Amount {
+        ExactAmount::from_parts(
+            i128::from(amount.nanos()) * (FULL_PRICE_BPS - i128::from(self.0)) * (ExactAmount::PARTS_PER_NANO / FULL_PRICE_BPS),
+        )
+        .round_half_up()
+        .unwrap_or(amount)
+    }
+
     /// In basis points.
     #[must_use]
     pub const fn bps(self) -> i32 {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     money::Amount,
+    pricing::Discount,
     tokens::{Bucket, Tokens},
 };
 
@@ -152,6 +153,24 @@ impl Rates {
     #[must_use]
     pub const fn plain(input: Amount, output: Amount) -> Self {
         Self { base: BucketRates::plain(input, output), per_call: Amount::ZERO, tiers: Vec::new() }
+    }
+
+    /// The rates with a discount off each, to be compared with others: a call is charged by the rates as they are, and its discount comes off once, last.
+    #[must_use]
+    pub fn less(&self, discount: Discount) -> Self {
+        let less = |amount: Amount| discount.off(amount);
+        let rates = |of: &BucketRates| BucketRates {
+            input: less(of.input),
+            output: less(of.output),
+            cache_read: of.cache_read.map(less),
+            cache_write_5m: of.cache_write_5m.map(less),
+            cache_write_1h: of.cache_write_1h.map(less),
+            reasoning: of.reasoning.map(less),
+            audio_input: of.audio_input.map(less),
+            audio_output: of.audio_output.map(less),
+        };
+        let tiers = self.tiers.iter().map(|tier| ContextTier { rates: rates(&tier.rates), ..tier.clone() });
+        Self { base: rates(&self.base), per_call: less(self.per_call), tiers: tiers.collect() }
     }
 
     /// The rates for a prompt of this length. "Not reported" counts as the base.

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use domain::{
     billing::{JournalKind, JournalPage, JournalRow, MonthBalance, OpenHour, PostingNumber, Statement},
     id::AccountId,
-    journal::{JournalFilter, JournalPart, Month},
+    journal::{JournalFilter, JournalPart},
     money::Amount,
+    month::CalendarMonth,
 };
 use sqlx::PgConnection;
 
@@ -77,7 +78,7 @@ struct Span {
 
 /// The postings of a month and what they did, in one query, in which the balances at both ends are read apart from the entries between them. Postings
 /// never run backwards, so that a month is found from its newest posting back.
-async fn month_of(connection: &mut PgConnection, account: AccountId, month: Month) -> Result<(Span, MonthBalance)> {
+async fn month_of(connection: &mut PgConnection, account: AccountId, month: CalendarMonth) -> Result<(Span, MonthBalance)> {
     let of_calls = JournalKind::OF_CALLS.map(|kind| kind.name().to_owned());
     let range = month.range();
     let row = sqlx::query!(

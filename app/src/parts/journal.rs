@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 use domain::{
     billing::{JournalRow, MonthBalance, OpenHour, PostingNumber, Statement, StatementLine},
     document::DocumentKind,
-    journal::{JournalFilter, JournalPart, Month},
+    journal::{JournalFilter, JournalPart},
     money::Amount,
+    month::CalendarMonth,
     period::Step,
 };
 use leptos::prelude::*;
@@ -53,12 +54,13 @@ impl Journal {
     fn view(self) -> AnyView {
         let Some(since) = self.statement.since else { return stack(vec![self.lines()]) };
         let file = address(&self.file, &self.filter.to_query());
-        let choices = stack(vec![view! { <div class="tab-row">{self.parts()}</div> }.into_any(), self.months(Month::of(since))]);
+        let choices = stack(vec![view! { <div class="tab-row">{self.parts()}</div> }.into_any(), self.months(CalendarMonth::of(since))]);
         let rule = view! { <p class="subtitle">"Calls are posted once an hour, and each posting seals those before it."</p> };
         let file = view! {
             <p class="hint"><a href=file rel="external" download="journal.csv">"Download the journal as CSV"</a>", every posting of what is chosen"</p>
         };
-        let month = self.statement.month.zip(self.filter.month).map(|(balance, month)| sums(balance, month, self.now));
+        let is_open = |month| is_open(month, self.statement.open_hour.as_ref(), self.now);
+        let month = self.statement.month.zip(self.filter.month).map(|(balance, month)| sums(balance, month, is_open(month)));
         stack(vec![choices, rule.into_any(), month.into_any(), self.lines(), file.into_any()])
     }
 
@@ -72,9 +74,10 @@ impl Journal {
     }
 
     /// Those in which there can be postings.
-    fn months(&self, since: Month) -> AnyView {
-        let named = |month: Month| (month.to_string(), time::step(month.range().from, Step::Month));
-        let options = std::iter::once((String::new(), "Every month".to_owned())).chain(Month::of(self.now).back_to(since).map(named));
+    fn months(&self, since: CalendarMonth) -> AnyView {
+        let named = |month: CalendarMonth| (month.to_string(), time::step(month.range().from, Step::Month));
+        let options =
+            std::iter::once((String::new(), "Every month".to_owned())).chain(CalendarMonth::of(self.now).back_to(since).map(named));
         let chosen = self.filter.month.map(|month| month.to_string()).unwrap_or_default();
         let part = (self.filter.part != JournalPart::default()).then(|| hidden("entries", self.filter.part.name()));
         view! {
@@ -98,12 +101,13 @@ impl Journal {
         ];
         let Self { statement: Statement { balance, open_hour, journal, month, .. }, filter, has_newer, path, documents, now, .. } = self;
         let home = address(&path, &filter.to_query());
+        let is_open = filter.month.is_some_and(|month| is_open(month, open_hour.as_ref(), now));
         let running = open_hour.filter(|open| !has_newer && is_shown(open, filter)).map(|open| vec![running(open, balance.balance)]);
         if running.is_none() && journal.lines.is_empty() {
             return nothing(filter, has_newer, path);
         }
         let ends = month.zip(filter.month).filter(|_| filter.part == JournalPart::Everything);
-        let closing = ends.filter(|_| !has_newer).map(|(balance, month)| vec![closing(balance, month, now)]);
+        let closing = ends.filter(|_| !has_newer).map(|(balance, month)| vec![closing(balance, month, is_open)]);
         let opening = ends.filter(|_| journal.next.is_none()).map(|(balance, month)| vec![opening(balance, month)]);
         let groups = running
             .into_iter()
@@ -121,7 +125,7 @@ impl Journal {
 
 /// Whether the hour that runs is among what was asked for: it is posted as of its last instant.
 fn is_shown(open: &OpenHour, filter: JournalFilter) -> bool {
-    filter.part != JournalPart::Money && filter.month.is_none_or(|month| month == Month::of(open.hour))
+    filter.part != JournalPart::Money && filter.month.is_none_or(|month| month == CalendarMonth::of(open.hour))
 }
 
 fn nothing(filter: JournalFilter, has_newer: bool, path: String) -> AnyView {
@@ -141,7 +145,7 @@ fn nothing(filter: JournalFilter, has_newer: bool, path: String) -> AnyView {
 }
 
 /// What a month did to the balance: the first three are the last.
-fn sums(balance: MonthBalance, month: Month, now: DateTime<Utc>) -> AnyView {
+fn sums(balance: MonthBalance, month: CalendarMonth, is_open: bool) -> AnyView {
     let MonthBalance { opening, moved, used, closing } = balance;
     let figure =
         |label, amount, write: fn(Amount) -> String, note: String| Figure { label, value: write(amount), note, ..Figure::default() };
@@ -149,20 +153,25 @@ fn sums(balance: MonthBalance, month: Month, now: DateTime<Utc>) -> AnyView {
         figure("Opening balance", opening, money::exact, format!("before {}", month_name(month))),
         figure("Money in and out", moved, money::movement, "put in, less what was taken back".to_owned()),
         figure("Usage", used, money::movement, "what calls took, as far as it is posted".to_owned()),
-        figure("Closing balance", closing, money::exact, closing_note(month, now).to_owned()),
+        figure("Closing balance", closing, money::exact, closing_note(is_open).to_owned()),
     ])
 }
 
-fn closing_note(month: Month, now: DateTime<Utc>) -> &'static str {
-    if month.range().is_running(now) { "so far, after the newest posting" } else { "the sum of these" }
+/// Whether a month's last posting may still come: it runs, or its last hour is not posted yet.
+fn is_open(month: CalendarMonth, open_hour: Option<&OpenHour>, now: DateTime<Utc>) -> bool {
+    month.range().is_running(now) || open_hour.is_some_and(|open| CalendarMonth::of(open.hour) <= month)
 }
 
-fn closing(balance: MonthBalance, month: Month, now: DateTime<Utc>) -> Row {
-    let so_far = if month.range().is_running(now) { "so far, after the newest posting" } else { "" };
+fn closing_note(is_open: bool) -> &'static str {
+    if is_open { "so far, after the newest posting" } else { "the sum of these" }
+}
+
+fn closing(balance: MonthBalance, month: CalendarMonth, is_open: bool) -> Row {
+    let so_far = if is_open { "so far, after the newest posting" } else { "" };
     end(format!("End of {}", month_name(month)), "Closing balance", so_far, balance.closing)
 }
 
-fn opening(balance: MonthBalance, month: Month) -> Row {
+fn opening(balance: MonthBalance, month: CalendarMonth) -> Row {
     end(format!("Beginning of {}", month_name(month)), "Opening balance", "", balance.opening)
 }
 
@@ -171,7 +180,7 @@ fn end(when: String, what: &'static str, words: &'static str, balance: Amount) -
     vec![text(when), text(what), text(words), ().into_any(), money::exact_view(balance)].into()
 }
 
-fn month_name(month: Month) -> String {
+fn month_name(month: CalendarMonth) -> String {
     time::step(month.range().from, Step::Month)
 }
 

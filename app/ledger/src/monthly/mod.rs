@@ -12,7 +12,8 @@ use domain::{
     billing::{JournalKind, PostingNumber},
     id::{AccountId, KeyId},
     money::Amount,
-    monthly::{CalendarMonth, Holdings, KindSum, MonthlyStatement, Movement, Used},
+    month::CalendarMonth,
+    monthly::{Holdings, KindSum, MonthlyStatement, Movement, Used},
     tokens::Tokens,
     usage::{Totals, UsageRow},
 };
@@ -67,8 +68,8 @@ impl AccountReader {
     pub async fn months(&self, now: DateTime<Utc>) -> Result<Vec<(CalendarMonth, bool)>> {
         let Some(books) = Books::read(&mut *self.database.read().await?, self.account).await? else { return Ok(Vec::new()) };
         let first = CalendarMonth::of(books.first_at);
-        let months = std::iter::successors(Some(CalendarMonth::of(now)), |month| Some(month.previous()));
-        Ok(months.take_while(|month| *month >= first).map(|month| (month, books.are_past(month.range().to))).collect())
+        let months = CalendarMonth::of(now).back_to(first);
+        Ok(months.map(|month| (month, books.are_past(month.range().to))).collect())
     }
 }
 

@@ -3,8 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     billing::{JournalRow, MonthBalance, StatementLine},
-    journal::{JournalFilter, JournalPart, Month},
+    journal::{JournalFilter, JournalPart},
     money::Amount,
+    month::CalendarMonth,
 };
 use ledger::{AccountReader, JournalSlice};
 use sqlx::PgPool;
@@ -61,12 +62,12 @@ async fn a_month_leads_from_its_opening_to_its_closing_and_the_next_one_goes_on_
     assert_eq!((all.len(), none), (12, None));
     let (mut found, mut opening) = (Vec::new(), Amount::ZERO);
     for (month, postings) in [("2026-05", 0), ("2026-06", 4), ("2026-07", 6), ("2026-08", 0), ("2026-09", 2)] {
-        let month = Month::parse(month).unwrap();
+        let month = month.parse().unwrap();
         let of = async |part| walk(&reader, JournalFilter { part, month: Some(month) }, world.now).await;
         let (rows, balance) = of(JournalPart::Everything).await;
         let (money, usage) = (of(JournalPart::Money).await.0, of(JournalPart::Usage).await.0);
         assert_eq!(rows.len(), postings, "{month}");
-        assert!(rows.iter().all(|row| Month::of(row.posted_at) == month), "{month}: {rows:?}");
+        assert!(rows.iter().all(|row| CalendarMonth::of(row.posted_at) == month), "{month}: {rows:?}");
         assert!(money.iter().all(|row| !row.kind.is_of_calls()) && usage.iter().all(|row| row.kind.is_of_calls()));
         assert_eq!(money.len() + usage.len(), postings, "{month}");
 

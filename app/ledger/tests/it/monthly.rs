@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     billing::JournalKind,
     money::Amount,
-    monthly::{CalendarMonth, MonthlyStatement, Used},
+    month::CalendarMonth,
+    monthly::{MonthlyStatement, Used},
     usage::Totals,
 };
 use ledger::{Error, Ledger, MoneyIn, SettledCall};

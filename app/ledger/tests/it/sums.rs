@@ -5,8 +5,9 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use domain::{
     call::CallRow,
     filter::{CallFilter, GroupBy, UsageFilter},
-    journal::{JournalFilter, JournalPart, Month},
+    journal::{JournalFilter, JournalPart},
     money::Amount,
+    month::CalendarMonth,
     period::{Period, Range, Step, start_of},
     tokens::Tokens,
     usage::{Dimensions, Totals, UsageReport},
@@ -194,7 +195,7 @@ async fn assert_in_the_books(world: &World, customer: Customer, facts: &[Fact]) 
     let posted = Amount::checked_sum(posted.lines.iter().flat_map(|line| line.rows()).map(|row| row.amount)).unwrap();
     assert_eq!(posted.checked_neg(), Some(cost), "the journal's usage");
     let (mut used, mut opening) = (Amount::ZERO, Amount::ZERO);
-    for month in Month::of(world.now).back_to(Month::of(at("2023-12-01T00:00:00Z"))).collect::<Vec<_>>().into_iter().rev() {
+    for month in CalendarMonth::of(world.now).back_to(CalendarMonth::of(at("2023-12-01T00:00:00Z"))).collect::<Vec<_>>().into_iter().rev() {
         let month = of(JournalFilter { part: JournalPart::Usage, month: Some(month) }).await.month.unwrap();
         assert_eq!((month.opening, Amount::checked_sum([month.opening, month.moved, month.used])), (opening, Some(month.closing)));
         used = used.checked_add(month.used).unwrap();
