@@ -195,7 +195,7 @@ test("a double click and a reload pay once", async ({ page }) => {
 test("the same form sent again pays once and says so; with another amount it is refused", async ({ page }) => {
   await signUp(page);
   await page.goto("/billing");
-  const once = await page.locator("input[name=once]").inputValue();
+  const once = await page.locator("form", { hasText: "Amount" }).locator("input[name=once]").inputValue();
   const send = (units: string) => page.request.post("/billing", { form: { once, amount: units } });
   expect(await (await send("3")).text()).toContain("$3.00 added");
   expect(await (await send("3")).text()).toContain("counted once");

@@ -138,7 +138,7 @@ test("somebody else's key has no limits to be seen, set or removed", async ({ pa
 test("a form from another site does nothing", async ({ page }) => {
   await signUp(page);
   await page.goto("/billing");
-  const once = await page.locator("input[name=once]").inputValue();
+  const once = await page.locator("form", { hasText: "Amount" }).locator("input[name=once]").inputValue();
   for (const [header, value] of [
     ["origin", "https://farebox.invalid"],
     ["sec-fetch-site", "cross-site"],

@@ -62,7 +62,7 @@ test("a journal is downloaded posting by posting, a name that looks like a formu
   await page.goto("/billing");
   const href = await page.getByRole("link", { name: "Download the journal as CSV" }).getAttribute("href");
   const journal = (await (await page.request.get(href ?? "")).text()).trimEnd().split("\r\n");
-  expect(journal[0]).toBe("# postings; filter: ");
+  expect(journal[0]).toBe("# postings; filter: none");
   expect(journal[1]).toBe("posting,at,posted_at,kind,what_for,by,calls,amount_usd,tokens,balance_after_usd");
   expect(journal[2]).toMatch(new RegExp(`^1,.*,top_up,Test payment,${email},,5,0,5$`));
   await expect.poll(async () => (await (await page.request.get("/calls.csv")).text()).trimEnd().split("\r\n").length).toBe(3);

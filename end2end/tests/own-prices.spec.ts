@@ -30,7 +30,7 @@ test("a price is looked at rate by rate before it is set, is the customer's then
   await expectSound(page);
   await review.getByRole("button", { name: "Set it" }).dblclick();
   await expect(page.getByRole("status")).toContainText("It is set.");
-  const { body } = await readTable(tableOf(page, "Until"));
+  const { body } = await readTable(tableOf(page, "Model"));
   expect(body.map((row) => row["Until"]), "the double click set it once").toEqual(["it is ended"]);
   await expectSound(page);
 
@@ -113,7 +113,7 @@ test.describe("what cannot be set", () => {
     await farebox(ready, "price", "own", "set", customer.email, MODEL, "--input", prompt, "--output", completion);
     await page.getByRole("button", { name: "Set it" }).click();
     await expect(page.getByRole("alert")).toContainText("Somebody else has written a price");
-    await expect(tableOf(page, "Until").getByRole("row")).toHaveCount(2);
+    await expect(tableOf(page, "Model").getByRole("row")).toHaveCount(2);
   });
 
   test("is anything by a customer", async ({ page }) => {

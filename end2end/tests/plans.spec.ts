@@ -17,7 +17,7 @@ test("a plan is looked at before it is bought, and a double click buys it once",
   const review = page.getByRole("region", { name: `Buy “${name}”?` });
   await expect(definition(review, "Charged now")).toHaveText("$2.00");
   await expect(definition(review, "Prepaid balance")).toHaveText("$5.00 → $3.00");
-  await expect(definition(review, "Gives")).toHaveText("$3.00 a month of credit; beyond it the balance pays; 2.5 % off every call");
+  await expect(definition(review, "Gives")).toHaveText("$3.00 a month of credit; beyond it the balance pays; 2.5 % off every call at the price list's prices");
   await expect(definition(review, "Then")).toContainText("It renews at");
   await expectSound(page);
   await review.getByRole("button", { name: "Buy for $2.00" }).dblclick();

@@ -11,14 +11,18 @@ use domain::{
     audit::Operation,
     catalog::{Api, DisconnectPolicy, Model, ModelBounds, OutputCapField, PriceKind, PriceVersion, Provider, TimeOuts, UsageMode},
     id::{AccountId, ModelId, PriceId, ProviderId},
-    own_price::OwnPrice,
     tokens::Tokens,
 };
 use sqlx::{PgConnection, types::Json};
 
 use self::audited::{Thing, change};
 pub use self::changes::{Disabled, ModelChange, ProviderChange};
-use crate::{Error, Meter, Result, System, audit::Line, prices::own_since, secrets::SecretKey};
+use crate::{
+    Error, Meter, Result, System,
+    audit::Line,
+    prices::{OwnPrices, own_since},
+    secrets::SecretKey,
+};
 
 /// An upstream to be added.
 #[derive(Debug, Clone)]
@@ -93,7 +97,7 @@ pub struct CatalogModel {
     /// Its sale prices.
     pub sale: Vec<PriceVersion>,
     /// What it costs customers who have agreed on a price of their own, in force and scheduled.
-    pub own: HashMap<AccountId, Vec<OwnPrice>>,
+    pub own: HashMap<AccountId, OwnPrices>,
 }
 
 /// Everything that the proxy looks up instead of asking the database.

@@ -152,6 +152,7 @@ impl From<sqlx::Error> for Error {
             Some("models_output_hold_fits") => Self::invalid("default output hold", "write a number from 1 to the context window"),
             Some("models_output_min_fits") => Self::invalid("smallest output", "write a number from 1 to the context window"),
             Some("models_bounds_are_counts") => Self::invalid("bounds", "write numbers from 0 on"),
+            Some("sellers_pkey") => Self::Taken("this version of who sells"),
             Some("price_versions_are_unique" | "price_versions_of_accounts_are_unique") => {
                 Self::Taken("a price of this model from this instant on")
             }

@@ -19,7 +19,7 @@ use sqlx::{PgConnection, types::Json};
 
 pub(crate) use self::own::{own_fits, own_since};
 pub use self::{
-    own::{NewOwnPrice, OwnReview},
+    own::{NewOwnPrice, OwnPrices, OwnReview},
     publish::Review,
 };
 use crate::{

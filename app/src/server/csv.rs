@@ -51,6 +51,11 @@ pub(crate) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     line
 }
 
+/// A filter, as the first line of a file says it.
+pub(crate) fn named(filter: &str) -> &str {
+    if filter.is_empty() { "none" } else { filter }
+}
+
 /// A cell. A spreadsheet takes what begins like a formula for one, and would run what somebody else wrote: an apostrophe makes it text again (OWASP,
 /// "CSV Injection"). An amount below zero is a number, which nobody could add up as text.
 fn cell(text: &str) -> String {

@@ -102,11 +102,11 @@ async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewOwnPrice
     let effective_from = args.effective_from.unwrap_or(now + LEAD_MIN);
     let id = PriceId::new(now, rand::random());
     let new = NewOwnPrice { id, account, model: &args.model, rates: args.rates.rates(), effective_from, actor: ACTOR, now };
-    let review = OwnReview { newest: own_price::newest(&own), named: args.yes.as_deref() };
+    let review = OwnReview { revision: own_price::revision(&own), named: args.yes.as_deref() };
     match operator.set_own_price(new.clone(), review).await {
         Err(ledger::Error::PriceNotAgreed) => {
-            let [paid, cost] = own_price::sides(&own, &everyones, new.effective_from);
-            Err(to_be_agreed_to(&PriceChange::of(PriceKind::Sale, paid, &new.rates, cost), new.model))
+            let [paid, cost] = own_price::sides(&own, &everyones, operator.discount(account).await?, new.effective_from);
+            Err(to_be_agreed_to(&PriceChange::of(PriceKind::Sale, paid.as_ref(), &new.rates, cost.as_ref()), new.model))
         }
         written => Ok(written.map(|()| new)?),
     }

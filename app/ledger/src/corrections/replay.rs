@@ -75,7 +75,8 @@ async fn replayed(
     let mut sums = Replayed::default();
     let mut after = None;
     loop {
-        let calls = calls(connection, account, replayable.model, (replayable.from, replayable.to), after).await?;
+        let which = if replayable.sale.is_some() { Which::AtEveryonesPrice } else { Which::All };
+        let calls = calls(connection, account, replayable.model, (replayable.from, replayable.to), after, which).await?;
         let Some(last) = calls.last() else { return Ok(sums) };
         after = Some((last.started_at, last.call_id));
         let corrections = corrections(connection, account, &calls).await?;
@@ -193,22 +194,32 @@ pub(super) async fn accounts(connection: &mut PgConnection, model: &str, from: D
     Ok(rows.map(|row| Account { id: row.id, name: row.name, email: row.email, calls: row.calls.unsigned_abs() }).collect())
 }
 
-/// The next calls of an account by a model that began in a window, oldest first, without those that were charged by a price of its own.
+/// Which calls of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// All of them: each cost its provider something.
+    All,
+    /// Those that were charged by what everyone pays: no price of everyone's changes what an account's own came to.
+    AtEveryonesPrice,
+}
+
+/// The next calls of an account by a model that began in a window, oldest first.
 pub(super) async fn calls(
     connection: &mut PgConnection,
     account: AccountId,
     model: &str,
     (from, to): (DateTime<Utc>, DateTime<Utc>),
     after: Option<(DateTime<Utc>, CallId)>,
+    which: Which,
 ) -> Result<Vec<CallRecord>> {
     let (after_start, after_call) = after.unzip();
     let rows = sqlx::query_as(
         "select * from calls where account_id = $1 and model = $2 and started_at >= $3 and started_at < $4 \
-         and price_id not in (select price_id from price_versions where account_id = $1) \
+         and ($8 or price_id not in (select price_id from price_versions where account_id = $1)) \
          and ($5::timestamptz is null or (started_at, call_id) > ($5, $6)) order by started_at, call_id limit $7",
     );
     let rows = rows.bind(account.uuid()).bind(model).bind(after_start.unwrap_or(from)).bind(to).bind(after_start);
-    Ok(rows.bind(after_call.map(CallId::uuid)).bind(PAGE).fetch_all(connection).await?)
+    Ok(rows.bind(after_call.map(CallId::uuid)).bind(PAGE).bind(which == Which::All).fetch_all(connection).await?)
 }
 
 /// The corrections of some calls of an account, each call's oldest first.

@@ -19,7 +19,7 @@ use sqlx::PgConnection;
 
 use super::{
     Correction, CorrectionRecord, KnownCall, give_back, known_calls, net, overflow,
-    replay::{Account, accounts, calls, corrections, of_call},
+    replay::{Account, Which, accounts, calls, corrections, of_call},
     sum,
 };
 use crate::{
@@ -96,7 +96,7 @@ impl Operator {
     ) -> Result<(Replayed, Option<(DateTime<Utc>, CallId)>)> {
         let mut tx = self.database.change().await?;
         // A call's row never changes; what was corrected of it may, until the books are locked.
-        let calls = calls(&mut tx, account.id, reprice.model, (reprice.from, reprice.to), after).await?;
+        let calls = calls(&mut tx, account.id, reprice.model, (reprice.from, reprice.to), after, Which::AtEveryonesPrice).await?;
         let Some(last) = calls.last().map(|call| (call.started_at, call.call_id)) else { return Ok((Replayed::default(), None)) };
         let mut books = Books::lock(&mut tx, &[account.id], Lock::Wait, self.database.dated).await?;
         let book = books.of(account.id)?;

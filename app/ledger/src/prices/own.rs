@@ -10,6 +10,7 @@ use domain::{
     own_price::{self, OwnPrice},
     price_change::PriceChange,
     price_history::{LEAD_MIN, PriceHistory},
+    pricing::Discount,
     rates::Rates,
 };
 use serde_json::{Value, json};
@@ -40,8 +41,8 @@ pub struct NewOwnPrice<'a> {
 /// What the writer of an own price had seen, and agreed to.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnReview<'a> {
-    /// [`own_price::newest`] of the customer's versions for the model.
-    pub newest: Option<PriceId>,
+    /// [`own_price::revision`] of the customer's versions for the model as they were read.
+    pub revision: i64,
     /// As [`super::Review::named`].
     pub named: Option<&'a str>,
 }
@@ -65,6 +66,14 @@ impl Operator {
         stored(&mut *self.database.read().await?, Whose::Account(account), None).await
     }
 
+    /// What is taken off everyone's prices for an account: the better one of its own discount and its plan's.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn discount(&self, account: AccountId) -> Result<Discount> {
+        discount(&mut *self.database.read().await?, account).await
+    }
+
     /// Writes a price of one customer's own, which begins later. The same price again changes nothing.
     ///
     /// # Errors
@@ -81,15 +90,16 @@ impl Operator {
         if own.iter().any(|own| own.version.id == new.id) {
             return Ok(());
         }
-        if own_price::newest(&own) != review.newest {
+        if own_price::revision(&own) != review.revision {
             return Err(Error::PriceMoved);
         }
         if new.effective_from < new.now + LEAD_MIN {
             return Err(Error::PriceTooSoon);
         }
         let everyones = price_history(&mut tx, model).await?;
-        let [paid, cost] = own_price::sides(&own, &everyones, new.effective_from);
-        if !PriceChange::of(PriceKind::Sale, paid, &new.rates, cost).is_agreed(new.model, review.named) {
+        let discount = discount(&mut tx, new.account).await?;
+        let [paid, cost] = own_price::sides(&own, &everyones, discount, new.effective_from);
+        if !PriceChange::of(PriceKind::Sale, paid.as_ref(), &new.rates, cost.as_ref()).is_agreed(new.model, review.named) {
             return Err(Error::PriceNotAgreed);
         }
         let version = PriceVersion {
@@ -111,7 +121,7 @@ impl Operator {
     /// it is, and the same again changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if the account has no such price.
+    /// [`Error::NotFound`] if the account has no such price; [`Error::Invalid`] if another one has taken its place.
     pub async fn end_own_price(
         &self,
         account: AccountId,
@@ -125,9 +135,14 @@ impl Operator {
         let found = of_account(stored(&mut tx, Whose::Account(account), None).await?).ok_or(Error::NotFound)?;
         let model = hold(&mut tx, &found.model).await?;
         // As it is now that nobody else writes.
-        let before = of_account(stored(&mut tx, Whose::Account(account), Some(model)).await?).ok_or(Error::NotFound)?;
-        if before.withdrawn_at.is_some() || before.has_ended(now + LEAD_MIN) {
+        let all = stored(&mut tx, Whose::Account(account), Some(model)).await?;
+        let over_at = all.iter().find(|own| own.version.id == price).and_then(|own| own_price::over_at(own, &all));
+        let before = of_account(all).ok_or(Error::NotFound)?;
+        if before.withdrawn_at.is_some() || before.ends_at.is_some_and(|end| end <= now + LEAD_MIN) {
             return Ok(());
+        }
+        if over_at.is_some_and(|over_at| over_at <= now + LEAD_MIN) {
+            return Err(Error::invalid("price", "another price of this customer has taken its place: end that one"));
         }
         let is_ahead = !PriceHistory::is_settled(&before.version, now);
         let ends_at = at.max(now + LEAD_MIN);
@@ -142,6 +157,21 @@ impl Operator {
         let after = if is_ahead { json!({"withdrawn": now}) } else { json!({"ends": ends_at}) };
         tx.commit(Line::new(Operation::OwnPriceEnd, price, &before.model, Some(in_words(&before)), Some(after)).of(account)).await
     }
+}
+
+async fn discount(connection: &mut PgConnection, account: AccountId) -> Result<Discount> {
+    let bps = sqlx::query_scalar!(
+        r#"
+        select greatest(a.discount_bps, (
+            select v.discount_bps from subscriptions s join plan_versions v using (plan_id, version)
+            where s.account_id = $1 and s.ended_at is null and s.unpaid_since is null
+        )) as "bps!"
+        from accounts a where a.account_id = $1
+        "#,
+        account.uuid()
+    );
+    let bps = bps.fetch_optional(connection).await?.ok_or(Error::NotFound)?;
+    Discount::from_bps(bps).map_err(|error| Error::Corrupt(error.to_string()))
 }
 
 fn in_words(own: &OwnPrice) -> Value {
@@ -176,8 +206,20 @@ enum Whose {
     Since(DateTime<Utc>),
 }
 
-/// Own prices by model, the last to begin first. One that cannot be read is told to the operator and left out.
+/// An own price as it is stored.
+struct Stored {
+    model_id: ModelId,
+    account: AccountId,
+    /// `None` if it cannot be read, which the operator is told.
+    price: Option<OwnPrice>,
+}
+
+/// Own prices by model, the last to begin first. One that cannot be read is left out.
 async fn stored(connection: &mut PgConnection, whose: Whose, model: Option<ModelId>) -> Result<Vec<OwnPrice>> {
+    Ok(rows(connection, whose, model).await?.into_iter().filter_map(|stored| stored.price).collect())
+}
+
+async fn rows(connection: &mut PgConnection, whose: Whose, model: Option<ModelId>) -> Result<Vec<Stored>> {
     let (account, since) = match whose {
         Whose::Account(account) => (Some(account), None),
         Whose::Since(since) => (None, Some(since)),
@@ -189,7 +231,8 @@ async fn stored(connection: &mut PgConnection, whose: Whose, model: Option<Model
             rates as "rates: Json<serde_json::Value>", v.created_at, created_by, account_id as "account!: AccountId", ends_at, withdrawn_at, m.name as model
         from price_versions v join models m using (model_id)
         where account_id is not null and ($1::uuid is null or account_id = $1) and ($2::uuid is null or model_id = $2)
-        and ($3::timestamptz is null or withdrawn_at is null and effective_from >= coalesce(
+        -- What has ended is charged to nobody, and what it had taken the place of does not come back.
+        and ($3::timestamptz is null or withdrawn_at is null and (ends_at is null or ends_at > $3) and effective_from >= coalesce(
             (
                 select max(effective_from) from price_versions o
                 where o.account_id = v.account_id and o.model_id = v.model_id and o.withdrawn_at is null and o.effective_from <= $3
@@ -202,7 +245,7 @@ async fn stored(connection: &mut PgConnection, whose: Whose, model: Option<Model
         model.map(ModelId::uuid),
         since
     );
-    let rows = rows.fetch_all(connection).await?.into_iter().filter_map(|row| {
+    let rows = rows.fetch_all(connection).await?.into_iter().map(|row| {
         let version = PriceRow {
             id: row.id,
             model_id: row.model_id,
@@ -212,20 +255,34 @@ async fn stored(connection: &mut PgConnection, whose: Whose, model: Option<Model
             created_at: row.created_at,
             created_by: row.created_by,
         };
-        let version = version.readable()?;
-        Some(OwnPrice { version, model: row.model, account: row.account, ends_at: row.ends_at, withdrawn_at: row.withdrawn_at })
+        let price = version.readable().map(|version| OwnPrice {
+            version,
+            model: row.model,
+            account: row.account,
+            ends_at: row.ends_at,
+            withdrawn_at: row.withdrawn_at,
+        });
+        Stored { model_id: row.model_id, account: row.account, price }
     });
     Ok(rows.collect())
 }
+
+/// What one customer pays for one model, as far as calls may still be charged by it; `None` if something of that cannot be read: it costs them what nobody
+/// knows, and not what everyone pays.
+pub type OwnPrices = Option<Vec<OwnPrice>>;
 
 /// Own prices by model and account, as far as calls may still be charged by them that are admitted from this instant on.
 pub(crate) async fn own_since(
     connection: &mut PgConnection,
     since: DateTime<Utc>,
-) -> Result<HashMap<ModelId, HashMap<AccountId, Vec<OwnPrice>>>> {
-    let mut by_model: HashMap<_, HashMap<_, Vec<_>>> = HashMap::new();
-    for own in stored(connection, Whose::Since(since), None).await? {
-        by_model.entry(own.version.model_id).or_default().entry(own.account).or_default().push(own);
+) -> Result<HashMap<ModelId, HashMap<AccountId, OwnPrices>>> {
+    let mut by_model: HashMap<_, HashMap<_, OwnPrices>> = HashMap::new();
+    for Stored { model_id, account, price } in rows(connection, Whose::Since(since), None).await? {
+        let own = by_model.entry(model_id).or_default().entry(account).or_insert_with(|| Some(Vec::new()));
+        match price {
+            Some(price) => own.iter_mut().for_each(|own| own.push(price.clone())),
+            None => *own = None,
+        }
     }
     Ok(by_model)
 }

@@ -1,6 +1,6 @@
 //! What must hold of each call by itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -172,6 +172,8 @@ pub(super) struct Prices {
     sales: HashMap<String, Vec<Sale>>,
     /// What accounts pay instead, by model.
     own: HashMap<(AccountId, String), Vec<OwnPrice>>,
+    /// Where something of that cannot be read: what calls of these cost nobody knows.
+    unknown: HashSet<(AccountId, String)>,
 }
 
 struct Sale {
@@ -207,7 +209,7 @@ impl Prices {
         )
         .fetch_all(connection)
         .await?;
-        let mut prices = Self { versions: HashMap::new(), sales: HashMap::new(), own: HashMap::new() };
+        let mut prices = Self { versions: HashMap::new(), sales: HashMap::new(), own: HashMap::new(), unknown: HashSet::new() };
         for row in rows {
             let (is_sale, is_withdrawn) = (row.kind == PriceKind::Sale, row.withdrawn_at.is_some());
             if is_sale && !is_withdrawn && row.account.is_none() {
@@ -232,7 +234,10 @@ impl Prices {
                     findings.sealed(Claim::PriceIsSealed, name, fits);
                     prices.own_of(row.account, version, (&row.model, row.ends_at, row.withdrawn_at));
                 }
-                Err(error) => findings.note(Claim::PriceIsSealed, name(), "a price that can be read", error),
+                Err(error) => {
+                    findings.note(Claim::PriceIsSealed, name(), "a price that can be read", error);
+                    prices.unknown.extend(row.account.filter(|_| !is_withdrawn).map(|account| (account, row.model.clone())));
+                }
             }
             let rates = rates.map_err(|error| format!("a price that can be read: {error}"));
             prices.versions.insert(
@@ -266,7 +271,7 @@ impl Prices {
             effective_from: DateTime::UNIX_EPOCH,
             rates: Ok(rates),
         };
-        Self { versions: HashMap::from([(id, version)]), sales: HashMap::new(), own: HashMap::new() }
+        Self { versions: HashMap::from([(id, version)]), sales: HashMap::new(), own: HashMap::new(), unknown: HashSet::new() }
     }
 
     /// What a call comes to by its counts, its price version and its hold.
@@ -296,6 +301,7 @@ impl Prices {
         let own = self.own.get(&(record.account_id, record.model.clone())).map_or(&[][..], Vec::as_slice);
         let own = own_price::in_force(own, started).map(|own| own.version.id);
         let is_whose_it_must_be = match version.account {
+            _ if self.unknown.contains(&(record.account_id, record.model.clone())) => false,
             Some(_) => own == Some(record.price_id) && record.discount_bps == 0,
             None => own.is_none() && !self.sales.get(&version.model).is_some_and(|sales| sales.iter().any(follows)),
         };
@@ -372,7 +378,11 @@ mod tests {
             let mut call = call(Unit::Tokens, &[(6, 12)]);
             change(&mut call);
             let mut findings = Findings::default();
-            receipt(&call, &Prices { versions: HashMap::new(), sales: HashMap::new(), own: HashMap::new() }, &mut findings);
+            receipt(
+                &call,
+                &Prices { versions: HashMap::new(), sales: HashMap::new(), own: HashMap::new(), unknown: HashSet::new() },
+                &mut findings,
+            );
             findings.of(Claim::CallIsItsReceipt).len()
         };
         assert_eq!(broken(|_| {}), 0);

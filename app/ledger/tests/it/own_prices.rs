@@ -23,9 +23,9 @@ fn own(world: &World, customer: Customer, rates: Rates, effective_from: DateTime
 /// As somebody who has just read everything, and agrees to it.
 async fn set(world: &World, new: NewOwnPrice<'_>) -> Result<PriceId> {
     let operator = world.ledger.system().operator();
-    let newest = own_price::newest(&operator.own_prices(new.account).await?);
+    let revision = own_price::revision(&operator.own_prices(new.account).await?);
     let id = new.id;
-    operator.set_own_price(new, OwnReview { newest, named: Some(MODEL) }).await.map(|()| id)
+    operator.set_own_price(new, OwnReview { revision, named: Some(MODEL) }).await.map(|()| id)
 }
 
 /// As a proxy charges it that goes by this price.
@@ -40,7 +40,7 @@ fn call_at(world: &World, customer: Customer, price: PriceId, rates: &Rates, ago
 async fn in_force(world: &World, customer: Customer, at: DateTime<Utc>) -> Option<PriceId> {
     let catalog = world.ledger.meter().catalog(&SecretKey::from_bytes([7; 32]), at).await.unwrap();
     let own = catalog.models[MODEL].own.get(&customer.account)?;
-    own_price::in_force(own, at).map(|own| own.version.id)
+    own_price::in_force(own.as_ref().unwrap(), at).map(|own| own.version.id)
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -87,7 +87,7 @@ async fn it_is_written_ahead_against_what_its_writer_saw_and_once(pool: PgPool) 
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let operator = world.ledger.system().operator();
-    let review = OwnReview { newest: None, named: None };
+    let review = OwnReview { revision: 0, named: None };
     let new = NewOwnPrice { now: world.now, ..own(&world, ada, half(), world.now + LEAD_MIN) };
     let soon = NewOwnPrice { effective_from: new.effective_from - TimeDelta::seconds(1), ..new.clone() };
     assert!(matches!(operator.set_own_price(soon, review).await, Err(Error::PriceTooSoon)));
@@ -102,7 +102,7 @@ async fn it_is_written_ahead_against_what_its_writer_saw_and_once(pool: PgPool) 
     operator.set_own_price(new.clone(), review).await.unwrap();
     let rival = NewOwnPrice { id: PriceId::new(world.now, world.random()), effective_from: world.now + TimeDelta::days(1), ..new.clone() };
     assert!(matches!(operator.set_own_price(rival.clone(), review).await, Err(Error::PriceMoved)));
-    let seen = OwnReview { newest: Some(new.id), named: None };
+    let seen = OwnReview { revision: 1, named: None };
     let twice = NewOwnPrice { effective_from: new.effective_from, ..rival.clone() };
     assert!(matches!(operator.set_own_price(twice, seen).await, Err(Error::Taken(_))));
     operator.set_own_price(rival, seen).await.unwrap();
@@ -130,6 +130,10 @@ async fn it_ends_ahead_and_nothing_older_comes_back_then(pool: PgPool) {
     assert_eq!(in_force(&world, ada, world.now + LEAD_MIN - TimeDelta::seconds(1)).await, Some(second), "proxies hear of it first");
     let over = world.now + LEAD_MIN;
     assert_eq!(in_force(&world, ada, over).await, None, "the first one was followed, and stays so");
+    assert!(
+        matches!(operator.end_own_price(ada.account, first, over, "test", over).await, Err(Error::Invalid { field: "price", .. })),
+        "it is over"
+    );
     // The same again later moves nothing.
     operator.end_own_price(ada.account, second, over, "test", over).await.unwrap();
     assert_eq!(in_force(&world, ada, over).await, None);
@@ -167,4 +171,36 @@ async fn another_price_for_everyone_is_nothing_to_calls_at_an_own_one(pool: PgPo
     // Nor are past calls charged anew by what one customer has agreed on.
     assert!(operator.reprice(by(&world, price)).await.is_err());
     world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn one_that_cannot_be_read_is_not_everyones_price(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let [ada, bob] = [world.customer("ada", "10").await, world.customer("bob", "10").await];
+    let price = set(&world, own(&world, ada, half(), world.now - TimeDelta::hours(3))).await.unwrap();
+    let calls = [call_at(&world, ada, price, &half(), TimeDelta::hours(2)), world.call(bob, 9, 9, TimeDelta::hours(2))];
+    world.post(&calls).await.unwrap();
+    let dear = r#"update price_versions set rates = '{"base": "dear"}' where account_id is not null"#;
+    sqlx::query(dear).execute(&world.pool).await.unwrap();
+    let catalog = world.ledger.meter().catalog(&SecretKey::from_bytes([7; 32]), world.now).await.unwrap();
+    assert_eq!(catalog.models[MODEL].own.get(&ada.account), Some(&None), "whoever goes by it charges nothing");
+    assert!(!catalog.models[MODEL].own.contains_key(&bob.account));
+    world.post(&[world.call(ada, 9, 9, TimeDelta::hours(1))]).await.unwrap();
+    let proof = world.proof().await;
+    let of_calls = proof.faults.iter().filter(|fault| fault.row.starts_with("call ")).count();
+    assert!(of_calls >= 2, "neither the call at it nor the one beside it is at a price that is known: {:?}", proof.faults);
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_it_changes_is_told_from_what_the_customer_pays_with_their_discount(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let operator = world.ledger.system().operator();
+    sqlx::query("update accounts set discount_bps = 8000").execute(&world.pool).await.unwrap();
+    assert_eq!(operator.discount(ada.account).await.unwrap().bps(), 8_000);
+    // Less than everyone pays, and more than three times what she pays.
+    let new = NewOwnPrice { now: world.now, ..own(&world, ada, Rates::plain(amount("0.0007"), amount("0.002")), world.now + LEAD_MIN) };
+    let review = OwnReview { revision: 0, named: None };
+    assert!(matches!(operator.set_own_price(new.clone(), review).await, Err(Error::PriceNotAgreed)));
+    operator.set_own_price(new, OwnReview { named: Some(MODEL), ..review }).await.unwrap();
 }

@@ -231,7 +231,7 @@ mod tests {
             assert!(html.contains(text), "{text} is missing: {html}");
         }
         assert_eq!(html.matches("figure-bad").count(), 1, "{html}");
-        assert_eq!(html.matches("<dt><a href=\"/admin/").count(), 9, "each leads to its page: {html}");
+        assert_eq!(html.matches("<dt><a href=\"/admin/").count(), 10, "each leads to its page: {html}");
     }
 
     #[test]

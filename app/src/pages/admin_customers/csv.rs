@@ -34,7 +34,7 @@ pub(crate) async fn download(State(console): State<Console>, visitor: Visitor, R
         Ok(filter) => filter,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{}\n", about(error.field, &error.problem))).into_response(),
     };
-    let said = format!("# customers at {}; filter: {}", time::iso(now), filter.to_query());
+    let said = format!("# customers at {}; filter: {}", time::iso(now), csv::named(&filter.to_query()));
     let head = csv::line([said.as_str()]) + &csv::line(HEADINGS);
     csv::download("attachment; filename=\"customers.csv\"", head, move |after| {
         let (operator, filter) = (operator.clone(), filter.clone());

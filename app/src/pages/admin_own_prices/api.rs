@@ -4,13 +4,14 @@ use domain::{
     id::AccountId,
     own_price::{self, OwnPrice},
     price_history::LEAD_MIN,
+    pricing::Discount,
     rates::Rates,
 };
 use http::StatusCode;
 use ledger::Operator;
 
 use super::{
-    fields::{NEWEST, REVIEW, newest, typed},
+    fields::{REVIEW, REVISION, typed},
     page::{Chosen, Done, OwnPrices, Review},
 };
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
 
 /// What one customer pays, for operators.
 pub(crate) async fn prices(caller: &Caller, id: &str, query: &str) -> Result<OwnPrices, ConsoleError> {
-    let (operator, now) = (caller.operator().await?, caller.visitor.now);
+    let (operator, now) = (caller.operator().await?, later_clock(caller).await?);
     let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
     let customer = operator.customer(account, now).await?;
     let own = operator.own_prices(account).await?;
@@ -37,7 +38,8 @@ pub(crate) async fn prices(caller: &Caller, id: &str, query: &str) -> Result<Own
     let chosen = match form.typed(MODEL).filter(|model| !model.is_empty()).map(str::to_owned) {
         Some(model) if models.contains(&model) => {
             let own: Vec<_> = own.iter().filter(|own| own.model == model).cloned().collect();
-            Some(choose(&operator, &own, model, &mut form, now).await?)
+            let discount = operator.discount(account).await?;
+            Some(choose(&operator, &own, discount, (model, &mut form), now).await?)
         }
         Some(model) => {
             wrong(&mut form, Problem::new(MODEL, format!("There is no model “{model}”. Choose one that is listed.")));
@@ -54,7 +56,13 @@ pub(crate) async fn prices(caller: &Caller, id: &str, query: &str) -> Result<Own
 }
 
 /// What the form of a model holds, and what it would change if it was sent to be looked at.
-async fn choose(operator: &Operator, own: &[OwnPrice], model: String, form: &mut Form, now: DateTime<Utc>) -> Result<Chosen, ConsoleError> {
+async fn choose(
+    operator: &Operator,
+    own: &[OwnPrice],
+    discount: Discount,
+    (model, form): (String, &mut Form),
+    now: DateTime<Utc>,
+) -> Result<Chosen, ConsoleError> {
     let history = operator.price_history(&model).await?;
     let current = own_price::in_force(own, now);
     let filled = current.map(|own| &own.version).or_else(|| history.at(PriceKind::Sale, now)).map(|version| version.rates.clone());
@@ -63,7 +71,7 @@ async fn choose(operator: &Operator, own: &[OwnPrice], model: String, form: &mut
     let read = is_asked.then(|| read(form));
     // Whoever is told that it is out of date goes by what is there now.
     if form.problem.is_some() || !is_asked {
-        form.typed.insert(NEWEST.to_owned(), newest(own_price::newest(own)));
+        form.typed.insert(REVISION.to_owned(), own_price::revision(own).to_string());
     }
     let review = match read {
         None => None,
@@ -72,7 +80,7 @@ async fn choose(operator: &Operator, own: &[OwnPrice], model: String, form: &mut
             None
         }
         Some(Ok((rates, effective_from))) if effective_from.is_none_or(|instant| instant >= now + LEAD_MIN) => {
-            let sides = own_price::sides(own, &history, effective_from.unwrap_or(now + LEAD_MIN)).map(Option::<&Rates>::cloned);
+            let sides = own_price::sides(own, &history, discount, effective_from.unwrap_or(now + LEAD_MIN));
             Some(Review { rates, sides, effective_from })
         }
         Some(Ok(_)) => {
@@ -80,7 +88,12 @@ async fn choose(operator: &Operator, own: &[OwnPrice], model: String, form: &mut
             None
         }
     };
-    Ok(Chosen { model, unit, filled, is_own: current.is_some(), review })
+    Ok(Chosen { model, unit, filled, is_own: current.is_some(), discount, review })
+}
+
+/// Now, by the later one of this machine's clock and PostgreSQL's: proxies go by that one.
+pub(super) async fn later_clock(caller: &Caller) -> Result<DateTime<Utc>, ConsoleError> {
+    Ok(caller.console.ledger.clock().await?.max(caller.visitor.now))
 }
 
 /// What to do about an instant that has passed, or is about to.

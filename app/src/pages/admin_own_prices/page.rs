@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use domain::{account::Customer, own_price::OwnPrice, rate_unit::RateUnit, rates::Rates};
+use domain::{account::Customer, own_price::OwnPrice, pricing::Discount, rate_unit::RateUnit, rates::Rates};
 
 use crate::parts::form::Form;
 
@@ -42,6 +42,8 @@ pub(crate) struct Chosen {
     pub(crate) filled: Option<Rates>,
     /// Whether that is their own price.
     pub(crate) is_own: bool,
+    /// What is taken off everyone's prices for them, and is not off their own.
+    pub(crate) discount: Discount,
     /// What was asked for, before it is written.
     pub(crate) review: Option<Review>,
 }

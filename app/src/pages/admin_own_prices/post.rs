@@ -6,8 +6,8 @@ use domain::{
 use ledger::{NewOwnPrice, OwnReview};
 
 use super::{
-    api::TOO_SOON,
-    fields::{END, NEWEST, address},
+    api::{TOO_SOON, later_clock},
+    fields::{END, REVISION, address},
 };
 use crate::{
     error::ConsoleError,
@@ -16,7 +16,7 @@ use crate::{
         post::instant,
     },
     parts::form::Problem,
-    server::{Refusal, Submission, incomplete, see_other},
+    server::{Refusal, Submission, incomplete, see_other, sentence},
 };
 
 /// `POST /admin/customers/{id}/prices`: writes what was looked at before, or ends a price. The same again changes nothing.
@@ -31,7 +31,7 @@ pub(crate) async fn set(Path(id): Path<String>, submission: Submission) -> Respo
 
 async fn try_set(account: AccountId, submission: &Submission) -> Result<Response, Refusal> {
     let caller = submission.caller();
-    let (operator, now) = (caller.operator().await?, caller.visitor.now);
+    let (operator, now) = (caller.operator().await?, later_clock(&caller).await?);
     let said = |name: &str| submission.field(name).map(str::to_owned);
     let effective_from = instant(submission.text(EFFECTIVE))?;
     let new = NewOwnPrice {
@@ -43,24 +43,24 @@ async fn try_set(account: AccountId, submission: &Submission) -> Result<Response
         actor: caller.actor()?,
         now,
     };
-    let newest = match submission.text(NEWEST) {
-        "none" => None,
-        id => Some(id.parse().map_err(|_| incomplete())?),
-    };
-    operator.set_own_price(new, OwnReview { newest, named: submission.field(NAMED) }).await.map_err(refusal)?;
+    let review = OwnReview { revision: submission.text(REVISION).parse().map_err(|_| incomplete())?, named: submission.field(NAMED) };
+    operator.set_own_price(new, review).await.map_err(refusal)?;
     Ok(see_other(&format!("{}?done=set", address(account))))
 }
 
 async fn end(account: AccountId, submission: &Submission) -> Result<Response, Refusal> {
     let caller = submission.caller();
-    let (operator, now) = (caller.operator().await?, caller.visitor.now);
+    let (operator, now) = (caller.operator().await?, later_clock(&caller).await?);
     let price = submission.text(END).parse().map_err(|_| incomplete())?;
-    operator.end_own_price(account, price, now, caller.actor()?, now).await?;
+    operator.end_own_price(account, price, now, caller.actor()?, now).await.map_err(refusal)?;
     Ok(see_other(&format!("{}?done=ended", address(account))))
 }
 
 fn refusal(error: ledger::Error) -> Refusal {
     let message = match error {
+        ledger::Error::Invalid { field: "price", problem } => {
+            return Refusal::Form(StatusCode::CONFLICT, Problem::new("", sentence(&problem)));
+        }
         ledger::Error::PriceTooSoon => TOO_SOON,
         ledger::Error::Taken(_) => "Another price of this customer for this model begins at this very instant. Choose another one.",
         ledger::Error::PriceMoved => {

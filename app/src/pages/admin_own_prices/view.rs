@@ -3,12 +3,13 @@ use domain::{
     catalog::PriceKind,
     own_price::{self, OwnPrice},
     price_change::PriceChange,
+    pricing::Discount,
     rate_unit::RateUnit,
 };
 use leptos::prelude::*;
 
 use super::{
-    fields::{END, NEWEST, REVIEW, address},
+    fields::{END, REVIEW, REVISION, address},
     page::{Chosen, Done, OwnPrices, Review},
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
         confirm::confirm,
         form::{Field, ONCE, Tone, choice, hidden, notice},
         layout::{empty, foreign, head, section, stack},
-        rates,
+        plan, rates,
         table::{
             Column,
             Kind::{Figures, Words},
@@ -69,7 +70,7 @@ fn list(page: &OwnPrices) -> AnyView {
     ];
     let rows = page.own.iter().map(|own| {
         let base = &own.version.rates.base;
-        let is_over = own.withdrawn_at.is_some() || own.has_ended(page.now);
+        let is_over = own.withdrawn_at.is_some() || own_price::over_at(own, &page.own).is_some_and(|end| end <= page.now);
         let cells = vec![
             stack(vec![
                 with_note(text(own.model.clone()), format!("by {}", own.version.created_by)),
@@ -139,6 +140,10 @@ fn rates_form(page: &OwnPrices, chosen: &Chosen) -> AnyView {
     let filled = match (rates, is_own) {
         (None, _) => format!("{model} has no price yet."),
         (Some(_), true) => "Filled with what this customer pays now, which is their own.".to_owned(),
+        (Some(_), false) if chosen.discount != Discount::NONE => {
+            let words = "Filled with what everyone pays now. This customer's discount is not taken off a price of their own:";
+            format!("{words} {}", plan::discount(chosen.discount))
+        }
         (Some(_), false) => "Filled with what everyone pays now.".to_owned(),
     };
     view! {
@@ -147,7 +152,7 @@ fn rates_form(page: &OwnPrices, chosen: &Chosen) -> AnyView {
             {hidden(REVIEW, "yes")}
             {hidden(MODEL, model.clone())}
             {hidden(PER, unit.name())}
-            {hidden(NEWEST, form.typed(NEWEST).unwrap_or_default().to_owned())}
+            {hidden(REVISION, form.typed(REVISION).unwrap_or_default().to_owned())}
             {hidden(TIERS, count.to_string())}
             {form.problem_view()}
             {form::rate_fields(None, rates.map(|rates| &rates.base), *unit, form, form::is_plain)}
@@ -167,6 +172,10 @@ fn confirmed(page: &OwnPrices, chosen: &Chosen, review: &Review) -> AnyView {
     let carried = carried.map(|(name, text)| hidden(name.clone(), text.clone())).collect_view();
     let sides = review.sides.each_ref().map(Option::as_ref);
     let change = PriceChange::of(PriceKind::Sale, sides[0], &review.rates, sides[1]);
+    let discounted = (!chosen.is_own && chosen.discount != Discount::NONE).then(|| {
+        let words = "Before is what everyone pays less this customer's discount of";
+        view! { <p class="prose">{format!("{words} {}, which is not taken off this price.", plan::discount(chosen.discount))}</p> }
+    });
     let is_extreme = change.is_extreme();
     let named = is_extreme.then(|| {
         let label = format!("To set this, write the model's name: {}", chosen.model);
@@ -179,6 +188,7 @@ fn confirmed(page: &OwnPrices, chosen: &Chosen, review: &Review) -> AnyView {
         <section class="review" aria-labelledby="review">
             <h2 id="review" tabindex="-1" autofocus=true>"Set this price of "{chosen.model.clone()}" for "{foreign(&customer.name)}"?"</h2>
             <p class="prose">{when(review.effective_from)}" Nothing is set yet."</p>
+            {discounted}
             {review::changes(&change, &review.rates, sides, (chosen.unit, PriceKind::Sale))}
             <form class="column-form" method="post" action=address(customer.id)>
                 {form.once_field()}

@@ -23,16 +23,24 @@ pub(super) fn view(replay: &Replay, side: PriceKind, model: &str) -> AnyView {
     let sums = &replay.sums;
     if sums.calls + sums.in_tokens == 0 {
         let none = format!("Nobody has called {model} in the last {REPLAYED_DAYS} days, so that there is nothing to compare.");
-        return view! { <p class="hint">{none}</p> }.into_any();
+        return view! { <p class="hint">{none}{without(side)}</p> }.into_any();
     }
     let heading = format!("The last {REPLAYED_DAYS} days at these rates");
     stack(vec![
         view! { <h2>{heading}</h2> }.into_any(),
-        view! { <p class="hint">{of_what(replay)}</p> }.into_any(),
+        view! { <p class="hint">{of_what(replay)}{without(side)}</p> }.into_any(),
         sides(replay),
         customers(replay),
         (side == PriceKind::Sale).then(|| view! { <p class="hint">{goes_back(replay)}</p> }).into_any(),
     ])
+}
+
+/// What is not among them.
+const fn without(side: PriceKind) -> &'static str {
+    match side {
+        PriceKind::Sale => " Calls at a price of a customer's own are not among them: it stays as it is.",
+        PriceKind::Cost => "",
+    }
 }
 
 fn of_what(replay: &Replay) -> String {

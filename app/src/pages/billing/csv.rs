@@ -49,7 +49,7 @@ async fn file(caller: Caller, account: &str, query: &str) -> Response {
 fn said(filter: JournalFilter) -> String {
     let posted = filter.month.map(|month| month.range());
     let posted = posted.map(|range| format!(" from {} to {}", time::iso(range.from), time::iso(range.to)));
-    format!("# postings{}; filter: {}", posted.unwrap_or_default(), filter.to_query())
+    format!("# postings{}; filter: {}", posted.unwrap_or_default(), csv::named(&filter.to_query()))
 }
 
 fn line(row: &JournalRow) -> String {

@@ -56,7 +56,7 @@ async fn file(caller: Caller, account: &str, query: &str) -> Response {
     // One instant for all chunks: the range must not move on between them.
     let now = caller.visitor.now;
     let range = filter.period.range(now);
-    let said = format!("# calls from {} to {}; filter: {}", time::iso(range.from), time::iso(range.to), filter.to_query());
+    let said = format!("# calls from {} to {}; filter: {}", time::iso(range.from), time::iso(range.to), csv::named(&filter.to_query()));
     let head = csv::line([said.as_str()]) + &csv::line(HEADINGS);
     csv::download("attachment; filename=\"calls.csv\"", head, move |before| {
         let (reader, filter) = (reader.clone(), filter.clone());

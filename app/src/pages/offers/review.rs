@@ -95,7 +95,7 @@ fn gives(quote: &Quote) -> String {
     let beyond = if terms.is_monthly() { format!("; beyond it {}", plan::beyond_inline(terms)) } else { String::new() };
     let discount = match plan::discount(terms.discount).as_str() {
         "None" => String::new(),
-        discount => format!("; {discount} off every call"),
+        discount => format!("; {discount} off every call at the price list's prices"),
     };
     let scope = terms.models.as_ref().map(|models| format!(" for {}", models.join(", "))).unwrap_or_default();
     format!("{} of credit{scope}{beyond}{discount}", plan::allowance(terms))

@@ -1,4 +1,7 @@
-use domain::catalog::PricedModel;
+use domain::{
+    catalog::PricedModel,
+    own_price::{self, OwnPrice},
+};
 
 use super::{page::Pricing, read};
 use crate::{
@@ -14,11 +17,12 @@ pub(crate) async fn pricing(caller: &Caller, query: &str) -> Result<Pricing, Con
     let matches = |text: &str| text.to_lowercase().contains(&wanted);
     let mut models = caller.console.ledger.price_list(now).await?;
     let offers = caller.console.ledger.offers().await?;
-    let mut own = match caller.visitor.visit.role() {
+    let all = match caller.visitor.visit.role() {
         Some(_) => caller.seen("").await?.reader.own_prices().await?,
         None => Vec::new(),
     };
-    own.retain(|own| matches(&own.model) && own.is_or_will_be_in_force(now));
+    let is_shown = |own: &OwnPrice| own.withdrawn_at.is_none() && own_price::over_at(own, &all).is_none_or(|end| end > now);
+    let mut own: Vec<_> = all.iter().filter(|own| matches(&own.model) && is_shown(own)).cloned().collect();
     let bill = read::bill(&models, &offers, query);
     models.retain(|priced| matches(&priced.model.name) || matches(&priced.model.provider));
     models.iter_mut().for_each(hide_the_gateways_own);

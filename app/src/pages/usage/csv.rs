@@ -54,7 +54,7 @@ async fn file(caller: Caller, account: &str, query: &str) -> Response {
 fn head(filter: &UsageFilter, now: DateTime<Utc>) -> String {
     let range = filter.calls.period.range(now);
     let (from, to, step) = (time::iso(range.from), time::iso(range.to), filter.step_for(range).name());
-    let said = format!("# usage from {from} to {to} per {step}; filter: {}", filter.to_query());
+    let said = format!("# usage from {from} to {to} per {step}; filter: {}", csv::named(&filter.to_query()));
     let headings = STEP.into_iter().chain(parts(filter.group).iter().copied()).chain(SUMS);
     csv::line([said.as_str()]) + &csv::line(headings)
 }

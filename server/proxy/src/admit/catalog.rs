@@ -11,11 +11,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     catalog::{Model, PriceVersion},
     id::{AccountId, ProviderId},
-    own_price::{self, OwnPrice},
+    own_price,
     price_history::LEAD_MIN,
     pricing::Discount,
 };
-use ledger::{Meter, Upstream, secrets::SecretKey};
+use ledger::{Meter, OwnPrices, Upstream, secrets::SecretKey};
 use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, timeout},
@@ -63,14 +63,17 @@ pub(crate) struct Entry {
     /// In force and scheduled, oldest first.
     sale: Vec<Arc<PriceVersion>>,
     /// What customers pay instead who have agreed on a price of their own.
-    own: HashMap<AccountId, Vec<OwnPrice>>,
+    own: HashMap<AccountId, OwnPrices>,
 }
 
 impl Entry {
     /// The price of an account's call that is admitted at this instant, and what is taken off it: nothing off a price that is the account's own.
     pub(crate) fn price_at(&self, account: AccountId, discount: Discount, now: DateTime<Utc>) -> Option<(Arc<PriceVersion>, Discount)> {
-        if let Some(own) = self.own.get(&account).and_then(|versions| own_price::in_force(versions, now)) {
-            return Some((Arc::new(own.version.clone()), Discount::NONE));
+        if let Some(own) = self.own.get(&account) {
+            // One that cannot be read is not everyone's price: nobody can say what it is.
+            if let Some(own) = own_price::in_force(own.as_ref()?, now) {
+                return Some((Arc::new(own.version.clone()), Discount::NONE));
+            }
         }
         let version = self.sale.iter().rev().find(|version| version.effective_from <= now)?;
         Some((Arc::clone(version), discount))

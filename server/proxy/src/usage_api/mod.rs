@@ -107,12 +107,14 @@ pub(crate) async fn report(shared: &Shared, kind: Kind, query: &str, headers: &H
     let scope = match Reader::by(headers)? {
         Reader::Key(key) => of_key(shared, key, now).await?,
         Reader::Report(key) => {
-            let account = reports.meter.account_of_report_key(&key).await.map_err(|error| unavailable(&error))?;
+            let account = timeout(READING_TIMEOUT, reports.meter.account_of_report_key(&key)).await.map_err(|_| Refusal::unavailable())?;
+            let account = account.map_err(|error| unavailable(&error))?;
             Scope { account: account.ok_or_else(|| Refusal::no_key("The report key is unknown, or was revoked."))?, key: None }
         }
     };
-    let asked = Asked::read(kind, query, now)?;
+    // What cannot be read counts as well: finding that out took as long.
     reports.pace.take(scope.account)?;
+    let asked = Asked::read(kind, query, now)?;
     let (rows, next) = reports.read(scope, &asked).await?;
     let mut rows = rows.into_iter().peekable();
     let buckets = asked.buckets(next).map(|span| {

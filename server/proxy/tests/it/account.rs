@@ -194,7 +194,7 @@ async fn what_a_customer_has_agreed_on_is_what_its_calls_are_held_and_charged_by
         now: began - TimeDelta::hours(1),
     };
     let price = own.id;
-    world.ledger.system().operator().set_own_price(own, OwnReview { newest: None, named: Some(MODEL) }).await.unwrap();
+    world.ledger.system().operator().set_own_price(own, OwnReview { revision: 0, named: Some(MODEL) }).await.unwrap();
     sqlx::query("update accounts set discount_bps = 5000").execute(&pool).await.unwrap();
     world.renew_proxy().await;
 
