@@ -1,6 +1,6 @@
 //! Who sells: versions, of which the newest is on what is issued from then on.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use domain::{
     audit::Operation,
     document::{Seller, TaxRate},
@@ -100,7 +100,8 @@ fn checked(new: NewSeller<'_>) -> Result<Seller> {
         tax_label: line_of("tax label", new.tax_label, 1..=30)?,
         tax_rate: new.tax_rate,
         prefix: prefix.to_owned(),
-        set_at: new.now,
+        // As PostgreSQL keeps it.
+        set_at: new.now.trunc_subsecs(6),
         set_by: new.actor.to_owned(),
     })
 }

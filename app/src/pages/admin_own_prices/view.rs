@@ -129,7 +129,7 @@ fn agree(page: &OwnPrices) -> AnyView {
     };
     let Some(chosen) = chosen else { return section("Agree on a price", which.into_any()) };
     let reviewed = chosen.review.as_ref().map(|review| confirmed(page, chosen, review));
-    stack(vec![reviewed.into_any(), section("Agree on a price", stack(vec![which.into_any(), rates_form(page, chosen)]))])
+    stack(vec![reviewed.into_any(), section("Agree on a price", which.into_any()), section("Rates", rates_form(page, chosen))])
 }
 
 fn rates_form(page: &OwnPrices, chosen: &Chosen) -> AnyView {

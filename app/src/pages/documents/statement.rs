@@ -57,7 +57,7 @@ fn movements(page: &OneStatement, whose: &Whose) -> AnyView {
     }
     let rows = statement.movements.iter().map(|movement| row(movement, page, whose));
     let more = statement.has_more.then(|| view! { <p class="hint">"There are more: the journal has all of them."</p> });
-    part("Money in and out, plans and credit", stack(vec![table("paper-lines", &COLUMNS, rows.collect(), None), more.into_any()]))
+    part("Money in and out, plans and credit", stack(vec![table("cards paper-lines", &COLUMNS, rows.collect(), None), more.into_any()]))
 }
 
 fn row(movement: &Movement, page: &OneStatement, whose: &Whose) -> Row {
