@@ -42,7 +42,7 @@ test("a price is looked at rate by rate before it is set, is the customer's then
   await context.clearCookies();
   await context.addCookies(own);
   await page.goto("/pricing");
-  const mine = page.getByRole("region", { name: "Prices agreed with you" });
+  const mine = page.locator("section", { has: page.getByRole("heading", { name: "Prices agreed with you" }) });
   await expect(mine.getByRole("row", { name: new RegExp(`^${MODEL}`) })).toContainText(`$${agreed} per 1M`);
   await expectSound(page);
   await context.clearCookies();
