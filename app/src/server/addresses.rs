@@ -57,9 +57,9 @@ pub(super) fn addresses() -> Vec<Address> {
         read("/billing.csv", get(pages::billing::csv::download)),
         read("/admin/audit.csv", get(pages::admin_audit::csv::download)),
         read("/admin/customers.csv", get(pages::admin_customers::csv::download)),
-        read("/admin/customers/{account}/usage.csv", get(pages::usage::csv::of_customer)),
-        read("/admin/customers/{account}/calls.csv", get(pages::calls::csv::of_customer)),
-        read("/admin/customers/{account}/billing.csv", get(pages::billing::csv::of_customer)),
+        read("/admin/customers/{account}/usage.csv", get(pages::usage::csv::download)),
+        read("/admin/customers/{account}/calls.csv", get(pages::calls::csv::download)),
+        read("/admin/customers/{account}/billing.csv", get(pages::billing::csv::download)),
     ]
 }
 

@@ -1,11 +1,57 @@
 //! Files for spreadsheets: RFC 4180, in UTF-8.
 
+use std::convert::Infallible;
+
 use axum::{
     body::Body,
-    http::{HeaderValue, header},
+    extract::{FromRef, FromRequestParts, RawPathParams},
+    http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use domain::filter::FilterError;
 use futures_util::stream;
+use ledger::AccountReader;
+
+use super::{Caller, Console, Visitor, about};
+use crate::error::ConsoleError;
+
+/// Whoever asks for a file of an account, and how they narrow it.
+pub(crate) struct Asked {
+    pub(crate) caller: Caller,
+    /// The one that an operator's address names; empty for the visitor's own.
+    account: String,
+    query: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked
+where
+    Console: FromRef<S>,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let visitor = Visitor::from_request_parts(parts, state).await?;
+        let account = match RawPathParams::from_request_parts(parts, state).await {
+            Ok(named) => named.iter().find(|(name, _)| *name == "account").map(|(_, id)| id.to_owned()).unwrap_or_default(),
+            // What is no text is the name of no account, and not the visitor's own.
+            Err(_) => "\u{fffd}".to_owned(),
+        };
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        Ok(Self { caller: Caller { console: Console::from_ref(state), visitor }, account, query })
+    }
+}
+
+impl Asked {
+    /// The right to see the account, and the filter that the query asks for.
+    ///
+    /// # Errors
+    /// What is answered instead.
+    pub(crate) async fn read<F>(&self, filter: impl Fn(&str) -> Result<F, FilterError>) -> Result<(AccountReader, F), ConsoleError> {
+        let reader = self.caller.seen(&self.account).await?.reader;
+        let filter = filter(&self.query).map_err(|error| ConsoleError::Invalid(about(error.field, &error.problem)))?;
+        Ok((reader, filter))
+    }
+}
 
 /// Lines that are read at a time: what is downloaded may be of any length.
 pub(crate) const CHUNK: i64 = 500;

@@ -45,7 +45,7 @@ pub(crate) use self::{
     upload::Upload,
 };
 pub(crate) use self::{
-    query::{filter_of, journal_cursor, journal_done, journal_filter, journal_slice, parameter, typed_form},
+    query::{filter_of, journal_cursor, journal_done, journal_slice, parameter, typed_form},
     stripe::{NewSession, NewSetup, NotTaken},
     visitor::Visitor,
 };

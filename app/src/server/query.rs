@@ -104,7 +104,7 @@ pub(crate) fn journal_slice(query: &str) -> Result<JournalSlice, ConsoleError> {
 }
 
 /// Which postings a query asks for.
-pub(crate) fn journal_filter(query: &str) -> Result<JournalFilter, ConsoleError> {
+fn journal_filter(query: &str) -> Result<JournalFilter, ConsoleError> {
     JournalFilter::from_query(query).map_err(|error| ConsoleError::Invalid(about(error.field, &error.problem)))
 }
 

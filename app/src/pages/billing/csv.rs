@@ -1,40 +1,19 @@
-use axum::{
-    extract::{Path, RawQuery, State},
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use domain::{billing::JournalRow, journal::JournalFilter};
 use ledger::JournalSlice;
 
-use crate::{
-    parts::time,
-    server::{Caller, Console, Visitor, csv, journal_filter},
-};
+use crate::{parts::time, server::csv};
 
 const HEADINGS: [&str; 10] = ["posting", "at", "posted_at", "kind", "what_for", "by", "calls", "amount_usd", "tokens", "balance_after_usd"];
 
-/// `GET /billing.csv`: the journal of the visitor's account as the page of the same query lists it, but posting by posting, newest first. The running hour is
+/// `GET /billing.csv`, and of a customer for operators `GET /admin/customers/:id/billing.csv`: the journal of the visitor's account as the page of the same query lists it, but posting by posting, newest first. The running hour is
 /// no posting yet.
-pub(crate) async fn download(State(console): State<Console>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
-    file(Caller { console, visitor }, "", &query.unwrap_or_default()).await
-}
-
-/// `GET /admin/customers/:id/billing.csv`: the same of a customer's, for operators.
-pub(crate) async fn of_customer(
-    State(console): State<Console>,
-    visitor: Visitor,
-    Path(account): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    file(Caller { console, visitor }, &account, &query.unwrap_or_default()).await
-}
-
-async fn file(caller: Caller, account: &str, query: &str) -> Response {
-    let seen = caller.seen(account).await.and_then(|seen| Ok((seen.reader, journal_filter(query)?)));
-    let (reader, filter) = match seen {
-        Ok(seen) => seen,
+pub(crate) async fn download(asked: csv::Asked) -> Response {
+    let (reader, filter) = match asked.read(JournalFilter::from_query).await {
+        Ok(read) => read,
         Err(error) => return error.into_response(),
     };
-    let now = caller.visitor.now;
+    let now = asked.caller.visitor.now;
     let head = csv::line([said(filter).as_str()]) + &csv::line(HEADINGS);
     csv::download("attachment; filename=\"journal.csv\"", head, move |before| {
         let reader = reader.clone();

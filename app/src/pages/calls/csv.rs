@@ -1,14 +1,7 @@
-use axum::{
-    extract::{Path, RawQuery, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use domain::{call::CallRow, filter::CallFilter, tokens::Tokens};
 
-use crate::{
-    parts::time,
-    server::{Caller, Console, Visitor, about, csv},
-};
+use crate::{parts::time, server::csv};
 
 const HEADINGS: [&str; 16] = [
     "started_at",
@@ -29,32 +22,14 @@ const HEADINGS: [&str; 16] = [
     "first_byte_ms",
 ];
 
-/// `GET /calls.csv`: every call that the page of the same query lists, newest first, corrections included.
-pub(crate) async fn download(State(console): State<Console>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
-    file(Caller { console, visitor }, "", &query.unwrap_or_default()).await
-}
-
-/// `GET /admin/customers/:id/calls.csv`: the same of a customer's, for operators.
-pub(crate) async fn of_customer(
-    State(console): State<Console>,
-    visitor: Visitor,
-    Path(account): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    file(Caller { console, visitor }, &account, &query.unwrap_or_default()).await
-}
-
-async fn file(caller: Caller, account: &str, query: &str) -> Response {
-    let reader = match caller.seen(account).await {
-        Ok(seen) => seen.reader,
+/// `GET /calls.csv`, and of a customer for operators `GET /admin/customers/:id/calls.csv`: every call that the page of the same query lists, newest first, corrections included.
+pub(crate) async fn download(asked: csv::Asked) -> Response {
+    let (reader, filter) = match asked.read(CallFilter::from_query).await {
+        Ok(read) => read,
         Err(error) => return error.into_response(),
     };
-    let filter = match CallFilter::from_query(query) {
-        Ok(filter) => filter,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{}\n", about(error.field, &error.problem))).into_response(),
-    };
     // One instant for all chunks: the range must not move on between them.
-    let now = caller.visitor.now;
+    let now = asked.caller.visitor.now;
     let range = filter.period.range(now);
     let said = format!("# calls from {} to {}; filter: {}", time::iso(range.from), time::iso(range.to), csv::named(&filter.to_query()));
     let head = csv::line([said.as_str()]) + &csv::line(HEADINGS);

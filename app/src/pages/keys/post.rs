@@ -36,7 +36,8 @@ async fn make(submission: &Submission) -> Result<FreshKey, Refusal> {
     submission.console.fresh_keys.once(user, id.uuid(), make).await.map_err(|error| refusal(&error))
 }
 
-fn refusal(error: &ledger::Error) -> Refusal {
+/// Why a key could not be made: one that calls models, or one that reads reports.
+pub(in crate::pages) fn refusal(error: &ledger::Error) -> Refusal {
     match error {
         ledger::Error::Invalid { field, problem } => Refusal::from(ledger::Error::Invalid { field, problem: problem.clone() }),
         ledger::Error::Taken(_) => ConsoleError::Conflict(

@@ -5,7 +5,7 @@ use ledger::NewReportKey;
 use super::PATH;
 use crate::{
     error::ConsoleError,
-    pages::keys::FreshKey,
+    pages::keys::{FreshKey, post::refusal},
     server::{FormAnswer, Refusal, Submission, see_other},
 };
 
@@ -32,21 +32,6 @@ async fn make(submission: &Submission) -> Result<FreshKey, Refusal> {
         Ok(FreshKey { name, secret: secret.expose().to_owned(), expires_at: None })
     };
     submission.console.fresh_keys.once(user, id.uuid(), make).await.map_err(|error| refusal(&error))
-}
-
-fn refusal(error: &ledger::Error) -> Refusal {
-    match error {
-        ledger::Error::Invalid { field, problem } => Refusal::from(ledger::Error::Invalid { field, problem: problem.clone() }),
-        ledger::Error::Taken(_) => ConsoleError::Conflict(
-            "This form already made its key, and a key is shown only once. If you did not keep it, revoke it and create another."
-                .to_owned(),
-        )
-        .into(),
-        other => {
-            tracing::error!(error = %other, "a report key could not be made");
-            ConsoleError::Unavailable.into()
-        }
-    }
 }
 
 async fn revoke(submission: &Submission) -> Result<Response, Refusal> {

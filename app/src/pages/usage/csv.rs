@@ -1,8 +1,4 @@
-use axum::{
-    extract::{Path, RawQuery, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::{
     filter::{GroupBy, UsageFilter},
@@ -10,40 +6,19 @@ use domain::{
     usage::{Totals, UsageReport, UsageSeries},
 };
 
-use crate::{
-    parts::time,
-    server::{Caller, Console, Visitor, about, csv},
-};
+use crate::{parts::time, server::csv};
 
 const STEP: [&str; 2] = ["from", "to"];
 const SUMS: [&str; 5] = ["requests", "prompt_tokens", "completion_tokens", "total_tokens", "cost_usd"];
 
-/// `GET /usage.csv`: what the page of the same query shows, step by step, each divided as the bars are. What was not used has no line; the lines add up to
+/// `GET /usage.csv`, and of a customer for operators `GET /admin/customers/:id/usage.csv`: what the page of the same query shows, step by step, each divided as the bars are. What was not used has no line; the lines add up to
 /// the page's figures.
-pub(crate) async fn download(State(console): State<Console>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
-    file(Caller { console, visitor }, "", &query.unwrap_or_default()).await
-}
-
-/// `GET /admin/customers/:id/usage.csv`: the same of a customer's, for operators.
-pub(crate) async fn of_customer(
-    State(console): State<Console>,
-    visitor: Visitor,
-    Path(account): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    file(Caller { console, visitor }, &account, &query.unwrap_or_default()).await
-}
-
-async fn file(caller: Caller, account: &str, query: &str) -> Response {
-    let reader = match caller.seen(account).await {
-        Ok(seen) => seen.reader,
+pub(crate) async fn download(asked: csv::Asked) -> Response {
+    let (reader, filter) = match asked.read(UsageFilter::from_query).await {
+        Ok(read) => read,
         Err(error) => return error.into_response(),
     };
-    let filter = match UsageFilter::from_query(query) {
-        Ok(filter) => filter,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{}\n", about(error.field, &error.problem))).into_response(),
-    };
-    let now = caller.visitor.now;
+    let now = asked.caller.visitor.now;
     // All of it is summed from one set of rows, so that it comes in one piece.
     csv::download::<(), _>("attachment; filename=\"usage.csv\"", head(&filter, now), move |_| {
         let (reader, filter) = (reader.clone(), filter.clone());
