@@ -4,6 +4,7 @@
 //! proxy, recomputes it in the proof and explains it in the browser.
 
 pub mod account;
+pub mod address;
 pub mod attribution;
 pub mod audit;
 pub mod billing;
