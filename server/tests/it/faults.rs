@@ -83,6 +83,8 @@ pub(crate) struct Made {
     pub(crate) prompt: i64,
     pub(crate) completion: i64,
     is_stream: bool,
+    /// The proxy that it was sent to.
+    url: String,
     begun: Instant,
     /// How it was answered, if it was.
     answer: Option<Told>,
@@ -177,7 +179,7 @@ impl Callers {
             let place = all.len();
             let unlike = i64::try_from(place).expect("few calls");
             let (prompt, completion) = (10 + unlike % 997, 1 + unlike % 89);
-            all.push(Made { place, answered, prompt, completion, is_stream, begun: Instant::now(), answer: None });
+            all.push(Made { place, answered, prompt, completion, is_stream, url: url.to_owned(), begun: Instant::now(), answer: None });
             (place, all[place].clone())
         };
         let when = if answered == Answered::Later { " later" } else { "" };
