@@ -206,9 +206,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FAREBOX_SIGNUP", value_name = "WHO", default_value = "open")]
     pub(crate) signup: SignUp,
 
-    /// Addresses of reverse proxies before the console, whose X-Forwarded-For is believed when sign-ins are throttled, and in the audit log
+    /// Addresses of reverse proxies before the console or the proxy, whose X-Forwarded-For is believed when sign-ins are throttled, in the audit log, and
+    /// when the calls of one address are counted
     #[arg(long, env = "FAREBOX_TRUSTED_PROXIES", value_name = "IP", value_delimiter = ',')]
     pub(crate) trusted_proxies: Vec<IpAddr>,
+
+    /// Connections to the proxy that one address may have at once, or one /64 of IPv6; behind a trusted proxy, calls at once [default: half of all, which are
+    /// 10000 where the limit of open files allows so many]
+    #[arg(long, env = "FAREBOX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connections_per_address: Option<u32>,
 
     /// Where customers ask for more than is offered, on the pricing page: an e-mail address, or the address of a web page [default: nobody is named]
     #[arg(long, env = "FAREBOX_SALES_CONTACT", value_name = "ADDRESS")]

@@ -30,6 +30,11 @@ impl Connections {
         let count = |files: u64| usize::try_from(files).unwrap_or(usize::MAX);
         Self { proxy: count(proxy), console: count(console.max(1)) }
     }
+
+    /// What one address may have of the proxy's: so many, or else half of them.
+    pub(crate) fn of_one_address(self, wanted: Option<u32>) -> usize {
+        wanted.map_or(self.proxy.div_ceil(2), |wanted| usize::try_from(wanted).unwrap_or(usize::MAX))
+    }
 }
 
 /// Raises the limit as far as this user may, and says what comes of it where that is too little.
@@ -62,6 +67,8 @@ mod tests {
             assert!(open <= files, "{files} are less than {open}");
         }
         assert_eq!(Connections::within(1), Connections { proxy: 1, console: 1 }, "whatever comes of it");
-        assert_eq!(Connections::within(21_256), Connections { proxy: 10_000, console: 1_000 });
+        let all = Connections::within(21_256);
+        assert_eq!(all, Connections { proxy: 10_000, console: 1_000 });
+        assert_eq!((all.of_one_address(None), all.of_one_address(Some(7))), (5_000, 7));
     }
 }

@@ -200,6 +200,8 @@ impl Site {
                         WhenDatabaseAway::Refuse => WhenAway::Refuse,
                     },
                     connections_max: connections.proxy,
+                    connections_per_address_max: connections.of_one_address(args.connections_per_address),
+                    trusted_proxies: args.trusted_proxies.clone(),
                     shutdown_timeout: Duration::from_secs(args.drain_seconds.into()),
                     ..proxy::Settings::default()
                 };

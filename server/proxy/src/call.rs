@@ -47,6 +47,7 @@ use crate::{
     call::outcome::{Answer, End},
     core::Core,
     dialect::{reading::Reading, request::Request},
+    listen::Seat,
     reply::Refusal,
     upstream::{body::UpstreamBody, headers::response_headers, health::Probe},
     wire::tap::Tap,
@@ -77,6 +78,8 @@ pub(crate) struct Call {
     /// What its client calls it, if it says so.
     pub(crate) once: Option<Once>,
     pub(crate) headers: HeaderMap,
+    /// Kept to its end, when it takes no file any more.
+    pub(crate) _seat: Seat,
 }
 
 /// A call that holds its bound, and that the spool knows of.

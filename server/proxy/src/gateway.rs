@@ -21,6 +21,7 @@ use crate::{
     core::Core,
     cors::{self, Permission},
     dialect::{Dialect, ErrorShape},
+    listen::Seat,
     metered, path,
     reply::{Refusal, text_answer},
     usage_api::{self, Kind},
@@ -105,6 +106,14 @@ impl Gateway {
     where
         B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
     {
+        self.answer_in(Seat::default(), request).await
+    }
+
+    /// The same, of a request that keeps this for as long as it takes files.
+    pub(crate) async fn answer_in<B>(&self, seat: Seat, request: Request<B>) -> Response<AnswerBody>
+    where
+        B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
+    {
         // A call's id is the one that its client is told.
         let id = CallId::new(Utc::now(), rand::random());
         let (head, body) = request.into_parts();
@@ -116,7 +125,7 @@ impl Gateway {
             // Of an address that does not exist all methods are told, so that a page can read why it is refused.
             cors::preflight(&head, route.as_ref().map_or("GET, HEAD, POST", Route::methods), permission.as_ref())
         } else {
-            self.dispatch(id, route, head, body).await
+            self.dispatch(id, seat, route, head, body).await
         };
         let mut response = answered.unwrap_or_else(|refusal| refusal.into_response(shape));
         if let Some(permission) = permission {
@@ -126,7 +135,7 @@ impl Gateway {
         response
     }
 
-    async fn dispatch<B>(&self, id: CallId, route: Option<Route>, head: Parts, body: B) -> Result<Response<AnswerBody>, Refusal>
+    async fn dispatch<B>(&self, id: CallId, seat: Seat, route: Option<Route>, head: Parts, body: B) -> Result<Response<AnswerBody>, Refusal>
     where
         B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
     {
@@ -137,7 +146,7 @@ impl Gateway {
             return Ok(refused);
         }
         let told = match route {
-            Route::Call(dialect) => return metered::call(&self.0, dialect, id, head.headers, body).await,
+            Route::Call(dialect) => return metered::call(&self.0, dialect, (id, seat), head.headers, body).await,
             Route::Told(told) => told,
         };
         // What may ask the database runs where its connections are, and where it keeps no call waiting.

@@ -1,12 +1,15 @@
 //! The listener: HTTP/1.1 with bounds on everything, on every core, and an orderly end.
 
 mod framing;
+mod places;
 mod stream;
+mod turned_away;
 mod unread;
 
 use std::{
     convert::Infallible,
     io,
+    net::IpAddr,
     num::NonZero,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -21,7 +24,7 @@ use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
     task::{JoinSet, spawn_blocking},
     time::timeout,
 };
@@ -30,12 +33,20 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-use self::stream::{Exchange, Patience, Stream};
+pub(crate) use self::places::Seat;
+use self::{
+    places::{Place, Places},
+    stream::{Exchange, Patience, Stream},
+    turned_away::turn_away,
+};
 use crate::{
     Shared,
     connection::{Attention, drive},
-    dialect::ErrorShape,
+    dialect::{Dialect, ErrorShape},
     gateway::{self, AnswerBody, Gateway},
+    instruments::refusals,
+    path,
+    reply::{Refusal, TOO_MANY_CONNECTIONS},
 };
 
 /// Of a head, before anybody knows who sends it. It also bounds what a connection buffers of a body at once.
@@ -64,7 +75,7 @@ impl Cores {
     /// The system's, when it has no more threads or files.
     pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener, shutdown: &CancellationToken) -> io::Result<Self> {
         let (listener, shutdown) = (listener.into_std()?, shutdown.child_token());
-        let places = Arc::new(Semaphore::new(shared.settings.connections_max));
+        let places = Places::new(&shared.settings);
         let (serving, cut) = (TaskTracker::new(), CancellationToken::new());
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = (0..cores).map(|number| {
@@ -118,7 +129,7 @@ fn run(serving: impl Future<Output = ()>) {
 async fn serve(
     shared: Arc<Shared>,
     listener: TcpListener,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     serving: TaskTrackerToken,
     shutdown: CancellationToken,
     cut: CancellationToken,
@@ -144,7 +155,7 @@ async fn accept_until(
     shutdown: &CancellationToken,
     shared: &Arc<Shared>,
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    places: &Arc<Places>,
     graceful: &GracefulShutdown,
     connections: &mut JoinSet<()>,
 ) {
@@ -156,9 +167,20 @@ async fn accept_until(
             accepted = accept(listener, places, shared.settings.idle_timeout) => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
-                connections.spawn(connection(&gateway, stream, place, shared, graceful));
-            }
+            Ok((stream, peer, of_all)) => match places.give(of_all, peer) {
+                Ok(place) => {
+                    connections.spawn(connection(&gateway, stream, place, shared, graceful));
+                }
+                Err(refusal) => match places.may_tell() {
+                    Some(leave) => {
+                        connections.spawn(async move {
+                            turn_away(stream, refusal).await;
+                            drop(leave);
+                        });
+                    }
+                    None => refusals::count(TOO_MANY_CONNECTIONS),
+                },
+            },
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -168,9 +190,9 @@ async fn accept_until(
 }
 
 /// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>, idle_timeout: Duration) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+async fn accept(listener: &TcpListener, places: &Places, idle_timeout: Duration) -> io::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+    let place = places.next().await?;
+    let (stream, peer) = listener.accept().await?;
     // Without this, small events wait for the acknowledgement of the one before (Nagle's algorithm).
     stream.set_nodelay(true)?;
     // A client that has vanished without a word gives its place back.
@@ -178,13 +200,13 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>, idle_timeout: D
     socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(idle_timeout))?;
     #[cfg(not(target_os = "linux"))]
     let _ = idle_timeout; // other systems have no such time-out
-    Ok((stream, place))
+    Ok((stream, peer.ip(), place))
 }
 
 fn connection(
     gateway: &Gateway,
     stream: TcpStream,
-    place: OwnedSemaphorePermit,
+    place: Place,
     shared: &Arc<Shared>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + use<> {
@@ -197,10 +219,12 @@ fn connection(
     let stream = Stream::new(stream, exchange.clone(), attention.clone(), patience);
     let watched = attention.clone();
     let keep_alive = HeaderValue::try_from(format!("timeout={}", patience.idle.as_secs())).ok();
+    let place = Arc::new(place);
     let service = service_fn(move |request: Request<Incoming>| {
         watched.begin();
+        let seat = place.seat(request.headers());
         let (gateway, attention, exchange, keep_alive) = (gateway.clone(), watched.clone(), exchange.clone(), keep_alive.clone());
-        async move { Ok::<_, Infallible>(answer(&gateway, request, &exchange, keep_alive).await.map(|body| attention.watch(body))) }
+        async move { Ok::<_, Infallible>(answer(&gateway, request, seat, &exchange, keep_alive).await.map(|body| attention.watch(body))) }
     });
     // Time-outs are the stream's.
     let connection =
@@ -213,7 +237,6 @@ fn connection(
             }
         };
         drive(connection, attention, shared.settings.idle_timeout, &shared.stop).await;
-        drop(place);
     }
 }
 
@@ -221,19 +244,19 @@ fn connection(
 async fn answer(
     gateway: &Gateway,
     request: Request<Incoming>,
+    seat: Result<Seat, Refusal>,
     exchange: &Exchange,
     keep_alive: Option<HeaderValue>,
 ) -> Response<AnswerBody> {
     let (head, body) = request.into_parts();
     let odd = exchange.lock().begin_answer(&head);
     let is_last = odd.is_some() || framing::is_last(&head.headers);
-    let mut response = match odd {
-        Some(refusal) => {
-            let mut refused = refusal.into_response(ErrorShape::default());
-            gateway::tell_id(refused.headers_mut(), CallId::new(Utc::now(), rand::random()), ErrorShape::default());
-            refused
+    let mut response = match (odd, seat) {
+        (Some(refusal), _) => refused(refusal, ErrorShape::default()),
+        (None, Err(refusal)) => {
+            refused(refusal, Dialect::of(&path::canonical(head.uri.path())).map(|dialect| dialect.errors).unwrap_or_default())
         }
-        None => gateway.answer(Request::from_parts(head, body)).await,
+        (None, Ok(seat)) => gateway.answer_in(seat, Request::from_parts(head, body)).await,
     };
     // What is left of a refused request's body is read, but nothing after it.
     if is_last || exchange.lock().is_in_body() {
@@ -242,4 +265,10 @@ async fn answer(
         response.headers_mut().insert(KEEP_ALIVE, announced);
     }
     response
+}
+
+fn refused(refusal: Refusal, shape: ErrorShape) -> Response<AnswerBody> {
+    let mut refused = refusal.into_response(shape);
+    gateway::tell_id(refused.headers_mut(), CallId::new(Utc::now(), rand::random()), shape);
+    refused
 }

@@ -28,6 +28,7 @@ use crate::{
     core::Core,
     dialect::Dialect,
     gateway::AnswerBody,
+    listen::Seat,
     reply::Refusal,
 };
 
@@ -35,7 +36,7 @@ use crate::{
 pub(crate) async fn call<B>(
     core: &Arc<Core>,
     dialect: &'static Dialect,
-    id: CallId,
+    (id, seat): (CallId, Seat),
     headers: HeaderMap,
     mut body: B,
 ) -> Result<Response<AnswerBody>, Refusal>
@@ -81,6 +82,7 @@ where
         attribution,
         once,
         headers,
+        _seat: seat,
     };
 
     let core = Arc::clone(core);

@@ -1,6 +1,6 @@
 //! The bounds that the proxy works within.
 
-use std::{num::NonZero, path::PathBuf, time::Duration};
+use std::{net::IpAddr, num::NonZero, path::PathBuf, time::Duration};
 
 use uuid::Uuid;
 
@@ -66,8 +66,13 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// How long running calls may go on when the proxy is asked to stop.
     pub shutdown_timeout: Duration,
-    /// Connections at once. More wait to be accepted.
+    /// Connections at once, with calls whose clients have left them. More wait to be accepted.
     pub connections_max: usize,
+    /// Of those, what one address may have; of IPv6, one network of 64 bits. More are refused.
+    pub connections_per_address_max: usize,
+    /// Reverse proxies before this one. Each may have as many connections as there are, and its `x-forwarded-for` says whose a request is: of those, one
+    /// address may have so many at once.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for Settings {
@@ -99,6 +104,8 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(300),
             shutdown_timeout: Duration::from_secs(30),
             connections_max: 10_000,
+            connections_per_address_max: 5_000,
+            trusted_proxies: Vec::new(),
         }
     }
 }

@@ -104,6 +104,11 @@ impl Made {
         self.answer.as_ref().is_some_and(|told| told.status == 200 && is_whole(&told.text))
     }
 
+    /// Its client was told that its address has as many connections as one may.
+    fn has_no_place(&self) -> bool {
+        self.answer.as_ref().is_some_and(|told| told.status == 429 && told.text.contains("too_many_connections"))
+    }
+
     /// Its client was told that nothing was forwarded.
     fn is_refused(&self) -> bool {
         self.answer.as_ref().is_some_and(|told| told.status == 503 && told.text.contains("gateway_unavailable"))

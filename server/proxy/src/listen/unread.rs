@@ -1,4 +1,4 @@
-//! What is said of a head that hyper cannot read. Its own answer is a status and nothing else; ours says why, as all refusals do.
+//! What is said where hyper has read no request: of a head that it cannot read its own answer is a status and nothing else; ours says why, as all refusals do.
 
 use bytes::Bytes;
 use chrono::Utc;
@@ -18,13 +18,18 @@ pub(super) fn instead_of(hypers: &[u8]) -> Bytes {
 fn said(hypers: &[u8]) -> Option<Bytes> {
     let (status, lines) = std::str::from_utf8(hypers).ok()?.strip_suffix("\r\n\r\n")?.split_once("\r\n")?;
     let refusal = refusal(status.split(' ').nth(1)?.parse().ok()?);
+    // That the connection is closed, and the date.
+    whole(status, lines.split("\r\n").filter(|line| !line.starts_with("content-length:")), refusal)
+}
+
+/// A refusal as it stands on a connection, under this status line and with these lines in its head.
+pub(super) fn whole<'a>(status: &str, lines: impl Iterator<Item = &'a str>, refusal: Refusal) -> Option<Bytes> {
     let mut response = refusal.into_response(ErrorShape::default());
     gateway::tell_id(response.headers_mut(), CallId::new(Utc::now(), rand::random()), ErrorShape::default());
     let (head, body) = response.into_parts();
     let body = body.collect().now_or_never()?.ok()?.to_bytes();
     let mut answer = format!("{status}\r\ncontent-length: {}\r\n", body.len()).into_bytes();
-    // That the connection is closed, and the date.
-    for line in lines.split("\r\n").filter(|line| !line.starts_with("content-length:")) {
+    for line in lines {
         answer.extend([line.as_bytes(), b"\r\n"].concat());
     }
     for (name, value) in &head.headers {

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-pub(crate) use self::refusal::{Refusal, Remedy, shown};
+pub(crate) use self::refusal::{Refusal, Remedy, TOO_MANY_CONNECTIONS, shown};
 use crate::gateway::AnswerBody;
 
 /// RFC 3339 in UTC, as short as it is exact: `2026-11-23T10:00:00Z`.

@@ -42,6 +42,8 @@ pub(crate) enum Remedy {
 }
 
 const INVALID: &str = "invalid_request_error";
+/// Said to a connection that there is no place for, if it is told.
+pub(crate) const TOO_MANY_CONNECTIONS: &str = "too_many_connections";
 
 impl Refusal {
     fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
@@ -233,6 +235,17 @@ impl Refusal {
         Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "requests", "rate_limit_exceeded", message) }
     }
 
+    /// Their address has as many connections open here as one may.
+    #[must_use]
+    pub(crate) fn too_many_connections(share: usize) -> Self {
+        let message = format!(
+            "Your address has {share} connections or calls open here, the most that one may have. Use those again, or try again when one has ended. \
+             Nothing was forwarded and nothing was charged."
+        );
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "requests", TOO_MANY_CONNECTIONS, message);
+        Self { retry_after: Some(Duration::from_secs(1)), ..refusal }
+    }
+
     /// The upstream did not answer in time. It may have worked in vain, so that a repetition is the client's decision.
     #[must_use]
     pub(crate) fn gateway_timeout() -> Self {
@@ -266,7 +279,7 @@ impl Refusal {
     /// Whether the same request can succeed when it is sent again, and cannot have cost anybody anything yet.
     #[must_use]
     pub(crate) fn should_retry(&self) -> bool {
-        matches!(self.code, "gateway_unavailable" | "request_timeout" | "upstream_unavailable")
+        matches!(self.code, "gateway_unavailable" | "request_timeout" | "upstream_unavailable" | TOO_MANY_CONNECTIONS)
             || self.exhausted.is_some() && self.retry_after.is_some()
     }
 }

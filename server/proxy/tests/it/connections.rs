@@ -15,34 +15,34 @@ use tokio::{
 use crate::world::{Policy, Served, World, chat, eventually, settings};
 
 /// What must have happened by then has not.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The head of a call with these lines in it, each with its end; the body is to follow.
-fn head(key: &str, lines: &str) -> String {
+pub(crate) fn head(key: &str, lines: &str) -> String {
     format!("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{lines}\r\n")
 }
 
 /// A call, whole.
-fn call(key: &str) -> String {
+pub(crate) fn call(key: &str) -> String {
     let body = chat("hello", "");
     format!("{}{body}", head(key, &format!("Content-Length: {}\r\n", body.len())))
 }
 
 /// What comes back on a connection of its own, up to its end.
-async fn send(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn send(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     read_all(&mut stream).await
 }
 
-async fn read_all(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("it is closed").unwrap();
     String::from_utf8(answer).unwrap()
 }
 
 /// What has come once the whole head of an answer has.
-async fn read_head(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     let mut answer = String::new();
     let reading = async {
         while !answer.contains("\r\n\r\n") {
@@ -56,13 +56,13 @@ async fn read_head(stream: &mut TcpStream) -> String {
     answer
 }
 
-async fn served(pool: &PgPool, bounds: Settings) -> (Served, String) {
+pub(crate) async fn served(pool: &PgPool, bounds: Settings) -> (Served, String) {
     let world = World::bounded(pool, Policy::default(), bounds).await;
     let key = world.key.expose().to_owned();
     (world.serve().await, key)
 }
 
-fn check(answer: &str, status: StatusCode, said: &str) {
+pub(crate) fn check(answer: &str, status: StatusCode, said: &str) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {} ", status.as_u16())), "{said}: {answer}");
     assert!(answer.contains("connection: close\r\n") && answer.contains(said), "{said}: {answer}");
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "one answer only: {answer}");

@@ -12,6 +12,7 @@ mod keys;
 mod limits;
 mod operator;
 mod overspend;
+mod places;
 mod refusals;
 mod reports;
 mod spool;
