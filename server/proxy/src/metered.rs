@@ -19,7 +19,7 @@ use crate::{
     Shared,
     admit::{
         attribution,
-        body::{Gathered, Received},
+        body::{Arrived, Gathered, Received},
         catalog::{self, Entry, Snapshot},
         presented::Presented,
         room::Place,
@@ -51,7 +51,8 @@ where
     if !shared.poster.is_open() || shared.lane(id).takes_calls().is_err() {
         return Err(Refusal::unavailable());
     }
-    let request = shared.readers.read(key.account_id, dialect, body.bytes.clone()).await?;
+    let (bytes, request) = shared.readers.read(key.account_id, dialect, body.gathered).await?;
+    let body = Received { bytes, room: body.room };
     let attribution = attribution::of_call(&headers, request.said.clone())?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
@@ -99,7 +100,7 @@ async fn receive<B>(
     headers: &HeaderMap,
     body: &mut B,
     at: DateTime<Utc>,
-) -> Result<(Presented, Arc<KeyEntry>, Received), Refusal>
+) -> Result<(Presented, Arc<KeyEntry>, Arrived), Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -135,7 +136,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// The whole body, within the bounds on its size, its time, and on what all bodies take together.
-async fn collect<B>(shared: &Shared, account: AccountId, headers: &HeaderMap, body: &mut B) -> Result<Received, Refusal>
+async fn collect<B>(shared: &Shared, account: AccountId, headers: &HeaderMap, body: &mut B) -> Result<Arrived, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -147,7 +148,7 @@ where
     timeout(settings.body_timeout, collect_pieces(shared, account, body)).await.unwrap_or_else(|_| Err(Refusal::too_slow()))
 }
 
-async fn collect_pieces<B>(shared: &Shared, account: AccountId, body: &mut B) -> Result<Received, Refusal>
+async fn collect_pieces<B>(shared: &Shared, account: AccountId, body: &mut B) -> Result<Arrived, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -168,5 +169,5 @@ where
         }
         gathered.push(piece);
     }
-    Ok(Received { bytes: gathered.whole(), room })
+    Ok(Arrived { gathered, room })
 }

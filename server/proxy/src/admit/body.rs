@@ -27,6 +27,9 @@ pub(crate) struct Received {
     pub(crate) room: Option<Place>,
 }
 
+/// What a large body is gathered in: to make room for so much more keeps no other call of the core waiting.
+const STRETCH_BYTES: usize = 256 * 1024;
+
 /// What has arrived of a body.
 ///
 /// A connection reads into blocks of kilobytes, and a piece keeps its whole block, however small it is: a body in single bytes would take thousands of times
@@ -34,7 +37,15 @@ pub(crate) struct Received {
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     first: Bytes,
-    more: Vec<u8>,
+    /// In their order, each full but the last.
+    more: Vec<Vec<u8>>,
+}
+
+/// A body that has arrived, with what it takes of the room for bodies.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) gathered: Gathered,
+    pub(crate) room: Option<Place>,
 }
 
 impl Gathered {
@@ -43,12 +54,34 @@ impl Gathered {
             self.first = piece;
             return;
         }
-        self.more.extend_from_slice(&std::mem::take(&mut self.first));
-        self.more.extend_from_slice(&piece);
+        let first = std::mem::take(&mut self.first);
+        self.append(&first);
+        self.append(&piece);
     }
 
-    pub(crate) fn whole(self) -> Bytes {
-        if self.more.is_empty() { self.first } else { self.more.into() }
+    fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Some(last) = self.more.last_mut().filter(|last| last.len() < STRETCH_BYTES) else {
+                self.more.push(Vec::new());
+                continue;
+            };
+            let (fits, rest) = bytes.split_at(bytes.len().min(STRETCH_BYTES - last.len()));
+            last.extend_from_slice(fits);
+            bytes = rest;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.first.len() + self.more.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// In one piece: of a large body that is a copy, to be made where it keeps nobody waiting.
+    pub(crate) fn whole(mut self) -> Bytes {
+        match self.more.len() {
+            0 => self.first,
+            1 => self.more.swap_remove(0).into(),
+            _ => self.more.concat().into(),
+        }
     }
 }
 
@@ -152,5 +185,17 @@ mod tests {
         gathered.push(piece.clone());
         assert_eq!(gathered.whole().as_ptr(), piece.as_ptr());
         assert!(Gathered::default().whole().is_empty());
+    }
+
+    #[test]
+    fn a_large_body_is_put_together_as_it_came() {
+        let body: Vec<u8> = (0..STRETCH_BYTES * 2 + 77).map(|place| u8::try_from(place % 251).unwrap_or_default()).collect();
+        for size in [1_000, STRETCH_BYTES - 1, STRETCH_BYTES, STRETCH_BYTES + 1, body.len()] {
+            let mut gathered = Gathered::default();
+            body.chunks(size).for_each(|piece| gathered.push(Bytes::copy_from_slice(piece)));
+            assert_eq!(gathered.len(), body.len());
+            assert!(gathered.more.iter().all(|stretch| stretch.capacity() <= STRETCH_BYTES), "no stretch is larger");
+            assert!(gathered.whole() == body, "in pieces of {size}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
+    admit::body::Gathered,
     dialect::{Dialect, request::Request},
     reply::Refusal,
     wire::shape,
@@ -47,13 +48,13 @@ impl Readers {
         }
     }
 
-    /// Reads an account's request.
+    /// Reads an account's request, and puts its body together.
     ///
     /// # Errors
     /// A [`Refusal`] that says what is wrong with it.
-    pub(crate) async fn read(&self, account: AccountId, dialect: &'static Dialect, body: Bytes) -> Result<Request, Refusal> {
+    pub(crate) async fn read(&self, account: AccountId, dialect: &'static Dialect, body: Gathered) -> Result<(Bytes, Request), Refusal> {
         if body.len() <= LARGE_BYTES {
-            return read(dialect, &body);
+            return read_whole(dialect, body);
         }
         let of_account = self.of_account.get_with(account, || Arc::new(Semaphore::new(1)));
         let places = if self.poor.contains_key(&account) { &self.place_of_the_poor } else { &self.places };
@@ -63,7 +64,7 @@ impl Readers {
         let reading = self.runtime.spawn_blocking(move || {
             // Kept until it is read, though nobody waits for it any more.
             let _places = (first, second);
-            read(dialect, &body)
+            read_whole(dialect, body)
         });
         reading.await.unwrap_or_else(|_| Err(Refusal::failed()))
     }
@@ -74,6 +75,12 @@ impl Readers {
             self.poor.insert(account, ());
         }
     }
+}
+
+fn read_whole(dialect: &'static Dialect, body: Gathered) -> Result<(Bytes, Request), Refusal> {
+    let body = body.whole();
+    let request = read(dialect, &body)?;
+    Ok((body, request))
 }
 
 /// What both of them do.
