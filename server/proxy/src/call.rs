@@ -4,6 +4,7 @@
 //! leaves, it goes on to its settlement by itself. It is never free and never charged twice.
 
 pub(crate) mod client;
+pub(crate) mod cost;
 mod fall_back;
 mod forward;
 mod hold;
@@ -75,6 +76,8 @@ pub(crate) struct Call {
     pub(crate) discount: Discount,
     pub(crate) request: Request,
     pub(crate) attribution: Attribution,
+    /// Its client wants to read what it cost.
+    pub(crate) tells_cost: bool,
     /// What its client calls it, if it says so.
     pub(crate) once: Option<Once>,
     pub(crate) headers: HeaderMap,
@@ -127,7 +130,9 @@ impl Call {
                 self.fail(shared, begun, End::Broken, None, client, refusal).await;
             }
             Err(Unanswered::Stopped(refusal)) => self.fail(shared, begun, End::Stopped, None, client, refusal).await,
-            Err(Unanswered::Abandoned { .. }) => self.settle(shared, begun, self.no_answer(End::Cancelled, true), None).await,
+            Err(Unanswered::Abandoned { .. }) => {
+                self.settle(shared, begun, self.no_answer(End::Cancelled, true), None).await;
+            }
         }
         Ok(())
     }
@@ -216,10 +221,12 @@ impl Call {
     /// Passes the answer on, and settles it before its last bytes.
     async fn relay(&self, shared: &Shared, begun: Begun, response: Response<UpstreamBody>, client: &Client, stop: &mut Listening) {
         let (Parts { status, headers: said, .. }, upstream) = response.into_parts();
-        let without_usage = status.is_success() && self.request.forces_usage(self.route.target.usage_mode);
+        let tells_cost = self.tells_cost && status.is_success();
+        // Whoever wants to read the cost gets the report that it stands in.
+        let without_usage = status.is_success() && !tells_cost && self.request.forces_usage(self.route.target.usage_mode);
         let mut headers = response_headers(&said, self.request.stream);
         // A length that the body does not have, as beside chunks, is none.
-        if without_usage || upstream.size_hint().exact().is_none() {
+        if without_usage || tells_cost || upstream.size_hint().exact().is_none() {
             headers.remove(header::CONTENT_LENGTH);
         }
         // Whoever counts the bytes has seen the end with the last of them.
@@ -229,6 +236,7 @@ impl Call {
         let head = Head { status, headers };
         let tap = Tap::new(&self.request.dialect.answers, without_usage).of_length(length);
         let tap = if status.is_success() { tap } else { tap.of_error() };
+        let tap = if tells_cost { tap.for_cost() } else { tap };
         // Of an answer without a body the head is the end; and of what breaks off before anything of it was shown, a refusal can still be made.
         let head = if is_stream && !upstream.is_end_stream() {
             client.answer(Ok(head));
@@ -236,10 +244,13 @@ impl Call {
         } else {
             Some(head)
         };
-        let Read { answer, head, held_back, first_byte, refusal } =
-            Relay::new(self, &shared.settings, upstream, tap, head, stop).run(status, client).await;
+        let Read { answer, mut head, mut held_back, form, room: _room, first_byte, refusal } =
+            Relay::new(self, shared, upstream, tap, head, stop).run(status, client).await;
         let is_complete = answer.end == End::Complete;
-        self.settle(shared, begun, answer, first_byte).await;
+        let amount = self.settle(shared, begun, answer, first_byte).await;
+        if tells_cost {
+            held_back = cost::tell(amount, &self.request.dialect.answers, form, held_back, head.as_mut());
+        }
         match (head, refusal) {
             (Some(_), Some(refusal)) => return client.answer(Err(refusal)),
             (Some(head), None) => client.answer(Ok(head)),

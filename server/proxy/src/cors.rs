@@ -16,7 +16,7 @@ use crate::{
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
      x-ratelimit-reset-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, openai-processing-ms, \
-     openai-version",
+     openai-version, x-farebox-cost",
 );
 /// How long a browser need not ask again, in seconds: no browser remembers it for longer than a day, Chromium for two hours.
 const ASK_AGAIN_AFTER: HeaderValue = HeaderValue::from_static("7200");

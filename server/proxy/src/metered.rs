@@ -24,7 +24,7 @@ use crate::{
         presented::Presented,
         room::Place,
     },
-    call::{Call, client::Attended},
+    call::{Call, client::Attended, cost},
     core::Core,
     dialect::Dialect,
     gateway::AnswerBody,
@@ -54,6 +54,7 @@ where
     let (bytes, request) = shared.readers.read(key.account_id, dialect, body.gathered).await?;
     let body = Received { bytes, room: body.room };
     let attribution = attribution::of_call(&headers, request.said.clone())?;
+    let tells_cost = cost::is_wanted(&headers)?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
     let found = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, &key, at);
@@ -81,6 +82,7 @@ where
         discount,
         request,
         attribution,
+        tells_cost,
         once,
         headers,
         _seat: seat,

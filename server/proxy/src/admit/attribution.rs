@@ -102,7 +102,7 @@ fn tags(headers: &HeaderMap) -> Result<Tags, Refusal> {
 
 /// The one value of a header, in UTF-8, or else in Latin-1, which is what browsers send (<https://fetch.spec.whatwg.org/#concept-header-value>). An empty
 /// one says nothing.
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {

@@ -66,6 +66,10 @@ impl Gathered {
                 continue;
             };
             let (fits, rest) = bytes.split_at(bytes.len().min(STRETCH_BYTES - last.len()));
+            if last.capacity() < last.len() + fits.len() {
+                let capacity = (2 * last.len()).clamp(last.len() + fits.len(), STRETCH_BYTES);
+                last.reserve_exact(capacity - last.len());
+            }
             last.extend_from_slice(fits);
             bytes = rest;
         }

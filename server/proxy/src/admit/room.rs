@@ -47,7 +47,7 @@ impl Room {
 
     /// Room for another piece of an account's body, once there is some; `None` if there is none for too long.
     pub(crate) async fn take(&self, account: AccountId, piece: &[u8]) -> Option<Place> {
-        let (share, permits) = (self.share(account), permits(piece)?);
+        let (share, permits) = (self.share(account), permits(piece.len())?);
         let taking = async {
             let of_share = share.acquire_many_owned(permits).await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_many_owned(permits).await.ok()?;
@@ -56,9 +56,9 @@ impl Room {
         timeout(self.patience, taking).await.ok().flatten()
     }
 
-    /// Room for a second copy of a body, if there is some right now.
-    pub(crate) fn try_take(&self, account: AccountId, body: &[u8]) -> Option<Place> {
-        let (share, permits) = (self.share(account), permits(body)?);
+    /// Room for so many bytes beside a body, such as a second copy of it, if there is some right now.
+    pub(crate) fn try_take(&self, account: AccountId, length: usize) -> Option<Place> {
+        let (share, permits) = (self.share(account), permits(length)?);
         let of_share = share.try_acquire_many_owned(permits).ok()?;
         let of_all = Arc::clone(&self.all).try_acquire_many_owned(permits).ok()?;
         Some(Place { of_all, of_share })
@@ -70,8 +70,8 @@ impl Room {
 }
 
 /// A piece is kept by a handle, which is larger than a very small piece.
-fn permits(piece: &[u8]) -> Option<u32> {
-    u32::try_from(piece.len() + size_of::<Bytes>()).ok()
+fn permits(length: usize) -> Option<u32> {
+    u32::try_from(length + size_of::<Bytes>()).ok()
 }
 
 impl Place {
@@ -96,7 +96,7 @@ mod tests {
         let first = room.take(account(1), &body).await;
         assert!(first.is_some());
         assert!(room.take(account(1), &body).await.is_none(), "its share is taken");
-        assert!(room.try_take(account(1), &body).is_none() && room.try_take(account(2), &body).is_some(), "a copy has no more");
+        assert!(room.try_take(account(1), body.len()).is_none() && room.try_take(account(2), body.len()).is_some(), "a copy has no more");
         let others = [room.take(account(2), &body).await, room.take(account(3), &body).await, room.take(account(4), &body).await];
         assert!(others.iter().all(Option::is_some));
         assert!(room.take(account(5), &body).await.is_none(), "all is taken");

@@ -106,7 +106,7 @@ impl Call {
     fn outgoing(&self, core: &Core, bound: Bound, body: Received) -> ((RequestBody, Taken), Option<Received>) {
         let edits = self.request.edits(&self.route.model, self.route.target.usage_mode, self.cap(bound));
         let room = if self.entry.has_more_than(self.attempts.len() + 1) {
-            core.shared.room.try_take(self.key.account_id, &body.bytes)
+            core.shared.room.try_take(self.key.account_id, body.bytes.len())
         } else {
             None
         };

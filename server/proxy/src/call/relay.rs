@@ -19,11 +19,15 @@ use super::{
     stop::Listening,
 };
 use crate::{
+    Shared,
+    admit::room::Place,
     call::outcome::{Answer, End},
     reply::Refusal,
-    settings::Settings,
     upstream::body::UpstreamBody,
-    wire::tap::{Ended, Tap},
+    wire::{
+        cost::Form,
+        tap::{Ended, Tap},
+    },
 };
 
 /// What an upstream may take to close an answer after its end marker.
@@ -35,6 +39,10 @@ pub(super) struct Read {
     /// If the client has not seen it.
     pub(super) head: Option<Head>,
     pub(super) held_back: Vec<Bytes>,
+    /// In what form the cost can be put into that, where it is to be.
+    pub(super) form: Option<Form>,
+    /// What that takes of the room for bodies.
+    pub(super) room: Option<Place>,
     pub(super) first_byte: Option<Duration>,
     /// What is said in the answer's place, where none can be made of it and nothing was shown.
     pub(super) refusal: Option<Refusal>,
@@ -43,7 +51,7 @@ pub(super) struct Read {
 /// An answer that is being read.
 pub(super) struct Relay<'a> {
     call: &'a Call,
-    settings: &'a Settings,
+    shared: &'a Shared,
     upstream: UpstreamBody,
     tap: Tap,
     /// Until the client sees it.
@@ -56,6 +64,8 @@ pub(super) struct Relay<'a> {
     is_shown: bool,
     /// It took too long.
     is_late: bool,
+    /// For a document that is held back whole.
+    room: Option<Place>,
 }
 
 /// For whom it is read.
@@ -81,15 +91,16 @@ impl<'a> Relay<'a> {
     /// Reads within `call_timeout`, as long as the provider is not still for longer than it may, and `drain_timeout` more once the client is gone.
     pub(super) fn new(
         call: &'a Call,
-        settings: &'a Settings,
+        shared: &'a Shared,
         upstream: UpstreamBody,
         tap: Tap,
         head: Option<Head>,
         stop: &'a mut Listening,
     ) -> Self {
+        let settings = &shared.settings;
         let patience = Patience::new(settings.call_timeout, call.route.target.time_outs.idle.unwrap_or(settings.idle_timeout));
         let audience = Audience::Reads;
-        Self { call, settings, upstream, tap, head, audience, patience, stop, first_byte: None, is_shown: false, is_late: false }
+        Self { call, shared, upstream, tap, head, audience, patience, stop, first_byte: None, is_shown: false, is_late: false, room: None }
     }
 
     /// Reads the upstream's body, and lets the client have what is not held back.
@@ -115,9 +126,9 @@ impl<'a> Relay<'a> {
         };
         let client_left = matches!(self.audience, Audience::Left(_));
         let refusal = self.refusal(end);
-        let Ended { held, reading, is_whole } = self.tap.finish();
+        let Ended { held, form, reading, is_whole } = self.tap.finish();
         let answer = Answer { status: Some(status), end, client_left, is_whole, is_shown: self.is_shown, reading };
-        Read { answer, head: self.head, held_back: held, first_byte: self.first_byte, refusal }
+        Read { answer, head: self.head, held_back: held, form, room: self.room, first_byte: self.first_byte, refusal }
     }
 
     /// Lets the client have what may go.
@@ -214,14 +225,28 @@ impl<'a> Relay<'a> {
             *bytes += piece.len();
         }
         let was_at_end = self.tap.is_at_end();
+        let length = piece.len();
         self.tap.push(piece, out);
+        self.make_room(length);
         if self.tap.is_at_end() && !was_at_end {
             self.patience.shorten(END_GRACE);
         }
         if self.tap.is_foreign() {
             return Some(End::Broken);
         }
-        matches!(self.audience, Audience::Left(bytes) if bytes > self.settings.drain_bytes_max).then_some(End::Cancelled)
+        matches!(self.audience, Audience::Left(bytes) if bytes > self.shared.settings.drain_bytes_max).then_some(End::Cancelled)
+    }
+
+    /// A document that is held back for its cost takes room as requests do. Where there is none, it goes on without.
+    fn make_room(&mut self, length: usize) {
+        if !self.tap.holds_document() {
+            return;
+        }
+        match (self.shared.room.try_take(self.call.key.account_id, length), &mut self.room) {
+            (Some(more), Some(room)) => room.merge(more),
+            (Some(more), none) => *none = Some(more),
+            (None, _) => self.tap.let_go(),
+        }
     }
 
     /// The client has left. Says whether the answer is read to its end all the same; what sound and pictures cost, only the upstream can say.
@@ -230,7 +255,7 @@ impl<'a> Relay<'a> {
         let reading = self.tap.reading();
         let drains = self.call.drains(reading.finished || reading.has_media);
         if drains && !self.tap.is_at_end() {
-            self.patience.start_anew(self.settings.drain_timeout);
+            self.patience.start_anew(self.shared.settings.drain_timeout);
         }
         drains
     }

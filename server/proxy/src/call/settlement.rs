@@ -21,8 +21,14 @@ use crate::{
 };
 
 impl Call {
-    /// Settles into the spool: nobody sees the end of a call before that.
-    pub(super) async fn settle(&self, shared: &Shared, Begun { bound, running }: Begun, answer: Answer, first_byte: Option<Duration>) {
+    /// Settles into the spool: nobody sees the end of a call before that. Returns what it costs, as it stands on its receipt.
+    pub(super) async fn settle(
+        &self,
+        shared: &Shared,
+        Begun { bound, running }: Begun,
+        answer: Answer,
+        first_byte: Option<Duration>,
+    ) -> Amount {
         if answer.wants_estimate() {
             self.request.prompt.count_apart(&shared.runtime).await;
             answer.reading.text.kept.count_apart(&shared.runtime).await;
@@ -32,10 +38,12 @@ impl Call {
             once.is_charged();
         }
         self.route.meters.count(self.request.dialect, &settled, self.started.elapsed(), first_byte);
+        let amount = settled.amount;
         if let Err(not) = running.settle(&mut settled).await {
             tracing::error!(error = %not, call = %self.id, "a call is posted from memory");
             self.post_from_memory(shared, settled, not).await;
         }
+        amount
     }
 
     /// Nobody sees the end of what is neither on the disk nor in the books.

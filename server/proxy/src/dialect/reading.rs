@@ -168,7 +168,9 @@ impl Reading {
         (!known.is_zero()).then_some(known)
     }
 
-    fn delivered_nothing(&self) -> bool {
+    /// Whether there was no text, no sound and no picture so far.
+    #[must_use]
+    pub(crate) fn delivered_nothing(&self) -> bool {
         self.text.is_empty() && !self.has_media
     }
 

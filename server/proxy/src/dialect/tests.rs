@@ -3,6 +3,8 @@
 //! Two folders of the same form: `fixtures`, written after the providers' documentation, and recordings of real answers, where the variable
 //! `FAREBOX_TEST_DATA` says where they are.
 
+mod cost;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -119,7 +121,7 @@ fn has_marked_end(answer: &Answer) -> bool {
 
 fn check(answer: &Answer, size: usize) {
     let Some(dialect) = api(&answer.dialect) else { return };
-    let (bytes, Ended { held, reading, is_whole }) = relay(dialect, false, pieces(&answer.bytes, size));
+    let (bytes, Ended { held, reading, is_whole, .. }) = relay(dialect, false, pieces(&answer.bytes, size));
     let name = format!("{} in pieces of {size}", answer.file);
     assert!(bytes == answer.bytes, "{name}: the bytes were changed");
     assert!(!has_marked_end(answer) || !held.is_empty(), "{name}: the end is held back until the call is settled");
@@ -369,7 +371,7 @@ fn a_stream_is_at_its_end_when_its_last_event_has_come_whole() {
     assert!(!tap.is_at_end(), "and has not come");
     tap.push(Bytes::from(ends.to_owned()), &mut out);
     assert!(tap.is_at_end());
-    let Ended { held, reading, is_whole } = tap.finish();
+    let Ended { held, reading, is_whole, .. } = tap.finish();
     assert_eq!((held.concat(), is_whole, reading.has_usage()), (last.as_bytes().to_vec(), true, true));
     let (mut tap, mut out) = (Tap::new(&responses.answers, false), Vec::new());
     tap.push(Bytes::from(format!("{word}{begins}")), &mut out);

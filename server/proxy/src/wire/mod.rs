@@ -1,5 +1,6 @@
 //! Bytes: how requests and answers are read as they pass, and changed as little as can be. No provider has a name here.
 
+pub(crate) mod cost;
 pub(crate) mod document;
 pub(crate) mod estimate;
 pub(crate) mod grammar;

@@ -51,6 +51,8 @@ pub(crate) struct Report {
     pub(crate) scope: Scope,
     /// The model, where it names one of its own.
     pub(crate) model: Option<String>,
+    /// Where it begins in its document; 0 of one that stands in another report.
+    pub(crate) at: usize,
     /// By [`Count`]; with how many names of the same count go before the one that was read.
     counts: [Option<(u8, Number)>; Count::ALL],
     /// How it was written; empty where that is too long to be kept, or stands in another report.
@@ -60,7 +62,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, model: None, counts: [None; Count::ALL], raw: Vec::new(), is_cut: false }
+        Self { scope, model: None, at: 0, counts: [None; Count::ALL], raw: Vec::new(), is_cut: false }
     }
 
     pub(super) fn count(&mut self, count: Count, rank: u8, number: Number) {

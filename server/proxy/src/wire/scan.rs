@@ -149,7 +149,10 @@ impl Scanner {
                 At::Value if self.depth == 0 && byte != b'{' => self.marker(byte, 0),
                 At::Value if matches!(byte, b'}' | b']') => self.close(byte, &piece[kept_from..=place]),
                 At::Value => {
-                    if self.begin_value(byte) {
+                    if self.begin_value(byte)
+                        && let Some(report) = self.document.reports.last_mut()
+                    {
+                        report.at = self.offset + place;
                         kept_from = place;
                     }
                 }

@@ -39,7 +39,7 @@ fn file(folder: &str, name: &Value) -> Bytes {
 }
 
 /// The least that each API takes.
-fn asks(route: &str, stream: bool) -> String {
+pub(crate) fn asks(route: &str, stream: bool) -> String {
     let mut request = match route {
         "/v1/completions" | "/v1/fim/completions" => json!({ "prompt": "hi" }),
         "/v1/embeddings" => json!({ "input": "hi" }),

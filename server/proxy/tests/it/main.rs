@@ -6,6 +6,7 @@ mod bounds;
 mod browsers;
 mod calls;
 mod connections;
+mod costs;
 mod dialects;
 mod fallbacks;
 mod keys;

@@ -24,6 +24,10 @@ pub(super) struct Events {
     scanner: Scanner,
     splitter: Splitter,
     without_usage: bool,
+    /// The report that the cost goes into is held back, with all that follows it.
+    for_cost: bool,
+    /// It is.
+    has_report: bool,
     event: Event,
     /// What has come of an event whose end decides whether it is forwarded.
     carry: BytesMut,
@@ -90,11 +94,13 @@ impl Piece<'_> {
 }
 
 impl Events {
-    pub(super) fn new(scanner: Scanner, without_usage: bool) -> Self {
+    pub(super) fn new(scanner: Scanner, without_usage: bool, for_cost: bool) -> Self {
         Self {
             scanner,
             splitter: Splitter::default(),
             without_usage,
+            for_cost,
+            has_report: false,
             event: Event::default(),
             carry: BytesMut::new(),
             after_cr: None,
@@ -103,9 +109,9 @@ impl Events {
         }
     }
 
-    /// Whether the last event has begun.
-    pub(super) const fn are_ending(&self) -> bool {
-        self.ending
+    /// Whether what comes is held back: the last event has begun, or the one that the cost goes into has come.
+    pub(super) const fn are_held(&self) -> bool {
+        self.ending || self.has_report
     }
 
     /// Whether the last event has come whole: what says most of an answer may stand at its end.
@@ -142,7 +148,7 @@ impl Events {
         self.event.data_at.get_or_insert(self.carry.len() + range.start - piece.event);
         self.scanner.push(&piece.bytes[range], &mut reading.text);
         if self.scanner.is_at_end() && !self.ending {
-            piece.emit_up_to(piece.event, false);
+            piece.emit_up_to(piece.event, self.has_report);
             self.ending = true;
         }
         self.have_ended |= self.scanner.is_end_marker();
@@ -154,11 +160,24 @@ impl Events {
         let verdict = self.verdict(&event, &document, reading);
         if self.ending && document.is_structured && !is_last {
             // That was not the end after all.
-            (self.ending, self.have_ended) = (false, false);
+            (self.ending, self.have_ended, self.has_report) = (false, false, false);
             piece.out.append(piece.held);
         }
         self.have_ended |= is_last;
+        let reports = self.for_cost && reports(&document);
+        if self.has_report && document.is_structured && (reports || says_something(&document)) {
+            // It was not the last.
+            piece.emit_up_to(piece.event, true);
+            piece.out.append(piece.held);
+            self.has_report = false;
+        }
+        // The last report comes with the end of the text, or behind it.
+        let is_behind = !says_something(&document) && !reading.delivered_nothing();
         reading.absorb(document);
+        if reports && (reading.finished || is_behind) && !self.are_held() && !event.is_oversized {
+            piece.emit_up_to(piece.event, false);
+            self.has_report = true;
+        }
         // The line feed that completes its last CRLF.
         let is_cut_at_cr = self.splitter.is_after_cr();
         let whole_end = end + usize::from(is_cut_at_cr && piece.bytes.get(end) == Some(&b'\n'));
@@ -174,11 +193,9 @@ impl Events {
         if !self.without_usage || event.is_oversized {
             return Verdict::Keep;
         }
-        let says_something = document.says_something || document.failed || document.finish.is_some();
         // Some repeat the role in it. Before the end that may be how an answer opens.
         let opens = document.opens && !before.finished;
-        let has_report = document.reports.iter().any(|report| report.scope == Scope::Answer);
-        if has_report && !says_something && !opens {
+        if reports(document) && !says_something(document) && !opens {
             return Verdict::Drop;
         }
         match (&document.usage_null, event.data_at) {
@@ -189,35 +206,40 @@ impl Events {
 
     /// Does what was decided of the event that ends here.
     fn carry_out(&mut self, verdict: Verdict, end: usize, piece: &mut Piece<'_>) {
-        let mut carry = mem::take(&mut self.carry);
+        let (mut carry, is_held) = (mem::take(&mut self.carry), self.are_held());
         match verdict {
-            Verdict::Keep => piece.emit(carry.freeze(), self.ending),
+            Verdict::Keep => piece.emit(carry.freeze(), is_held),
             Verdict::Drop => {
-                piece.emit_up_to(piece.event, self.ending);
+                piece.emit_up_to(piece.event, is_held);
                 piece.done = end;
             }
             Verdict::Cut(cut) => {
-                piece.emit_up_to(piece.event, self.ending);
+                piece.emit_up_to(piece.event, is_held);
                 piece.done = end;
                 carry.extend_from_slice(&piece.bytes[piece.event..end]);
                 let whole = carry.freeze();
                 let cut = with_comma(&whole, cut);
-                piece.emit(whole.slice(..cut.start), self.ending);
-                piece.emit(whole.slice(cut.end..), self.ending);
+                piece.emit(whole.slice(..cut.start), is_held);
+                piece.emit(whole.slice(cut.end..), is_held);
             }
         }
     }
 
     fn end_piece(&mut self, piece: &mut Piece<'_>) {
-        if !self.without_usage || self.event.is_oversized {
-            piece.emit_up_to(piece.bytes.len(), self.ending);
+        let is_held = self.are_held();
+        if !(self.without_usage || self.for_cost) || self.event.is_oversized {
+            piece.emit_up_to(piece.bytes.len(), is_held);
             return;
         }
-        piece.emit_up_to(piece.event, self.ending);
+        piece.emit_up_to(piece.event, is_held);
         self.carry.extend_from_slice(&piece.bytes[piece.event.max(piece.done)..]);
         if self.carry.len() > CARRY_BYTES_MAX {
             self.event.is_oversized = true;
-            piece.emit(mem::take(&mut self.carry).freeze(), self.ending);
+            piece.emit(mem::take(&mut self.carry).freeze(), is_held);
+        }
+        if self.has_report && !self.ending && piece.held.iter().map(Bytes::len).sum::<usize>() > CARRY_BYTES_MAX {
+            self.has_report = false;
+            piece.out.append(piece.held);
         }
     }
 
@@ -238,6 +260,16 @@ impl Events {
             }
         }
     }
+}
+
+/// Whether a report of the whole answer is in it.
+fn reports(document: &Document) -> bool {
+    document.reports.iter().any(|report| report.scope == Scope::Answer)
+}
+
+/// Whether it has something beside a report that a client waits for.
+fn says_something(document: &Document) -> bool {
+    document.says_something || document.failed || document.finish.is_some()
 }
 
 /// A member that was the first of its object has no comma before it; then the one after it goes too.

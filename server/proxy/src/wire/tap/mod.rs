@@ -1,6 +1,7 @@
 //! Between the upstream's body and the client's: bytes go through untouched while a [`Scanner`] looks on.
 //!
 //! Two liberties are taken. The last bytes are held back until the call is settled, so that whoever has seen the end of an answer finds its receipt.
+//! For whoever asked for the cost, the report that it goes into is held back as well, and a document whole, within bounds.
 //! And where the stream was made to report its usage although the client did not ask, the traces of that are taken out again ([`events`]).
 
 mod events;
@@ -8,8 +9,11 @@ mod events;
 use bytes::Bytes;
 
 use self::events::Events;
-use super::scan::Scanner;
+use super::{cost, scan::Scanner};
 use crate::dialect::{Answers, reading::Reading};
+
+/// The largest document that is held back whole, for the cost to be put into it: an answer of a quarter of a million tokens.
+const WHOLE_BYTES_MAX: usize = 1024 * 1024;
 
 /// One answer on its way.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(crate) struct Tap {
     form: Form,
     /// Events that are only there because the stream was made to report are taken out.
     without_usage: bool,
+    /// The cost is to be put into the answer. A document can be held back whole while it is no larger than so many more bytes.
+    room_for_cost: Option<usize>,
     /// It is to be an answer, and not an error, which may look like anything.
     is_success: bool,
     /// How many bytes are still to come, where that is known.
@@ -43,6 +49,8 @@ enum Form {
 pub(crate) struct Ended {
     /// The bytes that were held back.
     pub(crate) held: Vec<Bytes>,
+    /// In what form the cost can be put into them, where it is to be.
+    pub(crate) form: Option<cost::Form>,
     /// What was read.
     pub(crate) reading: Reading,
     /// It has an end of its own: a document was closed, or a stream came to its last event.
@@ -54,13 +62,30 @@ impl Tap {
     #[must_use]
     pub(crate) fn new(answers: &'static Answers, without_usage: bool) -> Self {
         let reading = Reading::new(answers);
-        Self { form: Form::Unsaid, without_usage, is_success: true, left: None, held: Vec::new(), reading }
+        Self { form: Form::Unsaid, without_usage, room_for_cost: None, is_success: true, left: None, held: Vec::new(), reading }
     }
 
     /// The same for an error, which may look like anything.
     #[must_use]
     pub(crate) fn of_error(self) -> Self {
         Self { is_success: false, ..self }
+    }
+
+    /// The same, into which the cost is to be put.
+    #[must_use]
+    pub(crate) fn for_cost(self) -> Self {
+        Self { room_for_cost: Some(WHOLE_BYTES_MAX), ..self }
+    }
+
+    /// Whether a document is held back for that.
+    #[must_use]
+    pub(crate) const fn holds_document(&self) -> bool {
+        self.room_for_cost.is_some() && matches!(self.form, Form::Document(_))
+    }
+
+    /// What is held back goes on without the cost.
+    pub(crate) const fn let_go(&mut self) {
+        self.room_for_cost = None;
     }
 
     /// The same, where the answer's length is known: its last bytes are held back, whatever they are.
@@ -96,11 +121,14 @@ impl Tap {
             Form::Unsaid => {}
             Form::Document(scanner) => {
                 scanner.push(&piece, &mut self.reading.text);
-                out.append(&mut self.held);
+                self.room_for_cost = self.room_for_cost.and_then(|room| room.checked_sub(piece.len()));
+                if self.room_for_cost.is_none() {
+                    out.append(&mut self.held);
+                }
                 self.held.push(piece);
             }
             Form::Events(events) => {
-                if !events.are_ending() {
+                if !events.are_held() {
                     out.append(&mut self.held);
                 }
                 events.push(&piece, &mut self.reading, out, &mut self.held);
@@ -113,7 +141,9 @@ impl Tap {
         match first {
             b'{' | b'[' => Form::Document(self.reading.scanner()),
             // A field's name, or the colon of a comment.
-            b'a'..=b'z' | b'A'..=b'Z' | b':' => Form::Events(Events::new(self.reading.scanner(), self.without_usage)),
+            b'a'..=b'z' | b'A'..=b'Z' | b':' => {
+                Form::Events(Events::new(self.reading.scanner(), self.without_usage, self.room_for_cost.is_some()))
+            }
             _ if self.is_success => Form::Foreign,
             _ => Form::Document(self.reading.scanner()),
         }
@@ -136,7 +166,13 @@ impl Tap {
             Form::Foreign => false,
         };
         self.held.retain(|bytes| !bytes.is_empty());
-        Ended { held: self.held, reading: self.reading, is_whole }
+        let form = match self.form {
+            Form::Document(_) => Some(cost::Form::Document),
+            Form::Events(_) => Some(cost::Form::Events),
+            Form::Unsaid | Form::Foreign => None,
+        };
+        let form = form.filter(|_| self.room_for_cost.is_some());
+        Ended { held: self.held, form, reading: self.reading, is_whole }
     }
 
     /// What has been read so far.
@@ -159,6 +195,6 @@ impl Tap {
 }
 
 /// What may come before an answer and says nothing: white space, and a byte-order mark.
-fn is_blank(byte: u8) -> bool {
+pub(super) fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, 0xef | 0xbb | 0xbf)
 }

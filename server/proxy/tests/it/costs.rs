@@ -1,0 +1,156 @@
+//! What a call cost, in the answer of whoever asks for it: the same as on its receipt, in every API.
+
+use bytes::Bytes;
+use domain::money::Amount;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
+use proxy::Settings;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::{
+    dialects::asks,
+    upstream::Prepared,
+    world::{Policy, World, call_id, chat, json, settings, text},
+};
+
+const COST: &str = "x-farebox-cost";
+
+/// An answer of each API, as a document and as a stream, with what its usage is behind.
+fn answers() -> Vec<(&'static str, bool, String)> {
+    let openai = r#""usage":{"prompt_tokens":12,"completion_tokens":34,"total_tokens":46}"#;
+    let both = r#""usage":{"input_tokens":12,"output_tokens":34}"#;
+    let chat = format!(r#"{{"id":"x","choices":[{{"message":{{"content":"Hi"}},"finish_reason":"stop"}}],{openai}}}"#);
+    let words = r#"data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}"#;
+    let text = r#"data: {"choices":[{"text":"Hi","finish_reason":"stop"}]}"#;
+    let end = format!("data: {{\"choices\":[],{openai}}}\n\ndata: [DONE]\n\n");
+    let response = format!(r#"{{"object":"response","status":"completed","output":[{{"content":[{{"text":"Hi"}}]}}],{both}}}"#);
+    let message = format!(r#"{{"type":"message","content":[{{"type":"text","text":"Hi"}}],"stop_reason":"end_turn",{both}}}"#);
+    let events = [
+        r#"{"type":"message_start","message":{"content":[],"usage":{"input_tokens":12,"output_tokens":1}}}"#.to_owned(),
+        r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"Hi"}}"#.to_owned(),
+        format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},{both}}}"#),
+        r#"{"type":"message_stop"}"#.to_owned(),
+    ];
+    let events: String = events.iter().map(|event| format!("event: x\ndata: {event}\n\n")).collect();
+    vec![
+        ("/v1/chat/completions", false, chat),
+        ("/v1/chat/completions", true, format!("{words}\n\n{end}")),
+        ("/v1/completions", false, format!(r#"{{"choices":[{{"text":"Hi","finish_reason":"stop"}}],{openai}}}"#)),
+        ("/v1/completions", true, format!("{text}\n\n{end}")),
+        ("/v1/embeddings", false, r#"{"data":[{"embedding":[0.5]}],"usage":{"prompt_tokens":12,"total_tokens":12}}"#.to_owned()),
+        ("/v1/responses", false, response.clone()),
+        (
+            "/v1/responses",
+            true,
+            format!(
+                "data: {{\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}}\n\ndata: {{\"type\":\"response.completed\",\"response\":{response}}}\n\n"
+            ),
+        ),
+        ("/v1/messages", false, message),
+        ("/v1/messages", true, events),
+    ]
+}
+
+/// The cost in the report that an answer ends with.
+fn told(answer: &str, is_stream: bool) -> Value {
+    let documents: Vec<_> = if is_stream { answer.lines().filter_map(|line| line.strip_prefix("data: ")).collect() } else { vec![answer] };
+    let mut usages = documents.into_iter().filter_map(|document| {
+        let document: Value = serde_json::from_str(document).ok()?;
+        [&document["usage"], &document["response"]["usage"]].into_iter().find(|usage| usage.is_object()).cloned()
+    });
+    usages.next_back().unwrap()["cost"].clone()
+}
+
+/// What is told, and in a header, of a call that asks for it.
+async fn ask(world: &World, route: &str, body: String) -> (HeaderMap, String, Amount) {
+    let mut request = world.request_to(route, body);
+    request.headers_mut().insert(COST, HeaderValue::from_static("include"));
+    let response = world.send(request).await;
+    let (status, id, headers) = (response.status(), call_id(&response), response.headers().clone());
+    assert_eq!(status, StatusCode::OK, "{route}");
+    let answer = text(response).await;
+    (headers, answer, world.detail(id).await.row.amount)
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn whoever_asks_for_the_cost_is_told_what_stands_on_the_receipt_and_nobody_else(pool: PgPool) {
+    let world = World::new(&pool, "100").await;
+    for (route, is_stream, answer) in answers() {
+        let prepared = || Prepared {
+            status: 200,
+            content_type: if is_stream { "text/event-stream" } else { "application/json" }.to_owned(),
+            bytes: Bytes::from(answer.clone()),
+            breaks: false,
+        };
+        world.upstream.prepare(prepared());
+        let (headers, said, amount) = ask(&world, route, asks(route, is_stream)).await;
+        assert!(amount > Amount::ZERO);
+        assert_eq!(told(&said, is_stream), json!(amount.to_string()), "{route}: {said}");
+        assert_eq!(said.replace(&format!(r#""cost":"{amount}","#), ""), answer, "{route}: nothing else is changed");
+        // A stream's head goes out before anybody knows.
+        let in_head = headers.get(COST).map(|cost| cost.to_str().unwrap().to_owned());
+        assert_eq!(in_head, (!is_stream).then(|| amount.to_string()), "{route}");
+        let length = headers.get(header::CONTENT_LENGTH).map(|length| length.to_str().unwrap().parse().unwrap());
+        assert_eq!(length, (!is_stream).then_some(said.len()), "{route}");
+
+        world.upstream.prepare(prepared());
+        let response = world.send(world.request_to(route, asks(route, is_stream))).await;
+        assert!(!response.headers().contains_key(COST));
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), answer, "{route}: whoever does not ask gets what was sent");
+    }
+    assert!(world.upstream.received().iter().all(|(headers, _)| !headers.contains_key(COST)), "it is nobody else's business");
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn asking_for_the_cost_is_asking_for_the_usage_that_it_stands_in(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let (_, said, amount) = ask(&world, "/v1/chat/completions", chat("hello", r#","stream":true"#)).await;
+    assert_eq!(told(&said, true), json!(amount.to_string()), "{said}");
+    let plain = text(world.post(chat("hello", r#","stream":true"#)).await).await;
+    assert!(!plain.contains("usage"), "{plain}");
+    world.stop().await;
+}
+
+/// What the upstream does not count is estimated, and told where there is a place for it.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_estimate_is_told_in_the_head_alone(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let answer = r#"{"choices":[{"message":{"content":"Hi there"},"finish_reason":"stop"}]}"#;
+    let prepared = Prepared { status: 200, content_type: "application/json".to_owned(), bytes: answer.into(), breaks: false };
+    world.upstream.prepare(prepared);
+    let (headers, said, amount) = ask(&world, "/v1/chat/completions", chat("hello", "")).await;
+    assert!(said == answer && amount > Amount::ZERO);
+    assert_eq!(headers[COST], amount.to_string());
+    world.stop().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_header_that_asks_for_something_else_is_refused(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let mut request = world.request(chat("hello", ""));
+    request.headers_mut().insert(COST, HeaderValue::from_static("1"));
+    let response = world.send(request).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let error = json(response).await;
+    assert_eq!((&error["error"]["param"], &error["error"]["code"]), (&json!(COST), &json!("invalid_value")));
+    assert_eq!(world.upstream.asked(), 0);
+    world.stop().await;
+}
+
+/// What is held back of answers takes room as requests do: where there is none, an answer comes as it was.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_answer_that_there_is_no_room_for_is_not_changed(pool: PgPool) {
+    let bounds = Settings { body_bytes_max: 2_000, bodies_bytes_max: 2_000, ..settings() };
+    let world = World::bounded(&pool, Policy::default(), bounds).await;
+    for (length, is_told) in [(1_000, true), (4_000, false)] {
+        let usage = r#""usage":{"prompt_tokens":3,"completion_tokens":4}"#;
+        let answer = format!(r#"{{"choices":[{{"message":{{"content":"{}"}},"finish_reason":"stop"}}],{usage}}}"#, "x".repeat(length));
+        let prepared = Prepared { status: 200, content_type: "application/json".to_owned(), bytes: answer.clone().into(), breaks: false };
+        world.upstream.prepare(prepared);
+        let (_, said, amount) = ask(&world, "/v1/chat/completions", chat("hello", "")).await;
+        assert_eq!((told(&said, false) == json!(amount.to_string()), said != answer), (is_told, is_told), "{length}");
+    }
+    world.stop().await;
+}
