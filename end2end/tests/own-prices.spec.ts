@@ -31,7 +31,7 @@ test("a price is looked at rate by rate before it is set, is the customer's then
   await review.getByRole("button", { name: "Set it" }).dblclick();
   await expect(page.getByRole("status")).toContainText("It is set.");
   const { body } = await readTable(tableOf(page, "Model"));
-  expect(body.map((row) => row["Until"]), "the double click set it once").toEqual(["it is ended"]);
+  expect(body.map((row) => row["Until"]), "the double click set it once").toEqual(["further notice"]);
   await expectSound(page);
 
   await page.goto(`/admin/audit?${new URLSearchParams({ operation: "price.own", object: MODEL }).toString()}`);

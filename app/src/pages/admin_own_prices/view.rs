@@ -27,7 +27,7 @@ use crate::{
         plan, rates,
         table::{
             Column,
-            Kind::{Figures, Words},
+            Kind::{Action, Figures, Words},
             Row, table, text, with_note,
         },
         time,
@@ -66,7 +66,7 @@ fn list(page: &OwnPrices) -> AnyView {
         Column("Completion, per 1K tokens", Figures),
         Column("From", Words),
         Column("Until", Words),
-        Column("", Words),
+        Column("End", Action),
     ];
     let rows = page.own.iter().map(|own| {
         let base = &own.version.rates.base;
@@ -92,7 +92,7 @@ fn until(own: &OwnPrice, page: &OwnPrices) -> String {
     match (own.withdrawn_at, own_price::over_at(own, &page.own)) {
         (Some(_), _) => "never began".to_owned(),
         (None, Some(end)) => time::minute(end),
-        (None, None) => "it is ended".to_owned(),
+        (None, None) => "further notice".to_owned(),
     }
 }
 

@@ -79,7 +79,11 @@ fn of_all(terms: Option<&PlanTerms>, monthly: bool, models: &[String], form: &Fo
     let initial = |words: fn(&PlanTerms) -> String| terms.map(words).unwrap_or_default();
     let often = if monthly { "a month" } else { "once" };
     let units = [Unit::Money, Unit::Tokens].map(|unit| (unit.name().to_owned(), counted(unit).to_owned())).to_vec();
-    let known = if models.is_empty() { String::new() } else { format!(" There is {}.", models.join(", ")) };
+    let known = match models.len() {
+        0 => String::new(),
+        1..=NAMED_MAX => format!(" There is {}.", models.join(", ")),
+        _ => " Prices lists them all.".to_owned(),
+    };
     let scope = format!("Names with commas between them; empty means every model.{known}");
     view! {
         {Field::amount(FEE, format!("Fee in US dollars, {often}")).hint("0 is free.").initial(initial(|terms| terms.fee.to_string())).required().view(form)}
@@ -96,6 +100,9 @@ fn of_all(terms: Option<&PlanTerms>, monthly: bool, models: &[String], form: &Fo
     }
     .into_any()
 }
+
+/// So many models are named below the field for them; more would be no help, but a page.
+const NAMED_MAX: usize = 20;
 
 const fn counted(unit: Unit) -> &'static str {
     match unit {
