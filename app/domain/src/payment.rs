@@ -244,7 +244,7 @@ pub struct Sum {
 }
 
 impl std::fmt::Display for Sum {
-    /// In words: `12.50 USD`.
+    /// In words: `12.5 USD`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match Currency::parse(&self.currency).and_then(|currency| currency.amount(self.minor)) {
             Some(amount) => write!(f, "{amount} {}", self.currency.to_ascii_uppercase()),

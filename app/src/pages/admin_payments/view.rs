@@ -1,4 +1,4 @@
-use domain::payment::{PaymentFilter, SeenPayment, StrayPayment};
+use domain::payment::{Currency, PaymentFilter, SeenPayment, StrayPayment, Sum};
 use leptos::prelude::*;
 
 use super::{
@@ -66,7 +66,7 @@ fn strays(page: &Payments) -> AnyView {
     let rows = page.strays.iter().map(|StrayPayment { reference, sum, heard_at }| {
         vec![
             with_note(link(format!("{PATH}?{PAYMENT}={reference}"), time::minute(*heard_at)), reference.clone()),
-            text(sum.to_string()),
+            text(paid(sum)),
             text("Names no payment of ours"),
         ]
         .into()
@@ -76,6 +76,12 @@ fn strays(page: &Payments) -> AnyView {
         view! { <p>{words}</p> }
     });
     stack(vec![table("cards", &COLUMNS, rows.collect(), None), older.into_any()])
+}
+
+/// As money is written everywhere; that of another currency is said with it.
+fn paid(sum: &Sum) -> String {
+    let dollars = Currency::parse(&sum.currency).filter(|currency| *currency == Currency::USD);
+    dollars.and_then(|currency| currency.amount(sum.minor)).map_or_else(|| sum.to_string(), money::exact)
 }
 
 fn list(page: &Payments) -> AnyView {
