@@ -24,10 +24,11 @@ pub(super) fn document(document: &Document) -> Option<Vec<u8>> {
         sheets.fact(name, &said);
     }
     sheets.space();
-    let [net, tax, total] = lines::sums(document);
-    let sums = [(lines::purpose(document), total.1.clone()), net, tax, total];
-    let sums: Vec<_> = sums.into_iter().map(|(name, amount)| vec![name, amount]).collect();
-    sheets.table(&[words("What for", 75), figures("Amount", 25)], &sums, true);
+    let sums = lines::sums(document).map(|(name, amount)| vec![name, amount]);
+    let whole = sums.last().and_then(|total| total.last()).cloned().unwrap_or_default();
+    sheets.table(&[words("What for", 75), figures("Amount", 25)], &[vec![lines::purpose(document), whole]], false);
+    // Below a rule of their own: they are what that consists of, and no further lines.
+    sheets.table(&[words("", 75), figures("", 25)], &sums, true);
     sheets.note(&lines::rule(document));
     sheets.finish(&title, &document.seller.name, document.issued_at)
 }

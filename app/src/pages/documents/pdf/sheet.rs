@@ -127,10 +127,9 @@ impl Sheets {
     /// Rows below headings, which stand on each page again. The last row may be a sum, in bold below a rule.
     pub(super) fn table(&mut self, columns: &[Column<'_>], rows: &[Vec<String>], has_sum: bool) {
         self.headings(columns);
-        for (place, row) in rows.iter().enumerate() {
+        for (place, cells) in self.cells(columns, rows, has_sum).into_iter().enumerate() {
             let is_sum = has_sum && place + 1 == rows.len();
-            let weight = if is_sum { Weight::Bold } else { Weight::Regular };
-            let cells: Vec<_> = columns.iter().zip(row).map(|(column, text)| self.cell(column, text, weight)).collect();
+            let weight = weight_of(is_sum);
             let lines = cells.iter().map(|(_, lines)| lines.len()).max().unwrap_or(1);
             let lines = Ticks::try_from(lines).unwrap_or(1);
             if self.make_room(lines * height(BODY) + BODY / 2) {
@@ -154,6 +153,22 @@ impl Sheets {
             self.skip(BODY / 4);
         }
         self.skip(BODY);
+    }
+
+    /// Every row's cells. The figures of a column are as large as the longest of them can be, so that digits stand below each other.
+    fn cells(&self, columns: &[Column<'_>], rows: &[Vec<String>], has_sum: bool) -> Vec<Vec<(Ticks, Vec<String>)>> {
+        let cells_of = |(place, row): (usize, &Vec<String>)| -> Vec<_> {
+            let weight = weight_of(has_sum && place + 1 == rows.len());
+            columns.iter().zip(row).map(|(column, text)| self.cell(column, text, weight)).collect()
+        };
+        let mut all: Vec<Vec<(Ticks, Vec<String>)>> = rows.iter().enumerate().map(cells_of).collect();
+        for column in 0..columns.len() {
+            let size = all.iter().filter_map(|row| row.get(column)).map(|(size, _)| *size).min().unwrap_or(BODY);
+            for (of_cell, _) in all.iter_mut().filter_map(|row| row.get_mut(column)) {
+                *of_cell = size;
+            }
+        }
+        all
     }
 
     /// A cell's lines, and how large their letters are. A figure is never broken: a number in two parts is two numbers. One that is too wide is smaller.
@@ -243,6 +258,11 @@ impl Sheets {
         }
         document.finish().ok()
     }
+}
+
+/// A sum is bold.
+const fn weight_of(is_sum: bool) -> Weight {
+    if is_sum { Weight::Bold } else { Weight::Regular }
 }
 
 /// What a line of letters of this size takes.
@@ -343,6 +363,21 @@ mod tests {
             let start = if text == &row[1] { EDGE + ROOM / 10 } else { EDGE };
             assert!(*x >= start || !row.contains(text), "{text} begins at {x}, for {}", sheets.fonts.width(text, *weight, *size));
         }
+    }
+
+    #[test]
+    fn the_figures_of_a_column_are_of_one_size() {
+        let mut sheets = Sheets::new().unwrap();
+        let columns = [Column { heading: "Cost", share: 15, is_figures: true }];
+        sheets.table(&columns, &[vec!["$1.00".to_owned()], vec!["$9,999,999.123456789".to_owned()]], false);
+        let sizes: Vec<_> = sheets.pages[0]
+            .iter()
+            .filter_map(|mark| match mark {
+                Mark::Text { text, size, .. } => text.starts_with('$').then_some(*size),
+                Mark::Rule { .. } => None,
+            })
+            .collect();
+        assert!(sizes.len() == 2 && sizes[0] == sizes[1] && sizes[0] < BODY, "{sizes:?}");
     }
 
     #[test]
