@@ -2,7 +2,7 @@
 import type { BrowserContext, Page } from "@playwright/test";
 import { randomUUID } from "node:crypto";
 import { createKey, freshEmail, signUp, topUp, type Customer } from "./accounts.ts";
-import { column, headline, readTable, tableOf } from "./figures.ts";
+import { column, definition, headline, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 import { ask as askModel, call } from "./gateway.ts";
 
@@ -206,8 +206,65 @@ test("a refund is an entry of its own", async ({ page, context }) => {
   expect(row?.Entry).toContain("Refund");
 });
 
+test("a bank transfer is credited once, stands under Payments, and has a receipt; what goes back of it, a credit note", async ({ page, context }) => {
+  const customer = await signUp(page);
+  const own = await context.cookies();
+  await openAsOperator(page, context, customer);
+  const reference = `RF18 ${randomUUID()}`;
+  const credit = async (amount: string) => {
+    await page.getByLabel("Bank reference").fill(reference);
+    await ask(page, "Credit a bank transfer", amount, "Invoice 12");
+  };
+  await credit("120");
+  const review = page.getByRole("region", { name: `Credit a bank transfer of $120.00 to ${customer.name}?` });
+  for (const words of [reference, "$0.00 → $120.00", "Invoice 12", "a receipt is issued of it"]) await expect(review).toContainText(words);
+  await expectSound(page);
+  await review.getByRole("button", { name: "Credit $120.00" }).dblclick();
+  await expect(page.getByRole("status")).toContainText("The balance is now $120.00.");
+
+  await page.goto("/admin/payments?show=credited");
+  const row = page.getByRole("row").filter({ hasText: customer.name });
+  await expect(row).toContainText("Bank transfer");
+  await row.getByRole("rowheader").getByRole("link").click();
+  await expect(definition(page.locator("main"), "Bank reference")).toHaveText(reference);
+  await expectSound(page);
+  await page.getByLabel("Amount in US dollars").fill("60");
+  await page.getByLabel("Reason").fill("Paid twice");
+  await page.getByRole("button", { name: "Review" }).click();
+  await page.getByRole("button", { name: "Take $60.00 out of the balance" }).dblclick();
+  await expect(page.getByRole("status")).toContainText("It is out of the balance");
+  await expect(definition(page.locator("main"), "Can be paid back")).toHaveText("$60.00");
+
+  await context.clearCookies();
+  await context.addCookies(own);
+  await page.goto("/billing");
+  await expect(headline(page, "Balance")).toHaveText("$60.00");
+  await expect(async () => {
+    await page.goto("/billing/documents");
+    await expect(page.getByRole("rowheader").getByRole("link", { name: /^[RC]-/ })).toHaveCount(2, { timeout: 1_000 });
+  }).toPass();
+  await page.getByRole("rowheader").getByRole("link", { name: /^R-/ }).click();
+  await expect(definition(page.locator("main"), "VAT 20 %")).toHaveText("$20.00");
+  await expect(page.locator("main")).toContainText(reference);
+});
+
 test.describe("what cannot be posted", () => {
   test.use({ expectedNoise: [/status of 422/] });
+
+  test("a transfer without a reference, or that was credited before, is said at its field", async ({ page, context }) => {
+    await openAsOperator(page, context, await aCustomer(page));
+    const reference = randomUUID();
+    await ask(page, "Credit a bank transfer", "5", "Invoice 13");
+    await expect(page.getByLabel("Bank reference")).toHaveAccessibleDescription(/what the bank calls the transfer/);
+    await page.getByLabel("Bank reference").fill(reference);
+    await ask(page, "Credit a bank transfer", "5", "Invoice 13");
+    await page.getByRole("button", { name: "Credit $5.00" }).click();
+    await expect(headline(page, "Balance")).toHaveText("$7.00");
+    await page.getByLabel("Bank reference").fill(reference.toUpperCase());
+    await ask(page, "Credit a bank transfer", "5", "Invoice 13");
+    await expect(page.getByLabel("Bank reference")).toHaveAccessibleDescription(/was credited before/);
+    await expectSound(page);
+  });
 
   test("an account for an address that has one is said at its field, and a name that is none, too", async ({ page, ready }) => {
     await signIn(page, "operator");

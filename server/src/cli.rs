@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Grant(grant::GrantArgs),
     /// Redemption codes: credit for whoever has one
     Code(code::CodeArgs),
-    /// What customers pay through a provider, and what somebody must look at of it
+    /// What customers pay through a provider or by bank transfer, and what somebody must look at of it
     Payments(payments::PaymentsArgs),
     /// Who sells, as receipts, invoices and credit notes name them
     Seller(seller::SellerArgs),

@@ -57,7 +57,7 @@ operations! {
     Refund "money.refund" "Refund"
     /// When an account is topped up by itself.
     AutoTopUp "account.auto_top_up" "Set auto top-up"
-    /// A payment that could not be credited by itself was.
+    /// A payment that an operator credited: a transfer, or one that could not be credited by itself.
     PaymentCredit "payment.credit" "Credit a payment"
     /// What an operator was to look at of a payment needs nothing.
     PaymentDismiss "payment.dismiss" "Dismiss a payment"
@@ -67,8 +67,8 @@ operations! {
     CodeRevoke "code.revoke" "Revoke redemption codes"
     /// Credit by a code.
     CodeRedeem "code.redeem" "Redeem a code"
-    /// Money that the provider was asked to pay back.
-    PaymentRefund "payment.refund" "Refund a payment at the provider"
+    /// Money that the provider was asked to pay back, or that an operator has.
+    PaymentRefund "payment.refund" "Refund a payment"
     /// Who sells, as documents name them.
     SellerSet "seller.set" "Set the seller on documents"
     /// Who buys, as an account's documents name them.

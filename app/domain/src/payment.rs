@@ -1,4 +1,4 @@
-//! Payments: money that comes in through a provider.
+//! Payments: money that comes in through a provider, or by bank transfer.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,37 @@ impl Currency {
     }
 }
 
+/// Through whom a payment comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// Stripe, which says what becomes of it.
+    Stripe,
+    /// A bank: an operator credits what they find on its statement.
+    Bank,
+}
+
+impl Provider {
+    /// Its name in stored rows and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+            Self::Bank => "bank",
+        }
+    }
+
+    /// Its name on a page.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Stripe => "Stripe",
+            Self::Bank => "Bank transfer",
+        }
+    }
+}
+
 /// What has become of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -111,6 +142,8 @@ pub struct Payment {
     pub account: AccountId,
     /// Its id.
     pub id: PaymentId,
+    /// Through whom.
+    pub provider: Provider,
     /// What was to be paid.
     pub amount: Amount,
     /// The same in the currency's smallest unit.
@@ -121,7 +154,7 @@ pub struct Payment {
     pub made_by: String,
     /// When.
     pub made_at: DateTime<Utc>,
-    /// The provider's name of it, once it was asked.
+    /// The provider's name of it, once it was asked; the bank's of a transfer.
     pub session: Option<String>,
     /// What has become of it.
     pub state: PaymentState,

@@ -97,7 +97,7 @@ fn movement(how: Adjustment, amount: Amount) -> Result<Amount> {
     movement.ok_or_else(|| Error::invalid("amount", "write an amount above zero"))
 }
 
-fn expect_reason(money: &MoneyIn<'_>) -> Result<()> {
+pub(crate) fn expect_reason(money: &MoneyIn<'_>) -> Result<()> {
     if money.memo.trim().is_empty() {
         return Err(Error::invalid("reason", "say why: the customer reads it in the journal"));
     }
@@ -181,7 +181,13 @@ pub(crate) fn request_digest(kind: JournalKind, amount: &str, memo: &str, actor:
     hash.finalize().into()
 }
 
-async fn posted_before(connection: &mut PgConnection, account: AccountId, key: &str, digest: &[u8; 32]) -> Result<Option<Posted>> {
+/// The posting that bears an idempotency key, if what was asked for under it is the same.
+pub(crate) async fn posted_before(
+    connection: &mut PgConnection,
+    account: AccountId,
+    key: &str,
+    digest: &[u8; 32],
+) -> Result<Option<Posted>> {
     match of_key(connection, account, key).await? {
         None => Ok(None),
         Some((posting, posted)) if posted == digest => Ok(Some(Posted { posting, replayed: true })),

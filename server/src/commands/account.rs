@@ -73,6 +73,10 @@ struct Credit {
     /// How much, in currency units; below zero takes away
     amount: Amount,
 
+    /// It came in by bank transfer, which the bank's statement calls so: it counts as paid, and a receipt is issued of it. One transfer is credited once
+    #[arg(long, env = "FAREBOX_ACCOUNT_TRANSFER", value_name = "REFERENCE")]
+    transfer: Option<String>,
+
     /// Why, for the customer's books
     #[arg(long, env = "FAREBOX_ACCOUNT_REASON", value_name = "TEXT")]
     reason: String,
@@ -269,7 +273,11 @@ async fn credit(args: Credit, output: Output, config: &Config) -> anyhow::Result
         let account = find(ledger, &args.account).await?;
         asked = true;
         let money = MoneyIn { amount: args.amount, idempotency_key: &idempotency_key, memo: &args.reason, actor: ACTOR, now };
-        let posted = ledger.system().operator().credit(account.id, money).await?;
+        let operator = ledger.system().operator();
+        let posted = match &args.transfer {
+            Some(reference) => operator.credit_transfer(account.id, reference, money).await?,
+            None => operator.credit(account.id, money).await?,
+        };
         let balance = ledger.system().account(account.id).balance(now).await?;
         Ok((account, posted, balance))
     })

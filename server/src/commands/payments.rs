@@ -1,10 +1,10 @@
-//! `farebox payments`: what customers pay through a provider, and what an operator must look at of it.
+//! `farebox payments`: what customers pay through a provider or by bank transfer, and what an operator must look at of it.
 
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use domain::{
     id::PaymentId,
     money::Amount,
-    payment::{Payment, StrayPayment},
+    payment::{Payment, Provider, StrayPayment},
 };
 use ledger::PaymentCredit;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::{cli::Output, config::Config, database::with_ledger};
 /// As many as a list shows.
 const LISTED_MAX: i64 = 1_000;
 
-/// What customers pay through a provider.
+/// What customers pay through a provider or by bank transfer.
 #[derive(Debug, Args)]
 pub(crate) struct PaymentsArgs {
     #[command(flatten)]
@@ -108,15 +108,23 @@ fn list(payments: &[Payment], strays: &[StrayPayment], all: bool) -> String {
         return if all { "There is no payment." } else { "Nothing of any payment needs to be looked at." }.to_owned();
     }
     let rows = payments.iter().map(|payment| {
-        let Payment { id, amount, currency, state, made_at, made_by, problem, .. } = payment;
+        let Payment { id, provider, amount, currency, state, made_at, made_by, problem, .. } = payment;
         let amount = format!("{amount} {}", currency.code().to_ascii_uppercase());
         let at = made_at.format("%Y-%m-%d %H:%M").to_string();
-        [id.to_string(), at, amount, state.name().to_owned(), made_by.clone(), problem.clone().unwrap_or_default()]
+        [
+            id.to_string(),
+            at,
+            provider.name().to_owned(),
+            amount,
+            state.name().to_owned(),
+            made_by.clone(),
+            problem.clone().unwrap_or_default(),
+        ]
     });
     let nobodys = strays.iter().map(|StrayPayment { reference, sum, heard_at }| {
         let at = heard_at.format("%Y-%m-%d %H:%M").to_string();
-        [reference.clone(), at, sum.to_string(), "held".to_owned(), String::new(), NOBODYS.to_owned()]
+        [reference.clone(), at, Provider::Stripe.name().to_owned(), sum.to_string(), "held".to_owned(), String::new(), NOBODYS.to_owned()]
     });
     let rows = rows.chain(nobodys);
-    table(["PAYMENT", "BEGUN (UTC)", "AMOUNT", "STATE", "BY", "WHAT TO LOOK AT"], rows)
+    table(["PAYMENT", "BEGUN (UTC)", "THROUGH", "AMOUNT", "STATE", "BY", "WHAT TO LOOK AT"], rows)
 }

@@ -13,7 +13,7 @@ use domain::{
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{NewPayment, insert, read};
+use super::{NewPayment, Way, insert, read};
 use crate::{
     AccountOwner, AccountReader, Error, Result, System,
     account_state::expect_open,
@@ -220,7 +220,7 @@ impl System {
         let minor =
             Currency::USD.minor(amount).ok_or_else(|| Error::Corrupt(format!("account {account} tops itself up by parts of a cent")))?;
         let new = NewPayment { id, amount, currency: Currency::USD, actor: AUTO, now };
-        if !insert(&mut tx, account, &new, minor, Some((&customer, &method))).await? {
+        if !insert(&mut tx, account, &new, minor, Way::Card { customer: &customer, method: &method }).await? {
             return Ok(None);
         }
         let payment = read(&mut tx, account, id).await?.ok_or(Error::NotFound)?;

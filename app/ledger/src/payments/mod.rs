@@ -1,4 +1,4 @@
-//! Payments through a provider. What is to be paid is written down before the provider is asked for it ([`AccountOwner::begin_payment`]); what the provider
+//! Payments, through a provider or by bank transfer ([`crate::Operator::credit_transfer`]). What is to be paid through a provider is written down before the provider is asked for it ([`AccountOwner::begin_payment`]); what the provider
 //! says of it then, in whatever order and however often, is taken by [`System::take_news`] alone; what could not be credited waits for an operator.
 
 mod auto;
@@ -7,12 +7,13 @@ mod news;
 mod queue;
 mod refunds;
 mod strays;
+mod transfers;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     id::{AccountId, PaymentId},
     money::Amount,
-    payment::{Currency, Payment, PaymentState},
+    payment::{Currency, Payment, PaymentState, Provider},
 };
 use sqlx::PgConnection;
 
@@ -64,7 +65,7 @@ impl AccountOwner {
         if is_closed(&mut tx, self.account).await? {
             return Err(Error::invalid("amount", "this account is closed: it takes no payments"));
         }
-        insert(&mut tx, self.account, &new, minor, None).await?;
+        insert(&mut tx, self.account, &new, minor, Way::Page).await?;
         let payment = read(&mut tx, self.account, new.id).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
         if (payment.minor, payment.currency) != (minor, new.currency) {
@@ -128,8 +129,8 @@ impl System {
             PaymentRow,
             r#"
             select
-                account_id as "account: AccountId", payment_id as "id: PaymentId", amount as "amount: Amount", minor, currency, made_by, made_at,
-                session, state as "state: PaymentState", problem
+                account_id as "account: AccountId", payment_id as "id: PaymentId", provider as "provider: Provider", amount as "amount: Amount", minor,
+                currency, made_by, made_at, session, state as "state: PaymentState", problem
             from payments
             where state = 'pending' and made_at <= $1 and (looked_at is null or looked_at <= $1)
             order by made_at, payment_id limit $2
@@ -152,34 +153,60 @@ impl System {
     }
 }
 
-/// Writes down what is to be paid, and of whom it is asked that nobody is there for: a customer of the provider's, and what they pay by. `false` where it was
-/// written before, or another one of that kind is under way.
-async fn insert(
-    connection: &mut PgConnection,
-    account: AccountId,
-    new: &NewPayment<'_>,
-    minor: i64,
-    of: Option<(&str, &str)>,
-) -> Result<bool> {
-    let seal = Intent { account, id: new.id, amount: new.amount, minor, currency: new.currency.code(), by: new.actor, at: new.now }.seal();
+/// How a payment comes in.
+#[derive(Debug, Clone, Copy)]
+enum Way<'a> {
+    /// On the provider's page.
+    Page,
+    /// Of somebody who is not there: a customer of the provider's, and what they pay by.
+    Card { customer: &'a str, method: &'a str },
+    /// By a transfer, which the bank calls so.
+    Bank { reference: &'a str },
+}
+
+impl<'a> Way<'a> {
+    const fn provider(self) -> Provider {
+        match self {
+            Self::Page | Self::Card { .. } => Provider::Stripe,
+            Self::Bank { .. } => Provider::Bank,
+        }
+    }
+
+    const fn session(self) -> Option<&'a str> {
+        if let Self::Bank { reference } = self { Some(reference) } else { None }
+    }
+
+    fn card(self) -> (Option<&'a str>, Option<&'a str>) {
+        if let Self::Card { customer, method } = self { (Some(customer), Some(method)) } else { (None, None) }
+    }
+}
+
+/// Writes down a payment. `false` where it was written before, or another one of a card is under way.
+async fn insert(connection: &mut PgConnection, account: AccountId, new: &NewPayment<'_>, minor: i64, way: Way<'_>) -> Result<bool> {
+    let (provider, (customer, method)) = (way.provider(), way.card());
+    let intent =
+        Intent { account, id: new.id, provider, amount: new.amount, minor, currency: new.currency.code(), by: new.actor, at: new.now };
+    let seal = intent.seal();
     let insert = sqlx::query!(
         r#"
         insert into payments (
-            account_id, payment_id, provider, amount, minor, currency, made_by, made_at, seal, changed_at, customer, method
+            account_id, payment_id, provider, amount, minor, currency, made_by, made_at, seal, changed_at, customer, method, session
         )
-        values ($1, $2, 'stripe', $3, $4, $5, $6, $7, $8, $7, $9, $10)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10, $11, $12)
         on conflict do nothing
         "#,
         account.uuid(),
         new.id.uuid(),
+        provider as Provider,
         new.amount.nanos(),
         minor,
         new.currency.code(),
         new.actor,
         new.now,
         &seal[..],
-        of.map(|(customer, _)| customer),
-        of.map(|(_, method)| method)
+        customer,
+        method,
+        way.session()
     );
     Ok(insert.execute(connection).await?.rows_affected() == 1)
 }
@@ -189,8 +216,8 @@ async fn read(connection: &mut PgConnection, account: AccountId, id: PaymentId) 
         PaymentRow,
         r#"
         select
-            account_id as "account: AccountId", payment_id as "id: PaymentId", amount as "amount: Amount", minor, currency, made_by, made_at,
-            session, state as "state: PaymentState", problem
+            account_id as "account: AccountId", payment_id as "id: PaymentId", provider as "provider: Provider", amount as "amount: Amount", minor,
+            currency, made_by, made_at, session, state as "state: PaymentState", problem
         from payments where account_id = $1 and payment_id = $2
         "#,
         account.uuid(),
@@ -224,6 +251,7 @@ async fn referred(connection: &mut PgConnection, reference: &str) -> Result<Opti
 struct PaymentRow {
     account: AccountId,
     id: PaymentId,
+    provider: Provider,
     amount: Amount,
     minor: i64,
     currency: String,
@@ -236,9 +264,9 @@ struct PaymentRow {
 
 impl PaymentRow {
     fn into_payment(self) -> Result<Payment> {
-        let Self { account, id, amount, minor, currency, made_by, made_at, session, state, problem } = self;
+        let Self { account, id, provider, amount, minor, currency, made_by, made_at, session, state, problem } = self;
         let currency = Currency::parse(&currency).ok_or_else(|| Error::Corrupt(format!("payment {id} is in a currency {currency}")))?;
-        Ok(Payment { account, id, amount, minor, currency, made_by, made_at, session, state, problem })
+        Ok(Payment { account, id, provider, amount, minor, currency, made_by, made_at, session, state, problem })
     }
 }
 
@@ -249,6 +277,7 @@ const VERSION: u8 = 1;
 pub(crate) struct Intent<'a> {
     pub(crate) account: AccountId,
     pub(crate) id: PaymentId,
+    pub(crate) provider: Provider,
     pub(crate) amount: Amount,
     pub(crate) minor: i64,
     pub(crate) currency: &'a str,
@@ -270,7 +299,7 @@ impl Intent<'_> {
         let mut row = Encoding::new(b"farebox payment 1");
         row.id(self.account.uuid());
         row.id(self.id.uuid());
-        row.text("stripe");
+        row.text(self.provider.name());
         row.number(self.amount.nanos());
         row.number(self.minor);
         row.text(self.currency);

@@ -9,7 +9,7 @@ use domain::{
 use sqlx::PgConnection;
 
 use crate::{
-    Result,
+    Posted, Result,
     books::{Book, NewPosting, Request},
     encoding::{self, Encoding, Seal},
     money,
@@ -86,19 +86,14 @@ impl NewMovement<'_> {
             posted_at: book.now(),
         };
         let kind = self.kind.posted_as();
-        let digest = money::request_digest(kind, &self.amount.to_string(), &self.memo, self.actor);
-        let key = match self.kind {
-            // Of which there may be several: the sum tells them apart.
-            MovementKind::Refund => format!("payment {} refund {} {}", self.payment, self.reference, book.next_number()?),
-            kind => format!("payment {} {} {}", self.payment, kind.name(), self.reference),
-        };
+        let request = self.request(book)?;
         let wallet = book.wallet()?;
         record.posting = book
             .post(NewPosting {
                 kind,
                 memo: self.memo.clone(),
                 actor: self.actor.to_owned(),
-                request: Some(Request { idempotency_key: key, digest }),
+                request: Some(request),
                 event_at: self.at,
                 posted_at: record.posted_at,
                 calls: None,
@@ -108,6 +103,25 @@ impl NewMovement<'_> {
             .map_err(|_| money::too_large())?;
         record.insert(connection).await?;
         Ok(record.posting)
+    }
+
+    /// What became of the same movement before, if it was posted. Of what is paid back there may be several that are alike.
+    ///
+    /// # Errors
+    /// [`crate::Error::IdempotencyConflict`] where another sum, or another memo, was posted under its name.
+    pub(super) async fn posted_before(&self, connection: &mut PgConnection, book: &Book) -> Result<Option<Posted>> {
+        let Request { idempotency_key, digest } = self.request(book)?;
+        money::posted_before(connection, book.account, &idempotency_key, &digest).await
+    }
+
+    fn request(&self, book: &Book) -> Result<Request> {
+        let digest = money::request_digest(self.kind.posted_as(), &self.amount.to_string(), &self.memo, self.actor);
+        let idempotency_key = match self.kind {
+            // Of which there may be several: the sum tells them apart.
+            MovementKind::Refund => format!("payment {} refund {} {}", self.payment, self.reference, book.next_number()?),
+            kind => format!("payment {} {} {}", self.payment, kind.name(), self.reference),
+        };
+        Ok(Request { idempotency_key, digest })
     }
 }
 

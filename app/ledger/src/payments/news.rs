@@ -24,7 +24,7 @@ use crate::{
 /// Who the books say it was, where a provider moved money back.
 const PROVIDER: &str = "Stripe";
 /// Why an account is not topped up by itself any more, in words for its owner.
-const WENT_BACK: &str = "A payment went back to its payer.";
+pub(super) const WENT_BACK: &str = "A payment went back to its payer.";
 
 /// What a provider says of a payment.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use domain::{
     billing::PostingNumber,
     id::{AccountId, PaymentId},
     money::Amount,
-    payment::{Payment, PaymentFilter, PaymentState, SeenPayment},
+    payment::{Payment, PaymentFilter, PaymentState, Provider, SeenPayment},
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -45,8 +45,8 @@ impl Operator {
             PaymentRow,
             r#"
             select
-                account_id as "account: AccountId", payment_id as "id: PaymentId", amount as "amount: Amount", minor, currency, made_by, made_at,
-                session, state as "state: PaymentState", problem
+                account_id as "account: AccountId", payment_id as "id: PaymentId", provider as "provider: Provider", amount as "amount: Amount", minor,
+                currency, made_by, made_at, session, state as "state: PaymentState", problem
             from payments where $1 or problem is not null
             order by made_at desc, payment_id desc limit $2
             "#,
@@ -71,8 +71,8 @@ impl Operator {
             PaymentRow,
             r#"
             select
-                account_id as "account: AccountId", payment_id as "id: PaymentId", amount as "amount: Amount", minor, currency, made_by, made_at,
-                session, state as "state: PaymentState", problem
+                account_id as "account: AccountId", payment_id as "id: PaymentId", provider as "provider: Provider", amount as "amount: Amount", minor,
+                currency, made_by, made_at, session, state as "state: PaymentState", problem
             from payments
             where ($1::timestamptz is null or (made_at, payment_id) < ($1, $2::uuid)) and case $3::text
                 when 'held' then problem is not null

@@ -6,7 +6,7 @@ use domain::{
     audit::Operation,
     id::{AccountId, PaymentId},
     money::Amount,
-    payment::{PaymentState, Sum},
+    payment::{Payment, PaymentState, Provider, Sum},
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -69,9 +69,11 @@ impl Operator {
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
         let now = books.of(account)?.now();
         let payment = read(&mut tx, account, new.payment).await?.ok_or(Error::NotFound)?;
-        let minor = payment.currency.minor(new.amount).filter(|minor| *minor > 0);
-        let minor = minor.ok_or_else(|| Error::invalid("amount", "write an amount above zero, in the currency's whole smallest units"))?;
+        let minor = minor_of(&payment, new.amount)?;
         let intent = match before(&mut tx, account, new.id).await? {
+            None if payment.provider == Provider::Bank => {
+                return Err(Error::invalid("payment", "it came by bank transfer, which no provider pays back"));
+            }
             None => intent_of(&mut tx, account, new.payment).await?,
             Some(before) if (before.payment, before.minor) != (new.payment, minor) => return Err(Error::IdempotencyConflict),
             Some(before) if before.refused.is_some() => before.intent,
@@ -87,29 +89,8 @@ impl Operator {
         if payment.state != PaymentState::Credited {
             return Err(Error::invalid("payment", format!("it is {}: only one that is credited is refunded here", payment.state.name())));
         }
-        let left = left(&mut tx, &payment).await?;
-        if minor > left {
-            let most = payment.currency.amount(left).unwrap_or_default();
-            return Err(Error::invalid("amount", format!("write at most {most}, which is left of the payment")));
-        }
-        sqlx::query!(
-            r#"
-            insert into payment_refunds (account_id, refund_id, payment_id, intent, minor, reason, asked_by, asked_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8)
-            on conflict (account_id, refund_id) do update set
-                reason = excluded.reason, asked_by = excluded.asked_by, asked_at = excluded.asked_at, refused = null, unknown_at = null
-            "#,
-            account.uuid(),
-            new.id,
-            new.payment.uuid(),
-            intent,
-            minor,
-            reason,
-            new.actor,
-            now
-        )
-        .execute(&mut *tx)
-        .await?;
+        expect_left(&mut tx, &payment, minor).await?;
+        insert_refund(&mut tx, account, &new, (&intent, minor, reason), (now, None)).await?;
         let name = audit::account_name(&mut tx, account).await?;
         let said = json!({"amount": new.amount, "reason": reason, "refund": new.id});
         tx.commit(Line::new(Operation::PaymentRefund, new.payment, name, None, Some(said)).of(account)).await?;
@@ -117,17 +98,63 @@ impl Operator {
     }
 }
 
+/// How much of a payment it is, in the currency's smallest unit.
+pub(super) fn minor_of(payment: &Payment, amount: Amount) -> Result<i64> {
+    let minor = payment.currency.minor(amount).filter(|minor| *minor > 0);
+    minor.ok_or_else(|| Error::invalid("amount", "write an amount above zero, in the currency's whole smallest units"))
+}
+
+/// No more goes back of a payment than is left of it.
+pub(super) async fn expect_left(connection: &mut PgConnection, payment: &Payment, minor: i64) -> Result<()> {
+    let left = left(connection, payment).await?;
+    if minor <= left {
+        return Ok(());
+    }
+    let most = payment.currency.amount(left).unwrap_or_default();
+    Err(Error::invalid("amount", format!("write at most {most}, which is left of the payment")))
+}
+
+/// Writes a refund down, anew where it was refused: of what, how much and why; when it is asked for, and when it was taken.
+pub(super) async fn insert_refund(
+    connection: &mut PgConnection,
+    account: AccountId,
+    new: &NewRefund<'_>,
+    (of, minor, reason): (&str, i64, &str),
+    (asked_at, taken_at): (DateTime<Utc>, Option<DateTime<Utc>>),
+) -> Result<()> {
+    sqlx::query!(
+        r#"
+        insert into payment_refunds (account_id, refund_id, payment_id, intent, minor, reason, asked_by, asked_at, taken_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        on conflict (account_id, refund_id) do update set
+            reason = excluded.reason, asked_by = excluded.asked_by, asked_at = excluded.asked_at, refused = null, unknown_at = null
+        "#,
+        account.uuid(),
+        new.id,
+        new.payment.uuid(),
+        of,
+        minor,
+        reason,
+        new.actor,
+        asked_at,
+        taken_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// A refund that was written down.
-struct Before {
-    payment: PaymentId,
+pub(super) struct Before {
+    pub(super) payment: PaymentId,
     intent: String,
-    minor: i64,
+    pub(super) minor: i64,
     asked_at: DateTime<Utc>,
     taken_at: Option<DateTime<Utc>>,
     refused: Option<String>,
 }
 
-async fn before(connection: &mut PgConnection, account: AccountId, id: Uuid) -> Result<Option<Before>> {
+pub(super) async fn before(connection: &mut PgConnection, account: AccountId, id: Uuid) -> Result<Option<Before>> {
     let row = sqlx::query_as!(
         Before,
         r#"

@@ -6,7 +6,7 @@ use domain::{
     billing::{JournalKind, PostingNumber},
     id::{AccountId, PaymentId},
     money::Amount,
-    payment::PaymentState,
+    payment::{PaymentState, Provider},
 };
 use sqlx::PgConnection;
 
@@ -55,7 +55,7 @@ async fn check_payments(
     let rows = sqlx::query!(
         r#"
         select
-            payment_id as "id: PaymentId", amount as "amount: Amount", minor, currency, made_by, made_at, seal, state as "state: PaymentState"
+            payment_id as "id: PaymentId", provider as "provider: Provider", amount as "amount: Amount", minor, currency, made_by, made_at, seal, state as "state: PaymentState"
         from payments where account_id = $1
         "#,
         account.uuid()
@@ -63,11 +63,21 @@ async fn check_payments(
     for row in rows.fetch_all(connection).await? {
         let name = || format!("payment {} of account {account}", row.id);
         let (amount, minor) = (row.amount, row.minor);
-        let intent = Intent { account, id: row.id, amount, minor, currency: &row.currency, by: &row.made_by, at: row.made_at };
+        let intent = Intent {
+            account,
+            id: row.id,
+            provider: row.provider,
+            amount,
+            minor,
+            currency: &row.currency,
+            by: &row.made_by,
+            at: row.made_at,
+        };
         findings.sealed(Claim::PaymentIsSealed, name, intent.fits(&row.seal));
         let credit = credits.get(&row.id).map(|credit| &credit.record);
         findings.compare(Claim::PaymentIsCredited, name, row.state == PaymentState::Credited, credit.is_some());
-        if let Some(credit) = credit.filter(|credit| credit.decided_by.is_none()) {
+        // Of a transfer, what was found on the bank's statement is what was to be paid.
+        if let Some(credit) = credit.filter(|credit| credit.decided_by.is_none() || row.provider == Provider::Bank) {
             findings.compare(Claim::PaymentIsCredited, name, format!("{amount}, {minor}"), format!("{}, {}", credit.amount, credit.minor));
         }
     }

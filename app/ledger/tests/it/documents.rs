@@ -121,6 +121,35 @@ async fn money_in_fees_and_money_back_are_on_paper_and_nothing_else_is(pool: PgP
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_bank_transfer_has_a_receipt_and_what_goes_back_of_it_a_credit_note(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    sell(&world).await;
+    let system = world.ledger.system();
+    let operator = system.operator();
+    operator.credit(ada.account, world.money("3", "a gift")).await.unwrap();
+    operator.credit_transfer(ada.account, "RF18 5390", world.money("119", "invoice 12")).await.unwrap();
+    system.issue_documents().await.unwrap();
+    // What goes back contains the tax that was paid, whatever it is by now.
+    operator.set_seller(NewSeller { tax_rate: "7".parse().unwrap(), ..seller(&world) }).await.unwrap();
+    let payment = operator.payments(true, 1).await.unwrap().remove(0).id;
+    operator.return_transfer(payments::refund(&world, payment, "11.90")).await.unwrap();
+    system.issue_documents().await.unwrap();
+    let found = documents(&world, ada).await;
+    let of = |document: &Document| (document.kind, document.sum.gross, document.sum.tax, document.about.clone());
+    let receipt = found[0].number.clone();
+    assert_eq!(
+        found.iter().map(of).collect::<Vec<_>>(),
+        [
+            (DocumentKind::Receipt, amount("119"), amount("19"), None),
+            (DocumentKind::CreditNote, amount("11.9"), amount("1.9"), Some(receipt)),
+        ]
+    );
+    assert!(found[0].purpose.starts_with("Bank transfer RF18 5390: "), "{:?}", found[0].purpose);
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_payment_contains_the_tax_that_was_said_when_it_was_paid(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "0").await;

@@ -2,10 +2,10 @@ use domain::{
     billing::{JournalKind, PostingNumber},
     id::{AccountId, PaymentId},
     money::Amount,
-    payment::{Currency, Payment, PaymentFilter, PaymentState, Sum},
+    payment::{Currency, Payment, PaymentFilter, PaymentState, Provider, Sum},
 };
 use futures_util::future::join_all;
-use ledger::{Error, Event, NewPayment, NewRefund, News, PaymentCredit, Says, Taken};
+use ledger::{Error, Event, MoneyIn, NewPayment, NewRefund, News, PaymentCredit, Says, Taken};
 use sqlx::PgPool;
 
 use crate::world::{Customer, World, amount};
@@ -439,6 +439,66 @@ async fn what_stays_pending_is_looked_at_now_and_then(pool: PgPool) {
     assert_eq!(looked_at(60).await, 0);
     let reference = world.ledger.system().payment_of(&format!("pi_{}", payment.id)).await.unwrap();
     assert_eq!(reference, Some((payment.account, payment.id)), "what refunds and disputes name it by");
+}
+
+/// Credits a bank transfer of that reference under a key.
+async fn transfer(world: &World, of: Customer, (reference, sum, key): (&str, &str, &str)) -> ledger::Result<ledger::Posted> {
+    let money = MoneyIn { amount: amount(sum), idempotency_key: key, memo: "invoice 12", actor: "root@example.com", now: world.now };
+    world.ledger.system().operator().credit_transfer(of.account, reference, money).await
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_bank_transfer_is_a_payment_that_is_credited_once(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let (ada, bob) = (world.customer("ada", "0").await, world.customer("bob", "0").await);
+    let posted = join_all((0..20).map(|_| transfer(&world, ada, ("RF18 5390", "250", "form")))).await;
+    assert_eq!(posted.iter().filter(|posted| !posted.as_ref().unwrap().replayed).count(), 1);
+    assert_eq!(posted.iter().map(|posted| posted.as_ref().unwrap().posting).max(), Some(PostingNumber::from_count(1)));
+    assert_eq!(world.balance(ada).await.balance, amount("250"));
+    // Another operator finds the same line of the statement, and types it in small letters.
+    for (of, key) in [(ada, "another form"), (bob, "form")] {
+        let again = transfer(&world, of, (" rf18 5390 ", "250", key)).await;
+        assert!(matches!(again, Err(Error::Invalid { field: "reference", .. })), "{again:?}");
+    }
+    let other = transfer(&world, ada, ("RF18 5390", "251", "form")).await;
+    assert!(matches!(other, Err(Error::IdempotencyConflict)), "{other:?}");
+    for (field, reference, sum) in [("reference", " ", "1"), ("reference", "a\tb", "1"), ("amount", "ok", "0.005"), ("amount", "ok", "-1")]
+    {
+        let wrong = transfer(&world, bob, (reference, sum, "wrong")).await;
+        assert!(matches!(&wrong, Err(Error::Invalid { field: at, .. }) if *at == field), "{field}: {wrong:?}");
+    }
+    let (listed, _) = world.ledger.system().operator().payments_of(PaymentFilter::Credited, None, 10).await.unwrap();
+    let [seen] = &listed[..] else { panic!("{listed:?}") };
+    let Payment { provider, session, state, .. } = &seen.payment;
+    assert_eq!((*provider, session.as_deref(), *state, seen.left), (Provider::Bank, Some("RF18 5390"), PaymentState::Credited, 25_000));
+    assert_eq!(world.balance(bob).await.balance, Amount::ZERO);
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_is_transferred_back_is_no_more_than_came_and_is_there(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let operator = world.ledger.system().operator();
+    transfer(&world, ada, ("T1", "10", "form")).await.unwrap();
+    let payment = operator.payments(true, 1).await.unwrap().remove(0);
+    let asked = refund(&world, payment.id, "4");
+    assert!(matches!(operator.begin_refund(asked).await, Err(Error::Invalid { field: "payment", .. })), "no provider has it");
+    for _ in 0..2 {
+        operator.return_transfer(asked).await.unwrap();
+    }
+    assert_eq!(world.balance(ada).await.balance, amount("6"), "once");
+    assert!(matches!(operator.return_transfer(NewRefund { amount: amount("5"), ..asked }).await, Err(Error::IdempotencyConflict)));
+    let too_much = operator.return_transfer(refund(&world, payment.id, "6.01")).await;
+    assert!(matches!(too_much, Err(Error::Invalid { field: "amount", .. })), "{too_much:?}");
+    let call = world.call(ada, 1_000_000, 0, chrono::TimeDelta::zero());
+    world.post(&[call]).await.unwrap();
+    let spent = operator.return_transfer(refund(&world, payment.id, "6")).await;
+    assert!(matches!(spent, Err(Error::InsufficientCredit { .. })), "{spent:?}");
+    let by_card = begun_and_paid(&world, ada, "5").await;
+    let of_card = operator.return_transfer(refund(&world, by_card.id, "1")).await;
+    assert!(matches!(of_card, Err(Error::Invalid { field: "payment", .. })), "{of_card:?}");
+    world.assert_proven().await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

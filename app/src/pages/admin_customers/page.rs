@@ -61,11 +61,41 @@ pub(crate) enum Stated {
     Overtaken,
 }
 
+/// What an operator posts to a customer's balance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Movement {
+    /// What came in by bank transfer, which the bank calls so: it is a payment, and gets a receipt.
+    Transfer { reference: String },
+    /// What nobody has paid, or what goes out.
+    Adjust(Adjustment),
+}
+
+impl Movement {
+    /// The name of a transfer in a form.
+    pub(super) const TRANSFER: &'static str = "transfer";
+
+    /// Its name in a form.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Transfer { .. } => Self::TRANSFER,
+            Self::Adjust(how) => how.name(),
+        }
+    }
+
+    /// By how much it moves the balance; `None` of what cannot be written down.
+    pub(super) const fn moved(&self, amount: Amount) -> Option<Amount> {
+        match self {
+            Self::Transfer { .. } => Some(amount),
+            Self::Adjust(how) => how.movement(amount),
+        }
+    }
+}
+
 /// A movement of money that an operator has asked for, before it is posted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Review {
     /// What is done.
-    pub(crate) how: Adjustment,
+    pub(crate) how: Movement,
     /// Of how much; above zero.
     pub(crate) amount: Amount,
     /// Why.

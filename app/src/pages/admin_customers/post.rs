@@ -4,8 +4,8 @@ use ledger::MoneyIn;
 
 pub(crate) use super::post_new::open;
 use super::{
-    money_form::{AMOUNT, CONFIRMED, HOW, NAME, REASON},
-    page::{Review, Stated},
+    money_form::{AMOUNT, CONFIRMED, HOW, NAME, REASON, REFERENCE},
+    page::{Movement, Review, Stated},
     state::{FROM, STATE},
 };
 use crate::{
@@ -33,7 +33,7 @@ async fn try_state(id: &str, submission: &Submission) -> Result<Response, Refusa
     Ok(see_other(&format!("/admin/customers/{account}?state={}", stated.name())))
 }
 
-/// Gives credit, takes back what is still available, or notes a refund, with a reason. First it is shown whole, and
+/// Credits a bank transfer, gives credit, takes back what is still available, or notes a refund. First it is shown whole, and
 /// posted when that is confirmed.
 async fn try_adjust(id: &str, submission: &Submission) -> Result<Response, Refusal> {
     let caller = submission.caller();
@@ -41,18 +41,6 @@ async fn try_adjust(id: &str, submission: &Submission) -> Result<Response, Refus
     let account: AccountId = id.parse().map_err(|_| ConsoleError::NotFound)?;
     let review = review(submission)?;
     let once = submission.once()?.to_string();
-    if submission.text(CONFIRMED).is_empty() {
-        // Nobody is asked to confirm what could not be done anyway.
-        operator.expect_adjustable(account, review.how, review.amount).await.map_err(refusal)?;
-        return Err(Refusal::Ask(review, None));
-    }
-    if review.needs_name {
-        let customer = operator.customer(account, submission.visitor.now).await.map_err(ConsoleError::from)?;
-        if submission.text(NAME) != customer.name.trim() {
-            let problem = Problem::new(NAME, "This is not the customer's name. Type it as it stands above.");
-            return Err(Refusal::Ask(review, Some(problem)));
-        }
-    }
     let money = MoneyIn {
         amount: review.amount,
         idempotency_key: &once,
@@ -60,14 +48,37 @@ async fn try_adjust(id: &str, submission: &Submission) -> Result<Response, Refus
         actor: caller.actor()?,
         now: submission.visitor.now,
     };
-    let posted = operator.adjust(account, review.how, money).await.map_err(refusal)?;
+    if submission.text(CONFIRMED).is_empty() {
+        // Nobody is asked to confirm what could not be done anyway.
+        match &review.how {
+            Movement::Transfer { reference } => operator.expect_transfer(account, reference, money).await,
+            Movement::Adjust(how) => operator.expect_adjustable(account, *how, review.amount).await,
+        }
+        .map_err(refusal)?;
+        return Err(Refusal::Ask(review.clone(), None));
+    }
+    if review.needs_name {
+        let customer = operator.customer(account, submission.visitor.now).await.map_err(ConsoleError::from)?;
+        if submission.text(NAME) != customer.name.trim() {
+            let problem = Problem::new(NAME, "This is not the customer's name. Type it as it stands above.");
+            return Err(Refusal::Ask(review.clone(), Some(problem)));
+        }
+    }
+    let posted = match &review.how {
+        Movement::Transfer { reference } => operator.credit_transfer(account, reference, money).await,
+        Movement::Adjust(how) => operator.adjust(account, *how, money).await,
+    };
+    let posted = posted.map_err(refusal)?;
     let again = if posted.replayed { "&again=yes" } else { "" };
     Ok(see_other(&format!("/admin/customers/{account}?done={}{again}", posted.posting)))
 }
 
 /// What the form asks for.
 fn review(submission: &Submission) -> Result<Review, Refusal> {
-    let how = Adjustment::ALL.into_iter().find(|how| how.name() == submission.text(HOW)).ok_or_else(incomplete)?;
+    let how = match submission.text(HOW) {
+        Movement::TRANSFER => Movement::Transfer { reference: submission.text(REFERENCE).to_owned() },
+        name => Movement::Adjust(Adjustment::ALL.into_iter().find(|how| how.name() == name).ok_or_else(incomplete)?),
+    };
     let amount = submission.amount(AMOUNT)?;
     if amount <= Amount::ZERO {
         return Err(Refusal::field(AMOUNT, "Write an amount above zero. Whether it is given or taken is chosen beside it."));

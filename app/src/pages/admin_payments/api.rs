@@ -2,7 +2,7 @@ use domain::{
     audit::AuditPlace,
     id::PaymentId,
     money::Amount,
-    payment::{PaymentFilter, PaymentState, SeenPayment, StrayPayment},
+    payment::{PaymentFilter, PaymentState, Provider, SeenPayment, StrayPayment},
 };
 use http::StatusCode;
 
@@ -59,13 +59,15 @@ pub(super) enum Decision {
     Credit,
     /// It needs nothing more.
     Dismiss,
-    /// It is paid back, all of it or a part.
+    /// The provider is to pay it back, all of it or a part.
     Refund,
+    /// It was transferred back, all of it or a part.
+    Return,
 }
 
 impl Decision {
     /// Every one, in the order in which they are offered.
-    pub(super) const ALL: [Self; 3] = [Self::Credit, Self::Dismiss, Self::Refund];
+    pub(super) const ALL: [Self; 4] = [Self::Credit, Self::Dismiss, Self::Refund, Self::Return];
 
     /// Its name in a form.
     pub(super) const fn name(self) -> &'static str {
@@ -73,6 +75,7 @@ impl Decision {
             Self::Credit => "credit",
             Self::Dismiss => "dismiss",
             Self::Refund => "refund",
+            Self::Return => "return",
         }
     }
 
@@ -91,7 +94,8 @@ impl Chosen {
                 let can = |decision: &Decision| match decision {
                     Decision::Credit => payment.state == PaymentState::Held,
                     Decision::Dismiss => payment.problem.is_some(),
-                    Decision::Refund => payment.state == PaymentState::Credited && *left > 0,
+                    Decision::Refund => payment.state == PaymentState::Credited && *left > 0 && payment.provider == Provider::Stripe,
+                    Decision::Return => payment.state == PaymentState::Credited && *left > 0 && payment.provider == Provider::Bank,
                 };
                 Decision::ALL.into_iter().filter(can).collect()
             }
@@ -142,7 +146,7 @@ fn again(form: &Form) -> Option<(Decision, Option<Amount>)> {
     let decision = form.typed(DO).and_then(Decision::of).filter(|_| is_same)?;
     match decision {
         Decision::Dismiss => Some((decision, None)),
-        Decision::Credit | Decision::Refund => Some((decision, Some(form.typed(AMOUNT)?.trim().parse().ok()?))),
+        Decision::Credit | Decision::Refund | Decision::Return => Some((decision, Some(form.typed(AMOUNT)?.trim().parse().ok()?))),
     }
 }
 

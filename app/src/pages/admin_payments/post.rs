@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{
     error::ConsoleError,
-    parts::form::Problem,
+    parts::{form::Problem, money},
     server::{NotTaken, Refusal, Submission, incomplete, see_other, sentence},
 };
 
-/// `POST /admin/payments`: credits what is held, dismisses it, or has Stripe pay a payment back: what `farebox payments` does, and what was looked at before.
+/// `POST /admin/payments`: credits what is held, dismisses it, has Stripe pay a payment back, or notes that it was transferred back: what `farebox payments` does, and what was looked at before.
 pub(crate) async fn decide(submission: Submission) -> Response {
     let outcome = try_decide(&submission).await;
     submission.answer(outcome).await
@@ -32,7 +32,11 @@ async fn try_decide(submission: &Submission) -> Result<Response, Refusal> {
             operator.credit_payment(payment, PaymentCredit { amount, reason, seen, actor }).await.map(drop).map_err(refusal)?;
         }
         (Decision::Refund, Ok(payment)) => refund(submission, &operator, payment).await?,
-        (Decision::Credit | Decision::Refund, Err(_)) => return Err(ConsoleError::NotFound.into()),
+        (Decision::Return, Ok(payment)) => {
+            let new = NewRefund { id: submission.once()?, payment, amount: submission.amount(AMOUNT)?, reason, actor };
+            operator.return_transfer(new).await.map_err(refusal)?;
+        }
+        (Decision::Credit | Decision::Refund | Decision::Return, Err(_)) => return Err(ConsoleError::NotFound.into()),
     }
     let payment = if name.parse::<PaymentId>().is_ok() { format!("&payment={name}") } else { String::new() };
     Ok(see_other(&format!("{PATH}?done={}{payment}", decision.name())))
@@ -42,6 +46,11 @@ async fn try_decide(submission: &Submission) -> Result<Response, Refusal> {
 fn refusal(error: Error) -> Refusal {
     match error {
         Error::Invalid { field: PAYMENT | SEEN, problem } => Refusal::Form(StatusCode::CONFLICT, Problem::new("", sentence(&problem))),
+        Error::InsufficientCredit { available, .. } => {
+            let words =
+                format!("Only {} of it is in the balance yet; the rest is spent or held by running calls.", money::exact(available));
+            Refusal::field(AMOUNT, words)
+        }
         other => other.into(),
     }
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     money::Amount,
-    payment::{PaymentState, SeenPayment},
+    payment::{PaymentState, Provider, SeenPayment},
 };
 use leptos::prelude::*;
 
@@ -51,7 +51,10 @@ fn known(chosen: &Chosen) -> AnyView {
                 ("Begun", text(format!("{} UTC", time::minute(payment.made_at)))),
                 ("By", foreign(&payment.made_by)),
                 ("Id", text(payment.id.to_string())),
-                ("Stripe calls it", foreign(payment.session.as_deref().unwrap_or("nothing yet"))),
+                match payment.provider {
+                    Provider::Stripe => ("Stripe calls it", foreign(payment.session.as_deref().unwrap_or("nothing yet"))),
+                    Provider::Bank => ("Bank reference", foreign(payment.session.as_deref().unwrap_or_default())),
+                },
             ];
             if payment.state == PaymentState::Credited {
                 rows.push(("Can be paid back", text(money::exact(left))));
@@ -89,9 +92,10 @@ fn ask(chosen: &Chosen, decision: Decision, form: &Form) -> AnyView {
         Decision::Credit => ("Credit it", "The customer reads the reason in the journal."),
         Decision::Dismiss => ("Dismiss it", "It leaves this list. What is held is never credited then."),
         Decision::Refund => ("Pay it back", "Stripe pays it back, and the balance is less by it once Stripe says so."),
+        Decision::Return => ("Note what was transferred back", "The balance is less by it at once, and the customer gets a credit note."),
     };
     let initial = match chosen {
-        Chosen::Payment(SeenPayment { payment, left, .. }) if decision == Decision::Refund => {
+        Chosen::Payment(SeenPayment { payment, left, .. }) if matches!(decision, Decision::Refund | Decision::Return) => {
             payment.currency.amount(*left).unwrap_or_default()
         }
         Chosen::Payment(seen) => seen.payment.amount,
@@ -119,6 +123,7 @@ fn confirm(chosen: &Chosen, decision: Decision, amount: Option<Amount>, form: &F
         Decision::Credit => (format!("Credit {amount}?"), format!("Credit {amount}")),
         Decision::Dismiss => ("Dismiss it?".to_owned(), "Dismiss it".to_owned()),
         Decision::Refund => (format!("Have Stripe pay {amount} back?"), format!("Pay {amount} back")),
+        Decision::Return => (format!("Note that {amount} was transferred back?"), format!("Take {amount} out of the balance")),
     };
     let class = if decision == Decision::Credit { "primary" } else { "danger" };
     let typed: Vec<_> = [AMOUNT, REASON].into_iter().filter_map(|field| Some(hidden(field, form.typed(field)?.to_owned()))).collect();
@@ -160,6 +165,7 @@ mod tests {
         let payment = Payment {
             account: domain::id::AccountId::from_uuid(uuid::Uuid::nil()),
             id,
+            provider: Provider::Stripe,
             amount,
             minor: 2_500,
             currency: Currency::USD,

@@ -23,13 +23,15 @@ use crate::parts::{
 
 /// Payments, and the one that is looked at.
 pub(crate) fn payments(page: &Payments) -> AnyView {
-    let about = "What customers pay through Stripe. What was paid and cannot be credited by itself waits here. Times are UTC.";
+    let about =
+        "What customers pay through Stripe or by bank transfer. What was paid and cannot be credited by itself waits here. Times are UTC.";
     let done = page.done.map(|done| {
         notice(
             Tone::Good,
             match done {
                 Decision::Credit => "It is credited.",
                 Decision::Dismiss => "It is dismissed.",
+                Decision::Return => "It is out of the balance, and the customer gets a credit note.",
                 Decision::Refund => "Stripe is asked to pay it back. The balance is less by it once Stripe says that it is.",
             },
         )
@@ -118,7 +120,7 @@ fn row(SeenPayment { payment, account_name, .. }: &SeenPayment, filter: PaymentF
         with_note(link(way, time::minute(payment.made_at)), format!("by {}", payment.made_by)),
         name_link(format!("/admin/customers/{}", payment.account), account_name),
         text(money::exact(payment.amount)),
-        text(state(payment.state)),
+        with_note(text(state(payment.state)), payment.provider.label().to_owned()),
         payment.problem.as_ref().map_or_else(|| text("Nothing"), |problem| foreign(problem)),
     ]
     .into()
