@@ -1,10 +1,11 @@
 // `/admin/plans`: what is sold, in which versions, who has it, and how another version is written.
 import { randomUUID } from "node:crypto";
 import type { BrowserContext, Page } from "@playwright/test";
-import { signUp, topUp } from "./accounts.ts";
+import { createKey, signUp, topUp } from "./accounts.ts";
 import { farebox } from "./command-line.ts";
 import { readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
+import { ask } from "./gateway.ts";
 
 test("a plan is looked at whole before it is sold, and stands on the list", async ({ page }) => {
   await signIn(page, "operator");
@@ -85,6 +86,43 @@ test("a package has days instead of months, and is written in tokens", async ({ 
   expect(version?.["Written"]).toMatch(/\d{2}:\d{2}$/);
 });
 
+test("what a plan bounds is written with it, is the customer's to see and nobody's to remove, and binds", async ({ page, context, ready }) => {
+  await signIn(page, "operator");
+  await page.goto("/admin/plans/new");
+  await page.getByLabel(/^Requests a minute/).fill("1");
+  await page.getByLabel(/^US dollars a month, at most/).fill("$50");
+  const name = await fillIn(page, { fee: "2", allowance: "3" });
+  await page.getByRole("button", { name: "Review" }).click();
+  const review = page.getByRole("region", { name: `Sell the plan “${name}”?` });
+  expect((await readTable(review.getByRole("table"))).body).toContainEqual({
+    Term: "Limits",
+    Now: "Not sold",
+    "From now on": "1 request per minute, $50.00 per month",
+  });
+  await review.getByRole("button", { name: "Sell it" }).click();
+  expect((await readTable(tableOf(page, "Version"))).body[0]?.["Beyond the allowance"]).toContain("at most 1 request per minute");
+  await expectSound(page);
+
+  await context.clearCookies();
+  const { email } = await signUp(page);
+  await topUp(page, "5");
+  const key = await createKey(page);
+  await farebox(ready, "plan", "buy", email, name);
+  for (const path of ["/billing", "/keys/account"]) {
+    await page.goto(path);
+    const { body } = await readTable(tableOf(page, "Limit"));
+    expect(body.map((row) => row["Limit"])).toEqual([
+      expect.stringMatching(/^1 request per minute.*comes with the plan/s),
+      expect.stringMatching(/^\$50\.00 per month.*comes with the plan/s),
+    ]);
+    await expect(page.getByRole("button", { name: /^Remove/ })).toHaveCount(0);
+    await expectSound(page);
+  }
+  // Two calls may begin in two minutes, three in one after the other do not.
+  const answers = await Promise.all([1, 2, 3].map(async () => (await ask(ready, key, "Hello")).status));
+  expect(answers).toContain(429);
+});
+
 test.describe("what cannot be written", () => {
   test.use({ expectedNoise: [/status of 4(22|09|03)/] });
 
@@ -95,6 +133,8 @@ test.describe("what cannot be written", () => {
       { field: /^Fee in US dollars/, text: "much", problem: /not a number/ },
       { field: /^Allowance/, text: "0", problem: /above zero/ },
       { field: /^Discount/, text: "2.505", problem: /two decimals at most/ },
+      { field: /^Requests a minute/, text: "0", problem: /above zero/ },
+      { field: /^Tokens a minute/, text: "1.5", problem: /whole number/ },
       { field: /^Models/, text: "no-such-model", problem: /There is no model no-such-model/ },
     ]) {
       await fillIn(page, { fee: "20", allowance: "25" });

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::{
         credit::Quantity,
-        plan::Term,
+        plan::{PlanLimits, Term},
         rates::{BucketRates, ContextTier},
     };
 
@@ -122,6 +122,7 @@ mod tests {
             models: None,
             overage: Overage::Wallet,
             discount: Discount::NONE,
+            limits: PlanLimits::NONE,
         }
     }
 

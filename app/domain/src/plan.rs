@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, Months, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    credit::{Quantity, Unit},
+    credit::{Quantity, Unit, Window},
     id::{AccountId, PlanId, SubscriptionId},
     money::Amount,
     pricing::Discount,
@@ -38,6 +38,50 @@ pub enum Overage {
     Refused,
 }
 
+/// What a plan bounds of all of an account's calls for as long as it lasts: what is beyond is refused. `None` bounds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PlanLimits {
+    /// Requests in a minute.
+    pub requests_a_minute: Option<Quantity>,
+    /// Tokens of prompt and completion together in a minute.
+    pub tokens_a_minute: Option<Quantity>,
+    /// Money in a calendar month, UTC.
+    pub money_a_month: Option<Quantity>,
+}
+
+/// One of [`PlanLimits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanLimit {
+    /// What it counts.
+    pub unit: Unit,
+    /// When it begins anew.
+    pub window: Window,
+    /// How much there is in each window.
+    pub capacity: Quantity,
+}
+
+impl PlanLimits {
+    /// None at all.
+    pub const NONE: Self = Self { requests_a_minute: None, tokens_a_minute: None, money_a_month: None };
+
+    /// Those that bound something.
+    pub fn each(self) -> impl Iterator<Item = PlanLimit> {
+        let all = [
+            (Unit::Requests, Window::Minute, self.requests_a_minute),
+            (Unit::Tokens, Window::Minute, self.tokens_a_minute),
+            (Unit::Money, Window::Month, self.money_a_month),
+        ];
+        all.into_iter().filter_map(|(unit, window, capacity)| Some(PlanLimit { unit, window, capacity: capacity? }))
+    }
+
+    /// The first that bounds everything, by the name of its field.
+    fn of_nothing(&self) -> Option<&'static str> {
+        let Self { requests_a_minute, tokens_a_minute, money_a_month } = self;
+        let all = [("requests_a_minute", requests_a_minute), ("tokens_a_minute", tokens_a_minute), ("money_a_month", money_a_month)];
+        all.into_iter().find(|(_, capacity)| capacity.is_some_and(|capacity| capacity.get() <= 0)).map(|(field, _)| field)
+    }
+}
+
 /// What one version of a plan or a package is. It never changes: who has bought it keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanTerms {
@@ -55,6 +99,8 @@ pub struct PlanTerms {
     pub overage: Overage,
     /// What calls are discounted by while the plan lasts, whatever pays for them.
     pub discount: Discount,
+    /// What it bounds while it lasts.
+    pub limits: PlanLimits,
 }
 
 /// Why terms cannot be: the input that is at fault, and what to write instead.
@@ -85,6 +131,12 @@ impl PlanTerms {
             }
             Self { term: Term::Once { .. }, discount, .. } if *discount != Discount::NONE => {
                 wrong("discount", "only a plan discounts calls, for as long as it lasts")
+            }
+            Self { term: Term::Once { .. }, limits, .. } if *limits != PlanLimits::NONE => {
+                wrong("limits", "only a plan bounds calls, for as long as it lasts")
+            }
+            Self { limits, .. } if limits.of_nothing().is_some() => {
+                wrong(limits.of_nothing().unwrap_or_default(), "write how much there is, above zero, or leave it out")
             }
             _ => Ok(()),
         }
@@ -303,15 +355,19 @@ mod tests {
             models: None,
             overage: Overage::Refused,
             discount: Discount::NONE,
+            limits: PlanLimits { requests_a_minute: Some(Quantity::from_count(60)), ..PlanLimits::NONE },
         };
         assert_eq!(month.check(), Ok(()));
-        let once = PlanTerms { term: Term::Once { days: 30 }, overage: Overage::Wallet, ..month.clone() };
+        let once = PlanTerms { term: Term::Once { days: 30 }, overage: Overage::Wallet, limits: PlanLimits::NONE, ..month.clone() };
+        let bounded = |capacity| PlanLimits { money_a_month: Some(Quantity::from_count(capacity)), ..PlanLimits::NONE };
         assert_eq!(once.check(), Ok(()));
         for (field, wrong) in [
             ("fee", PlanTerms { fee: Amount::from_nanos(-1), ..month.clone() }),
             ("unit", PlanTerms { unit: Unit::Requests, ..month.clone() }),
             ("allowance", PlanTerms { allowance: Quantity::ZERO, ..month.clone() }),
+            ("money_a_month", PlanTerms { limits: bounded(0), ..month.clone() }),
             ("models", PlanTerms { models: Some(vec![]), ..month }),
+            ("limits", PlanTerms { limits: bounded(1), ..once.clone() }),
             ("days", PlanTerms { term: Term::Once { days: 0 }, ..once.clone() }),
             ("overage", PlanTerms { overage: Overage::Refused, ..once.clone() }),
             ("discount", PlanTerms { discount: Discount::from_bps(1).unwrap(), ..once }),

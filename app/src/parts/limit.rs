@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    credit::{Hardness, Limit, LimitState, Pool, Quantity, Scope, Unit, Window},
+    credit::{Hardness, Limit, LimitSetter, LimitState, Pool, Quantity, Scope, Unit, Window},
     filter::CallFilter,
     money::Amount,
 };
@@ -23,7 +23,12 @@ use crate::parts::{
 
 /// What it allows: `$10.00 per month`, `1 request per minute`.
 fn name(limit: &Limit) -> String {
-    format!("{} {}", whole(&limit.pool), limit.window.label().to_ascii_lowercase())
+    bound(&limit.pool, limit.window)
+}
+
+/// What there is in a window of time: `$10.00 per month`.
+pub(crate) fn bound(pool: &Pool, window: Window) -> String {
+    format!("{} {}", whole(pool), window.label().to_ascii_lowercase())
 }
 
 /// The same with whose it is: `$10.00 per month of the project “Research”`.
@@ -90,7 +95,11 @@ pub(crate) const COLUMNS: [Column; 5] = [
 /// What a limit allows, and how its running window stands.
 pub(crate) fn cells(state: &LimitState, now: DateTime<Utc>, account: &Whose) -> [AnyView; 5] {
     let limit = &state.limit;
-    let by = if state.by_operator { "set by the operator" } else { "" };
+    let by = match state.set_by {
+        LimitSetter::Operator => "set by the operator",
+        LimitSetter::Plan => "comes with the plan",
+        LimitSetter::Account => "",
+    };
     let figure = |quantity| figure_view(quantity, limit.pool.unit);
     let anew = limit.resets_at(now).map_or_else(|| text("never"), |at| time::time_view(at, format!("{} UTC", time::minute(at))));
     [
@@ -210,7 +219,7 @@ mod tests {
         let html = |limits: &[&LimitState]| Owner::new().with(|| lines(limits, &Whose::Own).to_html());
         assert!(!html(&[]).contains("<ul"));
         let limit = limit(Window::Minute, Unit::Requests, 8, 2);
-        let html = html(&[&LimitState { limit, whose: None, by_operator: false }]);
+        let html = html(&[&LimitState { limit, whose: None, set_by: LimitSetter::Account }]);
         assert!(html.contains("2 of 8 requests this minute") && html.contains(r#"width="25.0%""#), "{html}");
     }
 
@@ -218,7 +227,7 @@ mod tests {
     fn a_part_of_the_account_is_named_and_a_key_is_not() {
         let name = |scope, whose: &str| {
             let limit = Limit { scope, ..limit(Window::Day, Unit::Requests, 8, 2) };
-            whole_name(&LimitState { limit, whose: Some(whose.to_owned()), by_operator: false })
+            whole_name(&LimitState { limit, whose: Some(whose.to_owned()), set_by: LimitSetter::Account })
         };
         let (at, bits) = (DateTime::UNIX_EPOCH, [1; 10]);
         assert_eq!(name(Scope::Project(ProjectId::new(at, bits)), "Research"), "8 requests per day of the project “Research”");
@@ -231,7 +240,7 @@ mod tests {
     fn the_name_of_a_project_or_a_run_leads_to_its_calls() {
         let html = |scope, whose: &str| {
             let limit = Limit { scope, ..limit(Window::Day, Unit::Requests, 8, 2) };
-            let state = LimitState { limit, whose: Some(whose.to_owned()), by_operator: false };
+            let state = LimitState { limit, whose: Some(whose.to_owned()), set_by: LimitSetter::Account };
             Owner::new().with(|| whose_view(&state, &Whose::Own).to_html()).replace("<!>", "")
         };
         let project = ProjectId::new(DateTime::UNIX_EPOCH, [1; 10]);

@@ -1,25 +1,26 @@
 //! Plans and packages in words.
 
 use domain::{
-    credit::{Quantity, Unit},
+    credit::{Pool, Quantity, Unit},
     money::Amount,
-    plan::{Overage, Plan, PlanTerms, Term},
+    plan::{Overage, Plan, PlanLimit, PlanLimits, PlanTerms, Term},
     pricing::Discount,
 };
 
-use crate::parts::money;
+use crate::parts::{limit, money};
 
 /// A term: its name, and what it is in a plan, in words.
 pub(crate) type TermWords = (&'static str, fn(&Plan) -> String);
 
 /// Every term, in the order in which they are told.
-pub(crate) const TERMS: [TermWords; 7] = [
+pub(crate) const TERMS: [TermWords; 8] = [
     ("Lasts", |plan| lasts(&plan.terms)),
     ("Fee", |plan| fee(&plan.terms)),
     ("Allowance", |plan| allowance(&plan.terms)),
     ("Pays for", |plan| models(&plan.terms)),
     ("Beyond the allowance", |plan| beyond(&plan.terms).to_owned()),
     ("Discount on calls", |plan| discount(plan.terms.discount)),
+    ("Limits", |plan| limits(plan.terms.limits)),
     ("Shown to customers", |plan| shown(plan).to_owned()),
 ];
 
@@ -56,11 +57,11 @@ pub(crate) fn quantity(quantity: Quantity, unit: Unit) -> String {
     }
 }
 
-/// The allowance as people type it: `25`, `1000000`.
-pub(crate) fn typed_allowance(terms: &PlanTerms) -> String {
-    match terms.unit {
-        Unit::Money => Amount::from_nanos(terms.allowance.get()).to_string(),
-        Unit::Tokens | Unit::Requests => terms.allowance.to_string(),
+/// A quantity as people type it: `25`, `1000000`.
+pub(crate) fn typed(quantity: Quantity, unit: Unit) -> String {
+    match unit {
+        Unit::Money => Amount::from_nanos(quantity.get()).to_string(),
+        Unit::Tokens | Unit::Requests => quantity.to_string(),
     }
 }
 
@@ -90,6 +91,18 @@ pub(crate) fn discount(discount: Discount) -> String {
     if discount == Discount::NONE { "None".to_owned() } else { format!("{} %", per_cent(discount)) }
 }
 
+/// `60 requests per minute, $100.00 per month`, `None`.
+pub(crate) fn limits(limits: PlanLimits) -> String {
+    let each = limits.each().map(|PlanLimit { unit, window, capacity }| limit::bound(&Pool::new(unit, capacity), window));
+    let each: Vec<_> = each.collect();
+    if each.is_empty() { "None".to_owned() } else { each.join(", ") }
+}
+
+/// `at most 60 requests per minute`; `None` where nothing is bounded.
+pub(crate) fn at_most(limits: PlanLimits) -> Option<String> {
+    (limits != PlanLimits::NONE).then(|| format!("at most {}", self::limits(limits)))
+}
+
 /// A discount as people type it: `2.5`.
 pub(crate) fn per_cent(discount: Discount) -> String {
     let text = format!("{}.{:02}", discount.bps() / 100, discount.bps() % 100);
@@ -116,6 +129,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_plan_bounds_is_one_sentence() {
+        let [requests_a_minute, money_a_month] = [60, 100_000_000_000].map(|count| Some(Quantity::from_count(count)));
+        let some = PlanLimits { requests_a_minute, money_a_month, tokens_a_minute: None };
+        assert_eq!(at_most(some).as_deref(), Some("at most 60 requests per minute, $100.00 per month"));
+        assert_eq!((limits(PlanLimits::NONE).as_str(), at_most(PlanLimits::NONE)), ("None", None));
+    }
+
+    #[test]
     fn terms_say_for_how_long_and_how_often() {
         let month = PlanTerms {
             term: Term::Monthly,
@@ -125,6 +146,7 @@ mod tests {
             models: None,
             overage: Overage::Wallet,
             discount: Discount::NONE,
+            limits: PlanLimits::NONE,
         };
         assert_eq!((fee(&month).as_str(), allowance(&month).as_str(), noun(&month)), ("$20.00 a month", "1,000 tokens a month", "Plan"));
         let once = PlanTerms { term: Term::Once { days: 30 }, unit: Unit::Money, ..month };

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use domain::{
     account::Key,
     attribution::Label,
-    credit::{Hardness, LimitState, Quantity, Scope, Unit, Window},
+    credit::{Hardness, LimitSetter, LimitState, Quantity, Scope, Unit, Window},
     id::{KeyId, LimitId},
     money::Amount,
 };
@@ -224,12 +224,12 @@ async fn list(account: &str, output: Output, config: &Config) -> anyhow::Result<
 }
 
 fn state_json(state: &LimitState, now: DateTime<Utc>) -> Value {
-    let LimitState { limit, whose, by_operator } = state;
+    let LimitState { limit, whose, set_by } = state;
     let pool = &limit.pool;
     let quantity = |quantity: Quantity| quantity.figure(pool.unit);
     let mut value = json!({
         "limit": limit.id, "scope": limit.scope.kind(), "whose": whose, "key": null, "project": null, "member": null, "run": null,
-        "per": limit.window, "unit": pool.unit, "hardness": limit.hardness, "by_operator": by_operator, "capacity": quantity(pool.capacity),
+        "per": limit.window, "unit": pool.unit, "hardness": limit.hardness, "by_operator": *set_by == LimitSetter::Operator, "set_by": set_by, "capacity": quantity(pool.capacity),
         "used": quantity(pool.used), "reserved": quantity(pool.leased), "left": quantity(pool.room()), "resets_at": limit.resets_at(now),
     });
     match &limit.scope {
@@ -243,7 +243,7 @@ fn state_json(state: &LimitState, now: DateTime<Utc>) -> Value {
 }
 
 fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 10] {
-    let LimitState { limit, whose, by_operator } = state;
+    let LimitState { limit, whose, set_by } = state;
     let pool = &limit.pool;
     [
         limit.scope.kind().name().to_owned(),
@@ -254,7 +254,7 @@ fn line(state: &LimitState, now: DateTime<Utc>) -> [String; 10] {
         figure(pool.room(), pool.unit),
         limit.resets_at(now).map_or_else(|| "never".to_owned(), |at| at.to_string()),
         limit.hardness.label().to_lowercase(),
-        if *by_operator { "operator" } else { "account" }.to_owned(),
+        set_by.name().to_owned(),
         limit.id.to_string(),
     ]
 }

@@ -4,10 +4,10 @@ use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use domain::{
-    credit::Unit,
+    credit::{Quantity, Unit},
     id::{PlanId, SubscriptionId},
     money::Amount,
-    plan::{Overage, Plan, PlanTerms, Subscription, Term},
+    plan::{Overage, Plan, PlanLimit, PlanLimits, PlanTerms, Subscription, Term},
     pricing::Discount,
 };
 use ledger::{Bought, Ledger, NewPlan, Purchase};
@@ -84,6 +84,18 @@ struct Set {
     #[arg(long, env = "FAREBOX_PLAN_DISCOUNT", value_name = "BASIS_POINTS", default_value_t = 0)]
     discount: i32,
 
+    /// How many requests of an account it bounds a minute to while it lasts [default: any number]
+    #[arg(long, env = "FAREBOX_PLAN_REQUESTS_A_MINUTE", value_name = "N")]
+    requests_a_minute: Option<String>,
+
+    /// How many tokens of prompt and completion it bounds a minute to [default: any number]
+    #[arg(long, env = "FAREBOX_PLAN_TOKENS_A_MINUTE", value_name = "N")]
+    tokens_a_minute: Option<String>,
+
+    /// How much calls may cost in a calendar month, UTC, in currency units, whatever pays for them [default: any amount]
+    #[arg(long, env = "FAREBOX_PLAN_MONEY_A_MONTH", value_name = "AMOUNT")]
+    money_a_month: Option<String>,
+
     /// Show it to no customer: only operators sell it
     #[arg(long, env = "FAREBOX_PLAN_HIDDEN", value_parser = FalseyValueParser::new())]
     hidden: bool,
@@ -126,6 +138,7 @@ impl Set {
             CountedIn::Money => Unit::Money,
             CountedIn::Tokens => Unit::Tokens,
         };
+        let limit = |text: Option<&str>, unit| text.map(|text| parse_quantity(text, unit)).transpose();
         Ok(PlanTerms {
             term: self.days.map_or(Term::Monthly, |days| Term::Once { days }),
             fee: self.fee,
@@ -137,6 +150,11 @@ impl Set {
                 Beyond::Refuse => Overage::Refused,
             },
             discount: Discount::from_bps(self.discount).context("write the discount in basis points, from 0 to 10000")?,
+            limits: PlanLimits {
+                requests_a_minute: limit(self.requests_a_minute.as_deref(), Unit::Requests)?,
+                tokens_a_minute: limit(self.tokens_a_minute.as_deref(), Unit::Tokens)?,
+                money_a_month: limit(self.money_a_month.as_deref(), Unit::Money)?,
+            },
         })
     }
 }
@@ -255,9 +273,13 @@ fn json(plan: &Plan) -> Value {
         Term::Monthly => None,
         Term::Once { days } => Some(days),
     };
+    let PlanLimits { requests_a_minute, tokens_a_minute, money_a_month } = terms.limits;
+    let figure = |capacity: Option<Quantity>, unit| capacity.map(|capacity| capacity.figure(unit));
     json!({
         "id": id, "name": name, "version": version, "offered": is_offered, "days": days, "fee": terms.fee, "unit": terms.unit,
         "allowance": terms.allowance.figure(terms.unit), "models": terms.models, "overage": terms.overage, "discount_bps": terms.discount.bps(),
+        "requests_a_minute": figure(requests_a_minute, Unit::Requests), "tokens_a_minute": figure(tokens_a_minute, Unit::Tokens),
+        "money_a_month": figure(money_a_month, Unit::Money),
     })
 }
 
@@ -284,6 +306,9 @@ fn in_words(terms: &PlanTerms) -> String {
     }
     if terms.discount != Discount::NONE {
         words.push_str(&format!(", with {} basis points off every call", terms.discount.bps()));
+    }
+    for PlanLimit { unit, window, capacity } in terms.limits.each() {
+        words.push_str(&format!(", at most {} per {}", capacity.in_words(unit), window.name()));
     }
     words
 }

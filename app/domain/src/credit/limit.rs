@@ -45,8 +45,33 @@ pub struct LimitState {
     pub limit: Limit,
     /// Of one that does not count the whole account's: the name of the key, the project or the run, or the address of the member.
     pub whose: Option<String>,
-    /// Whether the operator has set it: the account cannot change or remove it.
-    pub by_operator: bool,
+    /// Who has set it.
+    pub set_by: LimitSetter,
+}
+
+/// Who sets a limit. Each has limits of their own, and all of them bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
+pub enum LimitSetter {
+    /// An operator: the account cannot change or remove it.
+    Operator,
+    /// The account itself.
+    Account,
+    /// Its plan, with which it comes and goes: nobody changes or removes it.
+    Plan,
+}
+
+impl LimitSetter {
+    /// Its name in stored rows and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Account => "account",
+            Self::Plan => "plan",
+        }
+    }
 }
 
 /// What happens to a call for which a limit has no room.

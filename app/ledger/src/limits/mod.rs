@@ -1,17 +1,19 @@
 //! Limits: what bounds an account, or a part of it, in a window of time. See [`domain::credit`] for what they decide.
 
+mod of_plan;
 mod pools;
 
 use chrono::{DateTime, Utc};
 use domain::{
     attribution::Label,
     audit::Operation,
-    credit::{Caller, Hardness, Limit, LimitState, Quantity, Scope, Unit, Window},
+    credit::{Caller, Hardness, Limit, LimitSetter, LimitState, Quantity, Scope, Unit, Window},
     id::{AccountId, KeyId, LimitId, ProjectId, UserId},
 };
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
+pub(crate) use self::of_plan::follow as follow_plan;
 pub(crate) use self::pools::{Counted, Runs, Whose, WindowChange, WindowKey, at, at_each, count, in_force, with_limits_of_runs, write};
 use crate::{
     AccountMember, AccountOwner, AccountReader, Error, KeyEntry, Meter, Operator, Result, System,
@@ -38,22 +40,6 @@ pub struct NewLimit {
     pub capacity: Quantity,
 }
 
-/// Who sets a limit. Each has limits of their own, and all of them bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Setter {
-    Operator,
-    Account,
-}
-
-impl Setter {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Account => "account",
-        }
-    }
-}
-
 impl AccountMember {
     /// Sets a limit of a key; where one of the same scope, window, unit and hardness is in force, it has this capacity from now on. Returns its id.
     ///
@@ -67,7 +53,7 @@ impl AccountMember {
         if !matches!(new.scope, Scope::Key(_)) {
             return Err(Error::Forbidden);
         }
-        set(&self.database, self.account, Setter::Account, new).await
+        set(&self.database, self.account, LimitSetter::Account, new).await
     }
 
     /// Removes a limit of a key: calls that run settle on it, and none is bounded by it any more. Removing it again changes nothing.
@@ -83,7 +69,7 @@ impl AccountMember {
         if of_key.fetch_optional(&mut *self.database.read().await?).await? == Some(false) {
             return Err(Error::Forbidden);
         }
-        remove(&self.database, self.account, Setter::Account, limit).await
+        remove(&self.database, self.account, LimitSetter::Account, limit).await
     }
 }
 
@@ -93,7 +79,7 @@ impl AccountOwner {
     /// # Errors
     /// As there.
     pub async fn set_limit(&self, new: &NewLimit) -> Result<LimitId> {
-        set(&self.database, self.account, Setter::Account, new).await
+        set(&self.database, self.account, LimitSetter::Account, new).await
     }
 
     /// [`AccountMember::remove_limit`], of any scope.
@@ -101,7 +87,7 @@ impl AccountOwner {
     /// # Errors
     /// As there.
     pub async fn remove_limit(&self, limit: LimitId) -> Result<()> {
-        remove(&self.database, self.account, Setter::Account, limit).await
+        remove(&self.database, self.account, LimitSetter::Account, limit).await
     }
 }
 
@@ -111,19 +97,19 @@ impl Operator {
     /// # Errors
     /// As there; [`Error::NotFound`] for an unknown account.
     pub async fn set_limit(&self, account: AccountId, new: &NewLimit) -> Result<LimitId> {
-        set(&self.database, account, Setter::Operator, new).await
+        set(&self.database, account, LimitSetter::Operator, new).await
     }
 
     /// Removes a limit of any account, whoever has set it.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`]; [`Error::Forbidden`] for one that comes with the account's plan.
     pub async fn remove_limit(&self, account: AccountId, limit: LimitId) -> Result<()> {
-        remove(&self.database, account, Setter::Operator, limit).await
+        remove(&self.database, account, LimitSetter::Operator, limit).await
     }
 }
 
-async fn set(database: &Database, account: AccountId, by: Setter, new: &NewLimit) -> Result<LimitId> {
+async fn set(database: &Database, account: AccountId, by: LimitSetter, new: &NewLimit) -> Result<LimitId> {
     if new.capacity.is_negative() {
         return Err(Error::invalid("capacity", "write a number from 0 on"));
     }
@@ -152,8 +138,8 @@ async fn set(database: &Database, account: AccountId, by: Setter, new: &NewLimit
     Ok(id)
 }
 
-/// The account's own limits are its to remove, and the operator all.
-async fn remove(database: &Database, account: AccountId, by: Setter, limit: LimitId) -> Result<()> {
+/// The account's own limits are its to remove, and the operator's all but those of its plan, which would come again with the next month.
+async fn remove(database: &Database, account: AccountId, by: LimitSetter, limit: LimitId) -> Result<()> {
     let mut tx = database.change().await?;
     let mut books = Books::lock(&mut tx, &[account], Lock::Wait, database.dated).await?;
     let now = books.of(account)?.now();
@@ -169,7 +155,7 @@ async fn remove(database: &Database, account: AccountId, by: Setter, limit: Limi
     let removed = sqlx::query!(
         r#"
         update limits set removed_at = coalesce(removed_at, $3)
-        where account_id = $1 and limit_id = $2 and ($4 = 'operator' or set_by = $4)
+        where account_id = $1 and limit_id = $2 and set_by <> 'plan' and ($4 = 'operator' or set_by = $4)
         "#,
         account.uuid(),
         limit.uuid(),
@@ -192,7 +178,7 @@ async fn remove(database: &Database, account: AccountId, by: Setter, limit: Limi
 }
 
 /// As the audit log has it.
-fn state(limit: &NewLimit, capacity: Quantity, by: Setter) -> Value {
+fn state(limit: &NewLimit, capacity: Quantity, by: LimitSetter) -> Value {
     let Whose { project, member, key, run } = limit.scope.clone().into();
     json!({
         "of": limit.scope.kind().name(), "project": project, "member": member, "key": key, "run": run, "per": limit.window.name(),
@@ -244,7 +230,7 @@ async fn states(connection: &mut PgConnection, account: AccountId, of: Option<&C
     let facts = sqlx::query!(
         r#"
         select
-            l.limit_id as "id: LimitId", coalesce(k.name, p.name, u.email, l.session) as whose, l.set_by = 'operator' as "by_operator!"
+            l.limit_id as "id: LimitId", coalesce(k.name, p.name, u.email, l.session) as whose, l.set_by as "set_by: LimitSetter"
         from limits l
         left join api_keys k using (account_id, key_id)
         left join projects p on p.account_id = l.account_id and p.project_id = l.project_id
@@ -257,7 +243,7 @@ async fn states(connection: &mut PgConnection, account: AccountId, of: Option<&C
     .await?;
     let state = |limit: Limit| {
         let facts = facts.iter().find(|facts| facts.id == limit.id)?;
-        Some(LimitState { whose: facts.whose.clone(), by_operator: facts.by_operator, limit })
+        Some(LimitState { whose: facts.whose.clone(), set_by: facts.set_by, limit })
     };
     let counts = |scope: &Scope| of.is_none_or(|caller| scope.applies_to(caller));
     let mut states: Vec<_> = limits.into_iter().filter(|limit| counts(&limit.scope)).filter_map(state).collect();
@@ -307,7 +293,12 @@ async fn expect(connection: &mut PgConnection, account: AccountId, scope: &Scope
 }
 
 /// The limit of this kind that is in force, and its capacity. Who has locked the account's books finds it unchanged.
-async fn of_kind(connection: &mut PgConnection, account: AccountId, by: Setter, new: &NewLimit) -> Result<Option<(LimitId, Quantity)>> {
+async fn of_kind(
+    connection: &mut PgConnection,
+    account: AccountId,
+    by: LimitSetter,
+    new: &NewLimit,
+) -> Result<Option<(LimitId, Quantity)>> {
     let Whose { project, member, key, run } = new.scope.clone().into();
     let row = sqlx::query!(
         r#"
@@ -337,7 +328,7 @@ async fn change(connection: &mut PgConnection, account: AccountId, limit: LimitI
     Ok(())
 }
 
-async fn insert(connection: &mut PgConnection, account: AccountId, by: Setter, new: &NewLimit, now: DateTime<Utc>) -> Result<()> {
+async fn insert(connection: &mut PgConnection, account: AccountId, by: LimitSetter, new: &NewLimit, now: DateTime<Utc>) -> Result<()> {
     let Whose { project, member, key, run } = new.scope.clone().into();
     let insert = sqlx::query!(
         r#"

@@ -8,7 +8,7 @@ use domain::{
     credit::{Quantity, Unit},
     id::PlanId,
     money::Amount,
-    plan::{Overage, Plan, PlanTerms, PlanVersion, Term},
+    plan::{Overage, Plan, PlanLimit, PlanLimits, PlanTerms, PlanVersion, Term},
     pricing::Discount,
 };
 use serde_json::{Value, json};
@@ -158,23 +158,39 @@ async fn draft(connection: &mut PgConnection, new: NewPlan<'_>) -> Result<Draft>
 /// As the audit log has it.
 fn in_words(plan: &Plan) -> Value {
     let Plan { version, is_offered, terms, .. } = plan;
+    let limits =
+        terms.limits.each().map(|PlanLimit { unit, window, capacity }| format!("{} per {}", capacity.in_words(unit), window.name()));
     json!({
         "version": version, "offered": is_offered, "days": days(terms.term), "fee": terms.fee, "unit": terms.unit.name(),
-        "allowance": terms.allowance.in_words(terms.unit), "models": terms.models, "overage": terms.overage, "discount_bps": terms.discount.bps()
+        "allowance": terms.allowance.in_words(terms.unit), "models": terms.models, "overage": terms.overage, "discount_bps": terms.discount.bps(),
+        "limits": limits.collect::<Vec<_>>()
     })
 }
 
 /// The newest encoding, by which versions are sealed.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A row of `plan_versions`.
 #[derive(Debug, Clone)]
 pub(crate) struct SetPlan(pub(crate) PlanVersion);
 
 impl SetPlan {
+    /// Without what it bounds, which no plan did then.
     fn digest_1(&self) -> [u8; 32] {
+        self.encode(Encoding::new(b"farebox plan 1")).digest()
+    }
+
+    fn digest_2(&self) -> [u8; 32] {
+        let mut row = self.encode(Encoding::new(b"farebox plan 2"));
+        let PlanLimits { requests_a_minute, tokens_a_minute, money_a_month } = self.0.plan.terms.limits;
+        for capacity in [requests_a_minute, tokens_a_minute, money_a_month] {
+            row.maybe(capacity.map(Quantity::get), Encoding::number);
+        }
+        row.digest()
+    }
+
+    fn encode(&self, mut row: Encoding) -> Encoding {
         let PlanVersion { plan: Plan { id, version, is_offered, terms, name: _ }, set_at, set_by } = &self.0;
-        let mut row = Encoding::new(b"farebox plan 1");
         row.id(id.uuid());
         row.number(*version);
         row.truth(*is_offered);
@@ -190,16 +206,20 @@ impl SetPlan {
         row.number(i64::from(terms.discount.bps()));
         row.instant(*set_at);
         row.text(set_by);
-        row.digest()
+        row
     }
 
     fn seal(&self) -> Seal {
-        encoding::seal(VERSION, self.digest_1())
+        encoding::seal(VERSION, self.digest_2())
     }
 
     /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
     pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
-        encoding::fits(seal, |version| (version == VERSION).then(|| self.digest_1()))
+        encoding::fits(seal, |version| match version {
+            1 if self.0.plan.terms.limits == PlanLimits::NONE => Some(self.digest_1()),
+            1 | VERSION => Some(self.digest_2()),
+            _ => None,
+        })
     }
 
     async fn insert(&self, connection: &mut PgConnection) -> Result<()> {
@@ -207,9 +227,10 @@ impl SetPlan {
         sqlx::query!(
             r#"
             insert into plan_versions (
-                plan_id, version, is_offered, days, fee, unit, allowance, models, is_refusing, discount_bps, set_at, set_by, seal
+                plan_id, version, is_offered, days, fee, unit, allowance, models, is_refusing, discount_bps, set_at, set_by, seal,
+                requests_a_minute, tokens_a_minute, money_a_month
             )
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
             "#,
             id.uuid(),
             version,
@@ -223,7 +244,10 @@ impl SetPlan {
             terms.discount.bps(),
             set_at,
             set_by,
-            &self.seal()[..]
+            &self.seal()[..],
+            terms.limits.requests_a_minute.map(Quantity::get),
+            terms.limits.tokens_a_minute.map(Quantity::get),
+            terms.limits.money_a_month.map(Quantity::get)
         )
         .execute(connection)
         .await?;
@@ -252,6 +276,9 @@ struct Row {
     models: Option<Vec<String>>,
     is_refusing: bool,
     discount_bps: i32,
+    requests_a_minute: Option<Quantity>,
+    tokens_a_minute: Option<Quantity>,
+    money_a_month: Option<Quantity>,
     set_at: DateTime<Utc>,
     set_by: String,
     seal: Vec<u8>,
@@ -267,6 +294,11 @@ impl Row {
             models: self.models,
             overage: if self.is_refusing { Overage::Refused } else { Overage::Wallet },
             discount: Discount::from_bps(self.discount_bps).map_err(|error| Error::Corrupt(error.to_string()))?,
+            limits: PlanLimits {
+                requests_a_minute: self.requests_a_minute,
+                tokens_a_minute: self.tokens_a_minute,
+                money_a_month: self.money_a_month,
+            },
         };
         let plan = Plan { id: self.id, name: self.name, version: self.version, is_offered: self.is_offered, terms };
         Ok((SetPlan(PlanVersion { plan, set_at: self.set_at, set_by: self.set_by }), self.seal))
@@ -280,7 +312,9 @@ async fn read(connection: &mut PgConnection, plan: Option<PlanId>, version: Opti
         r#"
         select
             plan_id as "id: PlanId", p.name, version, is_offered, days, fee as "fee: Amount", unit as "unit: Unit",
-            allowance as "allowance: Quantity", models, is_refusing, discount_bps, set_at, set_by, seal
+            allowance as "allowance: Quantity", models, is_refusing, discount_bps,
+            requests_a_minute as "requests_a_minute: Quantity", tokens_a_minute as "tokens_a_minute: Quantity",
+            money_a_month as "money_a_month: Quantity", set_at, set_by, seal
         from plan_versions
         join plans p using (plan_id)
         where ($1::uuid is null or plan_id = $1) and ($2::bigint is null or version = $2)

@@ -21,7 +21,7 @@ use crate::{
     audit::{self, Line},
     books::{Books, Lock},
     database::Database,
-    money, new_grant, notices,
+    limits, money, new_grant, notices,
 };
 
 /// A plan or a package that somebody wants.
@@ -239,6 +239,7 @@ async fn begin(
     actor: &str,
 ) -> Result<()> {
     let is_quota = set_quota(connection, books, account, plan.terms.overage, false, actor).await?;
+    limits::follow_plan(connection, books, account, plan.terms.limits).await?;
     sqlx::query!(
         r#"
         insert into subscriptions (account_id, subscription_id, plan_id, version, anchor, renews_at, is_quota)

@@ -5,7 +5,7 @@ use domain::{
     audit::Operation,
     credit::Quantity,
     id::{AccountId, GrantId, PlanId, SubscriptionId},
-    plan::{Month, Overage, Plan, Subscription},
+    plan::{Month, Overage, Plan, PlanLimits, Subscription},
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -18,6 +18,7 @@ use crate::{
     books::{Books, Lock},
     credit_lines,
     database::Database,
+    limits,
 };
 
 impl AccountReader {
@@ -219,6 +220,7 @@ impl Open {
         actor: &str,
     ) -> Result<()> {
         let is_quota = set_quota(connection, books, self.account, plan.terms.overage, self.is_quota, actor).await?;
+        limits::follow_plan(connection, books, self.account, plan.terms.limits).await?;
         sqlx::query!(
             r#"
             update subscriptions set
@@ -242,6 +244,7 @@ impl Open {
     /// Ends it.
     pub(super) async fn end(&self, connection: &mut PgConnection, books: &mut Books, actor: &str) -> Result<()> {
         set_quota(connection, books, self.account, Overage::Wallet, self.is_quota, actor).await?;
+        limits::follow_plan(connection, books, self.account, PlanLimits::NONE).await?;
         let now = books.of(self.account)?.now();
         sqlx::query!(
             "update subscriptions set ended_at = $3 where account_id = $1 and subscription_id = $2",

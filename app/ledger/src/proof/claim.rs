@@ -124,7 +124,7 @@ impl Claim {
             Self::PlanIsSealed => "a version of a plan is the one that was set",
             Self::PeriodIsSealed => "a plan's period is the one that was paid for",
             Self::PlanIsPaid => {
-                "a plan's period has taken its fee and given its allowance, and an account's plan is that of its newest period"
+                "a plan's period has taken its fee and given its allowance, and an account's plan, with its limits, is that of its newest period"
             }
             Self::PaymentIsSealed => "a payment is the one that was begun, and what it moved is what was written",
             Self::PaymentIsPosted => {

@@ -296,8 +296,8 @@ async fn a_limit_is_changed_only_by_whoever_may(pool: PgPool) {
     assert!(matches!(refused.pool, Refuser::Limit { id, .. } if id == by_operator.id), "both bound");
     assert!(refused.may_pass(), "the call that runs may leave it");
     let whose: std::collections::BTreeMap<_, _> =
-        limits(&world, ada).await.iter().map(|state| (state.limit.id, state.by_operator)).collect();
-    assert_eq!(whose, [(by_operator.id, true), (own.id, false)].into());
+        limits(&world, ada).await.iter().map(|state| (state.limit.id, state.set_by.name())).collect();
+    assert_eq!(whose, [(by_operator.id, "operator"), (own.id, "account")].into());
     operator.remove_limit(ada.account, own.id).await.unwrap();
     operator.remove_limit(ada.account, by_operator.id).await.unwrap();
     world.assert_proven().await;

@@ -20,7 +20,7 @@ use domain::{
     key::ApiKey,
     lease::{Ask, Change},
     money::Amount,
-    plan::{Overage, Plan, PlanTerms, Term},
+    plan::{Overage, Plan, PlanLimits, PlanTerms, Term},
     pricing::{self, Charge, Discount, Excess},
     proof::Proof,
     rates::Rates,
@@ -93,6 +93,7 @@ pub(crate) fn monthly() -> PlanTerms {
         models: None,
         overage: Overage::Wallet,
         discount: Discount::NONE,
+        limits: PlanLimits::NONE,
     }
 }
 

@@ -3,11 +3,13 @@
 use domain::{
     credit::{Quantity, Unit},
     money::{Amount, NANOS_PER_UNIT},
-    plan::{Overage, PlanTerms, Term},
+    plan::{Overage, PlanLimits, PlanTerms, Term},
     pricing::Discount,
 };
 
-use super::fields::{ALLOWANCE, BEYOND, DAYS, DISCOUNT, ENDS, FEE, HIDDEN, KIND, MODELS, NAME, SHOWN, UNIT, kind_of};
+use super::fields::{
+    ALLOWANCE, BEYOND, DAYS, DISCOUNT, ENDS, FEE, HIDDEN, KIND, MODELS, MONEY, NAME, REQUESTS, SHOWN, TOKENS, UNIT, kind_of,
+};
 use crate::{parts::form::Problem, server::sentence};
 
 /// A plan or a package as it was typed.
@@ -25,19 +27,20 @@ impl Draft {
         if name.is_empty() {
             return Err(Problem::new(NAME, "Write its name: customers read it."));
         }
-        let is_monthly = typed(KIND) != kind_of(false);
+        let (is_monthly, is_offered) = (typed(KIND) != kind_of(false), typed(SHOWN) != HIDDEN);
         let unit = if typed(UNIT) == Unit::Tokens.name() { Unit::Tokens } else { Unit::Money };
         let terms = PlanTerms {
             term: if is_monthly { Term::Monthly } else { Term::Once { days: days(&typed(DAYS))? } },
             fee: amount(FEE, &typed(FEE))?,
             unit,
-            allowance: allowance(&typed(ALLOWANCE), unit)?,
+            allowance: quantity(ALLOWANCE, &typed(ALLOWANCE), unit)?,
             models: models(&typed(MODELS)),
             overage: ENDS.into_iter().find(|(_, name, _)| is_monthly && *name == typed(BEYOND)).map_or(Overage::Wallet, |(end, ..)| end),
             discount: if is_monthly { discount(&typed(DISCOUNT))? } else { Discount::NONE },
+            limits: if is_monthly { limits(typed)? } else { PlanLimits::NONE },
         };
         terms.check().map_err(|error| Problem::new(error.field, sentence(error.problem)))?;
-        Ok(Self { name, is_offered: typed(SHOWN) != HIDDEN, terms })
+        Ok(Self { name, is_offered, terms })
     }
 }
 
@@ -45,10 +48,23 @@ fn amount(field: &str, text: &str) -> Result<Amount, Problem> {
     text.parse().map_err(|error| Problem::new(field, sentence(&format!("this {error}"))))
 }
 
-fn allowance(text: &str, unit: Unit) -> Result<Quantity, Problem> {
-    // As pages write tokens.
-    let text = if unit == Unit::Tokens { text.trim().replace(',', "") } else { text.to_owned() };
-    Quantity::parse(&text, unit).map_err(|error| Problem::new(ALLOWANCE, sentence(&format!("this {error}"))))
+fn quantity(field: &str, text: &str, unit: Unit) -> Result<Quantity, Problem> {
+    // As pages write counts.
+    let text = if unit == Unit::Money { text.to_owned() } else { text.trim().replace(',', "") };
+    Quantity::parse(&text, unit).map_err(|error| Problem::new(field, sentence(&format!("this {error}"))))
+}
+
+/// What it bounds; an empty field bounds nothing.
+fn limits(typed: impl Fn(&str) -> String) -> Result<PlanLimits, Problem> {
+    let limit = |field: &str, unit| {
+        let text = typed(field);
+        if text.trim().is_empty() { Ok(None) } else { quantity(field, &text, unit).map(Some) }
+    };
+    Ok(PlanLimits {
+        requests_a_minute: limit(REQUESTS, Unit::Requests)?,
+        tokens_a_minute: limit(TOKENS, Unit::Tokens)?,
+        money_a_month: limit(MONEY, Unit::Money)?,
+    })
 }
 
 fn days(text: &str) -> Result<u32, Problem> {
@@ -94,9 +110,14 @@ mod tests {
         assert_eq!((draft.name.as_str(), draft.is_offered, draft.terms.allowance.get()), ("Team", true, 1_000));
         assert_eq!((draft.terms.overage, draft.terms.discount.bps(), draft.terms.term), (Overage::Refused, 250, Term::Monthly));
         assert_eq!(draft.terms.models, Some(vec!["a/b".to_owned(), "c".to_owned()]));
-        let package = read(&[(KIND, "package"), (DAYS, "30"), (SHOWN, "no"), (DISCOUNT, "5"), (BEYOND, "refused")]).unwrap();
+        let bounded = read(&[(REQUESTS, "1,000"), (MONEY, "$50")]).unwrap().terms.limits;
+        let found = [bounded.requests_a_minute, bounded.tokens_a_minute, bounded.money_a_month].map(|capacity| capacity.map(Quantity::get));
+        assert_eq!(found, [Some(1_000), None, Some(50_000_000_000)]);
+        let package =
+            read(&[(REQUESTS, "60"), (KIND, "package"), (DAYS, "30"), (SHOWN, "no"), (DISCOUNT, "5"), (BEYOND, "refused")]).unwrap();
         assert_eq!((package.terms.term, package.is_offered, package.terms.models), (Term::Once { days: 30 }, false, None));
-        assert_eq!((package.terms.discount, package.terms.overage), (Discount::NONE, Overage::Wallet), "a package has neither");
+        let of_plans = (package.terms.discount, package.terms.overage, package.terms.limits);
+        assert_eq!(of_plans, (Discount::NONE, Overage::Wallet, PlanLimits::NONE), "a package has none of these");
     }
 
     #[test]
@@ -110,6 +131,9 @@ mod tests {
             (DISCOUNT, "2.505"),
             (DISCOUNT, "101"),
             (DISCOUNT, "-1"),
+            (REQUESTS, "0"),
+            (TOKENS, "1.5"),
+            (MONEY, "much"),
         ] {
             assert_eq!(read(&[(field, text)]), Err(field.to_owned()), "{text}");
         }

@@ -20,6 +20,12 @@ pub(super) const MODELS: &str = "models";
 pub(super) const BEYOND: &str = "overage";
 /// What calls are discounted by, in per cent.
 pub(super) const DISCOUNT: &str = "discount";
+/// How many requests it bounds a minute to.
+pub(super) const REQUESTS: &str = "requests_a_minute";
+/// How many tokens it bounds a minute to.
+pub(super) const TOKENS: &str = "tokens_a_minute";
+/// How much money it bounds a calendar month to.
+pub(super) const MONEY: &str = "money_a_month";
 /// Whether customers are shown it.
 pub(super) const SHOWN: &str = "shown";
 /// That it is to be looked at before it is written.
@@ -28,7 +34,7 @@ pub(super) const REVIEW: &str = "review";
 pub(super) const SEEN: &str = "seen";
 
 /// All that say what is to be sold.
-pub(super) const TERMS: [&str; 10] = [NAME, KIND, FEE, ALLOWANCE, UNIT, DAYS, MODELS, BEYOND, DISCOUNT, SHOWN];
+pub(super) const TERMS: [&str; 13] = [NAME, KIND, FEE, ALLOWANCE, UNIT, DAYS, MODELS, BEYOND, DISCOUNT, REQUESTS, TOKENS, MONEY, SHOWN];
 
 /// Where customers are not shown it.
 pub(super) const HIDDEN: &str = "no";

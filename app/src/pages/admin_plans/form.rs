@@ -1,14 +1,17 @@
 //! What is to be sold: asked for in one form, shown whole, term by term, and written by another.
 
 use domain::{
-    credit::Unit,
+    credit::{Quantity, Unit},
     plan::{Plan, PlanTerms, Term},
 };
 use leptos::prelude::*;
 
 use super::{
     address,
-    fields::{self, ALLOWANCE, BEYOND, DAYS, DISCOUNT, ENDS, FEE, HIDDEN, KIND, MODELS, NAME, OFFERED, REVIEW, SEEN, SHOWN, UNIT},
+    fields::{
+        self, ALLOWANCE, BEYOND, DAYS, DISCOUNT, ENDS, FEE, HIDDEN, KIND, MODELS, MONEY, NAME, OFFERED, REQUESTS, REVIEW, SEEN, SHOWN,
+        TOKENS, UNIT,
+    },
     page::Review,
 };
 use crate::parts::{
@@ -89,7 +92,7 @@ fn of_all(terms: Option<&PlanTerms>, monthly: bool, models: &[String], form: &Fo
         {Field::amount(FEE, format!("Fee in US dollars, {often}")).hint("0 is free.").initial(initial(|terms| terms.fee.to_string())).required().view(form)}
         {Field::amount(ALLOWANCE, format!("Allowance, {often}"))
             .hint("Used before the balance; what is left when it ends lapses.")
-            .initial(initial(plan::typed_allowance))
+            .initial(initial(|terms| plan::typed(terms.allowance, terms.unit)))
             .required()
             .view(form)}
         {choice(form, UNIT, "Counted in", units, terms.map_or(Unit::Money, |terms| terms.unit).name())}
@@ -117,12 +120,30 @@ fn of_plans(before: Option<&Plan>, form: &Form) -> AnyView {
     let chosen = ENDS.into_iter().find(|(end, ..)| Some(*end) == overage).map_or(ENDS[0].1, |(_, name, _)| name);
     let ends = ENDS.map(|(_, name, label)| (name.to_owned(), label.to_owned())).to_vec();
     let discount = before.map(|before| plan::per_cent(before.terms.discount)).filter(|discount| discount != "0");
+    let bounds = before.map(|before| before.terms.limits).unwrap_or_default();
+    let typed = |capacity: Option<Quantity>, unit| capacity.map(|capacity| plan::typed(capacity, unit)).unwrap_or_default();
+    let limits = [
+        (
+            REQUESTS,
+            "Requests a minute, at most",
+            "Of all the account's calls while the plan lasts; its own limits bind as well.",
+            typed(bounds.requests_a_minute, Unit::Requests),
+        ),
+        (TOKENS, "Tokens a minute, at most", "Of prompt and completion together.", typed(bounds.tokens_a_minute, Unit::Tokens)),
+        (
+            MONEY,
+            "US dollars a month, at most",
+            "What calls cost in a calendar month, UTC, whatever pays for them.",
+            typed(bounds.money_a_month, Unit::Money),
+        ),
+    ];
     view! {
         {choice(form, BEYOND, "Calls beyond the allowance", ends, chosen)}
         {Field::amount(DISCOUNT, "Discount on every call, in per cent")
             .hint("For as long as the plan lasts, whatever pays for the call.")
             .initial(discount.unwrap_or_default())
             .view(form)}
+        {limits.into_iter().map(|(field, label, hint, initial)| Field::amount(field, label).hint(hint).initial(initial).view(form)).collect_view()}
     }
     .into_any()
 }

@@ -104,7 +104,7 @@ fn history(versions: &[PlanVersion]) -> AnyView {
             text(plan::lasts(&plan.terms)),
             text(money::exact(plan.terms.fee)),
             with_note(text(plan::quantity(plan.terms.allowance, plan.terms.unit)), scope),
-            text(plan::beyond(&plan.terms)),
+            with_note(text(plan::beyond(&plan.terms)), plan::at_most(plan.terms.limits).unwrap_or_default()),
             text(plan::discount(plan.terms.discount)),
             view! { <span>{written}</span><span class="by">"by "{foreign(set_by)}</span> }.into_any(),
         ];

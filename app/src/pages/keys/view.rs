@@ -224,7 +224,7 @@ fn snippets(secret: &str, base_url: &str, model: &str) -> std::array::IntoIter<(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use domain::{
-        credit::{Hardness, Limit, Pool, Quantity, Unit, Window},
+        credit::{Hardness, Limit, LimitSetter, Pool, Quantity, Unit, Window},
         id::{KeyId, LimitId, ProjectId},
         money::Amount,
     };
@@ -259,7 +259,7 @@ mod tests {
     fn limit(scope: Scope, window: Window, capacity: i64) -> LimitState {
         let pool = Pool { used: Quantity::from_count(2), ..Pool::new(Unit::Requests, Quantity::from_count(capacity)) };
         let limit = Limit { id: LimitId::new(now(), [3; 10]), scope, window, hardness: Hardness::Hard, pool };
-        LimitState { limit, whose: None, by_operator: false }
+        LimitState { limit, whose: None, set_by: LimitSetter::Account }
     }
 
     fn page(limits: Vec<LimitState>, can_manage: bool) -> Keys {

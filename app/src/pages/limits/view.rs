@@ -1,6 +1,6 @@
 use domain::{
     account::Key,
-    credit::{Hardness, LimitState, Scope, Unit, Window},
+    credit::{Hardness, LimitSetter, LimitState, Scope, Unit, Window},
 };
 use leptos::prelude::*;
 
@@ -89,9 +89,9 @@ fn limits_table(page: &Limits, path: Option<&str>, account: &Whose) -> AnyView {
     table("cards", &columns, rows.collect(), None)
 }
 
-/// The operator's limits are the operator's to remove, and those of a key's project or member stand on the account's page to be removed.
+/// The operator's limits are the operator's to remove, the plan's nobody's, and those of a key's project or member stand on the account's page to be removed.
 fn is_removable(state: &LimitState, key: Option<&Key>) -> bool {
-    !state.by_operator && (key.is_none() || matches!(state.limit.scope, Scope::Key(_)))
+    state.set_by == LimitSetter::Account && (key.is_none() || matches!(state.limit.scope, Scope::Key(_)))
 }
 
 const fn end(hardness: Hardness) -> &'static str {
@@ -188,14 +188,14 @@ mod tests {
     }
 
     fn page(limits: Vec<Limit>) -> Limits {
-        let limits = limits.into_iter().map(|limit| LimitState { limit, whose: None, by_operator: false }).collect();
+        let limits = limits.into_iter().map(|limit| LimitState { limit, whose: None, set_by: LimitSetter::Account }).collect();
         Limits { key: Some(laptop()), project: None, limits, done: None, can_manage: true, now: now(), form: Form::default() }
     }
 
     /// The same amount for all keys of the project that the laptop is in.
     fn of_project() -> LimitState {
         let limit = Limit { id: LimitId::new(now(), [5; 10]), scope: Scope::Project(laptop().project), ..monthly() };
-        LimitState { limit, whose: Some("Research".to_owned()), by_operator: false }
+        LimitState { limit, whose: Some("Research".to_owned()), set_by: LimitSetter::Account }
     }
 
     fn html(page: &Limits) -> String {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_limit_of_its_project_stands_on_a_keys_page_and_is_not_removed_there() {
-        let limits = vec![of_project(), LimitState { limit: monthly(), whose: Some("laptop".to_owned()), by_operator: false }];
+        let limits = vec![of_project(), LimitState { limit: monthly(), whose: Some("laptop".to_owned()), set_by: LimitSetter::Account }];
         let html = html(&Limits { limits, project: Some("Research".to_owned()), ..page(vec![]) });
         let plain = html.replace("<!>", "");
         assert!(plain.contains("The key is in the project <bdi>Research</bdi>. "), "{html}");
@@ -248,17 +248,22 @@ mod tests {
     #[test]
     fn the_limit_of_its_member_stands_on_a_keys_page_and_is_not_removed_there() {
         let limit = Limit { scope: Scope::Member(laptop().member.unwrap()), ..monthly() };
-        let limits = vec![LimitState { limit, whose: laptop().member_email, by_operator: false }];
+        let limits = vec![LimitState { limit, whose: laptop().member_email, set_by: LimitSetter::Account }];
         let html = html(&Limits { limits, ..page(vec![]) });
         assert!(html.contains("of the member <bdi>ada@example.com</bdi>"), "{html}");
         assert!(!html.contains("Remove the limit of"), "{html}");
     }
 
     #[test]
-    fn an_owner_removes_any_limit_of_the_account_but_the_operators() {
-        let by_operator = LimitState { by_operator: true, ..of_project() };
-        let html = html(&Limits { key: None, limits: vec![of_project(), by_operator], ..page(vec![]) });
-        assert!(html.contains("of the project, the member or the run that they name") && html.contains("set by the operator"), "{html}");
+    fn an_owner_removes_any_limit_of_the_account_but_the_operators_and_the_plans() {
+        let [by_operator, by_plan] = [LimitSetter::Operator, LimitSetter::Plan].map(|set_by| LimitState { set_by, ..of_project() });
+        let html = html(&Limits { key: None, limits: vec![of_project(), by_operator, by_plan], ..page(vec![]) });
+        assert!(
+            html.contains("of the project, the member or the run that they name")
+                && html.contains("set by the operator")
+                && html.contains("comes with the plan"),
+            "{html}"
+        );
         assert_eq!(html.matches("Remove the limit of $10.00 per month of the project “<bdi>Research</bdi>”").count(), 1, "{html}");
     }
 

@@ -98,7 +98,8 @@ fn gives(quote: &Quote) -> String {
         discount => format!("; {discount} off every call at the price list's prices"),
     };
     let scope = terms.models.as_ref().map(|models| format!(" for {}", models.join(", "))).unwrap_or_default();
-    format!("{} of credit{scope}{beyond}{discount}", plan::allowance(terms))
+    let limits = plan::at_most(terms.limits).map(|limits| format!("; {limits}")).unwrap_or_default();
+    format!("{} of credit{scope}{beyond}{discount}{limits}", plan::allowance(terms))
 }
 
 /// What comes when it is over.
@@ -126,7 +127,7 @@ mod tests {
     use domain::{
         credit::{Quantity, Unit},
         id::PlanId,
-        plan::{Overage, Plan, PlanTerms, Term},
+        plan::{Overage, Plan, PlanLimits, PlanTerms, Term},
         pricing::Discount,
     };
 
@@ -143,6 +144,7 @@ mod tests {
             models: None,
             overage: Overage::Wallet,
             discount: Discount::NONE,
+            limits: PlanLimits::NONE,
         };
         let plan = Plan { id: PlanId::new(NOW, [1; 10]), name: "<b>".to_owned(), version: 3, is_offered: true, terms };
         let bought = Bought::Now(NOW + TimeDelta::days(31));

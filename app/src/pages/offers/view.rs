@@ -78,7 +78,7 @@ pub(crate) fn cells(plan: &Plan, note: &str) -> Vec<AnyView> {
         with_note(name(&plan.name), notes),
         text(money::exact(terms.fee)),
         with_note(text(plan::quantity(terms.allowance, terms.unit)), scope),
-        text(plan::beyond(terms)),
+        with_note(text(plan::beyond(terms)), plan::at_most(terms.limits).unwrap_or_default()),
         text(plan::discount(terms.discount)),
     ]
 }
