@@ -57,6 +57,20 @@ test("settings are looked at term by term before they are set, and are the custo
 test.describe("what cannot be set", () => {
   test.use({ expectedNoise: [/status of 4(22|09|03)/] });
 
+  test("is a second grace in a month, which the page says", async ({ page, context, ready }) => {
+    const { email } = await signUp(page);
+    await farebox(ready, "account", "set", email, "--grace", "2", "--until", "2099-01-31");
+    await farebox(ready, "account", "set", email, "--grace", "0");
+    await openSettings(page, context, email);
+    await expect(definition(page, "Grace")).toContainText("Used this month");
+    await page.getByLabel(/^Grace in/).fill("1");
+    await page.getByLabel(/^Grace until/).fill("2099-01-31T12:00");
+    await page.getByRole("button", { name: "Review" }).click();
+    await expect(page.getByLabel(/^Grace in/)).toHaveAccessibleDescription(/One was given this month already: the next can begin on 1 /);
+    await expect(page.getByRole("button", { name: "Set it" })).toHaveCount(0);
+    await expectSound(page);
+  });
+
   test("is said at its field, and what was typed stays", async ({ page, context }) => {
     const { email } = await signUp(page);
     await openSettings(page, context, email);

@@ -117,6 +117,7 @@ test("how calls are paid is told in words, as the operator set it", async ({ pag
   await expect(definition(page, "Below zero")).toHaveText(
     "The balance may go down to −$12.00, $2.00 of it as a grace until 31 Jan 2099, 00:00 UTC. After that no call starts below −$10.00; what is owed stays owed.",
   );
+  await expect(definition(page, "Grace")).toHaveText(/^Used this month; the next one can be given from 1 \w{3} \d{4} on\.$/);
   await expect(definition(page, "Terms")).toContainText("Lenient:");
   await expect(definition(page, "The next call")).toContainText("Starts if $12.00 cover it");
   await expectSound(page);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     audit::Operation,
-    credit::{CreditLine, Grace, Quantity},
+    credit::{self, CreditLine, Grace, Quantity},
     id::AccountId,
     money::Amount,
     pricing::Excess,
@@ -27,7 +27,7 @@ impl Operator {
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown account; [`Error::Invalid`] for an amount below zero or above a billion currency units, a grace that has
-    /// ended already, or anything lent to a wallet that pays for no call.
+    /// ended already or would be the second to begin in a calendar month (UTC), or anything lent to a wallet that pays for no call.
     pub async fn change_credit_line(&self, account: AccountId, actor: &str, change: impl FnOnce(&mut CreditLine)) -> Result<CreditLine> {
         let mut tx = self.database.change().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
@@ -46,6 +46,14 @@ impl Operator {
     /// [`Error::Unavailable`].
     pub async fn credit_line(&self, account: AccountId) -> Result<CreditLine> {
         in_force(&mut *self.database.read().await?, account).await
+    }
+
+    /// As [`AccountReader::next_grace`], of any account.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn next_grace(&self, account: AccountId, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        next_grace(&mut *self.database.read().await?, account, now).await
     }
 
     /// Sets what is lent to an account, from now on, over what was seen: `is_seen` tells whether that is still so. Setting what is set already changes
@@ -105,6 +113,7 @@ pub(crate) async fn set(
     let mut line = in_force(&mut *connection, account).await?;
     // One that has ended is not set again.
     line.grace.take_if(|grace| grace.until <= now);
+    let before = line.grace;
     change(&mut line);
     if !(Amount::ZERO..=LENT_MAX).contains(&line.amount) {
         return Err(Error::invalid("credit line", "write an amount from 0 to 1,000,000,000"));
@@ -114,6 +123,14 @@ pub(crate) async fn set(
     }
     if line.grace.is_some_and(|grace| grace.amount <= Amount::ZERO || grace.amount > LENT_MAX || grace.until <= now) {
         return Err(Error::invalid("grace", "write an amount above 0 and up to 1,000,000,000, and an instant that is still to come"));
+    }
+    if line.grace.is_some_and(|grace| grace.begins(before, now))
+        && let Some(next) = next_grace(connection, account, now).await?
+    {
+        let next = next.format("%-d %B %Y");
+        let problem =
+            format!("one was given this month already: the next can begin on {next}, and one that runs can be lowered, shortened or ended");
+        return Err(Error::invalid("grace", problem));
     }
     // What is lent must add up with all that was ever put into the wallet.
     let wallet = book.wallet()?;
@@ -214,6 +231,19 @@ impl AccountReader {
     pub async fn credit_line(&self) -> Result<CreditLine> {
         in_force(&mut *self.database.read().await?, self.account).await
     }
+
+    /// When the next grace may begin, where one has begun in this calendar month (UTC); `None` where one may now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn next_grace(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        next_grace(&mut *self.database.read().await?, self.account, now).await
+    }
+}
+
+async fn next_grace(connection: &mut PgConnection, account: AccountId, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    let settings = of_account(connection, account).await?;
+    Ok(credit::next_grace(settings.iter().map(|(set, _)| (set.set_at, set.line.grace)), now))
 }
 
 /// What is lent to an account now.

@@ -13,6 +13,11 @@ pub(crate) fn rules(line: &CreditLine, now: DateTime<Utc>) -> [(&'static str, St
     [("Mode", mode(line.mode()).to_owned()), ("Below zero", below_zero(line, now)), ("Terms", terms(line).to_owned())]
 }
 
+/// That no grace may begin before then, where one has begun this month.
+pub(crate) fn next_grace(next: Option<DateTime<Utc>>) -> Option<(&'static str, String)> {
+    next.map(|next| ("Grace", format!("Used this month; the next one can be given from {} on.", time::day(next))))
+}
+
 const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Prepaid => "Prepaid: calls are paid from the balance, after any plan, package or promotional credit is used up.",

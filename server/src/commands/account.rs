@@ -108,7 +108,7 @@ struct Change {
     #[arg(long, env = "FAREBOX_ACCOUNT_CREDIT_LINE", value_name = "AMOUNT")]
     credit_line: Option<Amount>,
 
-    /// How much more is lent for a while, until the instant that --until names; 0 ends it now
+    /// How much more is lent for a while, until the instant that --until names; 0 ends it now. One begins in a calendar month, UTC
     #[arg(long, env = "FAREBOX_ACCOUNT_GRACE", value_name = "AMOUNT")]
     grace: Option<Amount>,
 
@@ -348,17 +348,18 @@ async fn set_state(account: &str, state: AccountState, output: Output, config: &
 
 async fn show(account: &str, output: Output, config: &Config) -> anyhow::Result<()> {
     let now = Utc::now();
-    let (account, balance, line, keys, projects) = with_ledger(config, async |ledger| {
+    let (account, balance, lent, keys, projects) = with_ledger(config, async |ledger| {
         let account = find(ledger, account).await?;
         let reader = ledger.system().account(account.id);
         let balance = reader.balance(now).await?;
-        Ok((account, balance, reader.credit_line().await?, reader.keys(now).await?, reader.projects().await?))
+        let lent = (reader.credit_line().await?, reader.next_grace(now).await?);
+        Ok((account, balance, lent, reader.keys(now).await?, reader.projects().await?))
     })
     .await?;
     let value = json!({
-        "account": account, "balance": balance_json(&balance), "credit_line": line_json(&line), "keys": keys, "projects": projects,
+        "account": account, "balance": balance_json(&balance), "credit_line": line_json(&lent.0), "next_grace": lent.1, "keys": keys, "projects": projects,
     });
-    output.print(&value, || format!("{}\n\n{}", describe(&account, &balance, &line, now), key_table(&keys, &projects, now)))
+    output.print(&value, || format!("{}\n\n{}", describe(&account, &balance, &lent, now), key_table(&keys, &projects, now)))
 }
 
 fn balance_json(balance: &Balance) -> Value {
@@ -367,7 +368,12 @@ fn balance_json(balance: &Balance) -> Value {
     json!({ "balance": balance, "reserved": reserved, "available": available, "lent": lent, "grants": grants.iter().map(grant::json).collect::<Vec<_>>() })
 }
 
-fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now: DateTime<Utc>) -> String {
+fn describe(
+    account: &AccountSummary,
+    balance: &Balance,
+    (line, next_grace): &(CreditLine, Option<DateTime<Utc>>),
+    now: DateTime<Utc>,
+) -> String {
     table(
         [&account.name, ""],
         [
@@ -381,6 +387,7 @@ fn describe(account: &AccountSummary, balance: &Balance, line: &CreditLine, now:
             ["mode".to_owned(), line.mode().name().to_owned()],
             ["credit line".to_owned(), line.amount.to_string()],
             ["grace".to_owned(), grace_of(line, now)],
+            ["next grace".to_owned(), next_grace.map_or_else(|| "at any time".to_owned(), |next| format!("from {next} on"))],
             ["terms".to_owned(), terms(line.excess).to_owned()],
         ],
     )

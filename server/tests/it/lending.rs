@@ -41,7 +41,10 @@ fn what_is_lent_is_set_and_shown_and_what_is_not_named_stays() {
         "one that has ended ends again"
     );
     assert_eq!(shown().1, "13.5");
-    set(&["--terms", "lenient", "--grace", "2", "--until", "2100-01-01"]);
+    let (found, reason) = place.refusal(&["account", "set", "Example", "--grace", "1", "--until", "2100-01-01"]);
+    assert!(found == Some(1) && reason.contains("one was given this month already"), "{reason}");
+    assert!(said(&["account", "show", "Example"]).contains("next grace   from "), "and since when another may begin is said");
+    set(&["--terms", "lenient"]);
     assert_eq!(set(&["--mode", "quota"]), json!({ "mode": "quota", "amount": "0", "grace": null, "terms": "strict" }));
     assert_eq!(shown().1, "0", "its balance pays for no call");
     assert_eq!(set(&["--mode", "prepaid"]), json!({ "mode": "prepaid", "amount": "0", "grace": null, "terms": "strict" }));

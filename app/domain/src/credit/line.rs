@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Quantity;
-use crate::{money::Amount, pricing::Excess};
+use crate::{money::Amount, month::CalendarMonth, pricing::Excess};
 
 /// What an account's calls are paid from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,6 +54,28 @@ pub struct Grace {
     pub until: DateTime<Utc>,
 }
 
+impl Grace {
+    /// Whether it begins when it is set: it is more, or lasts longer, than what was lent so until then. One that is lowered or shortened goes on.
+    #[must_use]
+    pub fn begins(self, before: Option<Self>, at: DateTime<Utc>) -> bool {
+        let before = before.filter(|before| at < before.until);
+        before.is_none_or(|before| self.amount > before.amount || self.until > before.until)
+    }
+}
+
+/// Until when no grace may begin, of an account that was set so, oldest first, each setting with when it was set: one begins in a calendar month, UTC.
+/// `None` where one may.
+pub fn next_grace(settings: impl IntoIterator<Item = (DateTime<Utc>, Option<Grace>)>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (mut before, mut began) = (None, None);
+    for (at, grace) in settings {
+        if grace.is_some_and(|grace| grace.begins(before, at)) {
+            began = Some(CalendarMonth::of(at));
+        }
+        before = grace;
+    }
+    began.filter(|month| *month >= CalendarMonth::of(now)).map(|month| month.range().to)
+}
+
 impl CreditLine {
     /// What calls are paid from.
     #[must_use]
@@ -83,10 +105,39 @@ impl CreditLine {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use chrono::TimeDelta;
 
     use super::*;
     use crate::credit::testing::NOW;
+
+    #[test]
+    fn a_grace_begins_once_a_calendar_month() {
+        let at = |text: &str| format!("2026-{text}:00Z").parse::<DateTime<Utc>>().unwrap();
+        let grace = |count, until| Some(Grace { amount: Amount::from_nanos(count), until: at(until) });
+        let first = grace(5, "11-20T00:00");
+        let next = |settings: &[(DateTime<Utc>, Option<Grace>)], now| next_grace(settings.iter().copied(), at(now));
+        let december = Some(at("12-01T00:00"));
+        assert_eq!(next(&[], "11-01T00:00"), None);
+        assert_eq!(next(&[(at("11-05T00:00"), first)], "11-30T23:59"), december, "also once it has ended");
+        assert_eq!(next(&[(at("11-05T00:00"), first)], "12-01T00:00"), None);
+        // What goes on, lower or shorter, does not begin; what is more, or longer, or comes after an end, does.
+        let spans = (at("10-31T00:00"), first);
+        for (settings, expected) in [
+            (vec![spans], None),
+            (vec![spans, (at("11-02T00:00"), grace(4, "11-20T00:00"))], None),
+            (vec![spans, (at("11-02T00:00"), grace(5, "11-19T00:00"))], None),
+            (vec![spans, (at("11-02T00:00"), None)], None),
+            (vec![spans, (at("11-02T00:00"), grace(6, "11-20T00:00"))], december),
+            (vec![spans, (at("11-02T00:00"), grace(5, "11-21T00:00"))], december),
+            (vec![spans, (at("11-02T00:00"), None), (at("11-03T00:00"), first)], december),
+            (vec![spans, (at("11-20T00:00"), first)], december),
+        ] {
+            assert_eq!(next(&settings, "11-25T00:00"), expected, "{settings:?}");
+        }
+        // A clock that was set back begins no second one.
+        assert_eq!(next(&[(at("11-05T00:00"), first)], "10-31T00:00"), december);
+    }
 
     #[test]
     fn grace_ends_and_the_line_stays() {

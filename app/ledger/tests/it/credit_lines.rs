@@ -135,6 +135,39 @@ async fn a_grace_lends_until_its_end(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_grace_begins_once_a_calendar_month_whatever_became_of_it(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.now = "2024-01-10T12:00:00Z".parse().unwrap();
+    world.ledger = world.ledger.dated(world.now);
+    let ada = world.customer("ada", "0").await;
+    let with_grace =
+        |text: &str, until: &str| CreditLine { grace: Some(Grace { amount: amount(text), until: until.parse().unwrap() }), ..line("0.5") };
+    let first = with_grace("1", "2024-02-05T00:00:00Z");
+    let refused = |set: Result<CreditLine, Error>| matches!(&set, Err(Error::Invalid { field: "grace", problem }) if problem.contains("1 February 2024"));
+    lend(&world, ada, first).await.unwrap();
+    lend(&world, ada, CreditLine { excess: Excess::Charged, ..first }).await.unwrap();
+    assert!(refused(lend(&world, ada, with_grace("1.01", "2024-02-05T00:00:00Z")).await), "more");
+    assert!(refused(lend(&world, ada, with_grace("1", "2024-02-06T00:00:00Z")).await), "longer");
+    lend(&world, ada, with_grace("0.75", "2024-02-05T00:00:00Z")).await.unwrap();
+    lend(&world, ada, line("0.5")).await.unwrap();
+    // Two operators at once, and a customer's proxies meanwhile.
+    let again = with_grace("0.1", "2024-01-20T00:00:00Z");
+    let (one, other) = tokio::join!(lend(&world, ada, again), lend(&world, ada, again));
+    assert!(refused(one) && refused(other), "it has ended, and the month has not");
+    let next = world.ledger.reader(ada.user).await.unwrap().next_grace(world.now).await.unwrap();
+    assert_eq!(next, Some("2024-02-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(available(world.lease_in(&world.ledger, &world.intent(ada, "0.6")).await), amount("0.5"), "nothing more is leased");
+
+    world.now = "2024-02-01T00:00:00Z".parse().unwrap();
+    world.ledger = world.ledger.dated(world.now);
+    assert_eq!(world.ledger.reader(ada.user).await.unwrap().next_grace(world.now).await.unwrap(), None);
+    let (one, other) = tokio::join!(lend(&world, ada, first), lend(&world, ada, with_grace("2", "2024-02-05T00:00:00Z")));
+    assert_eq!(usize::from(one.is_ok()) + usize::from(other.is_ok()), 1, "one of two: {one:?}, {other:?}");
+    world.lease_in(&world.ledger, &world.intent(ada, "1.5")).await.unwrap();
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_lenient_account_pays_what_its_calls_came_to(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "1").await;

@@ -497,7 +497,7 @@ impl Walk {
         let line = if self.dice.below(5) == 0 { CreditLine { is_quota: true, ..CreditLine::default() } } else { line };
         match self.ledger().system().operator().change_credit_line(self.customers[of].account, "sim", |own| *own = line).await {
             Ok(line) => self.lenient[of] |= line.excess.is_charged(),
-            // The books are ahead of a clock that was set back.
+            // One was given this month, or the books are ahead of a clock that was set back.
             Err(Error::Invalid { field: "grace", .. }) => {}
             Err(other) => panic!("{other}"),
         }
@@ -589,6 +589,24 @@ fn run(number: u8) -> Label {
     format!("run {number}").parse().unwrap()
 }
 
+/// Calendar months of an account in which more than one grace began, worked out from what was set alone.
+async fn months_with_two_graces(world: &World) -> i64 {
+    let months = sqlx::query_scalar(
+        "select count(*) from (
+            select from (
+                select
+                    account_id, set_at, grace, grace_until,
+                    lag(case when grace_until > set_at then grace end) over each as before, lag(grace_until) over each as before_until
+                from credit_lines window each as (partition by account_id order by set_at)
+            ) line
+            where grace > 0 and (before_until is null or before_until <= set_at or grace > before or grace_until > before_until)
+            group by account_id, date_trunc('month', set_at at time zone 'UTC')
+            having count(*) > 1
+        ) twice",
+    );
+    months.fetch_one(&world.pool).await.unwrap()
+}
+
 async fn walk(pool: PgPool, seed: u64, steps: usize) {
     let mut walk = Walk::begin(pool, seed).await;
     for step in 0..steps {
@@ -607,6 +625,7 @@ async fn walk(pool: PgPool, seed: u64, steps: usize) {
         }
     }
     assert_eq!(slices(&walk.world).await, 0);
+    assert_eq!(months_with_two_graces(&walk.world).await, 0);
     let system = walk.world.ledger.system();
     system.close_hours().await.unwrap();
     system.seal_days().await.unwrap();

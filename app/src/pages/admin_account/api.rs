@@ -24,7 +24,7 @@ pub(crate) async fn settings(caller: &Caller, id: &str, query: &str) -> Result<A
         .iter()
         .find(|grant| grant.kind == GrantKind::Wallet)
         .map_or(Amount::ZERO, |grant| Amount::from_nanos(grant.balance.get()));
-    let line = operator.credit_line(account).await?;
+    let (line, next_grace) = (operator.credit_line(account).await?, operator.next_grace(account, now).await?);
     let (mut form, mut review) = (caller.form(), None);
     if FormAnswer::here().is_none() {
         let typed = |field: &str| parameter(query, field);
@@ -45,7 +45,7 @@ pub(crate) async fn settings(caller: &Caller, id: &str, query: &str) -> Result<A
             }
         }
     }
-    Ok(AccountSettings { customer, wallet, line, now, form, review, done: parameter(query, "done").is_some() })
+    Ok(AccountSettings { customer, wallet, line, next_grace, now, form, review, done: parameter(query, "done").is_some() })
 }
 
 /// What is wrong with a form, or why it could not be looked at.

@@ -13,6 +13,8 @@ pub(crate) struct AccountSettings {
     pub(crate) wallet: Amount,
     /// What is set.
     pub(crate) line: CreditLine,
+    /// When the next grace may begin, where one has begun this month.
+    pub(crate) next_grace: Option<DateTime<Utc>>,
     /// When it was read.
     pub(crate) now: DateTime<Utc>,
     /// The form, as far as it was filled in.

@@ -24,7 +24,7 @@ use crate::{
 
 /// How a customer's calls are paid, and the form that sets it.
 pub(crate) fn settings(page: &AccountSettings) -> AnyView {
-    let AccountSettings { customer, line, now, form, review, done, .. } = page;
+    let AccountSettings { customer, line, next_grace, now, form, review, done, .. } = page;
     let path = format!("/admin/customers/{}/settings", customer.id);
     let about = view! { {customer.owner_email.as_deref().map_or_else(|| text("no owner"), foreign)}". Times are UTC." };
     let set = done.then(|| notice(Tone::Good, "It is set, and holds for every call that begins from now on."));
@@ -32,7 +32,8 @@ pub(crate) fn settings(page: &AccountSettings) -> AnyView {
         true => notice(Tone::Plain, "Nothing differs from what is set already."),
         false => confirm(&path, page, &asked),
     });
-    let now_set = credit_line::rules(line, *now).into_iter().map(|(name, words)| (name.to_owned(), text(words))).collect();
+    let rules = credit_line::rules(line, *now).into_iter().chain(credit_line::next_grace(*next_grace));
+    let now_set = rules.map(|(name, words)| (name.to_owned(), text(words))).collect();
     let title = if review.is_some() { "Or change it" } else { "Change it" };
     stack(vec![
         head(view! { "Account settings of "{foreign(&customer.name)} }.into_any(), about.into_any(), ()),
@@ -67,7 +68,7 @@ fn ask(path: String, line: &CreditLine, now: DateTime<Utc>, form: &Form) -> AnyV
                 .view(form)}
             {choice(form, TERMS, "What a call costs beyond what was held for it", terms, if line.excess.is_charged() { LENIENT } else { STRICT })}
             {Field::amount(GRACE, "Grace in US dollars")
-                .hint("Lent on top of it for a while, once.")
+                .hint("Lent on top of it for a while, once a calendar month.")
                 .initial(or_nothing(grace.map(|grace| grace.amount).unwrap_or_default()))
                 .view(form)}
             {Field::new("datetime-local", UNTIL, "Grace until, UTC")

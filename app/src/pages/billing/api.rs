@@ -105,6 +105,7 @@ async fn held(caller: &Caller, seen: &Seen, query: &str) -> Result<Held, Console
     let done = parameter(query, PLAN).and_then(|name| Done::NAMES.into_iter().find(|(_, one)| *one == name));
     Ok(Held {
         line: seen.reader.credit_line().await?,
+        next_grace: seen.reader.next_grace(caller.visitor.now).await?,
         subscription: seen.reader.subscription().await?,
         packages: seen.reader.packages().await?,
         // Who only looks buys nothing.

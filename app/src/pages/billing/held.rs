@@ -31,6 +31,8 @@ use crate::{
 pub(crate) struct Held {
     /// What is lent to it, and by which terms.
     pub(crate) line: CreditLine,
+    /// When the next grace may begin, where one has begun this month.
+    pub(crate) next_grace: Option<DateTime<Utc>>,
     /// Its plan.
     pub(crate) subscription: Option<Subscription>,
     /// Its packages.
@@ -81,9 +83,13 @@ pub(super) fn outcome(held: &Held) -> Option<AnyView> {
 }
 
 /// What calls are paid from, and what that means for the next one.
-pub(super) fn rules(balance: &Balance, line: &CreditLine, now: DateTime<Utc>) -> AnyView {
+pub(super) fn rules(balance: &Balance, held: &Held, now: DateTime<Utc>) -> AnyView {
     let next = ("The next call", next_call(balance, now));
-    let rows = credit_line::rules(line, now).into_iter().chain([next]).map(|(name, words)| (name.to_owned(), text(words)));
+    let rows = credit_line::rules(&held.line, now)
+        .into_iter()
+        .chain(credit_line::next_grace(held.next_grace))
+        .chain([next])
+        .map(|(name, words)| (name.to_owned(), text(words)));
     section("How calls are paid", pairs("pairs said", rows.collect()))
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn billing(page: Billing, whose: &Whose) -> AnyView {
         returned.map(|returned| outcome(returned, &balance)).into_any(),
         held::outcome(&held).into_any(),
         credit::balance(&balance),
-        held::rules(&balance, &held.line, now),
+        held::rules(&balance, &held, now),
         held::plans(&held, now, &form),
         paying_in(&balance, payment, &form),
         (!more.is_empty()).then(|| drawn(more)).into_any(),
@@ -191,6 +191,7 @@ mod tests {
             balance: Balance { balance: "29.5".parse().unwrap(), excess, ..Balance::default() },
             journal: String::new(),
             held: held::Held {
+                next_grace: None,
                 line: CreditLine { excess, ..CreditLine::default() },
                 subscription: None,
                 packages: vec![],
