@@ -48,6 +48,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/admin") view=|| page(Page::Today) ssr=Async/>
                     <Route path=path!("/admin/pricing") view=|| page(Page::Prices) ssr=Async/>
                     <Route path=path!("/admin/pricing/import") view=|| page(Page::PriceList) ssr=Async/>
+                    <Route path=path!("/admin/pricing/reprice") view=|| page(Page::Repricing) ssr=Async/>
                     <Route path=path!("/admin/plans") view=|| page(Page::Plans) ssr=Async/>
                     <Route path=path!("/admin/plans/:id") view=|| page(Page::Plan) ssr=Async/>
                     <Route path=path!("/admin/payments") view=|| page(Page::Payments) ssr=Async/>

@@ -26,6 +26,7 @@ pub(crate) mod admin_plans;
 pub(crate) mod admin_price_list;
 pub(crate) mod admin_pricing;
 pub(crate) mod admin_proof;
+pub(crate) mod admin_reprice;
 #[cfg(feature = "ssr")]
 pub(crate) mod auto_top_up;
 pub(crate) mod billing;
@@ -110,6 +111,8 @@ pub(crate) enum Page {
     Prices,
     /// `/admin/pricing/import`
     PriceList,
+    /// `/admin/pricing/reprice`
+    Repricing,
     /// `/admin/plans`
     Plans,
     /// `/admin/plans/:id`
@@ -159,6 +162,7 @@ impl Page {
             Self::Today => "Today",
             Self::Prices => "Prices",
             Self::PriceList => "Import a price list",
+            Self::Repricing => "Charge past calls anew",
             Self::Plans => "Plans",
             Self::Plan => "Plan",
             Self::Payments => "Payments",
@@ -212,6 +216,7 @@ impl Page {
                 | Self::Today
                 | Self::Prices
                 | Self::PriceList
+                | Self::Repricing
                 | Self::Plans
                 | Self::Plan
                 | Self::Payments
@@ -369,6 +374,9 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         Page::Prices => apart(|| admin_pricing::api::prices(caller, query)).await.map(Content::Prices),
         Page::PriceList => {
             apart(|| admin_price_list::api::page(caller, query)).await.map(|page| drawn(admin_price_list::view::list(&page)))
+        }
+        Page::Repricing => {
+            apart(|| admin_reprice::api::repricing(caller, query)).await.map(|page| drawn(admin_reprice::view::repricing(&page)))
         }
         Page::Offers => apart(|| offers::api::offers(caller, query)).await.map(|page| drawn(offers::view::offers(&page))),
         Page::OwnPrices => {

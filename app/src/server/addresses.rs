@@ -44,6 +44,7 @@ pub(super) fn addresses() -> Vec<Address> {
         form("/keys/reports", post(pages::report_keys::post::change)),
         form("/keys/{id}", post(pages::limits::post::change)),
         form("/admin/pricing", post(pages::admin_pricing::post::submit)),
+        form("/admin/pricing/reprice", post(pages::admin_reprice::post::post)),
         form("/admin/plans/{id}", post(pages::admin_plans::post::write)),
         form("/admin/payments", post(pages::admin_payments::post::decide)),
         form("/admin/codes", post(pages::admin_codes::post::submit)),

@@ -67,7 +67,9 @@ async fn reprice(ledger: &Ledger, args: &RepriceArgs) -> anyhow::Result<Report> 
         })?,
         None => history.at(PriceKind::Sale, now).with_context(|| format!("{} has no price in force: name one with --price", args.model))?,
     };
-    let replayable = Replayable { model: &args.model, from: args.from, to, sale: Some(&version.rates), cost: None, calls_max: u64::MAX };
+    let sale = Some(&version.rates);
+    let replayable =
+        Replayable { model: &args.model, from: args.from, to, sale, cost: None, calls_max: u64::MAX, customers_max: usize::MAX };
     let replay = operator.replay(replayable).await?;
     let note = args.note.as_deref().unwrap_or_default();
     let posted = match args.yes {

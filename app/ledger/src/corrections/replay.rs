@@ -19,8 +19,6 @@ use sqlx::PgConnection;
 use super::{CorrectionRecord, overflow, record};
 use crate::{Error, Operator, Result, prices::history_of, settled::CallRecord};
 
-/// The most customers that are named.
-const CUSTOMERS_MAX: usize = 10;
 /// How many calls are read at once.
 const PAGE: i64 = 2_000;
 
@@ -39,6 +37,8 @@ pub struct Replayable<'a> {
     pub cost: Option<&'a Rates>,
     /// How many calls at most: customers beyond it are counted, those first who used least.
     pub calls_max: u64,
+    /// How many customers are named at most: those whom it changes most.
+    pub customers_max: usize,
 }
 
 impl Operator {
@@ -61,7 +61,7 @@ impl Operator {
             customers.push(ReplayedCustomer { account: account.id, name: account.name, email: account.email, sums: own });
         }
         customers.sort_by_cached_key(|customer| Reverse(customer.sums.difference().map_or(0, |amount| amount.nanos().unsigned_abs())));
-        customers.truncate(CUSTOMERS_MAX);
+        customers.truncate(replayable.customers_max);
         Ok(Replay { from: replayable.from, to: replayable.to, sums, provider: provider.sums(), customers, left_out })
     }
 }

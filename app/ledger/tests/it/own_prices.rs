@@ -161,6 +161,7 @@ async fn another_price_for_everyone_is_nothing_to_calls_at_an_own_one(pool: PgPo
         sale: Some(&cheaper),
         cost: None,
         calls_max: u64::MAX,
+        customers_max: 10,
     };
     let said = operator.replay(replayable).await.unwrap();
     assert_eq!((said.sums.calls, said.sums.charged), (1, amount("0.0012")));

@@ -35,7 +35,8 @@ pub(crate) fn by(world: &World, price: PriceId) -> Reprice<'static> {
 
 async fn replay(world: &World, rates: &Rates) -> Replay {
     let of = by(world, world.price);
-    let replayable = Replayable { model: MODEL, from: of.from, to: of.to, sale: Some(rates), cost: None, calls_max: u64::MAX };
+    let replayable =
+        Replayable { model: MODEL, from: of.from, to: of.to, sale: Some(rates), cost: None, calls_max: u64::MAX, customers_max: 10 };
     world.ledger.system().operator().replay(replayable).await.unwrap()
 }
 

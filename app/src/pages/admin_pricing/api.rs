@@ -23,6 +23,8 @@ use crate::{
 
 /// The most calls that are replayed while somebody waits for the page: little more than a second's work.
 const REPLAYED_CALLS_MAX: u64 = 200_000;
+/// Customers that are named.
+const CUSTOMERS_MAX: usize = 10;
 
 /// Prices and costs, for operators.
 pub(crate) async fn prices(caller: &Caller, query: &str) -> Result<Prices, ConsoleError> {
@@ -89,7 +91,7 @@ async fn replay(operator: &Operator, model: &str, side: PriceKind, rates: &Rates
         PriceKind::Cost => (None, Some(rates)),
     };
     let from = now - TimeDelta::days(REPLAYED_DAYS);
-    let replayable = Replayable { model, from, to: now, sale, cost, calls_max: REPLAYED_CALLS_MAX };
+    let replayable = Replayable { model, from, to: now, sale, cost, calls_max: REPLAYED_CALLS_MAX, customers_max: CUSTOMERS_MAX };
     let replay = operator.replay(replayable).await;
     replay.inspect_err(|error| tracing::warn!(%error, model, "a price is reviewed without a replay")).ok()
 }

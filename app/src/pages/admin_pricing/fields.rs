@@ -174,7 +174,7 @@ pub(super) fn side(name: &str) -> Option<PriceKind> {
 }
 
 /// One side of a model's price, in a unit; a model's name may hold anything.
-pub(super) fn address(model: &str, side: PriceKind, unit: RateUnit) -> String {
+pub(in crate::pages) fn address(model: &str, side: PriceKind, unit: RateUnit) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair(MODEL, model);
     if side == PriceKind::Cost {

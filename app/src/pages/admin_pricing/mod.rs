@@ -11,4 +11,4 @@ pub(crate) mod post;
 mod replay;
 pub(in crate::pages) mod review;
 pub(crate) mod view;
-mod words;
+pub(in crate::pages) mod words;

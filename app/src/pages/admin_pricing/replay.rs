@@ -117,7 +117,7 @@ fn goes_back(replay: &Replay) -> String {
     }
     format!(
         "{past} Charged anew by these rates, they would give back {} for {}, and nobody would pay more: once it is published, \
-         `farebox price reprice` does that.",
+         “Charge past calls anew” above does that.",
         money::exact(sums.given_back),
         calls(sums.lowered),
     )

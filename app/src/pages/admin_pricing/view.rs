@@ -13,17 +13,20 @@ use super::{
     page::{Chosen, Done, Prices, Stage},
     review, words,
 };
-use crate::parts::{
-    form::{Tone, notice},
-    layout::{empty, foreign, head, section, stack},
-    money,
-    table::{
-        Column,
-        Kind::{Figures, Words},
-        Row, link, table, text, with_note,
+use crate::{
+    pages::admin_reprice,
+    parts::{
+        form::{Tone, notice},
+        layout::{empty, foreign, head, section, stack},
+        money,
+        table::{
+            Column,
+            Kind::{Figures, Words},
+            Row, link, table, text, with_note,
+        },
+        tabs::{Tab, tabs},
+        time,
     },
-    tabs::{Tab, tabs},
-    time,
 };
 
 /// Every price, or one model's.
@@ -102,8 +105,12 @@ fn amounts(sale: Option<Amount>, cost: Option<Amount>) -> [AnyView; 3] {
 }
 
 fn one(chosen: &Chosen, now: DateTime<Utc>) -> AnyView {
-    let about =
-        stack(vec![text(format!("{}. Times are UTC. ", chosen.priced.model.provider)), link("/admin/pricing".to_owned(), "All prices")]);
+    let about = stack(vec![
+        text(format!("{}. Times are UTC. ", chosen.priced.model.provider)),
+        link("/admin/pricing".to_owned(), "All prices"),
+        text(" · "),
+        link(admin_reprice::address(&chosen.priced.model.name), "Charge past calls anew"),
+    ]);
     let name = view! { <code>{chosen.priced.model.name.clone()}</code> };
     let body = match &chosen.stage {
         Stage::Review(review) => section("Review", review::view(chosen, review)),

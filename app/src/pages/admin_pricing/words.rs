@@ -19,13 +19,13 @@ pub(super) const fn side(kind: PriceKind) -> &'static str {
 }
 
 /// Every figure of a version on one line.
-pub(super) fn figures(of: &Rates) -> String {
+pub(in crate::pages) fn figures(of: &Rates) -> String {
     let plain = format!("prompt {}, completion {} per 1K tokens", money::exact(of.base.input), money::exact(of.base.output));
     std::iter::once(plain).chain(rates::others(of)).collect::<Vec<_>>().join("; ")
 }
 
 /// When a version begins.
-pub(super) fn begins(version: &PriceVersion) -> String {
+pub(in crate::pages) fn begins(version: &PriceVersion) -> String {
     format!("{} UTC", time::minute(version.effective_from))
 }
 
