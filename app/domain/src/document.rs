@@ -228,6 +228,8 @@ pub struct Document {
     pub sum: Taxed,
     /// The rate of the tax in it.
     pub tax_rate: TaxRate,
+    /// What the tax was called when it was paid.
+    pub tax_label: String,
     /// Who sold.
     pub seller: Seller,
     /// Who bought.

@@ -61,15 +61,23 @@ impl System {
 }
 
 /// Every version of who sells, oldest first.
-async fn said(connection: &mut PgConnection) -> Result<Vec<Seller>> {
+pub(super) async fn said(connection: &mut PgConnection) -> Result<Vec<Seller>> {
     Ok(sellers(connection).await?.into_iter().map(|(SetSeller(seller), _)| seller).collect())
+}
+
+/// Who sold at an instant, as it was said then, or said first: by that version's rate and name is the tax in what was paid then.
+pub(super) fn said_at(sellers: &[Seller], at: DateTime<Utc>) -> Option<&Seller> {
+    sellers.iter().rev().find(|seller| seller.set_at <= at).or_else(|| sellers.first())
 }
 
 /// The tax that was in what was paid at an instant: as it was said then, or said first. A plan is paid for from the balance: the tax is on the receipts of what
 /// was paid into that, and would be owed twice if it stood on both.
 fn rate_of(sellers: &[Seller], due: &Due) -> TaxRate {
-    let then = sellers.iter().rev().find(|seller| seller.set_at <= due.posted_at).or_else(|| sellers.first());
-    if due.kind == DocumentKind::Invoice { TaxRate::NONE } else { then.map_or(TaxRate::NONE, |seller| seller.tax_rate) }
+    if due.kind == DocumentKind::Invoice {
+        TaxRate::NONE
+    } else {
+        said_at(sellers, due.posted_at).map_or(TaxRate::NONE, |seller| seller.tax_rate)
+    }
 }
 
 /// The postings of an account that nobody has looked at: after the first number, up to the second.

@@ -14,6 +14,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
+use self::issue::{said, said_at};
 pub use self::{buyer::NewBuyer, seller::NewSeller};
 pub(crate) use self::{
     issue::part_of,
@@ -86,6 +87,8 @@ struct Row {
     posted_as: JournalKind,
     purpose: String,
     posted_at: DateTime<Utc>,
+    /// Of what went back or came again, when it had been paid.
+    paid_at: Option<DateTime<Utc>>,
 }
 
 async fn read(connection: &mut PgConnection, account: AccountId, which: Which<'_>, most: i64) -> Result<Vec<Row>> {
@@ -94,10 +97,11 @@ async fn read(connection: &mut PgConnection, account: AccountId, which: Which<'_
         select
             d.posting as "posting: PostingNumber", d.kind as "kind: DocumentKind", d.year, d.serial, d.number, d.about as "about: PostingNumber",
             d.gross as "gross: Amount", d.tax as "tax: Amount", d.tax_bps, d.seller, d.buyer_name, d.buyer_email, d.buyer_address, d.buyer_tax_id,
-            d.issued_at, j.kind as "posted_as: JournalKind", j.memo, j.posted_at, a.number as "about_number?"
+            d.issued_at, j.kind as "posted_as: JournalKind", j.memo, j.posted_at, a.number as "about_number?", p.posted_at as "paid_at?"
         from documents d
         join journal j on j.account_id = d.account_id and j.seq = d.posting
         left join documents a on a.account_id = d.account_id and a.posting = d.about
+        left join journal p on p.account_id = d.account_id and p.seq = d.about
         where d.account_id = $1 and ($2::bigint is null or d.posting < $2) and ($3::text is null or d.number = $3)
         order by d.posting desc
         limit $4
@@ -134,6 +138,7 @@ async fn read(connection: &mut PgConnection, account: AccountId, which: Which<'_
         posted_as: row.posted_as,
         purpose: row.memo,
         posted_at: row.posted_at,
+        paid_at: row.paid_at,
     });
     Ok(rows.collect())
 }
@@ -143,15 +148,17 @@ async fn dressed(connection: &mut PgConnection, rows: Vec<Row>) -> Result<Vec<Do
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let sellers = sellers(connection).await?;
+    let sellers = said(connection).await?;
     rows.into_iter()
-        .map(|Row { record, about, posted_as, purpose, posted_at }| {
-            let seller = sellers.iter().find(|(SetSeller(seller), _)| seller.version == record.seller);
-            let SetSeller(seller) = &seller.ok_or_else(|| Error::Corrupt(format!("document {} has no seller", record.number)))?.0;
+        .map(|Row { record, about, posted_as, purpose, posted_at, paid_at }| {
+            let seller = sellers.iter().find(|seller| seller.version == record.seller);
+            let seller = seller.ok_or_else(|| Error::Corrupt(format!("document {} has no seller", record.number)))?;
+            let taxed_by = said_at(&sellers, paid_at.unwrap_or(posted_at)).unwrap_or(seller);
             Ok(Document {
                 kind: record.kind,
                 sum: record.sum()?,
                 tax_rate: tax_rate(record.tax_bps)?,
+                tax_label: taxed_by.tax_label.clone(),
                 number: record.number,
                 posting: record.posting,
                 about,

@@ -131,7 +131,8 @@ async fn a_bank_transfer_has_a_receipt_and_what_goes_back_of_it_a_credit_note(po
     operator.credit_transfer(ada.account, "RF18 5390", world.money("119", "invoice 12")).await.unwrap();
     system.issue_documents().await.unwrap();
     // What goes back contains the tax that was paid, whatever it is by now.
-    operator.set_seller(NewSeller { tax_rate: "7".parse().unwrap(), ..seller(&world) }).await.unwrap();
+    let later = world.now + TimeDelta::hours(1);
+    operator.set_seller(NewSeller { tax_rate: "7".parse().unwrap(), tax_label: "GST", now: later, ..seller(&world) }).await.unwrap();
     let payment = operator.payments(true, 1).await.unwrap().remove(0).id;
     operator.return_transfer(payments::refund(&world, payment, "11.90")).await.unwrap();
     system.issue_documents().await.unwrap();
@@ -145,6 +146,7 @@ async fn a_bank_transfer_has_a_receipt_and_what_goes_back_of_it_a_credit_note(po
             (DocumentKind::CreditNote, amount("11.9"), amount("1.9"), Some(receipt)),
         ]
     );
+    assert_eq!(found.iter().map(|document| document.tax_label.as_str()).collect::<Vec<_>>(), ["VAT"; 2], "as it was called then");
     assert!(found[0].purpose.starts_with("Bank transfer RF18 5390: "), "{:?}", found[0].purpose);
     world.assert_proven().await;
 }

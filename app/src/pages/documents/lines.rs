@@ -52,7 +52,7 @@ pub(super) fn purpose(document: &Document) -> String {
 
 /// Net, tax, and what they sum to.
 pub(super) fn sums(document: &Document) -> [(String, String); 3] {
-    let label = format!("{} {} %", document.seller.tax_label, document.tax_rate);
+    let label = format!("{} {} %", document.tax_label, document.tax_rate);
     let total = if document.kind == DocumentKind::CreditNote { "Total credit" } else { "Total paid" };
     [("Net".to_owned(), document.sum.net), (label, document.sum.tax), (total.to_owned(), document.sum.gross)]
         .map(|(name, amount)| (name, money::exact(amount)))
