@@ -5,6 +5,9 @@ import { fareboxPath, type Ready } from "../ready.ts";
 
 const run = promisify(execFile);
 
-/** Runs a command to its end, beside the farebox that serves. */
-export const farebox = (ready: Ready, ...args: string[]) =>
-  run(fareboxPath, args, { env: { ...process.env, DATABASE_URL: ready.database_url } });
+/** Runs a command to its end, beside the farebox that serves. What it asks for is left empty. */
+export function farebox(ready: Ready, ...args: string[]) {
+  const running = run(fareboxPath, args, { env: { ...process.env, DATABASE_URL: ready.database_url } });
+  running.child.stdin?.end();
+  return running;
+}

@@ -9,6 +9,9 @@ export type Usage = Record<"prompt_tokens" | "completion_tokens" | "total_tokens
 export interface Receipt {
   id: string;
   model: string;
+  provider: string;
+  /** The providers that were asked in vain before that one. */
+  attempts: { provider: string; failure: string; http_status: number | null; took_ms: number; billed: boolean }[];
   stream: boolean;
   status: string;
   source: string;
