@@ -11,6 +11,7 @@ use crate::{
     id::{CallId, GrantId, KeyId, PriceId},
     money::Amount,
     pricing::{Excess, Receipt},
+    service_tier::ServiceTier,
     tokens::{CallUsage, Tokens},
 };
 
@@ -343,6 +344,12 @@ pub struct CallDetail {
     pub price_id: PriceId,
     /// Since when that version is in force.
     pub price_effective_from: DateTime<Utc>,
+    /// The service tier whose price that is.
+    pub price_tier: ServiceTier,
+    /// The service tier that served it, as far as its answer said, else that which was asked for.
+    pub service_tier: ServiceTier,
+    /// The service tier that was asked for.
+    pub asked_tier: ServiceTier,
     /// The most that it could cost: reserved while it ran, unless it was paid in tokens.
     pub held: Amount,
     /// The most tokens that it could take: reserved while it ran, if it was paid in tokens.

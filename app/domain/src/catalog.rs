@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{ModelId, PriceId, ProviderId},
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 
@@ -265,6 +266,8 @@ pub struct PriceVersion {
     pub model_id: ModelId,
     /// See [`PriceKind`].
     pub kind: PriceKind,
+    /// The tier whose calls it prices.
+    pub service_tier: ServiceTier,
     /// Calls admitted from this instant on use it, until a later version begins.
     pub effective_from: DateTime<Utc>,
     /// The rates.
@@ -281,6 +284,21 @@ pub struct PricedModel {
     /// The model.
     pub model: Model,
     /// The sale price in force; without one the model is refused.
+    pub sale: Option<PriceVersion>,
+    /// The cost in force, for operators only.
+    pub cost: Option<PriceVersion>,
+    /// Sale prices that are written but not yet in force, soonest first.
+    pub scheduled: Vec<PriceVersion>,
+    /// What the model costs at other service tiers, as far as that is known.
+    pub service_tiers: Vec<PricedTier>,
+}
+
+/// What a model costs at a service tier that is not the default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricedTier {
+    /// Which.
+    pub service_tier: ServiceTier,
+    /// The sale price in force; without one, calls that ask for it are refused.
     pub sale: Option<PriceVersion>,
     /// The cost in force, for operators only.
     pub cost: Option<PriceVersion>,

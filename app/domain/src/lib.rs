@@ -36,6 +36,7 @@ pub mod proxies;
 pub mod rate_unit;
 pub mod rates;
 pub mod replay;
+pub mod service_tier;
 pub mod text;
 pub mod today;
 pub mod tokens;

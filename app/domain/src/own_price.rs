@@ -76,6 +76,7 @@ mod tests {
     use crate::{
         id::{ModelId, PriceId},
         money::Amount,
+        service_tier::ServiceTier,
     };
 
     fn hour(hour: i64) -> DateTime<Utc> {
@@ -92,6 +93,7 @@ mod tests {
                 rates: Rates::plain(Amount::ZERO, Amount::ZERO),
                 created_at: hour(i64::from(number)),
                 created_by: "somebody".to_owned(),
+                service_tier: ServiceTier::Default,
             },
             model: "small".to_owned(),
             account: AccountId::new(DateTime::UNIX_EPOCH, [0; 10]),

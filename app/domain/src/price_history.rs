@@ -23,7 +23,7 @@ pub struct Withdrawal {
     pub by: String,
 }
 
-/// A model's versions, of both sides.
+/// A model's versions at one service tier, of both sides.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceHistory {
     /// Every one, the last to begin first.
@@ -92,7 +92,7 @@ impl PriceHistory {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::{id::ModelId, money::Amount, rates::Rates};
+    use crate::{id::ModelId, money::Amount, rates::Rates, service_tier::ServiceTier};
 
     const BEGIN: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
@@ -113,6 +113,7 @@ mod tests {
             rates: Rates::plain(Amount::ZERO, Amount::ZERO),
             created_at: BEGIN,
             created_by: "somebody".to_owned(),
+            service_tier: ServiceTier::Default,
         }
     }
 

@@ -20,6 +20,7 @@ use domain::{
     lease::{Ask, Change},
     money::Amount,
     pricing::{Discount, Excess},
+    service_tier::ServiceTier,
     tokens::{CallUsage, Tokens},
 };
 use ledger::{Address, Admitted, ChangedLease, Ledger, Login, MoneyIn, NewEpoch, SettledCall, Wait, secrets::SecretKey};
@@ -134,6 +135,7 @@ fn call(payer: &Payer, call_id: CallId, place: u32) -> SettledCall {
         tokens_held: Tokens::from_sum(1_540),
         epoch: Some(payer.epoch),
         split: payer.split.clone(),
+        asked_tier: ServiceTier::Default,
     };
     SettledCall {
         admitted,
@@ -148,6 +150,7 @@ fn call(payer: &Payer, call_id: CallId, place: u32) -> SettledCall {
         first_byte_ms: Some(120),
         raw_usage: Some(r#"{"prompt_tokens":1200,"completion_tokens":340,"total_tokens":1540}"#.to_owned()),
         attempts: Vec::new(),
+        served_tier: None,
     }
 }
 

@@ -37,6 +37,7 @@ use domain::{
     money::Amount,
     pricing::{self, Discount, Excess},
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::{CallUsage, TokenCounts, Tokens},
 };
 use ledger::{Address, Admitted, Ledger, Login, MoneyIn, NewModel, NewPrice, NewProvider, SettledCall, Verification, secrets::SecretKey};
@@ -148,8 +149,16 @@ async fn add_catalog(ledger: &Ledger, from: DateTime<Utc>, rates: &Rates, dice: 
         ledger.system().add_model(model).await.unwrap();
         let id = PriceId::from_uuid(Uuid::from_u128(PRICE.uuid().as_u128() + place));
         let effective_from = from - TimeDelta::days(1);
-        let price =
-            NewPrice { id, model: name, kind: PriceKind::Sale, rates: rates.clone(), effective_from, actor: "bench", now: effective_from };
+        let price = NewPrice {
+            id,
+            model: name,
+            kind: PriceKind::Sale,
+            rates: rates.clone(),
+            effective_from,
+            actor: "bench",
+            now: effective_from,
+            service_tier: ServiceTier::Default,
+        };
         ledger.system().import_price(price).await.unwrap();
     }
 }
@@ -210,6 +219,7 @@ fn call(world: &World, account: AccountId, at: DateTime<Utc>, dice: &mut Dice) -
         tokens_held: Tokens::from_sum((prompt + completion) as i64),
         epoch: None,
         split: Split::default(),
+        asked_tier: ServiceTier::Default,
     };
     SettledCall {
         admitted,
@@ -227,6 +237,7 @@ fn call(world: &World, account: AccountId, at: DateTime<Utc>, dice: &mut Dice) -
             prompt + completion
         )),
         attempts: Vec::new(),
+        served_tier: None,
     }
 }
 

@@ -7,13 +7,15 @@ use domain::{
     id::{AccountId, CallId, EpochId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::{Discount, Excess},
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// A call, whoever makes it, and the terms on which it is admitted. None of this changes any more.
+/// A call, whoever makes it, and the terms on which it is admitted. None of this changes any more, but that what it settles at may be another provider's
+/// answer, and the price of the service tier that served it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admitted {
     /// Who pays.
@@ -32,7 +34,7 @@ pub struct Admitted {
     pub model: String,
     /// The provider's name.
     pub provider: String,
-    /// The sale price in force.
+    /// The sale price in force: of the service tier that was asked for, once it is settled of that which served it.
     pub price_id: PriceId,
     /// The discount in force.
     pub discount: Discount,
@@ -53,6 +55,9 @@ pub struct Admitted {
     /// What it holds of them.
     #[serde(default)]
     pub split: Split,
+    /// The service tier that the client asked for.
+    #[serde(default)]
+    pub asked_tier: ServiceTier,
 }
 
 impl Admitted {

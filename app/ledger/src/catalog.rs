@@ -11,6 +11,7 @@ use domain::{
     audit::Operation,
     catalog::{Api, DisconnectPolicy, Model, ModelBounds, OutputCapField, PriceKind, PriceVersion, Provider, TimeOuts, UsageMode},
     id::{AccountId, ModelId, PriceId, ProviderId},
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use sqlx::{PgConnection, types::Json};
@@ -87,7 +88,7 @@ impl std::fmt::Debug for Upstream {
     }
 }
 
-/// A model with its sale prices, in force and scheduled, oldest first.
+/// A model with its sale prices, in force and scheduled, of every service tier, oldest first.
 #[derive(Debug, Clone)]
 pub struct CatalogModel {
     /// The model.
@@ -350,19 +351,20 @@ pub(crate) async fn models(connection: &mut PgConnection) -> Result<Vec<Model>> 
     Ok(models.collect())
 }
 
-/// Per model the version in force at `now`, if any, and those that follow, oldest first.
+/// Per model and service tier the version in force at `now`, if any, and those that follow, oldest first.
 pub(crate) async fn current_and_scheduled(connection: &mut PgConnection, kind: PriceKind, now: DateTime<Utc>) -> Result<Vec<PriceVersion>> {
     let rows = sqlx::query_as!(
         PriceRow,
         r#"
         select
-            price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
-            rates as "rates: Json<serde_json::Value>", created_at, created_by
+            price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", service_tier as "service_tier: ServiceTier",
+            effective_from, rates as "rates: Json<serde_json::Value>", created_at, created_by
         from price_versions v
         where kind = $1 and account_id is null and withdrawn_at is null and effective_from >= coalesce(
             (
                 select max(effective_from) from price_versions o
-                where o.model_id = v.model_id and o.kind = v.kind and o.account_id is null and o.withdrawn_at is null and o.effective_from <= $2
+                where o.model_id = v.model_id and o.kind = v.kind and o.service_tier = v.service_tier and o.account_id is null
+                    and o.withdrawn_at is null and o.effective_from <= $2
             ),
             '-infinity'
         )
@@ -381,6 +383,7 @@ pub(crate) struct PriceRow {
     pub(crate) id: PriceId,
     pub(crate) model_id: ModelId,
     pub(crate) kind: PriceKind,
+    pub(crate) service_tier: ServiceTier,
     pub(crate) effective_from: DateTime<Utc>,
     /// [`domain::rates::Rates`], unless somebody has changed it by hand.
     pub(crate) rates: Json<serde_json::Value>,
@@ -404,6 +407,7 @@ impl TryFrom<PriceRow> for PriceVersion {
             id: row.id,
             model_id: row.model_id,
             kind: row.kind,
+            service_tier: row.service_tier,
             effective_from: row.effective_from,
             rates,
             created_at: row.created_at,

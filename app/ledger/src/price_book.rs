@@ -6,6 +6,7 @@ use domain::{
     catalog::{PriceKind, PriceVersion},
     id::{ModelId, PriceId},
     price_history::LEAD_MIN,
+    service_tier::ServiceTier,
 };
 use sqlx::PgConnection;
 
@@ -63,7 +64,7 @@ impl Operator {
         Ok(PriceBook { versions: standing.filter_map(|(row, _)| row.readable()).collect(), seen })
     }
 
-    /// Writes prices that were worked out from a book: all of them, or none. A model's first price of its side may begin at once, every other has the
+    /// Writes prices that were worked out from a book: all of them, or none. A model's first price of its side and service tier may begin at once, every other has the
     /// notice that a published one has.
     ///
     /// # Errors
@@ -79,8 +80,11 @@ impl Operator {
         }
         let mut lines = Vec::new();
         for new in prices {
-            let has_price =
-                written.iter().any(|written| !written.seen.is_withdrawn && written.name == new.model && written.kind == new.kind);
+            let is_before = |written: &&Written| {
+                !written.seen.is_withdrawn
+                    && (written.name.as_str(), written.kind, written.service_tier) == (new.model, new.kind, new.service_tier)
+            };
+            let has_price = written.iter().any(|written| is_before(&written));
             if has_price && new.effective_from < new.now + LEAD_MIN {
                 return Err(Error::PriceTooSoon);
             }
@@ -95,6 +99,7 @@ struct Written {
     seen: Seen,
     name: String,
     kind: PriceKind,
+    service_tier: ServiceTier,
 }
 
 /// Every price of these models, and nobody writes another before the transaction ends: its foreign key would wait. Whoever reads does not wait.
@@ -103,7 +108,8 @@ async fn written(connection: &mut PgConnection, names: &[String]) -> Result<Vec<
     let written = sqlx::query!(
         r#"
         select
-            model_id as "model: ModelId", name, price_id as "price: PriceId", kind as "kind: PriceKind", withdrawn_at is not null as "is_withdrawn!"
+            model_id as "model: ModelId", name, price_id as "price: PriceId", kind as "kind: PriceKind", service_tier as "service_tier: ServiceTier",
+            withdrawn_at is not null as "is_withdrawn!"
         from price_versions join models using (model_id)
         where name = any($1) and account_id is null
         "#,
@@ -114,6 +120,7 @@ async fn written(connection: &mut PgConnection, names: &[String]) -> Result<Vec<
         seen: Seen { model: row.model, price: row.price, is_withdrawn: row.is_withdrawn },
         name: row.name,
         kind: row.kind,
+        service_tier: row.service_tier,
     });
     Ok(written.collect())
 }

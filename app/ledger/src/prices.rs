@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use domain::{
     audit::Operation,
-    catalog::{PriceKind, PriceVersion, PricedModel},
+    catalog::{PriceKind, PriceVersion, PricedModel, PricedTier},
     id::{AccountId, ModelId, PriceId},
     money::Amount,
     price_history::{PriceHistory, Withdrawal},
     rates::{BucketRates, Rates},
+    service_tier::ServiceTier,
 };
 use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
@@ -38,6 +39,8 @@ pub struct NewPrice<'a> {
     pub model: &'a str,
     /// Which side.
     pub kind: PriceKind,
+    /// At which service tier.
+    pub service_tier: ServiceTier,
     /// The rates.
     pub rates: Rates,
     /// From when on.
@@ -58,7 +61,7 @@ impl Ledger {
         let disabled = disabled_models(connection).await?;
         let models = priced_models(connection, now).await?.into_iter().filter(|priced| !disabled.contains(&priced.model.id));
         let public = models.filter(|model| model.sale.is_some() || !model.scheduled.is_empty());
-        Ok(public.map(|model| PricedModel { cost: None, ..model }).collect())
+        Ok(public.map(without_costs).collect())
     }
 }
 
@@ -71,12 +74,12 @@ impl Operator {
         priced_models(&mut *self.database.read().await?, now).await
     }
 
-    /// Every price a model ever had, will have, or was to have.
+    /// Every price that a model ever had at a service tier, will have, or was to have.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown model.
-    pub async fn price_history(&self, model: &str) -> Result<PriceHistory> {
-        history_of(&mut *self.database.read().await?, model).await
+    pub async fn price_history(&self, model: &str, service_tier: ServiceTier) -> Result<PriceHistory> {
+        Ok(histories_of(&mut *self.database.read().await?, model).await?.remove(&service_tier).unwrap_or_default())
     }
 }
 
@@ -90,8 +93,8 @@ impl Meter {
             PriceRow,
             r#"
             select
-                price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
-                rates as "rates: Json<serde_json::Value>", created_at, created_by
+                price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind",
+                service_tier as "service_tier: ServiceTier", effective_from, rates as "rates: Json<serde_json::Value>", created_at, created_by
             from price_versions
             where price_id = $1
             "#,
@@ -131,21 +134,23 @@ pub(crate) async fn insert_in(connection: &mut PgConnection, new: &NewPrice<'_>)
         id: new.id,
         model_id: model,
         kind: new.kind,
+        service_tier: new.service_tier,
         effective_from: new.effective_from,
         rates: new.rates.clone(),
         created_at: new.now,
         created_by: new.actor.to_owned(),
     };
-    let before = in_force(connection, &version).await?;
+    let before = followed(connection, &version).await?;
     let inserted = sqlx::query!(
         r#"
-        insert into price_versions (price_id, model_id, kind, effective_from, rates, created_at, created_by, seal)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        insert into price_versions (price_id, model_id, kind, service_tier, effective_from, rates, created_at, created_by, seal)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         on conflict (price_id) do nothing
         "#,
         new.id.uuid(),
         model.uuid(),
         new.kind as PriceKind,
+        new.service_tier as ServiceTier,
         new.effective_from,
         Json(&new.rates) as _,
         new.now,
@@ -157,41 +162,56 @@ pub(crate) async fn insert_in(connection: &mut PgConnection, new: &NewPrice<'_>)
     if inserted.rows_affected() == 0 {
         return Ok(None);
     }
-    let after = json!({"kind": new.kind.name(), "from": new.effective_from, "rates": new.rates});
+    let after = in_words((new.kind, new.service_tier), json!({"from": new.effective_from, "rates": new.rates}));
     Ok(Some(Line::new(Operation::PriceSet, new.id, new.model, before, Some(after))))
 }
 
+/// What the audit log says of a version: its side, its service tier unless that is the default, and this.
+fn in_words((kind, service_tier): (PriceKind, ServiceTier), mut said: Value) -> Value {
+    said["kind"] = json!(kind.name());
+    if let Some(tier) = service_tier.other() {
+        said["service_tier"] = json!(tier.name());
+    }
+    said
+}
+
 /// The version that another one follows, as the audit log has it.
-async fn in_force(connection: &mut PgConnection, next: &PriceVersion) -> Result<Option<Value>> {
+async fn followed(connection: &mut PgConnection, next: &PriceVersion) -> Result<Option<Value>> {
     let before = sqlx::query!(
         r#"
         select effective_from, rates as "rates: Json<Value>" from price_versions
-        where model_id = $1 and kind = $2 and effective_from < $3 and withdrawn_at is null and account_id is null
+        where model_id = $1 and kind = $2 and service_tier = $3 and effective_from < $4 and withdrawn_at is null and account_id is null
         order by effective_from desc limit 1
         "#,
         next.model_id.uuid(),
         next.kind as PriceKind,
+        next.service_tier as ServiceTier,
         next.effective_from
     );
     let before = before.fetch_optional(connection).await?;
-    Ok(before.map(|row| json!({"kind": next.kind.name(), "from": row.effective_from, "rates": row.rates.0})))
+    Ok(before.map(|row| in_words((next.kind, next.service_tier), json!({"from": row.effective_from, "rates": row.rates.0}))))
 }
 
-/// Every price of the model of this name.
-pub(crate) async fn history_of(connection: &mut PgConnection, model: &str) -> Result<PriceHistory> {
+/// What the model of this name costs everyone, at each service tier that ever had a price.
+pub(crate) async fn histories_of(connection: &mut PgConnection, model: &str) -> Result<HashMap<ServiceTier, PriceHistory>> {
     let model = model_id(connection, model).await?;
-    price_history(connection, model).await
+    histories(connection, model).await
 }
 
-async fn price_history(connection: &mut PgConnection, model: ModelId) -> Result<PriceHistory> {
-    let mut history = PriceHistory::default();
+async fn histories(connection: &mut PgConnection, model: ModelId) -> Result<HashMap<ServiceTier, PriceHistory>> {
+    let mut histories: HashMap<_, PriceHistory> = HashMap::new();
     for (row, withdrawal) in rows(connection, Some(model)).await?.into_iter().rev() {
         if let Some(version) = row.readable() {
+            let history = histories.entry(version.service_tier).or_default();
             history.versions.push(version);
             history.withdrawn.extend(withdrawal);
         }
     }
-    Ok(history)
+    Ok(histories)
+}
+
+async fn price_history(connection: &mut PgConnection, model: ModelId, service_tier: ServiceTier) -> Result<PriceHistory> {
+    Ok(histories(connection, model).await?.remove(&service_tier).unwrap_or_default())
 }
 
 /// Every version of what everyone pays for a model, or for all models, and of what that costs, the first to begin first, and which of them were withdrawn.
@@ -199,8 +219,8 @@ pub(crate) async fn rows(connection: &mut PgConnection, model: Option<ModelId>) 
     let rows = sqlx::query!(
         r#"
         select
-            price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
-            rates as "rates: Json<serde_json::Value>", created_at, created_by, withdrawn_at, withdrawn_by
+            price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", service_tier as "service_tier: ServiceTier",
+            effective_from, rates as "rates: Json<serde_json::Value>", created_at, created_by, withdrawn_at, withdrawn_by
         from price_versions
         where account_id is null and ($1::uuid is null or model_id = $1)
         order by effective_from, kind, created_at
@@ -213,6 +233,7 @@ pub(crate) async fn rows(connection: &mut PgConnection, model: Option<ModelId>) 
             id: row.id,
             model_id: row.model_id,
             kind: row.kind,
+            service_tier: row.service_tier,
             effective_from: row.effective_from,
             rates: row.rates,
             created_at: row.created_at,
@@ -250,8 +271,16 @@ fn own_digest(price: &PriceVersion, account: AccountId) -> [u8; 32] {
     row.digest()
 }
 
+/// Prices of service tiers seal by words of their own: the encoding of the default's is older.
 fn digest_1(version: &PriceVersion) -> [u8; 32] {
-    let mut row = Encoding::new(b"farebox price 1");
+    let mut row = match version.service_tier.other() {
+        None => Encoding::new(b"farebox price 1"),
+        Some(tier) => {
+            let mut row = Encoding::new(b"farebox service tier price 1");
+            row.text(tier.name());
+            row
+        }
+    };
     price_columns(&mut row, version);
     row.digest()
 }
@@ -288,20 +317,35 @@ async fn model_id(connection: &mut PgConnection, name: &str) -> Result<ModelId> 
 }
 
 async fn priced_models(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<PricedModel>> {
-    let mut sale: HashMap<ModelId, Vec<PriceVersion>> = HashMap::new();
-    for version in current_and_scheduled(connection, PriceKind::Sale, now).await? {
-        sale.entry(version.model_id).or_default().push(version);
-    }
-    let mut cost = HashMap::new();
-    for version in
-        current_and_scheduled(connection, PriceKind::Cost, now).await?.into_iter().filter(|version| version.effective_from <= now)
-    {
-        cost.insert(version.model_id, version);
-    }
+    let mut sale = by_model_and_tier(current_and_scheduled(connection, PriceKind::Sale, now).await?);
+    let mut cost = by_model_and_tier(current_and_scheduled(connection, PriceKind::Cost, now).await?);
     let priced = models(connection).await?.into_iter().map(|model| {
-        let (in_force, scheduled): (Vec<_>, Vec<_>) =
-            sale.remove(&model.id).unwrap_or_default().into_iter().partition(|version| version.effective_from <= now);
-        PricedModel { sale: in_force.into_iter().next_back(), cost: cost.remove(&model.id), scheduled, model }
+        let mut at = |service_tier| {
+            let of_sale = sale.remove(&(model.id, service_tier)).unwrap_or_default();
+            let of_cost = cost.remove(&(model.id, service_tier)).unwrap_or_default();
+            let (in_force, scheduled): (Vec<_>, Vec<_>) = of_sale.into_iter().partition(|version| version.effective_from <= now);
+            let cost = of_cost.into_iter().rfind(|version| version.effective_from <= now);
+            PricedTier { service_tier, sale: in_force.into_iter().next_back(), cost, scheduled }
+        };
+        let PricedTier { sale, cost, scheduled, .. } = at(ServiceTier::Default);
+        let is_priced = |tier: &PricedTier| tier.sale.is_some() || tier.cost.is_some() || !tier.scheduled.is_empty();
+        let service_tiers = ServiceTier::OTHERS.into_iter().map(at).filter(is_priced).collect();
+        PricedModel { model, sale, cost, scheduled, service_tiers }
     });
     Ok(priced.collect())
+}
+
+fn by_model_and_tier(versions: Vec<PriceVersion>) -> HashMap<(ModelId, ServiceTier), Vec<PriceVersion>> {
+    let mut by: HashMap<_, Vec<_>> = HashMap::new();
+    for version in versions {
+        by.entry((version.model_id, version.service_tier)).or_default().push(version);
+    }
+    by
+}
+
+/// As customers see it.
+fn without_costs(priced: PricedModel) -> PricedModel {
+    let tiers = priced.service_tiers.into_iter().map(|tier| PricedTier { cost: None, ..tier });
+    let service_tiers = tiers.filter(|tier| tier.sale.is_some() || !tier.scheduled.is_empty()).collect();
+    PricedModel { cost: None, service_tiers, ..priced }
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    catalog::PriceKind,
+    catalog::{PriceKind, PriceVersion},
     money::{Amount, ExactAmount},
     period::Step,
     pricing::{Discount, price},
     rates::Rates,
+    service_tier::ServiceTier,
     today::{ProviderCost, Quarantine, Today},
     tokens::{CallUsage, TokenCounts, Tokens},
 };
@@ -63,9 +64,10 @@ async fn sums(connection: &mut PgConnection, day: DateTime<Utc>) -> Result<Today
     })
 }
 
-/// Calls that are priced alike: of a model, within some time, with a prompt within some length.
+/// Calls that are priced alike: of a model, at a service tier, within some time, with a prompt within some length.
 struct Priced {
     model: String,
+    service_tier: ServiceTier,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
     prompt_from: i64,
@@ -90,9 +92,9 @@ async fn cost(connection: &mut PgConnection, day: DateTime<Utc>) -> Result<Provi
             sum(output_tokens)::bigint as output, sum(reasoning_tokens)::bigint as reasoning, sum(audio_output_tokens)::bigint as audio_output
         from heads h
         join calls c on c.account_id = h.account_id and c.started_at >= $1 and c.started_at < $2
-        left join unnest($3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::bigint[])
-            with ordinality s (model, from_at, until_at, from_prompt, until_prompt, place)
-            on s.model = c.model and c.started_at >= s.from_at and c.started_at < s.until_at
+        left join unnest($3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[])
+            with ordinality s (model, from_at, until_at, from_prompt, until_prompt, service_tier, place)
+            on s.model = c.model and s.service_tier = coalesce(c.service_tier, 'default') and c.started_at >= s.from_at and c.started_at < s.until_at
             and coalesce(c.prompt_tokens, 0) >= s.from_prompt and coalesce(c.prompt_tokens, 0) < s.until_prompt
         where h.posted_at >= $1
         group by s.place
@@ -103,7 +105,8 @@ async fn cost(connection: &mut PgConnection, day: DateTime<Utc>) -> Result<Provi
         &priced.iter().map(|one| one.from).collect::<Vec<_>>(),
         &priced.iter().map(|one| one.until).collect::<Vec<_>>(),
         &priced.iter().map(|one| one.prompt_from).collect::<Vec<_>>(),
-        &priced.iter().map(|one| one.prompt_until).collect::<Vec<_>>()
+        &priced.iter().map(|one| one.prompt_until).collect::<Vec<_>>(),
+        &priced.iter().map(|one| one.service_tier.name().to_owned()).collect::<Vec<_>>()
     );
     let (mut parts, mut unknown) = (Some(0_i128), 0_i64);
     for row in rows.fetch_all(connection).await? {
@@ -135,22 +138,34 @@ fn exact(counts: TokenCounts, calls: i64, rates: &Rates) -> Option<i128> {
     receipt.exact.parts().checked_add(fees)
 }
 
-/// How the calls of a day are priced: of each cost price in force during it, its base and each of its tiers.
+/// How the calls of a day are priced: of each cost price in force during it, its base and each of its tiers. A service tier without a cost of its own costs
+/// what the default does.
 async fn priced(connection: &mut PgConnection, day: DateTime<Utc>) -> Result<Vec<Priced>> {
     let names: HashMap<_, _> = models(connection).await?.into_iter().map(|model| (model.id, model.name)).collect();
-    let mut until = HashMap::new();
+    let mut costs: HashMap<_, Vec<PriceVersion>> = HashMap::new();
+    for version in current_and_scheduled(connection, PriceKind::Cost, day).await? {
+        costs.entry((version.model_id, version.service_tier)).or_default().push(version);
+    }
     let mut priced = Vec::new();
-    for version in current_and_scheduled(connection, PriceKind::Cost, day).await?.into_iter().rev() {
-        let Some(model) = names.get(&version.model_id) else { continue };
-        let end = until.insert(version.model_id, version.effective_from).unwrap_or(day + TimeDelta::days(1));
-        priced.extend(by_prompt(&version.rates).map(|(prompt_from, prompt_until, rates)| Priced {
-            model: model.clone(),
-            from: version.effective_from,
-            until: end,
-            prompt_from,
-            prompt_until,
-            rates,
-        }));
+    for (id, model) in names {
+        for service_tier in ServiceTier::ALL {
+            let Some(versions) = costs.get(&(id, service_tier)).or_else(|| costs.get(&(id, ServiceTier::Default))) else { continue };
+            let ends = versions.iter().skip(1).map(|next| next.effective_from).chain([day + TimeDelta::days(1)]);
+            priced.extend(versions.iter().zip(ends).flat_map(|(version, until)| {
+                let rates = by_prompt(&version.rates);
+                let model = model.clone();
+                let from = version.effective_from;
+                rates.map(move |(prompt_from, prompt_until, rates)| Priced {
+                    model: model.clone(),
+                    service_tier,
+                    from,
+                    until,
+                    prompt_from,
+                    prompt_until,
+                    rates,
+                })
+            }));
+        }
     }
     Ok(priced)
 }

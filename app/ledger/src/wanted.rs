@@ -1,6 +1,6 @@
 //! Models that calls asked for and did not get. Whoever has a key can ask for any name: what is kept is bounded.
 
-use domain::{catalog::PriceKind, wanted::WantedModel};
+use domain::{catalog::PriceKind, service_tier::ServiceTier, wanted::WantedModel};
 
 use crate::{Meter, Operator, Result};
 
@@ -49,11 +49,13 @@ impl Operator {
             where w.last_at >= now() - make_interval(days => $1) and not exists (
                 select from price_versions v
                 where v.model_id = m.model_id and v.kind = $2 and v.effective_from <= now() and v.withdrawn_at is null and v.account_id is null
+                    and v.service_tier = $3
             )
             order by w.calls desc, w.name
             "#,
             KEPT_DAYS,
-            PriceKind::Sale as PriceKind
+            PriceKind::Sale as PriceKind,
+            ServiceTier::Default as ServiceTier
         );
         Ok(wanted.fetch_all(&mut *self.database.read().await?).await?)
     }

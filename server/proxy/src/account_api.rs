@@ -10,6 +10,7 @@ use domain::{
     credit::{Hardness, Limit, Quantity},
     id::CallId,
     key::masked,
+    service_tier::ServiceTier,
     tokens::Bucket,
 };
 use http::{HeaderMap, Response, StatusCode};
@@ -20,7 +21,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Shared,
-    admit::{auth::unavailable, catalog::Entry, presented::Presented},
+    admit::{
+        auth::unavailable,
+        catalog::{Entry, Price},
+        presented::Presented,
+    },
     gateway::AnswerBody,
     reply::{self, Refusal, instant},
 };
@@ -127,15 +132,24 @@ fn limit_json(limit: &Limit, now: DateTime<Utc>) -> Value {
 
 /// With what the key's account pays, before its discount; `None` for a model that cannot be called now.
 fn model_json(shared: &Shared, entry: &Entry, key: &KeyEntry, now: DateTime<Utc>) -> Option<Value> {
-    let (price, discount) = entry.price_at(key.account_id, key.discount, now)?;
+    let at = |tier| entry.price_at((key.account_id, key.discount), tier, now);
+    let price = at(ServiceTier::Default)?;
+    let priced = |tier| Some((ServiceTier::name(tier).to_owned(), price_json(&at(tier)?)));
+    let others: serde_json::Map<_, _> = ServiceTier::OTHERS.into_iter().filter_map(priced).collect();
+    let mut pricing = price_json(&price);
+    pricing["currency"] = json!(shared.settings.currency);
+    pricing["service_tiers"] = others.into();
     Some(json!({
-        "id": entry.model.name, "object": "model", "created": price.created_at.timestamp(), "owned_by": entry.model.provider,
-        "context_window": entry.model.context_window,
-        "pricing": {
-            "currency": shared.settings.currency, "per_1k": price.rates.base, "per_call": price.rates.per_call, "tiers": price.rates.tiers,
-            "discount_bps": discount.bps(), "effective_from": instant(price.effective_from),
-        },
+        "id": entry.model.name, "object": "model", "created": price.version.created_at.timestamp(), "owned_by": entry.model.provider,
+        "context_window": entry.model.context_window, "pricing": pricing,
     }))
+}
+
+fn price_json(Price { version, discount }: &Price) -> Value {
+    json!({
+        "per_1k": version.rates.base, "per_call": version.rates.per_call, "tiers": version.rates.tiers, "discount_bps": discount.bps(),
+        "effective_from": instant(version.effective_from),
+    })
 }
 
 fn generation_json(call: &CallDetail, currency: &str) -> Value {
@@ -189,6 +203,7 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         "lines": lines, "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": row.amount,
         "written_off": call.written_off, "corrections": corrections, "cost": row.cost(), "currency": currency, "held": call.held,
         "tokens_held": call.tokens_held, "tokens_paid": row.tokens_paid, "tokens_cost": row.tokens_paid.map(|_| call.cost()), "price_version": call.price_id, "paid_in": unit,
+        "service_tier": call.service_tier, "asked_tier": call.asked_tier, "price_tier": call.price_tier,
         "paid_by": paid_by,
     })
 }

@@ -17,15 +17,7 @@ pub(crate) mod stop;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::{
-    attribution::Attribution,
-    call::Attempt,
-    catalog::{DisconnectPolicy, PriceVersion},
-    credit::Unit,
-    id::CallId,
-    pricing::Discount,
-    tokens::Tokens,
-};
+use domain::{attribution::Attribution, call::Attempt, catalog::DisconnectPolicy, credit::Unit, id::CallId, tokens::Tokens};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
 use http_body::Body;
 use ledger::{Admitted, KeyEntry};
@@ -40,7 +32,15 @@ use self::{
 };
 use crate::{
     Shared,
-    admit::{body::Received, bound::Bound, catalog::Entry, leases::Held, presented::Presented, repeats::Once, routes::Route},
+    admit::{
+        body::Received,
+        bound::Bound,
+        catalog::{Entry, Price},
+        leases::Held,
+        presented::Presented,
+        repeats::Once,
+        routes::Route,
+    },
     books::{
         running::{Admission, Running},
         spool::AppendError,
@@ -71,9 +71,10 @@ pub(crate) struct Call {
     pub(crate) probe: Option<Probe>,
     /// Providers before that one, which have failed.
     pub(crate) attempts: Vec<Attempt>,
-    pub(crate) price: Arc<PriceVersion>,
-    /// Off that price.
-    pub(crate) discount: Discount,
+    /// At the service tier that it asks for.
+    pub(crate) price: Price,
+    /// The default's, if it may be served at that instead.
+    pub(crate) or_price: Option<Price>,
     pub(crate) request: Request,
     pub(crate) attribution: Attribution,
     /// Its client wants to read what it cost.
@@ -140,7 +141,7 @@ impl Call {
     /// Lets the spool know that the call is about to be forwarded.
     fn begin(&self, shared: &Shared, bound: Bound, held: Held) -> Result<Begun, Refusal> {
         let admitted = self.admitted(bound, &held);
-        let admission = Admission { admitted, held, price: Arc::clone(&self.price), started: self.started };
+        let admission = Admission { admitted, held, price: Arc::clone(&self.price.version), started: self.started };
         let running = Running::begin(shared.lane(self.id), admission, &shared.long).map_err(|error| {
             // That it is full the spool says itself, once.
             if !matches!(error, AppendError::Full) {
@@ -170,8 +171,8 @@ impl Call {
             attribution: self.attribution.clone(),
             model: entry.model.name.clone(),
             provider: route.model.provider.clone(),
-            price_id: price.id,
-            discount: self.discount,
+            price_id: price.version.id,
+            discount: price.discount,
             stream: request.stream,
             excess: key.line.excess,
             input_estimate: request.prompt.tokens_guessed(&entry.model),
@@ -179,6 +180,7 @@ impl Call {
             tokens_held: bound.tokens,
             epoch: Some(held.epoch()),
             split: held.split().clone(),
+            asked_tier: request.service_tier,
         }
     }
 

@@ -5,9 +5,8 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{
-    catalog::PriceVersion,
     id::{AccountId, CallId},
-    pricing::Discount,
+    service_tier::ServiceTier,
 };
 use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::Body;
@@ -20,13 +19,13 @@ use crate::{
     admit::{
         attribution,
         body::{Arrived, Gathered, Received},
-        catalog::{self, Entry, Snapshot},
+        catalog::{self, Entry, Price, Snapshot},
         presented::Presented,
         room::Place,
     },
     call::{Call, client::Attended, cost},
     core::Core,
-    dialect::Dialect,
+    dialect::{Dialect, request::Request},
     gateway::AnswerBody,
     listen::Seat,
     reply::Refusal,
@@ -51,14 +50,15 @@ where
     if !shared.poster.is_open() || shared.lane(id).takes_calls().is_err() {
         return Err(Refusal::unavailable());
     }
-    let (bytes, request) = shared.readers.read(key.account_id, dialect, body.gathered).await?;
+    let (bytes, mut request) = shared.readers.read(key.account_id, dialect, body.gathered).await?;
     let body = Received { bytes, room: body.room };
     let attribution = attribution::of_call(&headers, request.said.clone())?;
     let tells_cost = cost::is_wanted(&headers)?;
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
     let found = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, &key, at);
-    let (entry, price, discount) = found.inspect_err(|_| shared.wanted.ask(&request.model))?;
+    let (entry, own) = found.inspect_err(|_| shared.wanted.ask(&request.model))?;
+    let (price, or_price) = at_its_tier(&entry, own, &mut request, &key, at)?;
     let route = Arc::clone(entry.first_route(&request)?);
     if request.prompt.is_near_the_window(&entry.model) {
         request.prompt.count_apart(&shared.runtime).await;
@@ -79,7 +79,7 @@ where
         probe: None,
         attempts: Vec::new(),
         price,
-        discount,
+        or_price,
         request,
         attribution,
         tells_cost,
@@ -115,12 +115,32 @@ where
     Ok((presented, key, body))
 }
 
-type Found = (Arc<Entry>, Arc<PriceVersion>, Discount);
-
-fn find(catalog: &Snapshot, model: &str, key: &KeyEntry, at: DateTime<Utc>) -> Result<Found, Refusal> {
+/// A model, and what it costs at the default service tier: without that it is not called, whatever else has a price.
+fn find(catalog: &Snapshot, model: &str, key: &KeyEntry, at: DateTime<Utc>) -> Result<(Arc<Entry>, Price), Refusal> {
     let entry = catalog.models.get(model).ok_or_else(|| Refusal::model_not_found(model))?;
-    let (price, discount) = entry.price_at(key.account_id, key.discount, at).ok_or_else(|| Refusal::model_not_priced(model))?;
-    Ok((Arc::clone(entry), price, discount))
+    let price = entry.price_at((key.account_id, key.discount), ServiceTier::Default, at).ok_or_else(|| Refusal::model_not_priced(model))?;
+    Ok((Arc::clone(entry), price))
+}
+
+/// The price at the service tier that a request asks for, and the default's if it may be served at that instead.
+fn at_its_tier(
+    entry: &Entry,
+    own: Price,
+    request: &mut Request,
+    key: &KeyEntry,
+    at: DateTime<Utc>,
+) -> Result<(Price, Option<Price>), Refusal> {
+    let Some(asked) = request.service_tier.other() else { return Ok((own, None)) };
+    let price = |tier| entry.price_at((key.account_id, key.discount), tier, at);
+    if let Some(price) = price(asked) {
+        request.service_tier_is_priced();
+        return Ok((price, asked.may_become_the_default().then_some(own)));
+    }
+    if asked.wants_a_price() && !entry.opens("service_tier") {
+        let priced: Vec<_> = ServiceTier::OTHERS.into_iter().filter(|tier| price(*tier).is_some()).map(ServiceTier::name).collect();
+        return Err(Refusal::service_tier_not_priced(asked, &request.model, &priced));
+    }
+    Ok((own, None))
 }
 
 /// JSON in UTF-8 (RFC 8259 knows no other), not compressed: what is read here must be what the upstream reads.

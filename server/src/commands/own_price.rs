@@ -9,6 +9,7 @@ use domain::{
     own_price::{self, OwnPrice},
     price_change::PriceChange,
     price_history::LEAD_MIN,
+    service_tier::ServiceTier,
 };
 use ledger::{Ledger, NewOwnPrice, OwnReview};
 use serde_json::{Value, json};
@@ -95,7 +96,7 @@ pub(super) async fn run(action: OwnPriceAction, output: Output, config: &Config)
 async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewOwnPrice<'a>> {
     let operator = ledger.system().operator();
     let account = account::find(ledger, &args.account).await?.id;
-    let everyones = operator.price_history(&args.model).await.with_context(|| format!("model {}", args.model))?;
+    let everyones = operator.price_history(&args.model, ServiceTier::Default).await.with_context(|| format!("model {}", args.model))?;
     let own: Vec<_> = operator.own_prices(account).await?.into_iter().filter(|own| own.model == args.model).collect();
     // By either clock: proxies go by the database's.
     let now = ledger.clock().await?.max(Utc::now());

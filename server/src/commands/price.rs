@@ -10,6 +10,7 @@ use domain::{
     price_change::PriceChange,
     price_history::{LEAD_MIN, PriceHistory},
     rates::{BucketRates, Rates},
+    service_tier::ServiceTier,
 };
 use ledger::{Ledger, NewPrice, Review};
 use serde_json::json;
@@ -57,6 +58,10 @@ struct Set {
     /// Which side of the price
     #[arg(long, env = "FAREBOX_PRICE_KIND", value_name = "KIND", default_value = "sale")]
     kind: Kind,
+
+    /// The service tier whose calls it is for; the default's is the model's own price, without which it is not called
+    #[arg(long, env = "FAREBOX_PRICE_SERVICE_TIER", value_name = "TIER", default_value = "default", value_parser = parse_service_tier)]
+    service_tier: ServiceTier,
 
     /// From when on, like 2026-12-01 or 2026-12-01T08:00:00Z [default: at once for a first price, else in a minute]
     #[arg(long, env = "FAREBOX_PRICE_EFFECTIVE_FROM", value_name = "INSTANT", value_parser = parse_instant)]
@@ -129,6 +134,11 @@ impl From<Kind> for PriceKind {
     }
 }
 
+/// Reads the name of a service tier.
+pub(super) fn parse_service_tier(name: &str) -> Result<ServiceTier, String> {
+    ServiceTier::named(name).ok_or_else(|| format!("write one of {}", ServiceTier::ALL.map(ServiceTier::name).join(", ")))
+}
+
 /// Does what was asked for.
 pub(super) async fn run(args: PriceArgs, config: &Config) -> anyhow::Result<()> {
     let set = match args.action {
@@ -138,15 +148,17 @@ pub(super) async fn run(args: PriceArgs, config: &Config) -> anyhow::Result<()> 
     };
     let written = with_ledger(config, async |ledger| write(ledger, &set).await).await?;
     let value = json!({
-        "id": written.id, "model": written.model, "kind": written.kind, "rates": written.rates, "effective_from": written.effective_from,
+        "id": written.id, "model": written.model, "kind": written.kind, "service_tier": written.service_tier, "rates": written.rates, "effective_from": written.effective_from,
     });
-    args.output
-        .print(&value, || format!("{} costs this from {} on.", written.model, written.effective_from.format("%Y-%m-%d %H:%M:%S UTC")))
+    args.output.print(&value, || {
+        let at = written.service_tier.other().map(|tier| format!(" at the {} tier", tier.name())).unwrap_or_default();
+        format!("{} costs this{at} from {} on.", written.model, written.effective_from.format("%Y-%m-%d %H:%M:%S UTC"))
+    })
 }
 
 async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewPrice<'a>> {
     let operator = ledger.system().operator();
-    let history = operator.price_history(&args.model).await.with_context(|| format!("model {}", args.model))?;
+    let history = operator.price_history(&args.model, args.service_tier).await.with_context(|| format!("model {}", args.model))?;
     // By either clock: proxies go by the database's.
     let now = ledger.clock().await?.max(Utc::now());
     let kind = PriceKind::from(args.kind);
@@ -156,7 +168,16 @@ async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewPrice<'a
     let followed = history.at(kind, effective_from).filter(|_| !args.no_tiers);
     let tiers = followed.map(|version| version.rates.tiers.clone()).unwrap_or_default();
     let rates = Rates { tiers, ..args.rates.rates() };
-    let new = NewPrice { id: PriceId::new(now, rand::random()), model: &args.model, kind, rates, effective_from, actor: ACTOR, now };
+    let new = NewPrice {
+        id: PriceId::new(now, rand::random()),
+        model: &args.model,
+        kind,
+        rates,
+        effective_from,
+        actor: ACTOR,
+        now,
+        service_tier: args.service_tier,
+    };
     let review = Review { revision: history.revision(kind), named: args.yes.as_deref() };
     match operator.publish_price(new.clone(), review).await {
         Err(ledger::Error::PriceNotAgreed) => Err(not_agreed(&history, &new)),

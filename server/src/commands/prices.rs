@@ -14,6 +14,7 @@ use domain::{
     money::Amount,
     price_list::{Export, Of, spelled_out, standing},
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::{Bucket, Tokens},
 };
 use ledger::{Ledger, PriceBook};
@@ -93,6 +94,7 @@ struct Listed<'a> {
     model: &'a str,
     provider: &'a str,
     kind: PriceKind,
+    service_tier: ServiceTier,
     effective_from: DateTime<Utc>,
     in_force: bool,
     rates: &'a Rates,
@@ -103,17 +105,20 @@ async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
     let priced = here.priced();
     let listed: Vec<_> = priced.iter().flat_map(|(model, versions)| listed(model, versions, here.now)).collect();
     output.print(&listed, || {
-        let header = ["MODEL", "PROVIDER", "SIDE", "STATE", "FROM", "PROMPT PER 1K", "COMPLETION PER 1K", "BESIDES, PER 1K"];
+        let header =
+            ["MODEL", "PROVIDER", "SERVICE TIER", "SIDE", "STATE", "FROM", "PROMPT PER 1K", "COMPLETION PER 1K", "BESIDES, PER 1K"];
         table(header, listed.iter().map(Listed::row))
     })
 }
 
 fn listed<'a>(model: &'a Model, versions: &'a [PriceVersion], now: DateTime<Utc>) -> impl Iterator<Item = Listed<'a>> {
-    let standing = [PriceKind::Sale, PriceKind::Cost].into_iter().flat_map(move |kind| standing(versions, kind, now));
+    let sides = ServiceTier::ALL.into_iter().flat_map(|tier| [PriceKind::Sale, PriceKind::Cost].map(|kind| (kind, tier)));
+    let standing = sides.flat_map(move |side| standing(versions, side, now));
     standing.map(move |version| Listed {
         model: &model.name,
         provider: &model.provider,
         kind: version.kind,
+        service_tier: version.service_tier,
         effective_from: version.effective_from,
         in_force: version.effective_from <= now,
         rates: &version.rates,
@@ -121,7 +126,7 @@ fn listed<'a>(model: &'a Model, versions: &'a [PriceVersion], now: DateTime<Utc>
 }
 
 impl Listed<'_> {
-    fn row(&self) -> [String; 8] {
+    fn row(&self) -> [String; 9] {
         let base = &self.rates.base;
         // The plain rates of both sides have columns of their own.
         let is_plain =
@@ -131,6 +136,7 @@ impl Listed<'_> {
         [
             self.model.to_owned(),
             self.provider.to_owned(),
+            self.service_tier.name().to_owned(),
             self.kind.name().to_owned(),
             if self.in_force { "in force" } else { "scheduled" }.to_owned(),
             instant(self.effective_from),

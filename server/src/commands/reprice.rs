@@ -7,11 +7,12 @@ use domain::{
     catalog::PriceKind,
     id::PriceId,
     replay::{Replay, Replayed},
+    service_tier::ServiceTier,
 };
 use ledger::{Ledger, Replayable, Reprice};
 use serde::Serialize;
 
-use super::{ACTOR, parse_instant, table};
+use super::{ACTOR, parse_instant, price::parse_service_tier, table};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 #[derive(Debug, Args)]
@@ -26,6 +27,10 @@ pub(super) struct RepriceArgs {
     /// And before this one [default: now]
     #[arg(long, env = "FAREBOX_REPRICE_TO", value_name = "INSTANT", value_parser = parse_instant)]
     to: Option<DateTime<Utc>>,
+
+    /// The service tier whose price it is: calls that were charged by what that costs everyone are charged anew
+    #[arg(long, env = "FAREBOX_REPRICE_SERVICE_TIER", value_name = "TIER", default_value = "default", value_parser = parse_service_tier)]
+    service_tier: ServiceTier,
 
     /// The id of the price by which they are charged [default: the one in force now]
     #[arg(long, env = "FAREBOX_REPRICE_PRICE", value_name = "PRICE")]
@@ -57,7 +62,7 @@ pub(super) async fn run(args: RepriceArgs, output: Output, config: &Config) -> a
 
 async fn reprice(ledger: &Ledger, args: &RepriceArgs) -> anyhow::Result<Report> {
     let operator = ledger.system().operator();
-    let history = operator.price_history(&args.model).await.with_context(|| format!("model {}", args.model))?;
+    let history = operator.price_history(&args.model, args.service_tier).await.with_context(|| format!("model {}", args.model))?;
     let now = ledger.clock().await?;
     let to = args.to.unwrap_or(now);
     ensure!(args.from < to && to <= now, "--from, --to: name a start, and an end after it that has passed");
@@ -67,9 +72,16 @@ async fn reprice(ledger: &Ledger, args: &RepriceArgs) -> anyhow::Result<Report> 
         })?,
         None => history.at(PriceKind::Sale, now).with_context(|| format!("{} has no price in force: name one with --price", args.model))?,
     };
-    let sale = Some(&version.rates);
-    let replayable =
-        Replayable { model: &args.model, from: args.from, to, sale, cost: None, calls_max: u64::MAX, customers_max: usize::MAX };
+    let replayable = Replayable {
+        model: &args.model,
+        service_tier: args.service_tier,
+        from: args.from,
+        to,
+        sale: Some(&version.rates),
+        cost: None,
+        calls_max: u64::MAX,
+        customers_max: usize::MAX,
+    };
     let replay = operator.replay(replayable).await?;
     let note = args.note.as_deref().unwrap_or_default();
     let posted = match args.yes {

@@ -7,6 +7,7 @@ use domain::{
     money::Amount,
     period::start_of,
     rates::{BucketRates, Rates},
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use ledger::{Ledger, NewModel, NewPrice, NewProvider};
@@ -93,6 +94,7 @@ pub(super) async fn write(ledger: &Ledger, base_url: &str, begun_at: DateTime<Ut
                 effective_from,
                 actor: "demo",
                 now: effective_from,
+                service_tier: ServiceTier::Default,
             },
         );
         for version in &versions {

@@ -9,6 +9,7 @@ use domain::{
     money::Amount,
     period::start_of,
     pricing::{Discount, Excess, price, upper_bound},
+    service_tier::ServiceTier,
     tokens::{CallUsage, TokenCounts, Tokens},
 };
 use ledger::{Admitted, Ledger, MoneyIn, SettledCall};
@@ -160,6 +161,7 @@ fn call(start: DateTime<Utc>, customer: &DemoCustomer, models: &[DemoModel], dic
         raw_usage,
         attempts: Vec::new(),
         admitted,
+        served_tier: None,
     })
 }
 
@@ -185,6 +187,7 @@ fn admitted(start: DateTime<Utc>, customer: &DemoCustomer, key: &DemoKey, model:
         tokens_held: prompt.saturating_add(answer),
         epoch: None,
         split: Split::default(),
+        asked_tier: ServiceTier::Default,
     })
 }
 

@@ -12,7 +12,7 @@ use super::{
     select::Rule,
     sheet::{Column, Sheet},
 };
-use crate::{catalog::PriceKind, money::Amount, period, rates::Rates, tokens::Bucket};
+use crate::{catalog::PriceKind, money::Amount, period, rates::Rates, service_tier::ServiceTier, tokens::Bucket};
 
 const INPUT: &str = "input_mtok";
 const OUTPUT: &str = "output_mtok";
@@ -88,7 +88,10 @@ fn offer(model: &Members<'_>) -> Result<Offer, Refusal> {
     if steps.is_empty() {
         return Err(Refusal::Absent("prices".to_owned()));
     }
-    Ok(Offer { sides: vec![Timeline { kind: PriceKind::Cost, steps }], unmapped: unmapped.into_iter().collect() })
+    Ok(Offer {
+        sides: vec![Timeline { kind: PriceKind::Cost, service_tier: ServiceTier::Default, steps }],
+        unmapped: unmapped.into_iter().collect(),
+    })
 }
 
 /// From when a price holds: the first moment of its `start_date`, in UTC.

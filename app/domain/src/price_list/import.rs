@@ -13,6 +13,7 @@ use crate::{
     catalog::{Model, PriceKind, PriceVersion},
     price_change::PriceChange,
     rates::Rates,
+    service_tier::ServiceTier,
 };
 
 /// What is taken of a list.
@@ -79,11 +80,13 @@ pub struct ListedAs {
     pub name: String,
 }
 
-/// One side of it.
+/// One side of it, at a service tier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Side {
     /// Which.
     pub kind: PriceKind,
+    /// Which service tier.
+    pub service_tier: ServiceTier,
     /// What is to be written.
     #[serde(flatten)]
     pub plan: Plan,
@@ -129,8 +132,8 @@ enum Obstacle {
     NoSide,
     #[error("with the markup it is above 1,000,000 per 1,000 tokens")]
     TooHigh,
-    #[error("{}: {conflict}", kind.name())]
-    Written { kind: PriceKind, conflict: Conflict },
+    #[error("{}: {conflict}", side_name(*.side))]
+    Written { side: (PriceKind, ServiceTier), conflict: Conflict },
     #[error("{0}")]
     Suspicious(String),
 }
@@ -187,7 +190,7 @@ impl Wish<'_> {
 
     fn imported(&self, list: &PriceList, model: &Model, entries: &[&Entry], written: &[&PriceVersion]) -> Imported {
         let named = |sides: &[Side]| {
-            let is_first = |side: &Side| !side.plan.changes.is_empty() && !written.iter().any(|version| version.kind == side.kind);
+            let is_first = |side: &Side| !side.plan.changes.is_empty() && of(written, (side.kind, side.service_tier)).next().is_none();
             match sides {
                 sides if sides.iter().any(is_first) => Verdict::New,
                 sides if sides.iter().any(|side| !side.plan.changes.is_empty()) => Verdict::Changed,
@@ -231,16 +234,17 @@ impl Wish<'_> {
         let (mut sides, mut doubts) = (Vec::new(), Vec::new());
         let timelines = self.timelines(list.format, offer)?;
         for timeline in &timelines {
-            let kind = timeline.kind;
-            let own: Vec<_> = written.iter().filter(|version| version.kind == kind).copied().collect();
-            let plan = plan(&own, timeline, self.start).map_err(|conflict| Obstacle::Written { kind, conflict })?;
-            let other = other.iter().flatten().find(|side| side.kind == kind);
+            let (kind, service_tier) = (timeline.kind, timeline.service_tier);
+            let own: Vec<_> = of(written, (kind, service_tier)).collect();
+            let plan = plan(&own, timeline, self.start).map_err(|conflict| Obstacle::Written { side: (kind, service_tier), conflict })?;
+            let side = |kind| move |side: &&Timeline| (side.kind, side.service_tier) == (kind, service_tier);
+            let other = other.iter().flatten().find(side(kind));
             for change in &plan.changes {
-                let listed = timelines.iter().find(|side| side.kind != kind).and_then(|side| side.at(change.from));
-                let in_force = in_force(written, kind.other(), change.from);
+                let listed = timelines.iter().find(side(kind.other())).and_then(|side| side.at(change.from));
+                let in_force = in_force(written, (kind.other(), service_tier), change.from);
                 doubts.extend(self::doubts(change, in_force, listed.or(in_force), other.and_then(|side| side.at(change.from))));
             }
-            sides.push(Side { kind, plan });
+            sides.push(Side { kind, service_tier, plan });
         }
         match doubts.first() {
             Some(doubt) if !self.accepted.contains(&model.name) => Err(Obstacle::Suspicious(doubt.clone())),
@@ -250,20 +254,35 @@ impl Wish<'_> {
 
     /// The sides that are asked for, as they would be here.
     fn timelines(&self, format: Format, offer: &Offer) -> Result<Vec<Timeline>, Obstacle> {
-        let cost = offer.sides.iter().find(|side| side.kind == PriceKind::Cost);
-        let sale = match self.sides {
-            Sides::Cost => None,
-            Sides::SaleAndCost(_) if format == Format::Farebox => offer.sides.iter().find(|side| side.kind == PriceKind::Sale).cloned(),
-            Sides::SaleAndCost(markup) => cost.map(|cost| marked(cost, markup)).transpose()?,
+        let of = |kind| offer.sides.iter().filter(move |side| side.kind == kind);
+        let costs = of(PriceKind::Cost).cloned();
+        let sales: Vec<_> = match self.sides {
+            Sides::Cost => Vec::new(),
+            Sides::SaleAndCost(_) if format == Format::Farebox => of(PriceKind::Sale).cloned().collect(),
+            Sides::SaleAndCost(markup) => of(PriceKind::Cost).map(|cost| marked(cost, markup)).collect::<Result<_, _>>()?,
         };
-        let sides: Vec<_> = cost.cloned().into_iter().chain(sale).collect();
+        let sides: Vec<_> = costs.chain(sales).collect();
         if sides.is_empty() { Err(Obstacle::NoSide) } else { Ok(sides) }
     }
 }
 
+/// The versions of a side at a service tier.
+fn of<'a>(written: &[&'a PriceVersion], side: (PriceKind, ServiceTier)) -> impl DoubleEndedIterator<Item = &'a PriceVersion> {
+    written.iter().copied().filter(move |version| (version.kind, version.service_tier) == side)
+}
+
+/// What a side is called: `cost`, `cost at flex`.
+#[must_use]
+pub fn side_name((kind, service_tier): (PriceKind, ServiceTier)) -> String {
+    match service_tier.other() {
+        None => kind.name().to_owned(),
+        Some(tier) => format!("{} at {}", kind.name(), tier.name()),
+    }
+}
+
 /// The rates of a side at an instant; of a time before there was a price the first ones.
-fn in_force<'a>(written: &[&'a PriceVersion], kind: PriceKind, at: DateTime<Utc>) -> Option<&'a Rates> {
-    let side = || written.iter().filter(|version| version.kind == kind);
+fn in_force<'a>(written: &[&'a PriceVersion], which: (PriceKind, ServiceTier), at: DateTime<Utc>) -> Option<&'a Rates> {
+    let side = || of(written, which);
     let version = side().rev().find(|version| version.effective_from <= at).or_else(|| side().next());
     version.map(|version| &version.rates)
 }
@@ -273,13 +292,17 @@ fn marked(cost: &Timeline, markup: u32) -> Result<Timeline, Obstacle> {
         let rates: Rates = marked_up(&step.rates, markup).ok_or(Obstacle::TooHigh)?;
         Ok(Step { from: step.from, rates })
     };
-    Ok(Timeline { kind: PriceKind::Sale, steps: cost.steps.iter().map(step).collect::<Result<_, Obstacle>>()? })
+    Ok(Timeline {
+        kind: PriceKind::Sale,
+        service_tier: cost.service_tier,
+        steps: cost.steps.iter().map(step).collect::<Result<_, Obstacle>>()?,
+    })
 }
 
 /// What of a change must be consented to: what [`PriceChange`] asks about, beside the other side as it will be; and what looks like a slip beside the other
 /// side as it is, where there was no price before, or beside another list.
 fn doubts(change: &Change, in_force: Option<&Rates>, other_side: Option<&Rates>, other_list: Option<&Rates>) -> Vec<String> {
-    let kind = change.kind.name();
+    let kind = side_name((change.kind, change.service_tier));
     let said = |doubt: Suspicion, than| match doubt {
         Suspicion::Slip(_) => format!("{kind}, against {than}: {doubt}"),
         Suspicion::Free => format!("{kind}: {doubt}"),

@@ -26,7 +26,7 @@ use serde::Serialize;
 pub use self::{
     compare::{Compared, Of, compared, differing, same_price, spelled_out},
     glob::Glob,
-    import::{Import, Imported, ListedAs, NotSold, Side, Sides, Verdict, Wish, import},
+    import::{Import, Imported, ListedAs, NotSold, Side, Sides, Verdict, Wish, import, side_name},
     markup::{MARKUP_MAX, marked_up},
     number::{NumberProblem, Unit, exact},
     own::{Export, ExportedModel, standing},
@@ -35,7 +35,7 @@ pub use self::{
     suspicion::{SLIP_FACTOR, Slip, Suspicion, suspect},
 };
 use self::{json::Value, own::VERSION_MEMBER};
-use crate::{catalog::PriceKind, rates::Rates};
+use crate::{catalog::PriceKind, rates::Rates, service_tier::ServiceTier};
 
 /// The currency of every list that is read here, and of our own.
 pub const CURRENCY: &str = "USD";
@@ -137,11 +137,13 @@ pub struct Step {
     pub rates: Rates,
 }
 
-/// One side of a model's price, step by step, in order of time.
+/// One side of a model's price at a service tier, step by step, in order of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
     /// Which side.
     pub kind: PriceKind,
+    /// Which service tier.
+    pub service_tier: ServiceTier,
     /// At least one.
     pub steps: Vec<Step>,
 }
@@ -157,7 +159,7 @@ impl Timeline {
 /// What a list says of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// Its sides: the cost alone in the lists of others, in which a price is what the provider charges.
+    /// Its sides, at each service tier: the cost alone in the lists of others, in which a price is what the provider charges.
     pub sides: Vec<Timeline>,
     /// Prices of what has no bucket here, as the list names them. They are not imported.
     pub unmapped: Vec<String>,

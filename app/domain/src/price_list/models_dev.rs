@@ -9,7 +9,7 @@ use super::{
     json::{Members, Value, open},
     sheet::{Column, Sheet},
 };
-use crate::{catalog::PriceKind, tokens::Bucket};
+use crate::{catalog::PriceKind, service_tier::ServiceTier, tokens::Bucket};
 
 /// What has a bucket here. A cache's life is not said: a one-hour one falls back to the other.
 const RATES: [(&str, Bucket); 7] = [
@@ -59,7 +59,10 @@ fn offer(raw: &RawValue) -> Result<Offer, Refusal> {
     let unmapped = cost.iter().filter(|(member, raw)| !known(member) && !matches!(open(raw), Value::Null));
     let unmapped = unmapped.map(|(member, _)| member.to_owned()).collect();
     let rates = Sheet { base, tiers, ..Sheet::default() }.into_rates("cost.input", "cost.output")?;
-    Ok(Offer { sides: vec![Timeline { kind: PriceKind::Cost, steps: vec![Step { from: None, rates }] }], unmapped })
+    Ok(Offer {
+        sides: vec![Timeline { kind: PriceKind::Cost, service_tier: ServiceTier::Default, steps: vec![Step { from: None, rates }] }],
+        unmapped,
+    })
 }
 
 fn column(cost: &Members<'_>) -> Result<Column, Refusal> {

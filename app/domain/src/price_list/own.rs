@@ -21,7 +21,11 @@
 //! }
 //! ```
 //!
+//! A model that has prices at other service tiers has them in `service_tiers`: `{ "flex": { "sale": [], "cost": [] } }`.
+//!
 //! `rates` is [`Rates`]: `per_call` is for a call, all else for 1,000 tokens. Of each side the first price is the one in force, the others follow it.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -34,6 +38,7 @@ use super::{
 use crate::{
     catalog::{Model, PriceKind, PriceVersion},
     rates::Rates,
+    service_tier::ServiceTier,
 };
 
 /// It says that a list is ours.
@@ -57,6 +62,15 @@ pub struct ExportedModel {
     model: String,
     provider: String,
     upstream_name: String,
+    #[serde(flatten)]
+    sides: ExportedSides,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    service_tiers: BTreeMap<&'static str, ExportedSides>,
+}
+
+/// Both sides of a price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ExportedSides {
     sale: Vec<ExportedPrice>,
     cost: Vec<ExportedPrice>,
 }
@@ -73,31 +87,42 @@ impl Export {
     #[must_use]
     pub fn new<'a>(models: impl IntoIterator<Item = (&'a Model, &'a [PriceVersion])>, now: DateTime<Utc>) -> Self {
         let models = models.into_iter().map(|(model, written)| ExportedModel::new(model, written, now));
-        let models = models.filter(|model| !model.sale.is_empty() || !model.cost.is_empty()).collect();
+        let models = models.filter(|model| !model.sides.is_empty() || !model.service_tiers.is_empty()).collect();
         Self { farebox_prices: VERSION, currency: CURRENCY, unit: UNIT, exported_at: now, models }
     }
 }
 
 impl ExportedModel {
     fn new(model: &Model, written: &[PriceVersion], now: DateTime<Utc>) -> Self {
-        let side = |kind| {
-            let versions = standing(written, kind, now).into_iter();
-            versions.map(|version| ExportedPrice { from: version.effective_from, rates: version.rates.clone() }).collect()
-        };
+        let tiers = ServiceTier::OTHERS.into_iter().map(|tier| (tier.name(), ExportedSides::new(written, tier, now)));
         Self {
             model: model.name.clone(),
             provider: model.provider.clone(),
             upstream_name: model.upstream_name.clone(),
-            sale: side(PriceKind::Sale),
-            cost: side(PriceKind::Cost),
+            sides: ExportedSides::new(written, ServiceTier::Default, now),
+            service_tiers: tiers.filter(|(_, sides)| !sides.is_empty()).collect(),
         }
     }
 }
 
-/// Of all versions of a model, oldest first, those of one side that are in force or scheduled.
+impl ExportedSides {
+    fn new(written: &[PriceVersion], service_tier: ServiceTier, now: DateTime<Utc>) -> Self {
+        let side = |kind| {
+            let versions = standing(written, (kind, service_tier), now).into_iter();
+            versions.map(|version| ExportedPrice { from: version.effective_from, rates: version.rates.clone() }).collect()
+        };
+        Self { sale: side(PriceKind::Sale), cost: side(PriceKind::Cost) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sale.is_empty() && self.cost.is_empty()
+    }
+}
+
+/// Of all versions of a model, oldest first, those of one side at a service tier that are in force or scheduled.
 #[must_use]
-pub fn standing(written: &[PriceVersion], kind: PriceKind, now: DateTime<Utc>) -> Vec<&PriceVersion> {
-    let side: Vec<_> = written.iter().filter(|version| version.kind == kind).collect();
+pub fn standing(written: &[PriceVersion], side: (PriceKind, ServiceTier), now: DateTime<Utc>) -> Vec<&PriceVersion> {
+    let side: Vec<_> = written.iter().filter(|version| (version.kind, version.service_tier) == side).collect();
     let begun = side.iter().filter(|version| version.effective_from <= now).count();
     side.into_iter().skip(begun.saturating_sub(1)).collect()
 }
@@ -130,6 +155,24 @@ fn entry(raw: &RawValue) -> Entry {
 }
 
 fn offer(model: &Members<'_>) -> Result<Offer, Refusal> {
+    let mut sides = timelines(model, ServiceTier::Default)?;
+    match model.get("service_tiers")? {
+        None => {}
+        Some(Value::Members(tiers)) => {
+            for (name, raw) in tiers.iter() {
+                let shape = || Refusal::Shape(format!("service_tiers, {name}"));
+                let (Some(tier), Value::Members(of_tier)) = (ServiceTier::named(name).and_then(ServiceTier::other), open(raw)) else {
+                    return Err(shape());
+                };
+                sides.extend(timelines(&of_tier, tier)?);
+            }
+        }
+        Some(_) => return Err(Refusal::Shape("service_tiers".to_owned())),
+    }
+    if sides.is_empty() { Err(Refusal::Absent("sale or cost".to_owned())) } else { Ok(Offer { sides, unmapped: Vec::new() }) }
+}
+
+fn timelines(model: &Members<'_>, service_tier: ServiceTier) -> Result<Vec<Timeline>, Refusal> {
     let mut sides = Vec::new();
     for kind in [PriceKind::Cost, PriceKind::Sale] {
         let steps = match model.get(kind.name())? {
@@ -141,10 +184,10 @@ fn offer(model: &Members<'_>) -> Result<Offer, Refusal> {
             return Err(Refusal::Rates(format!("its {} prices are not in order of time", kind.name())));
         }
         if !steps.is_empty() {
-            sides.push(Timeline { kind, steps });
+            sides.push(Timeline { kind, service_tier, steps });
         }
     }
-    if sides.is_empty() { Err(Refusal::Absent("sale or cost".to_owned())) } else { Ok(Offer { sides, unmapped: Vec::new() }) }
+    Ok(sides)
 }
 
 fn step(raw: &RawValue) -> Result<Step, Refusal> {

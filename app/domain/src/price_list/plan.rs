@@ -7,6 +7,7 @@ use super::{Timeline, compare::same_price};
 use crate::{
     catalog::{PriceKind, PriceVersion},
     rates::Rates,
+    service_tier::ServiceTier,
 };
 
 /// From when a list's price holds here.
@@ -23,6 +24,8 @@ pub struct Start {
 pub struct Change {
     /// Which side.
     pub kind: PriceKind,
+    /// Which service tier.
+    pub service_tier: ServiceTier,
     /// From when on.
     pub from: DateTime<Utc>,
     /// What it takes the place of.
@@ -45,7 +48,7 @@ pub struct Plan {
 #[error("another price is written from {} on already", .0.format("%Y-%m-%d %H:%M:%S UTC"))]
 pub struct Conflict(pub DateTime<Utc>);
 
-/// Compares a list with all versions that this side of the model ever had or will have.
+/// Compares a list with all versions that this side of the model ever had or will have at this service tier.
 ///
 /// # Errors
 /// [`Conflict`] where another price begins at the very instant of one of the list's.
@@ -62,7 +65,7 @@ pub fn plan(written: &[&PriceVersion], wanted: &Timeline, start: Start) -> Resul
             return Err(Conflict(from));
         }
         let was = before.cloned();
-        changes.push(Change { kind: wanted.kind, from, was, rates: rates.clone() });
+        changes.push(Change { kind: wanted.kind, service_tier: wanted.service_tier, from, was, rates: rates.clone() });
     }
     let is_contrary = |version: &&&PriceVersion| {
         version.effective_from > start && wanted.at(version.effective_from).is_some_and(|rates| !same_price(rates, &version.rates))

@@ -34,6 +34,35 @@ fn litellm_counts_per_token() {
 }
 
 #[test]
+fn litellm_names_service_tiers_at_the_end() {
+    let list = r#"{
+        "whole": {
+            "litellm_provider": "acme", "input_cost_per_token": 2e-06, "output_cost_per_token": 8e-06, "cache_read_input_token_cost": 5e-07,
+            "input_cost_per_token_flex": 1e-06, "output_cost_per_token_flex": 4e-06,
+            "input_cost_per_token_priority": 3.5e-06, "output_cost_per_token_priority": 1.4e-05, "cache_read_input_token_cost_priority": 8.75e-07
+        },
+        "half": { "litellm_provider": "acme", "input_cost_per_token": 2e-06, "output_cost_per_token": 8e-06, "input_cost_per_token_flex": 1e-06 },
+        "long": {
+            "litellm_provider": "acme", "input_cost_per_token": 2e-06, "output_cost_per_token": 8e-06, "input_cost_per_token_above_200k_tokens": 4e-06,
+            "input_cost_per_token_flex": 1e-06, "output_cost_per_token_flex": 4e-06,
+            "input_cost_per_token_priority": 3e-06, "output_cost_per_token_priority": 9e-06, "input_cost_per_token_above_200k_tokens_priority": 6e-06
+        }
+    }"#;
+    check(
+        &PriceList::read(list, Some(Format::LiteLlm)).unwrap(),
+        &[
+            "acme whole: {input:0.002,output:0.008,cache_read:0.0005}; at flex {input:0.001,output:0.004,cache_read:0.0005}; \
+             at priority {input:0.0035,output:0.014,cache_read:0.000875}",
+            // What it costs is not all said.
+            "acme half: {input:0.002,output:0.008} without input_cost_per_token_flex",
+            "acme long: {input:0.002,output:0.008} from 200001 {input:0.004,output:0.008}; \
+             at priority {input:0.003,output:0.009} from 200001 {input:0.006,output:0.009} \
+             without input_cost_per_token_flex, output_cost_per_token_flex",
+        ],
+    );
+}
+
+#[test]
 fn models_dev_counts_per_million() {
     check(
         &fixture("models_dev.json"),

@@ -4,8 +4,9 @@ use domain::{
     catalog::{Model, PriceKind, PriceVersion},
     id::ModelId,
     money::Amount,
-    price_list::{Import, PriceList, Sides, Start, Verdict, Wish, import},
+    price_list::{Export, Import, PriceList, Sides, Start, Verdict, Wish, import},
     rates::{BucketRates, Rates},
+    service_tier::ServiceTier,
 };
 
 use crate::{
@@ -50,6 +51,42 @@ fn lines(import: &Import) -> Vec<String> {
         format!("{}: {verdict}{changes}", model.model)
     };
     import.models.iter().map(line).collect()
+}
+
+#[test]
+fn each_service_tier_is_compared_with_its_own() {
+    let list = r#"{ "small": {
+        "litellm_provider": "acme", "input_cost_per_token": 2e-06, "output_cost_per_token": 2e-06, "input_cost_per_token_flex": 1e-06,
+        "output_cost_per_token_flex": 1e-06, "input_cost_per_token_priority": 3e-06, "output_cost_per_token_priority": 3e-06
+    } }"#;
+    let list = PriceList::read(list, None).unwrap();
+    let small = sold("acme", "small");
+    let at = |service_tier, rates| PriceVersion { service_tier, ..priced(&small, PriceKind::Cost, rates) };
+    let written = [at(ServiceTier::Default, plain(2_000_000)), at(ServiceTier::Flex, plain(1_200_000))];
+    let wish = Wish { sides: Sides::SaleAndCost(0), ..COST };
+    let import = imported(&list, std::slice::from_ref(&small), &written, wish);
+    let changes = import.models[0].sides.iter().flat_map(|side| &side.plan.changes);
+    let changes: Vec<_> = changes.map(|change| (change.kind, change.service_tier, change.was.clone(), change.rates.clone())).collect();
+    let (cost, sale) = (PriceKind::Cost, PriceKind::Sale);
+    assert_eq!(
+        changes,
+        [
+            (cost, ServiceTier::Flex, Some(plain(1_200_000)), plain(1_000_000)),
+            (cost, ServiceTier::Priority, None, plain(3_000_000)),
+            (sale, ServiceTier::Default, None, plain(2_000_000)),
+            (sale, ServiceTier::Flex, None, plain(1_000_000)),
+            (sale, ServiceTier::Priority, None, plain(3_000_000)),
+        ]
+    );
+    // An export holds them, and is what there is.
+    let all: Vec<_> = changes
+        .into_iter()
+        .map(|(kind, service_tier, _, rates)| PriceVersion { kind, service_tier, ..priced(&small, kind, rates) })
+        .collect();
+    let export = serde_json::to_string(&Export::new([(&small, all.as_slice())], day(0))).unwrap();
+    let again = imported(&PriceList::read(&export, None).unwrap(), std::slice::from_ref(&small), &all, wish);
+    assert_eq!(again.models[0].verdict, Verdict::Same, "{export}");
+    assert_eq!(again.models[0].sides.len(), 5);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod published;
 
 use std::path::PathBuf;
 
-use domain::price_list::{Entry, PriceList, Step};
+use domain::price_list::{Entry, PriceList, Step, Timeline};
 
 /// A list of our own making, after the format's documentation.
 pub(crate) fn fixture(name: &str) -> PriceList {
@@ -24,7 +24,9 @@ pub(crate) fn line(entry: &Entry) -> String {
         Ok(offer) => offer,
         Err(refusal) => return format!("{name}! {refusal}"),
     };
-    let steps: Vec<String> = offer.sides.iter().flat_map(|side| &side.steps).map(step).collect();
+    let at = |side: &Timeline| side.service_tier.other().map_or_else(String::new, |tier| format!("at {} ", tier.name()));
+    let steps = offer.sides.iter().flat_map(|side| side.steps.iter().map(move |of| format!("{}{}", at(side), step(of))));
+    let steps: Vec<String> = steps.collect();
     let unmapped = if offer.unmapped.is_empty() { String::new() } else { format!(" without {}", offer.unmapped.join(", ")) };
     format!("{name}: {}{unmapped}", steps.join("; "))
 }

@@ -7,6 +7,7 @@ use domain::{
     money::Amount,
     price_list::{Change, Conflict, Export, Found, Plan, PriceList, Start, Step, Timeline, plan},
     rates::{BucketRates, ContextTier, Rates},
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use proptest::prelude::*;
@@ -47,6 +48,7 @@ pub(crate) fn version(kind: PriceKind, from: DateTime<Utc>, rates: Rates) -> Pri
         rates,
         created_at: from,
         created_by: "test".to_owned(),
+        service_tier: ServiceTier::Default,
     }
 }
 
@@ -54,11 +56,11 @@ pub(crate) fn version(kind: PriceKind, from: DateTime<Utc>, rates: Rates) -> Pri
 fn planned(written: &[(i64, i64)], steps: &[(Option<i64>, i64)]) -> Result<Plan, Conflict> {
     let versions: Vec<_> = written.iter().map(|(from, input)| version(PriceKind::Cost, day(*from), plain(*input))).collect();
     let steps = steps.iter().map(|(from, input)| Step { from: from.map(day), rates: plain(*input) }).collect();
-    plan(&versions.iter().collect::<Vec<_>>(), &Timeline { kind: PriceKind::Cost, steps }, START())
+    plan(&versions.iter().collect::<Vec<_>>(), &Timeline { kind: PriceKind::Cost, service_tier: ServiceTier::Default, steps }, START())
 }
 
 fn change(from: DateTime<Utc>, was: Option<i64>, is: i64) -> Change {
-    Change { kind: PriceKind::Cost, from, was: was.map(plain), rates: plain(is) }
+    Change { kind: PriceKind::Cost, service_tier: ServiceTier::Default, from, was: was.map(plain), rates: plain(is) }
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn a_price_that_is_scheduled_is_never_written_over() {
 fn a_rate_that_falls_back_to_itself_is_no_change() {
     let spelled_out = BucketRates { cache_read: Some(Amount::from_nanos(5)), ..plain(5).base };
     let written = version(PriceKind::Cost, day(-1), Rates { base: spelled_out, ..plain(5) });
-    let wanted = Timeline { kind: PriceKind::Cost, steps: vec![Step { from: None, rates: plain(5) }] };
+    let wanted = Timeline { kind: PriceKind::Cost, service_tier: ServiceTier::Default, steps: vec![Step { from: None, rates: plain(5) }] };
     assert_eq!(plan(&[&written], &wanted, START()), Ok(Plan::default()));
 }
 

@@ -1,7 +1,7 @@
 -- One call of an account ($1), by its start ($2) and its id ($3), with what its receipt rests on.
 select
     c.*, coalesce(k.name, '') as key_name, coalesce(p.name, '') as project_name, coalesce(p.created_at, c.started_at) as project_created_at,
-    v.rates, v.effective_from,
+    v.rates, v.effective_from, v.service_tier as price_tier,
     exists (
         select from heads h where h.account_id = $1 and h.hour = date_trunc('hour', c.posted_at, 'UTC')
     ) as hour_is_open

@@ -11,6 +11,7 @@ use domain::{
     money::Amount,
     pricing::{self, Discount, Excess},
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use sqlx::{FromRow, PgConnection};
@@ -60,6 +61,7 @@ struct DetailedCall {
     #[sqlx(json)]
     rates: Rates,
     effective_from: DateTime<Utc>,
+    price_tier: ServiceTier,
 }
 
 impl AccountReader {
@@ -144,6 +146,9 @@ async fn detail(database: &Database, account: AccountId, call: CallId) -> Result
         receipt,
         price_id: record.price_id,
         price_effective_from: row.effective_from,
+        price_tier: row.price_tier,
+        service_tier: record.served_at(),
+        asked_tier: record.asked_for(),
         held: Amount::from_nanos(record.held),
         tokens_held: Tokens::from_sum(record.tokens_held),
         excess: Excess::of(record.is_lenient),

@@ -25,7 +25,7 @@ use sqlx::{FromRow, PgConnection, types::Json};
 pub(crate) use self::{
     call_credit::request_digest,
     record::{CorrectionRecord, StoredCorrection, of_account, of_call},
-    replay::charged,
+    replay::{charged, price_of},
 };
 pub use self::{
     call_credit::{CallCredit, CreditedCall},

@@ -1,23 +1,28 @@
 //! What a model's past calls would have been charged by other rates. Nothing is written.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
 
 use chrono::{DateTime, Utc};
 use domain::{
     call::CorrectionKind,
     catalog::PriceKind,
-    id::{AccountId, CallId},
+    id::{AccountId, CallId, PriceId},
     money::{Amount, ExactAmount},
     period::Step,
     price_history::PriceHistory,
     pricing::{self, Discount},
     rates::Rates,
     replay::{Charged, Replay, Replayed, ReplayedCustomer},
+    service_tier::ServiceTier,
+    tokens::CallUsage,
 };
 use sqlx::PgConnection;
 
 use super::{CorrectionRecord, overflow, record};
-use crate::{Error, Operator, Result, prices::history_of, settled::CallRecord};
+use crate::{Error, Operator, Result, prices::histories_of, settled::CallRecord};
 
 /// How many calls are read at once.
 const PAGE: i64 = 2_000;
@@ -27,6 +32,8 @@ const PAGE: i64 = 2_000;
 pub struct Replayable<'a> {
     /// The model's public name.
     pub model: &'a str,
+    /// At which service tier: calls that were charged by what it costs everyone there, or, where it is the cost that is another, that were served there.
+    pub service_tier: ServiceTier,
     /// The first instant at which they began.
     pub from: DateTime<Utc>,
     /// The first one at which they did not.
@@ -48,15 +55,16 @@ impl Operator {
     /// [`Error::NotFound`] for an unknown model.
     pub async fn replay(&self, replayable: Replayable<'_>) -> Result<Replay> {
         let connection = &mut *self.database.read().await?;
-        let history = history_of(connection, replayable.model).await?;
-        let mut provider = ProviderSide { history: &history, cost: replayable.cost, parts: Some([0; 2]) };
+        let histories = histories_of(connection, replayable.model).await?;
+        let prices = versions_of(histories.get(&replayable.service_tier));
+        let mut provider = ProviderSide { histories: &histories, cost: replayable.cost, parts: Some([0; 2]) };
         let (mut sums, mut customers, mut left_out) = (Replayed::default(), Vec::new(), 0);
         for account in accounts(connection, replayable.model, replayable.from, replayable.to).await? {
             if sums.calls + sums.in_tokens + account.calls > replayable.calls_max {
                 left_out += 1;
                 continue;
             }
-            let own = replayed(connection, account.id, &replayable, &mut provider).await?;
+            let own = replayed(connection, account.id, &replayable, &prices, &mut provider).await?;
             sums = sums.plus(own).ok_or_else(overflow)?;
             customers.push(ReplayedCustomer { account: account.id, name: account.name, email: account.email, sums: own });
         }
@@ -70,20 +78,28 @@ async fn replayed(
     connection: &mut PgConnection,
     account: AccountId,
     replayable: &Replayable<'_>,
+    prices: &HashSet<PriceId>,
     provider: &mut ProviderSide<'_>,
 ) -> Result<Replayed> {
     let mut sums = Replayed::default();
     let mut after = None;
     loop {
-        let which = if replayable.sale.is_some() { Which::AtEveryonesPrice } else { Which::All };
-        let calls = calls(connection, account, replayable.model, (replayable.from, replayable.to), after, which).await?;
+        let calls = calls(connection, account, replayable.model, (replayable.from, replayable.to), after).await?;
         let Some(last) = calls.last() else { return Ok(sums) };
         after = Some((last.started_at, last.call_id));
         let corrections = corrections(connection, account, &calls).await?;
         for call in &calls {
             let corrections = corrections.get(&call.call_id).map_or(&[][..], Vec::as_slice);
+            let end = End::of(call, corrections)?;
+            let is_asked_for = match replayable.sale {
+                Some(_) => prices.contains(&end.price),
+                None => provider.tier(end.service_tier) == replayable.service_tier,
+            };
+            if !is_asked_for {
+                continue;
+            }
             sums = sums.plus(of_call(call, corrections, replayable.sale)?).ok_or_else(overflow)?;
-            provider.add(call, corrections)?;
+            provider.add(call, &end)?;
         }
     }
 }
@@ -112,40 +128,69 @@ pub(crate) fn charged(call: &CallRecord, corrections: &[CorrectionRecord]) -> Re
         amounts.try_fold(call.amount, i64::checked_add).map(Amount::from_nanos).ok_or_else(overflow)
     };
     let is_capped = call.written_off > 0 || corrections.iter().any(|correction| correction.written_off > 0);
+    let End { usage, discount, .. } = End::of(call, corrections)?;
     Ok(Some(Charged {
-        usage: usage(call, corrections)?,
-        discount: Discount::from_bps(call.discount_bps).map_err(|error| Error::Corrupt(format!("call {}: {error}", call.call_id)))?,
+        usage,
+        discount,
         amount: with(|correction| correction.kind != CorrectionKind::Credit)?,
         cost: with(|_| true)?,
         is_capped,
     }))
 }
 
-/// What was counted of a call in the end.
-fn usage(call: &CallRecord, corrections: &[CorrectionRecord]) -> Result<domain::tokens::CallUsage> {
-    for correction in corrections.iter().rev() {
-        if let Some(late) = correction.late()? {
-            return Ok(late.usage);
+/// What is known of a call in the end: of one that was settled late, what came late.
+pub(super) struct End {
+    usage: CallUsage,
+    /// What it is charged by.
+    pub(super) price: PriceId,
+    discount: Discount,
+    service_tier: ServiceTier,
+}
+
+impl End {
+    pub(super) fn of(call: &CallRecord, corrections: &[CorrectionRecord]) -> Result<Self> {
+        for correction in corrections.iter().rev() {
+            if let Some(late) = correction.late()? {
+                let service_tier = late.served_tier.unwrap_or(late.asked_tier);
+                return Ok(Self { usage: late.usage, price: late.price_id, discount: late.discount, service_tier });
+            }
         }
+        let discount = Discount::from_bps(call.discount_bps).map_err(|error| Error::Corrupt(format!("call {}: {error}", call.call_id)))?;
+        Ok(Self { usage: call.usage(), price: call.price_id, discount, service_tier: call.served_at() })
     }
-    Ok(call.usage())
+}
+
+/// What a call is charged by in the end.
+pub(crate) fn price_of(call: &CallRecord, corrections: &[CorrectionRecord]) -> Result<PriceId> {
+    Ok(End::of(call, corrections)?.price)
+}
+
+/// By what a model costs everyone at a service tier, or ever did.
+pub(super) fn versions_of(history: Option<&PriceHistory>) -> HashSet<PriceId> {
+    history.iter().flat_map(|history| &history.versions).map(|version| version.id).collect()
 }
 
 /// What the provider charged for calls, and would have.
 struct ProviderSide<'a> {
-    history: &'a PriceHistory,
+    histories: &'a HashMap<ServiceTier, PriceHistory>,
     cost: Option<&'a Rates>,
     /// In parts of a nano, which are rounded at the end alone, as [`crate::Operator::today`] does; `None` as soon as a call had no cost.
     parts: Option<[i128; 2]>,
 }
 
 impl ProviderSide<'_> {
-    fn add(&mut self, call: &CallRecord, corrections: &[CorrectionRecord]) -> Result<()> {
+    /// At which tier's cost a call is counted that was served at one: at the default's where its own never had any.
+    fn tier(&self, served: ServiceTier) -> ServiceTier {
+        let has_cost = self.histories.get(&served).is_some_and(|history| history.latest(PriceKind::Cost).is_some());
+        if has_cost { served } else { ServiceTier::Default }
+    }
+
+    fn add(&mut self, call: &CallRecord, end: &End) -> Result<()> {
         let Some([was, would_be]) = self.parts else { return Ok(()) };
-        let then = self.history.at(PriceKind::Cost, call.started_at).map(|version| &version.rates);
-        let usage = usage(call, corrections)?;
+        let history = self.histories.get(&self.tier(end.service_tier));
+        let then = history.and_then(|history| history.at(PriceKind::Cost, call.started_at)).map(|version| &version.rates);
         let with = |sum: i128, rates: &Rates| {
-            let exact = pricing::price(&usage, rates, Discount::NONE).map_err(|error| Error::Corrupt(error.to_string()))?.exact;
+            let exact = pricing::price(&end.usage, rates, Discount::NONE).map_err(|error| Error::Corrupt(error.to_string()))?.exact;
             sum.checked_add(exact.parts()).ok_or_else(overflow)
         };
         self.parts = match (then, self.cost.or(then)) {
@@ -194,15 +239,6 @@ pub(super) async fn accounts(connection: &mut PgConnection, model: &str, from: D
     Ok(rows.map(|row| Account { id: row.id, name: row.name, email: row.email, calls: row.calls.unsigned_abs() }).collect())
 }
 
-/// Which calls of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
-    /// All of them: each cost its provider something.
-    All,
-    /// Those that were charged by what everyone pays: no price of everyone's changes what an account's own came to.
-    AtEveryonesPrice,
-}
-
 /// The next calls of an account by a model that began in a window, oldest first.
 pub(super) async fn calls(
     connection: &mut PgConnection,
@@ -210,16 +246,14 @@ pub(super) async fn calls(
     model: &str,
     (from, to): (DateTime<Utc>, DateTime<Utc>),
     after: Option<(DateTime<Utc>, CallId)>,
-    which: Which,
 ) -> Result<Vec<CallRecord>> {
     let (after_start, after_call) = after.unzip();
     let rows = sqlx::query_as(
         "select * from calls where account_id = $1 and model = $2 and started_at >= $3 and started_at < $4 \
-         and ($8 or price_id not in (select price_id from price_versions where account_id = $1)) \
          and ($5::timestamptz is null or (started_at, call_id) > ($5, $6)) order by started_at, call_id limit $7",
     );
     let rows = rows.bind(account.uuid()).bind(model).bind(after_start.unwrap_or(from)).bind(to).bind(after_start);
-    Ok(rows.bind(after_call.map(CallId::uuid)).bind(PAGE).bind(which == Which::All).fetch_all(connection).await?)
+    Ok(rows.bind(after_call.map(CallId::uuid)).bind(PAGE).fetch_all(connection).await?)
 }
 
 /// The corrections of some calls of an account, each call's oldest first.

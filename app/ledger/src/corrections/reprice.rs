@@ -1,6 +1,6 @@
 //! Past calls of a model, charged anew by a version of its price: what they cost more than that goes back to whoever paid.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -19,7 +19,7 @@ use sqlx::PgConnection;
 
 use super::{
     Correction, CorrectionRecord, KnownCall, give_back, known_calls, net, overflow,
-    replay::{Account, Which, accounts, calls, corrections, of_call},
+    replay::{Account, End, accounts, calls, corrections, of_call, versions_of},
     sum,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     audit::Line,
     books::{Book, Books, Lock, NewPosting, OpenCalls},
     limits,
-    prices::history_of,
+    prices::histories_of,
     rollups,
     settled::PaidShare,
 };
@@ -41,7 +41,8 @@ pub struct Reprice<'a> {
     pub from: DateTime<Utc>,
     /// The first one at which they did not.
     pub to: DateTime<Utc>,
-    /// The version of the model's price, which may have begun later.
+    /// The version of the model's price, which may have begun later. Calls are charged anew by it that were charged by what everyone pays at its service
+    /// tier.
     pub price: PriceId,
     /// Why, in words that each customer reads in the journal and on the receipt.
     pub note: &'a str,
@@ -64,18 +65,19 @@ impl Operator {
             return Err(Error::invalid("window", "name a start, and an end after it that has passed"));
         }
         let reprice = Reprice { note, ..reprice };
-        let (history, accounts) = {
+        let (histories, accounts) = {
             let connection = &mut *self.database.read().await?;
-            let history = history_of(connection, reprice.model).await?;
-            (history, accounts(connection, reprice.model, reprice.from, reprice.to).await?)
+            let histories = histories_of(connection, reprice.model).await?;
+            (histories, accounts(connection, reprice.model, reprice.from, reprice.to).await?)
         };
-        let version = history.standing(PriceKind::Sale).find(|version| version.id == reprice.price);
-        let rates = &version.ok_or_else(|| Error::invalid("price", "no price of this model that customers pay has this id"))?.rates;
+        let version = histories.values().flat_map(|history| history.standing(PriceKind::Sale)).find(|version| version.id == reprice.price);
+        let version = version.ok_or_else(|| Error::invalid("price", "no price of this model that customers pay has this id"))?;
+        let prices = versions_of(histories.get(&version.service_tier));
         let mut done = Replayed::default();
         for account in accounts {
             let mut after = None;
             loop {
-                let (own, last) = self.charge_anew(&account, &reprice, rates, after).await?;
+                let (own, last) = self.charge_anew(&account, &reprice, (&version.rates, &prices), after).await?;
                 done = done.plus(own).ok_or_else(overflow)?;
                 after = last;
                 if after.is_none() {
@@ -91,12 +93,12 @@ impl Operator {
         &self,
         account: &Account,
         reprice: &Reprice<'_>,
-        rates: &Rates,
+        (rates, prices): (&Rates, &HashSet<PriceId>),
         after: Option<(DateTime<Utc>, CallId)>,
     ) -> Result<(Replayed, Option<(DateTime<Utc>, CallId)>)> {
         let mut tx = self.database.change().await?;
         // A call's row never changes; what was corrected of it may, until the books are locked.
-        let calls = calls(&mut tx, account.id, reprice.model, (reprice.from, reprice.to), after, Which::AtEveryonesPrice).await?;
+        let calls = calls(&mut tx, account.id, reprice.model, (reprice.from, reprice.to), after).await?;
         let Some(last) = calls.last().map(|call| (call.started_at, call.call_id)) else { return Ok((Replayed::default(), None)) };
         let mut books = Books::lock(&mut tx, &[account.id], Lock::Wait, self.database.dated).await?;
         let book = books.of(account.id)?;
@@ -104,6 +106,9 @@ impl Operator {
         let (mut sums, mut less) = (Replayed::default(), Vec::new());
         for call in &calls {
             let before = before.get(&call.call_id).map_or(&[][..], Vec::as_slice);
+            if !prices.contains(&End::of(call, before)?.price) {
+                continue;
+            }
             let own = of_call(call, before, Some(rates))?;
             sums = sums.plus(own).ok_or_else(overflow)?;
             if own.lowered > 0 {

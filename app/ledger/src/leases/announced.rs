@@ -8,6 +8,7 @@ use domain::{
     id::{AccountId, CallId, EpochId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::{Discount, Excess},
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use sqlx::{PgConnection, types::Json};
@@ -38,9 +39,9 @@ async fn insert(connection: &mut PgConnection, epoch: EpochId, call: &Admitted) 
         r#"
         insert into intents (
             account_id, call_id, key_id, project_id, end_user, session, client, tags, model, provider, price_id, discount_bps, stream,
-            is_lenient, input_estimate, held, tokens_held, epoch_id, split
+            is_lenient, input_estimate, held, tokens_held, epoch_id, split, service_tier
         )
-        select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
+        select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $21
         where not exists (select from calls where account_id = $1 and started_at = $20 and call_id = $2)
         on conflict (account_id, call_id) do nothing
         "#,
@@ -63,7 +64,8 @@ async fn insert(connection: &mut PgConnection, epoch: EpochId, call: &Admitted) 
         call.tokens_held.get(),
         epoch.uuid(),
         Json(&call.split) as _,
-        call.started_at()?
+        call.started_at()?,
+        call.asked_tier.other() as Option<ServiceTier>
     )
     .execute(connection)
     .await?;
@@ -80,7 +82,8 @@ pub(super) async fn of_epoch(database: &Database, epoch: EpochId) -> Result<Vec<
             i.project_id as "project_id: ProjectId", k.user_id as "member: UserId", i.end_user as "end_user: Label",
             i.session as "session: Label", i.client as "client: Label", i.tags as "tags: Json<Tags>", i.model, i.provider,
             i.price_id as "price_id: PriceId", i.discount_bps, i.stream, i.is_lenient, i.input_estimate as "input_estimate: Tokens",
-            i.held as "held: Amount", i.tokens_held as "tokens_held: Tokens", i.epoch_id as "epoch: EpochId", i.split as "split: Json<Split>"
+            i.held as "held: Amount", i.tokens_held as "tokens_held: Tokens", i.epoch_id as "epoch: EpochId", i.split as "split: Json<Split>",
+            i.service_tier as "service_tier: ServiceTier"
         from intents i
         join api_keys k using (account_id, key_id)
         where i.epoch_id = $1
@@ -165,6 +168,8 @@ struct AnnouncedRow {
     tokens_held: Tokens,
     epoch: EpochId,
     split: Json<Split>,
+    /// None of the default.
+    service_tier: Option<ServiceTier>,
 }
 
 impl TryFrom<AnnouncedRow> for Admitted {
@@ -194,6 +199,7 @@ impl TryFrom<AnnouncedRow> for Admitted {
             tokens_held: row.tokens_held,
             epoch: Some(row.epoch),
             split: row.split.0,
+            asked_tier: row.service_tier.unwrap_or_default(),
         })
     }
 }

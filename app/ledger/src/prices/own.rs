@@ -12,6 +12,7 @@ use domain::{
     price_history::{LEAD_MIN, PriceHistory},
     pricing::Discount,
     rates::Rates,
+    service_tier::ServiceTier,
 };
 use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
@@ -96,7 +97,7 @@ impl Operator {
         if new.effective_from < new.now + LEAD_MIN {
             return Err(Error::PriceTooSoon);
         }
-        let everyones = price_history(&mut tx, model).await?;
+        let everyones = price_history(&mut tx, model, ServiceTier::Default).await?;
         let discount = discount(&mut tx, new.account).await?;
         let [paid, cost] = own_price::sides(&own, &everyones, discount, new.effective_from);
         if !PriceChange::of(PriceKind::Sale, paid.as_ref(), &new.rates, cost.as_ref()).is_agreed(new.model, review.named) {
@@ -106,6 +107,7 @@ impl Operator {
             id: new.id,
             model_id: model,
             kind: PriceKind::Sale,
+            service_tier: ServiceTier::Default,
             effective_from: new.effective_from,
             rates: new.rates.clone(),
             created_at: new.now,
@@ -227,8 +229,8 @@ async fn rows(connection: &mut PgConnection, whose: Whose, model: Option<ModelId
     let rows = sqlx::query!(
         r#"
         select
-            price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", effective_from,
-            rates as "rates: Json<serde_json::Value>", v.created_at, created_by, account_id as "account!: AccountId", ends_at, withdrawn_at, m.name as model
+            price_id as "id: PriceId", model_id as "model_id: ModelId", kind as "kind: PriceKind", service_tier as "service_tier: ServiceTier",
+            effective_from, rates as "rates: Json<serde_json::Value>", v.created_at, created_by, account_id as "account!: AccountId", ends_at, withdrawn_at, m.name as model
         from price_versions v join models m using (model_id)
         where account_id is not null and ($1::uuid is null or account_id = $1) and ($2::uuid is null or model_id = $2)
         -- What has ended is charged to nobody, and what it had taken the place of does not come back.
@@ -250,6 +252,7 @@ async fn rows(connection: &mut PgConnection, whose: Whose, model: Option<ModelId
             id: row.id,
             model_id: row.model_id,
             kind: row.kind,
+            service_tier: row.service_tier,
             effective_from: row.effective_from,
             rates: row.rates,
             created_at: row.created_at,

@@ -9,17 +9,18 @@ use domain::{
     id::{ModelId, PriceId},
     price_change::PriceChange,
     price_history::{LEAD_MIN, PriceHistory},
+    service_tier::ServiceTier,
 };
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{NewPrice, expect_valid, insert_in, price_history};
+use super::{NewPrice, expect_valid, in_words, insert_in, price_history};
 use crate::{Error, Operator, Result, audit::Line};
 
 /// What the writer of a price had seen, and agreed to.
 #[derive(Debug, Clone, Copy)]
 pub struct Review<'a> {
-    /// [`PriceHistory::revision`] of the side as it was read.
+    /// [`PriceHistory::revision`] of the side of the service tier as it was read.
     pub revision: i64,
     /// The model's name, if the writer wrote it: that agrees to a change which [`PriceChange`] asks about.
     pub named: Option<&'a str>,
@@ -36,7 +37,7 @@ impl Operator {
         expect_valid(&new)?;
         let mut tx = self.database.change().await?;
         let model = hold(&mut tx, new.model).await?;
-        let history = price_history(&mut tx, model).await?;
+        let history = price_history(&mut tx, model, new.service_tier).await?;
         if history.version(new.id).is_some() {
             return Ok(());
         }
@@ -50,11 +51,17 @@ impl Operator {
     /// Takes a version back before it begins. The same again changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if the model has no such version, [`Error::PriceTooSoon`] if it has begun or does within [`LEAD_MIN`].
-    pub async fn withdraw_price(&self, name: &str, price: PriceId, actor: &str, now: DateTime<Utc>) -> Result<()> {
+    /// [`Error::NotFound`] if the model has no such version at this service tier, [`Error::PriceTooSoon`] if it has begun or does within [`LEAD_MIN`].
+    pub async fn withdraw_price(
+        &self,
+        (name, service_tier): (&str, ServiceTier),
+        price: PriceId,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
         let mut tx = self.database.change().await?;
         let model = hold(&mut tx, name).await?;
-        let history = price_history(&mut tx, model).await?;
+        let history = price_history(&mut tx, model, service_tier).await?;
         let version = history.version(price).ok_or(Error::NotFound)?;
         if history.withdrawal(price).is_some() {
             return Ok(());
@@ -70,8 +77,9 @@ impl Operator {
         )
         .execute(&mut *tx)
         .await?;
-        let before = json!({"kind": version.kind.name(), "from": version.effective_from, "rates": version.rates});
-        let after = json!({"kind": version.kind.name(), "withdrawn": now});
+        let side = (version.kind, version.service_tier);
+        let before = in_words(side, json!({"from": version.effective_from, "rates": version.rates}));
+        let after = in_words(side, json!({"withdrawn": now}));
         tx.commit(Line::new(Operation::PriceWithdraw, price, name, Some(before), Some(after))).await
     }
 }

@@ -11,6 +11,7 @@ use domain::{
     own_price::{self, OwnPrice},
     pricing::{self, Charge, Discount, Excess},
     rates::Rates,
+    service_tier::{ServiceTier, charged_at},
     tokens::{Flag, Tokens},
 };
 use futures_util::TryStreamExt;
@@ -168,8 +169,8 @@ pub(super) fn in_words(charge: Charge) -> String {
 /// Every version of every price.
 pub(super) struct Prices {
     versions: HashMap<PriceId, Version>,
-    /// When the sale prices of each model begin that everyone pays, and when they were written.
-    sales: HashMap<String, Vec<Sale>>,
+    /// When the sale prices of each model begin that everyone pays at each service tier, and when they were written.
+    sales: HashMap<String, HashMap<ServiceTier, Vec<Sale>>>,
     /// What accounts pay instead, by model.
     own: HashMap<(AccountId, String), Vec<OwnPrice>>,
     /// Where something of that cannot be read: what calls of these cost nobody knows.
@@ -181,10 +182,18 @@ struct Sale {
     written: DateTime<Utc>,
 }
 
+impl Sale {
+    /// Whether it had begun by then, and every proxy knew of it.
+    fn had_begun(&self, instant: DateTime<Utc>) -> bool {
+        self.begins <= instant && self.written.checked_add_signed(LEAD).is_some_and(|known| known <= instant)
+    }
+}
+
 struct Version {
     model: String,
     /// Whose it is; `None` of what everyone pays.
     account: Option<AccountId>,
+    service_tier: ServiceTier,
     is_sale: bool,
     /// It never was in force.
     is_withdrawn: bool,
@@ -202,8 +211,9 @@ impl Prices {
         let rows = sqlx::query!(
             r#"
             select
-                v.price_id as "id: PriceId", m.name as model, v.model_id as "model_id: ModelId", v.kind as "kind: PriceKind", v.effective_from,
-                v.created_at, v.created_by, v.seal, v.withdrawn_at, v.rates as "rates: Json<serde_json::Value>", v.account_id as "account: AccountId", v.ends_at
+                v.price_id as "id: PriceId", m.name as model, v.model_id as "model_id: ModelId", v.kind as "kind: PriceKind",
+                v.service_tier as "service_tier: ServiceTier", v.effective_from, v.created_at, v.created_by, v.seal, v.withdrawn_at,
+                v.rates as "rates: Json<serde_json::Value>", v.account_id as "account: AccountId", v.ends_at
             from price_versions v join models m using (model_id)
             "#
         )
@@ -213,7 +223,8 @@ impl Prices {
         for row in rows {
             let (is_sale, is_withdrawn) = (row.kind == PriceKind::Sale, row.withdrawn_at.is_some());
             if is_sale && !is_withdrawn && row.account.is_none() {
-                prices.sales.entry(row.model.clone()).or_default().push(Sale { begins: row.effective_from, written: row.created_at });
+                let sales = prices.sales.entry(row.model.clone()).or_default().entry(row.service_tier).or_default();
+                sales.push(Sale { begins: row.effective_from, written: row.created_at });
             }
             let name = || format!("price {} of {}", row.id, row.model);
             let rates: std::result::Result<Rates, _> = serde_json::from_value(row.rates.0);
@@ -223,6 +234,7 @@ impl Prices {
                         id: row.id,
                         model_id: row.model_id,
                         kind: row.kind,
+                        service_tier: row.service_tier,
                         effective_from: row.effective_from,
                         rates: rates.clone(),
                         created_at: row.created_at,
@@ -240,10 +252,10 @@ impl Prices {
                 }
             }
             let rates = rates.map_err(|error| format!("a price that can be read: {error}"));
-            prices.versions.insert(
-                row.id,
-                Version { model: row.model, account: row.account, is_sale, is_withdrawn, effective_from: row.effective_from, rates },
-            );
+            let (account, service_tier, effective_from) = (row.account, row.service_tier, row.effective_from);
+            prices
+                .versions
+                .insert(row.id, Version { model: row.model, account, service_tier, is_sale, is_withdrawn, effective_from, rates });
         }
         Ok(prices)
     }
@@ -266,6 +278,7 @@ impl Prices {
         let version = Version {
             model: model.to_owned(),
             account: None,
+            service_tier: ServiceTier::Default,
             is_sale: true,
             is_withdrawn: false,
             effective_from: DateTime::UNIX_EPOCH,
@@ -282,30 +295,39 @@ impl Prices {
         Ok(pricing::charge(&record.usage(), rates, discount, Amount::from_nanos(record.held), Excess::of(record.is_lenient)))
     }
 
-    /// The rates of a sale price of a model. One that calls were charged anew by may have been withdrawn since.
-    pub(super) fn of_model(&self, price: PriceId, model: &str) -> std::result::Result<&Rates, String> {
-        let version = self.versions.get(&price).filter(|version| version.is_sale && version.account.is_none() && version.model == model);
+    /// The rates of a sale price of a model, of the same service tier as the one that a call was charged by before. One that calls were charged anew by
+    /// may have been withdrawn since.
+    pub(super) fn of_model(&self, price: PriceId, before: PriceId, model: &str) -> std::result::Result<&Rates, String> {
+        let tier = self.versions.get(&before).map(|version| version.service_tier);
+        let is_such = |version: &&Version| version.is_sale && version.account.is_none() && version.model == model;
+        let version = self.versions.get(&price).filter(is_such).filter(|version| Some(version.service_tier) == tier);
         version.ok_or_else(|| format!("a price of {model}"))?.rates.as_ref().map_err(Clone::clone)
     }
 
-    /// That a call's version is a sale price of its model, had begun when the call was admitted, and was followed by none that was known then; and that it
-    /// was the account's own if there was one, off which there is no discount.
-    fn expect_in_force(&self, record: &CallRecord) -> std::result::Result<(), String> {
+    /// That a call's version is a sale price of its model, had begun when the call was admitted, and was followed by none that was known then; that it is of
+    /// the service tier that the call must be charged at; and that it was the account's own if there was one, off which there is no discount.
+    pub(super) fn expect_in_force(&self, record: &CallRecord) -> std::result::Result<(), String> {
         let version = self.versions.get(&record.price_id).ok_or("no price version")?;
         let started = record.started_at;
-        let follows = |sale: &Sale| {
-            let was_known = sale.written.checked_add_signed(LEAD).is_some_and(|known| known <= started);
-            sale.begins > version.effective_from && sale.begins <= started && was_known
+        let of_model = self.sales.get(&record.model);
+        let sales = |tier: ServiceTier| of_model.and_then(|tiers| tiers.get(&tier)).map_or(&[][..], Vec::as_slice);
+        let is_followed = || {
+            let follows = |sale: &Sale| sale.begins > version.effective_from && sale.had_begun(started);
+            sales(version.service_tier).iter().any(follows)
         };
+        let mut tiers = charged_at(record.asked_for(), Some(record.served_at()));
+        // The first one that had a price: the default always, without which the model is not called; of another one's first price proxies may not have known.
+        let had_a_price = |tier: ServiceTier| tier == ServiceTier::Default || sales(tier).iter().any(|sale| sale.had_begun(started));
+        let tier = tiers.find(|tier| *tier == version.service_tier || had_a_price(*tier));
         let was_in_force = version.is_sale && !version.is_withdrawn && version.model == record.model && version.effective_from <= started;
         let own = self.own.get(&(record.account_id, record.model.clone())).map_or(&[][..], Vec::as_slice);
         let own = own_price::in_force(own, started).map(|own| own.version.id);
         let is_whose_it_must_be = match version.account {
             _ if self.unknown.contains(&(record.account_id, record.model.clone())) => false,
             Some(_) => own == Some(record.price_id) && record.discount_bps == 0,
-            None => own.is_none() && !self.sales.get(&version.model).is_some_and(|sales| sales.iter().any(follows)),
+            None => (own.is_none() || version.service_tier != ServiceTier::Default) && !is_followed(),
         };
-        if was_in_force && is_whose_it_must_be {
+        if was_in_force && is_whose_it_must_be && tier == Some(version.service_tier) {
             return Ok(());
         }
         let kind = match version {
@@ -315,7 +337,8 @@ impl Prices {
             _ => "cost",
         };
         let own = own.map(|own| format!(" instead of the account's own price {own}")).unwrap_or_default();
-        Err(format!("{kind} of {} from {}{own}", version.model, version.effective_from))
+        let (at, served) = (version.service_tier.name(), record.served_at().name());
+        Err(format!("{kind} of {} from {} at the service tier {at}, served at {served}{own}", version.model, version.effective_from))
     }
 }
 

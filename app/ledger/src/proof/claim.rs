@@ -114,7 +114,9 @@ impl Claim {
             Self::CallIsItsReceipt => {
                 "a call's amount is its receipt recomputed, of strict terms at most what was held, or nothing where it took as many tokens of a grant"
             }
-            Self::CallIsAtItsPrice => "a call's price is the one of its model that was in force when the call was admitted",
+            Self::CallIsAtItsPrice => {
+                "a call's price is the one of its model and service tier that was in force when the call was admitted"
+            }
             Self::CallAddsUp => "a call's buckets add up to its totals, or it is flagged",
             Self::CallIsPaid => {
                 "a call's shares sum to its amount, or to its tokens, of grants that are counted in these and pay for its model"

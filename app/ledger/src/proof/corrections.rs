@@ -118,10 +118,15 @@ fn look_at(record: &CorrectionRecord, call: &CallRecord, before: &Paid, terms: T
     let charge = Charge { amount: late.amount, written_off: late.written_off };
     let of_it = late.clone().into_record(Unit::Money, Vec::new(), record.posted_at);
     let recomputed = of_it.as_ref().map_err(ToString::to_string).and_then(|late| prices.recompute(late));
-    let is_of_the_call =
-        (late.account_id, late.call_id, late.key_id, late.price_id, late.discount.bps(), late.held.nanos(), late.tokens_held.get())
-            == (call.account_id, call.call_id, call.key_id, call.price_id, call.discount_bps, call.held, call.tokens_held)
-            && (late.project_id, &late.attribution, late.excess.is_charged()) == (call.project_id, &call.attribution(), call.is_lenient);
+    // One that turns out to have been served at another service tier has that one's price.
+    let is_at_its_price = of_it.as_ref().is_ok_and(|of_it| match of_it.served_at() == call.served_at() {
+        true => (of_it.price_id, of_it.discount_bps) == (call.price_id, call.discount_bps),
+        false => prices.expect_in_force(of_it).is_ok(),
+    });
+    let is_of_the_call = is_at_its_price
+        && (late.account_id, late.call_id, late.key_id, late.asked_tier, late.held.nanos(), late.tokens_held.get())
+            == (call.account_id, call.call_id, call.key_id, call.asked_for(), call.held, call.tokens_held)
+        && (late.project_id, &late.attribution, late.excess.is_charged()) == (call.project_id, &call.attribution(), call.is_lenient);
     if recomputed != Ok(charge) || !is_of_the_call {
         let expected = recomputed.map_or_else(|problem| problem, in_words);
         findings.note(Claim::LateIsItsReceipt, row, format!("{expected}, on its call's terms"), in_words(charge));
@@ -142,7 +147,9 @@ fn is_charged_anew(
     row: &str,
     findings: &mut Findings,
 ) {
-    let rates = record.price_id.ok_or_else(|| "a version of the price".to_owned()).and_then(|price| prices.of_model(price, &call.model));
+    let charged_by = corrections::price_of(call, before).map_err(|error| error.to_string());
+    let anew = record.price_id.ok_or_else(|| "a version of the price".to_owned());
+    let rates = charged_by.and_then(|charged_by| prices.of_model(anew?, charged_by, &call.model));
     let expected = rates.and_then(|rates| {
         let charged = corrections::charged(call, before).map_err(|error| error.to_string())?;
         let charged = charged.ok_or_else(|| "a call that was paid in money".to_owned())?;
@@ -207,6 +214,7 @@ mod tests {
         id::{KeyId, PriceId, ProjectId},
         pricing::{self, Discount, Excess},
         rates::Rates,
+        service_tier::ServiceTier,
         tokens::{CallUsage, Tokens},
     };
     use serde_json::json;
@@ -242,6 +250,7 @@ mod tests {
             tokens_held: Tokens::from_sum(1_000),
             epoch: None,
             split: Split::default(),
+            asked_tier: ServiceTier::Default,
         };
         SettledCall {
             admitted,
@@ -256,6 +265,7 @@ mod tests {
             first_byte_ms: None,
             raw_usage: None,
             attempts: Vec::new(),
+            served_tier: None,
         }
     }
 

@@ -5,6 +5,7 @@ use domain::{
     attribution::Label,
     call::{Outcome, UsageSource},
     id::GrantId,
+    service_tier::ServiceTier,
     tokens::{Flag, Tokens},
 };
 use sqlx::{PgConnection, types::Json};
@@ -21,7 +22,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, records: &[SealedCall]
             cache_write_1h_tokens, audio_input_tokens, output_tokens, reasoning_tokens, audio_output_tokens, amount, held, tokens_held,
             written_off, latency_ms, first_byte_ms, discount_bps, http_status, stream, is_lenient, account_id, call_id, key_id, project_id,
             price_id, grant_id, model, provider, upstream_model, outcome, source, flag, end_user, session, client, tags, paid_by, raw_usage,
-            seal, tokens_paid, attempts
+            seal, tokens_paid, attempts, service_tier, asked_tier
         )
         select * from unnest(
             $1::timestamptz[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
@@ -29,7 +30,7 @@ pub(crate) async fn insert(connection: &mut PgConnection, records: &[SealedCall]
             $17::bigint[], $18::bigint[], $19::bigint[], $20::integer[], $21::integer[], $22::boolean[], $23::boolean[], $24::uuid[],
             $25::uuid[], $26::uuid[], $27::uuid[], $28::uuid[], $29::uuid[], $30::text[], $31::text[], $32::text[], $33::text[],
             $34::text[], $35::text[], $36::text[], $37::text[], $38::text[], $39::jsonb[], $40::jsonb[], $41::bytea[], $42::bytea[],
-            $43::bigint[], $44::jsonb[]
+            $43::bigint[], $44::jsonb[], $45::text[], $46::text[]
         )
         "#,
         &column(records, |call| call.started_at),
@@ -75,7 +76,9 @@ pub(crate) async fn insert(connection: &mut PgConnection, records: &[SealedCall]
         &column(records, |call| call.raw_usage.clone()) as _,
         &column(records, |call| call.seal.to_vec()),
         &column(records, |call| call.tokens_paid) as _,
-        &column(records, |call| call.attempts.as_ref().map(Json)) as _
+        &column(records, |call| call.attempts.as_ref().map(Json)) as _,
+        &column(records, |call| call.service_tier.map(ServiceTier::name)) as _,
+        &column(records, |call| call.asked_tier.map(ServiceTier::name)) as _
     )
     .execute(connection)
     .await?;

@@ -15,6 +15,7 @@ use domain::{
     id::{AccountId, CallId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::{Charge, Excess},
+    service_tier::ServiceTier,
     tokens::{CallUsage, Flag, TokenCounts, Tokens},
 };
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct SettledCall {
     /// What was tried before the provider that `admitted` names, and failed. Nobody pays for it.
     #[serde(default)]
     pub attempts: Vec<Attempt>,
+    /// The service tier that its answer says has served it; `None` where that says nothing, or a tier that nobody here knows.
+    #[serde(default)]
+    pub served_tier: Option<ServiceTier>,
 }
 
 impl SettledCall {
@@ -78,6 +82,7 @@ impl SettledCall {
             first_byte_ms: None,
             raw_usage: None,
             attempts: Vec::new(),
+            served_tier: None,
             ..self
         }
     }
@@ -144,6 +149,10 @@ pub(crate) struct CallRecord {
     /// None where nothing failed before.
     #[sqlx(json(nullable))]
     pub(crate) attempts: Option<Vec<Attempt>>,
+    /// None of the default.
+    pub(crate) service_tier: Option<ServiceTier>,
+    /// None where it is the one that served it.
+    pub(crate) asked_tier: Option<ServiceTier>,
     pub(crate) posted_at: DateTime<Utc>,
 }
 
@@ -183,8 +192,10 @@ impl SettledCall {
             stream,
             excess,
             held,
+            asked_tier,
             ..
         } = self.admitted;
+        let service_tier = self.served_tier.unwrap_or(asked_tier);
         let Attribution { end_user, session, client, tags } = attribution;
         Ok(CallRecord {
             started_at,
@@ -228,6 +239,8 @@ impl SettledCall {
             first_byte_ms: self.first_byte_ms,
             raw_usage: self.raw_usage.map(RawUsage::from),
             attempts: Some(self.attempts).filter(|attempts| !attempts.is_empty()),
+            service_tier: service_tier.other(),
+            asked_tier: Some(asked_tier).filter(|asked| *asked != service_tier),
             posted_at,
         })
     }
@@ -271,6 +284,16 @@ impl CallRecord {
     /// Who bears what it comes to beyond its hold: of tokens that a grant pays nobody, whatever the account's terms.
     pub(crate) const fn excess(&self) -> Excess {
         if self.tokens_paid.is_some() { Excess::WrittenOff } else { Excess::of(self.is_lenient) }
+    }
+
+    /// The service tier that served it, as far as its answer said, else the one that was asked for.
+    pub(crate) fn served_at(&self) -> ServiceTier {
+        self.service_tier.unwrap_or_default()
+    }
+
+    /// The service tier that was asked for.
+    pub(crate) fn asked_for(&self) -> ServiceTier {
+        self.asked_tier.unwrap_or_else(|| self.served_at())
     }
 
     /// Whose call it is, to limits.

@@ -2,6 +2,7 @@
 
 use domain::{
     attribution::Label,
+    service_tier::ServiceTier,
     tokens::{Flag, Tokens},
 };
 
@@ -9,27 +10,42 @@ use super::CallRecord;
 use crate::encoding::{self, Encoding, Seal};
 
 /// The newest encoding, by which calls are sealed.
-const VERSION: u8 = 2;
-/// The one before, which knew nothing of attempts.
+const VERSION: u8 = 3;
+/// The one before, which knew nothing of service tiers.
+const WITHOUT_SERVICE_TIERS: u8 = 2;
+/// The first, which knew nothing of attempts either.
 const WITHOUT_ATTEMPTS: u8 = 1;
 
 impl CallRecord {
     /// The seal to post it under.
     pub(crate) fn seal(&self) -> Seal {
-        encoding::seal(VERSION, self.digest_2())
+        encoding::seal(VERSION, self.digest_3())
     }
 
     /// Whether this is the row that was sealed so. `None` if a later version of Farebox sealed it.
     pub(crate) fn fits(&self, seal: &[u8]) -> Option<bool> {
+        let has_tiers = self.service_tier.is_some() || self.asked_tier.is_some();
         match seal.first() {
             // What was put there since would not show in that digest.
-            Some(&WITHOUT_ATTEMPTS) if self.attempts.is_some() => Some(false),
+            Some(&WITHOUT_ATTEMPTS) if self.attempts.is_some() || has_tiers => Some(false),
+            Some(&WITHOUT_SERVICE_TIERS) if has_tiers => Some(false),
             _ => encoding::fits(seal, |version| match version {
-                VERSION => Some(self.digest_2()),
+                VERSION => Some(self.digest_3()),
+                WITHOUT_SERVICE_TIERS => Some(self.digest_2()),
                 WITHOUT_ATTEMPTS => Some(self.digest_1()),
                 _ => None,
             }),
         }
+    }
+
+    fn digest_3(&self) -> [u8; 32] {
+        let mut row = Encoding::new(b"farebox call 3");
+        self.encode_1(&mut row);
+        row.maybe(self.attempts.as_deref(), Encoding::attempts);
+        for tier in [self.service_tier, self.asked_tier] {
+            row.maybe(tier.map(ServiceTier::name), Encoding::text);
+        }
+        row.digest()
     }
 
     fn digest_2(&self) -> [u8; 32] {
@@ -101,6 +117,12 @@ mod tests {
     }
 
     fn row() -> Value {
+        let mut row = without_service_tiers();
+        (row["service_tier"], row["asked_tier"]) = (json!("flex"), json!("priority"));
+        row
+    }
+
+    fn without_service_tiers() -> Value {
         let mut row = without_attempts();
         row["attempts"] = json!([{ "provider": "other", "failure": "overloaded", "http_status": 503, "took_ms": 120 }]);
         row
@@ -130,6 +152,7 @@ mod tests {
                 "ok" => json!("interrupted"),
                 "upstream" => json!("none"),
                 "excessive" => json!("contradictory"),
+                "flex" | "priority" => json!("scale"),
                 text if text.parse::<Uuid>().is_ok() => json!(Uuid::from_u128(99)),
                 text if text.parse::<DateTime<Utc>>().is_ok() => json!("2026-06-15T12:30:01.000002Z"),
                 text => json!(format!("{text}!")),
@@ -175,14 +198,18 @@ mod tests {
     #[test]
     fn no_encoding_ever_changes() {
         let sealed = record(row()).unwrap();
-        let before = record(without_attempts()).unwrap();
+        let [before, without_tiers] = [without_attempts(), without_service_tiers()].map(|row| record(row).unwrap());
         let hex = |seal: &[u8]| seal.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let first = crate::encoding::seal(1, before.digest_1());
         assert_eq!(hex(&first), "0124fe55b28a0f13c89b67a4a5e72833a175b1047bd4b70e29f9c572d825b0bbe0");
         assert_eq!(before.fits(&first), Some(true), "what was sealed before is as it was");
         assert_eq!(sealed.fits(&first), Some(false), "nothing was tried before, by the words of those days");
-        assert_eq!(hex(&sealed.seal()), "02268d32588971b9a6d8331f85c005e772bd40441afb0a41e737baa1d4c4708a18");
-        assert_eq!(sealed.fits(&[3; 33]), None, "what a later version sealed is not called forged");
+        let second = crate::encoding::seal(2, without_tiers.digest_2());
+        assert_eq!(hex(&second), "02268d32588971b9a6d8331f85c005e772bd40441afb0a41e737baa1d4c4708a18");
+        assert_eq!(without_tiers.fits(&second), Some(true), "what was sealed before is as it was");
+        assert_eq!(sealed.fits(&second), Some(false), "no tier was known, by the words of those days");
+        assert_eq!(hex(&sealed.seal()), "030751315cb59261f4e68af45725cf5b1db1869f2e11e87a0fb85da0786a5d751d");
+        assert_eq!(sealed.fits(&[4; 33]), None, "what a later version sealed is not called forged");
         assert_eq!(sealed.fits(&[]), None);
     }
 }

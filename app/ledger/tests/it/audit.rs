@@ -13,6 +13,7 @@ use domain::{
     key::ReportKey,
     plan::PlanTerms,
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use ledger::{
@@ -115,12 +116,21 @@ async fn prices(world: &World, operator: &Operator, ada: Customer) {
     let dear = world.call(ada, 10_000, 10, TimeDelta::hours(1));
     world.post(&[dear]).await.unwrap();
     let rates = Rates::plain(amount("0.0001"), amount("0.0001"));
-    let new = NewPrice { id: price, model: MODEL, kind: PriceKind::Sale, rates, effective_from, actor: "root@example.com", now: world.now };
+    let new = NewPrice {
+        id: price,
+        model: MODEL,
+        kind: PriceKind::Sale,
+        rates,
+        effective_from,
+        actor: "root@example.com",
+        now: world.now,
+        service_tier: ServiceTier::Default,
+    };
     operator.publish_price(new, Review { revision: 1, named: Some(MODEL) }).await.unwrap();
     let reprice =
         Reprice { model: MODEL, from: world.now - TimeDelta::days(2), to: world.now, price, note: "Sorry", actor: "root@example.com" };
     assert_eq!(operator.reprice(reprice).await.unwrap().lowered, 1);
-    operator.withdraw_price(MODEL, price, "root@example.com", world.now).await.unwrap();
+    operator.withdraw_price((MODEL, ServiceTier::Default), price, "root@example.com", world.now).await.unwrap();
     let own = NewOwnPrice {
         id: PriceId::new(world.now, world.random()),
         account: ada.account,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use domain::{catalog::PriceKind, id::PriceId, rates::Rates};
+use domain::{catalog::PriceKind, id::PriceId, rates::Rates, service_tier::ServiceTier};
 use futures_util::future::join_all;
 use ledger::{Address, Error, Ledger, Login, NewPrice, Review, Schema, secrets::SecretKey};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool, postgres::PgConnectOptions};
@@ -161,6 +161,7 @@ async fn a_later_schema_says_whether_this_version_may_write_beside_it(pool: PgPo
         effective_from: world.now + TimeDelta::minutes(1),
         actor: "test",
         now: world.now,
+        service_tier: ServiceTier::Default,
     };
     let (system, owner) = (world.ledger.system(), world.ledger.owner(ada.user).await.unwrap());
     let key = world.secret();

@@ -31,6 +31,7 @@ mod prices;
 mod projects;
 mod proof;
 mod reprice;
+mod service_tiers;
 mod simulation;
 mod spread;
 mod strays;

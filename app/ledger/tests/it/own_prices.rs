@@ -1,7 +1,7 @@
 //! Prices that one customer has agreed on.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{id::PriceId, money::Amount, own_price, price_history::LEAD_MIN, pricing::Discount, rates::Rates};
+use domain::{id::PriceId, money::Amount, own_price, price_history::LEAD_MIN, pricing::Discount, rates::Rates, service_tier::ServiceTier};
 use ledger::{Error, NewOwnPrice, OwnReview, Replayable, Result, SettledCall, secrets::SecretKey};
 use sqlx::PgPool;
 
@@ -108,7 +108,7 @@ async fn it_is_written_ahead_against_what_its_writer_saw_and_once(pool: PgPool) 
     operator.set_own_price(rival, seen).await.unwrap();
     assert_eq!(operator.own_prices(ada.account).await.unwrap().len(), 2);
     // What everyone pays, and its history, know nothing of it.
-    assert_eq!(operator.price_history(MODEL).await.unwrap().versions.len(), 1);
+    assert_eq!(operator.price_history(MODEL, ServiceTier::Default).await.unwrap().versions.len(), 1);
     assert_eq!(world.ledger.price_list(world.now + TimeDelta::days(9)).await.unwrap()[0].sale.as_ref().unwrap().rates, world.rates);
     assert_eq!(operator.price_book().await.unwrap().versions.len(), 1);
 }
@@ -155,6 +155,7 @@ async fn another_price_for_everyone_is_nothing_to_calls_at_an_own_one(pool: PgPo
     let operator = world.ledger.system().operator();
     let cheaper = Rates::plain(amount("0.0001"), amount("0.0001"));
     let replayable = Replayable {
+        service_tier: ServiceTier::Default,
         model: MODEL,
         from: world.now - TimeDelta::days(2),
         to: world.now,

@@ -4,6 +4,7 @@ use domain::{
     money::Amount,
     pricing::Discount,
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::CallUsage,
 };
 use futures_util::future::join_all;
@@ -278,6 +279,7 @@ async fn a_receipt_shows_the_price_of_its_own_time(pool: PgPool) {
         effective_from: world.now + TimeDelta::minutes(1),
         actor: "test",
         now: world.now,
+        service_tier: ServiceTier::Default,
     };
     world.ledger.system().operator().publish_price(dearer, ledger::Review { revision: 1, named: Some(crate::world::MODEL) }).await.unwrap();
 

@@ -1,7 +1,7 @@
 //! Many prices at once: all of them, or none.
 
 use chrono::TimeDelta;
-use domain::{catalog::PriceKind, id::PriceId, rates::Rates};
+use domain::{catalog::PriceKind, id::PriceId, rates::Rates, service_tier::ServiceTier};
 use ledger::{Error, NewModel, NewPrice, Review};
 use sqlx::PgPool;
 
@@ -16,6 +16,7 @@ fn price(world: &World, kind: PriceKind, ahead: TimeDelta) -> NewPrice<'static> 
         effective_from: world.now + ahead,
         actor: "test",
         now: world.now,
+        service_tier: ServiceTier::Default,
     }
 }
 
@@ -75,7 +76,7 @@ async fn a_price_that_was_withdrawn_meanwhile_stops_them_too(pool: PgPool) {
     operator.publish_price(next.clone(), Review { revision: 1, named: Some(MODEL) }).await.unwrap();
     let book = operator.price_book().await.unwrap();
     let models = [book.versions[0].model_id].into();
-    operator.withdraw_price(MODEL, next.id, "test", world.now).await.unwrap();
+    operator.withdraw_price((MODEL, ServiceTier::Default), next.id, "test", world.now).await.unwrap();
     let new = [price(&world, PriceKind::Sale, TimeDelta::days(1))];
     assert!(matches!(operator.import_prices(&book, &new).await, Err(Error::Invalid { field: "prices", .. })));
     let without = operator.price_book().await.unwrap();

@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use domain::{catalog::PriceKind, id::PriceId, money::Amount, rates::Rates};
+use domain::{catalog::PriceKind, id::PriceId, money::Amount, rates::Rates, service_tier::ServiceTier};
 use ledger::{Error, NewModel, NewPrice, Operator, Result, Review, secrets::SecretKey};
 use sqlx::PgPool;
 
@@ -7,12 +7,21 @@ use crate::world::{MODEL, World, amount};
 
 fn price(world: &mut World, rates: Rates, ahead: TimeDelta) -> NewPrice<'static> {
     let id = PriceId::new(world.now, world.random());
-    NewPrice { id, model: MODEL, kind: PriceKind::Sale, rates, effective_from: world.now + ahead, actor: "test", now: world.now }
+    NewPrice {
+        id,
+        model: MODEL,
+        kind: PriceKind::Sale,
+        rates,
+        effective_from: world.now + ahead,
+        actor: "test",
+        now: world.now,
+        service_tier: ServiceTier::Default,
+    }
 }
 
 /// As somebody who has just read everything, and agrees to it.
 async fn publish(operator: &Operator, new: NewPrice<'_>) -> Result<()> {
-    let revision = operator.price_history(new.model).await?.revision(new.kind);
+    let revision = operator.price_history(new.model, ServiceTier::Default).await?.revision(new.kind);
     let named = Some(new.model);
     operator.publish_price(new.clone(), Review { revision, named }).await
 }
@@ -35,7 +44,11 @@ async fn a_price_is_written_ahead_and_never_changed(pool: PgPool) {
     publish(&operator, good).await.unwrap();
     let rival = price(&mut world, rates, TimeDelta::days(1));
     assert!(matches!(publish(&operator, rival).await, Err(Error::Taken(_))));
-    assert_eq!(operator.price_history(MODEL).await.unwrap().versions.len(), 2, "a second click writes no second version");
+    assert_eq!(
+        operator.price_history(MODEL, ServiceTier::Default).await.unwrap().versions.len(),
+        2,
+        "a second click writes no second version"
+    );
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -103,7 +116,7 @@ async fn a_price_that_cannot_be_read_makes_its_own_model_unavailable_and_no_othe
     assert!(catalog.models.get(MODEL).is_none_or(|model| model.sale.is_empty()));
     assert_eq!(catalog.models["large"].sale.len(), 1);
     assert_eq!(world.ledger.price_list(world.now).await.unwrap().iter().filter(|model| model.sale.is_some()).count(), 1);
-    assert!(world.ledger.system().operator().price_history(MODEL).await.unwrap().versions.is_empty());
+    assert!(world.ledger.system().operator().price_history(MODEL, ServiceTier::Default).await.unwrap().versions.is_empty());
     assert!(matches!(world.ledger.meter().price(world.price).await, Err(Error::Corrupt(_))));
 }
 
@@ -111,7 +124,8 @@ async fn a_price_that_cannot_be_read_makes_its_own_model_unavailable_and_no_othe
 async fn a_price_is_refused_if_another_was_written_since_its_form_was_filled(pool: PgPool) {
     let mut world = World::new(pool).await;
     let operator = world.ledger.system().operator();
-    let seen = Review { revision: operator.price_history(MODEL).await.unwrap().revision(PriceKind::Sale), named: None };
+    let seen =
+        Review { revision: operator.price_history(MODEL, ServiceTier::Default).await.unwrap().revision(PriceKind::Sale), named: None };
     let own = |prompt: &str, completion: &str| Rates::plain(amount(prompt), amount(completion));
     let prompt = price(&mut world, own("0.0011", "0.002"), TimeDelta::days(1));
     let completion = price(&mut world, own("0.001", "0.0021"), TimeDelta::days(2));
@@ -122,8 +136,9 @@ async fn a_price_is_refused_if_another_was_written_since_its_form_was_filled(poo
     assert!(matches!(operator.publish_price(completion.clone(), seen).await, Err(Error::PriceMoved)));
     operator.publish_price(prompt.clone(), seen).await.expect("the same price again is none that was written since");
 
-    let seen = Review { revision: operator.price_history(MODEL).await.unwrap().revision(PriceKind::Sale), named: None };
-    operator.withdraw_price(MODEL, prompt.id, "test", world.now).await.unwrap();
+    let seen =
+        Review { revision: operator.price_history(MODEL, ServiceTier::Default).await.unwrap().revision(PriceKind::Sale), named: None };
+    operator.withdraw_price((MODEL, ServiceTier::Default), prompt.id, "test", world.now).await.unwrap();
     assert!(matches!(operator.publish_price(completion.clone(), seen).await, Err(Error::PriceMoved)), "what it followed was withdrawn");
     publish(&operator, completion).await.unwrap();
 }
@@ -133,14 +148,15 @@ async fn a_price_is_refused_if_another_was_written_since_its_form_was_filled(poo
 async fn of_two_prices_at_once_one_is_written(pool: PgPool) {
     let mut world = World::new(pool).await;
     let operator = world.ledger.system().operator();
-    let review = Review { revision: operator.price_history(MODEL).await.unwrap().revision(PriceKind::Sale), named: None };
+    let review =
+        Review { revision: operator.price_history(MODEL, ServiceTier::Default).await.unwrap().revision(PriceKind::Sale), named: None };
     let rates = Rates::plain(amount("0.001"), amount("0.0021"));
     let (one, other) = (price(&mut world, rates.clone(), TimeDelta::days(1)), price(&mut world, rates, TimeDelta::days(2)));
 
     let (one, other) = tokio::join!(operator.publish_price(one, review), operator.publish_price(other, review));
 
     assert!(matches!((&one, &other), (Ok(()), Err(Error::PriceMoved)) | (Err(Error::PriceMoved), Ok(()))), "{one:?} {other:?}");
-    assert_eq!(operator.price_history(MODEL).await.unwrap().versions.len(), 2);
+    assert_eq!(operator.price_history(MODEL, ServiceTier::Default).await.unwrap().versions.len(), 2);
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
@@ -150,7 +166,7 @@ async fn a_leap_and_a_loss_take_the_models_name_as_of_the_instant_at_which_they_
     let mut offer = async |prompt: &str, days: i64, kind: PriceKind, named: Option<&str>| {
         let rates = Rates::plain(amount(prompt), amount("0.002"));
         let new = NewPrice { kind, ..price(&mut world, rates, TimeDelta::days(days)) };
-        let revision = operator.price_history(MODEL).await.unwrap().revision(kind);
+        let revision = operator.price_history(MODEL, ServiceTier::Default).await.unwrap().revision(kind);
         operator.publish_price(new.clone(), Review { revision, named }).await
     };
     for named in [None, Some("large")] {
@@ -172,12 +188,15 @@ async fn a_price_can_be_withdrawn_until_proxies_may_charge_by_it(pool: PgPool) {
     publish(&operator, next.clone()).await.unwrap();
 
     let too_late = world.now + begins - TimeDelta::seconds(59);
-    assert!(matches!(operator.withdraw_price(MODEL, next.id, "test", too_late).await, Err(Error::PriceTooSoon)));
-    assert!(matches!(operator.withdraw_price(MODEL, world.price, "test", world.now).await, Err(Error::PriceTooSoon)), "it is in force");
-    operator.withdraw_price(MODEL, next.id, "test", world.now).await.unwrap();
-    operator.withdraw_price(MODEL, next.id, "somebody else", world.now).await.unwrap();
+    assert!(matches!(operator.withdraw_price((MODEL, ServiceTier::Default), next.id, "test", too_late).await, Err(Error::PriceTooSoon)));
+    assert!(
+        matches!(operator.withdraw_price((MODEL, ServiceTier::Default), world.price, "test", world.now).await, Err(Error::PriceTooSoon)),
+        "it is in force"
+    );
+    operator.withdraw_price((MODEL, ServiceTier::Default), next.id, "test", world.now).await.unwrap();
+    operator.withdraw_price((MODEL, ServiceTier::Default), next.id, "somebody else", world.now).await.unwrap();
 
-    let history = operator.price_history(MODEL).await.unwrap();
+    let history = operator.price_history(MODEL, ServiceTier::Default).await.unwrap();
     assert_eq!((history.versions.len(), history.withdrawal(next.id).unwrap().by.as_str()), (2, "test"));
     assert_eq!(history.at(PriceKind::Sale, world.now + begins).unwrap().id, world.price);
     let tomorrow = world.ledger.price_list(world.now + begins).await.unwrap();

@@ -50,7 +50,7 @@ const TABLES: [&str; 30] = [
 ];
 
 /// Columns that nothing rests on, each with why.
-const FREE: [(&str, &str, &str); 50] = [
+const FREE: [(&str, &str, &str); 51] = [
     (
         "heads",
         "posted_at",
@@ -66,6 +66,7 @@ const FREE: [(&str, &str, &str); 50] = [
     ("intents", "provider", "likewise"),
     ("intents", "price_id", "likewise"),
     ("intents", "discount_bps", "likewise"),
+    ("intents", "service_tier", "likewise"),
     ("intents", "stream", "likewise"),
     ("intents", "input_estimate", "likewise"),
     ("intents", "is_lenient", "likewise"),

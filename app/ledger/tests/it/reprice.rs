@@ -10,6 +10,7 @@ use domain::{
     money::Amount,
     rates::Rates,
     replay::Replay,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use ledger::{Error, NewLimit, NewPrice, Replayable, Reprice, Review};
@@ -21,9 +22,18 @@ use crate::world::{Customer, MODEL, World, amount, with};
 pub(crate) async fn version(world: &World, rates: Rates) -> PriceId {
     let operator = world.ledger.system().operator();
     let id = PriceId::new(world.now, world.random());
-    let revision = operator.price_history(MODEL).await.unwrap().revision(PriceKind::Sale);
+    let revision = operator.price_history(MODEL, ServiceTier::Default).await.unwrap().revision(PriceKind::Sale);
     let effective_from = world.now + TimeDelta::days(revision);
-    let new = NewPrice { id, model: MODEL, kind: PriceKind::Sale, rates, effective_from, actor: "test", now: world.now };
+    let new = NewPrice {
+        id,
+        model: MODEL,
+        kind: PriceKind::Sale,
+        rates,
+        effective_from,
+        actor: "test",
+        now: world.now,
+        service_tier: ServiceTier::Default,
+    };
     operator.publish_price(new, Review { revision, named: Some(MODEL) }).await.unwrap();
     id
 }
@@ -35,8 +45,16 @@ pub(crate) fn by(world: &World, price: PriceId) -> Reprice<'static> {
 
 async fn replay(world: &World, rates: &Rates) -> Replay {
     let of = by(world, world.price);
-    let replayable =
-        Replayable { model: MODEL, from: of.from, to: of.to, sale: Some(rates), cost: None, calls_max: u64::MAX, customers_max: 10 };
+    let replayable = Replayable {
+        model: MODEL,
+        service_tier: ServiceTier::Default,
+        from: of.from,
+        to: of.to,
+        sale: Some(rates),
+        cost: None,
+        calls_max: u64::MAX,
+        customers_max: 10,
+    };
     world.ledger.system().operator().replay(replayable).await.unwrap()
 }
 
@@ -204,7 +222,7 @@ async fn what_cannot_be_is_refused_and_says_what_to_do(pool: PgPool) {
         assert!(matches!(&refused, Err(Error::Invalid { field: of, .. }) if *of == field), "{field}: {refused:?}");
     }
     assert!(matches!(operator.reprice(Reprice { model: "nothing", ..good }).await, Err(Error::NotFound)));
-    operator.withdraw_price(MODEL, price, "test", world.now).await.unwrap();
+    operator.withdraw_price((MODEL, ServiceTier::Default), price, "test", world.now).await.unwrap();
     assert!(matches!(operator.reprice(good).await, Err(Error::Invalid { field: "price", .. })), "it was withdrawn");
 }
 
@@ -255,6 +273,7 @@ async fn what_the_provider_charged_is_the_figure_that_the_day_has(pool: PgPool) 
         effective_from: world.now - TimeDelta::days(1),
         actor: "test",
         now: world.now,
+        service_tier: ServiceTier::Default,
     };
     world.ledger.system().import_price(cost).await.unwrap();
     let said = replay(&world, &world.rates).await;

@@ -16,6 +16,7 @@ use domain::{
     money::Amount,
     pricing::{self, Charge, Discount, Excess},
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use ledger::{Admitted, Error, Ledger, NewGrant, NewLimit, NewPrice, NewProject, PostedCalls, SettledCall};
@@ -518,6 +519,7 @@ impl Walk {
             effective_from: self.world.now,
             actor: "sim",
             now: self.world.now,
+            service_tier: ServiceTier::Default,
         };
         match self.world.ledger.system().import_price(new).await {
             // It is known ten seconds later.

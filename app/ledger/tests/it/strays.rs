@@ -10,6 +10,7 @@ use domain::{
     money::Amount,
     pricing::Excess,
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use ledger::{Admitted, NewLimit, NewPrice, SettledCall};
@@ -26,7 +27,16 @@ async fn charge_a_fee(world: &mut World) {
     let rates = Rates { per_call: amount("0.01"), ..world.rates.clone() };
     let id = PriceId::from_uuid(Uuid::from_u128(2));
     let (kind, effective_from) = (PriceKind::Sale, world.now - TimeDelta::days(1));
-    let price = NewPrice { id, model: MODEL, kind, rates: rates.clone(), effective_from, actor: "test", now: effective_from };
+    let price = NewPrice {
+        id,
+        model: MODEL,
+        kind,
+        rates: rates.clone(),
+        effective_from,
+        actor: "test",
+        now: effective_from,
+        service_tier: ServiceTier::Default,
+    };
     world.ledger.system().import_price(price).await.unwrap();
     (world.price, world.rates) = (id, rates);
 }

@@ -6,6 +6,7 @@ use domain::{
     id::PriceId,
     money::Amount,
     rates::{BucketRates, ContextTier, Rates},
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use ledger::{NewModel, NewPrice};
@@ -22,6 +23,7 @@ async fn cost(world: &World, rates: Rates, ago: TimeDelta) {
         effective_from: world.now - ago,
         actor: "test",
         now: world.now,
+        service_tier: ServiceTier::Default,
     };
     world.ledger.system().import_price(price).await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! Models that calls asked for and did not get.
 
 use chrono::TimeDelta;
-use domain::{catalog::PriceKind, id::PriceId, rates::Rates};
+use domain::{catalog::PriceKind, id::PriceId, rates::Rates, service_tier::ServiceTier};
 use ledger::{NewModel, NewPrice};
 use sqlx::PgPool;
 
@@ -34,6 +34,7 @@ async fn they_are_counted_until_they_have_a_price(pool: PgPool) {
         effective_from: chrono::Utc::now() - TimeDelta::days(1),
         actor: "test",
         now: world.now,
+        service_tier: ServiceTier::Default,
     };
     system.import_price(price).await.unwrap();
     assert_eq!(wanted(&world).await, [("huge".to_owned(), 7, false)]);

@@ -24,6 +24,7 @@ use domain::{
     pricing::{self, Charge, Discount, Excess},
     proof::Proof,
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::{CallUsage, Tokens},
 };
 use ledger::{
@@ -161,10 +162,12 @@ impl World {
         let ledger = Ledger::connect_as_owner(&address, 5).dated(now);
         let proxy = Proxy { epoch: EpochId::new(now, [0; 10]), number: Arc::default() };
         let world = Self::with(ledger, address, login, pool, now, proxy).await;
-        sqlx::query("alter table price_versions drop column withdrawn_at, drop column account_id, drop column ends_at")
-            .execute(&world.pool)
-            .await
-            .unwrap();
+        sqlx::query(
+            "alter table price_versions drop column withdrawn_at, drop column account_id, drop column ends_at, drop column service_tier",
+        )
+        .execute(&world.pool)
+        .await
+        .unwrap();
         world
     }
 
@@ -307,6 +310,7 @@ impl World {
             effective_from: self.now - TimeDelta::days(60),
             actor: "test",
             now: self.now,
+            service_tier: ServiceTier::Default,
         };
         system.import_price(price).await.unwrap();
     }
@@ -415,6 +419,7 @@ impl World {
             tokens_held: Tokens::ZERO,
             epoch: None,
             split: Split::default(),
+            asked_tier: ServiceTier::Default,
         }
     }
 
@@ -444,6 +449,7 @@ impl World {
             first_byte_ms: Some(120),
             raw_usage: Some(format!(r#"{{"prompt_tokens": {prompt}, "completion_tokens": {completion}}}"#)),
             attempts: Vec::new(),
+            served_tier: None,
         }
     }
 
@@ -566,7 +572,7 @@ async fn behind(pool: &PgPool) {
     let log = ledger::MIGRATOR.iter().find(|migration| migration.description == "audit").unwrap();
     let behind = format!(
         "create schema later; set search_path = later, public; {} create table fallbacks (model_id uuid, provider_id uuid, place bigint); reset search_path; \
-         alter table price_versions add withdrawn_at timestamptz, add account_id uuid, add ends_at timestamptz; \
+         alter table price_versions add withdrawn_at timestamptz, add account_id uuid, add ends_at timestamptz, add service_tier text; \
          do $$ begin execute format('alter database %I set search_path = public, later', current_database()); end $$",
         log.sql.as_str()
     );

@@ -6,6 +6,7 @@ use domain::{
     price_history::LEAD_MIN,
     pricing::Discount,
     rates::Rates,
+    service_tier::ServiceTier,
 };
 use http::StatusCode;
 use ledger::Operator;
@@ -63,7 +64,7 @@ async fn choose(
     (model, form): (String, &mut Form),
     now: DateTime<Utc>,
 ) -> Result<Chosen, ConsoleError> {
-    let history = operator.price_history(&model).await?;
+    let history = operator.price_history(&model, ServiceTier::Default).await?;
     let current = own_price::in_force(own, now);
     let filled = current.map(|own| &own.version).or_else(|| history.at(PriceKind::Sale, now)).map(|version| version.rates.clone());
     let said = |name: &str| form.typed(name).map(str::to_owned);

@@ -116,6 +116,7 @@ async fn publish(submission: &Submission) -> Result<Response, Refusal> {
             effective_from,
             actor,
             now,
+            service_tier: price.service_tier,
         });
     }
     match operator.import_prices(&book, &prices).await {
@@ -138,5 +139,7 @@ fn ids<'a>(sold: &[Model], names: impl Iterator<Item = &'a str>) -> HashSet<Mode
 /// Whether this side of the model ever had a price.
 fn is_priced(book: &PriceBook, sold: &[Model], price: &PostedPrice) -> bool {
     let model = sold.iter().find(|model| model.name == price.model).map(|model| model.id);
-    book.versions.iter().any(|version| Some(version.model_id) == model && version.kind == price.kind)
+    book.versions
+        .iter()
+        .any(|version| Some(version.model_id) == model && (version.kind, version.service_tier) == (price.kind, price.service_tier))
 }

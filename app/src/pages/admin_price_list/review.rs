@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use domain::{
     catalog::PriceKind,
     id::{ModelId, PriceId},
-    price_list::{Change, Import, Imported, NotSold, Of, PriceList, Side, Start, Verdict, differing, spelled_out},
+    price_list::{Change, Import, Imported, NotSold, Of, PriceList, Side, Start, Verdict, differing, side_name, spelled_out},
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use ledger::PriceBook;
@@ -29,6 +30,9 @@ pub(super) struct PostedPrice {
     pub(super) id: PriceId,
     pub(super) model: String,
     pub(super) kind: PriceKind,
+    /// The default of a form of an earlier version.
+    #[serde(default)]
+    pub(super) service_tier: ServiceTier,
     /// `None`: as soon as it can be.
     pub(super) from: Option<DateTime<Utc>>,
     pub(super) rates: Rates,
@@ -52,6 +56,7 @@ pub(super) fn review(
         id: id(),
         model: model.model.clone(),
         kind: change.kind,
+        service_tier: change.service_tier,
         from: dated(change, start),
         rates: change.rates.clone(),
     });
@@ -103,7 +108,7 @@ fn rates(model: &Imported, change: &Change, start: Start) -> Vec<ReviewedRate> {
     };
     let row = |of: String, was: String, is: String| ReviewedRate {
         model: model.model.clone(),
-        side: change.kind.name().to_owned(),
+        side: side_name((change.kind, change.service_tier)),
         of,
         was,
         is,
@@ -128,7 +133,7 @@ fn label(from: Tokens, of: Of) -> String {
 
 fn notes(model: &Imported) -> Vec<(String, String)> {
     let contrary = |side: &Side| {
-        let kind = side.kind.name();
+        let kind = side_name((side.kind, side.service_tier));
         let note = |at: &DateTime<Utc>| {
             format!("Another {kind} price is scheduled from {} UTC on, and takes effect all the same.", time::minute(*at))
         };

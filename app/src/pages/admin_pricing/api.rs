@@ -7,6 +7,7 @@ use domain::{
     rate_unit::RateUnit,
     rates::Rates,
     replay::Replay,
+    service_tier::ServiceTier,
 };
 use ledger::{Operator, Replayable};
 
@@ -34,12 +35,14 @@ pub(crate) async fn prices(caller: &Caller, query: &str) -> Result<Prices, Conso
     // A form that comes back names its model, its side and its unit itself, wherever it was sent to.
     let asked = |field: &str, name: &str| form.typed(field).map(str::to_owned).or_else(|| parameter(query, name));
     let side = asked(fields::KIND, "side").and_then(|name| fields::side(&name)).unwrap_or(PriceKind::Sale);
+    let named = asked(fields::SERVICE_TIER, fields::SERVICE_TIER);
+    let tier = named.map_or(Some(ServiceTier::Default), |name| ServiceTier::named(&name)).ok_or(ConsoleError::NotFound)?;
     let unit = asked(fields::PER, fields::PER).and_then(|name| RateUnit::named(&name)).unwrap_or_default();
     let chosen = match asked(fields::MODEL, fields::MODEL) {
         None => None,
         Some(name) => {
             let priced = models.iter().find(|priced| priced.model.name == name).cloned().ok_or(ConsoleError::NotFound)?;
-            let history = operator.price_history(&name).await?;
+            let history = operator.price_history(&name, tier).await?;
             let id =
                 |name: &str| parameter(query, name).and_then(|id| id.parse::<PriceId>().ok()).filter(|id| history.version(*id).is_some());
             let published = id("published");
@@ -47,10 +50,10 @@ pub(crate) async fn prices(caller: &Caller, query: &str) -> Result<Prices, Conso
             let restored = id("from").filter(|id| history.version(*id).is_some_and(|version| version.kind == side));
             let typed = form.typed(fields::BASE).and_then(|id| id.parse().ok());
             let base = typed.or(restored).or(published).or_else(|| history.latest(side).map(|version| version.id));
-            let mut chosen = Chosen { priced, side, unit, history, base, done, stage: Stage::Form, form };
+            let mut chosen = Chosen { priced, service_tier: tier, side, unit, history, base, done, stage: Stage::Form, form };
             take_stage(&mut chosen, now);
             if let Stage::Review(review) = &mut chosen.stage {
-                review.replay = replay(&operator, &name, side, &review.rates, now).await;
+                review.replay = replay(&operator, (&name, tier), side, &review.rates, now).await;
             }
             Some(Box::new(chosen))
         }
@@ -85,13 +88,19 @@ fn take_stage(chosen: &mut Chosen, now: DateTime<Utc>) {
 }
 
 /// What the last days' calls would have come to. A review does without, rather than not be shown.
-async fn replay(operator: &Operator, model: &str, side: PriceKind, rates: &Rates, now: DateTime<Utc>) -> Option<Replay> {
+async fn replay(
+    operator: &Operator,
+    (model, service_tier): (&str, ServiceTier),
+    side: PriceKind,
+    rates: &Rates,
+    now: DateTime<Utc>,
+) -> Option<Replay> {
     let (sale, cost) = match side {
         PriceKind::Sale => (Some(rates), None),
         PriceKind::Cost => (None, Some(rates)),
     };
     let from = now - TimeDelta::days(REPLAYED_DAYS);
-    let replayable = Replayable { model, from, to: now, sale, cost, calls_max: REPLAYED_CALLS_MAX, customers_max: CUSTOMERS_MAX };
+    let replayable = Replayable { model, service_tier, from, to: now, sale, cost, calls_max: REPLAYED_CALLS_MAX, customers_max: CUSTOMERS_MAX };
     let replay = operator.replay(replayable).await;
     replay.inspect_err(|error| tracing::warn!(%error, model, "a price is reviewed without a replay")).ok()
 }

@@ -7,11 +7,14 @@ use domain::{
     money::Amount,
     rate_unit::RateUnit,
     rates::{BucketRates, ContextTier, Rates, RatesError},
+    service_tier::ServiceTier,
     tokens::{Bucket, Tokens},
 };
 
 /// Which model.
 pub(in crate::pages) const MODEL: &str = "model";
+/// At which service tier: [`ServiceTier::name`].
+pub(super) const SERVICE_TIER: &str = "service_tier";
 /// Which side of its price.
 pub(super) const KIND: &str = "kind";
 /// The unit of all rates in the form: [`RateUnit::name`].
@@ -173,10 +176,13 @@ pub(super) fn side(name: &str) -> Option<PriceKind> {
     SIDES.into_iter().find(|side| side.name() == name)
 }
 
-/// One side of a model's price, in a unit; a model's name may hold anything.
-pub(in crate::pages) fn address(model: &str, side: PriceKind, unit: RateUnit) -> String {
+/// One side of a model's price at a service tier, in a unit; a model's name may hold anything.
+pub(in crate::pages) fn address((model, service_tier): (&str, ServiceTier), side: PriceKind, unit: RateUnit) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair(MODEL, model);
+    if let Some(tier) = service_tier.other() {
+        query.append_pair(SERVICE_TIER, tier.name());
+    }
     if side == PriceKind::Cost {
         query.append_pair("side", side.name());
     }

@@ -24,21 +24,22 @@ use crate::parts::{
 
 /// The form, with what it is filled from above it.
 pub(super) fn view(chosen: &Chosen) -> AnyView {
-    let Chosen { priced, side, unit, history, base, form, .. } = chosen;
+    let Chosen { side, unit, history, base, form, .. } = chosen;
     let merged = match &chosen.stage {
         Stage::Moved(moved) => moved.merged.as_ref(),
         Stage::Form | Stage::Review(_) => None,
     };
     let rates = merged.or_else(|| chosen.base().map(|version| &version.rates));
-    let model = &priced.model.name;
+    let model = chosen.of().0;
     let count = rates.map_or(0, |rates| rates.tiers.len()) + 1;
     // A form that comes back has the tiers that were typed into it.
     let count = form.typed(fields::TIERS).and_then(|count| count.parse().ok()).unwrap_or(count).min(fields::TIERS_MAX);
     let (live, listen) = live_sample(rates, form);
     view! {
-        <form class="grid-form" method="post" action=fields::address(model, *side, *unit) on:input=listen>
+        <form class="grid-form" method="post" action=fields::address(chosen.of(), *side, *unit) on:input=listen>
             {form.once_field()}
-            {hidden(fields::MODEL, model.clone())}
+            {hidden(fields::MODEL, model.to_owned())}
+            {hidden(fields::SERVICE_TIER, chosen.service_tier.name())}
             {hidden(fields::KIND, side.name())}
             {hidden(fields::PER, unit.name())}
             {hidden(fields::BASE, base.map(|id| id.to_string()).unwrap_or_default())}
@@ -50,7 +51,7 @@ pub(super) fn view(chosen: &Chosen) -> AnyView {
             {further(rates, *unit, form)}
             {(1..=count).map(|tier| tier_fields(tier, count, rates, *unit, form)).collect_view()}
             <p class="hint wide" role="status">{move || live.get()}</p>
-            <button class="primary" name=fields::STEP value=fields::REVIEW>{format!("Review {} for {model}", words::side(*side))}</button>
+            <button class="primary" name=fields::STEP value=fields::REVIEW>{format!("Review {} for {}", words::side(*side), words::of(chosen.of()))}</button>
         </form>
     }
     .into_any()
@@ -79,7 +80,7 @@ pub(super) fn filled_from(chosen: &Chosen, now: chrono::DateTime<chrono::Utc>) -
 pub(super) fn units(chosen: &Chosen) -> AnyView {
     let units = RateUnit::ALL.map(|unit| Tab {
         label: format!("per {} tokens", unit.name()),
-        href: fields::address(&chosen.priced.model.name, chosen.side, unit),
+        href: fields::address(chosen.of(), chosen.side, unit),
         current: unit == chosen.unit,
     });
     tabs("Unit", units.into())

@@ -69,16 +69,18 @@ fn row(chosen: &Chosen, version: &PriceVersion, now: DateTime<Utc>) -> Row {
 
 /// Asks once and names the version. Unfolds without a script.
 fn withdraw(chosen: &Chosen, version: &PriceVersion) -> AnyView {
-    let (model, side, at) = (&chosen.priced.model.name, words::side(version.kind), words::begins(version));
+    let (model, side, at) = (chosen.of().0, words::side(version.kind), words::begins(version));
+    let then = format!("The {side} of {} then does not change at {at}. It stays in this list as withdrawn.", words::of(chosen.of()));
     view! {
         <details class="confirm">
             <summary aria-label=format!("Withdraw the {side} from {at} on")>"Withdraw"</summary>
-            <form method="post" action=fields::address(model, version.kind, chosen.unit)>
-                {hidden(fields::MODEL, model.clone())}
-                {hidden(fields::KIND, version.kind.name())}
+            <form method="post" action=fields::address(chosen.of(), version.kind, chosen.unit)>
+                {hidden(fields::MODEL, model.to_owned())}
+                {hidden(fields::SERVICE_TIER, chosen.service_tier.name())}
+            {hidden(fields::KIND, version.kind.name())}
                 {hidden(fields::PER, chosen.unit.name())}
                 {hidden(fields::WITHDRAW, version.id.to_string())}
-                <p>{format!("The {side} of {model} then does not change at {at}. It stays in this list as withdrawn.")}</p>
+                <p>{then}</p>
                 <button class="danger">{format!("Withdraw the {side} from {at} on")}</button>
             </form>
         </details>
@@ -88,6 +90,6 @@ fn withdraw(chosen: &Chosen, version: &PriceVersion) -> AnyView {
 
 /// Fills the form with it; nothing is published yet.
 fn restore(chosen: &Chosen, version: &PriceVersion) -> AnyView {
-    let to = fields::address(&chosen.priced.model.name, version.kind, RateUnit::default());
+    let to = fields::address(chosen.of(), version.kind, RateUnit::default());
     link(format!("{to}&from={}", version.id), "Restore this version")
 }

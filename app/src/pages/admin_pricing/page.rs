@@ -6,6 +6,7 @@ use domain::{
     rate_unit::RateUnit,
     rates::Rates,
     replay::Replay,
+    service_tier::ServiceTier,
     wanted::WantedModel,
 };
 use serde::{Deserialize, Serialize};
@@ -28,11 +29,13 @@ pub(crate) struct Prices {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// One model's prices.
+/// One model's prices at one service tier.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Chosen {
     /// The model, with both sides of its price.
     pub(crate) priced: PricedModel,
+    /// The service tier.
+    pub(crate) service_tier: ServiceTier,
     /// The side whose form is shown.
     pub(crate) side: PriceKind,
     /// Per how many tokens its rates are written.
@@ -50,6 +53,11 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
+    /// The model's name and the service tier: what a price is of.
+    pub(crate) fn of(&self) -> (&str, ServiceTier) {
+        (&self.priced.model.name, self.service_tier)
+    }
+
     /// The version that the form is filled from.
     pub(crate) fn base(&self) -> Option<&PriceVersion> {
         self.base.and_then(|id| self.history.version(id))

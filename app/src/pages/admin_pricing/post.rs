@@ -5,6 +5,7 @@ use domain::{
     id::PriceId,
     price_history::{LEAD_MIN, PriceHistory},
     rates::Rates,
+    service_tier::ServiceTier,
 };
 use ledger::{NewPrice, Operator, Review};
 
@@ -49,21 +50,21 @@ async fn try_submit(submission: &Submission) -> Result<Next, Refusal> {
 }
 
 async fn withdraw(submission: &Submission, operator: &Operator, kind: PriceKind, now: DateTime<Utc>) -> Result<Response, Refusal> {
-    let (caller, model) = (submission.caller(), submission.text(fields::MODEL));
+    let (caller, model, tier) = (submission.caller(), submission.text(fields::MODEL), service_tier(submission)?);
     let price = submission.text(fields::WITHDRAW).parse().map_err(|_| incomplete())?;
-    operator.withdraw_price(model, price, caller.actor()?, now).await.map_err(|error| match error {
+    operator.withdraw_price((model, tier), price, caller.actor()?, now).await.map_err(|error| match error {
         ledger::Error::PriceTooSoon => {
             let message = "It is in force, or begins within a minute, and may have charged calls by then: publish another version instead.";
             Refusal::Form(StatusCode::CONFLICT, Problem::new("", message))
         }
         other => other.into(),
     })?;
-    Ok(see_other(&format!("{}&withdrawn={price}", address(submission, kind))))
+    Ok(see_other(&format!("{}&withdrawn={price}", address(submission, tier, kind))))
 }
 
 /// Everything that can be told before it is published.
 async fn review(submission: &Submission, operator: &Operator, kind: PriceKind, now: DateTime<Utc>) -> Result<(), Refusal> {
-    let history = operator.price_history(submission.text(fields::MODEL)).await?;
+    let history = operator.price_history(submission.text(fields::MODEL), service_tier(submission)?).await?;
     rates(submission, &history)?;
     let instant = instant(submission.text(fields::EFFECTIVE))?;
     if revision(submission)? != history.revision(kind) {
@@ -80,8 +81,8 @@ async fn review(submission: &Submission, operator: &Operator, kind: PriceKind, n
 }
 
 async fn publish(submission: &Submission, operator: &Operator, kind: PriceKind, now: DateTime<Utc>) -> Result<Response, Refusal> {
-    let (caller, model) = (submission.caller(), submission.text(fields::MODEL));
-    let history = operator.price_history(model).await?;
+    let (caller, model, tier) = (submission.caller(), submission.text(fields::MODEL), service_tier(submission)?);
+    let history = operator.price_history(model, tier).await?;
     let typed_instant = instant(submission.text(fields::EFFECTIVE))?;
     let new = NewPrice {
         id: PriceId::from_uuid(submission.once()?),
@@ -91,20 +92,26 @@ async fn publish(submission: &Submission, operator: &Operator, kind: PriceKind, 
         effective_from: typed_instant.unwrap_or_else(|| soonest(&history, kind, now)),
         actor: caller.actor()?,
         now,
+        service_tier: tier,
     };
     let review = Review { revision: revision(submission)?, named: submission.field(fields::NAMED) };
     let outcome = operator.publish_price(new.clone(), review).await;
     // A form that comes a second time publishes nothing, and finds its own version, also when the typed instant has passed meanwhile.
-    match operator.price_history(model).await?.version(new.id) {
+    match operator.price_history(model, tier).await?.version(new.id) {
         Some(version) => is_what_was_asked_for(version, &new, typed_instant)?,
         None => outcome.map_err(refusal)?,
     }
-    Ok(see_other(&format!("{}&published={}", address(submission, kind), new.id)))
+    Ok(see_other(&format!("{}&published={}", address(submission, tier, kind), new.id)))
 }
 
-fn address(submission: &Submission, kind: PriceKind) -> String {
+fn address(submission: &Submission, tier: ServiceTier, kind: PriceKind) -> String {
     let unit = fields::unit(&|name| submission.field(name).map(str::to_owned));
-    fields::address(submission.text(fields::MODEL), kind, unit)
+    fields::address((submission.text(fields::MODEL), tier), kind, unit)
+}
+
+/// The default where a form names none.
+fn service_tier(submission: &Submission) -> Result<ServiceTier, Refusal> {
+    submission.field(fields::SERVICE_TIER).map_or(Some(ServiceTier::Default), ServiceTier::named).ok_or_else(incomplete)
 }
 
 /// Without it nobody knows what the form was filled from.
@@ -184,7 +191,16 @@ mod tests {
         let (now, later) = (DateTime::<Utc>::UNIX_EPOCH, DateTime::<Utc>::UNIX_EPOCH + TimeDelta::days(1));
         let id = PriceId::new(now, [1; 10]);
         let rates = Rates::plain("0.1".parse().unwrap(), "0.2".parse().unwrap());
-        let asked = NewPrice { id, model: "m", kind: PriceKind::Sale, rates: rates.clone(), effective_from: now, actor: "a", now };
+        let asked = NewPrice {
+            id,
+            model: "m",
+            kind: PriceKind::Sale,
+            rates: rates.clone(),
+            effective_from: now,
+            actor: "a",
+            now,
+            service_tier: ServiceTier::Default,
+        };
         let version = PriceVersion {
             id,
             model_id: ModelId::new(now, [2; 10]),
@@ -193,6 +209,7 @@ mod tests {
             rates,
             created_at: now,
             created_by: "a".to_owned(),
+            service_tier: ServiceTier::Default,
         };
         assert!(is_what_was_asked_for(&version, &asked, Some(now)).is_ok());
         assert!(is_what_was_asked_for(&version, &NewPrice { effective_from: later, ..asked.clone() }, None).is_ok());

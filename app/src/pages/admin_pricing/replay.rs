@@ -4,10 +4,11 @@ use domain::{
     catalog::PriceKind,
     money::Amount,
     replay::{Replay, ReplayedCustomer},
+    service_tier::ServiceTier,
 };
 use leptos::prelude::*;
 
-use super::page::REPLAYED_DAYS;
+use super::{page::REPLAYED_DAYS, words};
 use crate::parts::{
     layout::{foreign, stack},
     money,
@@ -19,10 +20,11 @@ use crate::parts::{
 };
 
 /// Revenue, cost and margin as they were and would have been, who pays more or less, and what goes back if past calls are charged anew.
-pub(super) fn view(replay: &Replay, side: PriceKind, model: &str) -> AnyView {
+pub(super) fn view(replay: &Replay, side: PriceKind, of: (&str, ServiceTier)) -> AnyView {
     let sums = &replay.sums;
     if sums.calls + sums.in_tokens == 0 {
-        let none = format!("Nobody has called {model} in the last {REPLAYED_DAYS} days, so that there is nothing to compare.");
+        let of = words::of(of);
+        let none = format!("Nobody has called {of} in the last {REPLAYED_DAYS} days, so that there is nothing to compare.");
         return view! { <p class="hint">{none}{without(side)}</p> }.into_any();
     }
     let heading = format!("The last {REPLAYED_DAYS} days at these rates");
@@ -158,7 +160,7 @@ mod tests {
     }
 
     fn html(replay: &Replay) -> String {
-        view(replay, PriceKind::Sale, "small").to_html()
+        view(replay, PriceKind::Sale, ("small", ServiceTier::Default)).to_html()
     }
 
     #[test]

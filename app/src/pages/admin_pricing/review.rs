@@ -47,7 +47,7 @@ pub(super) fn view(chosen: &Chosen, review: &Review) -> AnyView {
     });
     let when = if review.is_typed { format!("From {} UTC on.", time::second(review.effective_from)) } else { soonest(old.is_some()) };
     let replayed = match &review.replay {
-        Some(of_calls) => replay::view(of_calls, chosen.side, &chosen.priced.model.name),
+        Some(of_calls) => replay::view(of_calls, chosen.side, chosen.of()),
         None => view! { <p class="hint">"What past calls would have come to cannot be said now."</p> }.into_any(),
     };
     stack(vec![
@@ -135,7 +135,7 @@ fn alarmed(cell: AnyView, alarm: Option<String>) -> AnyView {
 }
 
 fn publish(chosen: &Chosen, change: &PriceChange) -> AnyView {
-    let (form, model, side) = (&chosen.form, &chosen.priced.model.name, words::side(chosen.side));
+    let (form, (model, _), side) = (&chosen.form, chosen.of(), words::side(chosen.side));
     let carried = form.typed.iter().filter(|(name, _)| !matches!(name.as_str(), ONCE | fields::STEP | fields::NAMED));
     let carried = carried.map(|(name, text)| hidden(name.clone(), text.clone())).collect_view();
     let named = if change.is_extreme() {
@@ -146,14 +146,14 @@ fn publish(chosen: &Chosen, change: &PriceChange) -> AnyView {
     };
     let is_extreme = change.is_extreme();
     view! {
-        <form class="column-form review" method="post" action=fields::address(model, chosen.side, chosen.unit)>
+        <form class="column-form review" method="post" action=fields::address(chosen.of(), chosen.side, chosen.unit)>
             {form.once_field()}
             {carried}
             {form.problem_view()}
             {is_extreme.then(|| notice(Tone::Bad, "Look at what is marked above: it leaps, or is below cost."))}
             {named}
             <p class="row-form">
-                <button class="primary" name=fields::STEP value=fields::PUBLISH>{format!("Publish {side} for {model}")}</button>
+                <button class="primary" name=fields::STEP value=fields::PUBLISH>{format!("Publish {side} for {}", words::of(chosen.of()))}</button>
                 <button name=fields::STEP value=fields::EDIT formnovalidate>"Change it"</button>
             </p>
         </form>

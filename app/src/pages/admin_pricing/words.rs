@@ -6,6 +6,7 @@ use domain::{
     price_change::{Alarm, LEAP, Part, RateChange},
     rate_unit::RateUnit,
     rates::Rates,
+    service_tier::ServiceTier,
 };
 
 use crate::parts::{money, rates, time};
@@ -15,6 +16,14 @@ pub(super) const fn side(kind: PriceKind) -> &'static str {
     match kind {
         PriceKind::Sale => "price",
         PriceKind::Cost => "cost",
+    }
+}
+
+/// What a price is of: the model, and its service tier unless that is the default.
+pub(super) fn of((model, service_tier): (&str, ServiceTier)) -> String {
+    match service_tier.other() {
+        None => model.to_owned(),
+        Some(tier) => format!("{model} at the {} tier", tier.name()),
     }
 }
 

@@ -6,11 +6,12 @@ use domain::{
     id::PriceId,
     price_history::PriceHistory,
     replay::Replay,
+    service_tier::ServiceTier,
 };
 use http::StatusCode;
 use ledger::Replayable;
 
-use super::fields::{DONE, FROM, MODEL, NOTE, PRICE, REVIEW, TO};
+use super::fields::{DONE, FROM, MODEL, NOTE, PRICE, REVIEW, SERVICE_TIER, TO};
 use crate::{
     error::ConsoleError,
     parts::form::{Form, Problem},
@@ -25,6 +26,8 @@ const CALLS_MAX: u64 = 200_000;
 pub(crate) struct Repricing {
     /// The model.
     pub(super) model: String,
+    /// Which of its prices.
+    pub(super) service_tier: ServiceTier,
     /// The versions that customers pay by, newest first.
     pub(super) versions: Vec<PriceVersion>,
     /// The one in force.
@@ -86,17 +89,27 @@ pub(crate) async fn repricing(caller: &Caller, query: &str) -> Result<Repricing,
     let (operator, now) = (caller.operator().await?, caller.visitor.now);
     let answered = FormAnswer::here().map(|answer| answer.form);
     let is_fresh = answered.is_none();
-    let mut form = answered.unwrap_or_else(|| Form { typed: typed_form(query, &[MODEL, FROM, TO, PRICE, NOTE], REVIEW), ..caller.form() });
+    let mut form = answered.unwrap_or_else(|| Form { typed: typed_form(query, &[MODEL, SERVICE_TIER, FROM, TO, PRICE, NOTE], REVIEW), ..caller.form() });
     let model = form.typed(MODEL).map(str::to_owned).or_else(|| parameter(query, MODEL)).unwrap_or_default();
-    let history = operator.price_history(&model).await?;
+    let tier = form.typed(SERVICE_TIER).map(str::to_owned).or_else(|| parameter(query, SERVICE_TIER));
+    let service_tier = tier.map_or(Some(ServiceTier::Default), |name| ServiceTier::named(&name)).ok_or(ConsoleError::NotFound)?;
+    let history = operator.price_history(&model, service_tier).await?;
     let mut review = None;
     if is_fresh && parameter(query, REVIEW).is_some() {
         match Asked::read(|field| form.typed(field).unwrap_or_default().to_owned(), &history, now) {
             Ok(asked) => {
                 let rates = history.version(asked.price).map(|version| &version.rates);
                 let (from, to) = (asked.from, asked.to);
-                let replayable =
-                    Replayable { model: &model, from, to, sale: rates, cost: None, calls_max: CALLS_MAX, customers_max: usize::MAX };
+                let replayable = Replayable {
+                    model: &model,
+                    service_tier,
+                    from,
+                    to,
+                    sale: rates,
+                    cost: None,
+                    calls_max: CALLS_MAX,
+                    customers_max: usize::MAX,
+                };
                 let mut replay = operator.replay(replayable).await?;
                 replay.customers.retain(|customer| customer.sums.lowered > 0);
                 replay.customers.sort_by_key(|customer| Reverse(customer.sums.given_back));
@@ -111,7 +124,7 @@ pub(crate) async fn repricing(caller: &Caller, query: &str) -> Result<Repricing,
     let mut versions: Vec<_> = history.standing(PriceKind::Sale).cloned().collect();
     versions.sort_by_key(|version| Reverse(version.effective_from));
     let current = history.at(PriceKind::Sale, now).map(|version| version.id);
-    Ok(Repricing { model, versions, current, review, is_done: parameter(query, DONE).is_some(), form })
+    Ok(Repricing { model, service_tier, versions, current, review, is_done: parameter(query, DONE).is_some(), form })
 }
 
 #[cfg(test)]
@@ -130,6 +143,7 @@ mod tests {
             id: PriceId::new(now(), [kind as u8; 10]),
             model_id: ModelId::new(now(), [1; 10]),
             kind,
+            service_tier: ServiceTier::Default,
             rates: Rates::plain(Amount::ZERO, Amount::ZERO),
             effective_from: now(),
             created_at: now(),

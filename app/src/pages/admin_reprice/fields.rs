@@ -1,8 +1,13 @@
 //! The form's fields.
 
+use domain::service_tier::ServiceTier;
+
 /// Which model.
 #[cfg(feature = "ssr")]
 pub(super) const MODEL: &str = "model";
+/// Of calls that were served at which service tier; without it, at the default.
+#[cfg(feature = "ssr")]
+pub(super) const SERVICE_TIER: &str = "service_tier";
 /// From when on its calls began.
 #[cfg(feature = "ssr")]
 pub(super) const FROM: &str = "from";
@@ -22,8 +27,12 @@ pub(super) const REVIEW: &str = "review";
 #[cfg(feature = "ssr")]
 pub(super) const DONE: &str = "done";
 
-/// The page of a model.
-pub(crate) fn address(model: &str) -> String {
-    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair("model", model).finish();
-    format!("/admin/pricing/reprice?{query}")
+/// The page of a model's price at a service tier.
+pub(crate) fn address((model, service_tier): (&str, ServiceTier)) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("model", model);
+    if let Some(tier) = service_tier.other() {
+        query.append_pair("service_tier", tier.name());
+    }
+    format!("/admin/pricing/reprice?{}", query.finish())
 }

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::{
     address,
     api::{Asked, INSTANT, Repricing},
-    fields::{FROM, MODEL, NOTE, PRICE, REVIEW, TO},
+    fields::{FROM, MODEL, NOTE, PRICE, REVIEW, SERVICE_TIER, TO},
 };
 use crate::{
     pages::admin_pricing::{fields, words},
@@ -33,8 +33,9 @@ const PATH: &str = "/admin/pricing/reprice";
 /// What would go back, and the form that asks.
 pub(crate) fn repricing(page: &Repricing) -> AnyView {
     let Repricing { model, review, form, .. } = page;
-    let title = view! { "Charge past calls of "<code>{foreign(model)}</code>" anew" };
-    let prices = fields::address(model, PriceKind::Sale, RateUnit::default());
+    let at_tier = page.service_tier.other().map(|tier| format!(" at the {} tier", tier.name()));
+    let title = view! { "Charge past calls of "<code>{foreign(model)}</code>{at_tier}" anew" };
+    let prices = fields::address((model, page.service_tier), PriceKind::Sale, RateUnit::default());
     let about = view! { "What they cost more than by the price that you choose goes back. Nobody pays more. Times are UTC. "{link(prices, "Its prices")} };
     let asked = review.as_ref().map(|(asked, replay)| comes_to(page, asked, replay));
     let section_title = if review.is_some() { "Or choose others" } else { "Which calls" };
@@ -54,6 +55,7 @@ fn ask(page: &Repricing) -> AnyView {
     view! {
         <form class="grid-form" method="get" action=PATH>
             {hidden(MODEL, model.clone())}
+            {hidden(SERVICE_TIER, page.service_tier.name())}
             {hidden(REVIEW, "yes")}
             {Field::new("datetime-local", FROM, "Calls that began from, UTC").required().view(&own)}
             {Field::new("datetime-local", TO, "And before, UTC").hint("Empty means now.").view(&own)}
@@ -151,6 +153,7 @@ fn confirm(page: &Repricing, asked: &Asked, replay: &Replay) -> AnyView {
     }
     let asked = [
         (MODEL, page.model.clone()),
+        (SERVICE_TIER, page.service_tier.name().to_owned()),
         (FROM, asked.from.format(INSTANT).to_string()),
         (TO, asked.to.format(INSTANT).to_string()),
         (PRICE, asked.price.to_string()),
@@ -166,7 +169,7 @@ fn confirm(page: &Repricing, asked: &Asked, replay: &Replay) -> AnyView {
             {page.form.once_field()}
             {asked}
             <button class="primary">{format!("Give {} back", money::exact(replay.sums.given_back))}</button>
-            <a href=address(&page.model) rel="external">"Do nothing"</a>
+            <a href=address((&page.model, page.service_tier)) rel="external">"Do nothing"</a>
         </form>
     }
     .into_any()

@@ -38,7 +38,8 @@ pub(super) fn remarks(call: &CallDetail) -> AnyView {
         }
         Flag::OtherTerms => {
             "The upstream served part of this call at another tier, or by a second model, for which the model has no price. It is charged at the \
-             model's own price, and no more than what was held for it. What the upstream sent is below, unchanged."
+             price of the tier that was asked for, or else at the model's own, and no more than what was held for it. What the upstream sent is \
+             below, unchanged."
         }
     });
     let unexplained = call.unexplained_tokens().map(|tokens| {

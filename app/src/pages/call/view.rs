@@ -4,6 +4,7 @@ use domain::{
     money::{Amount, ExactAmount},
     period::Step,
     pricing::Receipt,
+    service_tier::ServiceTier,
 };
 use leptos::prelude::*;
 
@@ -159,6 +160,9 @@ fn particulars(page: &OneCall, whose: &Whose) -> AnyView {
         None => row.outcome.label().to_owned(),
     };
     let answered_by = call.upstream_model.clone().filter(|model| *model != row.model).map(|model| named("Answered by", &model));
+    let is_of_tiers = call.service_tier != ServiceTier::Default || call.asked_tier != ServiceTier::Default;
+    let tiers = [("Asked for the tier", call.asked_tier), ("Served at the tier", call.service_tier)];
+    let tiers = tiers.into_iter().filter(|_| is_of_tiers).map(|(what, tier)| pair(what, tier.label()));
     let first_byte = row.first_byte_ms.map(|span| pair("Time to first byte", time::span(span)));
     let how = [pair("Status", status), named("Key", &row.key_name)]
         .into_iter()
@@ -166,13 +170,15 @@ fn particulars(page: &OneCall, whose: &Whose) -> AnyView {
         .chain([named("Provider", &call.provider)])
         .chain(answered_by)
         .chain([pair("Streaming", if row.stream { "Yes" } else { "No" }), pair("Latency", time::span(row.latency_ms))])
-        .chain(first_byte);
+        .chain(first_byte)
+        .chain(tiers);
     let counted = vec![
         pair("Source", row.source.label()),
         pair("Prompt tokens", money::reported(usage.prompt_tokens)),
         pair("Completion tokens", money::reported(usage.completion_tokens)),
         pair("Total tokens", money::reported(usage.total_tokens)),
     ];
+    let tier = (call.price_tier != ServiceTier::Default).then(|| pair("Service tier", call.price_tier.label()));
     let priced = [
         pair("Price in force since", format!("{} UTC", time::second(call.price_effective_from))),
         pair("Price version", call.price_id.to_string()),
@@ -182,7 +188,7 @@ fn particulars(page: &OneCall, whose: &Whose) -> AnyView {
         section("How it went", pairs("pairs", how.chain(tried_first(call)).collect())),
         said(page, whose),
         section("What was counted", pairs("pairs", counted)),
-        section("What it was priced by", pairs("pairs", priced.into_iter().chain(in_the_journal(call)).collect())),
+        section("What it was priced by", pairs("pairs", tier.into_iter().chain(priced).chain(in_the_journal(call)).collect())),
     ];
     view! { <div class="particulars">{parts}</div> }.into_any()
 }
@@ -276,6 +282,9 @@ mod tests {
             receipt,
             price_id: PriceId::new(started_at, [3; 10]),
             price_effective_from: started_at,
+            price_tier: ServiceTier::Default,
+            service_tier: ServiceTier::Default,
+            asked_tier: ServiceTier::Default,
             held: "0.0014".parse().unwrap(),
             tokens_held: Tokens::from_sum(4_000),
             excess: Excess::WrittenOff,

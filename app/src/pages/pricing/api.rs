@@ -34,7 +34,8 @@ pub(crate) async fn pricing(caller: &Caller, query: &str) -> Result<Pricing, Con
 fn hide_the_gateways_own(priced: &mut PricedModel) {
     priced.cost = None;
     priced.model.upstream_name = String::new();
-    for version in priced.sale.iter_mut().chain(&mut priced.scheduled) {
-        version.created_by = String::new();
-    }
+    let own = priced.sale.iter_mut().chain(&mut priced.scheduled);
+    let tiers = priced.service_tiers.iter_mut().flat_map(|tier| tier.sale.iter_mut().chain(&mut tier.scheduled));
+    own.chain(tiers).for_each(|version| version.created_by = String::new());
+    priced.service_tiers.iter_mut().for_each(|tier| tier.cost = None);
 }

@@ -1,5 +1,5 @@
 use domain::{
-    catalog::{PriceVersion, PricedModel},
+    catalog::{PriceVersion, PricedModel, PricedTier},
     own_price::{self, OwnPrice},
     plan::Plan,
 };
@@ -102,13 +102,23 @@ fn price_table(models: &[PricedModel]) -> AnyView {
         Column("Completion, per 1K tokens", Figures),
         Column("In force since", Words),
     ];
-    table("cards", &COLUMNS, models.iter().map(row).collect(), None)
+    table("cards", &COLUMNS, models.iter().flat_map(rows).collect(), None)
 }
 
-fn row(priced: &PricedModel) -> Row {
-    let PricedModel { model, sale, scheduled, .. } = priced;
-    let name = view! { <code>{model.name.clone()}</code> };
-    let others = sale.as_ref().map(|sale| rates::others_view(&sale.rates));
+/// A model, and below it each service tier that has a price.
+fn rows(priced: &PricedModel) -> impl Iterator<Item = Row> {
+    let PricedModel { model, sale, scheduled, service_tiers, .. } = priced;
+    let own = row(view! { <code>{model.name.clone()}</code> }.into_any(), &model.provider, sale.as_ref(), scheduled);
+    let tiers = service_tiers.iter().map(|tier| {
+        let PricedTier { service_tier, sale, scheduled, .. } = tier;
+        let name = view! { <span><code>{model.name.clone()}</code>{format!(", {} tier", service_tier.name())}</span> };
+        row(name.into_any(), &model.provider, sale.as_ref(), scheduled)
+    });
+    std::iter::once(own).chain(tiers)
+}
+
+fn row(name: AnyView, provider: &str, sale: Option<&PriceVersion>, scheduled: &[PriceVersion]) -> Row {
+    let others = sale.map(|sale| rates::others_view(&sale.rates));
     let changes: Vec<_> = scheduled.iter().map(change).collect();
     let (prompt, completion, since) = match sale {
         Some(PriceVersion { rates, effective_from, .. }) => {
@@ -116,7 +126,7 @@ fn row(priced: &PricedModel) -> Row {
         }
         None => (text("not yet"), text("not yet"), text("not yet")),
     };
-    vec![stack(vec![name.into_any(), others.into_any(), stack(changes)]), text(model.provider.clone()), prompt, completion, since].into()
+    vec![stack(vec![name, others.into_any(), stack(changes)]), text(provider.to_owned()), prompt, completion, since].into()
 }
 
 /// A price that is written but not yet in force.
@@ -133,7 +143,7 @@ fn change(version: &PriceVersion) -> AnyView {
 fn method() -> AnyView {
     let words = "Amount = prompt tokens ÷ 1,000 × prompt price + completion tokens ÷ 1,000 × completion price, counted by the upstream model \
                  and rounded once, at the end, to nine decimals. Tokens with a rate of their own, such as cached ones, are charged at it and not \
-                 a second time. Every call has a receipt with its lines.";
+                 a second time. A call that asks for another service tier is charged at the tier that served it, as its answer says. Every call has a receipt with its lines.";
     section("How a call is charged", view! { <p class="prose">{words}</p> }.into_any())
 }
 
@@ -144,6 +154,7 @@ mod tests {
         catalog::{Model, ModelBounds, OutputCapField, PriceKind},
         id::{ModelId, PriceId, ProviderId},
         rates::Rates,
+        service_tier::ServiceTier,
         tokens::Tokens,
     };
 
@@ -156,7 +167,16 @@ mod tests {
             let mut rates = Rates::plain(prompt.parse().unwrap(), "0.0006".parse().unwrap());
             rates.base.cache_read = Some("0.000075".parse().unwrap());
             let (id, model_id) = (PriceId::new(now, [1; 10]), ModelId::new(now, [2; 10]));
-            PriceVersion { id, model_id, kind: PriceKind::Sale, effective_from: now, rates, created_at: now, created_by: String::new() }
+            PriceVersion {
+                id,
+                model_id,
+                kind: PriceKind::Sale,
+                effective_from: now,
+                rates,
+                created_at: now,
+                created_by: String::new(),
+                service_tier: ServiceTier::Default,
+            }
         };
         let model = Model {
             id: ModelId::new(now, [2; 10]),
@@ -170,13 +190,30 @@ mod tests {
             opened: Vec::new(),
             bounds: ModelBounds::default(),
         };
-        let priced = PricedModel { model, sale: Some(version("0.00015")), cost: None, scheduled: vec![version("0.0002")] };
+        let flex = PricedTier {
+            service_tier: ServiceTier::Flex,
+            sale: Some(PriceVersion { service_tier: ServiceTier::Flex, ..version("0.00007") }),
+            cost: None,
+            scheduled: vec![],
+        };
+        let priced = PricedModel {
+            model,
+            sale: Some(version("0.00015")),
+            cost: None,
+            scheduled: vec![version("0.0002")],
+            service_tiers: vec![flex],
+        };
         let page =
             Pricing { models: vec![priced], own: vec![], offers: vec![], contact: None, bill: Bill::default(), search: String::new(), now };
         let html = Owner::new().with(|| pricing(&page).to_html());
-        for words in
-            ["$0.00015", "$0.15 per 1M", "read from cache: $0.000075 per 1K ($0.075 per 1M)", "From 23 Nov 2026, 10:04 UTC: prompt $0.0002"]
-        {
+        for words in [
+            "$0.00015",
+            "$0.15 per 1M",
+            ", flex tier",
+            "$0.00007",
+            "read from cache: $0.000075 per 1K ($0.075 per 1M)",
+            "From 23 Nov 2026, 10:04 UTC: prompt $0.0002",
+        ] {
             assert!(html.contains(words), "{words} is missing: {html}");
         }
     }

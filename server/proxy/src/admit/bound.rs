@@ -45,8 +45,10 @@ impl Bound {
 pub(crate) struct Terms<'a> {
     pub(crate) request: &'a Request,
     pub(crate) model: &'a Model,
-    pub(crate) rates: &'a Rates,
-    pub(crate) discount: Discount,
+    /// The rates of the service tier that is asked for, and what is taken off them.
+    pub(crate) price: (&'a Rates, Discount),
+    /// The same of the default, where it may be served at that instead.
+    pub(crate) or_price: Option<(&'a Rates, Discount)>,
 }
 
 impl Terms<'_> {
@@ -95,7 +97,11 @@ impl Terms<'_> {
 
     fn bound(&self, prompt: Tokens, cap: Tokens) -> Result<Bound, ChargeOverflow> {
         let completion = self.request.completion_max(self.model, cap);
-        let held = upper_bound(prompt, completion, self.rates, self.discount)?;
+        let at = |(rates, discount)| upper_bound(prompt, completion, rates, discount);
+        let held = match self.or_price {
+            None => at(self.price)?,
+            Some(or_price) => at(self.price)?.max(at(or_price)?),
+        };
         Ok(Bound { held, tokens: prompt.saturating_add(completion), cap, paid_in: Unit::Money })
     }
 }
@@ -139,7 +145,7 @@ pub(crate) mod tests {
 
     fn check(members: &str, output_tokens: i64) {
         let (request, model, rates) = (request(members), model(), rates());
-        let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+        let terms = Terms { request: &request, model: &model, price: (&rates, Discount::NONE), or_price: None };
         let prompt = request.prompt.tokens_max(&model);
         let expected = upper_bound(prompt, Tokens::from_sum(output_tokens), &rates, Discount::NONE).unwrap();
         assert_eq!(terms.full().unwrap().held, expected, "{members}");
@@ -156,10 +162,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_may_be_served_at_another_price_holds_the_dearer_one() {
+        let (request, model, [rates, dearer]) =
+            (request(""), model(), [rates(), Rates::plain(Amount::from_nanos(3_000_000_000), Amount::ZERO)]);
+        let full = |price, or_price| Terms { request: &request, model: &model, price, or_price }.full().unwrap().held;
+        let [plain, dear] = [(&rates, Discount::NONE), (&dearer, Discount::NONE)];
+        let most = full(plain, None).max(full(dear, None));
+        assert_ne!(full(plain, None), full(dear, None));
+        assert_eq!([full(plain, Some(dear)), full(dear, Some(plain))], [most; 2]);
+    }
+
+    #[test]
     fn reasoning_beside_the_cap_is_held_for_in_every_answer() {
         let beside = ModelBounds { reasoning_max: Tokens::from_sum(500), ..ModelBounds::default() };
         let (request, model, rates) = (request(r#","max_tokens":10,"n":2"#), Model { bounds: beside, ..model() }, rates());
-        let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+        let terms = Terms { request: &request, model: &model, price: (&rates, Discount::NONE), or_price: None };
         let prompt = request.prompt.tokens_max(&model);
         assert_eq!(terms.full().unwrap().held, upper_bound(prompt, Tokens::from_sum(1_020), &rates, Discount::NONE).unwrap());
     }
@@ -167,7 +184,7 @@ pub(crate) mod tests {
     #[test]
     fn a_cap_that_the_client_named_is_never_lowered() {
         let (request, model, rates) = (request(r#","max_tokens":500"#), model(), rates());
-        let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+        let terms = Terms { request: &request, model: &model, price: (&rates, Discount::NONE), or_price: None };
         for money in ["0.5", "1000"] {
             assert_eq!(terms.within(Available { money: money.parse().unwrap(), ..Available::EVERYTHING }), None);
         }
@@ -177,7 +194,7 @@ pub(crate) mod tests {
         #[test]
         fn a_short_limit_of_tokens_leaves_the_largest_answer_that_fits(tokens in 0_i64..3_000) {
             let (request, model, rates) = (request(""), model(), rates());
-            let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+            let terms = Terms { request: &request, model: &model, price: (&rates, Discount::NONE), or_price: None };
             let prompt = request.prompt.tokens_max(&model).get();
             let most = (tokens - prompt).min(model.default_output_hold.get());
             let found = terms.within(Available { tokens: Tokens::from_sum(tokens), ..Available::EVERYTHING }).map(|bound| bound.cap.get());
@@ -187,7 +204,7 @@ pub(crate) mod tests {
         #[test]
         fn short_credit_buys_the_largest_answer_that_fits(nanos in 0_i64..4_000_000_000) {
             let (request, model, rates, available) = (request(""), model(), rates(), Amount::from_nanos(nanos));
-            let terms = Terms { request: &request, model: &model, rates: &rates, discount: Discount::NONE };
+            let terms = Terms { request: &request, model: &model, price: (&rates, Discount::NONE), or_price: None };
             match terms.within(Available { money: available, ..Available::EVERYTHING }) {
                 None => prop_assert!(terms.bound(request.prompt.tokens_max(&model), model.bounds.output_min).unwrap().held > available),
                 Some(bound) => {

@@ -14,6 +14,7 @@ use domain::{
     own_price,
     price_history::LEAD_MIN,
     pricing::Discount,
+    service_tier::ServiceTier,
 };
 use ledger::{Meter, OwnPrices, Upstream, secrets::SecretKey};
 use tokio::{
@@ -60,23 +61,38 @@ pub(crate) struct Entry {
     pub(crate) model: Model,
     /// In the order in which they are asked, without those whose provider cannot be called; the log says why.
     pub(crate) routes: Vec<Arc<Route>>,
-    /// In force and scheduled, oldest first.
+    /// In force and scheduled, of every service tier, oldest first.
     sale: Vec<Arc<PriceVersion>>,
     /// What customers pay instead who have agreed on a price of their own.
     own: HashMap<AccountId, OwnPrices>,
 }
 
+/// What a call is charged by.
+#[derive(Debug, Clone)]
+pub(crate) struct Price {
+    pub(crate) version: Arc<PriceVersion>,
+    /// Off that.
+    pub(crate) discount: Discount,
+}
+
 impl Entry {
-    /// The price of an account's call that is admitted at this instant, and what is taken off it: nothing off a price that is the account's own.
-    pub(crate) fn price_at(&self, account: AccountId, discount: Discount, now: DateTime<Utc>) -> Option<(Arc<PriceVersion>, Discount)> {
+    /// The price of an account's call that is admitted at this instant and served at this tier, and what is taken off it: nothing off a price that is the
+    /// account's own, which is of the default.
+    pub(crate) fn price_at(&self, (account, discount): (AccountId, Discount), tier: ServiceTier, now: DateTime<Utc>) -> Option<Price> {
         if let Some(own) = self.own.get(&account) {
             // One that cannot be read is not everyone's price: nobody can say what it is.
-            if let Some(own) = own_price::in_force(own.as_ref()?, now) {
-                return Some((Arc::new(own.version.clone()), Discount::NONE));
+            let own = own_price::in_force(own.as_ref()?, now).filter(|_| tier == ServiceTier::Default);
+            if let Some(own) = own {
+                return Some(Price { version: Arc::new(own.version.clone()), discount: Discount::NONE });
             }
         }
-        let version = self.sale.iter().rev().find(|version| version.effective_from <= now)?;
-        Some((Arc::clone(version), discount))
+        let version = self.sale.iter().rev().find(|version| version.service_tier == tier && version.effective_from <= now)?;
+        Some(Price { version: Arc::clone(version), discount })
+    }
+
+    /// Whether an operator lets this member of requests pass, at one of its providers at least.
+    pub(crate) fn opens(&self, member: &str) -> bool {
+        self.routes.iter().any(|route| route.model.opens(member))
     }
 }
 

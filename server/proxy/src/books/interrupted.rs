@@ -26,5 +26,6 @@ pub(crate) fn settlement(admitted: Admitted, rates: &Rates, latency_ms: i64) -> 
         first_byte_ms: None,
         raw_usage: None,
         attempts: Vec::new(),
+        served_tier: None,
     }
 }

@@ -17,8 +17,10 @@ mod former;
 pub(crate) mod tests;
 
 /// The encoding that is written.
-pub(crate) const VERSION: u8 = 3;
-/// The one before, whose settlements say nothing of attempts; its intents are the same.
+pub(crate) const VERSION: u8 = 4;
+/// The one before, which says nothing of service tiers.
+const WITHOUT_SERVICE_TIERS: u8 = 3;
+/// The one before that, whose settlements say nothing of attempts either; its intents are the same.
 const WITHOUT_ATTEMPTS: u8 = 2;
 /// The first: JSON.
 const JSON: u8 = 1;
@@ -49,7 +51,8 @@ pub(crate) fn write(body: &impl Serialize) -> io::Result<Vec<u8>> {
 pub(crate) fn read_intent(record: &Record) -> Result<Admitted, Unreadable> {
     match record.version {
         JSON => Ok(serde_json::from_slice(&record.body)?),
-        WITHOUT_ATTEMPTS | VERSION => read(record),
+        WITHOUT_ATTEMPTS | WITHOUT_SERVICE_TIERS => read::<former::Admitted>(record).map(Into::into),
+        VERSION => read(record),
         other => Err(Unreadable::Later(other)),
     }
 }
@@ -58,7 +61,8 @@ pub(crate) fn read_intent(record: &Record) -> Result<Admitted, Unreadable> {
 pub(crate) fn read_settlement(record: &Record) -> Result<SettledCall, Unreadable> {
     match record.version {
         JSON => Ok(serde_json::from_slice(&record.body)?),
-        WITHOUT_ATTEMPTS => read::<former::SettledCall>(record).map(Into::into),
+        WITHOUT_ATTEMPTS => read::<former::WithoutAttempts>(record).map(Into::into),
+        WITHOUT_SERVICE_TIERS => read::<former::WithoutServiceTiers>(record).map(Into::into),
         VERSION => read(record),
         other => Err(Unreadable::Later(other)),
     }

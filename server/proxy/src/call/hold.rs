@@ -4,6 +4,8 @@ use chrono::Utc;
 use domain::{
     credit::{self, Caller, Demand, Exhausted, Quantity, Refuser, Unit, Window},
     money::Amount,
+    pricing::Discount,
+    rates::Rates,
     tokens::Tokens,
 };
 
@@ -12,6 +14,7 @@ use crate::{
     Shared,
     admit::{
         bound::{Available, Bound, Terms},
+        catalog::Price,
         leases::{Held, NoHold, Wanted},
     },
     reply::{Refusal, Remedy},
@@ -21,7 +24,8 @@ use crate::{
 impl Call {
     /// Holds the full bound; where credit or a limit is too short for it, a closer one. A free call needs no credit, but limits count it too.
     pub(super) async fn hold(&self, shared: &Shared) -> Result<(Bound, Held), Refusal> {
-        let terms = Terms { request: &self.request, model: &self.entry.model, rates: &self.price.rates, discount: self.discount };
+        let terms =
+            Terms { request: &self.request, model: &self.entry.model, price: at(&self.price), or_price: self.or_price.as_ref().map(at) };
         let mut bound = terms.full().map_err(|_| Refusal::invalid("max_tokens", "this call could cost more than any account can hold"))?;
         let mut available = Available::EVERYTHING;
         for _ in 0..HOLDS_MAX {
@@ -51,6 +55,10 @@ impl Call {
             at: self.at,
         }
     }
+}
+
+fn at(price: &Price) -> (&Rates, Discount) {
+    (&price.version.rates, price.discount)
 }
 
 /// How much of a pool that refused a call a shorter answer may take; `None` where none helps. Of a minute's limit only what exceeds the whole minute is

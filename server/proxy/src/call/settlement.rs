@@ -1,6 +1,6 @@
 //! What a call comes to, in the spool before the client sees its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use domain::{
     call::UsageSource,
@@ -8,14 +8,15 @@ use domain::{
     credit::{Strictness, Unit},
     money::Amount,
     pricing::{self, Charge},
-    tokens::{CallUsage, Tokens},
+    service_tier::{ServiceTier, charged_at},
+    tokens::{CallUsage, Flag, Tokens},
 };
 use ledger::{Admitted, SettledCall};
 
 use super::{Begun, Call};
 use crate::{
     Shared,
-    admit::bound::Bound,
+    admit::{bound::Bound, catalog::Price},
     books::{poster::Queued, running::NotSpooled},
     call::outcome::{Answer, End},
 };
@@ -71,12 +72,19 @@ impl Call {
         if answer.reading.unreadable {
             tracing::warn!(call = %self.id, provider = model.provider, "part of the answer could not be read by the meter");
         }
-        if answer.reading.is_on_other_terms() {
-            let (tier, other) = (answer.reading.tier.as_deref(), answer.reading.other_model.as_deref());
+        let served_tier = answer.reading.served_tier;
+        let price = self.price_of(served_tier);
+        (admitted.price_id, admitted.discount) = (price.version.id, price.discount);
+        let unpriced_tier =
+            served_tier.filter(|served| served.wants_a_price() && *served != price.version.service_tier).map(ServiceTier::name);
+        if answer.reading.is_on_other_terms() || unpriced_tier.is_some() {
+            let (tier, other) = (answer.reading.unknown_tier.as_deref().or(unpriced_tier), answer.reading.other_model.as_deref());
             tracing::error!(call = %self.id, model = model.name, provider = model.provider, tier, other, "a call was served on terms that the model has no price for");
         }
+        let is_counted = source != UsageSource::None;
+        let usage = CallUsage { flag: usage.flag.or(unpriced_tier.filter(|_| is_counted).map(|_| Flag::OtherTerms)), ..usage };
         let usage = usage.within(self.prompt_max(), completion_max);
-        let charge = pricing::charge(&usage, &self.price.rates, self.discount, bound.held, self.key.line.excess);
+        let charge = pricing::charge(&usage, &price.version.rates, price.discount, bound.held, self.key.line.excess);
         self.alarm_of_loss(bound, charge, &usage);
         if source == UsageSource::None && answer.end == End::Complete && answer.status.is_some_and(|status| status.is_success()) {
             tracing::warn!(call = %self.id, provider = model.provider, "an answer was no answer that can be charged");
@@ -94,7 +102,18 @@ impl Call {
             first_byte_ms: first_byte.map(millis),
             raw_usage: answer.reading.raw_usage,
             attempts: self.attempts.clone(),
+            served_tier,
         }
+    }
+
+    /// What it is charged by, of the tier that served it as far as its answer says: of its prices as they were when it was admitted.
+    fn price_of(&self, served: Option<ServiceTier>) -> Cow<'_, Price> {
+        let own = &self.price;
+        if served.is_none_or(|served| served == own.version.service_tier) {
+            return Cow::Borrowed(own);
+        }
+        let at = |tier| self.entry.price_at((self.key.account_id, self.key.discount), tier, self.at);
+        charged_at(self.request.service_tier, served).find_map(at).map_or(Cow::Borrowed(own), Cow::Owned)
     }
 
     /// The operator bears what exceeds a hold, and can mend its cause: a model's bounds, or an upstream that cannot count.

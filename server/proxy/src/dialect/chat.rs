@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use domain::catalog::Api;
+use domain::{catalog::Api, service_tier::ServiceTier};
 
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape, members,
@@ -116,11 +116,21 @@ const MEMBERS: &[(&str, Member)] = &[
     ("safe_prompt", Only(&["false"], "it puts a text of its own into the prompt")),
     ("search_parameters", Refused(SEARCH)),
     ("search_settings", Refused(SEARCH)),
-    // Both mean what leaving it out means; the scale tier is the standard price (<https://openai.com/api-scale-tier/>).
-    ("service_tier", Only(&["\"auto\"", "\"default\"", "\"standard\"", "\"scale\"", "\"on_demand\""], "other tiers have other prices")),
+    ("service_tier", Member::ServiceTier(SERVICE_TIERS)),
     ("speed", Only(&["\"standard\""], "other speeds have other prices")),
     ("use_beam_search", Only(&["false"], "its discarded answers are not reported")),
     ("web_search_options", Refused(SEARCH)),
+];
+
+/// What leaving it out means, too, Groq's word for that, and the tiers of OpenAI that can be asked for.
+pub(super) const SERVICE_TIERS: &[(&str, ServiceTier)] = &[
+    ("\"auto\"", ServiceTier::Default),
+    ("\"default\"", ServiceTier::Default),
+    ("\"standard\"", ServiceTier::Default),
+    ("\"on_demand\"", ServiceTier::Default),
+    ("\"scale\"", ServiceTier::Scale),
+    ("\"flex\"", ServiceTier::Flex),
+    ("\"priority\"", ServiceTier::Priority),
 ];
 
 const PARTS: Parts = Parts {

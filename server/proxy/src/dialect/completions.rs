@@ -61,7 +61,7 @@ const MEMBERS: &[(&str, Member)] = &[
     ("max_new_tokens", Refused(NO_CAP)),
     ("n_predict", Refused(NO_CAP)),
     ("models", Only(&["[]"], OTHER_MODEL)),
-    ("service_tier", Only(&["\"auto\"", "\"default\"", "\"standard\""], "other tiers have other prices")),
+    ("service_tier", Member::ServiceTier(chat::SERVICE_TIERS)),
     ("use_beam_search", Only(&["false"], "its discarded answers are not reported")),
 ];
 

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use domain::catalog::Api;
+use domain::{catalog::Api, service_tier::ServiceTier};
 
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape,
@@ -65,7 +65,15 @@ const MEMBERS: &[(&str, Member)] = &[
     ("inference_geo", Only(&["\"global\"", "\"not_available\""], "other places have other prices")),
     ("mcp_servers", Only(&["[]"], "how much they put into the prompt is not known here")),
     ("fallbacks", Only(&["[]"], OTHER_MODEL)),
-    ("service_tier", Only(&["\"auto\"", "\"standard_only\"", "\"standard\""], "other tiers have other prices")),
+    // Nobody can ask for another: capacity that was paid for serves what it can of what does not say that it must not.
+    (
+        "service_tier",
+        Member::ServiceTier(&[
+            ("\"auto\"", ServiceTier::Default),
+            ("\"standard_only\"", ServiceTier::Default),
+            ("\"standard\"", ServiceTier::Default),
+        ]),
+    ),
     ("speed", Only(&["\"standard\""], "other speeds have other prices")),
 ];
 

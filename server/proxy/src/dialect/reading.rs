@@ -1,6 +1,9 @@
 //! What all documents of one answer say together.
 
-use domain::tokens::{CallUsage, Flag, Tokens};
+use domain::{
+    service_tier::ServiceTier,
+    tokens::{CallUsage, Flag, Tokens},
+};
 
 use super::{
     Answers,
@@ -10,8 +13,10 @@ use crate::wire::{document::Document, estimate::DeliveredText, grammar::Scope, r
 
 /// Ends of answers that are no ends: the provider failed, says so only there, and bills nothing (<https://openrouter.ai/docs/api-reference/overview>).
 const FAILED_FINISHES: [&str; 1] = ["error"];
-/// Tiers at the price that everyone pays: what leaving the tier out means, and capacity that is paid for in advance.
-const PLAIN_TIERS: [&str; 6] = ["auto", "default", "on_demand", "scale", "standard", "standard_only"];
+/// What answers call the default tier beside its own name: Groq, Anthropic.
+const DEFAULT_TIERS: [&str; 3] = ["on_demand", "standard", "standard_only"];
+/// What an answer says of its tier before it knows it: OpenAI's streams of responses begin so.
+const UNDECIDED_TIER: &str = "auto";
 
 /// An answer, as far as it has been read.
 #[derive(Debug)]
@@ -27,8 +32,10 @@ pub(crate) struct Reading {
     pub(crate) raw_usage: Option<String>,
     /// The model that says it has answered.
     pub(crate) model: Option<String>,
-    /// The tier that it says it was served at, if that is one with a price of its own.
-    pub(crate) tier: Option<String>,
+    /// The service tier that it says it was served at.
+    pub(crate) served_tier: Option<ServiceTier>,
+    /// The same, where nobody here knows that tier.
+    pub(crate) unknown_tier: Option<String>,
     /// Another model, which had its part in the answer and is not in its counts.
     pub(crate) other_model: Option<String>,
     /// The answer has come to its end: the text is complete, whatever else follows.
@@ -69,7 +76,8 @@ impl Reading {
             reported_at: 0,
             raw_usage: None,
             model: None,
-            tier: None,
+            served_tier: None,
+            unknown_tier: None,
             other_model: None,
             finished: false,
             failed: false,
@@ -99,8 +107,9 @@ impl Reading {
         self.unreadable |= document.has_stray_usage;
         self.has_media |= document.has_media;
         self.model = self.model.take().or(document.model);
-        if let Some(tier) = document.tier {
-            self.tier = Some(tier).filter(|tier| !PLAIN_TIERS.contains(&tier.as_str()));
+        if let Some(tier) = document.tier.filter(|tier| tier != UNDECIDED_TIER) {
+            let known = if DEFAULT_TIERS.contains(&tier.as_str()) { Some(ServiceTier::Default) } else { ServiceTier::named(&tier) };
+            (self.served_tier, self.unknown_tier) = (known, Some(tier).filter(|_| known.is_none()));
         }
         self.absorb_reports(document.reports);
     }
@@ -224,13 +233,13 @@ impl Reading {
         }
     }
 
-    /// Whether part of it has another price than the model's.
+    /// Whether part of it has another price than any of the model's: it was served at a tier that nobody here knows, or in part by a second model.
     #[must_use]
     pub(crate) const fn is_on_other_terms(&self) -> bool {
-        self.tier.is_some() || self.other_model.is_some()
+        self.unknown_tier.is_some() || self.other_model.is_some()
     }
 
-    /// Flagged, where part of it has another price than the model's.
+    /// Flagged, where that is so.
     fn on_its_terms(&self, usage: CallUsage) -> CallUsage {
         CallUsage { flag: usage.flag.or(self.is_on_other_terms().then_some(Flag::OtherTerms)), ..usage }
     }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use domain::{
     attribution::Attribution,
     catalog::{Model, UsageMode},
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 
@@ -21,6 +22,7 @@ use super::{
 use crate::{reply::Refusal, wire::json::Members};
 
 pub(super) const NO_CAP: &str = "cap the output with max_tokens";
+pub(super) const OTHER_TIER: &str = "other service tiers have other prices";
 pub(super) const OTHER_MODEL: &str = "another model has another price";
 pub(super) const SEARCH: &str = "the upstream's searches are not reported as tokens";
 pub(super) const UNCOUNTED: &str = "its usage is not reported here";
@@ -57,6 +59,8 @@ pub(super) enum Member {
     Metadata,
     /// The same, where it may only name the client's own user.
     MetadataOfUser,
+    /// The service tier, by the values that it may have, as they are written; one that costs something else than the default passes where it has a price.
+    ServiceTier(&'static [(&'static str, ServiceTier)]),
     /// It passes with one of these values, as they are written.
     Only(&'static [&'static str], &'static str),
     /// The same; with others where the model's entry bounds what is reasoned beside the cap.
@@ -73,6 +77,8 @@ pub(crate) struct Request {
     pub(crate) model: String,
     /// Whether the answer is to be a stream.
     pub(crate) stream: bool,
+    /// The service tier that it asks for.
+    pub(crate) service_tier: ServiceTier,
     /// How large its prompt may be.
     pub(crate) prompt: Prompt,
     /// What it says of itself.
@@ -101,6 +107,8 @@ struct Unusual {
 enum Why {
     Refused(&'static str),
     BesideCap,
+    /// The service tier that it asks for has no price, as far as it is known.
+    Unpriced,
 }
 
 /// `stream_options`.
@@ -156,8 +164,14 @@ impl Request {
         let why = match unusual.why {
             Why::Refused(why) => why,
             Why::BesideCap => "its reasoning is not bounded by the cap on the output",
+            Why::Unpriced => "this service tier has no price",
         };
         Some(Refusal::unmetered(unusual.name.clone(), why, &self.model))
+    }
+
+    /// Lets it pass: the service tier that it asks for has a price.
+    pub(crate) fn service_tier_is_priced(&mut self) {
+        self.unusual.retain(|unusual| unusual.why != Why::Unpriced);
     }
 
     /// The client's own cap on one answer's output; the smaller where it gave two.

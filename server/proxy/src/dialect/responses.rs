@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use domain::catalog::Api;
 
 use super::{
-    Answers, Asking, Caps, Credential, Dialect, ErrorShape, members,
+    Answers, Asking, Caps, Credential, Dialect, ErrorShape, chat, members,
     prompt::{Form, Inline, Part, Parts},
     request::{
         Member::{self, Only, Refused},
@@ -77,7 +77,7 @@ const MEMBERS: &[(&str, Member)] = &[
     ("conversation", Refused(UNKNOWN_LENGTH)),
     ("previous_response_id", Refused(UNKNOWN_LENGTH)),
     ("prompt", Refused("a stored prompt's length is not known here")),
-    ("service_tier", Only(&["\"auto\"", "\"default\"", "\"standard\"", "\"scale\""], "other tiers have other prices")),
+    ("service_tier", Member::ServiceTier(chat::SERVICE_TIERS)),
 ];
 
 const PARTS: Parts = Parts {

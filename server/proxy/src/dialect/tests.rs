@@ -419,6 +419,38 @@ fn a_later_total_of_cache_writes_keeps_the_parts_that_were_told_before() {
     assert!(usage.flag.is_none() && usage.adds_up());
 }
 
+#[test]
+fn the_service_tier_is_read_however_the_answer_is_cut() {
+    use domain::service_tier::ServiceTier::{self, Batch, Default, Flex, Priority};
+    let check = |route: &str, answer: &'static str, expected: Option<ServiceTier>| {
+        let dialect = Dialect::of(route).unwrap();
+        for size in 1..=answer.len() {
+            let reading = relay(dialect, false, pieces(&Bytes::from_static(answer.as_bytes()), size)).1.reading;
+            assert_eq!(reading.served_tier, expected, "{answer} in pieces of {size}");
+            assert_eq!(reading.unknown_tier.as_deref(), answer.contains("ultra").then_some("ultra"), "{answer} in pieces of {size}");
+        }
+    };
+    let chat = "/v1/chat/completions";
+    check(chat, r#"{"service_tier":"flex","usage":{"prompt_tokens":1,"completion_tokens":1}}"#, Some(Flex));
+    check(chat, r#"{"service_tier":"on_demand","choices":[]}"#, Some(Default));
+    check(chat, r#"{"service_tier":null,"choices":[{"message":{"content":"\"service_tier\":\"flex\""}}]}"#, None);
+    check(chat, r#"{"service_tier":"ultra","choices":[]}"#, None);
+    let stream = "data: {\"service_tier\":\"priority\",\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n\
+                  data: {\"service_tier\":\"priority\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\ndata: [DONE]\n\n";
+    check(chat, stream, Some(Priority));
+    let responses = "/v1/responses";
+    check(responses, r#"{"object":"response","service_tier":"default","usage":{"input_tokens":1,"output_tokens":1}}"#, Some(Default));
+    // What it is before it is known is no tier; what it is in the end is.
+    let stream = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"service_tier\":\"auto\"}}\n\n\
+                  event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"service_tier\":\"flex\",\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\n";
+    check(responses, stream, Some(Flex));
+    let messages = "/v1/messages";
+    check(messages, r#"{"type":"message","usage":{"input_tokens":1,"output_tokens":1,"service_tier":"batch"}}"#, Some(Batch));
+    let stream = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1,\"output_tokens\":1,\"service_tier\":\"standard\"}}}\n\n\
+                  event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":2}}\n\n";
+    check(messages, stream, Some(Default));
+}
+
 mod fuzz {
     use super::*;
     use crate::fuzzed::{Change, changed, pick};
@@ -426,7 +458,7 @@ mod fuzz {
     /// All that is read of an answer.
     fn said(Ended { reading, is_whole, .. }: Ended) -> impl PartialEq + std::fmt::Debug {
         let counted = reading.counted(|| Tokens::ZERO, Tokens::ZERO);
-        let names = [reading.raw_usage, reading.model, reading.tier, reading.other_model];
+        let names = ([reading.raw_usage, reading.model, reading.unknown_tier, reading.other_model], reading.served_tier);
         let flags = [is_whole, reading.finished, reading.failed, reading.is_answer, reading.has_whole_document, reading.unreadable];
         (counted, names, flags, reading.text.kept())
     }

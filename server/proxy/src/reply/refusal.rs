@@ -7,6 +7,7 @@ use domain::{
     credit::{Exhausted, Mode, Quantity, Refuser, Unit, Window},
     id::CallId,
     money::Amount,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use http::StatusCode;
@@ -108,6 +109,19 @@ impl Refusal {
             shown(model)
         );
         Self { param: Some(param.into()), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "unsupported_parameter", message) }
+    }
+
+    /// The service tier that is asked for has no price; these have, beside the default.
+    #[must_use]
+    pub(crate) fn service_tier_not_priced(asked: ServiceTier, model: &str, priced: &[&str]) -> Self {
+        let model = shown(model);
+        let others: String = priced.iter().map(|tier| format!(" or \"{tier}\"")).collect();
+        let message = format!(
+            "The service tier \"{}\" has no price with the model \"{model}\" at this gateway. Send \"default\"{others} as \"service_tier\", or leave it \
+             out.",
+            asked.name()
+        );
+        Self { param: Some("service_tier".into()), ..Self::new(StatusCode::BAD_REQUEST, INVALID, "unsupported_parameter", message) }
     }
 
     /// The body is not declared to be JSON.

@@ -16,6 +16,7 @@ mod overspend;
 mod places;
 mod refusals;
 mod reports;
+mod service_tiers;
 mod spool;
 mod upstream;
 mod world;

@@ -9,6 +9,7 @@ use domain::{
     lease::{Ask, Change},
     money::Amount,
     pricing::{Discount, Excess},
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use ledger::{Admitted, Error, NewEpoch, Wait};
@@ -20,7 +21,7 @@ use crate::world::{INSTANCE, MODEL, World, amount, call_id, chat, new_folder, te
 /// A call that an earlier life of a proxy has admitted, with the spool that was made then.
 async fn lease(world: &World, proxy: Uuid, spool_since: DateTime<Utc>) -> Admitted {
     let (now, meter) = (Utc::now(), world.ledger.meter());
-    let price = world.ledger.system().operator().price_history(MODEL).await.unwrap().versions.remove(0);
+    let price = world.ledger.system().operator().price_history(MODEL, ServiceTier::Default).await.unwrap().versions.remove(0);
     let epoch = EpochId::new(now, rand::random());
     let lasts = TimeDelta::seconds(30);
     meter.begin_epoch(&NewEpoch { id: epoch, proxy, spool_since, lasts, longest: TimeDelta::hours(1) }).await.unwrap();
@@ -49,6 +50,7 @@ async fn lease(world: &World, proxy: Uuid, spool_since: DateTime<Utc>) -> Admitt
         tokens_held: Tokens::from_sum(10_000),
         epoch: Some(epoch),
         split: Split { payment: given, limits: Vec::new() },
+        asked_tier: ServiceTier::Default,
     }
 }
 

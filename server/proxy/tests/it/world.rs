@@ -16,6 +16,7 @@ use domain::{
     key::ApiKey,
     money::Amount,
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use futures_util::future::{join, join_all};
@@ -365,6 +366,7 @@ async fn add_catalog(ledger: &Ledger, base_url: &str, secret: &SecretKey, policy
         effective_from: now - TimeDelta::days(1),
         actor: "test",
         now,
+        service_tier: ServiceTier::Default,
     };
     system.import_price(price).await.unwrap();
 }

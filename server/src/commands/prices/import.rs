@@ -162,6 +162,7 @@ fn new_prices(import: &Import, now: DateTime<Utc>) -> Vec<NewPrice<'_>> {
         effective_from: change.from,
         actor: ACTOR,
         now,
+        service_tier: change.service_tier,
     };
     changes.map(new).collect()
 }

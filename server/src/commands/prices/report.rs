@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     money::Amount,
-    price_list::{CURRENCY, Change, Format, Import, Imported, NotSold, Of, PriceList, Side, Verdict, differing, spelled_out},
+    price_list::{CURRENCY, Change, Format, Import, Imported, NotSold, Of, PriceList, Side, Verdict, differing, side_name, spelled_out},
     tokens::Tokens,
 };
 use serde::Serialize;
@@ -97,16 +97,18 @@ fn model(imported: &Imported) -> String {
 }
 
 fn side(side: &Side) -> impl Iterator<Item = String> + '_ {
-    let contrary = side
-        .plan
-        .contrary
-        .iter()
-        .map(|at| format!("{}: another price is scheduled from {} on, and takes effect all the same", side.kind.name(), instant(*at)));
+    let contrary = side.plan.contrary.iter().map(|at| {
+        format!(
+            "{}: another price is scheduled from {} on, and takes effect all the same",
+            side_name((side.kind, side.service_tier)),
+            instant(*at)
+        )
+    });
     side.plan.changes.iter().map(change).chain(contrary)
 }
 
 fn change(change: &Change) -> String {
-    let title = format!("{} from {}", change.kind.name(), instant(change.from));
+    let title = format!("{} from {}", side_name((change.kind, change.service_tier)), instant(change.from));
     let Some(was) = &change.was else {
         return table([title.as_str(), "IS"], amounts(spelled_out(&change.rates)).map(|(of, amount)| [of, amount]));
     };

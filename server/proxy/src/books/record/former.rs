@@ -1,16 +1,42 @@
 //! What earlier versions wrote, in the order of their fields.
 
 use domain::{
-    call::{Outcome, UsageSource},
+    attribution::Attribution,
+    call::{Attempt, Outcome, UsageSource},
+    credit::Split,
+    id::{AccountId, CallId, EpochId, KeyId, PriceId, ProjectId, UserId},
     money::Amount,
-    tokens::CallUsage,
+    pricing::{Discount, Excess},
+    service_tier::ServiceTier,
+    tokens::{CallUsage, Tokens},
 };
-use ledger::Admitted;
 use serde::Deserialize;
+
+/// An intent of versions 2 and 3.
+#[derive(Deserialize)]
+pub(super) struct Admitted {
+    account_id: AccountId,
+    call_id: CallId,
+    key_id: KeyId,
+    project_id: ProjectId,
+    member: Option<UserId>,
+    attribution: Attribution,
+    model: String,
+    provider: String,
+    price_id: PriceId,
+    discount: Discount,
+    stream: bool,
+    excess: Excess,
+    input_estimate: Tokens,
+    held: Amount,
+    tokens_held: Tokens,
+    epoch: Option<EpochId>,
+    split: Split,
+}
 
 /// A settlement of version 2.
 #[derive(Deserialize)]
-pub(super) struct SettledCall {
+pub(super) struct WithoutAttempts {
     admitted: Admitted,
     upstream_model: Option<String>,
     outcome: Outcome,
@@ -24,10 +50,42 @@ pub(super) struct SettledCall {
     raw_usage: Option<String>,
 }
 
-impl From<SettledCall> for ledger::SettledCall {
-    fn from(former: SettledCall) -> Self {
+/// A settlement of version 3: one of version 2, and the attempts.
+#[derive(Deserialize)]
+pub(super) struct WithoutServiceTiers {
+    settled: WithoutAttempts,
+    attempts: Vec<Attempt>,
+}
+
+impl From<Admitted> for ledger::Admitted {
+    fn from(former: Admitted) -> Self {
         Self {
-            admitted: former.admitted,
+            account_id: former.account_id,
+            call_id: former.call_id,
+            key_id: former.key_id,
+            project_id: former.project_id,
+            member: former.member,
+            attribution: former.attribution,
+            model: former.model,
+            provider: former.provider,
+            price_id: former.price_id,
+            discount: former.discount,
+            stream: former.stream,
+            excess: former.excess,
+            input_estimate: former.input_estimate,
+            held: former.held,
+            tokens_held: former.tokens_held,
+            epoch: former.epoch,
+            split: former.split,
+            asked_tier: ServiceTier::Default,
+        }
+    }
+}
+
+impl From<WithoutAttempts> for ledger::SettledCall {
+    fn from(former: WithoutAttempts) -> Self {
+        Self {
+            admitted: former.admitted.into(),
             upstream_model: former.upstream_model,
             outcome: former.outcome,
             source: former.source,
@@ -39,6 +97,13 @@ impl From<SettledCall> for ledger::SettledCall {
             first_byte_ms: former.first_byte_ms,
             raw_usage: former.raw_usage,
             attempts: Vec::new(),
+            served_tier: None,
         }
+    }
+}
+
+impl From<WithoutServiceTiers> for ledger::SettledCall {
+    fn from(former: WithoutServiceTiers) -> Self {
+        Self { attempts: former.attempts, ..former.settled.into() }
     }
 }

@@ -1,5 +1,6 @@
 //! Spools of every encoding that there was, as they were written: `tests/fixtures/spool-1` by the last version that wrote JSON, `spool-2` by the first
-//! that did not, `spool-3` by the first that knew of attempts. What is in them never changes.
+//! that did not, `spool-3` by the first that knew of attempts,
+//! `spool-4` by the first that knew of service tiers. What is in them never changes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,12 +18,13 @@ use domain::{
     id::{AccountId, CallId, EpochId, GrantId, KeyId, LimitId, PriceId, ProjectId, UserId},
     money::Amount,
     pricing::{Discount, Excess},
+    service_tier::ServiceTier,
     tokens::{CallUsage, Flag, TokenCounts, Tokens},
 };
 use ledger::{Admitted, SettledCall};
 use uuid::Uuid;
 
-use super::{VERSION, WITHOUT_ATTEMPTS, read_intent, read_settlement, write};
+use super::{VERSION, WITHOUT_ATTEMPTS, WITHOUT_SERVICE_TIERS, read_intent, read_settlement, write};
 use crate::books::spool::{Durability, Found, Identity, Kind, Options, Spool, inspect};
 
 fn start() -> DateTime<Utc> {
@@ -60,6 +62,7 @@ fn admitted() -> Admitted {
         tokens_held: Tokens::from_sum(70_000),
         epoch: Some(EpochId::from_uuid(Uuid::from_u128(6))),
         split: Split { payment: holds.clone().collect(), limits: holds.collect() },
+        asked_tier: ServiceTier::Flex,
     }
 }
 
@@ -97,6 +100,7 @@ pub(crate) fn settled() -> SettledCall {
             .zip([None, None, None, Some(429), Some(503)])
             .map(|(failure, http_status)| Attempt { provider: "other".to_owned(), failure, http_status, took_ms: 120 })
             .collect(),
+        served_tier: Some(ServiceTier::Priority),
     }
 }
 
@@ -110,6 +114,7 @@ fn calls() -> Vec<SettledCall> {
         excess: Excess::WrittenOff,
         epoch: None,
         split: Split::default(),
+        asked_tier: ServiceTier::Default,
         ..admitted()
     };
     let sources = [UsageSource::Upstream, UsageSource::Estimated, UsageSource::Interrupted, UsageSource::None];
@@ -126,6 +131,7 @@ fn calls() -> Vec<SettledCall> {
         first_byte_ms: None,
         raw_usage: None,
         attempts: Vec::new(),
+        served_tier: None,
     });
     std::iter::once(settled()).chain(some).collect()
 }
@@ -140,7 +146,16 @@ fn calls_of(version: u8) -> Vec<SettledCall> {
     if version <= WITHOUT_ATTEMPTS {
         calls.iter_mut().for_each(|call| call.attempts.clear());
     }
+    for call in &mut calls {
+        call.admitted = as_said(version, call.admitted.clone());
+        call.served_tier = call.served_tier.filter(|_| version > WITHOUT_SERVICE_TIERS);
+    }
     calls
+}
+
+fn as_said(version: u8, admitted: Admitted) -> Admitted {
+    let asked_tier = if version > WITHOUT_SERVICE_TIERS { admitted.asked_tier } else { ServiceTier::Default };
+    Admitted { asked_tier, ..admitted }
 }
 
 /// The one that no end of is known.
@@ -202,7 +217,8 @@ fn a_spool_of_each_version_is_read_as_it_was_written() {
                 Kind::Settlement => settlements.push(read_settlement(&found.record).unwrap()),
             }
         }
-        let begun: Vec<_> = calls().into_iter().map(|call| call.admitted).chain([unsettled()]).collect();
+        let begun = calls().into_iter().map(|call| call.admitted).chain([unsettled()]);
+        let begun: Vec<_> = begun.map(|admitted| as_said(version, admitted)).collect();
         assert_eq!(intents, begun, "{version}");
         assert_eq!(settlements, calls_of(version), "{version}");
     }
@@ -219,7 +235,7 @@ fn a_spool_of_each_version_opens_and_is_written_on() {
         }
         let (spool, mut left) = Spool::open(&options(&folder)).unwrap();
         let left = left.remove(0);
-        assert_eq!(read_intent(&left.record).unwrap(), unsettled());
+        assert_eq!(read_intent(&left.record).unwrap(), as_said(version, unsettled()));
         let last = Arc::new(SettledCall { admitted: unsettled(), ..settled() });
         left.lane.settle(left.begun, VERSION, &write(&*last).unwrap(), &last).unwrap();
         let read = spool.lanes()[0].reader().next(10, 1_000_000).unwrap();
@@ -265,5 +281,5 @@ fn what_a_later_version_wrote_or_nobody_did_is_unreadable() {
     record.body.truncate(record.body.len() / 2);
     assert!(read_intent(&record).is_err(), "half a record");
     record.version = VERSION + 1;
-    assert_eq!(read_intent(&record).unwrap_err().to_string(), "it was written by a later version of Farebox, in encoding 4");
+    assert_eq!(read_intent(&record).unwrap_err().to_string(), "it was written by a later version of Farebox, in encoding 5");
 }

@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use super::{Cap, Member, Request, StreamOptions, Unusual, Why};
+use domain::service_tier::ServiceTier;
+
+use super::{Cap, Member, OTHER_TIER, Request, StreamOptions, Unusual, Why};
 use crate::{
     admit::attribution::Saying,
     dialect::{
@@ -27,6 +29,7 @@ const UNKNOWN: &str = "this gateway does not know it, and cannot say what it cos
 struct Read {
     model: Option<(String, Range<usize>)>,
     stream: bool,
+    service_tier: ServiceTier,
     prompt: Prompt,
     has_prompt: bool,
     saying: Saying,
@@ -43,6 +46,7 @@ impl Read {
         Self {
             model: None,
             stream: false,
+            service_tier: ServiceTier::Default,
             prompt: Prompt::new(body.len()),
             has_prompt: false,
             saying: Saying::default(),
@@ -115,6 +119,7 @@ impl<'a> Reader<'a> {
             Member::SafetyIdentifier => self.read.saying.safety_identifier(member),
             Member::Metadata => self.read.saying.metadata(member),
             Member::MetadataOfUser => self.read.saying.user_in_metadata(member),
+            Member::ServiceTier(known) => self.service_tier(name, value, known),
             Member::Only(harmless, why) if !harmless.contains(&&*plain(value)) => self.unusual(name.to_owned(), why),
             Member::BesideCap(harmless) if !harmless.contains(&&*plain(value)) => {
                 self.read.unusual.push(Unusual { name: name.to_owned(), why: Why::BesideCap });
@@ -123,6 +128,19 @@ impl<'a> Reader<'a> {
             Member::Only(..) | Member::BesideCap(_) | Member::StreamOptions | Member::Cap => {}
         }
         Ok(())
+    }
+
+    fn service_tier(&mut self, name: &'static str, value: &str, known: &[(&str, ServiceTier)]) {
+        let value = plain(value);
+        match known.iter().find(|(known, _)| *known == value) {
+            None => self.unusual(name.to_owned(), OTHER_TIER),
+            Some((_, tier)) => {
+                self.read.service_tier = *tier;
+                if tier.wants_a_price() {
+                    self.read.unusual.push(Unusual { name: name.to_owned(), why: Why::Unpriced });
+                }
+            }
+        }
     }
 
     fn unusual(&mut self, name: String, why: &'static str) {
@@ -244,6 +262,7 @@ impl<'a> Reader<'a> {
             dialect,
             model,
             stream: read.stream,
+            service_tier: read.service_tier,
             prompt: read.prompt,
             said: read.saying.into(),
             unusual: read.unusual,

@@ -121,6 +121,35 @@ fn what_cannot_be_read_bounded_or_metered_is_refused_by_name() {
     }
 }
 
+#[test]
+fn a_service_tier_passes_where_it_has_a_price() {
+    for (route, value, tier, passes) in [
+        ("/v1/chat/completions", "auto", ServiceTier::Default, true),
+        ("/v1/chat/completions", "on_demand", ServiceTier::Default, true),
+        ("/v1/responses", "scale", ServiceTier::Scale, true),
+        ("/v1/responses", "flex", ServiceTier::Flex, false),
+        ("/v1/completions", "priority", ServiceTier::Priority, false),
+        ("/v1/messages", "standard_only", ServiceTier::Default, true),
+    ] {
+        let prompt = match route {
+            "/v1/messages" => r#""max_tokens":9,"messages":[{"role":"user","content":"hi"}]"#,
+            "/v1/responses" => r#""input":"a""#,
+            "/v1/completions" => r#""prompt":"a""#,
+            _ => HELLO,
+        };
+        let body = format!(r#"{{"model":"m",{prompt},"service_tier":"{value}"}}"#);
+        let mut request = Request::parse(Dialect::of(route).unwrap(), &body).unwrap();
+        let refused =
+            |request: &Request| request.refused_by(&model(OutputCapField::MaxTokens)).map(|refusal| refusal.param.unwrap_or_default());
+        assert_eq!(request.service_tier, tier, "{body}");
+        assert_eq!(refused(&request).is_none(), passes, "{body}");
+        request.service_tier_is_priced();
+        assert_eq!(refused(&request), None, "{body}");
+    }
+    let unknown = parse(&format!(r#"{{"model":"m",{HELLO},"service_tier":"ultra"}}"#)).unwrap_err();
+    assert_eq!(unknown.param.as_deref(), Some("service_tier"));
+}
+
 /// The prompt's bound at a window of a million, or the member that is refused.
 fn bound_at(route: &str, body: &str) -> Result<i64, String> {
     let wide = Model { context_window: Tokens::from_sum(1_000_000), ..model(OutputCapField::MaxTokens) };

@@ -29,6 +29,7 @@ use domain::{
     money::Amount,
     pricing::{Discount, Excess},
     rates::Rates,
+    service_tier::ServiceTier,
     tokens::Tokens,
 };
 use ledger::{Admitted, SettledCall};
@@ -146,6 +147,7 @@ pub(in crate::books) fn settled(call: CallId) -> Arc<SettledCall> {
         tokens_held: Tokens::ZERO,
         epoch: None,
         split: Split::default(),
+        asked_tier: ServiceTier::Default,
     };
     Arc::new(interrupted::settlement(admitted, &Rates::plain(Amount::ZERO, Amount::ZERO), 0))
 }
