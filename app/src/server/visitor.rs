@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderName, Method, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -132,7 +132,7 @@ fn theme(headers: &HeaderMap) -> Theme {
 /// Where a request came from.
 fn address(request: &Request, trusted: &[IpAddr]) -> IpAddr {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    let lines = request.headers().get_all(FORWARDED_FOR).into_iter().map(|value| value.to_str().unwrap_or_default());
+    let lines = request.headers().get_all(FORWARDED_FOR).into_iter().map(HeaderValue::as_bytes);
     domain::address::client(peer, trusted, lines)
 }
 

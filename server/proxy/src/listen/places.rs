@@ -11,7 +11,7 @@ use std::{
 };
 
 use domain::address;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{reply::Refusal, settings::Settings};
@@ -146,7 +146,7 @@ impl Place {
         let share = match &self.of {
             Of::Peer { .. } => None,
             Of::Proxy(proxy, places) => {
-                let lines = headers.get_all(FORWARDED_FOR).into_iter().map(|line| line.to_str().unwrap_or_default());
+                let lines = headers.get_all(FORWARDED_FOR).into_iter().map(HeaderValue::as_bytes);
                 let client = address::client(*proxy, &places.trusted, lines);
                 // One that names nobody speaks for itself.
                 if address::is_among(&places.trusted, client) { None } else { Some(places.share_of(client)?) }
@@ -159,8 +159,6 @@ impl Place {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use http::HeaderValue;
-
     use super::*;
 
     const PROXY: &str = "10.0.0.1";
@@ -208,6 +206,8 @@ mod tests {
         let [one, another] = [(), ()].map(|()| give(&places, PROXY).unwrap());
         let seat = one.seat(&from("192.0.2.1")).unwrap();
         assert!(another.seat(&from("192.0.2.1")).is_err() && another.seat(&from("192.0.2.2")).is_ok());
+        let odd = HeaderMap::from_iter([(FORWARDED_FOR, HeaderValue::from_bytes(b"\xff, 192.0.2.1").unwrap())]);
+        assert!(another.seat(&odd).is_err(), "whatever stands before whom the proxy heard");
         assert!(another.seat(&HeaderMap::new()).is_ok() && one.seat(&HeaderMap::new()).is_ok(), "nobody is named");
         drop(seat);
         assert!(another.seat(&from("192.0.2.1")).is_ok());
