@@ -106,11 +106,11 @@ impl Gateway {
     where
         B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
     {
-        self.answer_in(Seat::default(), request).await
+        self.answer_in(Ok(Seat::default()), request).await
     }
 
-    /// The same, of a request that keeps this for as long as it takes files.
-    pub(crate) async fn answer_in<B>(&self, seat: Seat, request: Request<B>) -> Response<AnswerBody>
+    /// The same, of a request that keeps this for as long as it takes files, or for which there is no place.
+    pub(crate) async fn answer_in<B>(&self, seat: Result<Seat, Refusal>, request: Request<B>) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
     {
@@ -125,7 +125,10 @@ impl Gateway {
             // Of an address that does not exist all methods are told, so that a page can read why it is refused.
             cors::preflight(&head, route.as_ref().map_or("GET, HEAD, POST", Route::methods), permission.as_ref())
         } else {
-            self.dispatch(id, seat, route, head, body).await
+            match seat {
+                Ok(seat) => self.dispatch(id, seat, route, head, body).await,
+                Err(refusal) => Err(refusal),
+            }
         };
         let mut response = answered.unwrap_or_else(|refusal| refusal.into_response(shape));
         if let Some(permission) = permission {

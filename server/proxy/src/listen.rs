@@ -42,10 +42,9 @@ use self::{
 use crate::{
     Shared,
     connection::{Attention, drive},
-    dialect::{Dialect, ErrorShape},
+    dialect::ErrorShape,
     gateway::{self, AnswerBody, Gateway},
     instruments::refusals,
-    path,
     reply::{Refusal, TOO_MANY_CONNECTIONS},
 };
 
@@ -251,12 +250,9 @@ async fn answer(
     let (head, body) = request.into_parts();
     let odd = exchange.lock().begin_answer(&head);
     let is_last = odd.is_some() || framing::is_last(&head.headers);
-    let mut response = match (odd, seat) {
-        (Some(refusal), _) => refused(refusal, ErrorShape::default()),
-        (None, Err(refusal)) => {
-            refused(refusal, Dialect::of(&path::canonical(head.uri.path())).map(|dialect| dialect.errors).unwrap_or_default())
-        }
-        (None, Ok(seat)) => gateway.answer_in(seat, Request::from_parts(head, body)).await,
+    let mut response = match odd {
+        Some(refusal) => refused(refusal),
+        None => gateway.answer_in(seat, Request::from_parts(head, body)).await,
     };
     // What is left of a refused request's body is read, but nothing after it.
     if is_last || exchange.lock().is_in_body() {
@@ -267,8 +263,8 @@ async fn answer(
     response
 }
 
-fn refused(refusal: Refusal, shape: ErrorShape) -> Response<AnswerBody> {
-    let mut refused = refusal.into_response(shape);
-    gateway::tell_id(refused.headers_mut(), CallId::new(Utc::now(), rand::random()), shape);
+fn refused(refusal: Refusal) -> Response<AnswerBody> {
+    let mut refused = refusal.into_response(ErrorShape::default());
+    gateway::tell_id(refused.headers_mut(), CallId::new(Utc::now(), rand::random()), ErrorShape::default());
     refused
 }

@@ -72,15 +72,18 @@ async fn a_call_whose_client_has_left_keeps_its_place_to_its_end(pool: PgPool) {
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn behind_a_trusted_proxy_a_client_has_as_many_calls_as_an_address_has_connections(pool: PgPool) {
     let trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
-    let (served, key) = served(&pool, Settings { trusted_proxies, ..one_each() }).await;
+    let allowed_origins = vec!["*".parse().unwrap()];
+    let (served, key) = served(&pool, Settings { trusted_proxies, allowed_origins, ..one_each() }).await;
     let [one, other] = ["X-Forwarded-For: 203.0.113.9, 192.0.2.1\r\n", "X-Forwarded-For: 192.0.2.2\r\n"];
     let mut running = TcpStream::connect(served.address).await.unwrap();
     running.write_all(held_call(&key, one).as_bytes()).await.unwrap();
     eventually(async || (served.upstream.asked() == 1).then_some(())).await;
-    // The same client on another connection of the proxy, in the words of the API that is called.
-    let refused = send(served.address, held_call(&key, one).replace("/v1/chat/completions", "/v1/messages").as_bytes()).await;
+    // The same client on another connection of the proxy, in the words of the API that is called, which a page in a browser may read, too.
+    let of_page = format!("{one}Origin: https://app.example.com\r\n");
+    let refused = send(served.address, held_call(&key, &of_page).replace("/v1/chat/completions", "/v1/messages").as_bytes()).await;
     check(&refused, StatusCode::TOO_MANY_REQUESTS, NO_PLACE);
     assert!(refused.contains(r#""type":"rate_limit_error""#), "{refused}");
+    assert!(refused.contains("access-control-allow-origin: https://app.example.com\r\n"), "{refused}");
     let mut another = TcpStream::connect(served.address).await.unwrap();
     another.write_all(held_call(&key, other).as_bytes()).await.unwrap();
     eventually(async || (served.upstream.asked() == 2).then_some(())).await;
