@@ -33,7 +33,7 @@ use self::{
 use crate::{
     Shared,
     admit::{
-        body::Received,
+        body::{Received, in_place},
         bound::Bound,
         catalog::{Entry, Price},
         leases::Held,
@@ -246,12 +246,18 @@ impl Call {
         } else {
             Some(head)
         };
-        let Read { answer, mut head, mut held_back, form, room: _room, first_byte, refusal } =
+        let Read { answer, mut head, mut held_back, form, room, first_byte, refusal } =
             Relay::new(self, shared, upstream, tap, head, stop).run(status, client).await;
         let is_complete = answer.end == End::Complete;
         let amount = self.settle(shared, begun, answer, first_byte).await;
         if tells_cost {
             held_back = cost::tell(amount, &self.request.dialect.answers, form, held_back, head.as_mut());
+            if let Some(room) = room
+                && let Some(last) = held_back.pop()
+            {
+                // Until its client has taken the last of it.
+                held_back.push(in_place(last, room));
+            }
         }
         match (head, refusal) {
             (Some(_), Some(refusal)) => return client.answer(Err(refusal)),

@@ -34,7 +34,8 @@ pub struct Settings {
     pub spool: SpoolSettings,
     /// The largest request body.
     pub body_bytes_max: usize,
-    /// What request bodies may take of the memory together, while they are received and until they are written to their upstream.
+    /// What request bodies may take of the memory together, while they are received and until they are written to their upstream; and of the same, answers
+    /// that are held back for their cost, until they are written to their client.
     pub bodies_bytes_max: usize,
     /// How long a piece of a body waits until there is room for it.
     pub room_timeout: Duration,

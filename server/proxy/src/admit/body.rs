@@ -1,4 +1,4 @@
-//! A request's body: received within what there is room for, sent on, and known to be sent.
+//! A request's body: received within what there is room for, sent on, and known to be sent. What is held back of an answer takes such room, too.
 
 use std::{
     convert::Infallible,
@@ -89,7 +89,7 @@ impl Gathered {
     }
 }
 
-/// Bytes on their way to an upstream, with the room that they take until the last of them is written.
+/// Bytes on their way, with the room that they take until the last of them is written.
 struct Placed {
     bytes: Bytes,
     _room: Option<Place>,
@@ -99,6 +99,11 @@ impl AsRef<[u8]> for Placed {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Bytes that keep a place for as long as there are any of them: whoever reads slowly must not fill the memory with what no room is left for.
+pub(crate) fn in_place(bytes: Bytes, room: Place) -> Bytes {
+    Bytes::from_owner(Placed { bytes, _room: Some(room) })
 }
 
 /// A request's body, with a mark that is set once a connection takes it: from then on the upstream may have seen the request.

@@ -240,6 +240,8 @@ impl<'a> Relay<'a> {
     /// A document that is held back for its cost takes room as requests do. Where there is none, it goes on without.
     fn make_room(&mut self, length: usize) {
         if !self.tap.holds_document() {
+            // It was too long, or there was no room for all of it, and it has gone on.
+            self.room = None;
             return;
         }
         match (self.shared.room.try_take(self.call.key.account_id, length), &mut self.room) {

@@ -139,6 +139,31 @@ async fn a_header_that_asks_for_something_else_is_refused(pool: PgPool) {
     world.stop().await;
 }
 
+/// Whoever asks for many answers and reads none of them would else fill the memory.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_answer_that_nobody_has_read_yet_takes_the_room_of_the_next(pool: PgPool) {
+    let bounds = Settings { body_bytes_max: 2_000, bodies_bytes_max: 2_000, ..settings() };
+    let world = World::bounded(&pool, Policy::default(), bounds).await;
+    let usage = r#""usage":{"prompt_tokens":3,"completion_tokens":4}"#;
+    let answer = format!(r#"{{"choices":[{{"message":{{"content":"{}"}},"finish_reason":"stop"}}],{usage}}}"#, "x".repeat(1_000));
+    let prepare = || {
+        let bytes = answer.clone().into();
+        world.upstream.prepare(Prepared { status: 200, content_type: "application/json".to_owned(), bytes, breaks: false });
+    };
+    prepare();
+    let mut request = world.request(chat("hello", ""));
+    request.headers_mut().insert(COST, HeaderValue::from_static("include"));
+    let unread = world.send(request).await;
+    prepare();
+    let (_, said, _) = ask(&world, "/v1/chat/completions", chat("hello", "")).await;
+    assert_eq!(said, answer, "the room is taken");
+    assert!(told(&text(unread).await, false).is_string());
+    prepare();
+    let (_, said, amount) = ask(&world, "/v1/chat/completions", chat("hello", "")).await;
+    assert_eq!(told(&said, false), json!(amount.to_string()), "it was given back");
+    world.stop().await;
+}
+
 /// What is held back of answers takes room as requests do: where there is none, an answer comes as it was.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn an_answer_that_there_is_no_room_for_is_not_changed(pool: PgPool) {
