@@ -105,6 +105,23 @@ fn a_stream_that_reports_all_the_time_goes_out_as_it_comes() {
     }
 }
 
+/// Why the text has ended, some say only behind the report.
+#[test]
+fn an_end_that_is_said_behind_the_report_keeps_no_cost_out_of_it() {
+    let stream = concat!(
+        "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n",
+        "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+        "data: [DONE]\n\n",
+    );
+    let dialect = Dialect::of("/v1/chat/completions").unwrap();
+    for size in [1, 7, stream.len()] {
+        let (told, _) = relay(dialect, pieces(&Bytes::from(stream), size));
+        let told = String::from_utf8_lossy(&told);
+        assert_eq!((told.matches(MEMBER).count(), told.replace(MEMBER, "").as_str()), (1, stream), "in pieces of {size}");
+    }
+}
+
 /// Nobody's memory is filled with an answer: one that is too long to be held goes out as it comes, and tells no cost.
 #[test]
 fn a_document_that_is_too_long_goes_out_as_it_comes() {

@@ -165,7 +165,8 @@ impl Events {
         }
         self.have_ended |= is_last;
         let reports = self.for_cost && reports(&document);
-        if self.has_report && document.is_structured && (reports || says_something(&document)) {
+        // Why the text has ended, some say only behind the report.
+        if self.has_report && document.is_structured && (reports || document.says_something || document.failed) {
             // It was not the last.
             piece.emit_up_to(piece.event, true);
             piece.out.append(piece.held);
