@@ -79,12 +79,19 @@ impl Gathered {
         self.first.len() + self.more.iter().map(Vec::len).sum::<usize>()
     }
 
-    /// In one piece: of a large body that is a copy, to be made where it keeps nobody waiting.
+    /// In one piece: of a large body that is a copy, to be made where it keeps nobody waiting. Each stretch goes once it is copied, since there was room for
+    /// the body once.
     pub(crate) fn whole(mut self) -> Bytes {
         match self.more.len() {
             0 => self.first,
             1 => self.more.swap_remove(0).into(),
-            _ => self.more.concat().into(),
+            _ => {
+                let mut whole = Vec::with_capacity(self.len());
+                for stretch in self.more {
+                    whole.extend_from_slice(&stretch);
+                }
+                whole.into()
+            }
         }
     }
 }
