@@ -157,8 +157,9 @@ async fn draft(
     if !insert(connection, account, &new, minor, Way::Bank { reference }).await? {
         return Err(Error::IdempotencyConflict);
     }
-    // Banks print capitals where people do not.
-    if !refer(connection, &format!("bank {}", reference.to_lowercase()), account, id).await? {
+    // Banks print capitals, and blanks between groups, where people do not.
+    let same: String = reference.to_lowercase().split_whitespace().collect();
+    if !refer(connection, &format!("bank {same}"), account, id).await? {
         let problem =
             "a transfer of this reference was credited before: look under Payments, and add its date where the bank uses one again";
         return Err(Error::invalid("reference", problem));

@@ -455,10 +455,12 @@ async fn a_bank_transfer_is_a_payment_that_is_credited_once(pool: PgPool) {
     assert_eq!(posted.iter().filter(|posted| !posted.as_ref().unwrap().replayed).count(), 1);
     assert_eq!(posted.iter().map(|posted| posted.as_ref().unwrap().posting).max(), Some(PostingNumber::from_count(1)));
     assert_eq!(world.balance(ada).await.balance, amount("250"));
-    // Another operator finds the same line of the statement, and types it in small letters.
+    // Another operator finds the same line of the statement, and types it in small letters, or without its blanks.
     for (of, key) in [(ada, "another form"), (bob, "form")] {
-        let again = transfer(&world, of, (" rf18 5390 ", "250", key)).await;
-        assert!(matches!(again, Err(Error::Invalid { field: "reference", .. })), "{again:?}");
+        for reference in [" rf18 5390 ", "RF185390", "RF18  5390", "RF18\u{a0}5390"] {
+            let again = transfer(&world, of, (reference, "250", key)).await;
+            assert!(matches!(again, Err(Error::Invalid { field: "reference", .. })), "{reference}: {again:?}");
+        }
     }
     let other = transfer(&world, ada, ("RF18 5390", "251", "form")).await;
     assert!(matches!(other, Err(Error::IdempotencyConflict)), "{other:?}");
