@@ -263,6 +263,9 @@ test.describe("what cannot be posted", () => {
     await page.getByLabel("Bank reference").fill(reference.toUpperCase());
     await ask(page, "Credit a bank transfer", "5", "Invoice 13");
     await expect(page.getByLabel("Bank reference")).toHaveAccessibleDescription(/was credited before/);
+    await ask(page, "Give credit", "5", "Invoice 13");
+    await expect(page.getByLabel("Bank reference")).toHaveAccessibleDescription(/Only a bank transfer has one/);
+    await expect(headline(page, "Balance")).toHaveText("$7.00");
     await expectSound(page);
   });
 

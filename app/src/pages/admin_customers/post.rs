@@ -75,10 +75,15 @@ async fn try_adjust(id: &str, submission: &Submission) -> Result<Response, Refus
 
 /// What the form asks for.
 fn review(submission: &Submission) -> Result<Review, Refusal> {
+    let reference = submission.text(REFERENCE);
     let how = match submission.text(HOW) {
-        Movement::TRANSFER => Movement::Transfer { reference: submission.text(REFERENCE).to_owned() },
+        Movement::TRANSFER => Movement::Transfer { reference: reference.to_owned() },
         name => Movement::Adjust(Adjustment::ALL.into_iter().find(|how| how.name() == name).ok_or_else(incomplete)?),
     };
+    // Who forgot to choose it would give credit that counts as paid nowhere, and the transfer could be credited again.
+    if matches!(how, Movement::Adjust(_)) && !reference.is_empty() {
+        return Err(Refusal::field(REFERENCE, "Only a bank transfer has one: choose that above, or leave it empty."));
+    }
     let amount = submission.amount(AMOUNT)?;
     if amount <= Amount::ZERO {
         return Err(Refusal::field(AMOUNT, "Write an amount above zero. Whether it is given or taken is chosen beside it."));
