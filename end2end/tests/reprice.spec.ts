@@ -62,6 +62,10 @@ test("what goes back is seen customer by customer, posted once, and in each cust
   expect(body.map((row) => row["Calls that cost less"])).toEqual(["3", "1"]);
   await expect(review).toContainText("Nothing is posted yet.");
   await expectSound(page);
+  const looked = async (field: string) => review.locator(`input[name="${field}"]`).inputValue();
+  const form = { model, from: await looked("from"), to: await looked("to"), price: await looked("price"), note: await looked("note"), seen: "0" };
+  const tooMuch = await page.request.post("/admin/pricing/reprice", { form, headers: { "sec-fetch-site": "same-origin" } });
+  expect(tooMuch.status(), "no more is posted than was looked at").toBe(409);
   await review.getByRole("button", { name: /^Give .* back$/ }).dblclick();
   await expect(page.getByRole("status")).toContainText("It is posted");
   await expect(page.getByRole("region", { name: "Nothing goes back" })).toBeVisible();

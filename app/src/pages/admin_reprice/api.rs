@@ -9,7 +9,7 @@ use domain::{
     service_tier::ServiceTier,
 };
 use http::StatusCode;
-use ledger::Replayable;
+use ledger::{Operator, Replayable};
 
 use super::fields::{DONE, FROM, MODEL, NOTE, PRICE, REVIEW, SERVICE_TIER, TO};
 use crate::{
@@ -98,19 +98,7 @@ pub(crate) async fn repricing(caller: &Caller, query: &str) -> Result<Repricing,
     if is_fresh && parameter(query, REVIEW).is_some() {
         match Asked::read(|field| form.typed(field).unwrap_or_default().to_owned(), &history, now) {
             Ok(asked) => {
-                let rates = history.version(asked.price).map(|version| &version.rates);
-                let (from, to) = (asked.from, asked.to);
-                let replayable = Replayable {
-                    model: &model,
-                    service_tier,
-                    from,
-                    to,
-                    sale: rates,
-                    cost: None,
-                    calls_max: CALLS_MAX,
-                    customers_max: usize::MAX,
-                };
-                let mut replay = operator.replay(replayable).await?;
+                let mut replay = replay(&operator, (model.as_str(), service_tier), &asked, &history).await?;
                 replay.customers.retain(|customer| customer.sums.lowered > 0);
                 replay.customers.sort_by_key(|customer| Reverse(customer.sums.given_back));
                 review = Some((asked, replay));
@@ -125,6 +113,19 @@ pub(crate) async fn repricing(caller: &Caller, query: &str) -> Result<Repricing,
     versions.sort_by_key(|version| Reverse(version.effective_from));
     let current = history.at(PriceKind::Sale, now).map(|version| version.id);
     Ok(Repricing { model, service_tier, versions, current, review, is_done: parameter(query, DONE).is_some(), form })
+}
+
+/// What they come to now.
+pub(super) async fn replay(
+    operator: &Operator,
+    (model, service_tier): (&str, ServiceTier),
+    asked: &Asked,
+    history: &PriceHistory,
+) -> Result<Replay, ConsoleError> {
+    let Asked { from, to, price, .. } = *asked;
+    let sale = history.version(price).map(|version| &version.rates);
+    let replayable = Replayable { model, service_tier, from, to, sale, cost: None, calls_max: CALLS_MAX, customers_max: usize::MAX };
+    Ok(operator.replay(replayable).await?)
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ pub(super) const NOTE: &str = "note";
 /// That it is to be looked at.
 #[cfg(feature = "ssr")]
 pub(super) const REVIEW: &str = "review";
+/// How much went back when it was looked at.
+#[cfg(feature = "ssr")]
+pub(super) const SEEN: &str = "seen";
 /// That it was posted.
 #[cfg(feature = "ssr")]
 pub(super) const DONE: &str = "done";

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::{
     address,
     api::{Asked, INSTANT, Repricing},
-    fields::{FROM, MODEL, NOTE, PRICE, REVIEW, SERVICE_TIER, TO},
+    fields::{FROM, MODEL, NOTE, PRICE, REVIEW, SEEN, SERVICE_TIER, TO},
 };
 use crate::{
     pages::admin_pricing::{fields, words},
@@ -158,6 +158,7 @@ fn confirm(page: &Repricing, asked: &Asked, replay: &Replay) -> AnyView {
         (TO, asked.to.format(INSTANT).to_string()),
         (PRICE, asked.price.to_string()),
         (NOTE, asked.note.clone()),
+        (SEEN, replay.sums.given_back.to_string()),
     ];
     let asked: Vec<_> = asked.into_iter().map(|(field, value)| hidden(field, value)).collect();
     view! {
