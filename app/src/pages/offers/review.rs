@@ -99,7 +99,9 @@ fn gives(quote: &Quote) -> String {
     };
     let scope = terms.models.as_ref().map(|models| format!(" for {}", models.join(", "))).unwrap_or_default();
     let limits = plan::at_most(terms.limits).map(|limits| format!("; {limits}")).unwrap_or_default();
-    format!("{} of credit{scope}{beyond}{discount}{limits}", plan::allowance(terms))
+    // Who has spent much before it begins is refused at once.
+    let counted = if terms.limits.money_a_month.is_some() { ", in which this month's calls count that came before it" } else { "" };
+    format!("{} of credit{scope}{beyond}{discount}{limits}{counted}", plan::allowance(terms))
 }
 
 /// What comes when it is over.
@@ -172,6 +174,16 @@ mod tests {
         {
             assert!(html.contains(words), "{words} is missing: {html}");
         }
+    }
+
+    #[test]
+    fn what_a_plan_bounds_is_said_with_what_counts_in_it() {
+        let mut quote = quote("6.5", "6.5");
+        quote.plan.terms.limits = PlanLimits { requests_a_minute: Some(Quantity::from_count(60)), ..PlanLimits::NONE };
+        assert!(gives(&quote).ends_with("; at most 60 requests per minute"), "{}", gives(&quote));
+        quote.plan.terms.limits = PlanLimits { money_a_month: Some(Quantity::from_count(5_000_000_000)), ..PlanLimits::NONE };
+        let expected = "; at most $5.00 per month, in which this month's calls count that came before it";
+        assert!(gives(&quote).ends_with(expected), "{}", gives(&quote));
     }
 
     #[test]
