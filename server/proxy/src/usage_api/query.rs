@@ -212,6 +212,10 @@ fn some(name: &'static str, values: Vec<String>) -> Result<Option<Vec<String>>, 
     if values.len() > VALUES_MAX {
         return Err(Refusal::invalid(name, &format!("has more than {VALUES_MAX} values")));
     }
+    // PostgreSQL takes no NUL in a text, and nothing that is kept has any of the others in its name.
+    if values.iter().any(|value| value.contains(char::is_control)) {
+        return Err(Refusal::invalid(name, "has a control character, which no id and no model's name has"));
+    }
     Ok((!values.is_empty()).then_some(values))
 }
 
@@ -274,6 +278,11 @@ mod tests {
             ("&page=2", "page"),
             ("&limit=1&limit=2", "limit"),
             (&ids, "models"),
+            ("&models[]=gpt%00", "models"),
+            ("&models=one&models=t%1Bwo", "models"),
+            ("&models=%C2%85", "models"),
+            ("&project_ids[]=%00", "project_ids"),
+            ("&api_key_ids=%0A", "api_key_ids"),
         ] {
             let refused = read(&format!("start_time={day}{rest}")).unwrap_err();
             assert_eq!(refused.param.as_deref(), Some(param), "{rest}: {}", refused.message);
@@ -288,6 +297,7 @@ mod tests {
         }
         assert_eq!(read("start_time=1900000000").unwrap_err().param.as_deref(), Some("end_time"), "what is to come");
         assert!(Asked::read(Kind::Costs, &format!("start_time={day}&limit=180&group_by=line_item"), now()).is_ok());
+        assert!(read(&format!("start_time={day}&models=M%C3%BCller%20%2F%20%E6%9D%B1%E4%BA%AC")).is_ok(), "letters of any script");
     }
 
     proptest! {
