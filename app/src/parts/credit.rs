@@ -30,14 +30,14 @@ pub(crate) struct Posted {
 
 /// Balance, what is reserved right now, and what is left for new calls.
 pub(crate) fn balance(balance: &Balance) -> AnyView {
-    let figure = |label, amount, note: &str| {
-        let (value, exact) = (money::total(amount), Some(money::exact(amount)));
+    let figure = |label, amount, write: fn(Amount) -> String, note: &str| {
+        let (value, exact) = (write(amount), Some(money::exact(amount)));
         Figure { label, value, exact, note: note.to_owned(), ..Figure::default() }
     };
     let figures = figures(vec![
-        figure("Balance", balance.balance, "what was added, less what calls used"),
-        figure("Reserved now", balance.reserved, "for running calls, and for the next ones"),
-        figure("Available", balance.available, &usable(balance)),
+        figure("Balance", balance.balance, money::left, "what was added, less what calls used"),
+        figure("Reserved now", balance.reserved, money::total, "for running calls, and for the next ones"),
+        figure("Available", balance.available, money::left, &usable(balance)),
     ]);
     if balance.excess.is_charged() { view! { <div>{figures}<p class="figures-basis">{LENIENT}</p></div> }.into_any() } else { figures }
 }
@@ -59,14 +59,16 @@ pub(crate) fn grants(grants: &[Grant]) -> AnyView {
     let rows = grants.iter().map(|grant| {
         let expires = grant.expires_at.map_or_else(|| "never".to_owned(), |at| format!("{} UTC", time::minute(at)));
         let credit = with_note(text(grant.kind.label()), scope(grant));
-        vec![credit, quantity_view(grant.balance, grant.unit), quantity_view(grant.leased, grant.unit), text(expires)].into()
+        let remaining = quantity_view(grant.balance, grant.unit, money::left_view);
+        let reserved = quantity_view(grant.leased, grant.unit, money::total_view);
+        vec![credit, remaining, reserved, text(expires)].into()
     });
     table("cards", &COLUMNS, rows.collect(), None)
 }
 
-/// Of which unit it is, since credit of both may stand in one column.
-fn quantity_view(quantity: Quantity, unit: Unit) -> AnyView {
-    if unit == Unit::Money { money::total_view(Amount::from_nanos(quantity.get())) } else { text(money::tokens(quantity.get())) }
+/// Of which unit it is, since credit of both may stand in one column: money as it is written there.
+fn quantity_view(quantity: Quantity, unit: Unit, money: fn(Amount) -> AnyView) -> AnyView {
+    if unit == Unit::Money { money(Amount::from_nanos(quantity.get())) } else { text(money::tokens(quantity.get())) }
 }
 
 /// What it pays for, and from when, as far as that is not everything and always.
@@ -124,6 +126,14 @@ mod tests {
         let html = |excess| Owner::new().with(|| balance(&Balance { excess, ..Balance::default() }).to_html());
         assert!(html(Excess::Charged).contains(LENIENT), "{}", html(Excess::Charged));
         assert!(!html(Excess::WrittenOff).contains(LENIENT), "{}", html(Excess::WrittenOff));
+    }
+
+    #[test]
+    fn no_more_is_available_than_there_is() {
+        let html = figures_of("2.999999999", "1.999", "0");
+        for text in [">$2.99<", ">$2.999999999<", ">$1.99<", ">$1.999<"] {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
     }
 
     #[test]

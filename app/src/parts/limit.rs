@@ -100,13 +100,13 @@ pub(crate) fn cells(state: &LimitState, now: DateTime<Utc>, account: &Whose) -> 
         LimitSetter::Plan => "comes with the plan",
         LimitSetter::Account => "",
     };
-    let figure = |quantity| figure_view(quantity, limit.pool.unit);
+    let figure = |quantity| figure_view(quantity, limit.pool.unit, money::total_view);
     let anew = limit.resets_at(now).map_or_else(|| text("never"), |at| time::time_view(at, format!("{} UTC", time::minute(at))));
     [
         with_note(view! { {name(limit)}{whose_view(state, account)}{bar(&limit.pool)} }.into_any(), by.to_owned()),
         figure(limit.pool.used),
         figure(limit.pool.leased),
-        figure(limit.pool.room()),
+        figure_view(limit.pool.room(), limit.pool.unit, money::left_view),
         anew,
     ]
 }
@@ -136,10 +136,10 @@ fn figure(quantity: Quantity, unit: Unit) -> String {
     }
 }
 
-/// A quantity in a column of its own.
-fn figure_view(quantity: Quantity, unit: Unit) -> AnyView {
+/// A quantity in a column of its own: money as it is written there.
+fn figure_view(quantity: Quantity, unit: Unit, money: fn(Amount) -> AnyView) -> AnyView {
     match unit {
-        Unit::Money => money::total_view(Amount::from_nanos(quantity.get())),
+        Unit::Money => money(Amount::from_nanos(quantity.get())),
         Unit::Tokens | Unit::Requests => text(figure(quantity, unit)),
     }
 }
@@ -205,6 +205,24 @@ mod tests {
         assert_eq!(short(&limit(Window::Day, Unit::Tokens, 5_000, 1_200)), "1,200 of 5,000 tokens today");
         let soft = Limit { hardness: Hardness::Soft, ..limit(Window::Ever, Unit::Requests, 1, 3) };
         assert_eq!(short(&soft), "3 of 1 request in all (soft)");
+    }
+
+    #[test]
+    fn no_more_is_left_than_the_limit_allows() {
+        let state = |used| LimitState {
+            limit: limit(Window::Ever, Unit::Money, 999_999_999_999_999_999, used),
+            whose: None,
+            set_by: LimitSetter::Account,
+        };
+        let left = |used| {
+            Owner::new().with(|| {
+                let [_, _, _, left, _] = cells(&state(used), DateTime::UNIX_EPOCH, &Whose::Own);
+                left.to_html()
+            })
+        };
+        assert!(left(0).contains(">$999,999,999.99<"), "{}", left(0));
+        assert!(left(999_999_999_999_999_998).contains("$0.01<"), "{}", left(999_999_999_999_999_998));
+        assert!(left(999_999_999_999_999_999).contains(">$0.00<"), "{}", left(999_999_999_999_999_999));
     }
 
     #[test]

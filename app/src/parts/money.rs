@@ -25,6 +25,14 @@ pub(crate) fn total(amount: Amount) -> String {
     rounded(amount, CENTS, CENTS)
 }
 
+/// What is left, a balance or the room in a limit, to two decimals: rounded down, so that no more is promised than there is. What is owed
+/// is a [`total`].
+pub(crate) fn left(amount: Amount) -> String {
+    const NANOS_PER_CENT: i64 = NANOS_PER_UNIT / 100;
+    let cents = amount.nanos() / NANOS_PER_CENT;
+    if cents > 0 { decimal(i128::from(cents), CENTS, CENTS) } else { total(amount) }
+}
+
 /// The charge of a call, two to six decimals: `$0.0123`.
 pub(crate) fn charge(amount: Amount) -> String {
     rounded(amount, MICROS, CENTS)
@@ -35,7 +43,7 @@ pub(crate) fn exact(amount: Amount) -> String {
     decimal(i128::from(amount.nanos()), NANOS, CENTS)
 }
 
-/// Every digit where [`total`] does not show them all, else nothing.
+/// Every digit where [`total`] and [`left`] do not show them all, else nothing.
 pub(crate) fn hidden_digits(amount: Amount) -> String {
     Some(exact(amount)).filter(|exact| *exact != total(amount)).unwrap_or_default()
 }
@@ -64,6 +72,11 @@ pub(crate) fn movement(amount: Amount) -> String {
 /// A total whose exact value is one hover away, and always there for machines.
 pub(crate) fn total_view(amount: Amount) -> AnyView {
     with_exact("money", amount, total(amount))
+}
+
+/// What is [`left`], as [`total_view`].
+pub(crate) fn left_view(amount: Amount) -> AnyView {
+    with_exact("money", amount, left(amount))
 }
 
 /// A call's charge, as [`total_view`], its point in line with those above and below.
@@ -224,6 +237,23 @@ mod tests {
             (-1, "> −$0.01"),
         ] {
             assert_eq!(total(nanos(amount)), text, "{amount}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_never_more_than_there_is() {
+        for (amount, text) in [
+            (0, "$0.00"),
+            (1, "< $0.01"),
+            (9_999_999, "< $0.01"),
+            (10_000_000, "$0.01"),
+            (1_009_999_999, "$1.00"),
+            (999_999_999_999_999_999, "$999,999,999.99"),
+            (i64::MAX, "$9,223,372,036.85"),
+            (-1, "> −$0.01"),
+            (-1_005_000_000, "−$1.01"),
+        ] {
+            assert_eq!(left(nanos(amount)), text, "{amount}");
         }
     }
 

@@ -120,7 +120,7 @@ fn row(customer: Customer) -> Row {
         with_note(name_link(format!("{PATH}/{}", customer.id), &customer.name), format!("since {}", time::day(customer.created_at))),
         customer.owner_email.map_or_else(|| text(money::ABSENT), |email| name(&email)),
         view! { <span>{state(customer.state)}</span>{plan} }.into_any(),
-        money::total_view(customer.balance),
+        money::left_view(customer.balance),
         money::total_view(customer.reserved),
         with_note(money::total_view(customer.spent_30_days), loss_of(customer.written_off_30_days)),
     ];
@@ -135,8 +135,8 @@ fn state(state: AccountState) -> AnyView {
 /// Of those that are listed, which may be a part of all that match.
 fn sums(customers: &[Customer], is_whole: bool) -> Row {
     // Rounded figures need not add up to their rounded sum: what is left out of it stands below.
-    let sum = |of: fn(&Customer) -> Amount| match Amount::checked_sum(customers.iter().map(of)) {
-        Some(sum) => with_note(money::total_view(sum), money::hidden_digits(sum)),
+    let sum = |of: fn(&Customer) -> Amount, view: fn(Amount) -> AnyView| match Amount::checked_sum(customers.iter().map(of)) {
+        Some(sum) => with_note(view(sum), money::hidden_digits(sum)),
         None => text(money::ABSENT),
     };
     let count = if customers.len() == 1 { "1 customer".to_owned() } else { format!("{} customers", customers.len()) };
@@ -144,9 +144,9 @@ fn sums(customers: &[Customer], is_whole: bool) -> Row {
         text(format!("{count} {}", if is_whole { "in all" } else { "on this page" })),
         ().into_any(),
         ().into_any(),
-        sum(|customer| customer.balance),
-        sum(|customer| customer.reserved),
-        sum(|customer| customer.spent_30_days),
+        sum(|customer| customer.balance, money::left_view),
+        sum(|customer| customer.reserved, money::total_view),
+        sum(|customer| customer.spent_30_days, money::total_view),
     ]
     .into()
 }
