@@ -144,17 +144,24 @@ fn nothing(filter: JournalFilter, has_newer: bool, path: String) -> AnyView {
     empty(format!("{what}{}.", when.unwrap_or_default()), link(path, "Every entry"))
 }
 
-/// What a month did to the balance: the first three are the last.
+/// What a month did to the balance: the first three are the last. Short, with every digit below: these add up.
 fn sums(balance: MonthBalance, month: CalendarMonth, is_open: bool) -> AnyView {
     let MonthBalance { opening, moved, used, closing } = balance;
-    let figure =
-        |label, amount, write: fn(Amount) -> String, note: String| Figure { label, value: write(amount), note, ..Figure::default() };
+    let figure = |label, value, exact, note: String| Figure { label, value, exact: Some(exact), note, ..Figure::default() };
+    let there = |label, amount, note| figure(label, money::left(amount), money::exact(amount), note);
+    let change = |label, amount, note: &str| figure(label, signed_total(amount), money::movement(amount), note.to_owned());
     figures(vec![
-        figure("Opening balance", opening, money::exact, format!("before {}", month_name(month))),
-        figure("Money in and out", moved, money::movement, "put in, less what was taken back".to_owned()),
-        figure("Usage", used, money::movement, "what calls took, as far as it is posted".to_owned()),
-        figure("Closing balance", closing, money::exact, closing_note(is_open).to_owned()),
+        there("Opening balance", opening, format!("before {}", month_name(month))),
+        change("Money in and out", moved, "put in, less what was taken back"),
+        change("Usage", used, "what calls took, as far as it is posted"),
+        there("Closing balance", closing, closing_note(is_open).to_owned()),
     ])
+}
+
+/// A movement as a total: `+$25.00`. Of less than a cent it is only said that it is so little.
+fn signed_total(amount: Amount) -> String {
+    let text = money::total(amount);
+    if amount > Amount::ZERO && !text.starts_with('<') { format!("+{text}") } else { text }
 }
 
 /// Whether a month's last posting may still come: it runs, or its last hour is not posted yet.
@@ -416,6 +423,18 @@ mod tests {
             "lines of one kind lead from no balance to the other: {part}"
         );
         assert!(!of("", hours(), None, false).contains("Opening balance"));
+    }
+
+    #[test]
+    fn a_months_figures_are_short_and_have_every_digit_below() {
+        let [opening, moved, used, closing] = ["0.129999999", "25", "-0.505000001", "24.624999998"].map(|text| text.parse().unwrap());
+        let month = "2026-11".parse().unwrap();
+        let html = Owner::new().with(|| sums(MonthBalance { opening, moved, used, closing }, month, true).to_html());
+        for text in [">$0.12<", ">$0.129999999<", ">−$0.51<", ">−$0.505000001<", ">$24.62<", ">$24.624999998<"] {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
+        assert_eq!(html.matches(">+$25.00<").count(), 1, "where nothing is left out, nothing stands below: {html}");
+        assert_eq!([signed_total(Amount::from_nanos(1)), signed_total(Amount::ZERO)], ["< $0.01", "$0.00"]);
     }
 
     #[test]
