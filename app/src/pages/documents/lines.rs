@@ -94,8 +94,13 @@ pub(super) fn state(statement: &MonthlyStatement) -> &'static str {
     }
 }
 
+/// The amounts of its movements, one below the other.
+pub(super) fn movements(statement: &MonthlyStatement) -> Vec<String> {
+    even(statement.movements.iter().map(|movement| moved(movement.change)).collect())
+}
+
 /// Money, and tokens where there are any.
-pub(super) fn moved(change: Holdings) -> String {
+fn moved(change: Holdings) -> String {
     match (change.money, change.tokens) {
         (money, 0) => money::movement(money),
         (Amount::ZERO, tokens) => money::tokens_moved(tokens),
@@ -161,7 +166,36 @@ fn evenly(pairs: Vec<(String, String)>) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::{
+        billing::{JournalKind, PostingNumber},
+        monthly::{Movement, Used},
+    };
+
     use super::*;
+
+    #[test]
+    fn the_points_of_movements_stand_below_each_other() {
+        let movement = |amount: &str, tokens| Movement {
+            number: PostingNumber::from_count(1),
+            kind: JournalKind::TopUp,
+            memo: String::new(),
+            posted_at: "2026-11-23T10:00:00Z".parse().unwrap(),
+            change: Holdings { money: amount.parse().unwrap(), tokens },
+        };
+        let statement = MonthlyStatement {
+            month: "2026-11".parse().unwrap(),
+            is_closed: true,
+            opening: Holdings::default(),
+            closing: Holdings::default(),
+            changes: vec![],
+            movements: vec![movement("25", 0), movement("-0.0123", 0), movement("0", 1_000)],
+            has_more: false,
+            used: Used::default(),
+            late: Used::default(),
+        };
+        assert_eq!(movements(&statement), ["+$25.0000", "−$0.0123", "+1,000 tokens"]);
+    }
 
     #[test]
     fn points_stand_below_each_other_and_no_amount_changes() {

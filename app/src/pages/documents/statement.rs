@@ -55,19 +55,19 @@ fn movements(page: &OneStatement, whose: &Whose) -> AnyView {
     if statement.movements.is_empty() {
         return ().into_any();
     }
-    let rows = statement.movements.iter().map(|movement| row(movement, page, whose));
+    let rows = statement.movements.iter().zip(lines::movements(statement)).map(|(movement, amount)| row(movement, amount, page, whose));
     let more = statement.has_more.then(|| view! { <p class="hint">"There are more: the journal has all of them."</p> });
     part("Money in and out, plans and credit", stack(vec![table("cards paper-lines", &COLUMNS, rows.collect(), None), more.into_any()]))
 }
 
-fn row(movement: &Movement, page: &OneStatement, whose: &Whose) -> Row {
+fn row(movement: &Movement, amount: String, page: &OneStatement, whose: &Whose) -> Row {
     let number = page.numbers.iter().find(|(posting, _)| *posting == movement.number);
     let document = number.map(|(_, number)| view! { " "{link(whose.at(&format!("{PATH}/{number}")), number.clone())} });
     vec![
         time::time_view(movement.posted_at, time::minute(movement.posted_at)),
         text(movement.kind.label()),
         view! { <span>{foreign(&movement.memo)}{document}</span> }.into_any(),
-        text(lines::moved(movement.change)),
+        text(amount),
     ]
     .into()
 }

@@ -60,11 +60,12 @@ fn movements(sheets: &mut Sheets, page: &OneStatement) {
     let rows: Vec<_> = statement
         .movements
         .iter()
-        .map(|movement| {
+        .zip(lines::movements(statement))
+        .map(|(movement, amount)| {
             let number = page.numbers.iter().find(|(posting, _)| *posting == movement.number);
             let what = [movement.memo.as_str(), number.map_or("", |(_, number)| number)].into_iter().filter(|part| !part.is_empty());
             let what = what.collect::<Vec<_>>().join(", ");
-            vec![time::minute(movement.posted_at), movement.kind.label().to_owned(), what, lines::moved(movement.change)]
+            vec![time::minute(movement.posted_at), movement.kind.label().to_owned(), what, amount]
         })
         .collect();
     sheets.table(&[words("When", 20), words("Entry", 20), words("What for", 35), figures("Amount", 25)], &rows, false);
