@@ -50,12 +50,19 @@ pub(super) fn purpose(document: &Document) -> String {
     if document.purpose.is_empty() { what.to_owned() } else { format!("{what}: {}", document.purpose) }
 }
 
-/// Net, tax, and what they sum to.
-pub(super) fn sums(document: &Document) -> [(String, String); 3] {
+/// What the total consists of, net and tax. An invoice, which was paid from the balance, names no tax: a rate of nothing would read as one of its own.
+pub(super) fn parts(document: &Document) -> Vec<(String, String)> {
+    if document.kind == DocumentKind::Invoice {
+        return Vec::new();
+    }
     let label = format!("{} {} %", document.tax_label, document.tax_rate);
-    let total = if document.kind == DocumentKind::CreditNote { "Total credit" } else { "Total paid" };
-    [("Net".to_owned(), document.sum.net), (label, document.sum.tax), (total.to_owned(), document.sum.gross)]
-        .map(|(name, amount)| (name, money::exact(amount)))
+    vec![("Net".to_owned(), money::exact(document.sum.net)), (label, money::exact(document.sum.tax))]
+}
+
+/// What moved in all.
+pub(super) fn total(document: &Document) -> (String, String) {
+    let name = if document.kind == DocumentKind::CreditNote { "Total credit" } else { "Total paid" };
+    (name.to_owned(), money::exact(document.sum.gross))
 }
 
 /// How the tax was found.
@@ -169,10 +176,47 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use domain::{
         billing::{JournalKind, PostingNumber},
+        document::{Buyer, Seller, TaxRate},
         monthly::{Movement, Used},
     };
 
     use super::*;
+
+    #[test]
+    fn an_invoice_names_no_tax_and_what_was_paid_in_does() {
+        let at = "2026-11-23T10:00:00Z".parse().unwrap();
+        let seller = Seller {
+            version: 1,
+            name: "Example Ltd".to_owned(),
+            address: "1 High Street".to_owned(),
+            tax_id: String::new(),
+            tax_label: "VAT".to_owned(),
+            tax_rate: "20".parse().unwrap(),
+            prefix: String::new(),
+            set_at: at,
+            set_by: "ada@example.com".to_owned(),
+        };
+        let document = |kind, tax_rate: TaxRate| Document {
+            kind,
+            number: "X-2026-000001".to_owned(),
+            posting: PostingNumber::from_count(1),
+            about: None,
+            posted_as: JournalKind::TopUp,
+            purpose: String::new(),
+            sum: tax_rate.contained_in("30".parse().unwrap()),
+            tax_rate,
+            seller: seller.clone(),
+            buyer: Buyer::default(),
+            posted_at: at,
+            issued_at: at,
+        };
+        let invoice = document(DocumentKind::Invoice, TaxRate::NONE);
+        assert_eq!(parts(&invoice), []);
+        assert_eq!(total(&invoice), ("Total paid".to_owned(), "$30.00".to_owned()));
+        assert!(rule(&invoice).contains("the tax is on the receipts"), "{}", rule(&invoice));
+        let pairs = [("Net", "$25.00"), ("VAT 20 %", "$5.00")].map(|(name, amount)| (name.to_owned(), amount.to_owned()));
+        assert_eq!(parts(&document(DocumentKind::Receipt, seller.tax_rate)), pairs);
+    }
 
     #[test]
     fn the_points_of_movements_stand_below_each_other() {

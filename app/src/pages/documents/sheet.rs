@@ -26,9 +26,11 @@ pub(crate) fn document(page: &OneDocument, whose: &Whose) -> AnyView {
         };
         (name.to_owned(), value)
     });
-    let [net, tax, total] = lines::sums(document);
+    let total = lines::total(document);
     let what = vec![vec![foreign(&lines::purpose(document)), text(total.1.clone())].into()];
     let pair = |(name, amount): (String, String)| (name, text(amount));
+    let parts: Vec<_> = lines::parts(document).into_iter().map(pair).collect();
+    let parts = (!parts.is_empty()).then(|| pairs("receipt-sum", parts));
     let sheet = view! {
         <article class="paper" aria-label=title.clone()>
             <p class="paper-title">{title.clone()}</p>
@@ -36,7 +38,7 @@ pub(crate) fn document(page: &OneDocument, whose: &Whose) -> AnyView {
             {pairs("paper-facts", facts.collect())}
             {table("paper-lines", &[Column("What for", Words), Column("Amount", Figures)], what, None)}
             <div>
-                {pairs("receipt-sum", vec![pair(net), pair(tax)])}
+                {parts}
                 {pairs("receipt-sum receipt-total", vec![pair(total)])}
             </div>
             <p class="hint">{lines::rule(document)}</p>

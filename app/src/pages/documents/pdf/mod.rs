@@ -24,11 +24,18 @@ pub(super) fn document(document: &Document) -> Option<Vec<u8>> {
         sheets.fact(name, &said);
     }
     sheets.space();
-    let sums = lines::sums(document).map(|(name, amount)| vec![name, amount]);
-    let whole = sums.last().and_then(|total| total.last()).cloned().unwrap_or_default();
-    sheets.table(&[words("What for", 75), figures("Amount", 25)], &[vec![lines::purpose(document), whole]], false);
-    // Below a rule of their own: they are what that consists of, and no further lines.
-    sheets.table(&[words("", 75), figures("", 25)], &sums, true);
+    let (name, whole) = lines::total(document);
+    let (line, total) = (vec![lines::purpose(document), whole.clone()], vec![name, whole]);
+    let columns = [words("What for", 75), figures("Amount", 25)];
+    let parts = lines::parts(document);
+    if parts.is_empty() {
+        sheets.table(&columns, &[line, total], true);
+    } else {
+        sheets.table(&columns, &[line], false);
+        // Below a rule of their own: they are what that consists of, and no further lines.
+        let sums: Vec<_> = parts.into_iter().map(|(name, amount)| vec![name, amount]).chain([total]).collect();
+        sheets.table(&[words("", 75), figures("", 25)], &sums, true);
+    }
     sheets.note(&lines::rule(document));
     sheets.finish(&title, &document.seller.name, document.issued_at)
 }
