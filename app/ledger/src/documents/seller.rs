@@ -81,6 +81,16 @@ impl crate::AccountReader {
     pub async fn has_seller(&self) -> Result<bool> {
         has_seller(&self.database).await
     }
+
+    /// Who sold at an instant; if nobody had said so yet, who sells now. `None` while nobody has said so at all.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn seller_at(&self, at: DateTime<Utc>) -> Result<Option<Seller>> {
+        let all = sellers(&mut *self.database.read().await?).await?;
+        let then = all.iter().rev().find(|(SetSeller(seller), _)| seller.set_at <= at).or_else(|| all.last());
+        Ok(then.map(|(SetSeller(seller), _)| seller.clone()))
+    }
 }
 
 async fn has_seller(database: &Database) -> Result<bool> {

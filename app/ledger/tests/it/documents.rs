@@ -46,6 +46,23 @@ fn numbers(documents: &[Document]) -> Vec<&str> {
     documents.iter().map(|document| document.number.as_str()).collect()
 }
 
+/// A statement names whoever sold as its month ended.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn who_sold_at_an_instant_is_who_sells_now_where_nobody_had_said_so(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "0").await;
+    let reader = world.ledger.reader(ada.user).await.unwrap();
+    assert_eq!(reader.seller_at(world.now).await.unwrap(), None);
+    let system = world.ledger.system();
+    let operator = system.operator();
+    let later = world.now + TimeDelta::days(2);
+    let first = operator.set_seller(seller(&world)).await.unwrap();
+    let second = operator.set_seller(NewSeller { name: "Gateway GmbH", now: later, ..seller(&world) }).await.unwrap();
+    assert_eq!(reader.seller_at(world.now + TimeDelta::days(1)).await.unwrap(), Some(first));
+    assert_eq!(reader.seller_at(later).await.unwrap().as_ref(), Some(&second));
+    assert_eq!(reader.seller_at(world.now - TimeDelta::days(1)).await.unwrap(), Some(second));
+}
+
 /// Both the number of who issues and the number of accounts are more than fit into one round.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn whoever_issues_at_once_gives_every_payment_one_number_without_gaps(pool: PgPool) {

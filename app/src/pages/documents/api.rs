@@ -42,7 +42,12 @@ pub(crate) async fn statement(caller: &Caller, reader: &AccountReader, month: &s
     let month: CalendarMonth = month.parse().map_err(|_| ConsoleError::NotFound)?;
     let statement = reader.monthly(month, caller.visitor.now).await?;
     let postings: Vec<_> = statement.movements.iter().map(|movement| movement.number).collect();
-    Ok(OneStatement { statement, buyer: reader.buyer().await?, numbers: reader.document_numbers(&postings).await? })
+    Ok(OneStatement {
+        statement,
+        seller: reader.seller_at(month.range().to).await?,
+        buyer: reader.buyer().await?,
+        numbers: reader.document_numbers(&postings).await?,
+    })
 }
 
 /// Who buys.

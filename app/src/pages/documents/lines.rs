@@ -1,7 +1,7 @@
 //! What a document and a statement say, line by line: the same on the page, in the table file and in the PDF.
 
 use domain::{
-    document::{Document, DocumentKind},
+    document::{Buyer, Document, DocumentKind, Seller},
     money::Amount,
     monthly::{Holdings, KindSum, MonthlyStatement},
     period::Step,
@@ -10,13 +10,30 @@ use domain::{
 
 use crate::parts::{money, time};
 
-/// What somebody says of themselves, line by line.
-pub(super) fn parties(document: &Document) -> [(&'static str, Vec<String>); 2] {
-    let (seller, buyer) = (&document.seller, &document.buyer);
-    let tax_id = |label: &str, id: &str| if id.is_empty() { String::new() } else { format!("{label} {id}") };
-    let from = vec![seller.name.clone(), seller.address.clone(), tax_id("Tax ID", &seller.tax_id)];
-    let to = vec![buyer.name.clone(), buyer.address.clone(), buyer.email.clone(), tax_id("Tax ID", &buyer.tax_id)];
-    [("From", from), ("To", to)].map(|(name, lines)| (name, lines.into_iter().filter(|line| !line.is_empty()).collect()))
+/// Whoever sells or buys, and what they say of themselves, line by line.
+pub(super) type Party = (&'static str, Vec<String>);
+
+/// Who sold a document, and who bought.
+pub(super) fn parties(document: &Document) -> [Party; 2] {
+    [from(&document.seller), of_buyer("To", &document.buyer)]
+}
+
+/// Who sells, if anybody has said so, and whose the statement is.
+pub(super) fn statement_parties(seller: Option<&Seller>, buyer: &Buyer) -> Vec<Party> {
+    seller.map(from).into_iter().chain([of_buyer("Account", buyer)]).collect()
+}
+
+fn from(seller: &Seller) -> Party {
+    ("From", said([&seller.name, &seller.address], &seller.tax_id))
+}
+
+fn of_buyer(name: &'static str, buyer: &Buyer) -> Party {
+    (name, said([&buyer.name, &buyer.address, &buyer.email], &buyer.tax_id))
+}
+
+fn said<const N: usize>(lines: [&str; N], tax_id: &str) -> Vec<String> {
+    let tax_id = if tax_id.is_empty() { String::new() } else { format!("Tax ID {tax_id}") };
+    lines.into_iter().map(str::to_owned).chain([tax_id]).filter(|line| !line.is_empty()).collect()
 }
 
 /// When, and in which posting.
@@ -176,26 +193,39 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use domain::{
         billing::{JournalKind, PostingNumber},
-        document::{Buyer, Seller, TaxRate},
+        document::TaxRate,
         monthly::{Movement, Used},
     };
 
     use super::*;
 
-    #[test]
-    fn an_invoice_names_no_tax_and_what_was_paid_in_does() {
-        let at = "2026-11-23T10:00:00Z".parse().unwrap();
-        let seller = Seller {
+    fn seller() -> Seller {
+        Seller {
             version: 1,
             name: "Example Ltd".to_owned(),
             address: "1 High Street".to_owned(),
-            tax_id: String::new(),
+            tax_id: "GB 123".to_owned(),
             tax_label: "VAT".to_owned(),
             tax_rate: "20".parse().unwrap(),
             prefix: String::new(),
-            set_at: at,
+            set_at: "2026-11-23T10:00:00Z".parse().unwrap(),
             set_by: "ada@example.com".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_statement_says_who_sells_once_somebody_has_said_so() {
+        let buyer = Buyer { name: "Ada".to_owned(), email: "ada@example.com".to_owned(), ..Buyer::default() };
+        let party = |name, lines: &[&str]| (name, lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
+        let account = party("Account", &["Ada", "ada@example.com"]);
+        assert_eq!(statement_parties(None, &buyer), [account.clone()]);
+        let from = party("From", &["Example Ltd", "1 High Street", "Tax ID GB 123"]);
+        assert_eq!(statement_parties(Some(&seller()), &buyer), [from, account]);
+    }
+
+    #[test]
+    fn an_invoice_names_no_tax_and_what_was_paid_in_does() {
+        let (seller, at) = (seller(), "2026-11-23T10:00:00Z".parse().unwrap());
         let document = |kind, tax_rate: TaxRate| Document {
             kind,
             number: "X-2026-000001".to_owned(),

@@ -1,5 +1,5 @@
 use domain::{
-    document::{Buyer, Document},
+    document::{Buyer, Document, Seller},
     month::CalendarMonth,
     monthly::MonthlyStatement,
 };
@@ -35,6 +35,8 @@ pub(crate) struct OneDocument {
 pub(crate) struct OneStatement {
     /// The statement.
     pub(crate) statement: MonthlyStatement,
+    /// Who sold when the month ended, if anybody has said so.
+    pub(crate) seller: Option<Seller>,
     /// Whose it is.
     pub(crate) buyer: Buyer,
     /// The postings of it that have a document, with that one's number.

@@ -29,11 +29,12 @@ pub(crate) fn statement(page: &OneStatement, whose: &Whose) -> AnyView {
     };
     let mut balance: Vec<Row> = lines::balance(statement).into_iter().map(|(name, amount)| vec![text(name), text(amount)].into()).collect();
     let closing = balance.pop();
-    let buyer = [&page.buyer.name, &page.buyer.address, &page.buyer.email].into_iter().filter(|line| !line.is_empty());
+    let parties = lines::statement_parties(page.seller.as_ref(), &page.buyer);
+    let parties = parties.into_iter().map(|(name, said)| party(name, &said)).collect_view();
     let sheet = view! {
         <article class="paper" aria-label=title.clone()>
             <p class="paper-title">{title.clone()}</p>
-            <div class="paper-parties">{party("Account", &buyer.cloned().collect::<Vec<_>>())}</div>
+            <div class="paper-parties">{parties}</div>
             <p class="hint">{lines::state(statement)}</p>
             {part("Balance", table("paper-lines", &[Column("What changed it", Words), Column("Amount", Figures)], balance, closing))}
             {movements(page, whose)}

@@ -46,8 +46,7 @@ pub(super) fn statement(page: &OneStatement, now: DateTime<Utc>) -> Option<Vec<u
     let title = lines::statement_title(statement);
     let mut sheets = Sheets::new()?;
     sheets.title(&title);
-    let buyer = [&page.buyer.name, &page.buyer.address, &page.buyer.email].into_iter().filter(|line| !line.is_empty());
-    sheets.side_by_side(&[("Account", buyer.cloned().collect())]);
+    sheets.side_by_side(&lines::statement_parties(page.seller.as_ref(), &page.buyer));
     sheets.note(lines::state(statement));
     sheets.heading("Balance");
     let balance: Vec<_> = lines::balance(statement).into_iter().map(|(name, amount)| vec![name, amount]).collect();
@@ -55,7 +54,7 @@ pub(super) fn statement(page: &OneStatement, now: DateTime<Utc>) -> Option<Vec<u
     movements(&mut sheets, page);
     used(&mut sheets, "Calls of this month", &statement.used);
     used(&mut sheets, "Calls of earlier months, posted or corrected in this one", &statement.late);
-    sheets.finish(&title, "Farebox", now)
+    sheets.finish(&title, page.seller.as_ref().map_or("Farebox", |seller| &seller.name), now)
 }
 
 fn movements(sheets: &mut Sheets, page: &OneStatement) {
