@@ -11,7 +11,7 @@ use std::{
 
 use app::server::Stripe;
 use chrono::{TimeDelta, Utc};
-use ledger::Ledger;
+use ledger::{DocumentLooks, Ledger};
 use tokio::{
     sync::Mutex,
     time::{MissedTickBehavior, interval},
@@ -52,8 +52,10 @@ pub(crate) async fn run(ledger: &Ledger, stripe: Option<&Stripe>, stop: &Cancell
     let lapses = every(BOOKS_EVERY, "posting credit that has ended", || async { system.lapse_grants().await.map(drop) });
     let renewals = every(BOOKS_EVERY, "renewing plans", || async { system.renew_plans().await.map(drop) });
     let hours = every(BOOKS_EVERY, "closing the hours of the books", || async { system.close_hours().await.map(drop) });
-    let documents =
-        every(DOCUMENTS_EVERY, "issuing receipts, invoices and credit notes", || async { system.issue_documents().await.map(drop) });
+    let looks = Mutex::new(DocumentLooks::default());
+    let documents = every(DOCUMENTS_EVERY, "issuing receipts, invoices and credit notes", || async {
+        system.issue_new_documents(&mut *looks.lock().await).await.map(drop)
+    });
     let days = every(BOOKS_EVERY, "sealing days", || async {
         system.seal_days().await?;
         system.prove_sealed_days().await.map(drop)

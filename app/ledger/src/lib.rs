@@ -68,7 +68,7 @@ pub use crate::{
     catalog::{Catalog, CatalogModel, Disabled, ModelChange, NewModel, NewProvider, ProviderChange, Upstream},
     codes::{NewBatch, Redeemed, Redemption},
     corrections::{CallCredit, CreditedCall, Replayable, Reprice},
-    documents::{DocumentPage, NewBuyer, NewSeller},
+    documents::{DocumentLooks, DocumentPage, NewBuyer, NewSeller},
     error::{Error, Result},
     grants::KeyUsage,
     keys::{KeyEntry, NewKey},

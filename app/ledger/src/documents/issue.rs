@@ -13,6 +13,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
+    DocumentLooks,
     buyer::buyer,
     record::{DocumentRecord, tax_rate},
     seller::{SetSeller, sellers},
@@ -29,21 +30,41 @@ impl System {
     /// # Errors
     /// [`Error::Unavailable`] when the database is away: what was issued stays, the rest is issued the next time.
     pub async fn issue_documents(&self) -> Result<u64> {
+        Ok(self.issue_since(None).await?.unwrap_or_default())
+    }
+
+    /// The same, for whoever does so again and again: of accounts whose books have not moved since the look before, it sees nothing but once an hour.
+    ///
+    /// # Errors
+    /// As [`Self::issue_documents`]: the next time looks as far back as this one.
+    pub async fn issue_new_documents(&self, looks: &mut DocumentLooks) -> Result<u64> {
+        let now = crate::clock(&mut *self.database.read().await?).await?;
+        let since = looks.since(now);
+        let issued = self.issue_since(since).await?;
+        // Where nobody has said who sells, nothing was looked at.
+        if issued.is_some() {
+            looks.note(since, now);
+        }
+        Ok(issued.unwrap_or_default())
+    }
+
+    /// Of accounts whose books moved after an instant, or of all. `None` where nobody has said who sells.
+    async fn issue_since(&self, since: Option<DateTime<Utc>>) -> Result<Option<u64>> {
         let mut issued = 0;
         // Accounts are looked through once a round, in order: to begin again for each hundred would read all that were seen already.
         let mut after = None;
         loop {
             let mut tx = self.database.write().await?;
             if sellers(&mut tx).await?.is_empty() {
-                return Ok(issued);
+                return Ok(None);
             }
-            let mut spans = undocumented(&mut tx, after).await?;
-            let Some(last) = spans.last().map(|span| span.account) else { return Ok(issued) };
+            let mut spans = undocumented(&mut tx, after, since).await?;
+            let Some(last) = spans.last().map(|span| span.account) else { return Ok(Some(issued)) };
             let is_all = (spans.len() as i64) < TOGETHER_MAX;
             if !due(&mut tx, &spans).await?.is_empty() {
                 let mut register = Register::lock(&mut tx, self.database.dated).await?;
                 // Somebody else may have issued them, and said anew who sells, before the register was ours.
-                spans = undocumented(&mut tx, after).await?;
+                spans = undocumented(&mut tx, after, since).await?;
                 let due = due(&mut tx, &spans).await?;
                 let sellers = said(&mut tx).await?;
                 register.issue_all(&mut tx, &sellers, &due).await?;
@@ -53,7 +74,7 @@ impl System {
             note(&mut tx, &spans).await?;
             tx.commit().await?;
             if is_all {
-                return Ok(issued);
+                return Ok(Some(issued));
             }
             after = Some(last);
         }
@@ -87,18 +108,20 @@ struct Span {
     upto: PostingNumber,
 }
 
-async fn undocumented(connection: &mut PgConnection, after: Option<AccountId>) -> Result<Vec<Span>> {
+/// There is no index by the dates of heads: to read each of them takes a moment, and the index would have to be written with every posting.
+async fn undocumented(connection: &mut PgConnection, after: Option<AccountId>, since: Option<DateTime<Utc>>) -> Result<Vec<Span>> {
     let rows = sqlx::query_as!(
         Span,
         r#"
         select h.account_id as "account: AccountId", coalesce(d.posting, 0) as "after!: PostingNumber", h.seq as "upto: PostingNumber"
         from heads h
         left join documented d on d.account_id = h.account_id
-        where h.seq > coalesce(d.posting, 0) and ($2::uuid is null or h.account_id > $2)
+        where h.seq > coalesce(d.posting, 0) and ($2::uuid is null or h.account_id > $2) and ($3::timestamptz is null or h.posted_at > $3)
         order by h.account_id limit $1
         "#,
         TOGETHER_MAX,
-        after.map(AccountId::uuid)
+        after.map(AccountId::uuid),
+        since
     );
     Ok(rows.fetch_all(connection).await?)
 }

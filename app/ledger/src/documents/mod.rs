@@ -1,7 +1,8 @@
-//! Paper for money: who sells, who buys, and the documents of what was paid in, sold and paid back. They are issued by [`System::issue_documents`] alone.
+//! Paper for money: who sells, who buys, and the documents of what was paid in, sold and paid back. They are issued by [`crate::System`] alone.
 
 mod buyer;
 mod issue;
+mod looks;
 mod record;
 mod seller;
 
@@ -16,6 +17,7 @@ use sqlx::PgConnection;
 
 use self::issue::{said, said_at};
 pub use self::{buyer::NewBuyer, seller::NewSeller};
+pub use self::{buyer::NewBuyer, looks::DocumentLooks, seller::NewSeller};
 pub(crate) use self::{
     issue::part_of,
     record::{DocumentRecord, tax_rate},

@@ -9,7 +9,7 @@ use domain::{
     plan::PlanTerms,
 };
 use futures_util::future::join_all;
-use ledger::{Error, NewBuyer, NewSeller};
+use ledger::{DocumentLooks, Error, NewBuyer, NewSeller};
 use sqlx::PgPool;
 
 use crate::{
@@ -252,6 +252,29 @@ async fn a_year_counts_its_own_documents_and_is_not_gone_back_to(pool: PgPool) {
     }
     assert_eq!(numbers(&documents(&world, ada).await), ["R-2023-000001", "R-2023-000002", "R-2024-000001", "R-2024-000002"]);
     world.assert_proven().await;
+}
+
+/// A posting that was committed long after its date is missed by who looked meanwhile, and by nobody who begins.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn who_looks_again_sees_what_moved_and_who_looks_for_the_first_time_sees_everything(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    let ada = world.customer("ada", "10").await;
+    let system = world.ledger.system();
+    let owner = system.account(ada.account);
+    let pool = world.pool.clone();
+    let age = async || sqlx::query("update heads set posted_at = posted_at - interval '1 hour'").execute(&pool).await.map(drop);
+    let mut looks = DocumentLooks::default();
+    assert_eq!(system.issue_new_documents(&mut looks).await.unwrap(), 0, "nobody has said who sells");
+    age().await.unwrap();
+    sell(&world).await;
+    assert_eq!(system.issue_new_documents(&mut looks).await.unwrap(), 1, "what was posted until then was not looked at");
+    owner.top_up(world.money("1", "second")).await.unwrap();
+    assert_eq!(system.issue_new_documents(&mut looks).await.unwrap(), 1);
+    assert_eq!(system.issue_new_documents(&mut looks).await.unwrap(), 0, "once");
+    owner.top_up(world.money("1", "third")).await.unwrap();
+    age().await.unwrap();
+    assert_eq!(system.issue_new_documents(&mut looks).await.unwrap(), 0, "it is not looked at");
+    assert_eq!(system.issue_new_documents(&mut DocumentLooks::default()).await.unwrap(), 1, "another process, or the same one later");
 }
 
 /// What is not committed is not issued, and the same number is given to the same posting then.
