@@ -22,6 +22,7 @@ pub(crate) mod pager;
 pub(crate) mod plan;
 #[cfg_attr(not(feature = "ssr"), expect(dead_code, reason = "pages that the server draws use the rest"))]
 pub(crate) mod rates;
+pub(crate) mod search;
 pub(crate) mod table;
 pub(crate) mod tabs;
 pub(crate) mod time;

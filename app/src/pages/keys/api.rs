@@ -1,23 +1,31 @@
 use chrono::{DateTime, Utc};
-use domain::rates::Rates;
+use domain::{credit::Scope, id::KeyId, rates::Rates};
 use ledger::AccountReader;
 
 use super::page::{Keys, NewKey};
 use crate::{
     error::ConsoleError,
+    parts::search::{SEARCH, Search},
     server::{Caller, FormAnswer, Seen, parameter},
 };
 
 /// The keys of an account, and what bounds them.
 pub(crate) async fn keys(caller: &Caller, seen: &Seen, query: &str) -> Result<Keys, ConsoleError> {
     let (now, reader) = (caller.visitor.now, &seen.reader);
-    let (keys, projects) = (reader.keys(now).await?, reader.projects().await?);
-    let limits = reader.limits(now).await?;
-    let revoked = parameter(query, "revoked").and_then(|id| id.parse().ok());
+    let (mut keys, projects) = (reader.keys(now).await?, reader.projects().await?);
+    let mut limits = reader.limits(now).await?;
+    let revoked: Option<KeyId> = parameter(query, "revoked").and_then(|id| id.parse().ok());
+    // Those that are revoked stand last, perhaps on no page.
+    let revoked = keys.iter().find(|key| revoked == Some(key.id) && key.revoked_at.is_some()).map(|key| key.name.clone());
+    let search = Search::narrow(parameter(query, SEARCH), &mut keys, |key| key.name.as_str());
+    limits.retain(|state| match &state.limit.scope {
+        Scope::Key(of) => keys.iter().any(|key| key.id == *of),
+        _ => true,
+    });
     let can_manage = seen.manages_keys();
     let base_url = caller.console.settings.base_url();
     let without_credit = is_spent(reader, now).await?;
-    Ok(Keys { keys, projects, limits, now, revoked, can_manage, base_url, without_credit, form: caller.form() })
+    Ok(Keys { keys, search, projects, limits, now, revoked, can_manage, base_url, without_credit, form: caller.form() })
 }
 
 /// What the form of a new key needs, or the key that it just made.

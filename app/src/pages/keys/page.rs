@@ -2,26 +2,27 @@ use chrono::{DateTime, Utc};
 use domain::{
     account::{Key, Project},
     credit::LimitState,
-    id::KeyId,
 };
 use serde::{Deserialize, Serialize};
 
 use super::FreshKey;
-use crate::parts::form::Form;
+use crate::parts::{form::Form, search::Search};
 
 /// Everything on the list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Keys {
-    /// The account's keys.
+    /// The account's keys: the first of those that were looked for.
     pub(crate) keys: Vec<Key>,
+    /// Which those are.
+    pub(crate) search: Search,
     /// The projects that they are in.
     pub(crate) projects: Vec<Project>,
     /// What bounds the account and each of them.
     pub(crate) limits: Vec<LimitState>,
     /// When they were read.
     pub(crate) now: DateTime<Utc>,
-    /// The key that was just revoked.
-    pub(crate) revoked: Option<KeyId>,
+    /// The name of the key that was just revoked.
+    pub(crate) revoked: Option<String>,
     /// Whether the visitor may make, limit and revoke keys.
     pub(crate) can_manage: bool,
     /// Where keys are used.

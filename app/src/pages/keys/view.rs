@@ -30,15 +30,12 @@ use crate::{
 
 /// The keys.
 pub(crate) fn list(page: &Keys, account: &Whose) -> AnyView {
-    let Keys { keys, limits, revoked, can_manage, base_url, without_credit, form, .. } = page;
-    let done = keys
-        .iter()
-        .find(|key| Some(key.id) == *revoked && key.revoked_at.is_some())
-        .map(|key| notice_of(Tone::Good, quoted(&key.name, " is revoked. Every proxy refuses it within two seconds.")));
-    let body = if keys.is_empty() {
+    let Keys { keys, search, limits, revoked, can_manage, base_url, without_credit, form, .. } = page;
+    let done = revoked.as_ref().map(|name| notice_of(Tone::Good, quoted(name, " is revoked. Every proxy refuses it within two seconds.")));
+    let body = if keys.is_empty() && search.is_of_all() {
         empty(if *can_manage { "There is no key yet. Create one to make the first call." } else { "There is no key yet." }, ())
     } else {
-        keys_table(page, account)
+        search.list(account.at("/keys"), "keys", keys_table(page, account))
     };
     let create = can_manage.then(|| view! { <a class="button primary" href="/keys/new">"Create a key"</a> });
     let about =
@@ -230,7 +227,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::parts::form::Problem;
+    use crate::parts::{form::Problem, search::Search};
 
     fn now() -> DateTime<Utc> {
         "2026-11-23T10:04:05Z".parse().unwrap()
@@ -265,6 +262,7 @@ mod tests {
     fn page(limits: Vec<LimitState>, can_manage: bool) -> Keys {
         Keys {
             keys: vec![key("laptop", 1), key("production", 2), Key { revoked_at: Some(now()), ..key("old", 3) }],
+            search: Search::default(),
             projects: vec![project("Default", 8)],
             limits,
             now: now(),
@@ -359,6 +357,19 @@ mod tests {
         let typed = [("project".to_owned(), "mine".to_owned())].into();
         let html = new_html(vec![project("Default", 8)], Form { typed, problem, ..Form::default() });
         assert!(html.contains(r#"id="field-project-problem""#) && html.contains(r#"<option value="mine" selected"#), "{html}");
+    }
+
+    #[test]
+    fn what_was_revoked_is_told_of_though_it_is_not_on_the_page_and_a_search_that_finds_nothing_says_so() {
+        let (mut page, mut none) = (page(vec![], true), vec![]);
+        page.revoked = Some("earlier".to_owned());
+        page.search = Search::narrow(Some("mobile".to_owned()), &mut none, |key: &Key| key.name.as_str());
+        page.keys = none;
+        let html = draw(&page).replace("<!>", "");
+        for text in ["<bdi>earlier</bdi>”", "is revoked.", "No name contains “mobile”.", r#"role="search""#] {
+            assert!(html.contains(text), "{text} is missing: {html}");
+        }
+        assert!(!html.contains("There is no key yet"), "{html}");
     }
 
     #[test]
