@@ -8,22 +8,28 @@ use super::{
 };
 use crate::{
     error::ConsoleError,
-    parts::form::Form,
+    parts::{
+        form::Form,
+        search::{SEARCH, Search},
+    },
     server::{Caller, FormAnswer, page_status, parameter, typed_form},
 };
 
-/// Every batch, for operators, and the form for another, or the codes that it just made.
+/// The batches, for operators, and the form for another, or the codes that it just made.
 pub(crate) async fn codes(caller: &Caller, query: &str) -> Result<Codes, ConsoleError> {
-    let batches = caller.operator().await?.batches().await?;
+    let mut batches = caller.operator().await?.batches().await?;
     let (form, review) = match FormAnswer::here() {
         Some(answer) => (answer.form, None),
         None => review(caller, query),
     };
     let revoked = parameter(query, "revoked").and_then(|id| id.parse().ok());
     let revoked = batches.iter().find(|(batch, _)| revoked == Some(batch.id) && batch.revoked_at.is_some());
+    let revoked = revoked.map(|(batch, _)| batch.clone());
+    let search = Search::narrow(parameter(query, SEARCH), &mut batches, |(batch, _)| batch.terms.name.as_str());
     Ok(Codes {
-        revoked: revoked.map(|(batch, _)| batch.clone()),
+        revoked,
         batches,
+        search,
         now: caller.visitor.now,
         fresh: FormAnswer::here().and_then(|answer| answer.fresh_codes),
         form,

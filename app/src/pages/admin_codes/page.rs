@@ -3,13 +3,15 @@ use std::{fmt, sync::Arc};
 use chrono::{DateTime, Utc};
 use domain::code::{Batch, BatchTerms};
 
-use crate::parts::form::Form;
+use crate::parts::{form::Form, search::Search};
 
 /// Everything on the page.
 #[derive(Debug, Clone)]
 pub(crate) struct Codes {
-    /// Every batch, newest first, each with how often its codes were redeemed.
+    /// Batches, newest first, each with how often its codes were redeemed: the first of those that were looked for.
     pub(crate) batches: Vec<(Batch, i64)>,
+    /// Which those are.
+    pub(crate) search: Search,
     /// When they were read.
     pub(crate) now: DateTime<Utc>,
     /// The codes that were just made.

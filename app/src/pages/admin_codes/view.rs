@@ -23,7 +23,7 @@ use crate::{
     server::csv,
 };
 
-/// Every batch, and the form for another.
+/// The batches, and the form for another.
 pub(crate) fn codes(page: &Codes) -> AnyView {
     let about = "Codes that give credit to whoever redeems them under Billing. Each is shown once, as it is made. Times are UTC.";
     let revoked = page.revoked.as_ref().map(|batch| {
@@ -86,11 +86,11 @@ fn list(page: &Codes) -> AnyView {
         Column("Made", Words),
         Column("Revoke", Action),
     ];
-    if page.batches.is_empty() {
+    if page.batches.is_empty() && page.search.is_of_all() {
         return empty("There are no codes yet.", ());
     }
     let rows = page.batches.iter().map(|(batch, used)| row(batch, *used, page.now, &page.form));
-    table("cards wide", &COLUMNS, rows.collect(), None)
+    page.search.list(PATH.to_owned(), "batches", table("cards wide", &COLUMNS, rows.collect(), None))
 }
 
 fn row(batch: &Batch, used: i64, now: DateTime<Utc>, form: &Form) -> Row {
