@@ -21,7 +21,10 @@ use crate::{
         fields::{self, EFFECTIVE, MODEL},
         post::instant,
     },
-    parts::form::{Form, Problem},
+    parts::{
+        form::{Form, Problem},
+        search::{SEARCH, Search},
+    },
     server::{Caller, FormAnswer, Refusal, page_status, parameter},
 };
 
@@ -53,7 +56,9 @@ pub(crate) async fn prices(caller: &Caller, id: &str, query: &str) -> Result<Own
         "ended" => Some(Done::Ended),
         _ => None,
     });
-    Ok(OwnPrices { customer, own, models, chosen, form, done, now })
+    let mut listed = own.clone();
+    let search = Search::narrow(parameter(query, SEARCH), &mut listed, |own| own.model.as_str());
+    Ok(OwnPrices { customer, own, listed, search, models, chosen, form, done, now })
 }
 
 /// What the form of a model holds, and what it would change if it was sent to be looked at.

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use domain::{account::Customer, own_price::OwnPrice, pricing::Discount, rate_unit::RateUnit, rates::Rates};
 
-use crate::parts::form::Form;
+use crate::parts::{form::Form, search::Search};
 
 /// Everything on the page.
 #[derive(Debug, Clone)]
@@ -10,6 +10,10 @@ pub(crate) struct OwnPrices {
     pub(crate) customer: Customer,
     /// Every price that they have or had of their own, by model, the last to begin first.
     pub(crate) own: Vec<OwnPrice>,
+    /// Those that are listed: the first of those that were looked for.
+    pub(crate) listed: Vec<OwnPrice>,
+    /// Which those are.
+    pub(crate) search: Search,
     /// The names of all models.
     pub(crate) models: Vec<String>,
     /// The model that was chosen.

@@ -68,7 +68,7 @@ fn list(page: &OwnPrices) -> AnyView {
         Column("Until", Words),
         Column("End", Action),
     ];
-    let rows = page.own.iter().map(|own| {
+    let rows = page.listed.iter().map(|own| {
         let base = &own.version.rates.base;
         let is_over = own.withdrawn_at.is_some() || own_price::over_at(own, &page.own).is_some_and(|end| end <= page.now);
         let cells = vec![
@@ -84,7 +84,7 @@ fn list(page: &OwnPrices) -> AnyView {
         ];
         Row { cells, faded: is_over }
     });
-    table("cards", &COLUMNS, rows.collect(), None)
+    page.search.list(address(page.customer.id), "prices", table("cards", &COLUMNS, rows.collect(), None))
 }
 
 /// When it is over, by its end or by what follows it.
