@@ -78,6 +78,7 @@ test("a month's statement says what calls and payments came to, on the page and 
   await page.goto("/billing/documents");
   await tableOf(page, "Month").getByRole("rowheader").getByRole("link").first().click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText(/^Statement of \w{3} \d{4}, so far$/);
+  await expect(page.locator(".paper-parties > section")).toHaveText([/^From./, /^Account./]);
   const balance = (await readTable(tableOf(page, "What changed it"))).body;
   expect(balance.find((row) => row["What changed it"]?.startsWith("Top-up"))?.["Amount"]).toMatch(/^\+\$5\.0/);
   await expectSound(page);

@@ -1,4 +1,4 @@
-//! Redemption codes: every batch with how often its codes were redeemed, the form that makes another, and the one answer that shows its codes.
+//! Redemption codes: the batches, each with how often its codes were redeemed, the form that makes another, and the one answer that shows its codes.
 
 pub(crate) mod api;
 mod draft;
