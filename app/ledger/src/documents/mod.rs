@@ -16,7 +16,6 @@ use domain::{
 use sqlx::PgConnection;
 
 use self::issue::{said, said_at};
-pub use self::{buyer::NewBuyer, seller::NewSeller};
 pub use self::{buyer::NewBuyer, looks::DocumentLooks, seller::NewSeller};
 pub(crate) use self::{
     issue::part_of,

@@ -100,7 +100,8 @@ async fn replay(
         PriceKind::Cost => (None, Some(rates)),
     };
     let from = now - TimeDelta::days(REPLAYED_DAYS);
-    let replayable = Replayable { model, service_tier, from, to: now, sale, cost, calls_max: REPLAYED_CALLS_MAX, customers_max: CUSTOMERS_MAX };
+    let replayable =
+        Replayable { model, service_tier, from, to: now, sale, cost, calls_max: REPLAYED_CALLS_MAX, customers_max: CUSTOMERS_MAX };
     let replay = operator.replay(replayable).await;
     replay.inspect_err(|error| tracing::warn!(%error, model, "a price is reviewed without a replay")).ok()
 }

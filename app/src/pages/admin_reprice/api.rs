@@ -89,7 +89,8 @@ pub(crate) async fn repricing(caller: &Caller, query: &str) -> Result<Repricing,
     let (operator, now) = (caller.operator().await?, caller.visitor.now);
     let answered = FormAnswer::here().map(|answer| answer.form);
     let is_fresh = answered.is_none();
-    let mut form = answered.unwrap_or_else(|| Form { typed: typed_form(query, &[MODEL, SERVICE_TIER, FROM, TO, PRICE, NOTE], REVIEW), ..caller.form() });
+    let mut form = answered
+        .unwrap_or_else(|| Form { typed: typed_form(query, &[MODEL, SERVICE_TIER, FROM, TO, PRICE, NOTE], REVIEW), ..caller.form() });
     let model = form.typed(MODEL).map(str::to_owned).or_else(|| parameter(query, MODEL)).unwrap_or_default();
     let tier = form.typed(SERVICE_TIER).map(str::to_owned).or_else(|| parameter(query, SERVICE_TIER));
     let service_tier = tier.map_or(Some(ServiceTier::Default), |name| ServiceTier::named(&name)).ok_or(ConsoleError::NotFound)?;
