@@ -1,5 +1,6 @@
 //! The listener: HTTP/1.1 with bounds on everything, on every core, and an orderly end.
 
+mod answering;
 mod framing;
 mod places;
 mod stream;
@@ -16,9 +17,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::Utc;
-use domain::id::CallId;
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::{
@@ -35,6 +34,7 @@ use tokio_util::{
 
 pub(crate) use self::places::Seat;
 use self::{
+    answering::answer,
     places::{Place, Places},
     stream::{Exchange, Patience, Stream},
     turned_away::turn_away,
@@ -42,17 +42,14 @@ use self::{
 use crate::{
     Shared,
     connection::{Attention, drive},
-    dialect::ErrorShape,
-    gateway::{self, AnswerBody, Gateway},
+    gateway::Gateway,
     instruments::refusals,
-    reply::{Refusal, TOO_MANY_CONNECTIONS},
+    reply::TOO_MANY_CONNECTIONS,
 };
 
 /// Of a head, before anybody knows who sends it. It also bounds what a connection buffers of a body at once.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
-/// How long an idle connection stays open, so that clients do not send into one that is about to be closed.
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// A pause after the listener failed, which it mostly does for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -172,10 +169,7 @@ async fn accept_until(
                 }
                 Err(refusal) => match places.may_tell() {
                     Some(leave) => {
-                        connections.spawn(async move {
-                            turn_away(stream, refusal).await;
-                            drop(leave);
-                        });
+                        connections.spawn(turn_away(stream, refusal, leave));
                     }
                     None => refusals::count(TOO_MANY_CONNECTIONS),
                 },
@@ -237,34 +231,4 @@ fn connection(
         };
         drive(connection, attention, shared.settings.idle_timeout, &shared.stop).await;
     }
-}
-
-/// Answers a request, and says whether another may follow it on its connection.
-async fn answer(
-    gateway: &Gateway,
-    request: Request<Incoming>,
-    seat: Result<Seat, Refusal>,
-    exchange: &Exchange,
-    keep_alive: Option<HeaderValue>,
-) -> Response<AnswerBody> {
-    let (head, body) = request.into_parts();
-    let odd = exchange.lock().begin_answer(&head);
-    let is_last = odd.is_some() || framing::is_last(&head.headers);
-    let mut response = match odd {
-        Some(refusal) => refused(refusal),
-        None => gateway.answer_in(seat, Request::from_parts(head, body)).await,
-    };
-    // What is left of a refused request's body is read, but nothing after it.
-    if is_last || exchange.lock().is_in_body() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    } else if let Some(announced) = keep_alive {
-        response.headers_mut().insert(KEEP_ALIVE, announced);
-    }
-    response
-}
-
-fn refused(refusal: Refusal) -> Response<AnswerBody> {
-    let mut refused = refusal.into_response(ErrorShape::default());
-    gateway::tell_id(refused.headers_mut(), CallId::new(Utc::now(), rand::random()), ErrorShape::default());
-    refused
 }

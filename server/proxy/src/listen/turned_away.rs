@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::timeout,
 };
 
@@ -17,7 +18,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(1);
 const UNREAD_MAX: usize = 64 * 1024;
 
 /// Answers, and reads for a moment what its client has sent: a connection that is closed before is reset, and the answer with it (RFC 9112, section 9.6).
-pub(super) async fn turn_away(mut stream: TcpStream, refusal: Refusal) {
+pub(super) async fn turn_away(mut stream: TcpStream, refusal: Refusal, _leave: OwnedSemaphorePermit) {
     let status = format!("HTTP/1.1 {}", refusal.status);
     let telling = async {
         let answer = unread::whole(&status, ["connection: close"].into_iter(), refusal).unwrap_or_default();
