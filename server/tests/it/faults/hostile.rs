@@ -29,6 +29,9 @@ use crate::{commands::add_account, database::Elsewhere, farebox::Place, relay::R
 const LONG: Duration = Duration::from_secs(10);
 /// What the other customer's calls take at most, on a machine that is busy with everything of this.
 const STALLED: Duration = Duration::from_secs(20);
+/// A machine that is busy with other things as well may leave one process waiting at a time, and not the other. What an attack does, it does each time.
+const TRIES: usize = 3;
+
 /// What is attacked.
 struct Target<'a> {
     url: &'a str,
@@ -89,36 +92,37 @@ fn whoever_means_harm_is_refused_for_nothing_and_keeps_nobody_else_waiting() {
 impl Attack {
     /// Attacks a proxy while a customer calls it, and the one beside it.
     fn make(&self, target: &Target<'_>, process: Pid, callers: &Callers, key: &str) {
-        let Self { kind, memory_max, load } = self;
         thread::scope(|scope| {
             let _wanted = [target.url, target.left_alone].map(|url| callers.start_at_rate(scope, (url, key)));
             callers.expect_service(usize::try_from(rate()).expect("a small number"));
-            let at_rest = Memory::anew(process);
-
-            let begun = Instant::now();
-            load(target);
-            while is_long() && begun.elapsed() < LONG {
-                load(target);
-            }
-            callers.expect_more(1);
-            let (made, took, memory) = (callers.since(begun), begun.elapsed(), Memory::of(process));
-            println!("{kind}: {took:?}, from {at_rest:?} to {memory:?}");
-            expect_served(kind, target, &made);
-            assert!(memory.most <= at_rest.now + memory_max, "{kind}: {memory:?}, which is more than {memory_max} MiB above {at_rest:?}");
+            let is_borne = (0..TRIES).any(|_| self.is_borne(target, process, callers));
+            assert!(is_borne, "{}: each time others waited for more than twice as long as beside it", self.kind);
         });
     }
-}
 
-/// That the other customer was served as agreed, at either proxy.
-fn expect_served(kind: &str, target: &Target<'_>, made: &[Made]) {
-    for made in made {
-        let took = made.answer.as_ref().map(|told| told.took);
-        assert!(made.is_seen() && took.is_some_and(|took| took < STALLED), "{kind}: {made:?}");
+    /// Whether others wait there at most twice as long as beside it.
+    fn is_borne(&self, target: &Target<'_>, process: Pid, callers: &Callers) -> bool {
+        let Self { kind, memory_max, load } = self;
+        let (at_rest, begun) = (Memory::anew(process), Instant::now());
+        load(target);
+        while is_long() && begun.elapsed() < LONG {
+            load(target);
+        }
+        callers.expect_more(1);
+        let (made, took, memory) = (callers.since(begun), begun.elapsed(), Memory::of(process));
+        println!("{kind}: {took:?}, from {at_rest:?} to {memory:?}");
+        assert!(memory.most <= at_rest.now + memory_max, "{kind}: {memory:?}, which is more than {memory_max} MiB above {at_rest:?}");
+        for made in &made {
+            let took = made.answer.as_ref().map(|told| told.took);
+            assert!(made.is_seen() && took.is_some_and(|took| took < STALLED), "{kind}: {made:?}");
+        }
+        let [attacked, left_alone] = [target.url, target.left_alone].map(|url| p99(made.iter().filter(|made| made.url == url)));
+        println!(
+            "{kind}: of {} calls the slowest hundredth took {attacked:?} there, and {left_alone:?} at the proxy beside it",
+            made.len()
+        );
+        !is_long() || attacked <= left_alone.map(|left_alone| 2 * left_alone)
     }
-    let [attacked, left_alone] = [target.url, target.left_alone].map(|url| p99(made.iter().filter(|made| made.url == url)));
-    println!("{kind}: of {} calls the slowest hundredth took {attacked:?} there, and {left_alone:?} at the proxy beside it", made.len());
-    let allowed = left_alone.map(|left_alone| 2 * left_alone);
-    assert!(!is_long() || attacked <= allowed, "{kind}: {attacked:?} is more than twice {left_alone:?}");
 }
 
 /// What the slowest hundredth takes at least.
