@@ -235,6 +235,7 @@ mod tests {
             purpose: String::new(),
             sum: tax_rate.contained_in("30".parse().unwrap()),
             tax_rate,
+            tax_label: seller.tax_label.clone(),
             seller: seller.clone(),
             buyer: Buyer::default(),
             posted_at: at,
