@@ -92,7 +92,7 @@ struct Set {
     #[arg(long, env = "FAREBOX_PLAN_TOKENS_A_MINUTE", value_name = "N")]
     tokens_a_minute: Option<String>,
 
-    /// How much calls may cost in a calendar month, UTC, in currency units, whatever pays for them [default: any amount]
+    /// How much calls that money pays for may cost in a calendar month, UTC, in currency units [default: any amount]
     #[arg(long, env = "FAREBOX_PLAN_MONEY_A_MONTH", value_name = "AMOUNT")]
     money_a_month: Option<String>,
 

@@ -133,7 +133,7 @@ fn of_plans(before: Option<&Plan>, form: &Form) -> AnyView {
         (
             MONEY,
             "US dollars a month, at most",
-            "What calls cost in a calendar month, UTC, whatever pays for them, also before the plan begins.",
+            "What calls that money pays for cost in a calendar month, UTC, also before the plan begins.",
             typed(bounds.money_a_month, Unit::Money),
         ),
     ];
