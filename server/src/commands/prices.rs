@@ -12,7 +12,7 @@ use domain::{
     catalog::{Model, PriceKind, PriceVersion},
     id::ModelId,
     money::Amount,
-    price_list::{Export, Of, spelled_out, standing},
+    price_list::{Export, Of, side_name, spelled_out, standing},
     rates::Rates,
     service_tier::ServiceTier,
     tokens::{Bucket, Tokens},
@@ -105,8 +105,7 @@ async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
     let priced = here.priced();
     let listed: Vec<_> = priced.iter().flat_map(|(model, versions)| listed(model, versions, here.now)).collect();
     output.print(&listed, || {
-        let header =
-            ["MODEL", "PROVIDER", "SERVICE TIER", "SIDE", "STATE", "FROM", "PROMPT PER 1K", "COMPLETION PER 1K", "BESIDES, PER 1K"];
+        let header = ["MODEL", "PROVIDER", "SIDE", "STATE", "FROM", "PROMPT PER 1K", "COMPLETION PER 1K", "BESIDES, PER 1K"];
         table(header, listed.iter().map(Listed::row))
     })
 }
@@ -126,7 +125,7 @@ fn listed<'a>(model: &'a Model, versions: &'a [PriceVersion], now: DateTime<Utc>
 }
 
 impl Listed<'_> {
-    fn row(&self) -> [String; 9] {
+    fn row(&self) -> [String; 8] {
         let base = &self.rates.base;
         // The plain rates of both sides have columns of their own.
         let is_plain =
@@ -136,8 +135,7 @@ impl Listed<'_> {
         [
             self.model.to_owned(),
             self.provider.to_owned(),
-            self.service_tier.name().to_owned(),
-            self.kind.name().to_owned(),
+            side_name((self.kind, self.service_tier)),
             if self.in_force { "in force" } else { "scheduled" }.to_owned(),
             instant(self.effective_from),
             base.input.to_string(),

@@ -105,6 +105,37 @@ fn a_list_is_looked_at_then_written_and_an_export_of_it_changes_nothing() {
 }
 
 #[test]
+fn a_service_tier_has_prices_of_its_own() {
+    let (place, _) = place(LIST);
+    let rates = ["--input", "0.000075", "--output", "0.0003"];
+    let set = place.json(&[&["price", "set", "small", "--service-tier", "flex"][..], &rates].concat(), "");
+    assert_eq!((&set["model"], &set["service_tier"], &set["kind"]), (&json!("small"), &json!("flex"), &json!("sale")));
+    let listed = listed(&place);
+    let small: Vec<_> = listed.as_array().expect("a list").iter().filter(|price| price["model"] == "small").collect();
+    assert_eq!(small.iter().map(|price| &price["service_tier"]).collect::<Vec<_>>(), ["default", "flex"]);
+    assert_eq!(small[1]["rates"]["base"], json!({ "input": "0.000075", "output": "0.0003" }));
+    let table = place.command(&["prices", "list"]).output().expect("farebox runs").stdout;
+    assert!(String::from_utf8(table).expect("text").contains("sale at flex"));
+
+    // Another one of that tier leaps from it, whatever the default costs.
+    let leap = ["price", "set", "small", "--service-tier", "flex", "--input", "0.0006", "--output", "0.0006"];
+    let refused = place.command(&leap).output().expect("farebox runs");
+    assert!(String::from_utf8(refused.stderr).expect("text").contains("0.000075 becomes 0.0006, more than 3 times what it was"));
+    let unknown = place.command(&["price", "set", "small", "--service-tier", "ultra", "--input", "1", "--output", "1"]).output();
+    let said = String::from_utf8(unknown.expect("farebox runs").stderr).expect("text");
+    assert!(said.contains("write one of default, flex, priority, scale, batch"), "{said}");
+
+    let exported = place.command(&["prices", "export"]).output().expect("farebox runs").stdout;
+    let (elsewhere, _) = self::place(LIST);
+    let export = elsewhere.folder().join("export.json");
+    fs::write(&export, &exported).expect("the folder is ours");
+    let import = ["prices", "import", export.to_str().expect("a path"), "--yes"];
+    assert_eq!(elsewhere.json(&import, "")["written"], json!(1), "what is there already is the same");
+    assert_eq!(elsewhere.json(&import, "")["written"], json!(0));
+    assert_eq!(elsewhere.verify(), Vec::<Value>::new());
+}
+
+#[test]
 fn what_cannot_be_asked_is_refused_and_writes_nothing() {
     let (place, file) = place(LIST);
     let before = listed(&place);

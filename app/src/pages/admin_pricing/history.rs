@@ -77,7 +77,7 @@ fn withdraw(chosen: &Chosen, version: &PriceVersion) -> AnyView {
             <form method="post" action=fields::address(chosen.of(), version.kind, chosen.unit)>
                 {hidden(fields::MODEL, model.to_owned())}
                 {hidden(fields::SERVICE_TIER, chosen.service_tier.name())}
-            {hidden(fields::KIND, version.kind.name())}
+                {hidden(fields::KIND, version.kind.name())}
                 {hidden(fields::PER, chosen.unit.name())}
                 {hidden(fields::WITHDRAW, version.id.to_string())}
                 <p>{then}</p>

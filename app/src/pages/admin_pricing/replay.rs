@@ -40,7 +40,7 @@ pub(super) fn view(replay: &Replay, side: PriceKind, of: (&str, ServiceTier)) ->
 /// What is not among them.
 const fn without(side: PriceKind) -> &'static str {
     match side {
-        PriceKind::Sale => " Calls at a price of a customer's own are not among them: it stays as it is.",
+        PriceKind::Sale => " Calls at a price of a customer's own, or of another service tier, are not among them: these stay as they are.",
         PriceKind::Cost => "",
     }
 }
