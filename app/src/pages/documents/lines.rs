@@ -218,7 +218,7 @@ mod tests {
         let buyer = Buyer { name: "Ada".to_owned(), email: "ada@example.com".to_owned(), ..Buyer::default() };
         let party = |name, lines: &[&str]| (name, lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
         let account = party("Account", &["Ada", "ada@example.com"]);
-        assert_eq!(statement_parties(None, &buyer), [account.clone()]);
+        assert_eq!(statement_parties(None, &buyer), std::slice::from_ref(&account));
         let from = party("From", &["Example Ltd", "1 High Street", "Tax ID GB 123"]);
         assert_eq!(statement_parties(Some(&seller()), &buyer), [from, account]);
     }
