@@ -172,8 +172,8 @@ impl Events {
             piece.out.append(piece.held);
             self.has_report = false;
         }
-        // The last report comes with the end of the text, or behind it.
-        let is_behind = !says_something(&document) && !reading.delivered_nothing();
+        // The last report comes with the end of the text, or behind it, or with the error that it breaks off with.
+        let is_behind = document.failed || !says_something(&document) && !reading.delivered_nothing();
         reading.absorb(document);
         if reports && (reading.finished || is_behind) && !self.are_held() && !event.is_oversized {
             piece.emit_up_to(piece.event, false);
