@@ -80,6 +80,8 @@ fn offer(model: &Members<'_>) -> Result<Offer, Refusal> {
             unmapped.extend(of_tier.members.into_iter().map(str::to_owned));
         }
     }
+    // In the order of the list.
+    unmapped.sort_by_key(|name| model.iter().position(|(member, _)| member == name));
     sides.insert(0, timeline(ServiceTier::Default, own, is_embedding)?);
     Ok(Offer { sides, unmapped })
 }
