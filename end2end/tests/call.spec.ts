@@ -1,18 +1,12 @@
 // `/calls/:id`: the receipt, which anyone can recompute.
 import type { Page } from "@playwright/test";
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { signUpAndPay } from "./accounts.ts";
 import { farebox } from "./command-line.ts";
 import { amount, cell, count, definition, readTable, tableOf } from "./figures.ts";
 import { expect, expectSound, signIn, test } from "./fixtures.ts";
 import { ask, call, nanos, receipt, requestId } from "./gateway.ts";
-
-/** Decimals of an amount before its rounding. */
-const EXACT_PLACES = 16;
-const EXACT_PER_NANO = 10n ** 7n;
+import { recompute } from "./recompute.ts";
 
 test("a receipt is sound", async ({ page }) => {
   await openNewest(page, "/calls?range=last-month");
@@ -84,39 +78,6 @@ test("a call that failed upstream costs nothing, and its receipt says why", asyn
   await expect(page.getByText("No tokens were counted.")).toBeVisible();
   await expect(page.getByRole("table"), "nothing would stand in it").toHaveCount(0);
   await expect(definition(page, "Total")).toHaveText("$0.00");
-  await expectSound(page);
-});
-
-test("the providers that were asked in vain are on the receipt, and cost nothing", async ({ page, ready }) => {
-  const [model, away, busy] = ["model", "away", "<b>busy</b>"].map((name) => `${name} ${randomUUID()}`) as [string, string, string];
-  const key = await signUpAndPay(page);
-  const port = await overloaded();
-  // Nobody listens at the first address, and nobody has time at the second.
-  for (const [provider, address] of [[away, "127.0.0.1:9"], [busy, `127.0.0.1:${port}`]] as const) {
-    await farebox(ready, "provider", "add", provider, "--base-url", `http://${address}/v1`, "--allow-private");
-  }
-  await farebox(ready, "model", "add", model, "--provider", away, "--context-window", "8192", "--default-output-hold", "512");
-  await farebox(ready, "price", "set", model, "--input", "0.00015", "--output", "0.0006");
-  await farebox(ready, "model", "fallback", model, "add", busy);
-  await farebox(ready, "model", "fallback", model, "add", "demo", "--upstream-model", "demo-mini");
-
-  let id = "";
-  await expect(async () => {
-    id = await call(ready, key, "What is a farebox?", { model });
-  }, "the proxy knows of them within a second").toPass({ timeout: 30_000 });
-  const { attempts, provider } = await receipt(ready, id, key);
-  expect(provider).toBe("demo");
-  expect(attempts).toMatchObject([
-    { provider: away, http_status: null, billed: false },
-    { provider: busy, http_status: 503, billed: false },
-  ]);
-  await page.goto(`/calls/${id}`);
-  await expect(definition(page, "Tried first")).toHaveText([
-    new RegExp(`^${away} — not reached after .+; not billed$`),
-    new RegExp(`^${busy} — 503 after .+; not billed$`),
-  ]);
-  await expect(definition(page, "Status")).toHaveText(/^OK/);
-  expect(await recompute(page), "the price of the model, whoever answered").toBeGreaterThan(0n);
   await expectSound(page);
 });
 
@@ -211,23 +172,6 @@ test("the project of a call stands with its key, and leads to the project's call
   await expect(page.getByLabel("Project", { exact: true }).locator("option:checked")).toHaveText(project);
 });
 
-/** Does the sum with integers, as whoever doubts it would, and returns the total in nanos. */
-async function recompute(page: Page): Promise<bigint> {
-  const { body } = await readTable(tableOf(page, "Item"));
-  let exact = 0n;
-  for (const line of body) {
-    const charged = amount(cell(line, "Amount"), EXACT_PLACES);
-    // Nanos per 1,000 tokens.
-    const per1k = amount(cell(line, "Price per 1K"));
-    expect(charged, cell(line, "Item")).toBe((count(cell(line, "Tokens")) * per1k * EXACT_PER_NANO) / 1000n);
-    exact += charged;
-  }
-  // Half up, once, last.
-  const total = (exact + EXACT_PER_NANO / 2n) / EXACT_PER_NANO;
-  expect(amount(await definition(page, "Total").innerText())).toBe(total);
-  return total;
-}
-
 /** Opens the first call of a log that the demo's customer sees. */
 async function openNewest(page: Page, log: string): Promise<void> {
   await signIn(page, "customer");
@@ -244,15 +188,4 @@ async function pricesOfACall(page: Page, daysAgo: number): Promise<Record<string
   const { body } = await readTable(tableOf(page, "Item"));
   const plain = body.filter((line) => !line.Item?.includes("cache"));
   return Object.fromEntries(plain.map((line) => [cell(line, "Item"), cell(line, "Price per 1K")]));
-}
-
-/** Starts an upstream that refuses everything since it has too much to do, and says at which port. It ends with the tests. */
-async function overloaded(): Promise<number> {
-  const server = createServer((request, response) => {
-    request.resume();
-    response.writeHead(503, { "content-type": "application/json" }).end('{"error":{"message":"overloaded"}}');
-  });
-  server.listen(0, "127.0.0.1").unref();
-  await once(server, "listening");
-  return (server.address() as AddressInfo).port;
 }

@@ -4,22 +4,13 @@ import { randomUUID } from "node:crypto";
 import { createKey, signUp, topUp } from "./accounts.ts";
 import { farebox } from "./command-line.ts";
 import { amount, definition, headline, readTable, tableOf } from "./figures.ts";
-import { expect, expectSound, signIn, test as base } from "./fixtures.ts";
+import { expect, expectSound, signIn } from "./fixtures.ts";
 import { ask, call } from "./gateway.ts";
-import { readReady, type Ready } from "../ready.ts";
-import { serve } from "../serve.ts";
+import { withItsOwnFarebox } from "./own-farebox.ts";
+import type { Ready } from "../ready.ts";
 
-// On a farebox of its own: models with a price are on everybody's price list.
-const test = base.extend<object, { ready: Ready }>({
-  ready: [
-    async ({}, use) => {
-      const { ready, stop } = await serve(`reprice-${process.pid}`, "--demo");
-      await use(readReady(ready));
-      await stop();
-    },
-    { scope: "worker", timeout: 240_000 },
-  ],
-});
+// Models with a price are on everybody's price list.
+const test = withItsOwnFarebox("reprice");
 
 /** A model of the test's own, which costs too much, and whose next price is the half. */
 async function aModel(ready: Ready): Promise<string> {
