@@ -69,11 +69,12 @@ export async function hydrated(page: Page): Promise<void> {
 export type Who = "customer" | "operator";
 
 type Cookies = Awaited<ReturnType<BrowserContext["cookies"]>>;
-const sessions = new Map<Who, Cookies>();
+/** By whose they are, of which console. */
+const sessions = new Map<string, Cookies>();
 
 /** Signs in through the form at `/login`, in a session of its own: for tests of signing in and out. */
-export async function signInWithForm(page: Page, who: Who): Promise<void> {
-  const { email, password } = readReady()[who];
+export async function signInWithForm(page: Page, who: Who, ready = readReady()): Promise<void> {
+  const { email, password } = ready[who];
   await page.goto("/login");
   await page.locator('input[name="email"]').fill(email);
   await page.locator('input[name="password"]').fill(password);
@@ -84,15 +85,16 @@ export async function signInWithForm(page: Page, who: Who): Promise<void> {
 
 /** Signs in once per worker and shares that session, since password hashing is slow and sign-in is throttled.
  *  Leaves the page on the person's home. A test that signs out takes `signInWithForm` instead. */
-export async function signIn(page: Page, who: Who): Promise<void> {
-  const cookies = sessions.get(who);
+export async function signIn(page: Page, who: Who, ready = readReady()): Promise<void> {
+  const whose = `${who} of ${ready.console_url}`;
+  const cookies = sessions.get(whose);
   if (cookies) {
     await page.context().addCookies(cookies);
     await page.goto("/");
     return;
   }
-  await signInWithForm(page, who);
-  sessions.set(who, await page.context().cookies());
+  await signInWithForm(page, who, ready);
+  sessions.set(whose, await page.context().cookies());
 }
 
 /** How large a phone is, in CSS pixels. */

@@ -48,7 +48,7 @@ test("what goes back is seen customer by customer, posted once, and in each cust
   const before = amount(await headline(page, "Balance").innerText());
 
   await context.clearCookies();
-  await signIn(page, "operator");
+  await signIn(page, "operator", ready);
   await page.goto(`/admin/pricing?model=${model}`);
   await page.getByRole("link", { name: "Charge past calls anew" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toContainText(model);
@@ -94,7 +94,7 @@ test.describe("what cannot be posted", () => {
 
   test("is said at its field, and what was typed stays", async ({ page, ready }) => {
     const model = await aModel(ready);
-    await signIn(page, "operator");
+    await signIn(page, "operator", ready);
     await page.goto(`/admin/pricing/reprice?model=${model}`);
     for (const { from, to, note, field, problem } of [
       { from: "2026-01-02T00:00", to: "2026-01-01T00:00", note: "Why", field: /^Calls that began from/, problem: /begins after its end/ },

@@ -92,7 +92,7 @@ pub(crate) async fn repricing(caller: &Caller, query: &str) -> Result<Repricing,
     let mut form = answered
         .unwrap_or_else(|| Form { typed: typed_form(query, &[MODEL, SERVICE_TIER, FROM, TO, PRICE, NOTE], REVIEW), ..caller.form() });
     let model = form.typed(MODEL).map(str::to_owned).or_else(|| parameter(query, MODEL)).unwrap_or_default();
-    let tier = form.typed(SERVICE_TIER).map(str::to_owned).or_else(|| parameter(query, SERVICE_TIER));
+    let tier = form.typed(SERVICE_TIER).map(str::to_owned).or_else(|| parameter(query, SERVICE_TIER)).filter(|tier| !tier.is_empty());
     let service_tier = tier.map_or(Some(ServiceTier::Default), |name| ServiceTier::named(&name)).ok_or(ConsoleError::NotFound)?;
     let history = operator.price_history(&model, service_tier).await?;
     let mut review = None;
