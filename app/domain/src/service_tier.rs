@@ -64,6 +64,12 @@ impl ServiceTier {
         (self != Self::Default).then_some(self)
     }
 
+    /// Whether a call can ask for it: a batch is sent in another way, which none passes here.
+    #[must_use]
+    pub const fn can_be_asked_for(self) -> bool {
+        !matches!(self, Self::Batch)
+    }
+
     /// Whether it costs something else than the default although it has no price here: capacity that was paid for in advance does not.
     #[must_use]
     pub const fn wants_a_price(self) -> bool {

@@ -138,36 +138,47 @@ fn exact(counts: TokenCounts, calls: i64, rates: &Rates) -> Option<i128> {
     receipt.exact.parts().checked_add(fees)
 }
 
-/// How the calls of a day are priced: of each cost price in force during it, its base and each of its tiers. A service tier without a cost of its own costs
-/// what the default does.
+/// How the calls of a day are priced: of each cost price in force during it, its base and each of its tiers. A service tier costs what the default does
+/// until it has a cost of its own.
 async fn priced(connection: &mut PgConnection, day: DateTime<Utc>) -> Result<Vec<Priced>> {
     let names: HashMap<_, _> = models(connection).await?.into_iter().map(|model| (model.id, model.name)).collect();
     let mut costs: HashMap<_, Vec<PriceVersion>> = HashMap::new();
     for version in current_and_scheduled(connection, PriceKind::Cost, day).await? {
         costs.entry((version.model_id, version.service_tier)).or_default().push(version);
     }
+    let end = day + TimeDelta::days(1);
+    let of = |id, tier| costs.get(&(id, tier)).map_or(&[][..], Vec::as_slice);
     let mut priced = Vec::new();
     for (id, model) in names {
         for service_tier in ServiceTier::ALL {
-            let Some(versions) = costs.get(&(id, service_tier)).or_else(|| costs.get(&(id, ServiceTier::Default))) else { continue };
-            let ends = versions.iter().skip(1).map(|next| next.effective_from).chain([day + TimeDelta::days(1)]);
-            priced.extend(versions.iter().zip(ends).flat_map(|(version, until)| {
-                let rates = by_prompt(&version.rates);
-                let model = model.clone();
-                let from = version.effective_from;
-                rates.map(move |(prompt_from, prompt_until, rates)| Priced {
+            let own = of(id, service_tier);
+            // As long as it has none of its own.
+            let first = own.first().map_or(end, |version| version.effective_from);
+            let default = if service_tier == ServiceTier::Default { &[] } else { of(id, ServiceTier::Default) };
+            for (version, until) in spans(default, first).chain(spans(own, end)) {
+                priced.extend(by_prompt(&version.rates).map(|(prompt_from, prompt_until, rates)| Priced {
                     model: model.clone(),
                     service_tier,
-                    from,
+                    from: version.effective_from,
                     until,
                     prompt_from,
                     prompt_until,
                     rates,
-                })
-            }));
+                }));
+            }
         }
     }
     Ok(priced)
+}
+
+/// Until when each version is in force that begins before an end.
+fn spans(versions: &[PriceVersion], end: DateTime<Utc>) -> impl Iterator<Item = (&PriceVersion, DateTime<Utc>)> {
+    let ends = versions.iter().skip(1).map(|next| next.effective_from).chain([end]);
+    versions
+        .iter()
+        .zip(ends)
+        .map(move |(version, until)| (version, until.min(end)))
+        .filter(|(version, until)| version.effective_from < *until)
 }
 
 /// The rates by the prompt's length: from, and below which.

@@ -137,7 +137,11 @@ fn at_its_tier(
         return Ok((price, asked.may_become_the_default().then_some(own)));
     }
     if asked.wants_a_price() && !entry.opens("service_tier") {
-        let priced: Vec<_> = ServiceTier::OTHERS.into_iter().filter(|tier| price(*tier).is_some()).map(ServiceTier::name).collect();
+        let priced: Vec<_> = ServiceTier::OTHERS
+            .into_iter()
+            .filter(|tier| tier.can_be_asked_for() && price(*tier).is_some())
+            .map(ServiceTier::name)
+            .collect();
         return Err(Refusal::service_tier_not_priced(asked, &request.model, &priced));
     }
     Ok((own, None))

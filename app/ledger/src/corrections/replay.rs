@@ -93,7 +93,7 @@ async fn replayed(
             let end = End::of(call, corrections)?;
             let is_asked_for = match replayable.sale {
                 Some(_) => prices.contains(&end.price),
-                None => provider.tier(end.service_tier) == replayable.service_tier,
+                None => end.service_tier == replayable.service_tier || provider.tier(end.service_tier) == replayable.service_tier,
             };
             if !is_asked_for {
                 continue;
@@ -187,8 +187,8 @@ impl ProviderSide<'_> {
 
     fn add(&mut self, call: &CallRecord, end: &End) -> Result<()> {
         let Some([was, would_be]) = self.parts else { return Ok(()) };
-        let history = self.histories.get(&self.tier(end.service_tier));
-        let then = history.and_then(|history| history.at(PriceKind::Cost, call.started_at)).map(|version| &version.rates);
+        let at = |tier| self.histories.get(&tier).and_then(|history| history.at(PriceKind::Cost, call.started_at));
+        let then = at(end.service_tier).or_else(|| at(ServiceTier::Default)).map(|version| &version.rates);
         let with = |sum: i128, rates: &Rates| {
             let exact = pricing::price(&end.usage, rates, Discount::NONE).map_err(|error| Error::Corrupt(error.to_string()))?.exact;
             sum.checked_add(exact.parts()).ok_or_else(overflow)

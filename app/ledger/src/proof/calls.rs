@@ -9,6 +9,7 @@ use domain::{
     id::{AccountId, GrantId, ModelId, PriceId},
     money::Amount,
     own_price::{self, OwnPrice},
+    price_history::LEAD_MIN,
     pricing::{self, Charge, Discount, Excess},
     rates::Rates,
     service_tier::{ServiceTier, charged_at},
@@ -202,8 +203,8 @@ struct Version {
     rates: std::result::Result<Rates, String>,
 }
 
-/// A version counts as known so long after it was written, which is the least lead of one that follows another.
-const LEAD: TimeDelta = TimeDelta::seconds(10);
+/// A version counts as known so long after it was written, which is the least lead of one that follows another: proxies go by a catalog that is half as old.
+const LEAD: TimeDelta = LEAD_MIN;
 
 impl Prices {
     /// Reads all of them, and checks that each is the one that was written.

@@ -193,6 +193,14 @@ async fn a_day_costs_what_the_provider_charges_at_each_tier(pool: PgPool) {
     // The second at what the first of them costs the operator, for lack of another: 1,100 tokens each.
     let calls = [(Default, None), (Default, Some(Priority)), (Default, Some(Flex))].map(|tiers| call(&world, ada, tiers, by, HOUR));
     world.post(&calls).await.unwrap();
-    let cost = operator.today(world.now).await.unwrap().cost;
+    let today = async || operator.today(world.now).await.unwrap().cost;
+    let cost = today().await;
     assert_eq!((cost.amount, cost.unknown), (Some(amount("0.00231")), 0));
+    // The first cost of that tier is of the calls from then on.
+    let (from, rates) = (world.now - HOUR / 2, Rates::plain(amount("0.005"), amount("0.005")));
+    publish(&operator, NewPrice { kind: PriceKind::Cost, ..price(&world, Priority, rates, from) }).await.unwrap();
+    assert_eq!(today().await, cost);
+    world.post(&[call(&world, ada, (Default, Some(Priority)), by, TimeDelta::minutes(5))]).await.unwrap();
+    let after = today().await;
+    assert_eq!((after.amount, after.unknown), (Some(amount("0.00781")), 0));
 }

@@ -10,6 +10,9 @@ use domain::{
 use super::{catalog::Entry, target::Target};
 use crate::{dialect::request::Request, instruments::meters::Meters, reply::Refusal, upstream::health::Health};
 
+/// The member by which a request asks for a tier.
+const SERVICE_TIER: &str = "service_tier";
+
 /// A model at one provider.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -34,13 +37,22 @@ impl Route {
     pub(crate) fn reasons(&self) -> bool {
         self.model.output_cap_field == OutputCapField::MaxCompletionTokens
     }
-
-    fn takes(&self, request: &Request) -> bool {
-        self.refusal(request).is_none()
-    }
 }
 
 impl Entry {
+    /// What is against a request at a route. A service tier with a price of its own is paid for where it serves: another provider than the model's own is not
+    /// known to, unless an operator says so.
+    fn refusal_at(&self, route: &Route, request: &Request) -> Option<Refusal> {
+        let serves_its_tier =
+            !request.service_tier.wants_a_price() || route.model.provider == self.model.provider || route.model.opens(SERVICE_TIER);
+        let why = "the provider that would answer is not known to have this service tier";
+        route.refusal(request).or_else(|| (!serves_its_tier).then(|| Refusal::unmetered(SERVICE_TIER.to_owned(), why, &request.model)))
+    }
+
+    fn takes(&self, route: &Route, request: &Request) -> bool {
+        self.refusal_at(route, request).is_none()
+    }
+
     /// The first route that takes a request.
     ///
     /// # Errors
@@ -49,8 +61,8 @@ impl Entry {
         let Some(first) = self.routes.first() else {
             return Err(Refusal::bad_gateway("The model's upstream is not set up so that it can be called."));
         };
-        let Some(refusal) = first.refusal(request) else { return Ok(first) };
-        self.routes.iter().skip(1).find(|route| route.takes(request)).ok_or(refusal)
+        let Some(refusal) = self.refusal_at(first, request) else { return Ok(first) };
+        self.routes.iter().skip(1).find(|route| self.takes(route, request)).ok_or(refusal)
     }
 
     /// The routes that take a request, but for this one and those that have failed: a model has each provider once.
@@ -61,7 +73,7 @@ impl Entry {
         request: &'a Request,
     ) -> impl Iterator<Item = &'a Arc<Route>> {
         let known = move |provider: &str| provider == route.model.provider || failed.iter().any(|attempt| attempt.provider == provider);
-        self.routes.iter().filter(move |other| !known(&other.model.provider) && other.takes(request))
+        self.routes.iter().filter(move |other| !known(&other.model.provider) && self.takes(other, request))
     }
 
     /// Whether there are more routes than so many, be they such as are not taken.

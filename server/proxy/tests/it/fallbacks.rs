@@ -57,7 +57,7 @@ async fn add_provider(world: &World, name: &str, base_url: &str, apis: Option<&[
 }
 
 /// A world whose model has a second provider.
-async fn two_providers(pool: &PgPool) -> (World, Upstream) {
+pub(crate) async fn two_providers(pool: &PgPool) -> (World, Upstream) {
     let (mut world, second) = (World::new(pool, "1").await, Upstream::start().await);
     add_provider(&world, SECOND, &second.base_url, None).await;
     world.ledger.system().add_fallback(MODEL, &fallback()).await.unwrap();
@@ -71,7 +71,7 @@ async fn nobody() -> String {
     format!("http://{address}/v1")
 }
 
-fn answers(status: u16) -> Prepared {
+pub(crate) fn answers(status: u16) -> Prepared {
     Prepared { status, content_type: "application/json".to_owned(), bytes: Bytes::from_static(ERROR.as_bytes()), breaks: false }
 }
 

@@ -14,6 +14,7 @@ use ledger::NewPrice;
 use sqlx::PgPool;
 
 use crate::{
+    fallbacks::{answers, two_providers},
     upstream::Prepared,
     world::{MODEL, Policy, World, amount, call_id, chat, eventually, json, text},
 };
@@ -189,5 +190,27 @@ async fn a_tier_that_nobody_priced_is_refused_or_flagged(pool: PgPool) {
     let id = eventually(passes).await;
     let call = world.detail(id).await;
     assert_eq!((call.price_tier, call.asked_tier, call.row.usage.flag), (Default, Priority, Some(Flag::OtherTerms)));
+    world.stop().await;
+}
+
+/// Another provider would answer at its ordinary service, for less than priority and for more than flex.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_tier_with_a_price_is_asked_for_where_it_is_served_alone(pool: PgPool) {
+    let (mut world, second) = two_providers(&pool).await;
+    for (service_tier, rate) in [(Flex, "0.0005"), (Priority, "0.002")] {
+        set(&world, service_tier, rate).await;
+    }
+    world.renew_proxy().await;
+    let status = async |rest: &str| {
+        world.upstream.prepare(answers(429));
+        let response = world.post(chat("hello", rest)).await;
+        let status = response.status();
+        text(response).await;
+        (status, second.received().len())
+    };
+    for asked in [r#","service_tier":"flex""#, r#","service_tier":"priority""#] {
+        assert_eq!(status(asked).await, (StatusCode::TOO_MANY_REQUESTS, 0), "{asked}");
+    }
+    assert_eq!(status("").await, (StatusCode::OK, 1), "what asks for none goes on to the next");
     world.stop().await;
 }
