@@ -30,6 +30,8 @@ pub struct PriceHistory {
     pub versions: Vec<PriceVersion>,
     /// Those of them that were withdrawn.
     pub withdrawn: Vec<Withdrawal>,
+    /// The default's costs that were or will be in force, the last to begin first: what another service tier costs as long as it has no cost of its own.
+    pub default_costs: Vec<PriceVersion>,
 }
 
 impl PriceHistory {
@@ -54,6 +56,13 @@ impl PriceHistory {
     #[must_use]
     pub fn at(&self, kind: PriceKind, instant: DateTime<Utc>) -> Option<&PriceVersion> {
         self.standing(kind).find(|version| version.effective_from <= instant)
+    }
+
+    /// The version of the other side that a margin is worked out with at this instant: of a price, what it costs then.
+    #[must_use]
+    pub fn beside(&self, kind: PriceKind, instant: DateTime<Utc>) -> Option<&PriceVersion> {
+        let default = || self.default_costs.iter().find(|version| version.effective_from <= instant);
+        self.at(kind.other(), instant).or_else(|| if kind == PriceKind::Sale { default() } else { None })
     }
 
     /// The version that holds in the end: the last one that is scheduled, or that in force. A new one is written from it.
@@ -125,7 +134,7 @@ mod tests {
             version(1, PriceKind::Sale, 10),
         ];
         let withdrawn = withdrawn.iter().map(|number| Withdrawal { price: id(*number), at: day(1), by: "somebody".to_owned() }).collect();
-        PriceHistory { versions, withdrawn }
+        PriceHistory { versions, withdrawn, default_costs: vec![] }
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Operator {
     /// # Errors
     /// [`Error::NotFound`] for an unknown model.
     pub async fn price_history(&self, model: &str, service_tier: ServiceTier) -> Result<PriceHistory> {
-        Ok(histories_of(&mut *self.database.read().await?, model).await?.remove(&service_tier).unwrap_or_default())
+        Ok(of_tier(histories_of(&mut *self.database.read().await?, model).await?, service_tier))
     }
 }
 
@@ -211,7 +211,14 @@ async fn histories(connection: &mut PgConnection, model: ModelId) -> Result<Hash
 }
 
 async fn price_history(connection: &mut PgConnection, model: ModelId, service_tier: ServiceTier) -> Result<PriceHistory> {
-    Ok(histories(connection, model).await?.remove(&service_tier).unwrap_or_default())
+    Ok(of_tier(histories(connection, model).await?, service_tier))
+}
+
+fn of_tier(mut histories: HashMap<ServiceTier, PriceHistory>, service_tier: ServiceTier) -> PriceHistory {
+    let history = histories.remove(&service_tier).unwrap_or_default();
+    let default = histories.get(&ServiceTier::Default).into_iter();
+    let default_costs = default.flat_map(|default| default.standing(PriceKind::Cost)).cloned().collect();
+    PriceHistory { default_costs, ..history }
 }
 
 /// Every version of what everyone pays for a model, or for all models, and of what that costs, the first to begin first, and which of them were withdrawn.

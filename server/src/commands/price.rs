@@ -187,8 +187,8 @@ async fn write<'a>(ledger: &Ledger, args: &'a Set) -> anyhow::Result<NewPrice<'a
 
 /// What is to be agreed to, rate by rate, and how.
 fn not_agreed(history: &PriceHistory, new: &NewPrice<'_>) -> anyhow::Error {
-    let rates_at = |kind| history.at(kind, new.effective_from).map(|version| &version.rates);
-    let change = PriceChange::of(new.kind, rates_at(new.kind), &new.rates, rates_at(new.kind.other()));
+    let [old, beside] = [history.at(new.kind, new.effective_from), history.beside(new.kind, new.effective_from)];
+    let change = PriceChange::of(new.kind, old.map(|version| &version.rates), &new.rates, beside.map(|version| &version.rates));
     to_be_agreed_to(&change, new.model)
 }
 

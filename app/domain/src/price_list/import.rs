@@ -241,7 +241,10 @@ impl Wish<'_> {
             let other = other.iter().flatten().find(side(kind));
             for change in &plan.changes {
                 let listed = timelines.iter().find(side(kind.other())).and_then(|side| side.at(change.from));
-                let in_force = in_force(written, (kind.other(), service_tier), change.from);
+                let in_force = in_force(written, (kind.other(), service_tier), change.from).or_else(|| {
+                    // A service tier without a cost of its own costs what the default does.
+                    if kind == PriceKind::Sale { in_force(written, (PriceKind::Cost, ServiceTier::Default), change.from) } else { None }
+                });
                 doubts.extend(self::doubts(change, in_force, listed.or(in_force), other.and_then(|side| side.at(change.from))));
             }
             sides.push(Side { kind, service_tier, plan });

@@ -5,7 +5,6 @@
 use chrono::{DateTime, Utc};
 use domain::{
     audit::Operation,
-    catalog::PriceKind,
     id::{ModelId, PriceId},
     price_change::PriceChange,
     price_history::{LEAD_MIN, PriceHistory},
@@ -92,8 +91,8 @@ fn expect_reviewed(history: &PriceHistory, new: &NewPrice<'_>, review: Review<'_
     if !is_first && new.effective_from < new.now + LEAD_MIN {
         return Err(Error::PriceTooSoon);
     }
-    let rates_at = |kind: PriceKind| history.at(kind, new.effective_from).map(|version| &version.rates);
-    let change = PriceChange::of(new.kind, rates_at(new.kind), &new.rates, rates_at(new.kind.other()));
+    let [old, beside] = [history.at(new.kind, new.effective_from), history.beside(new.kind, new.effective_from)];
+    let change = PriceChange::of(new.kind, old.map(|version| &version.rates), &new.rates, beside.map(|version| &version.rates));
     if change.is_agreed(new.model, review.named) { Ok(()) } else { Err(Error::PriceNotAgreed) }
 }
 

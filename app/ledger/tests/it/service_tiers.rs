@@ -179,6 +179,21 @@ async fn what_comes_late_is_charged_at_the_tier_that_served_it(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_tier_for_less_than_the_default_costs_is_asked_about(pool: PgPool) {
+    let world = World::new(pool).await;
+    let operator = world.ledger.system().operator();
+    let since = world.now - TimeDelta::days(2);
+    let cost = Rates::plain(amount("0.001"), amount("0.001"));
+    publish(&operator, NewPrice { kind: PriceKind::Cost, ..price(&world, Default, cost, since) }).await.unwrap();
+    let unnamed = Review { revision: 0, named: None };
+    let below = operator.publish_price(price(&world, Flex, half(), since), unnamed).await;
+    assert!(matches!(below, Err(Error::PriceNotAgreed)), "{below:?}");
+    let cheaper = Rates::plain(amount("0.0001"), amount("0.0001"));
+    publish(&operator, NewPrice { kind: PriceKind::Cost, ..price(&world, Flex, cheaper, since) }).await.unwrap();
+    operator.publish_price(price(&world, Flex, half(), since), unnamed).await.unwrap();
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_day_costs_what_the_provider_charges_at_each_tier(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;

@@ -30,7 +30,7 @@ use crate::parts::{
 pub(super) fn view(chosen: &Chosen, review: &Review) -> AnyView {
     let other = chosen.side.other();
     let old = chosen.history.at(chosen.side, review.effective_from);
-    let other_side = chosen.history.at(other, review.effective_from).map(|version| &version.rates);
+    let other_side = chosen.history.beside(chosen.side, review.effective_from).map(|version| &version.rates);
     let change = PriceChange::of(chosen.side, old.map(|version| &version.rates), &review.rates, other_side);
     let side = words::side(chosen.side);
     let follows = chosen.history.after(chosen.side, review.effective_from).map(|next| {

@@ -156,7 +156,7 @@ mod tests {
     fn read(changed: &[(&str, &str)]) -> Result<Asked, String> {
         let versions = [PriceKind::Sale, PriceKind::Cost].map(version);
         let sale = versions[0].id.to_string();
-        let history = PriceHistory { versions: versions.to_vec(), withdrawn: vec![] };
+        let history = PriceHistory { versions: versions.to_vec(), ..PriceHistory::default() };
         let usual = [(FROM, "2026-11-01T00:00"), (PRICE, sale.as_str()), (NOTE, "Too dear")];
         let typed = |field: &str| changed.iter().chain(&usual).find(|(name, _)| *name == field).map_or("", |(_, text)| text).to_owned();
         Asked::read(typed, &history, now()).map_err(|problem| problem.field)
