@@ -14,7 +14,7 @@ use domain::{
 /// Which model.
 pub(in crate::pages) const MODEL: &str = "model";
 /// At which service tier: [`ServiceTier::name`].
-pub(super) const SERVICE_TIER: &str = "service_tier";
+pub(in crate::pages) const SERVICE_TIER: &str = "service_tier";
 /// Which side of its price.
 pub(super) const KIND: &str = "kind";
 /// The unit of all rates in the form: [`RateUnit::name`].

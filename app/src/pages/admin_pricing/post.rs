@@ -110,7 +110,7 @@ fn address(submission: &Submission, tier: ServiceTier, kind: PriceKind) -> Strin
 }
 
 /// The default where a form names none.
-fn service_tier(submission: &Submission) -> Result<ServiceTier, Refusal> {
+pub(in crate::pages) fn service_tier(submission: &Submission) -> Result<ServiceTier, Refusal> {
     submission.field(fields::SERVICE_TIER).map_or(Some(ServiceTier::Default), ServiceTier::named).ok_or_else(incomplete)
 }
 

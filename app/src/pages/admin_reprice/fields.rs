@@ -7,7 +7,7 @@ use domain::service_tier::ServiceTier;
 pub(super) const MODEL: &str = "model";
 /// Of calls that were served at which service tier; without it, at the default.
 #[cfg(feature = "ssr")]
-pub(super) const SERVICE_TIER: &str = "service_tier";
+pub(super) use crate::pages::admin_pricing::fields::SERVICE_TIER;
 /// From when on its calls began.
 #[cfg(feature = "ssr")]
 pub(super) const FROM: &str = "from";

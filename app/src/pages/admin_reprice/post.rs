@@ -1,14 +1,15 @@
 use axum::{http::StatusCode, response::Response};
-use domain::{money::Amount, replay::Replay, service_tier::ServiceTier};
+use domain::{money::Amount, replay::Replay};
 use ledger::Reprice;
 
 use super::{
     address,
     api::{Asked, INSTANT, replay},
-    fields::{DONE, FROM, MODEL, NOTE, PRICE, REVIEW, SEEN, SERVICE_TIER, TO},
+    fields::{DONE, FROM, MODEL, NOTE, PRICE, REVIEW, SEEN, TO},
 };
 use crate::{
     error::ConsoleError,
+    pages::admin_pricing::post::service_tier,
     parts::form::Problem,
     server::{Refusal, Submission, incomplete, see_other},
 };
@@ -23,7 +24,7 @@ async fn try_post(submission: &Submission) -> Result<Response, Refusal> {
     let caller = submission.caller();
     let operator = caller.operator().await?;
     let model = submission.text(MODEL);
-    let tier = submission.field(SERVICE_TIER).map_or(Some(ServiceTier::Default), ServiceTier::named).ok_or_else(incomplete)?;
+    let tier = service_tier(submission)?;
     let history = operator.price_history(model, tier).await.map_err(ConsoleError::from)?;
     let asked = Asked::read(|field| submission.text(field).to_owned(), &history, submission.visitor.now);
     let asked = asked.map_err(|problem| Refusal::Form(StatusCode::UNPROCESSABLE_ENTITY, problem))?;
