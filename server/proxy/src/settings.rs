@@ -14,8 +14,9 @@ use crate::{
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// What is posted is kept only while the disk has so much left: a database may be on it too.
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;
-/// Settled calls of each lane that wait in memory for their posting: what comes in some tenths of a second.
-const FRESH_MAX: usize = 2_048;
+/// Settled calls of each lane that wait in memory for their posting: what comes in some tenths of a second, as fast as a core serves, while the batch
+/// before is posted. What had to be read back would come in small batches, which cost the database most when it can least afford it.
+const FRESH_MAX: usize = 16_384;
 
 /// How the proxy works. The defaults suit production.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use ledger::SettledCall;
 use crate::books::spool::Position;
 
 /// What the records of a lane's fresh settlements may come to: few of them are large.
-const BYTES_MAX: usize = 4 * 1024 * 1024;
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The fresh settlements of a lane, in the order of their positions.
 #[derive(Debug)]
