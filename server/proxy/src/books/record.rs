@@ -36,15 +36,36 @@ pub(crate) enum Unreadable {
     Postcard(#[from] postcard::Error),
 }
 
+/// What most records have room in.
+const BODY_BYTES: usize = 1_024;
+
 /// The body of a record.
 ///
 /// # Errors
 /// None that is known of.
 pub(crate) fn write(body: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut body = postcard::to_allocvec_cobs(body).map_err(io::Error::other)?;
-    // What says where it ends: its frame does.
-    body.pop();
-    Ok(body)
+    let plain = postcard::to_extend(body, Vec::with_capacity(BODY_BYTES)).map_err(io::Error::other)?;
+    Ok(without_zeros(&plain))
+}
+
+/// The longest run that COBS writes as one.
+const RUN_BYTES_MAX: usize = 254;
+
+/// COBS without the zero that says where it ends, since its frame does: what is between two zeros, in runs, each behind its length and one. A run of
+/// 254 bytes is followed by another, and no zero. Postcard's own encoder asks of each byte whether there is room for it.
+fn without_zeros(plain: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(plain.len() + plain.len() / RUN_BYTES_MAX + 1);
+    let mut push = |run: &[u8]| {
+        encoded.push(u8::try_from(run.len() + 1).unwrap_or(u8::MAX));
+        encoded.extend_from_slice(run);
+    };
+    for between in plain.split(|byte| *byte == 0) {
+        let full = between.chunks_exact(RUN_BYTES_MAX);
+        let rest = full.remainder();
+        full.for_each(&mut push);
+        push(rest);
+    }
+    encoded
 }
 
 /// What was known of a call when it began.

@@ -22,10 +22,11 @@ use domain::{
     tokens::{CallUsage, Flag, TokenCounts, Tokens},
 };
 use ledger::{Admitted, SettledCall};
+use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{VERSION, WITHOUT_ATTEMPTS, WITHOUT_SERVICE_TIERS, read_intent, read_settlement, write};
-use crate::books::spool::{Durability, Found, Identity, Kind, Options, Spool, inspect};
+use super::{VERSION, WITHOUT_ATTEMPTS, WITHOUT_SERVICE_TIERS, read, read_intent, read_settlement, write};
+use crate::books::spool::{Durability, Found, Identity, Kind, Options, Record, Spool, inspect};
 
 fn start() -> DateTime<Utc> {
     "2026-11-26T12:00:00.123456Z".parse().unwrap()
@@ -282,4 +283,18 @@ fn what_a_later_version_wrote_or_nobody_did_is_unreadable() {
     assert!(read_intent(&record).is_err(), "half a record");
     record.version = VERSION + 1;
     assert_eq!(read_intent(&record).unwrap_err().to_string(), "it was written by a later version of Farebox, in encoding 5");
+}
+
+proptest! {
+    /// Texts of any length between the zeros, also of those that are a run exactly.
+    #[test]
+    fn a_body_has_no_zero_and_says_what_was_written(lengths in prop::collection::vec(prop_oneof![0_usize..40, 252_usize..257, 505_usize..512], 0..8)) {
+        let plain: Vec<u8> = lengths.iter().flat_map(|length| std::iter::repeat_n(7, *length).chain([0])).collect();
+        for plain in [&plain[..], plain.get(..plain.len().saturating_sub(1)).unwrap_or_default()] {
+            let body = write(&plain.to_vec()).unwrap();
+            prop_assert!(!body.contains(&0));
+            let record = Record { call: CallId::new(start(), [1; 10]), version: VERSION, body };
+            prop_assert_eq!(read::<Vec<u8>>(&record).unwrap(), plain);
+        }
+    }
 }
