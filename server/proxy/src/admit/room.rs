@@ -1,11 +1,14 @@
 //! What request bodies take of the memory: so much together, and of that no account more than its share. Without the first, whoever has a key could
 //! end the process for everybody; without the second, keep everybody waiting.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use domain::id::AccountId;
-use moka::sync::Cache;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -15,16 +18,12 @@ use crate::settings::Settings;
 
 /// One account may have this part of it all, and at least one body.
 const SHARE: usize = 4;
-/// An account without bodies is forgotten after this.
-const REMEMBERED: Duration = Duration::from_secs(60);
-const ACCOUNTS_MAX: u64 = 100_000;
 
 /// The room for bodies.
 #[derive(Debug)]
 pub(crate) struct Room {
     all: Arc<Semaphore>,
-    shares: Cache<AccountId, Arc<Semaphore>>,
-    share_bytes: usize,
+    shares: Arc<Shares>,
     patience: Duration,
 }
 
@@ -33,39 +32,75 @@ pub(crate) struct Room {
 pub(crate) struct Place {
     of_all: OwnedSemaphorePermit,
     of_share: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// The shares of the accounts that have a part of the room, or wait for one.
+#[derive(Debug)]
+struct Shares {
+    /// Each with the number of those who hold it.
+    held: Mutex<HashMap<AccountId, (Arc<Semaphore>, usize)>>,
+    bytes: usize,
+}
+
+/// What an account may have, held for as long as somebody has a part of it or waits for one.
+#[derive(Debug)]
+struct Share {
+    account: AccountId,
+    left: Arc<Semaphore>,
+    shares: Arc<Shares>,
 }
 
 impl Room {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             all: Arc::new(Semaphore::new(settings.bodies_bytes_max)),
-            shares: Cache::builder().max_capacity(ACCOUNTS_MAX).time_to_idle(REMEMBERED).build(),
-            share_bytes: (settings.bodies_bytes_max / SHARE).max(settings.body_bytes_max),
+            shares: Arc::new(Shares { held: Mutex::default(), bytes: (settings.bodies_bytes_max / SHARE).max(settings.body_bytes_max) }),
             patience: settings.room_timeout,
         }
     }
 
     /// Room for another piece of an account's body, once there is some; `None` if there is none for too long.
     pub(crate) async fn take(&self, account: AccountId, piece: &[u8]) -> Option<Place> {
-        let (share, permits) = (self.share(account), permits(piece.len())?);
+        let (share, permits) = (Shares::hold(&self.shares, account), permits(piece.len())?);
         let taking = async {
-            let of_share = share.acquire_many_owned(permits).await.ok()?;
+            let of_share = Arc::clone(&share.left).acquire_many_owned(permits).await.ok()?;
             let of_all = Arc::clone(&self.all).acquire_many_owned(permits).await.ok()?;
-            Some(Place { of_all, of_share })
+            Some(Place { of_all, of_share, _share: share })
         };
         timeout(self.patience, taking).await.ok().flatten()
     }
 
     /// Room for so many bytes beside a body, such as a second copy of it, if there is some right now.
     pub(crate) fn try_take(&self, account: AccountId, length: usize) -> Option<Place> {
-        let (share, permits) = (self.share(account), permits(length)?);
-        let of_share = share.try_acquire_many_owned(permits).ok()?;
+        let (share, permits) = (Shares::hold(&self.shares, account), permits(length)?);
+        let of_share = Arc::clone(&share.left).try_acquire_many_owned(permits).ok()?;
         let of_all = Arc::clone(&self.all).try_acquire_many_owned(permits).ok()?;
-        Some(Place { of_all, of_share })
+        Some(Place { of_all, of_share, _share: share })
+    }
+}
+
+impl Shares {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, (Arc<Semaphore>, usize)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn share(&self, account: AccountId) -> Arc<Semaphore> {
-        self.shares.get_with(account, || Arc::new(Semaphore::new(self.share_bytes)))
+    fn hold(shares: &Arc<Self>, account: AccountId) -> Share {
+        let mut held = shares.lock();
+        let (left, holders) = held.entry(account).or_insert_with(|| (Arc::new(Semaphore::new(shares.bytes)), 0));
+        *holders += 1;
+        Share { account, left: Arc::clone(left), shares: Arc::clone(shares) }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut held = self.shares.lock();
+        let Some((_, holders)) = held.get_mut(&self.account) else { return };
+        *holders -= 1;
+        if *holders == 0 {
+            held.remove(&self.account);
+        }
     }
 }
 
@@ -102,5 +137,8 @@ mod tests {
         assert!(room.take(account(5), &body).await.is_none(), "all is taken");
         drop(first);
         assert!(room.take(account(5), &body).await.is_some(), "what was given back is there for the next");
+        drop(others);
+        assert!(room.shares.lock().is_empty(), "whoever has nothing here is not remembered");
+        assert_eq!(room.all.available_permits(), 4_000);
     }
 }
