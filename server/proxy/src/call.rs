@@ -20,7 +20,7 @@ use chrono::{DateTime, Utc};
 use domain::{attribution::Attribution, call::Attempt, catalog::DisconnectPolicy, credit::Unit, id::CallId, tokens::Tokens};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
 use http_body::Body;
-use ledger::{Admitted, KeyEntry};
+use ledger::Admitted;
 use tokio::time::Instant;
 
 use self::{
@@ -33,11 +33,11 @@ use self::{
 use crate::{
     Shared,
     admit::{
+        auth::WorkingKey,
         body::{Received, in_place},
         bound::Bound,
         catalog::{Entry, Price},
         leases::Held,
-        presented::Presented,
         repeats::Once,
         routes::Route,
     },
@@ -61,9 +61,8 @@ pub(crate) struct Call {
     pub(crate) at: DateTime<Utc>,
     /// The same instant, by the clock that durations are measured with.
     pub(crate) started: Instant,
-    /// What its client presented, to be looked at again.
-    pub(crate) presented: Presented,
-    pub(crate) key: Arc<KeyEntry>,
+    /// To be looked at again.
+    pub(crate) key: WorkingKey,
     pub(crate) entry: Arc<Entry>,
     /// Where it is answered, or was sent last.
     pub(crate) route: Arc<Route>,
@@ -155,7 +154,7 @@ impl Call {
     /// [`Self::hold`]: that may take its time, and the key may have been revoked meanwhile.
     async fn hold_with_a_key_that_works(&self, shared: &Shared) -> Result<(Bound, Held), Refusal> {
         let held = self.hold(shared).await?;
-        shared.keys.authenticate(self.presented, Utc::now()).await?;
+        shared.keys.authenticate_again(&self.key, Utc::now()).await?;
         Ok(held)
     }
 

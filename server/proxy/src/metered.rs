@@ -18,6 +18,7 @@ use crate::{
     Shared,
     admit::{
         attribution,
+        auth::WorkingKey,
         body::{Arrived, Gathered, Received},
         catalog::{self, Entry, Price, Snapshot},
         presented::Presented,
@@ -45,7 +46,7 @@ where
     let shared = &core.shared;
     let started = Instant::now();
     let at = id.started_at().unwrap_or_else(Utc::now);
-    let (presented, key, body) = receive(shared, &headers, &mut body, at).await?;
+    let (key, body) = receive(shared, &headers, &mut body, at).await?;
     // Before anything is held for it. That there is room again shows without calls.
     if !shared.poster.is_open() || shared.lane(id).takes_calls().is_err() {
         return Err(Refusal::unavailable());
@@ -72,7 +73,6 @@ where
         id,
         at,
         started,
-        presented,
         key,
         entry,
         route,
@@ -97,22 +97,16 @@ where
 }
 
 /// Who calls, and the whole body.
-async fn receive<B>(
-    shared: &Shared,
-    headers: &HeaderMap,
-    body: &mut B,
-    at: DateTime<Utc>,
-) -> Result<(Presented, Arc<KeyEntry>, Arrived), Refusal>
+async fn receive<B>(shared: &Shared, headers: &HeaderMap, body: &mut B, at: DateTime<Utc>) -> Result<(WorkingKey, Arrived), Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let presented = Presented::by(headers)?;
-    let key = shared.keys.authenticate(presented, at).await?;
+    let key = shared.keys.authenticate(Presented::by(headers)?, at).await?;
     expect_json(headers)?;
     let body = collect(shared, key.account_id, headers, body).await?;
     // It may have been revoked while the body came.
-    let key = shared.keys.authenticate(presented, Utc::now()).await?;
-    Ok((presented, key, body))
+    let key = shared.keys.authenticate_again(&key, Utc::now()).await?;
+    Ok((key, body))
 }
 
 /// A model, and what it costs at the default service tier: without that it is not called, whatever else has a price.

@@ -3,7 +3,15 @@
 //! Keys are kept in memory until the ledger says that something of their account has changed. Those that are not known are looked up many at a time, by
 //! one task: whoever guesses keys does not reach the database at their own speed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use domain::{account::AccountState, id::AccountId};
@@ -47,7 +55,19 @@ pub(crate) struct Keys {
     cache: Cache<Digest, Known>,
     /// When something was said of accounts: what was read of them before is not believed.
     noticed: Cache<AccountId, Instant>,
+    /// How often that was.
+    notices: AtomicU64,
     lookups: mpsc::Sender<Lookup>,
+}
+
+/// A key that was found to work, for a request that may have to wait, and must know then whether it still does.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkingKey {
+    presented: Presented,
+    entry: Arc<KeyEntry>,
+    asked: Instant,
+    /// How often something had been said of accounts before it was looked at.
+    notices: u64,
 }
 
 /// What the ledger said of a key, and when it was asked.
@@ -74,7 +94,7 @@ impl Keys {
         let cache = Cache::builder().max_capacity(KEYS_MAX).time_to_live(REMEMBERED).build();
         // Longer than any key that was asked for before.
         let noticed = Cache::builder().max_capacity(KEYS_MAX).time_to_live(REMEMBERED + 2 * LOOKUP_TIMEOUT).build();
-        (Self { cache, noticed, lookups }, Lookups(waiting))
+        (Self { cache, noticed, notices: AtomicU64::new(0), lookups }, Lookups(waiting))
     }
 
     /// Something of these accounts may have changed.
@@ -83,10 +103,12 @@ impl Keys {
             Changed::Of(accounts) => accounts.iter().for_each(|account| self.noticed.insert(*account, Instant::now())),
             Changed::Any => self.cache.invalidate_all(),
         }
+        self.notices.fetch_add(1, Ordering::Release);
     }
 
     /// Whose key it is that a request presents.
-    pub(crate) async fn authenticate(&self, presented: Presented, now: DateTime<Utc>) -> Result<Arc<KeyEntry>, Refusal> {
+    pub(crate) async fn authenticate(&self, presented: Presented, now: DateTime<Utc>) -> Result<WorkingKey, Refusal> {
+        let notices = self.notices.load(Ordering::Acquire);
         let digest = presented.digest();
         let known = match self.cache.get(&digest).filter(|known| self.is_believed(known)) {
             Some(known) => known,
@@ -97,15 +119,17 @@ impl Keys {
                 known
             }
         };
-        match known.entry {
-            Some(entry) if !entry.works_at(now) => Err(Refusal::no_key("The API key was revoked or has expired.")),
-            Some(entry) => match entry.account_state {
-                AccountState::Active => Ok(entry),
-                AccountState::Suspended => Err(Refusal::account_suspended()),
-                AccountState::Closed => Err(Refusal::account_closed()),
-            },
-            None => Err(Refusal::no_key("The API key is unknown.")),
+        let Some(entry) = known.entry else { return Err(Refusal::no_key("The API key is unknown.")) };
+        expect_working(&entry, now)?;
+        Ok(WorkingKey { presented, entry, asked: known.asked, notices })
+    }
+
+    /// The same key again, as it is by now: nothing is looked up where nothing was said of any account since.
+    pub(crate) async fn authenticate_again(&self, key: &WorkingKey, now: DateTime<Utc>) -> Result<WorkingKey, Refusal> {
+        if key.notices == self.notices.load(Ordering::Acquire) && key.asked.elapsed() < REMEMBERED {
+            return expect_working(&key.entry, now).map(|()| key.clone());
         }
+        self.authenticate(key.presented, now).await
     }
 
     fn is_believed(&self, known: &Known) -> bool {
@@ -120,6 +144,25 @@ impl Keys {
         let (reply, answered) = oneshot::channel();
         self.lookups.send(Lookup { digest, reply }).await.ok()?;
         answered.await.ok()
+    }
+}
+
+fn expect_working(key: &KeyEntry, now: DateTime<Utc>) -> Result<(), Refusal> {
+    if !key.works_at(now) {
+        return Err(Refusal::no_key("The API key was revoked or has expired."));
+    }
+    match key.account_state {
+        AccountState::Active => Ok(()),
+        AccountState::Suspended => Err(Refusal::account_suspended()),
+        AccountState::Closed => Err(Refusal::account_closed()),
+    }
+}
+
+impl Deref for WorkingKey {
+    type Target = KeyEntry;
+
+    fn deref(&self) -> &KeyEntry {
+        &self.entry
     }
 }
 

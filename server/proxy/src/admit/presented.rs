@@ -2,6 +2,8 @@
 //!
 //! What was sent is never repeated, not even in part: a refusal ends up in logs and screenshots.
 
+use std::fmt;
+
 use domain::key::{ApiKey, MalformedKey, ReportKey};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ledger::keys::digest;
@@ -14,6 +16,12 @@ pub(crate) type Digest = [u8; 32];
 /// A key that has a key's form: read and digested once, asked for as often as its request has to wait.
 #[derive(Clone, Copy)]
 pub(crate) struct Presented(Digest);
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Presented")
+    }
+}
 
 /// Anthropic's clients send the key alone, in this header.
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
