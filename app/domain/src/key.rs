@@ -96,8 +96,20 @@ impl fmt::Debug for ReportKey {
 
 fn made(prefix: &str, random: [u8; 20]) -> String {
     let secret = base62(&random, SECRET_DIGITS);
-    let checksum = base62(&crc32fast::hash(secret.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS);
-    format!("{prefix}{secret}{checksum}")
+    let mut key = format!("{prefix}{secret}");
+    key.extend(checksum(&secret).map(char::from));
+    key
+}
+
+/// The CRC-32 of a secret, in base 62. Every call has its key's looked at.
+fn checksum(secret: &str) -> [u8; CHECKSUM_DIGITS] {
+    let mut left = crc32fast::hash(secret.as_bytes());
+    let mut digits = [ALPHABET[0]; CHECKSUM_DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET[(left % 62) as usize];
+        left /= 62;
+    }
+    digits
 }
 
 fn is_made(prefix: &str, text: &str) -> bool {
@@ -105,8 +117,8 @@ fn is_made(prefix: &str, text: &str) -> bool {
     if body.len() != SECRET_DIGITS + CHECKSUM_DIGITS || !body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return false;
     }
-    let (secret, checksum) = body.split_at(SECRET_DIGITS);
-    base62(&crc32fast::hash(secret.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS) == checksum
+    let (secret, stated) = body.split_at(SECRET_DIGITS);
+    checksum(secret) == stated.as_bytes()
 }
 
 fn last_four(key: &str) -> &str {
