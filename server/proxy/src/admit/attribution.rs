@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     reply::Refusal,
-    wire::json::{Member, Members, Name},
+    wire::json::{Member, Members, text_of},
 };
 
 const END_USER: &str = "x-farebox-end-user";
@@ -74,7 +74,7 @@ impl Saying {
 }
 
 fn label_of(member: &Member<'_>) -> Option<Label> {
-    member.read::<Name<'_>>().and_then(|Name(text)| Label::clipped(&text))
+    text_of(member.value).and_then(|text| Label::clipped(&text))
 }
 
 impl From<Saying> for Attribution {

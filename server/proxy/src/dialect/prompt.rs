@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::wire::{
     estimate::Sample,
-    json::{Member, Members, Name},
+    json::{Member, Members, text_of},
 };
 
 /// What an image or a recording is taken for where it must be guessed: OpenAI documents 765 tokens for a square image in detail.
@@ -261,7 +261,7 @@ impl Reader<'_> {
     }
 
     fn items(mut self, value: &Member<'_>) -> Result<(), Unmeterable> {
-        if let Some(Name(text)) = value.read() {
+        if let Some(text) = text_of(value.value) {
             self.prompt.messages += 1;
             self.prompt.text(&text);
             return Ok(());
@@ -271,8 +271,8 @@ impl Reader<'_> {
         for item in items.ok_or_else(|| self.wrong("must be a list with at least one message"))? {
             let item = self.members(item)?;
             self.prompt.messages += 1;
-            match item.get("type").and_then(Member::read::<Name<'_>>) {
-                Some(Name(kind)) => self.part(&kind, &item, 0)?,
+            match item.get("type").and_then(|kind| text_of(kind.value)) {
+                Some(kind) => self.part(&kind, &item, 0)?,
                 None => self.message(&item)?,
             }
         }
@@ -296,7 +296,7 @@ impl Reader<'_> {
     }
 
     fn content(&mut self, content: &Member<'_>, depth: usize) -> Result<(), Unmeterable> {
-        if let Some(Name(text)) = content.read() {
+        if let Some(text) = text_of(content.value) {
             self.prompt.text(&text);
             return Ok(());
         }
@@ -311,12 +311,12 @@ impl Reader<'_> {
         };
         for part in parts {
             // Texts without more around them, which some servers take.
-            if let Ok(Name(text)) = serde_json::from_str(part.get()) {
+            if let Some(text) = text_of(part) {
                 self.prompt.text(&text);
                 continue;
             }
             let part = self.members(part)?;
-            let kind = part.get("type").and_then(Member::read::<Name<'_>>).map_or(Cow::Borrowed(""), |Name(kind)| kind);
+            let kind = part.get("type").and_then(|kind| text_of(kind.value)).unwrap_or_default();
             self.part(&kind, &part, depth + 1)?;
         }
         Ok(())
@@ -329,8 +329,8 @@ impl Reader<'_> {
             Some(Part::Sealed(name)) if part.get(name).is_none() => self.prompt.points_outside = true,
             Some(Part::Text | Part::Sealed(_)) => {
                 for member in part.iter().filter(|member| member.name != "type") {
-                    match member.read() {
-                        Some(Name(text)) => self.prompt.text(&text),
+                    match text_of(member.value) {
+                        Some(text) => self.prompt.text(&text),
                         None => self.prompt.text(member.value.get()),
                     }
                 }
@@ -376,12 +376,12 @@ impl Reader<'_> {
         match rest {
             Some(rest) if member.value.get().starts_with('{') => self.at(&self.members(member.value)?, rest),
             Some(_) => Ok(None),
-            None => Ok(member.read::<Name<'_>>().map(|Name(text)| text.into_owned())),
+            None => Ok(text_of(member.value).map(Cow::into_owned)),
         }
     }
 
     fn texts(self, value: &Member<'_>) -> Result<(), Unmeterable> {
-        if let Some(Name(text)) = value.read() {
+        if let Some(text) = text_of(value.value) {
             self.prompt.texts = 1;
             self.prompt.text(&text);
             return Ok(());
@@ -401,7 +401,7 @@ impl Reader<'_> {
         }
         self.prompt.texts = items.len();
         for item in items {
-            if let Ok(Name(text)) = serde_json::from_str(item.get()) {
+            if let Some(text) = text_of(item) {
                 self.prompt.text(&text);
             } else {
                 let numbers: Vec<&RawValue> = serde_json::from_str(item.get()).map_err(|_| self.wrong(what))?;

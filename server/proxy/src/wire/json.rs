@@ -135,6 +135,16 @@ pub(crate) fn folded(name: &str) -> String {
 #[derive(Deserialize)]
 pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
+/// The string that a value is, if it is one. Mostly what is asked is whether: nothing is parsed to find out that it is a list.
+#[must_use]
+pub(crate) fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
+    let json = value.get();
+    if !json.starts_with('"') {
+        return None;
+    }
+    serde_json::from_str(json).map(|Name(text)| text).ok()
+}
+
 /// Where a part of a text lies in it.
 #[must_use]
 pub(crate) fn place_of(part: &str, whole: &str) -> Range<usize> {

@@ -12,7 +12,7 @@ use crate::{
         prompt::{Prompt, Unmeterable},
     },
     reply::Refusal,
-    wire::json::{self, Members, Name, place_of},
+    wire::json::{self, Members, Name, place_of, text_of},
 };
 
 /// More answers to one request than this are refused: each holds credit for a whole output.
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         let value = member.value.get();
         match known {
             Member::Model => {
-                let Name(model) = member.read().ok_or_else(|| Refusal::invalid("model", "\"model\" must be a string"))?;
+                let model = text_of(member.value).ok_or_else(|| Refusal::invalid("model", "\"model\" must be a string"))?;
                 self.read.model = Some((model.into_owned(), place_of(value, self.body)));
             }
             Member::Stream => self.read.stream = typed(name, member, "true or false")?,
