@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tower_http::decompression::DecompressionBody;
 
 /// Some upstreams compress although they are asked not to.
-type Unpacked = DecompressionBody<Incoming>;
+pub(super) type Unpacked = DecompressionBody<Incoming>;
 
 /// An answer's body.
 pub(crate) struct UpstreamBody {

@@ -17,14 +17,18 @@ use rustls::ClientConfig;
 use tower::Service;
 use tower_http::decompression::Decompression;
 
-use super::{address::Resolver, body::UpstreamBody, connecting::InTime, headers::request_headers};
+use super::{
+    address::Resolver,
+    body::{Unpacked, UpstreamBody},
+    connecting::InTime,
+    headers::request_headers,
+};
 use crate::{
     admit::{body::RequestBody, target::Target},
     dialect::Dialect,
 };
 
-/// Some upstreams compress although they are asked not to; then what the client gets is what was compressed.
-type Pool = Decompression<Client<InTime<HttpsConnector<HttpConnector<Resolver>>>, RequestBody>>;
+type Pool = Client<InTime<HttpsConnector<HttpConnector<Resolver>>>, RequestBody>;
 
 /// Shorter than the idle time-outs of common servers and balancers (nginx: 75 s, AWS: 60 s), so that few connections die in our hands.
 const POOLED_IDLE: Duration = Duration::from_secs(20);
@@ -60,20 +64,22 @@ impl Upstreams {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target.address(dialect);
         *request.headers_mut() = request_headers(client_headers, dialect, target, model);
-        Ok(self.pool(target).call(request).await?.map(UpstreamBody::from))
-    }
-
-    fn pool(&self, target: &Target) -> Pool {
-        match target.time_outs.connect {
-            None if target.allow_private => self.any.clone(),
-            None => self.public.clone(),
+        let answering = match target.time_outs.connect {
+            None if target.allow_private => ask(&self.any, request),
+            None => ask(&self.public, request),
             Some(within) => {
                 let mut patient = self.patient.lock().unwrap_or_else(PoisonError::into_inner);
                 let only_public = !target.allow_private;
-                patient.entry((within, only_public)).or_insert_with(|| pool(only_public, within, &self.tls)).clone()
+                ask(patient.entry((within, only_public)).or_insert_with(|| pool(only_public, within, &self.tls)), request)
             }
-        }
+        };
+        Ok(answering.await?.map(UpstreamBody::from))
     }
+}
+
+/// Some upstreams compress although they are asked not to; then what the client gets is what was compressed.
+fn ask(pool: &Pool, request: Request<RequestBody>) -> impl Future<Output = Result<Response<Unpacked>, ClientError>> + use<> {
+    Decompression::new(pool).call(request)
 }
 
 fn pool(only_public: bool, connect_timeout: Duration, tls: &ClientConfig) -> Pool {
@@ -82,13 +88,12 @@ fn pool(only_public: bool, connect_timeout: Duration, tls: &ClientConfig) -> Poo
     http.set_nodelay(true);
     http.set_connect_timeout(Some(connect_timeout));
     let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1().wrap_connector(http);
-    let client = Client::builder(TokioExecutor::new())
+    Client::builder(TokioExecutor::new())
         // A request that may have reached the upstream may have been billed there: it is never sent again by itself.
         .retry_canceled_requests(false)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOLED_IDLE)
-        .build(InTime::new(https, connect_timeout));
-    Decompression::new(client)
+        .build(InTime::new(https, connect_timeout))
 }
 
 /// Whom an upstream's certificate may come from: the authorities that the machine trusts, which may be a company's own, or that `SSL_CERT_FILE` and
