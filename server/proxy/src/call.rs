@@ -111,7 +111,7 @@ impl Call {
             held = self.hold_with_a_key_that_works(shared) => held?,
         };
         self.choose_route();
-        let begun = self.begin(shared, bound, held)?;
+        let begun = self.begin(core, bound, held).await?;
         if let Err(error) = begun.running.durable().await {
             tracing::error!(%error, call = %self.id, "a call was refused: nobody knows whether the spool keeps it");
             self.fail(shared, begun, End::Stopped, None, client, Refusal::unavailable()).await;
@@ -138,10 +138,10 @@ impl Call {
     }
 
     /// Lets the spool know that the call is about to be forwarded.
-    fn begin(&self, shared: &Shared, bound: Bound, held: Held) -> Result<Begun, Refusal> {
+    async fn begin(&self, core: &Core, bound: Bound, held: Held) -> Result<Begun, Refusal> {
         let admitted = self.admitted(bound, &held);
         let admission = Admission { admitted, held, price: Arc::clone(&self.price.version), started: self.started };
-        let running = Running::begin(shared.lane(self.id), admission, &shared.long).map_err(|error| {
+        let running = Running::begin(Arc::clone(&core.lane), admission, &core.shared.long).await.map_err(|error| {
             // That it is full the spool says itself, once.
             if !matches!(error, AppendError::Full) {
                 tracing::error!(%error, call = %self.id, "a call was refused: the spool does not take it");

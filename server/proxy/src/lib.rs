@@ -26,11 +26,16 @@ mod upstream;
 mod usage_api;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use chrono::Utc;
-use domain::id::CallId;
 use ledger::{Ledger, Meter, secrets::SecretKey};
 use tokio::{
     net::TcpListener,
@@ -104,6 +109,8 @@ pub(crate) struct Shared {
     pub(crate) leases: Arc<Leases>,
     pub(crate) long: Arc<LongCalls>,
     pub(crate) spool: Arc<Spool>,
+    /// To how many cores.
+    lanes_given: AtomicUsize,
     pub(crate) poster: Poster,
     pub(crate) room: Room,
     pub(crate) readers: Readers,
@@ -124,10 +131,10 @@ impl Shared {
         self.spool.writable().iter().find_map(|lane| lane.takes_calls().err())
     }
 
-    /// The lane of the spool that a call is written to.
-    pub(crate) fn lane(&self, call: CallId) -> Arc<Lane> {
+    /// The lane of the spool that the next core writes to: there are as many as cores.
+    pub(crate) fn next_lane(&self) -> Arc<Lane> {
         let lanes = self.spool.writable();
-        Arc::clone(&lanes[usize::from(call.uuid().as_bytes()[15]) % lanes.len()])
+        Arc::clone(&lanes[self.lanes_given.fetch_add(1, Ordering::Relaxed) % lanes.len()])
     }
 }
 
@@ -254,6 +261,7 @@ impl Proxy {
             catalog,
             renewed,
             spool,
+            lanes_given: AtomicUsize::new(0),
             poster,
         });
         tasks.spawn_upkeep(&shared, background_ledger, earlier, lookups, secret);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{announcing::LongCalls, interrupted, record};
 use crate::{
     admit::leases::Held,
-    books::spool::{AppendError, Begun, Lane, NotSettled, Position},
+    books::spool::{AppendError, Begun, Lane, NotSettled, Position, Ticket},
 };
 
 /// A call that holds the most that it can take.
@@ -27,11 +27,19 @@ pub(crate) struct Admission {
 pub(crate) struct Running {
     lane: Arc<Lane>,
     /// Until it is settled.
-    open: Option<(Begun, Held)>,
+    open: Option<(Open, Held)>,
     admitted: Arc<Admitted>,
     price: Arc<PriceVersion>,
     started: Instant,
     long: Arc<LongCalls>,
+}
+
+/// What the spool has of it.
+#[derive(Debug)]
+enum Open {
+    /// What begins it is about to be written.
+    Asked(Ticket<Result<Begun, AppendError>>),
+    Begun(Begun),
 }
 
 /// The spool has not taken a settlement, or nobody knows whether it will keep it: it is to be posted from memory.
@@ -46,18 +54,43 @@ pub(crate) struct NotSpooled {
 }
 
 impl Running {
-    /// Writes to the spool that the call begins.
+    /// Writes to the spool that the call begins, and returns once that survives a killed process.
     ///
     /// # Errors
     /// Nothing was written, and the call must not be forwarded: [`AppendError::Full`], [`AppendError::Io`]. What it held is given back.
-    pub(crate) fn begin(lane: Arc<Lane>, admission: Admission, long: &Arc<LongCalls>) -> Result<Self, AppendError> {
-        let Admission { admitted, mut held, price, started } = admission;
+    pub(crate) async fn begin(lane: Arc<Lane>, admission: Admission, long: &Arc<LongCalls>) -> Result<Self, AppendError> {
+        let Admission { admitted, held, price, started } = admission;
         let body = record::write(&admitted).map_err(AppendError::Io)?;
-        let begun = lane.begin(admitted.call_id, record::VERSION, &body)?;
-        held.forwarded();
+        let asked = lane.begin_soon(admitted.call_id, record::VERSION, body);
         let (admitted, long) = (Arc::new(admitted), Arc::clone(long));
-        long.add(&admitted, started);
-        Ok(Self { lane, open: Some((begun, held)), admitted, price, started, long })
+        let mut running = Self { lane, open: Some((Open::Asked(asked), held)), admitted, price, started, long };
+        running.begun().await?;
+        running.long.add(&running.admitted, started);
+        Ok(running)
+    }
+
+    async fn begun(&mut self) -> Result<(), AppendError> {
+        let Some((open, held)) = &mut self.open else { return Ok(()) };
+        let Open::Asked(asked) = open else { return Ok(()) };
+        match asked.await.unwrap_or_else(|| Err(closed())) {
+            Ok(begun) => {
+                *open = Open::Begun(begun);
+                held.forwarded();
+                Ok(())
+            }
+            Err(error) => {
+                self.open = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// What is to be settled, if it was begun and is not.
+    fn take_begun(&mut self) -> Option<(Begun, Held)> {
+        match self.open.take()? {
+            (Open::Begun(begun), held) => Some((begun, held)),
+            (Open::Asked(asked), held) => asked.now()?.ok().map(|begun| (begun, held)),
+        }
     }
 
     /// What is known of it since it began.
@@ -71,8 +104,8 @@ impl Running {
     /// When nobody knows whether it is: the call must not be forwarded.
     pub(crate) async fn durable(&self) -> io::Result<()> {
         match &self.open {
-            Some((begun, _)) => self.lane.durable(begun.intent()).await,
-            None => Ok(()),
+            Some((Open::Begun(begun), _)) => self.lane.durable(begun.intent()).await,
+            _ => Ok(()),
         }
     }
 
@@ -82,9 +115,18 @@ impl Running {
     /// # Errors
     /// [`NotSpooled`].
     pub(crate) async fn settle(mut self, call: &mut Arc<SettledCall>) -> Result<(), NotSpooled> {
-        let Some((begun, held)) = self.open.take() else { return Ok(()) };
+        let Some((begun, held)) = self.take_begun() else { return Ok(()) };
         let lane = Arc::clone(&self.lane);
-        let position = match write(&lane, begun, call) {
+        let body = match record::write(&**call) {
+            Ok(body) => body,
+            Err(error) => return Err(NotSpooled { error: AppendError::Io(error), left: Some((lane, begun)), held }),
+        };
+        let written = match lane.settle_soon(begun, record::VERSION, body, call).await {
+            Some(Err(NotSettled { begun, error: AppendError::TooLarge { .. } })) => write(&lane, begun, call),
+            Some(written) => written,
+            None => return Err(NotSpooled { error: closed(), left: None, held }),
+        };
+        let position = match written {
             Ok(position) => position,
             Err(NotSettled { begun, error }) => return Err(NotSpooled { error, left: Some((lane, begun)), held }),
         };
@@ -99,7 +141,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.long.remove(self.admitted.call_id);
-        let Some((begun, held)) = self.open.take() else { return };
+        let Some((begun, held)) = self.take_begun() else { return };
         let latency = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
         let mut call = Arc::new(interrupted::settlement(Admitted::clone(&self.admitted), &self.price.rates, latency));
         match write(&self.lane, begun, &mut call) {
@@ -109,6 +151,10 @@ impl Drop for Running {
             }
         }
     }
+}
+
+fn closed() -> AppendError {
+    AppendError::Io(io::Error::other("the spool is closed"))
 }
 
 /// Writes a settlement. One that is larger than was reserved for it, and than there is room, goes without the upstream's own words.

@@ -52,7 +52,7 @@ pub use self::{
 };
 pub(crate) use self::{
     error::{AppendError, NotSettled},
-    lane::{Begun, FreshCall, Lane, LaneState},
+    lane::{Begun, FreshCall, Lane, LaneState, Ticket},
     reader::{Entry, Reader},
 };
 use self::{

@@ -2,7 +2,7 @@
 
 use std::{fs::File, sync::Arc};
 
-use super::Lane;
+use super::{Begun, Lane};
 
 impl Lane {
     /// Has a segment written to another file from now on: 0 is the one that is written, 1 the next.
@@ -13,5 +13,12 @@ impl Lane {
     /// What all segments of the spool take on disk, as it is counted.
     pub(in crate::books::spool) fn counted_bytes(&self) -> u64 {
         self.lock().log.maker.space.counted_bytes()
+    }
+}
+
+impl Begun {
+    /// The lane that it was begun in.
+    pub(in crate::books::spool) fn lane(&self) -> u16 {
+        self.lane
     }
 }

@@ -60,6 +60,31 @@ pub(super) struct Body<'a> {
     pub(super) bytes: &'a [u8],
 }
 
+/// A record that is written with others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Together<'a> {
+    pub(super) kind: Kind,
+    pub(super) call: CallId,
+    pub(super) body: Body<'a>,
+    /// To its settlement.
+    pub(super) promised: u64,
+}
+
+impl<'a> Together<'a> {
+    pub(super) fn intent(call: CallId, body: Body<'a>) -> Self {
+        Self { kind: Kind::Intent, call, body, promised: promise_for(body.bytes.len()) }
+    }
+
+    pub(super) fn settlement(call: CallId, body: Body<'a>, promised: u64) -> Self {
+        Self { kind: Kind::Settlement, call, body, promised }
+    }
+
+    /// Of its frame.
+    fn bytes(&self) -> u64 {
+        frame::size_of(self.body.bytes.len())
+    }
+}
+
 impl Log {
     pub(in crate::books::spool) fn new(
         maker: Maker,
@@ -127,8 +152,48 @@ impl Log {
 
     /// Returns the frame's size.
     fn encode(&mut self, kind: Kind, call: CallId, body: Body<'_>) -> Result<u64, AppendError> {
+        self.buffer.clear();
         frame::encode(&mut self.buffer, kind, body.version, call, body.bytes)?;
         Ok(frame::size_of(body.bytes.len()))
+    }
+
+    /// Writes records by one `write`, in their order, where all are sure to have room: in the segment that is written, and with room behind them for all
+    /// that is promised. Where they have not, or the disk refuses, there is nothing of them afterwards, and each is to be written by itself, which
+    /// finds out what can be done for it.
+    pub(super) fn write_together(&mut self, records: &[Together<'_>]) -> Option<Vec<Position>> {
+        if self.broken.is_some() || !self.has_room_together(records) {
+            return None;
+        }
+        self.buffer.clear();
+        for Together { kind, call, body, .. } in records {
+            frame::encode(&mut self.buffer, *kind, body.version, *call, body.bytes).ok()?;
+        }
+        let written = self.write_once().inspect_err(|error| {
+            tracing::error!(lane = self.maker.lane, %error, "records of the spool could not be written together; trying each by itself");
+        });
+        let mut next = written.ok()?;
+        let positions = records.iter().map(|record| {
+            match record.kind {
+                Kind::Intent => self.promises.add(record.promised),
+                Kind::Settlement => self.promises.remove(record.promised),
+            }
+            let behind = Position { offset: next.offset.saturating_add(record.bytes()), ..next };
+            std::mem::replace(&mut next, behind)
+        });
+        Some(positions.collect())
+    }
+
+    fn has_room_together(&self, records: &[Together<'_>]) -> bool {
+        let is_small = |record: &Together<'_>| match record.kind {
+            Kind::Intent => record.body.bytes.len() <= self.intent_bytes_max,
+            Kind::Settlement => record.body.bytes.len() <= BODY_BYTES_MAX && record.bytes() <= record.promised,
+        };
+        let bytes = records.iter().map(Together::bytes).fold(0, u64::saturating_add);
+        let mut free = self.open.iter().map(Writable::free);
+        let Some(left) = free.next().and_then(|first| first.checked_sub(bytes)) else { return false };
+        let begun = records.iter().filter(|record| record.kind == Kind::Intent);
+        let promised = begun.fold(self.promises.pieces(), |promised, intent| promised.and(intent.promised));
+        records.iter().all(is_small) && promised.fit(std::iter::once(left).chain(free))
     }
 
     /// Whether there is room for a frame, and after it for what is promised.

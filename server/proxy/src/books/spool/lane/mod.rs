@@ -1,6 +1,6 @@
 //! One lane of the spool: one of several logs, so that calls seldom wait for each other.
 //!
-//! Its lock is held while one record is written to the system's memory, and now and then while a segment is made; never across an await.
+//! Its lock is held while records are written to the system's memory, and now and then while a segment is made; never across an await.
 
 #[cfg(test)]
 mod faults;
@@ -12,6 +12,7 @@ mod outstanding;
 mod promises;
 mod reading;
 mod state;
+mod together;
 mod upkeep;
 
 use std::{
@@ -23,21 +24,23 @@ use domain::id::CallId;
 use ledger::SettledCall;
 use tokio::sync::Notify;
 
-use self::{fresh::Fresh, group_commit::GroupCommit, log::Body};
-pub(crate) use self::{fresh::FreshCall, state::LaneState};
+use self::{fresh::Fresh, group_commit::GroupCommit, log::Body, together::Asked};
+pub(crate) use self::{fresh::FreshCall, state::LaneState, together::Ticket};
 pub(super) use self::{
     group_commit::commit_until_stopped,
     log::{Finished, Log},
     maker::{Maker, Writable},
     outstanding::Outstanding,
 };
-use super::{AppendError, Durability, NotSettled, Position, Reader, damaged};
+use super::{AppendError, Durability, NotSettled, Position, Reader, damaged, segment::frame};
 
 /// A lane. It may be used from anywhere, and is fastest where only one core uses it.
 #[derive(Debug)]
 pub(crate) struct Lane {
     number: u16,
     inner: Mutex<Inner>,
+    /// What is about to be written, together.
+    asked: Mutex<Vec<Asked>>,
     /// What the checkpoint's file says. Whoever writes it holds this.
     checkpointed: Mutex<Option<Position>>,
     /// Rung at each settlement, for whoever reads.
@@ -82,6 +85,7 @@ impl Lane {
         Self {
             number: log.maker.lane,
             inner: Mutex::new(Inner { log, outstanding, fresh, is_closed: false, is_full: false, set_aside }),
+            asked: Mutex::default(),
             checkpointed: Mutex::new(checkpointed),
             settled: Notify::new(),
             group,
@@ -142,9 +146,7 @@ impl Lane {
         let mut inner = self.lock();
         inner.expect_open()?;
         let position = inner.log.settle(begun.call, body, begun.promised)?;
-        let (end, unread) = (inner.log.end(), inner.outstanding.last_unread());
-        inner.fresh.push(unread, FreshCall::new(position, end, body.bytes.len(), call));
-        inner.outstanding.settled(position, begun.call, Some(begun.intent));
+        inner.note_settled(begun, position, body.bytes.len(), call);
         Ok(position)
     }
 
@@ -217,6 +219,13 @@ impl Begun {
 impl Inner {
     fn expect_open(&self) -> Result<(), AppendError> {
         if self.is_closed { Err(AppendError::Io(io::Error::other("the spool is closed"))) } else { Ok(()) }
+    }
+
+    /// A settlement with so long a body was written there.
+    fn note_settled(&mut self, begun: &Begun, position: Position, bytes: usize, call: &Arc<SettledCall>) {
+        let end = Position { offset: position.offset.saturating_add(frame::size_of(bytes)), ..position };
+        self.fresh.push(self.outstanding.last_unread(), FreshCall::new(position, end, bytes, call));
+        self.outstanding.settled(position, begun.call, Some(begun.intent));
     }
 
     /// Says so once, and once when it is over.

@@ -55,8 +55,7 @@ impl Promises {
 
     /// What is promised, and one piece more.
     pub(super) fn with(&self, piece: u64) -> Pieces {
-        let Pieces { total, largest } = self.pieces();
-        Pieces { total: total.saturating_add(piece), largest: largest.max(piece) }
+        self.pieces().and(piece)
     }
 
     /// What is promised to the others.
@@ -68,6 +67,11 @@ impl Promises {
 }
 
 impl Pieces {
+    /// These, and one more.
+    pub(super) fn and(self, piece: u64) -> Self {
+        Self { total: self.total.saturating_add(piece), largest: self.largest.max(piece) }
+    }
+
     /// Whether all of them find room in these stretches, whatever the order in which they come and however much smaller each turns out to be.
     ///
     /// A piece goes into the first stretch that has room for it, and then none goes into an earlier one any more. So less than the largest piece is

@@ -76,7 +76,7 @@ pub(in crate::books::spool) fn body_bytes_in(frame_bytes: u64) -> usize {
     usize::try_from(aligned).unwrap_or(usize::MAX).saturating_sub(PREFIX_BYTES + FIXED_BYTES).min(BODY_BYTES_MAX)
 }
 
-/// Puts a frame into the buffer, in place of what was there.
+/// Puts a frame into the buffer, behind others if there are any.
 ///
 /// # Errors
 /// [`AppendError::TooLarge`] if its body is longer than [`BODY_BYTES_MAX`].
@@ -86,14 +86,14 @@ pub(in crate::books::spool) fn encode(buffer: &mut Vec<u8>, kind: Kind, version:
         return Err(too_large);
     }
     let length = u32::try_from(FIXED_BYTES + body.len()).map_err(|_| too_large)?.to_le_bytes();
-    buffer.clear();
+    let start = buffer.len();
     buffer.extend_from_slice(&length);
     buffer.extend_from_slice(&[0; 4]);
     buffer.extend_from_slice(&[kind.byte(), version, 0, 0]);
     buffer.extend_from_slice(call.uuid().as_bytes());
     buffer.extend_from_slice(body);
-    let crc = checksum(length, &buffer[PREFIX_BYTES..]);
-    buffer[4..PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
+    let crc = checksum(length, &buffer[start + PREFIX_BYTES..]);
+    buffer[start + 4..start + PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
     buffer.resize(buffer.len().next_multiple_of(8), 0);
     Ok(())
 }
@@ -131,9 +131,10 @@ mod tests {
     use super::*;
 
     fn encoded(kind: Kind, version: u8, call: u128, body: &[u8]) -> Vec<u8> {
-        let mut buffer = vec![0xff; 3];
+        let mut buffer = vec![0xff; 8];
         encode(&mut buffer, kind, version, CallId::from_uuid(Uuid::from_u128(call)), body).expect("it is not too large");
-        buffer
+        assert_eq!(buffer[..8], [0xff; 8], "what was there stays");
+        buffer.split_off(8)
     }
 
     proptest! {

@@ -48,12 +48,12 @@ fn memory_holds_no_more_than_it_may_and_the_rest_is_read_back() {
 #[test]
 fn a_few_large_ones_fill_the_memory_as_well() {
     let scratch = Scratch::new();
-    let (spool, _) = open(&Options { segment_bytes: 16 << 20, fresh_max: 100, ..scratch.options() });
+    let (spool, _) = open(&Options { segment_bytes: 32 << 20, fresh_max: 100, ..scratch.options() });
     let lane = first(&spool);
-    for number in 0..6 {
+    for number in 0..20 {
         record(&lane, number, &vec![b'x'; 900_000]);
     }
-    assert_eq!(fresh(&mut lane.reader(), 9).len(), 4, "4 MiB in all");
+    assert_eq!(fresh(&mut lane.reader(), 99).len(), 18, "16 MiB in all");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod opening;
 mod posting;
 mod reading;
 mod room;
+mod together;
 
 use std::{
     collections::BTreeMap,

@@ -18,6 +18,12 @@ enum Step {
         which: usize,
         bytes: usize,
     },
+    /// Calls that begin and calls that end, in one moment.
+    Together {
+        lane: usize,
+        begins: Vec<usize>,
+        settles: Vec<usize>,
+    },
     Read {
         lane: usize,
         records: usize,
@@ -47,6 +53,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (0_usize..4, 0_usize..2_500).prop_map(|(lane, bytes)| Step::Begin { lane, bytes }),
         10 => (any::<usize>(), 0_usize..5_000).prop_map(|(which, bytes)| Step::Settle { which, bytes }),
+        6 => (0_usize..4, prop::collection::vec(0_usize..2_500, 0..4), prop::collection::vec(0_usize..2_500, 0..4))
+            .prop_map(|(lane, begins, settles)| Step::Together { lane, begins, settles }),
         5 => (0_usize..6, 1_usize..6).prop_map(|(lane, records)| Step::Read { lane, records }),
         5 => (0_usize..6, 1_usize..6).prop_map(|(lane, calls)| Step::TakeFresh { lane, calls }),
         8 => any::<usize>().prop_map(|which| Step::Post { which }),
@@ -163,6 +171,45 @@ impl World {
         self.calls.get_mut(&id).expect("it was begun").settlement = Some(settlement);
     }
 
+    fn together(&mut self, lane: usize, begins: &[usize], settles: &[usize]) {
+        let lane = Arc::clone(&self.lanes()[lane % usize::from(self.options.lanes)]);
+        let (mut own, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.running).into_iter().partition(|(_, begun)| begun.lane() == lane.number());
+        self.running = others;
+        let ending = own.split_off(own.len().saturating_sub(settles.len()));
+        self.running.extend(own);
+        let mut beginning = Vec::new();
+        for bytes in begins {
+            let (id, intent) = (call(self.count), body(b'i', self.count, *bytes));
+            self.count += 1;
+            beginning.push((id, intent.clone(), lane.begin_soon(id, 1, intent)));
+        }
+        let ending: Vec<_> = ending
+            .into_iter()
+            .zip(settles)
+            .map(|((id, begun), bytes)| {
+                // Never more than was promised.
+                let settlement = body(b's', 0, *bytes.min(&2_047));
+                (id, settlement.clone(), lane.settle_soon(begun, 2, settlement, &settled(id)))
+            })
+            .collect();
+        for (id, intent, asked) in beginning {
+            match asked.now().expect("each is told") {
+                Ok(begun) => {
+                    self.running.push((id, begun));
+                    self.calls.insert(id, Remembered { lane: lane.number(), intent, settlement: None, is_posted: false });
+                }
+                Err(AppendError::Full) => assert!(self.options.bytes_max.is_some(), "there is room on this disk"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        for (id, settlement, asked) in ending {
+            let position = asked.now().expect("each is told").expect("what was promised has room");
+            self.settlements.insert((lane.number(), position), id);
+            self.calls.get_mut(&id).expect("it was begun").settlement = Some(settlement);
+        }
+    }
+
     fn read(&mut self, index: usize, records: usize) {
         let index = self.reader(index);
         let lane = self.lanes()[index].number();
@@ -236,6 +283,7 @@ impl World {
         match step {
             Step::Begin { lane, bytes } => self.begin(lane, bytes),
             Step::Settle { which, bytes } => self.settle(which, bytes),
+            Step::Together { lane, begins, settles } => self.together(lane, &begins, &settles),
             Step::Read { lane, records } => self.read(lane, records),
             Step::TakeFresh { lane, calls } => self.take_fresh(lane, calls),
             Step::Post { which } => self.post(which),
