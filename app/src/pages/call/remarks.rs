@@ -82,3 +82,52 @@ fn beyond_its_hold(call: &CallDetail) -> Option<&'static str> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use domain::tokens::{CallUsage, Tokens};
+
+    use super::{
+        super::testing::{call, html, usage},
+        *,
+    };
+
+    #[test]
+    fn numbers_that_disagree_are_explained_in_words() {
+        let flagged = html(&call(CallUsage { flag: Some(Flag::Contradictory), ..usage(7, 3, 20) }, 0));
+        assert!(flagged.contains("contradict each other") && flagged.contains("holds 10 tokens"));
+    }
+
+    #[test]
+    fn what_exceeds_the_hold_is_shown_and_not_charged() {
+        let mut call = call(usage(12_000, 34, 12_034).within(Tokens::from_sum(8_000), Tokens::from_sum(34)), 0);
+        (call.row.amount, call.written_off) = (call.held, call.receipt.amount.checked_sub(call.held).unwrap());
+        let html = html(&call);
+        for figure in ["more tokens than this call can have used", "$0.0018204", "−$0.0004204", "$0.0014"] {
+            assert!(html.contains(figure), "{figure} is missing");
+        }
+        assert!(!html.contains("Given back") && !html.contains("A call never costs more"), "{html}");
+    }
+
+    #[test]
+    fn what_is_charged_or_not_beyond_the_hold_is_explained_by_the_terms_of_the_account() {
+        const STRICT: &str = "A call never costs more than that.";
+        const LENIENT: &str = "This account pays what its calls came to.";
+        let dear = call(usage(12_000, 34, 12_034), 0);
+        let lenient = html(&CallDetail { excess: Excess::Charged, ..dear.clone() });
+        assert!(lenient.contains(LENIENT) && !lenient.contains(STRICT) && !lenient.contains("not charged"), "{lenient}");
+        let below_its_hold = html(&CallDetail { excess: Excess::Charged, ..call(usage(12, 34, 46), 0) });
+        assert!(!below_its_hold.contains(LENIENT), "{below_its_hold}");
+
+        let capped = |mut call: CallDetail| {
+            (call.row.amount, call.written_off) = (call.held, call.receipt.amount.checked_sub(call.held).unwrap());
+            html(&call)
+        };
+        let strict = capped(dear);
+        assert!(strict.contains(STRICT) && !strict.contains(LENIENT), "{strict}");
+        let flagged = call(CallUsage { flag: Some(Flag::Contradictory), ..usage(12_000, 34, 12_000) }, 0);
+        let flagged = capped(CallDetail { excess: Excess::Charged, ..flagged });
+        assert!(flagged.contains("no more than that is charged") && !flagged.contains(STRICT) && !flagged.contains(LENIENT), "{flagged}");
+    }
+}

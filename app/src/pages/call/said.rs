@@ -50,3 +50,63 @@ fn way(page: &OneCall, whose: &Whose, words: AnyView, calls: CallFilter) -> AnyV
     let href = address(&whose.at("/calls"), &CallFilter { period, ..calls }.to_query());
     view! { <a href=href>{words}</a> }.into_any()
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use chrono::TimeDelta;
+    use domain::call::CallDetail;
+
+    use super::{
+        super::testing::{call, draw, html, usage},
+        *,
+    };
+
+    /// A call of which its client said everything that it can.
+    fn attributed() -> CallDetail {
+        let mut attribution = Attribution {
+            end_user: "user & 17".parse().ok(),
+            session: "s-1".parse().ok(),
+            client: "curl 8".parse().ok(),
+            ..Attribution::default()
+        };
+        attribution.tags.insert("team", "search").unwrap();
+        attribution.tags.insert("env", "<b>").unwrap();
+        CallDetail { attribution, ..call(usage(12, 34, 46), 0) }
+    }
+
+    #[test]
+    fn what_its_client_said_leads_to_the_calls_of_which_it_said_the_same() {
+        let html = html(&attributed());
+        for (words, query) in [
+            ("<bdi>curl 8</bdi>", "client=curl+8"),
+            ("<bdi>user &amp; 17</bdi>", "user=user+%26+17"),
+            ("<bdi>s-1</bdi>", "session=s-1"),
+            ("<bdi>team</bdi>: <bdi>search</bdi>", "tag=team&amp;value=search"),
+            ("<bdi>env</bdi>: <bdi>&lt;b&gt;</bdi>", "tag=env&amp;value=%3Cb%3E"),
+        ] {
+            let link = html.split("<a ").find(|link| link.contains(&format!(r#"href="/calls?{query}""#)));
+            let seen = link.unwrap_or_else(|| panic!("{query} is missing: {html}")).replace("<!>", "");
+            assert!(seen.contains(words), "{words} is missing: {html}");
+        }
+        assert!(html.contains("What the client said") && html.contains("the gateway checks none of it"), "{html}");
+    }
+
+    #[test]
+    fn where_nothing_was_said_nothing_is_said_of_it() {
+        let html = html(&call(usage(12, 34, 46), 0));
+        assert!(!html.contains("What the client said") && !html.contains("/calls?"), "{html}");
+    }
+
+    #[test]
+    fn an_old_call_leads_to_those_of_its_day() {
+        let call = attributed();
+        let after = |days| {
+            let now = call.row.started_at + TimeDelta::days(days);
+            draw(&OneCall { call: call.clone(), has_projects: true, now })
+        };
+        assert!(!after(29).contains("range="), "{}", after(29));
+        let old = after(30);
+        assert_eq!(old.matches("/calls?range=custom&amp;from=2026-11-23&amp;to=2026-11-23&amp;").count(), 6, "{old}");
+    }
+}
