@@ -1,17 +1,25 @@
 //! The command line. Every flag has an environment variable, so that a container can be set up without arguments.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    num::{IntErrorKind, ParseIntError},
-    path::{Path, PathBuf},
-    str::FromStr,
+mod byte_count;
+mod payment;
+mod place;
+mod public_url;
+mod sales_contact;
+mod secret_text;
+mod serve;
+
+use std::path::Path;
+
+use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
+
+pub(crate) use self::{
+    byte_count::ByteCount,
+    payment::PaymentArgs,
+    place::PlaceArgs,
+    public_url::PublicUrl,
+    secret_text::SecretText,
+    serve::{Part, ServeArgs, SignUp, SpoolSync, WhenDatabaseAway, absolute},
 };
-
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
-use domain::money::Amount;
-use proxy::AllowedOrigin;
-
 use crate::commands::{
     account, admin, call, code, config, grant, key, limit, metrics, model, payments, plan, price, prices, project, provider, root, seller,
     spool, status, sums, user, verify,
@@ -118,342 +126,12 @@ pub(crate) struct MigrateArgs {
     pub(crate) renew_login: bool,
 }
 
-/// Where things are: the same for every command.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Where things are")]
-pub(crate) struct PlaceArgs {
-    /// Folder for what farebox keeps: the embedded database, the secret key, the proxy's own id and its spool [default: ~/.local/share/farebox, as root
-    /// /var/lib/farebox; farebox-demo beside it with --demo]
-    #[arg(long, env = "FAREBOX_DATA_DIR", global = true, value_name = "FOLDER")]
-    pub(crate) data_dir: Option<PathBuf>,
-
-    /// PostgreSQL to use, as the role that owns the schema; without it farebox runs one of its own in the data folder
-    #[arg(long, env = "DATABASE_URL", global = true, value_name = "URL", hide_env_values = true)]
-    pub(crate) database_url: Option<SecretText>,
-
-    /// File that holds the database's URL
-    #[arg(long, env = "DATABASE_URL_FILE", global = true, value_name = "FILE", conflicts_with = "database_url")]
-    pub(crate) database_url_file: Option<PathBuf>,
-
-    /// The same database as the role that the application works as, where an administrator made that role; without it farebox makes one itself
-    #[arg(long, env = "FAREBOX_APP_DATABASE_URL", global = true, value_name = "URL", hide_env_values = true)]
-    pub(crate) app_database_url: Option<SecretText>,
-
-    /// File that holds that URL
-    #[arg(long, env = "FAREBOX_APP_DATABASE_URL_FILE", global = true, value_name = "FILE", conflicts_with = "app_database_url")]
-    pub(crate) app_database_url_file: Option<PathBuf>,
-
-    /// Key that encrypts providers' credentials, 64 hexadecimal digits; better given as a variable or a file, since others can see a
-    /// command line. Without it one is made once, as secret.key in the data folder
-    #[arg(long, env = "FAREBOX_SECRET_KEY", global = true, value_name = "HEX", hide_env_values = true)]
-    pub(crate) secret_key: Option<SecretText>,
-
-    /// File that holds the secret key
-    #[arg(long, env = "FAREBOX_SECRET_KEY_FILE", global = true, value_name = "FILE", conflicts_with = "secret_key")]
-    pub(crate) secret_key_file: Option<PathBuf>,
-
-    /// User to become when started as root [default: farebox where it exists, else nobody]
-    #[arg(long, env = "FAREBOX_RUN_AS", global = true, value_name = "USER")]
-    pub(crate) run_as: Option<String>,
-
-    /// What is logged to stderr: a level, or targets with levels such as `info,proxy=debug`
-    #[arg(
-        long,
-        env = "FAREBOX_LOG",
-        global = true,
-        value_name = "FILTER",
-        default_value = "warn,sqlx=error,farebox=info,proxy=info,ledger=info"
-    )]
-    pub(crate) log: String,
-}
-
-/// How a server runs.
-#[derive(Debug, Args)]
-pub(crate) struct ServeArgs {
-    /// Run only one of the two
-    #[arg(long, env = "FAREBOX_ONLY", value_name = "PART")]
-    pub(crate) only: Option<Part>,
-
-    /// Bring an upstream, customers and 90 days of history along, to look around without a provider; refuses real data
-    #[arg(long, env = "FAREBOX_DEMO", value_parser = FalseyValueParser::new())]
-    pub(crate) demo: bool,
-
-    /// Address the console listens on
-    #[arg(long, env = "FAREBOX_CONSOLE_ADDR", value_name = "IP:PORT", default_value = "127.0.0.1:3000")]
-    pub(crate) console_addr: SocketAddr,
-
-    /// Address the proxy listens on
-    #[arg(long, env = "FAREBOX_PROXY_ADDR", value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
-    pub(crate) proxy_addr: SocketAddr,
-
-    /// Address that answers GET /metrics in Prometheus' format; keep it to yourself [default: nothing is recorded]
-    #[arg(long, env = "FAREBOX_METRICS_ADDR", value_name = "IP:PORT")]
-    pub(crate) metrics_addr: Option<SocketAddr>,
-
-    /// Address by which people reach the console [default: the address it listens on]
-    #[arg(long, env = "FAREBOX_CONSOLE_URL", value_name = "URL")]
-    pub(crate) console_url: Option<PublicUrl>,
-
-    /// Address by which clients reach the proxy, without /v1 [default: the address it listens on]
-    #[arg(long, env = "FAREBOX_PROXY_URL", value_name = "URL")]
-    pub(crate) proxy_url: Option<PublicUrl>,
-
-    /// Origins whose web pages may call the proxy from a browser, such as https://app.example.com, or * for all [default: none]
-    #[arg(long, env = "FAREBOX_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
-    pub(crate) allowed_origins: Vec<AllowedOrigin>,
-
-    /// Whether anyone may sign up as a customer
-    #[arg(long, env = "FAREBOX_SIGNUP", value_name = "WHO", default_value = "open")]
-    pub(crate) signup: SignUp,
-
-    /// Addresses of reverse proxies before the console or the proxy, whose X-Forwarded-For is believed when sign-ins are throttled, in the audit log, and
-    /// when the calls of one address are counted
-    #[arg(long, env = "FAREBOX_TRUSTED_PROXIES", value_name = "IP", value_delimiter = ',')]
-    pub(crate) trusted_proxies: Vec<IpAddr>,
-
-    /// Connections to the proxy that one address may have at once, or one /64 of IPv6; behind a trusted proxy, calls at once [default: half of all, which are
-    /// 10000 where the limit of open files allows so many]
-    #[arg(long, env = "FAREBOX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) connections_per_address: Option<u32>,
-
-    /// Where customers ask for more than is offered, on the pricing page: an e-mail address, or the address of a web page [default: nobody is named]
-    #[arg(long, env = "FAREBOX_SALES_CONTACT", value_name = "ADDRESS")]
-    pub(crate) sales_contact: Option<SalesContact>,
-
-    /// The most that an operator gives, takes back or refunds in the console without typing the customer's name, in the currency's units
-    #[arg(long, env = "FAREBOX_POSTING_LIMIT", value_name = "AMOUNT", default_value = "10000")]
-    pub(crate) posting_limit: Amount,
-
-    #[command(flatten)]
-    pub(crate) payments: PaymentArgs,
-
-    /// Folder for the proxy's spool: every call, before it is forwarded and before its client sees the end [default: spool in the data folder]
-    #[arg(long, env = "FAREBOX_SPOOL_DIR", value_name = "FOLDER", value_parser = absolute)]
-    pub(crate) spool_dir: Option<PathBuf>,
-
-    /// What the spool survives
-    #[arg(long, env = "FAREBOX_SPOOL_SYNC", value_name = "WHAT", default_value = "os")]
-    pub(crate) spool_sync: SpoolSync,
-
-    /// The most that the spool may take on disk, such as 20G, at least 32 MiB a core; when it is full, new calls are refused [default: as much as there is]
-    #[arg(long, env = "FAREBOX_SPOOL_MAX", value_name = "BYTES")]
-    pub(crate) spool_max: Option<ByteCount>,
-
-    /// What becomes of new calls while the database is away: those within the credit that is leased to this proxy go on, for seconds, or all are refused
-    #[arg(long, env = "FAREBOX_WHEN_DATABASE_AWAY", value_name = "WHAT", default_value = "go-on")]
-    pub(crate) when_database_away: WhenDatabaseAway,
-
-    /// How long running calls may go on when the server is asked to stop; what still runs then is settled as interrupted, and its client told
-    #[arg(long, env = "FAREBOX_DRAIN_SECONDS", value_name = "SECONDS", default_value_t = 30)]
-    pub(crate) drain_seconds: u32,
-
-    /// File to write the addresses to, as JSON, once everything answers
-    #[arg(long, env = "FAREBOX_READY_FILE", value_name = "FILE")]
-    pub(crate) ready_file: Option<PathBuf>,
-}
-
-/// How customers pay.
-#[derive(Debug, Args)]
-pub(crate) struct PaymentArgs {
-    /// Stripe's secret key: customers then top up on Stripe's page. Better given as a variable or a file [default: an operator credits by hand]
-    #[arg(long, env = "FAREBOX_STRIPE_SECRET_KEY", value_name = "KEY", hide_env_values = true)]
-    pub(crate) stripe_secret_key: Option<SecretText>,
-
-    /// File that holds it
-    #[arg(long, env = "FAREBOX_STRIPE_SECRET_KEY_FILE", value_name = "FILE", conflicts_with = "stripe_secret_key")]
-    pub(crate) stripe_secret_key_file: Option<PathBuf>,
-
-    /// What Stripe signs with what it tells POST /webhooks/stripe of the console; several, with commas between them, while one takes the place of another
-    #[arg(long, env = "FAREBOX_STRIPE_WEBHOOK_SECRET", value_name = "SECRET", hide_env_values = true)]
-    pub(crate) stripe_webhook_secret: Option<SecretText>,
-
-    /// File that holds it, or several, a line each
-    #[arg(long, env = "FAREBOX_STRIPE_WEBHOOK_SECRET_FILE", value_name = "FILE", conflicts_with = "stripe_webhook_secret")]
-    pub(crate) stripe_webhook_secret_file: Option<PathBuf>,
-
-    /// Where Stripe's API is; another address than its own is for tests, and on this machine only
-    #[arg(long, env = "FAREBOX_STRIPE_API_BASE", value_name = "URL", default_value = app::server::STRIPE_API)]
-    pub(crate) stripe_api_base: String,
-
-    /// The least that a customer pays at once, in the currency's units
-    #[arg(long, env = "FAREBOX_SMALLEST_TOP_UP", value_name = "AMOUNT", default_value = "5")]
-    pub(crate) smallest_top_up: Amount,
-
-    /// The most that a customer pays at once; what is paid beyond it is credited by an operator alone, see `farebox payments`
-    #[arg(long, env = "FAREBOX_LARGEST_TOP_UP", value_name = "AMOUNT", default_value = "10000")]
-    pub(crate) largest_top_up: Amount,
-}
-
 /// How a command prints what it did.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Output {
     /// Print JSON for machines
     #[arg(long, env = "FAREBOX_JSON", global = true, value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
-}
-
-/// One of the two servers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Part {
-    /// The web console
-    Console,
-    /// The metering proxy
-    Proxy,
-}
-
-/// Who may sign up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SignUp {
-    /// Anyone, with an empty balance
-    Open,
-    /// Nobody: operators make accounts
-    Closed,
-}
-
-/// A path as it is from here: the process goes to its data folder.
-pub(crate) fn absolute(text: &str) -> std::io::Result<PathBuf> {
-    std::path::absolute(text)
-}
-
-/// What a call that is in the spool survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SpoolSync {
-    /// A process that is killed
-    Os,
-    /// A machine that loses power, too: each call waits for the disk
-    Disk,
-}
-
-/// What becomes of new calls while the database is away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum WhenDatabaseAway {
-    /// Those that have room in what is leased are served
-    GoOn,
-    /// All are refused
-    Refuse,
-}
-
-/// A number of bytes as people write it: `500M`, `20G`, in powers of 1,024.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ByteCount(pub(crate) u64);
-
-impl FromStr for ByteCount {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-        let shift = match text[digits.len()..].trim().to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B') {
-            "" => 0,
-            "K" => 10,
-            "M" => 20,
-            "G" => 30,
-            "T" => 40,
-            _ => return Err("write a whole number of bytes, such as 500M or 20G".to_owned()),
-        };
-        let number: u64 = digits.parse().map_err(|error: ParseIntError| match error.kind() {
-            IntErrorKind::PosOverflow => "is too large".to_owned(),
-            _ => "write a whole number of bytes, such as 500M or 20G".to_owned(),
-        })?;
-        number.checked_mul(1 << shift).map(Self).ok_or_else(|| "is too large".to_owned())
-    }
-}
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct SecretText(String);
-
-impl SecretText {
-    /// Wraps a secret; the end of its line, which files and terminals add, is no part of it.
-    pub(crate) fn new(text: &str) -> Self {
-        Self(text.trim_end_matches(['\r', '\n']).to_owned())
-    }
-
-    /// The secret itself.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SecretText {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self::new(text))
-    }
-}
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
-
-/// An address that people see: `http://` or `https://`, a host, no path, no slash at its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PublicUrl(String);
-
-impl PublicUrl {
-    /// The address of a listener. A wildcard address is shown as its loopback, which is where the person at this machine reaches it.
-    pub(crate) fn of_listener(bound: SocketAddr) -> Self {
-        let host = match bound.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-            ip => ip,
-        };
-        Self(format!("http://{}", SocketAddr::new(host, bound.port())))
-    }
-}
-
-impl FromStr for PublicUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.trim().trim_end_matches('/');
-        let uri: axum::http::Uri = text.parse().map_err(|error| format!("{error}"))?;
-        let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-        if is_web
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-            && matches!(uri.path(), "" | "/")
-            && uri.query().is_none()
-        {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("write it like https://console.example.com, without a path".to_owned())
-        }
-    }
-}
-
-impl fmt::Display for PublicUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Where people write to, or read on: a link, and how it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SalesContact {
-    /// `mailto:sales@example.com`, `https://example.com/sales`.
-    pub(crate) link: String,
-    /// Without what only browsers need.
-    pub(crate) words: String,
-}
-
-impl FromStr for SalesContact {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        let is_plain =
-            !text.is_empty() && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control() || "\"<>?&%".contains(letter));
-        let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).filter(|host| !host.is_empty());
-        match (is_plain, web, text.split_once('@')) {
-            (true, Some(words), _) => Ok(Self { link: text.to_owned(), words: words.trim_end_matches('/').to_owned() }),
-            (true, None, Some((name, host))) if !name.is_empty() && !host.is_empty() && !name.contains(':') => {
-                Ok(Self { link: format!("mailto:{text}"), words: text.to_owned() })
-            }
-            _ => Err("write an e-mail address, or one like https://example.com/sales".to_owned()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -480,56 +158,5 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&Cli::command());
-    }
-
-    #[test]
-    fn a_public_address_has_no_path() {
-        assert_eq!(
-            "https://farebox.example.com/".parse::<PublicUrl>().map(|url| url.to_string()),
-            Ok("https://farebox.example.com".to_owned())
-        );
-        for wrong in
-            ["farebox.example.com", "ftp://farebox.example.com", "https://farebox.example.com/v1", "https://me@farebox.example.com", ""]
-        {
-            assert!(wrong.parse::<PublicUrl>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn bytes_are_written_as_people_do() {
-        let bytes = |text: &str| text.parse::<ByteCount>().map(|ByteCount(bytes)| bytes);
-        assert_eq!((bytes("7"), bytes("2k"), bytes("500M"), bytes("20 GiB")), (Ok(7), Ok(2 << 10), Ok(500 << 20), Ok(20 << 30)));
-        for wrong in ["", "rubbish", "-5", "1.5G", "G"] {
-            assert!(bytes(wrong).is_err_and(|problem| problem.contains("whole number")), "{wrong}");
-        }
-        assert_eq!(
-            (bytes("99999999999999999999"), bytes("99999999999G")),
-            (Err("is too large".to_owned()), Err("is too large".to_owned()))
-        );
-    }
-
-    #[test]
-    fn a_wildcard_listener_is_reached_by_loopback() {
-        assert_eq!(PublicUrl::of_listener(SocketAddr::from(([0, 0, 0, 0], 8080))).to_string(), "http://127.0.0.1:8080");
-    }
-
-    #[test]
-    fn a_sales_contact_is_mailed_to_or_read_and_no_other_link() {
-        let read = |text: &str| text.parse::<SalesContact>().map(|contact| (contact.link, contact.words));
-        let link = |link: &str, words: &str| Ok((link.to_owned(), words.to_owned()));
-        assert_eq!(read("sales@example.com"), link("mailto:sales@example.com", "sales@example.com"));
-        assert_eq!(read(" https://example.com/sales/ "), link("https://example.com/sales/", "example.com/sales"));
-        for text in [
-            "",
-            "sales",
-            "javascript:alert(1)",
-            "javascript:a@b",
-            "sales@",
-            "https://",
-            "a b@example.com",
-            "a@example.com?bcc=b@example.com",
-        ] {
-            assert!(read(text).is_err(), "{text}");
-        }
     }
 }
