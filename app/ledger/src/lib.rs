@@ -46,6 +46,7 @@ mod scram;
 pub mod secrets;
 mod sessions;
 mod settled;
+mod span;
 mod statement;
 mod today;
 mod usage;

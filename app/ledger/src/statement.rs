@@ -10,7 +10,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{AccountReader, Error, Result, database::Database, grants};
+use crate::{AccountReader, Error, Result, database::Database, grants, span::Span};
 
 /// Postings read for each line of a page: a line is at most a day of hours.
 const POSTINGS_PER_LINE: i64 = 24;
@@ -62,24 +62,21 @@ pub(crate) async fn statement(database: &Database, account: AccountId, slice: Jo
     let since = since.fetch_optional(&mut *tx).await?;
     let (span, month) = match month {
         Some(month) => month_of(&mut tx, account, month).await.map(|(span, month)| (span, Some(month)))?,
-        None => (Span { after: PostingNumber::NONE, last: PostingNumber::LAST }, None),
+        None => (Span::ALL, None),
     };
     let journal = page(&mut tx, account, part, span, before, lines).await?;
     tx.rollback().await?;
     Ok(Statement { balance, open_hour, journal, since, month })
 }
 
-/// A part of the books: the postings after one, up to another one.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    after: PostingNumber,
-    last: PostingNumber,
+/// What calls used, and what was given back of it, as the queries know it.
+fn names_of_calls() -> [String; JournalKind::OF_CALLS.len()] {
+    JournalKind::OF_CALLS.map(|kind| kind.name().to_owned())
 }
 
 /// The postings of a month and what they did, in one query, in which the balances at both ends are read apart from the entries between them. Postings
 /// never run backwards, so that a month is found from its newest posting back.
 async fn month_of(connection: &mut PgConnection, account: AccountId, month: CalendarMonth) -> Result<(Span, MonthBalance)> {
-    let of_calls = JournalKind::OF_CALLS.map(|kind| kind.name().to_owned());
     let range = month.range();
     let row = sqlx::query!(
         r#"
@@ -117,7 +114,7 @@ async fn month_of(connection: &mut PgConnection, account: AccountId, month: Cale
         account.uuid(),
         range.from,
         range.to,
-        &of_calls[..]
+        &names_of_calls()[..]
     )
     .fetch_one(connection)
     .await?;
@@ -154,7 +151,6 @@ async fn page(
         expect_posting(connection, account, before).await?;
     }
     let limit = lines.saturating_mul(POSTINGS_PER_LINE);
-    let of_calls = JournalKind::OF_CALLS.map(|kind| kind.name().to_owned());
     let mut rows = sqlx::query_as!(
         JournalRow,
         r#"
@@ -191,7 +187,7 @@ async fn page(
         span.after.get(),
         span.last.get(),
         part.is_of_calls(),
-        &of_calls[..]
+        &names_of_calls()[..]
     )
     .fetch_all(&mut *connection)
     .await?;

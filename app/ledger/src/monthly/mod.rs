@@ -19,7 +19,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{AccountReader, Error, Result};
+use crate::{AccountReader, Error, Result, span::Span};
 
 /// Postings of no calls that a statement names one by one.
 const MOVEMENTS_MAX: i64 = 500;
@@ -37,18 +37,20 @@ impl AccountReader {
             return Err(Error::NotFound);
         }
         let range = month.range();
-        let first = last_before(&mut tx, self.account, range.from).await?;
-        let last = last_before(&mut tx, self.account, range.to).await?;
-        let (movements, has_more) = movements(&mut tx, self.account, (first, last)).await?;
+        let span = Span {
+            after: last_before(&mut tx, self.account, range.from).await?,
+            last: last_before(&mut tx, self.account, range.to).await?,
+        };
+        let (movements, has_more) = movements(&mut tx, self.account, span).await?;
         let cells = cells(&mut tx, self.account, month, books.hour).await?;
         let names = key_names(&mut tx, self.account).await?;
         let of = |is_late| used(cells.iter().filter(|cell| cell.is_late == is_late), &names);
         let statement = MonthlyStatement {
             month,
             is_closed: books.are_past(range.to),
-            opening: holdings(&mut tx, self.account, first).await?,
-            closing: holdings(&mut tx, self.account, last).await?,
-            changes: changes(&mut tx, self.account, (first, last)).await?,
+            opening: holdings(&mut tx, self.account, span.after).await?,
+            closing: holdings(&mut tx, self.account, span.last).await?,
+            changes: changes(&mut tx, self.account, span).await?,
             movements,
             has_more,
             used: of(false)?,
@@ -136,10 +138,7 @@ async fn holdings(connection: &mut PgConnection, account: AccountId, after: Post
     Ok(row.fetch_one(connection).await?)
 }
 
-/// After the first posting, up to the second.
-type Span = (PostingNumber, PostingNumber);
-
-async fn changes(connection: &mut PgConnection, account: AccountId, (first, last): Span) -> Result<Vec<KindSum>> {
+async fn changes(connection: &mut PgConnection, account: AccountId, span: Span) -> Result<Vec<KindSum>> {
     let rows = sqlx::query!(
         r#"
         select
@@ -153,8 +152,8 @@ async fn changes(connection: &mut PgConnection, account: AccountId, (first, last
         order by min(j.seq)
         "#,
         account.uuid(),
-        first.get(),
-        last.get()
+        span.after.get(),
+        span.last.get()
     );
     let rows = rows.fetch_all(connection).await?.into_iter();
     Ok(rows
@@ -163,7 +162,7 @@ async fn changes(connection: &mut PgConnection, account: AccountId, (first, last
 }
 
 /// With whether there are more.
-async fn movements(connection: &mut PgConnection, account: AccountId, (first, last): Span) -> Result<(Vec<Movement>, bool)> {
+async fn movements(connection: &mut PgConnection, account: AccountId, span: Span) -> Result<(Vec<Movement>, bool)> {
     let rows = sqlx::query!(
         r#"
         select
@@ -178,8 +177,8 @@ async fn movements(connection: &mut PgConnection, account: AccountId, (first, la
         limit $4
         "#,
         account.uuid(),
-        first.get(),
-        last.get(),
+        span.after.get(),
+        span.last.get(),
         MOVEMENTS_MAX + 1
     );
     let mut movements: Vec<_> = rows
