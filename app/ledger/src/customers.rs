@@ -11,7 +11,7 @@ use domain::{
 };
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
-use crate::{Error, JournalSlice, NewCustomer, Operator, Result, accounts, statement};
+use crate::{Error, JournalSlice, NewCustomer, Operator, Result, accounts, page::cut, statement};
 
 impl Operator {
     /// A page of the customers that match, of so many at most. It begins after a place, so that the thousandth page costs what the first does.
@@ -26,10 +26,9 @@ impl Operator {
         now: DateTime<Utc>,
     ) -> Result<CustomerPage> {
         let mut query = listed(filter, after, limit.saturating_add(1), Period::Last30Days.range(now).from);
-        let rows: Vec<Row> = query.build_query_as().fetch_all(&mut *self.database.read().await?).await?;
-        let size = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = rows.len() > size;
-        let customers: Vec<Customer> = rows.into_iter().take(size).map(Customer::from).collect();
+        let mut rows: Vec<Row> = query.build_query_as().fetch_all(&mut *self.database.read().await?).await?;
+        let more = cut(&mut rows, limit);
+        let customers: Vec<Customer> = rows.into_iter().map(Customer::from).collect();
         let next = customers.last().filter(|_| more).map(|customer| CustomerPlace::of(customer, filter.sort));
         Ok(CustomerPage { customers, next })
     }

@@ -30,6 +30,7 @@ mod monthly;
 mod narrow;
 mod new_grant;
 mod notices;
+mod page;
 mod partitions;
 mod password;
 mod payments;

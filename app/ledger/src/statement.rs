@@ -10,7 +10,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{AccountReader, Error, Result, database::Database, grants, span::Span};
+use crate::{AccountReader, Error, Result, database::Database, grants, page::cut, span::Span};
 
 /// Postings read for each line of a page: a line is at most a day of hours.
 const POSTINGS_PER_LINE: i64 = 24;
@@ -191,8 +191,7 @@ async fn page(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let more = cut(&mut rows, limit);
     Ok(JournalPage::of(rows, usize::try_from(lines).unwrap_or(usize::MAX), more))
 }
 

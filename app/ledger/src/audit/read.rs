@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 
 use super::{Line, account_name};
-use crate::{AccountReader, Error, Operator, Result, customers::like};
+use crate::{AccountReader, Error, Operator, Result, customers::like, page::cut};
 
 impl Operator {
     /// A page of the log, newest first. Pages by key, so that the thousandth costs what the first does.
@@ -58,9 +58,7 @@ impl Operator {
                 after: in_words(row.after),
             })
             .collect();
-        let size = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = lines.len() > size;
-        lines.truncate(size);
+        let more = cut(&mut lines, limit);
         let next = lines.last().filter(|_| more).map(|line| line.place);
         Ok(AuditPage { lines, next })
     }

@@ -21,6 +21,7 @@ use crate::{
     corrections::{self, CorrectionRecord},
     database::Database,
     narrow::{self, Said},
+    page::cut,
     settled::CallRecord,
 };
 
@@ -94,9 +95,7 @@ impl AccountReader {
         let rows = query.persistent(false).fetch_all(&mut *self.database.read().await?).await?;
         let logged = rows.iter().map(LoggedCall::from_row).collect::<sqlx::Result<Vec<_>>>()?;
         let mut calls: Vec<_> = logged.into_iter().map(CallRow::from).collect();
-        let size = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = calls.len() > size;
-        calls.truncate(size);
+        let more = cut(&mut calls, limit);
         let next = calls.last().filter(|_| more).map(|row| row.id);
         Ok(CallPage { calls, next })
     }

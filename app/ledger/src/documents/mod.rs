@@ -22,7 +22,7 @@ pub(crate) use self::{
     record::{DocumentRecord, tax_rate},
     seller::{SetSeller, sellers},
 };
-use crate::{AccountReader, Error, Result};
+use crate::{AccountReader, Error, Result, page::cut};
 
 /// A page of documents, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,8 +42,7 @@ impl AccountReader {
         let mut connection = self.database.read().await?;
         let rows = read(&mut connection, self.account, Which { before, ..Which::default() }, most.saturating_add(1)).await?;
         let mut documents = dressed(&mut connection, rows).await?;
-        let more = documents.len() > usize::try_from(most).unwrap_or(usize::MAX);
-        documents.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        let more = cut(&mut documents, most);
         let next = documents.last().filter(|_| more).map(|oldest| oldest.posting);
         Ok(DocumentPage { documents, next })
     }

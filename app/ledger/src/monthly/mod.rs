@@ -19,7 +19,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{AccountReader, Error, Result, span::Span};
+use crate::{AccountReader, Error, Result, page::cut, span::Span};
 
 /// Postings of no calls that a statement names one by one.
 const MOVEMENTS_MAX: i64 = 500;
@@ -193,9 +193,7 @@ async fn movements(connection: &mut PgConnection, account: AccountId, span: Span
             change: Holdings { money: row.money, tokens: row.tokens },
         })
         .collect();
-    let most = usize::try_from(MOVEMENTS_MAX).unwrap_or(usize::MAX);
-    let has_more = movements.len() > most;
-    movements.truncate(most);
+    let has_more = cut(&mut movements, MOVEMENTS_MAX);
     Ok((movements, has_more))
 }
 
