@@ -198,6 +198,45 @@ impl CorrectionKind {
     }
 }
 
+/// What a call was counted at, and what that comes to by which price: as it was posted, or by a settlement that came late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reckoning {
+    /// Where the counts come from.
+    pub source: UsageSource,
+    /// What was counted.
+    pub usage: CallUsage,
+    /// Recomputed from the counts and the price version, each time it is shown.
+    pub receipt: Receipt,
+    /// The price version it was priced by.
+    pub price_id: PriceId,
+    /// Since when that version is in force.
+    pub price_effective_from: DateTime<Utc>,
+    /// The service tier whose price that is.
+    pub price_tier: ServiceTier,
+    /// The service tier that served the call, as far as its answer said, else that which was asked for.
+    pub service_tier: ServiceTier,
+    /// The model name that the upstream answered with.
+    pub upstream_model: Option<String>,
+    /// The `usage` object exactly as the upstream sent it.
+    pub raw_usage: Option<String>,
+    /// What it comes to in money: the receipt's amount, at most what was held where the account is strict, and nothing of a call that is paid in tokens.
+    pub amount: Amount,
+    /// The tokens that it comes to, of a call that is paid in tokens.
+    pub tokens: Option<Tokens>,
+    /// What of the receipt's amount exceeds what was held: not charged. See [`crate::pricing::charge`].
+    pub written_off: Amount,
+}
+
+impl Reckoning {
+    /// Tokens in the upstream's total that neither its prompt nor its completion explains: shown, never charged.
+    #[must_use]
+    pub fn unexplained_tokens(&self) -> Option<Tokens> {
+        let parts = self.usage.prompt_tokens?.saturating_add(self.usage.completion_tokens?);
+        let rest = self.usage.total_tokens?.get() - parts.get();
+        (rest > 0).then(|| Tokens::from_sum(rest))
+    }
+}
+
 /// A row beside a call that changes its figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {
@@ -205,8 +244,8 @@ pub struct Correction {
     pub posting: PostingNumber,
     /// Why it was made.
     pub kind: CorrectionKind,
-    /// What the upstream counted after all, of late usage.
-    pub usage: Option<CallUsage>,
+    /// What the call came to after all, of late usage.
+    pub late: Option<Reckoning>,
     /// What it adds to the call's charge; below zero it was given back.
     pub amount: Amount,
     /// What it adds to the tokens that were paid, of a call that was paid in tokens.
@@ -338,15 +377,15 @@ pub struct CallDetail {
     pub upstream_model: Option<String>,
     /// The upstream's HTTP status, if it answered.
     pub http_status: Option<i32>,
-    /// Recomputed from the counts and the price version, each time it is shown.
+    /// Of what was posted: recomputed from the counts and the price version, each time it is shown.
     pub receipt: Receipt,
-    /// The price version it was priced by.
+    /// The price version that was priced by.
     pub price_id: PriceId,
     /// Since when that version is in force.
     pub price_effective_from: DateTime<Utc>,
     /// The service tier whose price that is.
     pub price_tier: ServiceTier,
-    /// The service tier that served it, as far as its answer said, else that which was asked for.
+    /// The service tier that served it, as far as was known when it was posted, else that which was asked for.
     pub service_tier: ServiceTier,
     /// The service tier that was asked for.
     pub asked_tier: ServiceTier,
@@ -395,12 +434,28 @@ impl CallDetail {
         }
     }
 
-    /// Tokens in the upstream's total that neither its prompt nor its completion explains: shown, never charged.
+    /// What it was counted at and came to as it was posted.
     #[must_use]
-    pub fn unexplained_tokens(&self) -> Option<Tokens> {
-        let usage = &self.row.usage;
-        let parts = usage.prompt_tokens?.saturating_add(usage.completion_tokens?);
-        let rest = usage.total_tokens?.get() - parts.get();
-        (rest > 0).then(|| Tokens::from_sum(rest))
+    pub fn first(&self) -> Reckoning {
+        Reckoning {
+            source: self.row.source,
+            usage: self.row.usage,
+            receipt: self.receipt.clone(),
+            price_id: self.price_id,
+            price_effective_from: self.price_effective_from,
+            price_tier: self.price_tier,
+            service_tier: self.service_tier,
+            upstream_model: self.upstream_model.clone(),
+            raw_usage: self.raw_usage.clone(),
+            amount: self.row.amount,
+            tokens: self.row.tokens_paid,
+            written_off: self.written_off,
+        }
+    }
+
+    /// What its settlement brought later, of one that was posted as interrupted.
+    #[must_use]
+    pub fn late(&self) -> Option<&Reckoning> {
+        self.corrections.iter().rev().find_map(|correction| correction.late.as_ref())
     }
 }

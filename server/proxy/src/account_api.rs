@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    call::{CallDetail, PaidBy},
+    call::{CallDetail, PaidBy, Reckoning},
     credit::{Hardness, Limit, Quantity},
     id::CallId,
     key::masked,
+    pricing::{Line, Receipt},
     service_tier::ServiceTier,
-    tokens::Bucket,
+    tokens::{Bucket, CallUsage},
 };
 use http::{HeaderMap, Response, StatusCode};
 use ledger::KeyEntry;
@@ -154,18 +155,9 @@ fn price_json(Price { version, discount }: &Price) -> Value {
 
 fn generation_json(call: &CallDetail, currency: &str) -> Value {
     let (row, receipt, said) = (&call.row, &call.receipt, &call.attribution);
-    let lines: Vec<_> = receipt
-        .lines
-        .iter()
-        .map(|line| json!({ "bucket": line.bucket, "tokens": line.tokens, "per_1k": line.per_1k, "amount": line.amount }))
-        .collect();
     let unit = call.paid_in();
     let share = |paid: &PaidBy| json!({ "grant": paid.grant, "kind": paid.kind, "amount": paid.quantity.figure(unit) });
     let paid_by: Vec<_> = call.paid_by.iter().map(share).collect();
-    let buckets: serde_json::Map<_, _> = Bucket::ALL
-        .into_iter()
-        .filter_map(|bucket| Some((json!(bucket).as_str()?.to_owned(), json!(row.usage.counts.get(bucket)?))))
-        .collect();
     let corrections: Vec<_> = call
         .corrections
         .iter()
@@ -173,8 +165,9 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
             json!({
                 "posting": correction.posting, "kind": correction.kind, "amount": correction.amount,
                 "tokens_paid": correction.tokens_paid, "written_off": correction.written_off,
-                "prompt_tokens": correction.usage.and_then(|usage| usage.prompt_tokens),
-                "completion_tokens": correction.usage.and_then(|usage| usage.completion_tokens),
+                "prompt_tokens": correction.late.as_ref().and_then(|late| late.usage.prompt_tokens),
+                "completion_tokens": correction.late.as_ref().and_then(|late| late.usage.completion_tokens),
+                "late": correction.late.as_ref().map(late_json),
                 "reason": correction.memo, "posted_at": instant(correction.posted_at),
             })
         })
@@ -196,14 +189,35 @@ fn generation_json(call: &CallDetail, currency: &str) -> Value {
         "end_user": said.end_user, "session": said.session, "client": said.client, "tags": said.tags,
         "status": row.outcome.name(), "source": row.source, "started_at": instant(row.started_at), "latency_ms": row.latency_ms,
         "first_byte_ms": row.first_byte_ms,
-        "usage": {
-            "prompt_tokens": row.usage.prompt_tokens, "completion_tokens": row.usage.completion_tokens, "total_tokens": row.usage.total_tokens,
-            "buckets": buckets, "flag": row.usage.flag,
-        },
-        "lines": lines, "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": row.amount,
+        "usage": usage_json(&row.usage), "lines": lines_json(receipt), "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": row.amount,
         "written_off": call.written_off, "corrections": corrections, "cost": row.cost(), "currency": currency, "held": call.held,
         "tokens_held": call.tokens_held, "tokens_paid": row.tokens_paid, "tokens_cost": row.tokens_paid.map(|_| call.cost()), "price_version": call.price_id, "paid_in": unit,
         "service_tier": call.service_tier, "asked_tier": call.asked_tier, "price_tier": call.price_tier,
         "paid_by": paid_by,
+    })
+}
+
+/// What a call came to by a settlement that came late, which is what it is charged by.
+fn late_json(late: &Reckoning) -> Value {
+    let receipt = &late.receipt;
+    json!({
+        "source": late.source, "upstream_model": late.upstream_model, "usage": usage_json(&late.usage), "lines": lines_json(receipt),
+        "per_call": receipt.per_call, "discount_bps": receipt.discount, "exact": receipt.exact, "amount": late.amount,
+        "written_off": late.written_off, "tokens_owed": late.tokens, "price_version": late.price_id, "service_tier": late.service_tier,
+        "price_tier": late.price_tier,
+    })
+}
+
+fn lines_json(receipt: &Receipt) -> Value {
+    let line = |line: &Line| json!({ "bucket": line.bucket, "tokens": line.tokens, "per_1k": line.per_1k, "amount": line.amount });
+    receipt.lines.iter().map(line).collect()
+}
+
+fn usage_json(usage: &CallUsage) -> Value {
+    let buckets: serde_json::Map<_, _> =
+        Bucket::ALL.into_iter().filter_map(|bucket| Some((json!(bucket).as_str()?.to_owned(), json!(usage.counts.get(bucket)?)))).collect();
+    json!({
+        "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens, "total_tokens": usage.total_tokens,
+        "buckets": buckets, "flag": usage.flag,
     })
 }

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use domain::{
     account::Project,
     billing::GrantKind,
-    call::{CallDetail, CallPage, CallRow, Corrected, Correction, CorrectionKind, PaidBy},
-    credit::Quantity,
+    call::{CallDetail, CallPage, CallRow, Corrected, Correction, CorrectionKind, PaidBy, Reckoning},
+    credit::{Quantity, Unit},
     filter::CallFilter,
     id::{AccountId, CallId, GrantId},
     money::Amount,
@@ -14,15 +14,15 @@ use domain::{
     service_tier::ServiceTier,
     tokens::Tokens,
 };
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, types::Json};
 
 use crate::{
-    AccountReader, Error, Meter, Result,
+    AccountReader, Error, Meter, Result, SettledCall,
     corrections::{self, CorrectionRecord},
     database::Database,
     narrow::{self, Said},
     page::cut,
-    settled::CallRecord,
+    settled::{CallRecord, tokens_owed},
 };
 
 /// A row of a page of the log.
@@ -188,10 +188,14 @@ async fn in_words(connection: &mut PgConnection, account: AccountId, records: Ve
             .await?;
         let (memo, actor) =
             words.filter(|_| record.kind != CorrectionKind::LateUsage).map_or_else(Default::default, |words| (words.memo, words.actor));
+        let late = match record.late()? {
+            Some(late) => Some(reckoned(connection, late, record.unit()).await?),
+            None => None,
+        };
         corrections.push(Correction {
             posting: record.seq,
             kind: record.kind,
-            usage: record.late()?.map(|call| call.usage),
+            late,
             amount: Amount::from_nanos(record.amount),
             tokens_paid: record.tokens_paid,
             written_off: Amount::from_nanos(record.written_off),
@@ -201,6 +205,36 @@ async fn in_words(connection: &mut PgConnection, account: AccountId, records: Ve
         });
     }
     Ok(corrections)
+}
+
+/// What a settlement that came late comes to, of a call that is paid in this, recomputed from its own counts and its own price version.
+async fn reckoned(connection: &mut PgConnection, late: SettledCall, unit: Unit) -> Result<Reckoning> {
+    let price = sqlx::query!(
+        r#"
+        select rates as "rates: Json<Rates>", effective_from, service_tier as "service_tier: ServiceTier"
+        from price_versions where price_id = $1
+        "#,
+        late.price_id.uuid()
+    );
+    let price = price.fetch_optional(connection).await?;
+    let price = price.ok_or_else(|| Error::Corrupt(format!("call {}: its price {} is gone", late.call_id, late.price_id)))?;
+    let receipt = pricing::price(&late.usage, &price.rates, late.discount).map_err(|error| Error::Corrupt(error.to_string()))?;
+    let tokens = (unit == Unit::Tokens).then(|| tokens_owed(&late.usage, late.tokens_held));
+    let (amount, written_off) = if tokens.is_some() { (Amount::ZERO, Amount::ZERO) } else { (late.amount, late.written_off) };
+    Ok(Reckoning {
+        source: late.source,
+        usage: late.usage,
+        receipt,
+        price_id: late.price_id,
+        price_effective_from: price.effective_from,
+        price_tier: price.service_tier,
+        service_tier: late.served_tier.unwrap_or(late.asked_tier),
+        amount,
+        tokens,
+        written_off,
+        upstream_model: late.upstream_model,
+        raw_usage: late.raw_usage,
+    })
 }
 
 /// What corrections add to their call together.

@@ -52,7 +52,10 @@ async fn a_settlement_that_comes_after_interrupted_posts_the_difference_once(poo
     let call = detail(&world, ada, &late).await;
     assert_eq!((call.row.amount, call.row.cost()), (amount("0.000012"), amount("0.0012")), "its row stays as it was");
     let [correction] = call.corrections.as_slice() else { panic!("{:?}", call.corrections) };
-    assert_eq!((correction.kind, correction.amount, correction.usage), (CorrectionKind::LateUsage, amount("0.001188"), Some(late.usage)));
+    assert_eq!(
+        (correction.kind, correction.amount, correction.late.as_ref().map(|late| late.usage)),
+        (CorrectionKind::LateUsage, amount("0.001188"), Some(late.usage))
+    );
     let journal = world.ledger.reader(ada.user).await.unwrap().statement(None, 10, world.now).await.unwrap().journal;
     let newest = &journal.lines[0].rows()[0];
     assert_eq!((newest.kind, newest.amount), (JournalKind::LateUsage, amount("-0.001188")));

@@ -165,7 +165,7 @@ async fn what_comes_late_is_charged_at_the_tier_that_served_it(pool: PgPool) {
     let mut world = World::new(pool).await;
     let ada = world.customer("ada", "10").await;
     let flex = publish(&world.ledger.system().operator(), price(&world, Flex, half(), world.now - HOUR * 5)).await.unwrap();
-    for (by, faults) in [((flex, half()), 0), ((world.price, world.rates.clone()), 1)] {
+    for (by, tier, faults) in [((flex, half()), Flex, 0), ((world.price, world.rates.clone()), Default, 1)] {
         let intent = world.intent(ada, "1");
         world.lease(&intent).await.unwrap();
         world.post(&[world.interrupt(&intent, ada)]).await.unwrap();
@@ -173,7 +173,18 @@ async fn what_comes_late_is_charged_at_the_tier_that_served_it(pool: PgPool) {
         late.served_tier = Some(Flex);
         late.admitted.price_id = by.0;
         late.amount = pricing::price(&late.usage, &by.1, Discount::NONE).unwrap().amount;
-        world.post(&[late]).await.unwrap();
+        world.post(std::slice::from_ref(&late)).await.unwrap();
+        let shown = world.ledger.reader(ada.user).await.unwrap().call(late.call_id).await.unwrap();
+        let now = shown.late().unwrap();
+        assert_eq!((now.receipt.amount, now.amount, now.price_id, now.price_tier), (late.amount, late.amount, by.0, tier));
+        assert_eq!((now.service_tier, now.usage, &now.raw_usage), (Flex, late.usage, &late.raw_usage));
+        let first = shown.first();
+        assert_eq!(
+            (first.receipt.amount, first.price_id, first.price_tier),
+            (amount("0.000012"), world.price, Default),
+            "as it was posted"
+        );
+        assert_eq!(shown.row.cost(), late.amount);
         assert_eq!(world.proof().await.faults.len(), faults, "{:?}", world.proof().await.faults);
     }
 }

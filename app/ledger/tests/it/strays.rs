@@ -146,7 +146,10 @@ async fn settle_after_the_end(mut world: World) {
     let found = detail(&world, ada, &own).await;
     assert_eq!((found.row.outcome, found.row.amount, found.written_off), (Outcome::Interrupted, Amount::ZERO, Amount::ZERO));
     let [correction] = &found.corrections[..] else { panic!("{:?}", found.corrections) };
-    assert_eq!((correction.kind, correction.amount, correction.usage), (CorrectionKind::LateUsage, amount("0.0112"), Some(own.usage)));
+    assert_eq!(
+        (correction.kind, correction.amount, correction.late.as_ref().map(|late| late.usage)),
+        (CorrectionKind::LateUsage, amount("0.0112"), Some(own.usage))
+    );
     assert_eq!((correction.written_off, found.row.cost()), (Amount::ZERO, amount("0.0112")));
     let balance = world.balance(ada).await;
     assert_eq!((balance.balance, balance.reserved), (amount("0.9888"), Amount::ZERO));

@@ -1,6 +1,10 @@
 //! How a call went, what was counted, what it was priced by, and where the books have it.
 
-use domain::{call::CallDetail, period::Step, service_tier::ServiceTier};
+use domain::{
+    call::{CallDetail, Reckoning},
+    period::Step,
+    service_tier::ServiceTier,
+};
 use leptos::prelude::*;
 
 use super::{
@@ -15,16 +19,16 @@ use crate::parts::{
 };
 
 /// All that stands beside the receipt.
-pub(super) fn particulars(page: &OneCall, whose: &Whose) -> AnyView {
+pub(super) fn particulars(page: &OneCall, whose: &Whose, first: &Reckoning, now: &Reckoning) -> AnyView {
     let call = &page.call;
-    let (row, usage) = (&call.row, &call.row.usage);
+    let row = &call.row;
     let status = match call.http_status {
         Some(status) => format!("{} (upstream answered {status})", row.outcome.label()),
         None => row.outcome.label().to_owned(),
     };
-    let answered_by = call.upstream_model.clone().filter(|model| *model != row.model).map(|model| named("Answered by", &model));
-    let is_of_tiers = call.service_tier != ServiceTier::Default || call.asked_tier != ServiceTier::Default;
-    let tiers = [("Asked for the tier", call.asked_tier), ("Served at the tier", call.service_tier)];
+    let answered_by = now.upstream_model.clone().filter(|model| *model != row.model).map(|model| named("Answered by", &model));
+    let is_of_tiers = now.service_tier != ServiceTier::Default || call.asked_tier != ServiceTier::Default;
+    let tiers = [("Asked for the tier", call.asked_tier), ("Served at the tier", now.service_tier)];
     let tiers = tiers.into_iter().filter(|_| is_of_tiers).map(|(what, tier)| pair(what, tier.label()));
     let first_byte = row.first_byte_ms.map(|span| pair("Time to first byte", time::span(span)));
     let how = [pair("Status", status), named("Key", &row.key_name)]
@@ -35,25 +39,39 @@ pub(super) fn particulars(page: &OneCall, whose: &Whose) -> AnyView {
         .chain([pair("Streaming", if row.stream { "Yes" } else { "No" }), pair("Latency", time::span(row.latency_ms))])
         .chain(first_byte)
         .chain(tiers);
-    let counted = vec![
-        pair("Source", row.source.label()),
-        pair("Prompt tokens", money::reported(usage.prompt_tokens)),
-        pair("Completion tokens", money::reported(usage.completion_tokens)),
-        pair("Total tokens", money::reported(usage.total_tokens)),
-    ];
-    let tier = (call.price_tier != ServiceTier::Default).then(|| pair("Service tier", call.price_tier.label()));
-    let priced = [
-        pair("Price in force since", format!("{} UTC", time::second(call.price_effective_from))),
-        pair("Price version", call.price_id.to_string()),
-        pair("Posted", format!("{} UTC", time::second(call.posted_at))),
-    ];
-    let parts = vec![
+    let posted = pair("Posted", format!("{} UTC", time::second(call.posted_at)));
+    let has_tiers = [first, now].iter().any(|of| of.price_tier != ServiceTier::Default);
+    let priced = priced_by(now, has_tiers).into_iter().chain([posted]).chain(in_the_journal(call)).collect();
+    let mut parts = vec![
         section("How it went", pairs("pairs", how.chain(tried_first(call)).collect())),
         said(page, whose),
-        section("What was counted", pairs("pairs", counted)),
-        section("What it was priced by", pairs("pairs", tier.into_iter().chain(priced).chain(in_the_journal(call)).collect())),
+        section("What was counted", pairs("pairs", counted(now))),
+        section("What it was priced by", pairs("pairs", priced)),
     ];
+    if call.late().is_some() {
+        let lines = counted(first).into_iter().chain(priced_by(first, has_tiers)).collect();
+        parts.push(section("What it was posted by first", pairs("pairs", lines)));
+    }
     view! { <div class="particulars">{parts}</div> }.into_any()
+}
+
+fn counted(of: &Reckoning) -> Vec<(String, AnyView)> {
+    vec![
+        pair("Source", of.source.label()),
+        pair("Prompt tokens", money::reported(of.usage.prompt_tokens)),
+        pair("Completion tokens", money::reported(of.usage.completion_tokens)),
+        pair("Total tokens", money::reported(of.usage.total_tokens)),
+    ]
+}
+
+/// The price, and its service tier where it is to be told apart.
+fn priced_by(of: &Reckoning, has_tiers: bool) -> Vec<(String, AnyView)> {
+    let tier = has_tiers.then(|| pair("Service tier", of.price_tier.label()));
+    let version = [
+        pair("Price in force since", format!("{} UTC", time::second(of.price_effective_from))),
+        pair("Price version", of.price_id.to_string()),
+    ];
+    tier.into_iter().chain(version).collect()
 }
 
 /// The providers that were asked before the one that answered: nobody pays for what they did not do.

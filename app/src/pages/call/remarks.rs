@@ -1,5 +1,5 @@
 use domain::{
-    call::{CallDetail, Outcome, UsageSource},
+    call::{CallDetail, Outcome, Reckoning, UsageSource},
     pricing::Excess,
     tokens::Flag,
 };
@@ -11,15 +11,13 @@ use crate::parts::{
     money,
 };
 
-/// What keeps the figures from speaking for themselves, in words.
-pub(super) fn remarks(call: &CallDetail) -> AnyView {
-    let source = match call.row.source {
+/// What keeps the figures from speaking for themselves, in words; `now` is what it comes to by now.
+pub(super) fn remarks(call: &CallDetail, now: &Reckoning) -> AnyView {
+    let source = match now.source {
         UsageSource::Upstream => None,
         UsageSource::Estimated => Some(
             "The upstream reported no usage. The tokens are an estimate: a tokenizer's count of what was sent and of what was delivered.",
         ),
-        // Its own count came later.
-        UsageSource::Interrupted if call.corrections.iter().any(|correction| correction.usage.is_some()) => None,
         UsageSource::Interrupted => Some(
             "The gateway stopped while this call ran. The tokens are an estimate of the prompt, by a tokenizer's count; output is not charged.",
         ),
@@ -27,7 +25,7 @@ pub(super) fn remarks(call: &CallDetail) -> AnyView {
     };
     let left = (call.row.outcome == Outcome::ClientLeft && call.row.source == UsageSource::Upstream)
         .then_some("The client left before the end. The gateway read on to the upstream's own count, which is what is charged.");
-    let flagged = call.row.usage.flag.map(|flag| match flag {
+    let flagged = now.usage.flag.map(|flag| match flag {
         Flag::Contradictory => {
             "The upstream's numbers contradict each other. So only the two totals that it reported are charged, prompt tokens at the prompt \
              price and completion tokens at the completion price. What it sent is below, unchanged."
@@ -42,36 +40,36 @@ pub(super) fn remarks(call: &CallDetail) -> AnyView {
              below, unchanged."
         }
     });
-    let unexplained = call.unexplained_tokens().map(|tokens| {
+    let unexplained = now.unexplained_tokens().map(|tokens| {
         let tokens = money::grouped(tokens.get());
         format!(
             "The upstream's total holds {tokens} tokens that neither its prompt nor its completion explains. They are shown, not charged."
         )
     });
-    let late = call.corrections.iter().filter_map(|correction| correction.usage).map(|usage| {
-        let [prompt, completion] = [usage.prompt_tokens, usage.completion_tokens].map(money::reported);
+    let late = call.late().map(|late| {
+        let [prompt, completion] = [late.usage.prompt_tokens, late.usage.completion_tokens].map(money::reported);
         format!(
             "The gateway that ran this call was taken for dead, and brought its own count later: {prompt} prompt and {completion} completion \
-             tokens. What that changes stands below the total."
+             tokens. It is charged by that; what was posted first, and what that changed, stands below the total."
         )
     });
-    let remarks = [source, left, flagged, beyond_its_hold(call)].into_iter().flatten().map(str::to_owned).chain(unexplained).chain(late);
+    let remarks =
+        [source, left, flagged, beyond_its_hold(call, now)].into_iter().flatten().map(str::to_owned).chain(unexplained).chain(late);
     stack(remarks.map(|words| notice(Tone::Plain, words)).collect())
 }
 
 /// Why it cost more than was held for it, or did not though it came to more.
-fn beyond_its_hold(call: &CallDetail) -> Option<&'static str> {
-    if let Some(paid) = call.row.tokens_paid {
-        let usage = &call.row.usage;
-        let counted = usage.prompt_tokens.unwrap_or_default().saturating_add(usage.completion_tokens.unwrap_or_default());
+fn beyond_its_hold(call: &CallDetail, now: &Reckoning) -> Option<&'static str> {
+    if let Some(paid) = now.tokens {
+        let counted = now.usage.prompt_tokens.unwrap_or_default().saturating_add(now.usage.completion_tokens.unwrap_or_default());
         return (counted > paid)
             .then_some("What was counted is more than the tokens that were held for this call. A call never takes more than these.");
     }
-    if call.row.amount > call.held {
+    if now.amount > call.held {
         return Some("What was counted comes to more than what was held for this call. This account pays what its calls came to.");
     }
     // Where the upstream counted too much, that is said of its count.
-    if call.written_off.is_zero() || call.row.usage.flag == Some(Flag::Excessive) {
+    if now.written_off.is_zero() || now.usage.flag == Some(Flag::Excessive) {
         return None;
     }
     Some(match call.excess {

@@ -1,11 +1,11 @@
-use domain::call::CallDetail;
+use domain::call::{CallDetail, Reckoning};
 use leptos::prelude::*;
 
 use super::{
     page::OneCall,
     particulars::particulars,
     remarks::remarks,
-    sum::{lines, paid, sum},
+    sum::{lines, since, sum},
 };
 use crate::parts::{
     layout::{foreign, head, stack},
@@ -17,13 +17,17 @@ use crate::parts::{
 /// A receipt: everything that the charge rests on, so that anyone can reach the same figure.
 pub(crate) fn receipt(page: &OneCall, whose: &Whose) -> AnyView {
     let call = &page.call;
+    let first = call.first();
+    let now = call.late().unwrap_or(&first);
     let sheet = view! {
         <div class="receipt-page">
-            <article class="receipt" aria-label="Receipt">{stack(vec![heading(call), lines(&call.receipt), sum(call), paid(call)])}</article>
-            {particulars(page, whose)}
+            <article class="receipt" aria-label="Receipt">
+                {stack(vec![heading(call), lines(&now.receipt), sum(now), since(call, &first)])}
+            </article>
+            {particulars(page, whose, &first, now)}
         </div>
     };
-    stack(vec![head("Receipt", link(whose.at("/calls"), "All calls"), ()), remarks(call), sheet.into_any(), raw(call)])
+    stack(vec![head("Receipt", link(whose.at("/calls"), "All calls"), ()), remarks(call, now), sheet.into_any(), raw(now)])
 }
 
 fn heading(call: &CallDetail) -> AnyView {
@@ -38,8 +42,8 @@ fn heading(call: &CallDetail) -> AnyView {
     .into_any()
 }
 
-fn raw(call: &CallDetail) -> AnyView {
-    let Some(raw) = call.raw_usage.clone() else { return ().into_any() };
+fn raw(of: &Reckoning) -> AnyView {
+    let Some(raw) = of.raw_usage.clone() else { return ().into_any() };
     view! {
         <section>
             <h2 id="raw">"What the upstream sent"</h2>
