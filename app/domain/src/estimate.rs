@@ -21,14 +21,41 @@ pub const CALLS_MAX: i64 = 1_000_000_000_000;
 pub struct Expected<'a> {
     /// The model.
     pub model: &'a str,
-    /// Its rates. Of context tiers the first counts: how long single calls are is not expected.
-    pub rates: &'a Rates,
+    /// Its price. Of context tiers the first counts: how long single calls are is not expected.
+    pub price: ExpectedPrice<'a>,
     /// All prompt tokens; from 0 to [`TOKENS_MAX`].
     pub prompt: i64,
     /// All completion tokens; the same.
     pub completion: i64,
     /// In how many calls, for a fee per call; from 0 to [`CALLS_MAX`].
     pub calls: i64,
+}
+
+/// Whose price it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedPrice<'a> {
+    /// What everyone pays, less the discount of a plan.
+    Everyones(&'a Rates),
+    /// What the customer has agreed on ([`crate::own_price`]): no discount is taken off it.
+    Own(&'a Rates),
+}
+
+impl<'a> ExpectedPrice<'a> {
+    /// Its rates.
+    #[must_use]
+    pub const fn rates(self) -> &'a Rates {
+        match self {
+            Self::Everyones(rates) | Self::Own(rates) => rates,
+        }
+    }
+
+    /// What is taken off it where a plan has this discount.
+    const fn discount(self, of_plan: Discount) -> Discount {
+        match self {
+            Self::Everyones(_) => of_plan,
+            Self::Own(_) => Discount::NONE,
+        }
+    }
 }
 
 /// What a month comes to.
@@ -67,9 +94,10 @@ pub fn estimate(expected: &[Expected<'_>], plan: Option<&PlanTerms>) -> Option<E
 
 impl Expected<'_> {
     /// All of it as if it were one call of the first tier, but for the fee of each.
-    fn cost(&self, discount: Discount) -> Option<Amount> {
-        let per_call = self.rates.per_call.nanos().checked_mul(self.calls).map(Amount::from_nanos)?;
-        let rates = Rates { base: self.rates.base.clone(), per_call, tiers: Vec::new() };
+    fn cost(&self, of_plan: Discount) -> Option<Amount> {
+        let (rates, discount) = (self.price.rates(), self.price.discount(of_plan));
+        let per_call = rates.per_call.nanos().checked_mul(self.calls).map(Amount::from_nanos)?;
+        let rates = Rates { base: rates.base.clone(), per_call, tiers: Vec::new() };
         let usage = CallUsage::of_totals(Some(Tokens::from_sum(self.prompt)), Some(Tokens::from_sum(self.completion)), None);
         let amount = price(&usage, &rates, discount).ok()?.amount;
         (amount < Amount::MAX).then_some(amount)
@@ -110,7 +138,7 @@ mod tests {
     }
 
     fn expected(rates: &Rates, prompt: i64, completion: i64) -> Expected<'_> {
-        Expected { model: "small", rates, prompt, completion, calls: 10 }
+        Expected { model: "small", price: ExpectedPrice::Everyones(rates), prompt, completion, calls: 10 }
     }
 
     fn plan(unit: Unit, allowance: i64) -> PlanTerms {
@@ -132,6 +160,18 @@ mod tests {
         rates.tiers.push(ContextTier { from_prompt_tokens: Tokens::from_sum(100), rates: BucketRates::plain(amount("9"), amount("9")) });
         let month = estimate(&[expected(&rates, 100_000, 10_000)], None).unwrap();
         assert_eq!((month.total, month.fee, month.refused), (amount("21.1"), Amount::ZERO, Amount::ZERO), "15 + 6 + 10 × 0.01");
+    }
+
+    #[test]
+    fn no_discount_is_taken_off_a_price_that_was_agreed() {
+        let (everyones, own) = (rates(), Rates::plain(amount("0.1"), amount("0.5")));
+        let half = PlanTerms { discount: Discount::from_bps(5_000).unwrap(), ..plan(Unit::Money, 0) };
+        let rows = [
+            expected(&everyones, 100_000, 10_000),
+            Expected { model: "large", price: ExpectedPrice::Own(&own), ..expected(&own, 100_000, 10_000) },
+        ];
+        let of = |plan| estimate(&rows, plan).unwrap().calls;
+        assert_eq!((of(None), of(Some(&half))), (amount("36"), amount("25.5")), "21 and 15; half of 21, and 15");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) async fn pricing(caller: &Caller, query: &str) -> Result<Pricing, Con
     };
     let is_shown = |own: &OwnPrice| own.withdrawn_at.is_none() && own_price::over_at(own, &all).is_none_or(|end| end > now);
     let mut own: Vec<_> = all.iter().filter(|own| matches(&own.model) && is_shown(own)).cloned().collect();
-    let bill = read::bill(&models, &offers, query);
+    let bill = read::bill(&models, &all, &offers, query, now);
     models.retain(|priced| matches(&priced.model.name) || matches(&priced.model.provider));
     models.iter_mut().for_each(hide_the_gateways_own);
     own.iter_mut().for_each(|own| own.version.created_by = String::new());

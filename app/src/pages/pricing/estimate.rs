@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::parts::{
     form::{Field, Form, choice, hidden},
-    layout::{section, stack},
+    layout::{foreign, section, stack},
     money,
     table::{
         Column,
@@ -31,6 +31,8 @@ pub(crate) struct Bill {
     pub(crate) form: Form,
     /// The models that have a price, and whether a call of them has a fee.
     pub(crate) models: Vec<(String, bool)>,
+    /// Those of them that were typed, and cost whoever is signed in what was agreed with them.
+    pub(crate) agreed: Vec<String>,
     /// What the month comes to, with each plan, and first without one; empty before anything is typed.
     pub(crate) ways: Vec<(Option<String>, Estimate)>,
 }
@@ -43,7 +45,7 @@ pub(super) fn estimate(bill: &Bill, search: &str) -> AnyView {
     let search = (!search.is_empty()).then(|| hidden("search", search.to_owned()));
     let filled = ROWS.iter().rposition(|[model, ..]| bill.form.typed(model).is_some()).map_or(0, |last| last + 1);
     let rows = ROWS.iter().take(filled + 1).map(|row| expected(row, bill)).collect_view();
-    let answer = (!bill.ways.is_empty()).then(|| ways(&bill.ways));
+    let answer = (!bill.ways.is_empty()).then(|| ways(bill));
     let form = view! {
         <form class="estimate" method="get" action="/pricing#estimate">
             {search}
@@ -85,7 +87,7 @@ fn expected([model, prompt, completion, calls]: &[&'static str; 4], bill: &Bill)
     .into_any()
 }
 
-fn ways(ways: &[(Option<String>, Estimate)]) -> AnyView {
+fn ways(Bill { ways, agreed, .. }: &Bill) -> AnyView {
     const COLUMNS: [Column; 4] =
         [Column("Way to pay", Words), Column("Fee", Figures), Column("Calls beyond the allowance", Figures), Column("A month", Figures)];
     // What refuses a part of it is no cheaper way to have all of it.
@@ -106,5 +108,16 @@ fn ways(ways: &[(Option<String>, Estimate)]) -> AnyView {
     let rule = "An estimate at today's prices, before context tiers, caching and taxes. Where an allowance is counted in tokens, what goes beyond it \
                 is taken to cost as much a token as all of them do.";
     let rule = view! { <p class="subtitle prose">{rule}</p> };
-    section("What it comes to", stack(vec![table("cards", &COLUMNS, rows.collect(), None), rule.into_any()]))
+    section("What it comes to", stack(vec![at_own_prices(agreed), table("cards", &COLUMNS, rows.collect(), None), rule.into_any()]))
+}
+
+/// Which models are counted at what was agreed with whoever is signed in.
+fn at_own_prices(agreed: &[String]) -> AnyView {
+    if agreed.is_empty() {
+        return ().into_any();
+    }
+    let comma = |place| if place == 0 { "" } else { ", " };
+    let names = agreed.iter().enumerate().map(|(place, name)| view! { {comma(place)}<code>{foreign(name)}</code> }).collect_view();
+    let rest = " at the price agreed with you, off which no plan's discount is taken; any other model at what everyone pays.";
+    view! { <p class="subtitle prose">"Counted here: "{names}{rest}</p> }.into_any()
 }
