@@ -63,16 +63,19 @@ impl Grace {
     }
 }
 
+/// When each grace began of an account that was set so, oldest first, each setting with when it was set.
+pub fn graces_begun(settings: impl IntoIterator<Item = (DateTime<Utc>, Option<Grace>)>) -> impl Iterator<Item = DateTime<Utc>> {
+    let begins = |before: &mut Option<Grace>, (at, grace): (DateTime<Utc>, Option<Grace>)| {
+        let before = std::mem::replace(before, grace);
+        Some(grace.filter(|grace| grace.begins(before, at)).map(|_| at))
+    };
+    settings.into_iter().scan(None, begins).flatten()
+}
+
 /// Until when no grace may begin, of an account that was set so, oldest first, each setting with when it was set: one begins in a calendar month, UTC.
 /// `None` where one may.
 pub fn next_grace(settings: impl IntoIterator<Item = (DateTime<Utc>, Option<Grace>)>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let (mut before, mut began) = (None, None);
-    for (at, grace) in settings {
-        if grace.is_some_and(|grace| grace.begins(before, at)) {
-            began = Some(CalendarMonth::of(at));
-        }
-        before = grace;
-    }
+    let began = graces_begun(settings).last().map(CalendarMonth::of);
     began.filter(|month| *month >= CalendarMonth::of(now)).map(|month| month.range().to)
 }
 

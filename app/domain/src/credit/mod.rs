@@ -20,7 +20,7 @@ pub use admit::{Demand, Split, admit, bound, pay, take, unit_of};
 pub use grant::Grant;
 pub use hold::{Change, Hold, PoolRef};
 pub use limit::{Caller, Hardness, Limit, LimitSetter, LimitState, Scope, ScopeKind, Threshold, ThresholdError, crossed};
-pub use line::{CreditLine, Grace, Mode, next_grace};
+pub use line::{CreditLine, Grace, Mode, graces_begun, next_grace};
 pub use pool::{Figure, Pool, Quantity, QuantityError, Unit};
 pub use refusal::{Exhausted, Refuser};
 pub use room::{Bounds, Room, room};

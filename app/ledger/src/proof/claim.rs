@@ -15,6 +15,7 @@ pub(crate) enum Claim {
     CallIsPaid,
     CallIsOnItsTerms,
     LineIsSealed,
+    GraceBeginsOnceAMonth,
     PlanIsSealed,
     PeriodIsSealed,
     PlanIsPaid,
@@ -57,7 +58,7 @@ pub(crate) enum Claim {
 
 impl Claim {
     /// Every claim, in the order in which they are shown.
-    pub(super) const ALL: [Self; 46] = [
+    pub(super) const ALL: [Self; 47] = [
         Self::PriceIsSealed,
         Self::CallIsSealed,
         Self::CallIsItsReceipt,
@@ -66,6 +67,7 @@ impl Claim {
         Self::CallIsPaid,
         Self::CallIsOnItsTerms,
         Self::LineIsSealed,
+        Self::GraceBeginsOnceAMonth,
         Self::PlanIsSealed,
         Self::PeriodIsSealed,
         Self::PlanIsPaid,
@@ -123,6 +125,7 @@ impl Claim {
             }
             Self::CallIsOnItsTerms => "a call on lenient terms is of an account that had them",
             Self::LineIsSealed => "what is lent to an account is what was set",
+            Self::GraceBeginsOnceAMonth => "a grace begins at most once in a calendar month",
             Self::PlanIsSealed => "a version of a plan is the one that was set",
             Self::PeriodIsSealed => "a plan's period is the one that was paid for",
             Self::PlanIsPaid => {

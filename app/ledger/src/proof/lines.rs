@@ -1,7 +1,7 @@
 //! What must hold of what is lent to an account.
 
 use chrono::{DateTime, Utc};
-use domain::{id::AccountId, money::Amount};
+use domain::{credit, id::AccountId, money::Amount, month::CalendarMonth};
 use sqlx::PgConnection;
 
 use super::claim::{Claim, Findings};
@@ -20,7 +20,9 @@ impl Lines {
     /// Checks every setting of an account.
     pub(super) async fn check(connection: &mut PgConnection, account: AccountId, findings: &mut Findings) -> Result<Self> {
         let mut lines = Self::default();
-        for (set, seal) in credit_lines::of_account(connection, account).await? {
+        let settings = credit_lines::of_account(connection, account).await?;
+        graces(account, credit::graces_begun(settings.iter().map(|(set, _)| (set.set_at, set.line.grace))), findings);
+        for (set, seal) in settings {
             findings.sealed(Claim::LineIsSealed, || format!("credit line of account {account} since {}", set.set_at), set.fits(&seal));
             let grace = set.line.grace.map_or(Amount::ZERO, |grace| grace.amount);
             lines.lent_max = lines.lent_max.max(i128::from(set.line.amount.nanos()) + i128::from(grace.nanos()));
@@ -41,6 +43,19 @@ impl Lines {
         let had_them = self.lenient_since.is_some_and(|since| since <= call.posted_at);
         if call.is_lenient && !had_them {
             findings.note(Claim::CallIsOnItsTerms, format!("call {}", call.call_id), "strict terms", "lenient ones");
+        }
+    }
+}
+
+/// Of these instants, at which a grace began, no two are of one calendar month, UTC: what was lent for a while, ended and lent again would be a credit line
+/// that nobody set.
+fn graces(account: AccountId, begun: impl Iterator<Item = DateTime<Utc>>, findings: &mut Findings) {
+    let mut last = None;
+    for at in begun {
+        let month = CalendarMonth::of(at);
+        if last.replace(month) == Some(month) {
+            let row = format!("credit line of account {account} since {at}");
+            findings.note(Claim::GraceBeginsOnceAMonth, row, "no other grace since the month began", "a second one");
         }
     }
 }

@@ -161,9 +161,35 @@ async fn a_grace_begins_once_a_calendar_month_whatever_became_of_it(pool: PgPool
     world.now = "2024-02-01T00:00:00Z".parse().unwrap();
     world.ledger = world.ledger.dated(world.now);
     assert_eq!(world.ledger.reader(ada.user).await.unwrap().next_grace(world.now).await.unwrap(), None);
-    let (one, other) = tokio::join!(lend(&world, ada, first), lend(&world, ada, with_grace("2", "2024-02-05T00:00:00Z")));
+    // Whichever comes second is more than the first, or longer.
+    let (one, other) = tokio::join!(lend(&world, ada, first), lend(&world, ada, with_grace("2", "2024-02-04T00:00:00Z")));
     assert_eq!(usize::from(one.is_ok()) + usize::from(other.is_ok()), 1, "one of two: {one:?}, {other:?}");
     world.lease_in(&world.ledger, &world.intent(ada, "1.5")).await.unwrap();
+    world.assert_proven().await;
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_second_grace_of_a_month_is_found(pool: PgPool) {
+    let mut world = World::new(pool).await;
+    world.now = "2024-01-10T12:00:00Z".parse().unwrap();
+    let ada = world.customer("ada", "0").await;
+    let grace = Some(Grace { amount: amount("1"), until: "2024-03-05T00:00:00Z".parse().unwrap() });
+    lend(&world, ada, CreditLine { grace, ..line("0.5") }).await.unwrap();
+    // As somebody would who may write anything, each over the first.
+    for (set_at, more, is_second) in [
+        ("2024-01-31T23:59:59Z", 1_i64, true),
+        ("2024-01-31T23:59:59Z", 0, false),
+        ("2024-01-31T23:59:59Z", -1, false),
+        ("2024-02-01T00:00:00Z", 1, false),
+    ] {
+        let written = "insert into credit_lines (account_id, set_at, amount, grace, grace_until, is_lenient, is_quota, set_by, seal) \
+                       select account_id, $1::timestamptz, amount, grace + $2, grace_until, is_lenient, is_quota, set_by, seal from credit_lines";
+        sqlx::query(written).bind(set_at.parse::<chrono::DateTime<chrono::Utc>>().unwrap()).bind(more).execute(&world.pool).await.unwrap();
+        let faults = world.proof().await.faults;
+        let found = faults.iter().any(|fault| fault.claim == "a grace begins at most once in a calendar month");
+        assert_eq!(found, is_second, "{set_at}, {more} more: {faults:?}");
+        sqlx::query("delete from credit_lines where set_at > $1").bind(world.now).execute(&world.pool).await.unwrap();
+    }
     world.assert_proven().await;
 }
 
