@@ -229,8 +229,13 @@ test("a bank transfer is credited once, stands under Payments, and has a receipt
   await expect(definition(page.locator("main"), "Bank reference")).toHaveText(reference);
   await expectSound(page);
   await page.getByLabel("Amount in US dollars").fill("60");
+  await page.getByLabel("Bank reference").fill(`${reference} back`);
+  await page.getByLabel("Who sent it back").selectOption("We did, from what is not spent");
   await page.getByLabel("Reason").fill("Paid twice");
   await page.getByRole("button", { name: "Review" }).click();
+  const back = page.getByRole("region", { name: "Note that $60.00 went back?" });
+  for (const words of [`${reference} back`, "Who sent it back: We did", "Paid twice"]) await expect(back).toContainText(words);
+  await expectSound(page);
   await page.getByRole("button", { name: "Take $60.00 out of the balance" }).dblclick();
   await expect(page.getByRole("status")).toContainText("It is out of the balance");
   await expect(definition(page.locator("main"), "Can be paid back")).toHaveText("$60.00");

@@ -80,7 +80,10 @@ pub use crate::{
     money::{MoneyIn, Posted},
     new_grant::NewGrant,
     notices::Notices,
-    payments::{ASKED_AGAIN_FOR, AskedRefund, AutoPayment, Event, NewPayment, NewRefund, News, PaymentCredit, Says, Taken},
+    payments::{
+        ASKED_AGAIN_FOR, AskedRefund, AutoPayment, Event, NewPayment, NewRefund, NewReturn, News, PaymentCredit, Returned, Says, SentBack,
+        Taken,
+    },
     plans::{Bought, NewPlan, Purchase},
     posting::PostedCalls,
     price_book::PriceBook,

@@ -6,7 +6,7 @@ use domain::{
     money::Amount,
     payment::{Payment, Provider, StrayPayment},
 };
-use ledger::PaymentCredit;
+use ledger::{NewReturn, PaymentCredit, Returned, SentBack};
 use serde_json::{Value, json};
 
 use super::{ACTOR, table};
@@ -43,6 +43,22 @@ enum Action {
         #[arg(long, env = "FAREBOX_PAYMENTS_AMOUNT", value_name = "AMOUNT")]
         amount: Option<Amount>,
     },
+    /// Note what went back of a bank transfer, which takes it out of the balance; what the bank calls the same is noted once
+    Return {
+        /// What had come in: what the bank calls it, or its id, as `farebox payments list` shows it
+        payment: String,
+        /// What the bank's statement calls what went back
+        reference: String,
+        /// Why, for the customer's books
+        #[arg(long, env = "FAREBOX_PAYMENTS_REASON", value_name = "TEXT")]
+        reason: String,
+        /// How much, in currency units [default: all that is left of it]
+        #[arg(long, env = "FAREBOX_PAYMENTS_AMOUNT", value_name = "AMOUNT")]
+        amount: Option<Amount>,
+        /// The bank took it back by itself, as where its payer recalled it: noted also where it is spent, and the balance is below zero then
+        #[arg(long, env = "FAREBOX_PAYMENTS_BY_BANK", value_parser = FalseyValueParser::new())]
+        by_bank: bool,
+    },
     /// Take a payment off the list: what is held is never credited then, as after it was paid back by hand
     Dismiss {
         /// Its id, as `farebox payments list` shows it; Stripe's own of what is no payment of ours
@@ -75,6 +91,24 @@ pub(super) async fn run(args: PaymentsArgs, config: &Config) -> anyhow::Result<(
             })
             .await?;
             output.print(&json!({ "payment": payment, "posting": posting }), || format!("Credited payment {payment}: posting {posting}."))
+        }
+        Action::Return { payment, reference, reason, amount, by_bank } => {
+            let by = if by_bank { SentBack::ByTheBank } else { SentBack::ByUs };
+            let (payment, Returned { amount, is_new }) = with_ledger(config, async |ledger| {
+                let operator = ledger.system().operator();
+                let payment = match payment.parse::<PaymentId>() {
+                    Ok(id) => id,
+                    Err(_) => operator.transfer_called(&payment).await?,
+                };
+                let new = NewReturn { payment, reference: &reference, amount, by, reason: &reason, actor: ACTOR };
+                Ok((payment, operator.return_transfer(new).await?))
+            })
+            .await?;
+            let value = json!({ "payment": payment, "reference": reference.trim(), "amount": amount, "replayed": !is_new });
+            output.print(&value, || {
+                let done = if is_new { "is out of the balance" } else { "was noted before; nothing was done" };
+                format!("What went back of payment {payment}, {amount}, {done}.")
+            })
         }
         Action::Dismiss { payment, reason } => {
             with_ledger(config, async |ledger| {

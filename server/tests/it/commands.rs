@@ -42,6 +42,28 @@ pub(crate) fn add_account(place: &Place, name: &str) -> String {
 }
 
 #[test]
+fn a_bank_transfer_goes_back_once_by_what_the_bank_calls_it() {
+    let place = Place::new();
+    place.json(&["account", "create", "Example", "--email", "owner@example.com", "--password-env", "SECRET"], "a long password");
+    place.json(&["account", "credit", "Example", "10", "--transfer", "RF18 5390", "--reason", "Invoice 12"], "");
+    let back = |more: &[&str]| {
+        let named = ["payments", "return", "rf185390", "RF18 back", "--reason", "Sent back"];
+        place.json(&[&named, more].concat(), "")
+    };
+    let first = back(&["--amount", "4"]);
+    assert_eq!((&first["amount"], &first["replayed"]), (&json!("4"), &json!(false)));
+    assert_eq!(back(&["--amount", "4"])["replayed"], json!(true));
+    let id = first["payment"].as_str().expect("the payment's id");
+    // By the bank, and all that is left.
+    let rest = place.json(&["payments", "return", id, "recall 7", "--by-bank", "--reason", "Recalled"], "");
+    assert_eq!((&rest["amount"], &rest["replayed"]), (&json!("6"), &json!(false)));
+    let (_, said) = place.refusal(&["payments", "return", id, "more", "--amount", "0.01", "--reason", "More"]);
+    assert!(said.contains("write at most 0"), "{said}");
+    assert_eq!(place.json(&["account", "show", "Example"], "")["balance"]["balance"], "0");
+    assert_eq!(place.verify(), Vec::<Value>::new());
+}
+
+#[test]
 fn a_provider_is_served_without_the_console() {
     let place = Place::new();
     add_model(&place, &upstream::start());

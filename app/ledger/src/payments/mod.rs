@@ -23,6 +23,7 @@ pub use self::{
     news::{Event, News, Says, Taken},
     queue::PaymentCredit,
     refunds::{AskedRefund, NewRefund},
+    transfers::{NewReturn, Returned, SentBack},
 };
 use crate::{
     AccountOwner, AccountReader, Error, Result, System,

@@ -151,7 +151,7 @@ async fn a_bank_transfer_has_a_receipt_and_what_goes_back_of_it_a_credit_note(po
     let later = world.now + TimeDelta::hours(1);
     operator.set_seller(NewSeller { tax_rate: "7".parse().unwrap(), tax_label: "GST", now: later, ..seller(&world) }).await.unwrap();
     let payment = operator.payments(true, 1).await.unwrap().remove(0).id;
-    operator.return_transfer(payments::refund(&world, payment, "11.90")).await.unwrap();
+    operator.return_transfer(payments::back(payment, "RF18 back", "11.90")).await.unwrap();
     system.issue_documents().await.unwrap();
     let found = documents(&world, ada).await;
     let of = |document: &Document| (document.kind, document.sum.gross, document.sum.tax, document.about.clone());

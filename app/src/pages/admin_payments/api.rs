@@ -6,7 +6,7 @@ use domain::{
 };
 use http::StatusCode;
 
-use super::fields::{AMOUNT, DO, PAYMENT, REASON, SHOW};
+use super::fields::{AMOUNT, BY, DO, PAYMENT, REASON, REFERENCE, SHOW};
 use crate::{
     error::ConsoleError,
     parts::form::{Form, ONCE, Problem},
@@ -61,7 +61,7 @@ pub(super) enum Decision {
     Dismiss,
     /// The provider is to pay it back, all of it or a part.
     Refund,
-    /// It was transferred back, all of it or a part.
+    /// It went back, all of it or a part, by a bank transfer.
     Return,
 }
 
@@ -129,7 +129,7 @@ pub(crate) async fn payments(caller: &Caller, query: &str) -> Result<Payments, C
     };
     let done = parameter(query, "done").and_then(|name| Decision::of(&name));
     let waiting = operator.payments_to_look_at().await?;
-    let mut form = answered.unwrap_or_else(|| Form { typed: typed_form(query, &[AMOUNT, REASON, DO], DO), ..caller.form() });
+    let mut form = answered.unwrap_or_else(|| Form { typed: typed_form(query, &[AMOUNT, REFERENCE, BY, REASON, DO], DO), ..caller.form() });
     let review = match (&chosen, form.problem.is_some()) {
         (Some(chosen), false) => review(chosen, &mut form),
         (Some(_), true) => again(&form),
@@ -156,6 +156,9 @@ fn review(chosen: &Chosen, form: &mut Form) -> Option<(Decision, Option<Amount>)
     let problem = match (decision, form.typed(REASON).unwrap_or_default().trim(), amount(chosen, form.typed(AMOUNT).unwrap_or_default())) {
         (_, "", _) => Problem::new(REASON, "Say why: it stands in the audit log."),
         (Decision::Dismiss, _, _) => return Some((decision, None)),
+        (Decision::Return, _, _) if form.typed(REFERENCE).unwrap_or_default().trim().is_empty() => {
+            Problem::new(REFERENCE, "Write what the bank's statement calls what went back.")
+        }
         (_, _, Ok(amount)) => return Some((decision, Some(amount))),
         (_, _, Err(problem)) => problem,
     };

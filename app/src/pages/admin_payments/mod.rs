@@ -16,6 +16,10 @@ mod fields {
     pub(super) const DO: &str = "do";
     /// How much.
     pub(super) const AMOUNT: &str = "amount";
+    /// What the bank calls what went back.
+    pub(super) const REFERENCE: &str = "reference";
+    /// Who sent it back: one of [`ledger::SentBack`]'s.
+    pub(super) const BY: &str = "by";
     /// Why.
     pub(super) const REASON: &str = "reason";
     /// The problem that was seen: nobody decides of another one.

@@ -1,11 +1,11 @@
 use axum::{http::StatusCode, response::Response};
 use domain::id::PaymentId;
-use ledger::{Error, NewRefund, Operator, PaymentCredit};
+use ledger::{Error, NewRefund, NewReturn, Operator, PaymentCredit, SentBack};
 
 use super::{
     PATH,
     api::Decision,
-    fields::{AMOUNT, DO, PAYMENT, REASON, SEEN},
+    fields::{AMOUNT, BY, DO, PAYMENT, REASON, REFERENCE, SEEN},
 };
 use crate::{
     error::ConsoleError,
@@ -13,7 +13,8 @@ use crate::{
     server::{NotTaken, Refusal, Submission, incomplete, see_other, sentence},
 };
 
-/// `POST /admin/payments`: credits what is held, dismisses it, has Stripe pay a payment back, or notes that it was transferred back: what `farebox payments` does, and what was looked at before.
+/// `POST /admin/payments`: credits what is held, dismisses it, has Stripe pay a payment back, or notes what went
+/// back of a bank transfer: what `farebox payments` does, and what was looked at before.
 pub(crate) async fn decide(submission: Submission) -> Response {
     let outcome = try_decide(&submission).await;
     submission.answer(outcome).await
@@ -33,7 +34,9 @@ async fn try_decide(submission: &Submission) -> Result<Response, Refusal> {
         }
         (Decision::Refund, Ok(payment)) => refund(submission, &operator, payment).await?,
         (Decision::Return, Ok(payment)) => {
-            let new = NewRefund { id: submission.once()?, payment, amount: submission.amount(AMOUNT)?, reason, actor };
+            let by = SentBack::named(submission.text(BY)).ok_or_else(incomplete)?;
+            let (reference, amount) = (submission.text(REFERENCE), Some(submission.amount(AMOUNT)?));
+            let new = NewReturn { payment, reference, amount, by, reason, actor };
             operator.return_transfer(new).await.map_err(refusal)?;
         }
         (Decision::Credit | Decision::Refund | Decision::Return, Err(_)) => return Err(ConsoleError::NotFound.into()),

@@ -9,10 +9,10 @@ use leptos::prelude::*;
 use super::{
     PATH,
     api::{Chosen, Decision, Payments},
-    fields::{AMOUNT, DO, PAYMENT, REASON, SEEN},
+    fields::{AMOUNT, BY, DO, PAYMENT, REASON, REFERENCE, SEEN},
 };
 use crate::parts::{
-    form::{Field, Form, hidden},
+    form::{Field, Form, choice, hidden},
     layout::{foreign, pairs, section, stack},
     money,
     table::text,
@@ -84,6 +84,9 @@ fn id_of(chosen: &Chosen) -> String {
     }
 }
 
+/// Who may have sent a bank transfer back, by [`ledger::SentBack::name`].
+const SENT_BACK: [(&str, &str); 2] = [("us", "We did, from what is not spent"), ("bank", "The bank took it, spent or not")];
+
 /// The form of a decision. What is wrong with one that came back stands in that one alone.
 fn ask(chosen: &Chosen, decision: Decision, form: &Form) -> AnyView {
     let fresh = Form { once: form.once.clone(), ..Form::default() };
@@ -92,7 +95,7 @@ fn ask(chosen: &Chosen, decision: Decision, form: &Form) -> AnyView {
         Decision::Credit => ("Credit it", "The customer reads the reason in the journal."),
         Decision::Dismiss => ("Dismiss it", "It leaves this list. What is held is never credited then."),
         Decision::Refund => ("Pay it back", "Stripe pays it back, and the balance is less by it once Stripe says so."),
-        Decision::Return => ("Note what was transferred back", "The balance is less by it at once, and the customer gets a credit note."),
+        Decision::Return => ("Note what went back", "The balance is less by it at once, and the customer gets a credit note."),
     };
     let initial = match chosen {
         Chosen::Payment(SeenPayment { payment, left, .. }) if matches!(decision, Decision::Refund | Decision::Return) => {
@@ -103,12 +106,18 @@ fn ask(chosen: &Chosen, decision: Decision, form: &Form) -> AnyView {
     };
     let amount = (decision != Decision::Dismiss)
         .then(|| Field::amount(AMOUNT, "Amount in US dollars").initial(initial.to_string()).required().view(form));
+    let went_back = (decision == Decision::Return).then(|| {
+        let by = SENT_BACK.map(|(name, words)| (name.to_owned(), words.to_owned())).to_vec();
+        let reference = Field::new("text", REFERENCE, "Bank reference").hint("Of what went back, as on the bank's statement.").required();
+        view! { {reference.view(form)} {choice(form, BY, "Who sent it back", by, SENT_BACK[0].0)} }
+    });
     let body = view! {
         <form class="row-form" method="get" action=PATH>
             {hidden(PAYMENT, id_of(chosen))}
             {hidden(DO, decision.name())}
             {form.problem_view()}
             {amount}
+            {went_back}
             {Field::new("text", REASON, "Reason").hint(hint).required().view(form)}
             <button>"Review"</button>
         </form>
@@ -123,19 +132,25 @@ fn confirm(chosen: &Chosen, decision: Decision, amount: Option<Amount>, form: &F
         Decision::Credit => (format!("Credit {amount}?"), format!("Credit {amount}")),
         Decision::Dismiss => ("Dismiss it?".to_owned(), "Dismiss it".to_owned()),
         Decision::Refund => (format!("Have Stripe pay {amount} back?"), format!("Pay {amount} back")),
-        Decision::Return => (format!("Note that {amount} was transferred back?"), format!("Take {amount} out of the balance")),
+        Decision::Return => (format!("Note that {amount} went back?"), format!("Take {amount} out of the balance")),
     };
     let class = if decision == Decision::Credit { "primary" } else { "danger" };
-    let typed: Vec<_> = [AMOUNT, REASON].into_iter().filter_map(|field| Some(hidden(field, form.typed(field)?.to_owned()))).collect();
+    let typed: Vec<_> =
+        [AMOUNT, REFERENCE, BY, REASON].into_iter().filter_map(|field| Some(hidden(field, form.typed(field)?.to_owned()))).collect();
     let back = format!("{PATH}?{PAYMENT}={}", id_of(chosen));
     let seen = match chosen {
         Chosen::Payment(seen) => form.typed(SEEN).or(seen.payment.problem.as_deref()).map(|problem| hidden(SEEN, problem)),
         Chosen::Stray(_) => None,
     };
+    let went_back = (decision == Decision::Return).then(|| {
+        let by = SENT_BACK.iter().find(|(name, _)| form.typed(BY) == Some(*name)).map(|(_, words)| format!("Who sent it back: {words}."));
+        view! { <p class="subtitle prose">"Bank reference: "{foreign(form.typed(REFERENCE).unwrap_or_default())}</p><p class="subtitle prose">{by}</p> }
+    });
     view! {
         <section class="review" aria-labelledby="review">
             <h2 id="review" tabindex="-1" autofocus=true>{question}</h2>
             {form.problem_view()}
+            {went_back}
             <p class="subtitle prose">"Reason: "{foreign(form.typed(REASON).unwrap_or_default())}</p>
             <form class="row-form" method="post" action=PATH>
                 {form.once_field()}
@@ -184,5 +199,42 @@ mod tests {
         }
         let typed = [(SEEN.to_owned(), "what stood there before".to_owned())].into();
         assert!(html(Form { typed, ..Form::default() }).contains("value=\"what stood there before\""));
+    }
+
+    #[test]
+    fn what_went_back_is_asked_for_with_its_reference_and_confirmed_with_who_sent_it() {
+        let payment = Payment {
+            account: domain::id::AccountId::from_uuid(uuid::Uuid::nil()),
+            id: domain::id::PaymentId::from_uuid(uuid::Uuid::nil()),
+            provider: Provider::Bank,
+            amount: "25".parse().unwrap(),
+            minor: 2_500,
+            currency: Currency::USD,
+            made_by: "root@example.com".to_owned(),
+            made_at: "2026-11-23T10:04:05Z".parse().unwrap(),
+            session: Some("RF18 5390".to_owned()),
+            state: PaymentState::Credited,
+            problem: None,
+        };
+        let chosen = Chosen::Payment(SeenPayment { payment, account_name: "Example".to_owned(), left: 2_000 });
+        assert_eq!(chosen.decisions(), [Decision::Return]);
+        assert_eq!(SENT_BACK.map(|(name, _)| name), ledger::SentBack::ALL.map(ledger::SentBack::name));
+        let asked = Owner::new().with(|| ask(&chosen, Decision::Return, &Form::default()).to_html());
+        for words in [r#"name="reference""#, r#"name="by""#, r#"value="20""#, "Who sent it back"] {
+            assert!(asked.contains(words), "{words}: {asked}");
+        }
+        let typed = [(REFERENCE, "R<1>"), (BY, "bank"), (REASON, "recalled"), (AMOUNT, "20"), (DO, "return")];
+        let typed = typed.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+        let form = Form { typed, ..Form::default() };
+        let confirmed = Owner::new().with(|| confirm(&chosen, Decision::Return, "20".parse().ok(), &form).to_html()).replace("<!>", "");
+        for words in [
+            "Note that $20.00 went back?",
+            "Bank reference: <bdi>R&lt;1&gt;</bdi>",
+            "The bank took it, spent or not",
+            r#"name="by" value="bank""#,
+            r#"name="reference" value="R"#,
+        ] {
+            assert!(confirmed.contains(words), "{words}: {confirmed}");
+        }
     }
 }
