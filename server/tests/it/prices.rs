@@ -106,7 +106,7 @@ fn a_list_is_looked_at_then_written_and_an_export_of_it_changes_nothing() {
 
 #[test]
 fn a_service_tier_has_prices_of_its_own() {
-    let (place, _) = place(LIST);
+    let (place, file) = place(LIST);
     let rates = ["--input", "0.000075", "--output", "0.0003"];
     let set = place.json(&[&["price", "set", "small", "--service-tier", "flex"][..], &rates].concat(), "");
     assert_eq!((&set["model"], &set["service_tier"], &set["kind"]), (&json!("small"), &json!("flex"), &json!("sale")));
@@ -117,6 +117,11 @@ fn a_service_tier_has_prices_of_its_own() {
     let table = place.command(&["prices", "list"]).output().expect("farebox runs").stdout;
     assert!(String::from_utf8(table).expect("text").contains("sale at flex"));
 
+    // The list has none of it, which is said, and changes nothing of it.
+    let import = ["prices", "import", &file, "--sale-and-cost"];
+    assert_eq!(place.json(&import, "")["tiers_not_listed"], json!([{ "model": "small", "service_tier": "flex" }]));
+    let said = String::from_utf8(place.command(&import).output().expect("farebox runs").stdout).expect("text");
+    assert!(said.contains("With a price here, and not in the list: small at flex. It stays in force."), "{said}");
     // Another one of that tier leaps from it, whatever the default costs.
     let leap = ["price", "set", "small", "--service-tier", "flex", "--input", "0.0006", "--output", "0.0006"];
     let refused = place.command(&leap).output().expect("farebox runs");

@@ -49,8 +49,19 @@ pub struct Import {
     pub models: Vec<Imported>,
     /// Those that are sold here and not in the list, by name.
     pub not_listed: Vec<String>,
+    /// Service tiers with a price here of models that are in the list, which has none of that tier: what is written of them stays in force.
+    pub tiers_not_listed: Vec<TierNotListed>,
     /// Those that are in the list and not sold here, in its order.
     pub not_sold: Vec<NotSold>,
+}
+
+/// A service tier of a model that has a price here and none in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TierNotListed {
+    /// What customers call the model.
+    pub model: String,
+    /// Which tier.
+    pub service_tier: ServiceTier,
 }
 
 /// What the list comes to for one model.
@@ -145,7 +156,7 @@ pub fn import(list: &PriceList, sold: &[Model], written: &[PriceVersion], wish: 
     for version in written {
         versions.entry(version.model_id.uuid()).or_default().push(version);
     }
-    let mut import = Import { models: Vec::new(), not_listed: Vec::new(), not_sold: Vec::new() };
+    let mut import = Import { models: Vec::new(), not_listed: Vec::new(), tiers_not_listed: Vec::new(), not_sold: Vec::new() };
     let is_of_ours = |name: &str| sold.iter().any(|model| model.provider.eq_ignore_ascii_case(name));
     let only = wish.provider.filter(|name| is_of_ours(name));
     let mut used: HashSet<*const Entry> = HashSet::new();
@@ -164,6 +175,8 @@ pub fn import(list: &PriceList, sold: &[Model], written: &[PriceVersion], wish: 
             import.not_listed.push(model.name.clone());
         } else {
             let versions = versions.get(&model.id.uuid()).map_or(&[][..], Vec::as_slice);
+            let tiers = wish.tiers_not_listed(entries, versions);
+            import.tiers_not_listed.extend(tiers.map(|service_tier| TierNotListed { model: model.name.clone(), service_tier }));
             import.models.push(wish.imported(list, model, entries, versions));
         }
     }
@@ -186,6 +199,20 @@ impl From<&Entry> for ListedAs {
 impl Wish<'_> {
     fn names(&self, model: &Model) -> bool {
         self.models.is_empty() || self.models.iter().any(|glob| glob.matches(&model.name) || glob.matches(&model.upstream_name))
+    }
+
+    /// The other service tiers than the default that have a price here, of a side that is asked for, and none in a list that can be read.
+    fn tiers_not_listed(&self, entries: &[&Entry], written: &[&PriceVersion]) -> impl Iterator<Item = ServiceTier> {
+        let offer = if let [entry] = entries { entry.says.as_ref().ok() } else { None };
+        let is_written = |tier: ServiceTier| {
+            let asked = |version: &&PriceVersion| version.kind == PriceKind::Cost || self.sides != Sides::Cost;
+            written.iter().copied().filter(asked).any(|version| version.service_tier == tier)
+        };
+        let left = |offer: &Offer| {
+            let is_listed = |tier: ServiceTier| offer.sides.iter().any(|side| side.service_tier == tier);
+            ServiceTier::OTHERS.into_iter().filter(|tier| is_written(*tier) && !is_listed(*tier)).collect()
+        };
+        offer.map_or_else(Vec::new, left).into_iter()
     }
 
     fn imported(&self, list: &PriceList, model: &Model, entries: &[&Entry], written: &[&PriceVersion]) -> Imported {

@@ -26,7 +26,7 @@ use serde::Serialize;
 pub use self::{
     compare::{Compared, Of, compared, differing, same_price, spelled_out},
     glob::Glob,
-    import::{Import, Imported, ListedAs, NotSold, Side, Sides, Verdict, Wish, import, side_name},
+    import::{Import, Imported, ListedAs, NotSold, Side, Sides, TierNotListed, Verdict, Wish, import, side_name},
     markup::{MARKUP_MAX, marked_up},
     number::{NumberProblem, Unit, exact},
     own::{Export, ExportedModel, standing},

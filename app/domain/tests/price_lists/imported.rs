@@ -90,6 +90,37 @@ fn each_service_tier_is_compared_with_its_own() {
 }
 
 #[test]
+fn a_service_tier_that_has_a_price_here_and_none_in_the_list_is_named() {
+    let list = r#"{ "small": { "litellm_provider": "acme", "input_cost_per_token": 2e-06, "output_cost_per_token": 2e-06,
+        "input_cost_per_token_flex": 1e-06, "output_cost_per_token_flex": 1e-06 } }"#;
+    let list = PriceList::read(list, None).unwrap();
+    let (small, gone) = (sold("acme", "small"), sold("acme", "gone"));
+    let at = |model, kind, service_tier| PriceVersion { service_tier, ..priced(model, kind, plain(1_000_000)) };
+    let written = [
+        at(&small, PriceKind::Cost, ServiceTier::Default),
+        at(&small, PriceKind::Cost, ServiceTier::Flex),
+        at(&small, PriceKind::Cost, ServiceTier::Priority),
+        at(&small, PriceKind::Sale, ServiceTier::Priority),
+        at(&small, PriceKind::Sale, ServiceTier::Batch),
+        at(&gone, PriceKind::Cost, ServiceTier::Flex),
+    ];
+    let models = [small, gone];
+    let left = |list: &PriceList, written: &[PriceVersion], wish| {
+        let import = imported(list, &models, written, wish);
+        assert_eq!(import.not_listed, ["our gone"], "of which no tier is named beside");
+        import.tiers_not_listed.into_iter().map(|left| (left.model, left.service_tier)).collect::<Vec<_>>()
+    };
+    let of_small = |tiers: &[ServiceTier]| tiers.iter().map(|tier| ("our small".to_owned(), *tier)).collect::<Vec<_>>();
+    assert_eq!(left(&list, &written, COST), of_small(&[ServiceTier::Priority]), "what it is sold for is not asked for");
+    let both = Wish { sides: Sides::SaleAndCost(0), ..COST };
+    assert_eq!(left(&list, &written, both), of_small(&[ServiceTier::Priority, ServiceTier::Batch]));
+    assert_eq!(left(&list, &written[..2], both), []);
+    // What cannot be read is refused, and nobody knows what is in it.
+    let unreadable = PriceList::read(r#"{ "small": { "litellm_provider": "acme", "input_cost_per_token": "x" } }"#, None).unwrap();
+    assert_eq!(left(&unreadable, &written, both), []);
+}
+
+#[test]
 fn what_is_sold_is_compared_and_what_is_not_is_named() {
     let (small, long, gone) = (sold("acme", "small"), sold("acme", "long"), sold("acme", "gone"));
     // Less than three times what it was, or a third of it.

@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use domain::{
     catalog::PriceKind,
     id::{ModelId, PriceId},
-    price_list::{Change, Import, Imported, NotSold, Of, PriceList, Side, Start, Verdict, differing, side_name, spelled_out},
+    price_list::{
+        Change, Import, Imported, NotSold, Of, PriceList, Side, Start, TierNotListed, Verdict, differing, side_name, spelled_out,
+    },
     rates::Rates,
     service_tier::ServiceTier,
     tokens::Tokens,
@@ -149,11 +151,14 @@ fn notes(model: &Imported) -> Vec<(String, String)> {
 fn others(import: &Import) -> Vec<String> {
     let same = import.models.iter().filter(|model| model.verdict == Verdict::Same).map(|model| model.model.as_str());
     let not_sold = import.not_sold.iter().map(|model| model.listed_as.name.as_str());
+    let tiers = import.tiers_not_listed.iter().map(|TierNotListed { model, service_tier }| format!("{model} at {}", service_tier.name()));
+    let tiers: Vec<_> = tiers.collect();
     let unusable =
         |model: &NotSold| Some(format!("In the list, not sold here and unusable: {}: {}.", model.listed_as.name, model.unusable.as_ref()?));
     [
         named("The same here and in the list", same.collect()),
         named("Sold here, and not in the list", import.not_listed.iter().map(String::as_str).collect()),
+        named("With a price here, which stays in force, and not in the list", tiers.iter().map(String::as_str).collect()),
         named("In the list, and not sold here", not_sold.collect()),
     ]
     .into_iter()

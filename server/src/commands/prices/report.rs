@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use domain::{
     money::Amount,
-    price_list::{CURRENCY, Change, Format, Import, Imported, NotSold, Of, PriceList, Side, Verdict, differing, side_name, spelled_out},
+    price_list::{
+        CURRENCY, Change, Format, Import, Imported, NotSold, Of, PriceList, Side, TierNotListed, Verdict, differing, side_name, spelled_out,
+    },
     tokens::Tokens,
 };
 use serde::Serialize;
@@ -55,8 +57,12 @@ impl Report {
         let models = import.models.iter().map(model);
         let not_listed =
             (!import.not_listed.is_empty()).then(|| format!("Sold here, and not in the list: {}.", import.not_listed.join(", ")));
+        let tiers =
+            import.tiers_not_listed.iter().map(|TierNotListed { model, service_tier }| format!("{model} at {}", service_tier.name()));
+        let tiers = (!import.tiers_not_listed.is_empty())
+            .then(|| format!("With a price here, and not in the list: {}. It stays in force.", tiers.collect::<Vec<_>>().join(", ")));
         let not_sold = (!import.not_sold.is_empty()).then(|| not_sold(&import.not_sold));
-        std::iter::once(head).chain(models).chain(not_listed).chain(not_sold).collect::<Vec<_>>().join("\n\n")
+        std::iter::once(head).chain(models).chain(not_listed).chain(tiers).chain(not_sold).collect::<Vec<_>>().join("\n\n")
     }
 
     /// The sums, and what was done.
