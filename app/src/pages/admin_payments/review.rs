@@ -85,7 +85,7 @@ fn id_of(chosen: &Chosen) -> String {
 }
 
 /// Who may have sent a bank transfer back, by [`ledger::SentBack::name`].
-const SENT_BACK: [(&str, &str); 2] = [("us", "We did, from what is not spent"), ("bank", "The bank took it, spent or not")];
+const SENT_BACK: [(&str, &str); 2] = [("us", "We did"), ("bank", "The bank, unasked")];
 
 /// The form of a decision. What is wrong with one that came back stands in that one alone.
 fn ask(chosen: &Chosen, decision: Decision, form: &Form) -> AnyView {
@@ -95,7 +95,7 @@ fn ask(chosen: &Chosen, decision: Decision, form: &Form) -> AnyView {
         Decision::Credit => ("Credit it", "The customer reads the reason in the journal."),
         Decision::Dismiss => ("Dismiss it", "It leaves this list. What is held is never credited then."),
         Decision::Refund => ("Pay it back", "Stripe pays it back, and the balance is less by it once Stripe says so."),
-        Decision::Return => ("Note what went back", "The balance is less by it at once, and the customer gets a credit note."),
+        Decision::Return => ("Note what went back", "The balance is less by it at once, and below zero if the bank took what is spent. The customer gets a credit note."),
     };
     let initial = match chosen {
         Chosen::Payment(SeenPayment { payment, left, .. }) if matches!(decision, Decision::Refund | Decision::Return) => {
@@ -230,7 +230,7 @@ mod tests {
         for words in [
             "Note that $20.00 went back?",
             "Bank reference: <bdi>R&lt;1&gt;</bdi>",
-            "The bank took it, spent or not",
+            "The bank, unasked",
             r#"name="by" value="bank""#,
             r#"name="reference" value="R"#,
         ] {
