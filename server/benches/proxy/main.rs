@@ -13,9 +13,10 @@
 //! Knobs, by environment: `ROUNDS` (5), `SECONDS` of each measurement (3), `CONNECTIONS` of the closed loops (16), `ACCOUNTS` (1,000),
 //! `STREAMS` that are open at once (1,000), and `PARTS`, of `memory,closed,rates,streams` those that are wanted.
 //!
-//! 27 November 2026, two shared cores, PostgreSQL 15 with fsync: nginx 14.9 µs of CPU a call; Farebox 47 µs of one account (3.2 × nginx's; 18,700 calls a
-//! second) and 54 µs of a thousand (3.6 ×; 17,000 calls a second), and PostgreSQL 20 and 45 µs more. An event of a stream took 1.4 to
-//! 1.9 × nginx's CPU. 1,000 open streams: 69 MiB over idle (nginx 20), of which four buffers of hyper's, 8 KiB each, and its channels are 46.
+//! 27 November 2026, two shared cores, PostgreSQL 15 with fsync: nginx 14.9 µs of CPU a call; Farebox 38 µs of one account (2.5 × nginx's; 20,500 calls a
+//! second) and 45 µs of a thousand (3.0 ×; 16,900 calls a second), and PostgreSQL 16 and 34 µs more. At 1,000 calls a second it takes 1.8 × nginx's CPU a
+//! call, at 20,000 events of streams a second 1.2 × an event. 1,000 open streams: 69 MiB over idle (nginx 20), of which four buffers of hyper's, 8 KiB each,
+//! and its channels are 46.
 #![expect(clippy::unwrap_used, clippy::float_arithmetic, reason = "a benchmark fails by panicking, and divides what it measured")]
 
 mod cores;

@@ -95,7 +95,10 @@ fn ask(chosen: &Chosen, decision: Decision, form: &Form) -> AnyView {
         Decision::Credit => ("Credit it", "The customer reads the reason in the journal."),
         Decision::Dismiss => ("Dismiss it", "It leaves this list. What is held is never credited then."),
         Decision::Refund => ("Pay it back", "Stripe pays it back, and the balance is less by it once Stripe says so."),
-        Decision::Return => ("Note what went back", "The balance is less by it at once, and below zero if the bank took what is spent. The customer gets a credit note."),
+        Decision::Return => (
+            "Note what went back",
+            "The balance is less by it at once, and below zero if the bank took what is spent. The customer gets a credit note.",
+        ),
     };
     let initial = match chosen {
         Chosen::Payment(SeenPayment { payment, left, .. }) if matches!(decision, Decision::Refund | Decision::Return) => {
