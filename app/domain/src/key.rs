@@ -164,6 +164,9 @@ mod tests {
         let key = ApiKey::from_random([0xff; 20]);
         assert_eq!(key.expose().len(), PREFIX.len() + 33);
         assert_eq!(format!("{key:?}"), masked(key.last_four()));
+        // Keys that were given out work for ever.
+        assert_eq!(key.expose(), "sk-fb_aWgEPTl1tmebfsQzFP4bxwgy80V2foiOv");
+        assert_eq!(ApiKey::from_random([7; 20]).expose(), "sk-fb_10AOhycyamkKyENaw2sLSsN3q0V3WwhrB");
     }
 
     #[test]

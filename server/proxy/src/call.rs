@@ -43,7 +43,7 @@ use crate::{
     },
     books::{
         running::{Admission, Running},
-        spool::AppendError,
+        spool::{AppendError, Lane},
     },
     call::outcome::{Answer, End},
     core::Core,
@@ -61,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) at: DateTime<Utc>,
     /// The same instant, by the clock that durations are measured with.
     pub(crate) started: Instant,
+    /// Where it is written.
+    pub(crate) lane: Arc<Lane>,
     /// To be looked at again.
     pub(crate) key: WorkingKey,
     pub(crate) entry: Arc<Entry>,
@@ -111,7 +113,7 @@ impl Call {
             held = self.hold_with_a_key_that_works(shared) => held?,
         };
         self.choose_route();
-        let begun = self.begin(core, bound, held).await?;
+        let begun = self.begin(shared, bound, held).await?;
         if let Err(error) = begun.running.durable().await {
             tracing::error!(%error, call = %self.id, "a call was refused: nobody knows whether the spool keeps it");
             self.fail(shared, begun, End::Stopped, None, client, Refusal::unavailable()).await;
@@ -138,10 +140,10 @@ impl Call {
     }
 
     /// Lets the spool know that the call is about to be forwarded.
-    async fn begin(&self, core: &Core, bound: Bound, held: Held) -> Result<Begun, Refusal> {
+    async fn begin(&self, shared: &Shared, bound: Bound, held: Held) -> Result<Begun, Refusal> {
         let admitted = self.admitted(bound, &held);
         let admission = Admission { admitted, held, price: Arc::clone(&self.price.version), started: self.started };
-        let running = Running::begin(Arc::clone(&core.lane), admission, &core.shared.long).await.map_err(|error| {
+        let running = Running::begin(Arc::clone(&self.lane), admission, &shared.long).await.map_err(|error| {
             // That it is full the spool says itself, once.
             if !matches!(error, AppendError::Full) {
                 tracing::error!(%error, call = %self.id, "a call was refused: the spool does not take it");

@@ -48,9 +48,7 @@ where
     let at = id.started_at().unwrap_or_else(Utc::now);
     let (key, body) = receive(shared, &headers, &mut body, at).await?;
     // Before anything is held for it. That there is room again shows without calls.
-    if !shared.poster.is_open() || core.lane.takes_calls().is_err() {
-        return Err(Refusal::unavailable());
-    }
+    let Some(lane) = core.lane().filter(|_| shared.poster.is_open()).cloned() else { return Err(Refusal::unavailable()) };
     let (bytes, mut request) = shared.readers.read(key.account_id, dialect, body.gathered).await?;
     let body = Received { bytes, room: body.room };
     let attribution = attribution::of_call(&headers, request.said.clone())?;
@@ -73,6 +71,7 @@ where
         id,
         at,
         started,
+        lane,
         key,
         entry,
         route,

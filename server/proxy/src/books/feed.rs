@@ -17,7 +17,7 @@ use crate::books::spool::{Entry, FreshCall, Lane, Position, Reader};
 
 /// What is read at once.
 const RECORDS_MAX: usize = 256;
-/// What is taken from memory at once: all that has gathered, so that the poster makes one transaction a group of it.
+/// What is taken from memory at once: mostly all that has gathered, so that the poster makes few transactions of it.
 const FRESH_MAX: usize = 4_096;
 const BYTES_MAX: usize = 512 * 1024;
 /// Between two readings: a lone call is posted at once, and what comes in a crowd is read and posted together. A transaction costs the database as much as

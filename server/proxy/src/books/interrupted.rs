@@ -2,6 +2,7 @@
 
 use domain::{
     call::{Outcome, UsageSource},
+    money::Amount,
     pricing,
     rates::Rates,
     tokens::CallUsage,
@@ -28,4 +29,10 @@ pub(crate) fn settlement(admitted: Admitted, rates: &Rates, latency_ms: i64) -> 
         attempts: Vec::new(),
         served_tier: None,
     }
+}
+
+/// The same of a call that is known not to have been forwarded: it costs nothing.
+#[must_use]
+pub(crate) fn before_it_was_forwarded(call: SettledCall) -> SettledCall {
+    SettledCall { source: UsageSource::None, usage: CallUsage::default(), amount: Amount::ZERO, written_off: Amount::ZERO, ..call }
 }

@@ -57,7 +57,7 @@ impl Running {
     /// Writes to the spool that the call begins, and returns once that survives a killed process.
     ///
     /// # Errors
-    /// Nothing was written, and the call must not be forwarded: [`AppendError::Full`], [`AppendError::Io`]. What it held is given back.
+    /// The call must not be forwarded, and what it held is given back: [`AppendError::Full`], [`AppendError::Io`]; as [`Lane::begin`].
     pub(crate) async fn begin(lane: Arc<Lane>, admission: Admission, long: &Arc<LongCalls>) -> Result<Self, AppendError> {
         let Admission { admitted, held, price, started } = admission;
         let body = record::write(&admitted).map_err(AppendError::Io)?;
@@ -85,14 +85,6 @@ impl Running {
         }
     }
 
-    /// What is to be settled, if it was begun and is not.
-    fn take_begun(&mut self) -> Option<(Begun, Held)> {
-        match self.open.take()? {
-            (Open::Begun(begun), held) => Some((begun, held)),
-            (Open::Asked(asked), held) => asked.now()?.ok().map(|begun| (begun, held)),
-        }
-    }
-
     /// What is known of it since it began.
     pub(crate) fn admitted(&self) -> &Admitted {
         &self.admitted
@@ -115,20 +107,12 @@ impl Running {
     /// # Errors
     /// [`NotSpooled`].
     pub(crate) async fn settle(mut self, call: &mut Arc<SettledCall>) -> Result<(), NotSpooled> {
-        let Some((begun, held)) = self.take_begun() else { return Ok(()) };
+        let Some((Open::Begun(begun), held)) = self.open.take() else { return Ok(()) };
         let lane = Arc::clone(&self.lane);
-        let body = match record::write(&**call) {
-            Ok(body) => body,
-            Err(error) => return Err(NotSpooled { error: AppendError::Io(error), left: Some((lane, begun)), held }),
-        };
-        let written = match lane.settle_soon(begun, record::VERSION, body, call).await {
-            Some(Err(NotSettled { begun, error: AppendError::TooLarge { .. } })) => write(&lane, begun, call),
-            Some(written) => written,
+        let position = match write_soon(&lane, begun, call).await {
+            Some(Ok(position)) => position,
+            Some(Err(NotSettled { begun, error })) => return Err(NotSpooled { error, left: Some((lane, begun)), held }),
             None => return Err(NotSpooled { error: closed(), left: None, held }),
-        };
-        let position = match written {
-            Ok(position) => position,
-            Err(NotSettled { begun, error }) => return Err(NotSpooled { error, left: Some((lane, begun)), held }),
         };
         if let Err(error) = lane.durable(position).await {
             return Err(NotSpooled { error: AppendError::Io(error), left: None, held });
@@ -141,9 +125,19 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.long.remove(self.admitted.call_id);
-        let Some((begun, held)) = self.take_begun() else { return };
+        let Some((open, mut held)) = self.open.take() else { return };
         let latency = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let mut call = Arc::new(interrupted::settlement(Admitted::clone(&self.admitted), &self.price.rates, latency));
+        let interrupted = interrupted::settlement(Admitted::clone(&self.admitted), &self.price.rates, latency);
+        let (begun, mut call) = match open {
+            Open::Begun(begun) => (begun, Arc::new(interrupted)),
+            // It was not forwarded. Where its beginning is not written, it never was.
+            Open::Asked(asked) => match asked.now() {
+                Some(Ok(begun)) => (begun, Arc::new(interrupted::before_it_was_forwarded(interrupted))),
+                _ => return,
+            },
+        };
+        // Where its settlement is not written, the next start settles it.
+        held.forwarded();
         match write(&self.lane, begun, &mut call) {
             Ok(_) => held.settle(&call.charge(&call.split, Strictness::Strict)),
             Err(NotSettled { error, .. }) => {
@@ -166,6 +160,22 @@ pub(crate) fn write(lane: &Lane, begun: Begun, call: &mut Arc<SettledCall>) -> R
             write_whole(lane, begun, call)
         }
         written => written,
+    }
+}
+
+/// [`write`], together with what else is written in this moment; `None` where the lane ended without a word.
+pub(in crate::books) async fn write_soon(
+    lane: &Arc<Lane>,
+    begun: Begun,
+    call: &mut Arc<SettledCall>,
+) -> Option<Result<Position, NotSettled>> {
+    let body = match record::write(&**call) {
+        Ok(body) => body,
+        Err(error) => return Some(Err(NotSettled { begun, error: AppendError::Io(error) })),
+    };
+    match lane.settle_soon(begun, record::VERSION, body, call).await? {
+        Err(NotSettled { begun, error: AppendError::TooLarge { .. } }) => Some(write(lane, begun, call)),
+        written => Some(written),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Settlements that nobody has read yet, in memory as well: whoever posts need not read back what was written a moment ago.
 //!
 //! They are always the first of those that are unread. Once there are as many as memory is to hold, what comes is in the segments alone, and so is all
-//! that follows until that is read: an hour without a database costs no memory.
+//! that follows until that is read: an hour without a database costs no more memory than a moment.
 
 use std::{collections::VecDeque, sync::Arc};
 

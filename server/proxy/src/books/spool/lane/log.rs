@@ -36,7 +36,7 @@ pub(in crate::books::spool) struct Log {
     next_number: u64,
     promises: Promises,
     intent_bytes_max: usize,
-    /// The frame that is written next.
+    /// The frames that are written next.
     buffer: Vec<u8>,
     /// Finished segments that may be in the system's memory only.
     pub(super) unsynced: Vec<Arc<File>>,

@@ -77,9 +77,10 @@ impl Lane {
         Ticket { lane: Arc::clone(self), told, turn }
     }
 
-    /// Writes what was asked for until now.
+    /// Writes what was asked for until now. Whoever asks meanwhile waits until all are told: what is not among what is asked for is written then.
     fn write_asked(&self) {
-        let asked = mem::take(&mut *self.asked());
+        let mut waiting = self.asked();
+        let asked = mem::take(&mut *waiting);
         match if asked.len() > 1 { self.write_together(&asked) } else { None } {
             Some(positions) => asked.into_iter().zip(positions).for_each(|(record, position)| record.tell_written(self.number, position)),
             None => asked.into_iter().for_each(|record| record.write(self)),

@@ -9,7 +9,10 @@ use nix::{
 };
 
 use super::*;
-use crate::books::spool::{AppendError, NotSettled};
+use crate::books::{
+    running::write_soon,
+    spool::{AppendError, NotSettled},
+};
 
 /// A disk that has room up to there, and takes of a write all or nothing.
 fn with_room_to(bytes: u64) -> File {
@@ -98,6 +101,23 @@ async fn each_hears_for_itself_that_there_is_no_room() {
 }
 
 #[tokio::test]
+async fn what_an_upstream_said_is_left_out_of_a_settlement_that_has_no_room_for_it() {
+    let scratch = Scratch::new();
+    let (spool, _) = open(&Options { bytes_max: Some(2 * SEGMENT_BYTES), ..scratch.options() });
+    let lane = first(&spool);
+    let begun: Vec<_> = begin_all(&lane, 0..100).await.into_iter().flatten().collect();
+    let ended = begun.into_iter().map(async |begun| {
+        let settled = SettledCall { raw_usage: Some("1".repeat(4_000)), ..SettledCall::clone(&settled(begun.call)) };
+        let mut settled = Arc::new(settled);
+        assert!(write_soon(&lane, begun, &mut settled).await.is_some_and(|written| written.is_ok()));
+        settled.raw_usage.is_some()
+    });
+    let kept = join_all(ended).await;
+    assert!(kept.contains(&false) && !kept.is_empty());
+    assert_eq!((read(&lane).len(), lane.state().unsettled), (kept.len(), 0));
+}
+
+#[tokio::test]
 async fn whoever_had_begun_is_settled_in_spite_of_the_disk_and_nobody_begins_in_a_lane_that_is_given_up() {
     let scratch = Scratch::new();
     let (_spool, lane) = scratch.open();
@@ -118,7 +138,8 @@ async fn who_is_to_write_and_leaves_writes_first() {
     let leaving = lane.begin_soon(call(1), 1, body(1));
     let staying = lane.begin_soon(call(2), 1, body(2));
     drop(leaving);
-    let begun = staying.await.expect("it is told").expect("there is room");
+    let told = tokio::time::timeout(Duration::from_secs(60), staying).await.expect("nobody waits for whoever has left");
+    let begun = told.expect("it is told").expect("there is room");
     let hurried = lane.settle_soon(begun, 1, body(2), &settled(call(2))).now();
     assert!(hurried.is_some_and(|told| told.is_ok()));
     let late = lane.begin_soon(call(3), 1, body(3));
@@ -126,4 +147,34 @@ async fn who_is_to_write_and_leaves_writes_first() {
     assert!(matches!(late.await, Some(Err(AppendError::Io(_)))), "nothing is written once it is closed");
     let (_spool, unsettled) = open(&scratch.options());
     assert_eq!(unsettled.iter().map(|unsettled| unsettled.record.call).collect::<Vec<_>>(), [call(1)], "its intent is there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_of_several_cores_can_write_to_one_lane_and_who_cannot_wait_hears_at_once() {
+    const CALLS: u32 = 20_000;
+    let scratch = Scratch::new();
+    let (spool, _) = open(&Options { segment_bytes: 1 << 20, ..scratch.options() });
+    let (lane, mut calls) = (first(&spool), tokio::task::JoinSet::new());
+    for number in 0..CALLS {
+        let lane = Arc::clone(&lane);
+        calls.spawn(async move {
+            let asked = lane.begin_soon(call(number), 1, body(number));
+            // Others write it meanwhile, or are about to.
+            std::thread::yield_now();
+            let told = if number % 3 == 0 { asked.now() } else { asked.await };
+            let begun = told.expect("it is told").expect("there is room");
+            let settled = settled(call(number));
+            let asked = lane.settle_soon(begun, 1, body(number), &settled);
+            std::thread::yield_now();
+            let told = if number % 5 == 0 { asked.now() } else { asked.await };
+            told.expect("it is told").expect("it was promised");
+        });
+    }
+    while let Some(ended) = calls.join_next().await {
+        ended.expect("each was told");
+    }
+    let mut found = read(&lane);
+    found.sort_unstable();
+    assert_eq!(found, (0..CALLS).map(call).collect::<Vec<_>>());
+    assert_eq!(lane.state().unsettled, 0);
 }
