@@ -10,6 +10,7 @@ mod demo;
 mod files;
 mod http;
 mod jobs;
+mod memory;
 mod metrics;
 mod open_files;
 mod postgres;
@@ -26,11 +27,8 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::{cli::Cli, config::Config};
 
-/// Chosen by measurement: the proxy's small, short-lived buffers are what it is best at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::take_small_pages();
     // Both exit by themselves: 0 after --help and --version, 2 when the usage is wrong.
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

@@ -17,7 +17,7 @@ pub(crate) mod stop;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::{attribution::Attribution, call::Attempt, catalog::DisconnectPolicy, credit::Unit, id::CallId, tokens::Tokens};
+use domain::{attribution::Attribution, call::Attempt, catalog::DisconnectPolicy, credit::Unit, id::CallId, money::Amount, tokens::Tokens};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
 use http_body::Body;
 use ledger::Admitted;
@@ -93,9 +93,34 @@ struct Begun {
     running: Running,
 }
 
+/// How a call ends that has no answer to pass on.
+struct Failed {
+    end: End,
+    /// The upstream's, if it answered at all.
+    status: Option<StatusCode>,
+    /// What the client is told; `None` where nobody waits.
+    refusal: Option<Refusal>,
+}
+
+impl Failed {
+    fn or_response(answered: Result<Answered, Unanswered>) -> Result<Response<UpstreamBody>, Self> {
+        let (end, status, refusal) = match answered {
+            Ok(Answered { response, refusal: None }) => return Ok(response),
+            Ok(Answered { response, refusal }) => (End::Broken, Some(response.status()), refusal),
+            Err(Unanswered::Failed { refusal, .. } | Unanswered::Unsent(refusal)) => (End::Broken, None, Some(refusal)),
+            Err(Unanswered::Stopped(refusal)) => (End::Stopped, None, Some(refusal)),
+            Err(Unanswered::Abandoned { .. }) => (End::Cancelled, None, None),
+        };
+        Err(Self { end, status, refusal })
+    }
+}
+
 impl Call {
     /// Runs the call to its end, whatever the client does meanwhile.
-    pub(crate) async fn run(self, body: Received, core: Arc<Core>, client: Client) {
+    ///
+    /// A future is as large as the largest of its waits, and keeps room for what is handed on by value twice (rust-lang/rust#62958). So what a call is and
+    /// what reads its answer have boxes: they are there for as long as a stream lasts, of which there are many at once.
+    pub(crate) async fn run(mut self: Box<Self>, body: Received, core: Arc<Core>, client: Client) {
         let mut stop = core.shared.stop.listen();
         if let Err(refusal) = self.try_run(body, &core, &client, &mut stop).await {
             client.answer(Err(refusal));
@@ -103,7 +128,7 @@ impl Call {
     }
 
     /// The refusal, where nothing was forwarded.
-    async fn try_run(mut self, body: Received, core: &Core, client: &Client, stop: &mut Listening) -> Result<(), Refusal> {
+    async fn try_run(&mut self, body: Received, core: &Core, client: &Client, stop: &mut Listening) -> Result<(), Refusal> {
         let shared = &core.shared;
         let (bound, held) = tokio::select! {
             biased;
@@ -116,25 +141,22 @@ impl Call {
         let begun = self.begin(shared, bound, held).await?;
         if let Err(error) = begun.running.durable().await {
             tracing::error!(%error, call = %self.id, "a call was refused: nobody knows whether the spool keeps it");
-            self.fail(shared, begun, End::Stopped, None, client, Refusal::unavailable()).await;
+            let failed = Failed { end: End::Stopped, status: None, refusal: Some(Refusal::unavailable()) };
+            self.fail(shared, begun, failed, client).await;
             return Ok(());
         }
-        match self.ask(core, bound, body, client, stop).await {
-            Ok(Answered { response, refusal: None }) => {
-                // They keep all of the buffer that they were read into, and a stream may last.
-                self.headers = HeaderMap::new();
-                self.relay(shared, begun, response, client, stop).await;
+        let answered = self.ask(core, bound, body, client, stop).await;
+        // They keep all of the buffer that they were read into, and a stream may last.
+        self.headers = HeaderMap::new();
+        let relay = Failed::or_response(answered).map(|response| Box::new(self.relay(shared, response, client, stop)));
+        match relay {
+            Ok(mut relay) => {
+                let end = relay.run(client).await;
+                let mut read = relay.read(end);
+                let amount = self.settle(shared, begun, &mut read.answer, read.first_byte).await;
+                self.give_the_rest(read, amount, client);
             }
-            Ok(Answered { response, refusal: Some(refusal) }) => {
-                self.fail(shared, begun, End::Broken, Some(response.status()), client, refusal).await;
-            }
-            Err(Unanswered::Failed { refusal, .. } | Unanswered::Unsent(refusal)) => {
-                self.fail(shared, begun, End::Broken, None, client, refusal).await;
-            }
-            Err(Unanswered::Stopped(refusal)) => self.fail(shared, begun, End::Stopped, None, client, refusal).await,
-            Err(Unanswered::Abandoned { .. }) => {
-                self.settle(shared, begun, self.no_answer(End::Cancelled, true), None).await;
-            }
+            Err(failed) => self.fail(shared, begun, failed, client).await,
         }
         Ok(())
     }
@@ -210,21 +232,24 @@ impl Call {
         finished || self.request.reasons || self.route.reasons() || self.route.target.on_disconnect == DisconnectPolicy::Drain
     }
 
-    fn no_answer(&self, end: End, client_left: bool) -> Answer {
-        Answer::none(end, client_left, Reading::new(&self.request.dialect.answers))
+    /// Whether an answer of this status says what it costs.
+    fn tells_cost_of(&self, status: Option<StatusCode>) -> bool {
+        self.tells_cost && status.is_some_and(|status| status.is_success())
     }
 
-    /// Nothing came of it: posted at no cost, and the client is told.
-    async fn fail(&self, shared: &Shared, begun: Begun, end: End, status: Option<StatusCode>, client: &Client, refusal: Refusal) {
-        let answer = Answer { status, ..self.no_answer(end, !client.is_here()) };
-        self.settle(shared, begun, answer, None).await;
-        client.answer(Err(refusal));
+    /// Settles a call that has no answer to pass on, and tells the client, if one waits.
+    async fn fail(&self, shared: &Shared, begun: Begun, Failed { end, status, refusal }: Failed, client: &Client) {
+        let mut answer = Answer::none(end, status, !client.is_here(), Reading::new(&self.request.dialect.answers));
+        self.settle(shared, begun, &mut answer, None).await;
+        if let Some(refusal) = refusal {
+            client.answer(Err(refusal));
+        }
     }
 
-    /// Passes the answer on, and settles it before its last bytes.
-    async fn relay(&self, shared: &Shared, begun: Begun, response: Response<UpstreamBody>, client: &Client, stop: &mut Listening) {
+    /// The way of an answer to the client, who is told its head if it is a stream.
+    fn relay<'a>(&'a self, shared: &'a Shared, response: Response<UpstreamBody>, client: &Client, stop: &'a mut Listening) -> Relay<'a> {
         let (Parts { status, headers: said, .. }, upstream) = response.into_parts();
-        let tells_cost = self.tells_cost && status.is_success();
+        let tells_cost = self.tells_cost_of(Some(status));
         // Whoever wants to read the cost gets the report that it stands in.
         let without_usage = status.is_success() && !tells_cost && self.request.forces_usage(self.route.target.usage_mode);
         let mut headers = response_headers(&said, self.request.stream);
@@ -247,11 +272,13 @@ impl Call {
         } else {
             Some(head)
         };
-        let Read { answer, mut head, mut held_back, form, room, first_byte, refusal } =
-            Relay::new(self, shared, upstream, tap, head, stop).run(status, client).await;
-        let is_complete = answer.end == End::Complete;
-        let amount = self.settle(shared, begun, answer, first_byte).await;
-        if tells_cost {
+        Relay::new(self, shared, upstream, tap, (status, head), stop)
+    }
+
+    /// Gives the client what was held back of an answer until it was settled.
+    fn give_the_rest(&self, read: Read, amount: Amount, client: &Client) {
+        let Read { answer, mut head, mut held_back, form, room, refusal, .. } = read;
+        if self.tells_cost_of(answer.status) {
             held_back = cost::tell(amount, &self.request.dialect.answers, form, held_back, head.as_mut());
             if let Some(room) = room
                 && let Some(last) = held_back.pop()
@@ -266,7 +293,7 @@ impl Call {
             (None, _) => {}
         }
         client.put(held_back);
-        if is_complete {
+        if answer.end == End::Complete {
             client.complete();
         }
     }

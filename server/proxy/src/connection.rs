@@ -2,13 +2,14 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -88,12 +89,12 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// Drives a connection to its end. One whose client takes nothing for `idle_timeout`, or for a moment once calls must end, is given up: dropped, it lets
 /// the call go on by itself.
-pub(crate) async fn drive(connection: impl Future<Output = ()>, attention: Attention, idle_timeout: Duration, stop: &Stop) {
-    let (mut connection, mut stop) = (pin!(connection), stop.listen());
+pub(crate) async fn drive(mut connection: impl Future<Output = ()> + Unpin, attention: Attention, idle_timeout: Duration, stop: &Stop) {
+    let mut stop = stop.listen();
     let (mut timer, mut stopping): (Option<Pin<Box<Sleep>>>, Option<Instant>) = (None, None);
     poll_fn(|context| {
         loop {
-            if connection.as_mut().poll(context).is_ready() {
+            if connection.poll_unpin(context).is_ready() {
                 return Poll::Ready(());
             }
             // hyper does not read on by itself, and the next request is waited for from now on.

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
@@ -217,18 +218,19 @@ fn connection(
         watched.begin();
         let seat = place.seat(request.headers());
         let (gateway, attention, exchange, keep_alive) = (gateway.clone(), watched.clone(), exchange.clone(), keep_alive.clone());
-        async move { Ok::<_, Infallible>(answer(&gateway, request, seat, &exchange, keep_alive).await.map(|body| attention.watch(body))) }
+        // In a box: a connection keeps the room of what answers its requests for as long as it is open.
+        Box::pin(async move {
+            Ok::<_, Infallible>(answer(&gateway, request, seat, &exchange, keep_alive).await.map(|body| attention.watch(body)))
+        })
     });
     // Time-outs are the stream's.
     let connection =
         http1::Builder::new().max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
-    async move {
-        let connection = async {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        };
-        drive(connection, attention, shared.settings.idle_timeout, &shared.stop).await;
-    }
+    // In a box, since a future that is handed on keeps room for each hand.
+    let connection = Box::pin(graceful.watch(connection).map(|ended| {
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }));
+    async move { drive(connection, attention, shared.settings.idle_timeout, &shared.stop).await }
 }

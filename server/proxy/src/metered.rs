@@ -67,7 +67,7 @@ where
     }
     let account = key.account_id;
     let once = shared.repeats.begin(key.key_id, &headers, id)?;
-    let call = Call {
+    let call = Box::new(Call {
         id,
         at,
         started,
@@ -85,7 +85,7 @@ where
         once,
         headers,
         _seat: seat,
-    };
+    });
 
     let core = Arc::clone(core);
     let attended = Attended::new(&shared.calls, |client| call.run(body, Arc::clone(&core), client));

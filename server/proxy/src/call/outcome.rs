@@ -35,9 +35,9 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// An upstream that never answered.
-    pub(crate) fn none(end: End, client_left: bool, reading: Reading) -> Self {
-        Self { status: None, end, client_left, is_whole: false, is_shown: false, reading }
+    /// An upstream that never answered, or whose answer is not passed on.
+    pub(crate) fn none(end: End, status: Option<http::StatusCode>, client_left: bool, reading: Reading) -> Self {
+        Self { status, end, client_left, is_whole: false, is_shown: false, reading }
     }
 
     /// How the call ended, and what is known of its usage. Where the upstream gives none, `prompt` is a tokenizer's count of the prompt, and the
@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn none(end: End, client_left: bool) -> Answer {
-        Answer::none(end, client_left, Reading::new(&DIALECTS[0].answers))
+        Answer::none(end, None, client_left, Reading::new(&DIALECTS[0].answers))
     }
 
     fn read(reading: &mut Reading, document: &str) {

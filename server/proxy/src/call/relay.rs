@@ -52,6 +52,7 @@ pub(super) struct Read {
 pub(super) struct Relay<'a> {
     call: &'a Call,
     shared: &'a Shared,
+    status: StatusCode,
     upstream: UpstreamBody,
     tap: Tap,
     /// Until the client sees it.
@@ -94,40 +95,58 @@ impl<'a> Relay<'a> {
         shared: &'a Shared,
         upstream: UpstreamBody,
         tap: Tap,
-        head: Option<Head>,
+        (status, head): (StatusCode, Option<Head>),
         stop: &'a mut Listening,
     ) -> Self {
         let settings = &shared.settings;
         let patience = Patience::new(settings.call_timeout, call.route.target.time_outs.idle.unwrap_or(settings.idle_timeout));
         let audience = Audience::Reads;
-        Self { call, shared, upstream, tap, head, audience, patience, stop, first_byte: None, is_shown: false, is_late: false, room: None }
+        Self {
+            call,
+            shared,
+            status,
+            upstream,
+            tap,
+            head,
+            audience,
+            patience,
+            stop,
+            first_byte: None,
+            is_shown: false,
+            is_late: false,
+            room: None,
+        }
     }
 
-    /// Reads the upstream's body, and lets the client have what is not held back.
-    pub(super) async fn run(mut self, status: StatusCode, client: &Client) -> Read {
+    /// Reads the upstream's body, and lets the client have what is not held back. Says why no more is read.
+    pub(super) async fn run(&mut self, client: &Client) -> End {
         let mut out = Vec::new();
-        let end = loop {
+        loop {
             match poll_fn(|context| self.poll_next(client, context)).await {
                 Next::Piece(piece) => {
                     let end = self.take(piece, &mut out);
                     self.show(client, &mut out);
                     if let Some(end) = end {
-                        break end;
+                        return end;
                     }
                 }
                 Next::Leaves => {
                     client.forget();
                     if !self.is_read_on() {
-                        break End::Cancelled;
+                        return End::Cancelled;
                     }
                 }
-                Next::End(end) => break end,
+                Next::End(end) => return end,
             }
-        };
+        }
+    }
+
+    /// What is known of an answer when it has [run](Self::run) to this end.
+    pub(super) fn read(self, end: End) -> Read {
         let client_left = matches!(self.audience, Audience::Left(_));
         let refusal = self.refusal(end);
         let Ended { held, form, reading, is_whole } = self.tap.finish();
-        let answer = Answer { status: Some(status), end, client_left, is_whole, is_shown: self.is_shown, reading };
+        let answer = Answer { status: Some(self.status), end, client_left, is_whole, is_shown: self.is_shown, reading };
         Read { answer, head: self.head, held_back: held, form, room: self.room, first_byte: self.first_byte, refusal }
     }
 

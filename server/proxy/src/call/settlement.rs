@@ -22,12 +22,13 @@ use crate::{
 };
 
 impl Call {
-    /// Settles into the spool: nobody sees the end of a call before that. Returns what it costs, as it stands on its receipt.
+    /// Settles into the spool: nobody sees the end of a call before that. Takes the usage that the upstream gave, and what it calls its model, out of the
+    /// answer. Returns what the call costs, as it stands on its receipt.
     pub(super) async fn settle(
         &self,
         shared: &Shared,
         Begun { bound, running }: Begun,
-        answer: Answer,
+        answer: &mut Answer,
         first_byte: Option<Duration>,
     ) -> Amount {
         if answer.wants_estimate() {
@@ -42,7 +43,7 @@ impl Call {
         let amount = settled.amount;
         if let Err(not) = running.settle(&mut settled).await {
             tracing::error!(error = %not, call = %self.id, "a call is posted from memory");
-            self.post_from_memory(shared, settled, not).await;
+            Box::pin(self.post_from_memory(shared, settled, not)).await; // rare, and no call keeps room for it
         }
         amount
     }
@@ -61,7 +62,7 @@ impl Call {
         held.settle(&charge);
     }
 
-    fn settlement(&self, mut admitted: Admitted, bound: Bound, answer: Answer, first_byte: Option<Duration>) -> SettledCall {
+    fn settlement(&self, mut admitted: Admitted, bound: Bound, answer: &mut Answer, first_byte: Option<Duration>) -> SettledCall {
         let model = &self.route.model;
         if !self.attempts.is_empty() {
             // Not the one that it was sent to first.
@@ -91,7 +92,7 @@ impl Call {
         }
         SettledCall {
             admitted,
-            upstream_model: answer.reading.model,
+            upstream_model: answer.reading.model.take(),
             outcome,
             source,
             usage,
@@ -100,7 +101,7 @@ impl Call {
             http_status: answer.status.map(|status| i32::from(status.as_u16())),
             latency_ms: millis(self.started.elapsed()),
             first_byte_ms: first_byte.map(millis),
-            raw_usage: answer.reading.raw_usage,
+            raw_usage: answer.reading.raw_usage.take(),
             attempts: self.attempts.clone(),
             served_tier,
         }
