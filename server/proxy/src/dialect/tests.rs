@@ -378,6 +378,62 @@ fn a_stream_is_at_its_end_when_its_last_event_has_come_whole() {
     assert!(!tap.finish().is_whole, "cut off in its last event, it is no whole answer");
 }
 
+/// Anthropic's streams begin with a report, and others have one in each event: that is no end.
+#[test]
+fn a_stream_that_stops_without_an_end_is_not_whole_whatever_it_has_reported() {
+    let messages = [
+        r#"{"type":"message_start","message":{"model":"m","usage":{"input_tokens":9,"output_tokens":1}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"One"}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":3}}"#,
+        r#"{"type":"message_stop"}"#,
+    ];
+    let chat = [
+        r#"{"choices":[{"index":0,"delta":{"content":"One"}}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}"#,
+        "[DONE]",
+    ];
+    let responses = [
+        r#"{"type":"response.created","response":{"usage":{"input_tokens":9,"output_tokens":1,"total_tokens":10}}}"#,
+        r#"{"type":"response.output_text.delta","delta":"One"}"#,
+        r#"{"type":"response.completed","response":{"output":[],"usage":{"input_tokens":9,"output_tokens":3,"total_tokens":12}}}"#,
+    ];
+    for (route, events, last) in
+        [("/v1/messages", &messages[..], 2), ("/v1/chat/completions", &chat[..], 1), ("/v1/responses", &responses[..], 2)]
+    {
+        for come in 1..=events.len() {
+            let answer: String = events[..come].iter().map(|event| format!("data: {event}\n\n")).collect();
+            let (_, Ended { is_whole, reading, .. }) = relay(Dialect::of(route).unwrap(), false, [Bytes::from(answer)]);
+            assert_eq!(is_whole, come > last, "{route}: {come} events");
+            assert!(reading.has_usage(), "{route}: {come} events");
+        }
+    }
+}
+
+/// What an upstream sends behind the beginning of the last event is held back, but no more of it than fits.
+#[test]
+fn of_a_last_event_without_an_end_no_more_is_held_back_than_fits() {
+    let responses = Dialect::of("/v1/responses").unwrap();
+    let (mut tap, mut out) = (Tap::new(&responses.answers, false), Vec::new());
+    let begins = "data: {\"type\":\"response.completed\",\"response\":{\"output\":[\"";
+    let endless = "x".repeat(64 * 1024);
+    let (mut sent, mut most) = (begins.to_owned(), 0);
+    tap.push(Bytes::from(begins.to_owned()), &mut out);
+    for _ in 0..40 {
+        tap.push(Bytes::from(endless.clone()), &mut out);
+        sent.push_str(&endless);
+        most = most.max(sent.len() - out.iter().map(Bytes::len).sum::<usize>());
+    }
+    assert!((1024 * 1024..1024 * 1024 + 2 * endless.len()).contains(&most), "{most}");
+    for _ in 0..5_000 {
+        tap.push(Bytes::from_static(b"y"), &mut out);
+        sent.push('y');
+    }
+    assert!(sent.len() - out.iter().map(Bytes::len).sum::<usize>() <= 2_000, "small pieces are as dear as large ones");
+    let held = tap.finish().held;
+    assert!(!held.is_empty(), "the newest is");
+    assert!([out.concat(), held.concat()].concat() == sent.as_bytes(), "every byte goes on, in its order");
+}
+
 fn counted(route: &str, answer: &str) -> Counted {
     let dialect = Dialect::of(route).unwrap();
     let (_, Ended { reading, .. }) = relay(dialect, false, [Bytes::from(answer.to_owned())]);

@@ -18,6 +18,10 @@ use crate::{
 /// The most that is held back of an unfinished event to decide whether it is forwarded. A larger one is not made of usage, and goes out as it comes.
 const CARRY_BYTES_MAX: usize = 64 * 1024;
 
+/// The most that is held back of the last event, which may have all of an answer in it once more, and in how many pieces.
+const LAST_BYTES_MAX: usize = 1024 * 1024;
+const LAST_PIECES_MAX: usize = 1024;
+
 /// A stream of events, read as far as it has come.
 #[derive(Debug)]
 pub(super) struct Events {
@@ -142,6 +146,9 @@ impl Events {
             }
         }
         self.end_piece(&mut piece);
+        if self.are_held() {
+            self.let_go_of_what_is_too_much(&mut piece);
+        }
     }
 
     fn data(&mut self, range: Range<usize>, reading: &mut Reading, piece: &mut Piece<'_>) {
@@ -238,7 +245,17 @@ impl Events {
             self.event.is_oversized = true;
             piece.emit(mem::take(&mut self.carry).freeze(), is_held);
         }
-        if self.has_report && !self.ending && piece.held.iter().map(Bytes::len).sum::<usize>() > CARRY_BYTES_MAX {
+    }
+
+    /// A report that is not the last after all goes on without the cost, and of a last event that has no end all but its newest piece.
+    fn let_go_of_what_is_too_much(&mut self, piece: &mut Piece<'_>) {
+        let bytes: usize = piece.held.iter().map(Bytes::len).sum();
+        if self.ending && (bytes > LAST_BYTES_MAX || piece.held.len() > LAST_PIECES_MAX) {
+            self.has_report = false;
+            let newest = piece.held.pop();
+            piece.out.append(piece.held);
+            piece.held.extend(newest);
+        } else if !self.ending && bytes > CARRY_BYTES_MAX {
             self.has_report = false;
             piece.out.append(piece.held);
         }

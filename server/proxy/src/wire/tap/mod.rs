@@ -53,7 +53,8 @@ pub(crate) struct Ended {
     pub(crate) form: Option<cost::Form>,
     /// What was read.
     pub(crate) reading: Reading,
-    /// It has an end of its own: a document was closed, or a stream came to its last event.
+    /// It has an end of its own: a document was closed, or a stream came to its last event, or said why its text ended. A report of usage is no end: some
+    /// begin with one, and some have one in each event.
     pub(crate) is_whole: bool,
 }
 
@@ -161,7 +162,7 @@ impl Tap {
             }
             Form::Events(events) => {
                 events.finish(&mut self.reading, &mut self.held);
-                events.have_ended() || self.reading.finished || self.reading.has_usage()
+                events.have_ended() || self.reading.finished
             }
             Form::Foreign => false,
         };
