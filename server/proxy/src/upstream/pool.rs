@@ -89,8 +89,9 @@ fn pool(only_public: bool, connect_timeout: Duration, tls: &ClientConfig) -> Poo
     http.set_connect_timeout(Some(connect_timeout));
     let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1().wrap_connector(http);
     Client::builder(TokioExecutor::new())
-        // A request that may have reached the upstream may have been billed there: it is never sent again by itself.
-        .retry_canceled_requests(false)
+        // Only what no connection has taken, because it was closed just then, is given to another one: a request that may have reached the upstream may
+        // have been billed there, and is never sent again by itself.
+        .retry_canceled_requests(true)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOLED_IDLE)
         .build(InTime::new(https, connect_timeout))
@@ -104,4 +105,59 @@ fn trusting() -> ClientConfig {
         ClientConfig::builder().with_webpki_roots()
     });
     roots.with_no_client_auth()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        sync::mpsc,
+        thread,
+    };
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::admit::body::Received;
+
+    /// The runtime has heard that the pooled connection is closed, but the connection's task has not, when the request is given to it.
+    #[tokio::test]
+    async fn a_request_that_no_connection_took_is_given_to_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (close, closing) = mpsc::channel();
+        let (told, closed) = mpsc::channel();
+        let upstream = thread::spawn(move || {
+            for answer in ["one", "two"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n{}") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    head.push(byte[0]);
+                }
+                stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{answer}").as_bytes()).unwrap();
+                closing.recv().unwrap();
+                drop(stream);
+                told.send(()).unwrap();
+            }
+        });
+        let pool = pool(false, Duration::from_secs(5), &trusting());
+        let send = || {
+            let (body, _) = Received { bytes: "{}".into(), room: None }.edited(Vec::new());
+            ask(&pool, Request::post(format!("http://{address}/")).body(body).unwrap())
+        };
+        let read = |response: Response<Unpacked>| response.into_body().collect();
+        assert_eq!(read(send().await.unwrap()).await.unwrap().to_bytes(), "one");
+        // It waits in the pool by now.
+        tokio::task::yield_now().await;
+        close.send(()).unwrap();
+        closed.recv().unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(read(send().await.unwrap()).await.unwrap().to_bytes(), "two");
+        close.send(()).unwrap();
+        upstream.join().unwrap();
+    }
 }
