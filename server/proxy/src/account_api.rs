@@ -55,7 +55,8 @@ pub(crate) async fn model(shared: &Shared, name: &str, headers: &HeaderMap) -> R
 
 /// A call that ended a moment ago is posted within this time, unless the database is away.
 const POSTED_WITHIN: Duration = Duration::from_secs(1);
-const POLLED_EVERY: Duration = Duration::from_millis(50);
+/// Looked for again after this, and then after twice as long each time: anybody can make up an id.
+const POLLED_FIRST: Duration = Duration::from_millis(50);
 
 /// `GET /v1/generation?id=`: one call's receipt. Of a call that has just ended it waits for the posting.
 pub(crate) async fn generation(shared: &Shared, query: &str, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
@@ -67,9 +68,13 @@ pub(crate) async fn generation(shared: &Shared, query: &str, headers: &HeaderMap
         .started_at()
         .is_some_and(|started| Utc::now() - started < TimeDelta::from_std(shared.settings.longest_call()).unwrap_or(TimeDelta::MAX));
     let deadline = Instant::now() + if is_recent { POSTED_WITHIN } else { Duration::ZERO };
+    let mut pause = POLLED_FIRST;
     let found = loop {
         match shared.meter.generation(key.account_id, id).await {
-            Err(ledger::Error::NotFound) if Instant::now() < deadline => sleep(POLLED_EVERY).await,
+            Err(ledger::Error::NotFound) if Instant::now() < deadline => {
+                sleep(pause).await;
+                pause *= 2;
+            }
             found => break found,
         }
     };

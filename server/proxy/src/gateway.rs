@@ -86,11 +86,6 @@ impl Route {
         if matches!(self, Self::Call(_)) { "POST" } else { "GET, HEAD" }
     }
 
-    /// How errors look there.
-    fn errors(&self) -> ErrorShape {
-        if let Self::Call(dialect) = self { dialect.errors } else { ErrorShape::default() }
-    }
-
     fn answers(&self, method: &Method) -> bool {
         self.methods().split(", ").any(|known| known == method.as_str())
     }
@@ -120,21 +115,32 @@ impl Gateway {
         let permission = Permission::of(&head.headers, &self.0.shared.settings.allowed_origins);
         let path = path::canonical(head.uri.path());
         let route = Route::of(&path);
-        let shape = route.as_ref().map(Route::errors).unwrap_or_default();
+        let shape = error_shape(route.as_ref(), &path, &head.headers);
+        let methods = route.as_ref().map(Route::methods);
         let answered = if head.method == Method::OPTIONS {
             // Of an address that does not exist all methods are told, so that a page can read why it is refused.
-            cors::preflight(&head, route.as_ref().map_or("GET, HEAD, POST", Route::methods), permission.as_ref())
+            cors::preflight(&head, methods.unwrap_or("GET, HEAD, POST"), permission.as_ref())
         } else {
             match seat {
                 Ok(seat) => self.dispatch(id, seat, route, head, body).await,
                 Err(refusal) => Err(refusal),
             }
         };
-        let mut response = answered.unwrap_or_else(|refusal| refusal.into_response(shape));
+        let mut response = match answered {
+            Ok(mut response) => {
+                tell_id(response.headers_mut(), id, shape);
+                response
+            }
+            Err(refusal) => {
+                let allowed = methods.filter(|_| refusal.status == StatusCode::METHOD_NOT_ALLOWED);
+                let mut response = refusal.into_response(shape, id);
+                response.headers_mut().extend(allowed.map(|methods| (header::ALLOW, HeaderValue::from_static(methods))));
+                response
+            }
+        };
         if let Some(permission) = permission {
             permission.tell(response.headers_mut());
         }
-        tell_id(response.headers_mut(), id, shape);
         response
     }
 
@@ -144,9 +150,7 @@ impl Gateway {
     {
         let route = route.ok_or_else(|| path::unknown(&head.method, head.uri.path(), &self.0.shared.settings.proxy_url))?;
         if !route.answers(&head.method) {
-            let mut refused = Refusal::wrong_method(&head.method, &path::canonical(head.uri.path())).into_response(ErrorShape::default());
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.methods()));
-            return Ok(refused);
+            return Err(Refusal::wrong_method(&head.method, &path::canonical(head.uri.path()), route.methods()));
         }
         let told = match route {
             Route::Call(dialect) => return metered::call(&self.0, dialect, (id, seat), head.headers, body).await,
@@ -158,6 +162,16 @@ impl Gateway {
         // Whoever leaves is not answered.
         let telling = AbortOnDropHandle::new(runtime.spawn(async move { tell(&shared, told, &head).await }));
         telling.await.unwrap_or_else(|_| Err(Refusal::failed()))
+    }
+}
+
+/// How errors look at an address. Where both APIs' clients ask, and where there is nothing, Anthropic's are known by the version that each of their requests
+/// must name (<https://docs.claude.com/en/api/versioning>), and by its own addresses.
+fn error_shape(route: Option<&Route>, path: &str, headers: &HeaderMap) -> ErrorShape {
+    match route {
+        Some(Route::Call(dialect)) => dialect.errors,
+        _ if headers.contains_key("anthropic-version") || path.starts_with("/v1/messages") => ErrorShape::Anthropic,
+        _ => ErrorShape::OpenAi,
     }
 }
 
@@ -181,35 +195,10 @@ async fn tell(shared: &Shared, told: Told, head: &Parts) -> Result<Response<Answ
         Told::Key => account_api::key(shared, &head.headers).await,
         Told::Report(kind) => usage_api::report(shared, kind, head.uri.query().unwrap_or_default(), &head.headers).await,
         Told::Alive => Ok(text_answer(StatusCode::OK, "ok")),
-        Told::Ready => Ok(match why_not_ready(shared).await {
+        Told::Ready => Ok(match shared.readiness.why_not(shared).await {
             None => text_answer(StatusCode::OK, "ok"),
             Some(why) => text_answer(StatusCode::SERVICE_UNAVAILABLE, why),
         }),
-    }
-}
-
-/// Why no call can be made here, for whoever watches; the details are in the log.
-async fn why_not_ready(shared: &Shared) -> Option<&'static str> {
-    if !shared.catalog.load().is_current() {
-        return Some("the database has not answered for seconds, or this machine's clock is not the database's");
-    }
-    if !shared.poster.is_open() {
-        return Some("calls are no longer posted: restart this proxy");
-    }
-    if let Some(why) = shared.why_no_call() {
-        return Some(why);
-    }
-    match shared.ledger.ready().await {
-        Ok(()) if !shared.leases.are_changed() => Some("the database was away a moment ago, and has leased nothing since"),
-        Ok(()) => None,
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            Some(match error {
-                ledger::Error::ReadOnly => "the database takes no writes",
-                ledger::Error::Outdated => "the database has the schema of a later version, which this one must not write to",
-                _ => "the database does not answer",
-            })
-        }
     }
 }
 

@@ -20,6 +20,7 @@ mod instruments;
 mod listen;
 mod metered;
 mod path;
+mod readiness;
 mod reply;
 mod settings;
 mod upstream;
@@ -67,6 +68,7 @@ use crate::{
     },
     call::stop::Stop,
     listen::Cores,
+    readiness::Readiness,
     usage_api::Reports,
     wire::estimate,
 };
@@ -117,6 +119,7 @@ pub(crate) struct Shared {
     pub(crate) repeats: Repeats,
     /// Models that were asked for and not to be had.
     pub(crate) wanted: Arc<Wanted>,
+    pub(crate) readiness: Readiness,
     /// What tells of usage and costs.
     pub(crate) reports: Reports,
     /// Running calls.
@@ -253,6 +256,7 @@ impl Proxy {
             wanted: Arc::default(),
             calls: TaskTracker::new(),
             stop: Stop::default(),
+            readiness: Readiness::default(),
             reports: Reports::new(&ledger),
             meter: ledger.meter(),
             ledger,

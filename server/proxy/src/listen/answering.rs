@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use super::{framing, places::Seat, stream::Exchange};
 use crate::{
     dialect::ErrorShape,
-    gateway::{self, AnswerBody, Gateway},
+    gateway::{AnswerBody, Gateway},
     reply::Refusal,
 };
 
@@ -40,7 +40,5 @@ pub(super) async fn answer(
 }
 
 fn refused(refusal: Refusal) -> Response<AnswerBody> {
-    let mut refused = refusal.into_response(ErrorShape::default());
-    gateway::tell_id(refused.headers_mut(), CallId::new(Utc::now(), rand::random()), ErrorShape::default());
-    refused
+    refusal.into_response(ErrorShape::default(), CallId::new(Utc::now(), rand::random()))
 }

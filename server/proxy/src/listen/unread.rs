@@ -8,7 +8,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 
 use super::{HEAD_BYTES_MAX, HEADERS_MAX, framing};
-use crate::{dialect::ErrorShape, gateway, reply::Refusal};
+use crate::{dialect::ErrorShape, reply::Refusal};
 
 /// What goes out instead of hyper's answer, which is passed whole. What is none of its answers goes out as it is.
 pub(super) fn instead_of(hypers: &[u8]) -> Bytes {
@@ -24,8 +24,7 @@ fn said(hypers: &[u8]) -> Option<Bytes> {
 
 /// A refusal as it stands on a connection, under this status line and with these lines in its head.
 pub(super) fn whole<'a>(status: &str, lines: impl Iterator<Item = &'a str>, refusal: Refusal) -> Option<Bytes> {
-    let mut response = refusal.into_response(ErrorShape::default());
-    gateway::tell_id(response.headers_mut(), CallId::new(Utc::now(), rand::random()), ErrorShape::default());
+    let response = refusal.into_response(ErrorShape::default(), CallId::new(Utc::now(), rand::random()));
     let (head, body) = response.into_parts();
     let body = body.collect().now_or_never()?.ok()?.to_bytes();
     let mut answer = format!("{status}\r\ncontent-length: {}\r\n", body.len()).into_bytes();

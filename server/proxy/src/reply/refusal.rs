@@ -199,10 +199,10 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, INVALID, "unknown_url", message)
     }
 
-    /// The address exists, but not for this method.
+    /// The address exists, but not for this method: it answers those.
     #[must_use]
-    pub(crate) fn wrong_method(method: &http::Method, path: &str) -> Self {
-        let message = format!("{} does not answer {method}.", shown(path));
+    pub(crate) fn wrong_method(method: &http::Method, path: &str, methods: &str) -> Self {
+        let message = format!("{} does not answer {method}, but {methods}.", shown(path));
         Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID, "method_not_allowed", message)
     }
 

@@ -3,12 +3,19 @@
 //! `x-should-retry` is what OpenAI's and Anthropic's clients obey before they look at the status: without it they would repeat a 429 that no repetition can
 //! cure.
 
-use domain::credit::{Exhausted, Quantity, Refuser, Unit, Window};
+use domain::{
+    credit::{Exhausted, Quantity, Refuser, Unit, Window},
+    id::CallId,
+};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{instant, json_answer, refusal::Refusal};
-use crate::{dialect::ErrorShape, gateway::AnswerBody, instruments::refusals};
+use crate::{
+    dialect::ErrorShape,
+    gateway::{AnswerBody, tell_id},
+    instruments::refusals,
+};
 
 impl Refusal {
     /// What it says of a rate, as OpenAI's own headers do.
@@ -30,10 +37,10 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// The answer that says so.
-    pub(crate) fn into_response(self, shape: ErrorShape) -> Response<AnswerBody> {
+    /// The answer that says so, to the request of this id.
+    pub(crate) fn into_response(self, shape: ErrorShape, id: CallId) -> Response<AnswerBody> {
         refusals::count(self.code);
-        let mut response = json_answer(self.status, &self.body(shape));
+        let mut response = json_answer(self.status, &self.body(shape, id));
         let headers = response.headers_mut();
         headers.insert("x-should-retry", HeaderValue::from_static(if self.should_retry() { "true" } else { "false" }));
         if let Some(wait) = self.retry_after {
@@ -41,17 +48,18 @@ impl Refusal {
             headers.insert("retry-after-ms", HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
         }
         headers.extend(self.rate_headers());
+        tell_id(headers, id, shape);
         response
     }
 
-    fn body(&self, shape: ErrorShape) -> Value {
+    fn body(&self, shape: ErrorShape, id: CallId) -> Value {
         let mut error = json!({ "message": self.message, "type": self.kind_in(shape), "param": self.param, "code": self.code });
         if let Some(exhausted) = &self.exhausted {
             error["exhausted"] = exhausted_json(exhausted);
         }
         match shape {
             ErrorShape::OpenAi => json!({ "error": error }),
-            ErrorShape::Anthropic => json!({ "type": "error", "error": error }),
+            ErrorShape::Anthropic => json!({ "type": "error", "error": error, "request_id": id }),
         }
     }
 

@@ -109,6 +109,35 @@ async fn what_cannot_be_called_is_refused_before_it_is_forwarded(pool: PgPool) {
     world.stop().await;
 }
 
+/// Anthropic's clients read no other errors, whatever they ask for (<https://docs.claude.com/en/api/errors>).
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn an_error_has_the_shape_of_the_api_that_was_asked(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let of_anthropic = |path: &str| Request::get(path).header("anthropic-version", "2023-06-01").body(Body::empty()).unwrap();
+    let mut no_such_model =
+        world.request_to("/v1/messages", r#"{"model":"large","max_tokens":9,"messages":[{"role":"user","content":"hello"}]}"#);
+    no_such_model.headers_mut().insert("anthropic-version", "2023-06-01".parse().unwrap());
+    for (request, status, kind) in [
+        (no_such_model, StatusCode::NOT_FOUND, "not_found_error"),
+        (world.request_to("/v1/messages/count_tokens", "{}"), StatusCode::NOT_FOUND, "not_found_error"),
+        (of_anthropic("/v1/messages"), StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error"),
+        (of_anthropic("/v1/models"), StatusCode::UNAUTHORIZED, "authentication_error"),
+        (of_anthropic("/v1/complete"), StatusCode::NOT_FOUND, "not_found_error"),
+    ] {
+        let asked = request.uri().clone();
+        let response = world.send(request).await;
+        let (got, headers, body) = (response.status(), response.headers().clone(), json(response).await);
+        assert_eq!((got, body["type"].as_str(), body["error"]["type"].as_str()), (status, Some("error"), Some(kind)), "{asked}: {body}");
+        assert_eq!(headers["request-id"], body["request_id"].as_str().unwrap(), "{asked}");
+        assert_eq!(headers["x-request-id"], headers["request-id"], "{asked}");
+        let allowed = headers.get(header::ALLOW).map(|value| value.to_str().unwrap());
+        assert_eq!(allowed, (status == StatusCode::METHOD_NOT_ALLOWED).then_some("POST"), "{asked}");
+    }
+    let of_openai = json(world.get("/v1/models/none").await).await;
+    assert_eq!((of_openai.get("type"), of_openai["error"]["code"].as_str()), (None, Some("model_not_found")), "{of_openai}");
+    world.stop().await;
+}
+
 /// What is large is read beside the calls, and what is dear to read not at all.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn what_is_dear_to_read_is_refused_and_what_is_only_large_is_not(pool: PgPool) {
