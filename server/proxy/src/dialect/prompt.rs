@@ -11,7 +11,8 @@ use crate::wire::{
     json::{Member, Members, text_of},
 };
 
-/// What an image or a recording is taken for where it must be guessed: OpenAI documents 765 tokens for a square image in detail.
+/// What an image or a recording is taken for where it must be guessed, unless the model's entry says that it is less at most: OpenAI documents 765 tokens
+/// for a square image in detail.
 const MEDIA_TOKENS_GUESS: i64 = 765;
 /// Of a text that is not tokenized.
 const BYTES_PER_TOKEN: usize = 4;
@@ -158,7 +159,7 @@ impl Prompt {
     /// What the prompt probably is, for a call of which nobody ever says.
     #[must_use]
     pub(crate) fn tokens_estimated(&self, model: &Model) -> Tokens {
-        self.tokens_of_text().saturating_add(self.tokens_beside_text()).min(self.windows(model))
+        self.tokens_of_text().saturating_add(self.tokens_beside_text(model)).min(self.windows(model))
     }
 
     /// The same by rule of thumb, without a tokenizer, for calls that hardly any should be of whose end nobody ever hears: OpenAI documents four characters
@@ -166,7 +167,7 @@ impl Prompt {
     #[must_use]
     pub(crate) fn tokens_guessed(&self, model: &Model) -> Tokens {
         let text = i64::try_from(self.text_bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(i64::MAX);
-        Tokens::from_sum(text).saturating_add(self.tokens_beside_text()).min(self.windows(model))
+        Tokens::from_sum(text).saturating_add(self.tokens_beside_text(model)).min(self.windows(model))
     }
 
     /// How large an answer may be so that it fits into the window beside the prompt, where a cap is put into the request unasked; some room is left for what
@@ -192,8 +193,9 @@ impl Prompt {
         self.tokens_max(model).get().saturating_add(model.default_output_hold.get()) > model.context_window.get()
     }
 
-    fn tokens_beside_text(&self) -> Tokens {
-        let media = self.pictures.saturating_add(self.sounds).saturating_mul(MEDIA_TOKENS_GUESS);
+    fn tokens_beside_text(&self, model: &Model) -> Tokens {
+        let each = |count: i64, max: Tokens| count.saturating_mul(max.get().min(MEDIA_TOKENS_GUESS));
+        let media = each(self.pictures, model.bounds.picture_max).saturating_add(each(self.sounds, model.bounds.sound_max));
         let numbers = i64::try_from(self.numbers).unwrap_or(i64::MAX);
         Tokens::from_sum(self.messages.saturating_mul(MESSAGE_TOKENS).saturating_add(media).saturating_add(numbers))
     }

@@ -120,7 +120,37 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::admit::body::Received;
+    use crate::admit::{body::Received, bound::tests::model, target::Waits};
+
+    /// The addresses that a name leads to are known only when it is connected to; what stands in the URL itself is refused long before.
+    #[tokio::test]
+    async fn a_name_of_a_private_address_is_reached_only_where_an_operator_has_vouched_for_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base_url = format!("http://localhost:{}/v1", listener.local_addr().unwrap().port());
+        let upstream = thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            }
+        });
+        let upstreams = Upstreams::new(Duration::from_secs(5));
+        let (dialect, model) = (Dialect::of("/v1/chat/completions").unwrap(), model());
+        for connect in [None, Some(Duration::from_secs(5))] {
+            for allow_private in [false, true] {
+                let time_outs = Waits { connect, ..Waits::default() };
+                let mut target = Target::of(&base_url, None);
+                (target.allow_private, target.time_outs) = (allow_private, time_outs);
+                let (body, _) = Received { bytes: "{}".into(), room: None }.edited(Vec::new());
+                let answered = upstreams.send(&target, (dialect, &model), &HeaderMap::new(), body).await;
+                match answered {
+                    Ok(response) => assert!(allow_private && response.status().is_success(), "{connect:?}"),
+                    Err(error) => assert!(!allow_private && error.is_connect(), "{connect:?}: {error:?}"),
+                }
+            }
+        }
+        upstream.join().unwrap();
+    }
 
     /// The runtime has heard that the pooled connection is closed, but the connection's task has not, when the request is given to it.
     #[tokio::test]

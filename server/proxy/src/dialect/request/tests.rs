@@ -245,6 +245,20 @@ fn a_picture_is_bounded_by_the_models_entry_and_what_is_not_known_by_the_window(
     }
 }
 
+#[test]
+fn a_picture_or_a_sound_is_estimated_by_what_the_models_entry_allows_at_most() {
+    let mut model = model(OutputCapField::MaxTokens);
+    let parts =
+        r#"{"type":"image_url","image_url":{"url":"https://example.com/a.png"}},{"type":"input_audio","input_audio":{"data":"AA=="}}"#;
+    let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":[{parts}]}}]}}"#);
+    let prompt = parse(&body).unwrap().prompt;
+    let whole = prompt.tokens_estimated(&model).get();
+    (model.bounds.picture_max, model.bounds.sound_max) = (Tokens::from_sum(85), Tokens::from_sum(1_000));
+    assert_eq!(whole - prompt.tokens_estimated(&model).get(), 765 - 85);
+    model.bounds.sound_max = Tokens::from_sum(100);
+    assert_eq!(whole - prompt.tokens_estimated(&model).get(), 2 * 765 - 85 - 100);
+}
+
 proptest! {
     #[test]
     fn a_spliced_request_is_the_same_request_but_for_what_was_spliced(
