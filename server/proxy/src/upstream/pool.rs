@@ -33,6 +33,10 @@ type Pool = Client<InTime<HttpsConnector<HttpConnector<Resolver>>>, RequestBody>
 /// Shorter than the idle time-outs of common servers and balancers (nginx: 75 s, AWS: 60 s), so that few connections die in our hands.
 const POOLED_IDLE: Duration = Duration::from_secs(20);
 
+/// What is asked of an answer at once, at most, and of its head in all: so much of each answer, and as much again that came with it, waits here for a
+/// client that does not take it.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
 /// Connections to upstreams.
 #[derive(Debug)]
 pub(crate) struct Upstreams {
@@ -92,6 +96,7 @@ fn pool(only_public: bool, connect_timeout: Duration, tls: &ClientConfig) -> Poo
         // Only what no connection has taken, because it was closed just then, is given to another one: a request that may have reached the upstream may
         // have been billed there, and is never sent again by itself.
         .retry_canceled_requests(true)
+        .http1_max_buf_size(BUFFER_BYTES_MAX)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOLED_IDLE)
         .build(InTime::new(https, connect_timeout))
@@ -149,6 +154,30 @@ mod tests {
                 }
             }
         }
+        upstream.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_more_of_an_answer_is_read_at_once_than_may_wait_here() {
+        const LENGTH: usize = 8 * 1024 * 1024;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let upstream = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n").as_bytes()).unwrap();
+            stream.write_all(&vec![b'x'; LENGTH]).unwrap();
+        });
+        let pool = pool(false, Duration::from_secs(5), &trusting());
+        let (body, _) = Received { bytes: "{}".into(), room: None }.edited(Vec::new());
+        let mut answer = ask(&pool, Request::post(format!("http://{address}/")).body(body).unwrap()).await.unwrap().into_body();
+        let (mut read, mut most) = (0, 0);
+        while let Some(frame) = answer.frame().await {
+            let piece = frame.unwrap().into_data().unwrap().len();
+            (read, most) = (read + piece, most.max(piece));
+        }
+        assert_eq!(read, LENGTH);
+        assert!(most <= 2 * BUFFER_BYTES_MAX, "{most}");
         upstream.join().unwrap();
     }
 
