@@ -2,17 +2,19 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use http::StatusCode;
+use domain::tokens::Tokens;
+use http::{StatusCode, header};
 use proxy::Settings;
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinSet,
     time::timeout,
 };
 
-use crate::world::{Policy, Served, World, chat, eventually, settings};
+use crate::world::{Policy, Served, World, call_id, chat, eventually, settings, text};
 
 /// What must have happened by then has not.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -230,5 +232,33 @@ async fn an_upstream_that_accepts_and_stays_silent_is_not_waited_for(pool: PgPoo
     // As soon as the proxy knows of the new address.
     let refused = eventually(async || Some(world.post(chat("hello", "")).await).filter(|answer| answer.status() != StatusCode::OK)).await;
     assert_eq!((refused.status(), &refused.headers()["x-should-retry"]), (StatusCode::BAD_GATEWAY, &"true".parse().unwrap()));
+    world.stop().await;
+}
+
+/// Chunks say where an answer ends (RFC 9112, section 6.3). Whoever is shown the other length takes five bytes for all of it.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_length_beside_chunks_is_not_passed_on(pool: PgPool) {
+    const ANSWER: &str = r#"{"choices":[{"message":{"content":"One"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}"#;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+        }
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(format!("{head}{:x}\r\n{ANSWER}\r\n0\r\n\r\n", ANSWER.len()).as_bytes()).await.unwrap();
+    });
+    let mut world = World::new(&pool, "1").await;
+    world.move_provider(&base_url).await;
+    let answer = world.post(chat("hello", "")).await;
+    assert_eq!((answer.status(), answer.headers().get(header::CONTENT_LENGTH)), (StatusCode::OK, None));
+    let id = call_id(&answer);
+    assert_eq!(text(answer).await, ANSWER);
+    let usage = world.detail(id).await.row.usage;
+    assert_eq!((usage.prompt_tokens.map(Tokens::get), usage.completion_tokens.map(Tokens::get)), (Some(3), Some(1)));
+    serving.join_next().await.unwrap().unwrap();
     world.stop().await;
 }
