@@ -25,7 +25,8 @@ fn relay(dialect: &'static Dialect, pieces: impl IntoIterator<Item = Bytes>) -> 
 
 /// Whether its stream ends with a report of the whole answer, on one line: some report elsewhere only, or are made to show that there may be none.
 fn ends_with_a_report(answer: &Answer) -> bool {
-    const OTHERWISE: [&str; 3] = ["groq-stream-old.sse", "groq-chat-stream-xgroq-only.sse", "openai-stream-lines.sse"];
+    const OTHERWISE: [&str; 4] =
+        ["anthropic-stream-error.sse", "groq-stream-old.sse", "groq-chat-stream-xgroq-only.sse", "openai-stream-lines.sse"];
     answer.usage_on_wire && !OTHERWISE.contains(&answer.file.as_str())
 }
 
@@ -82,6 +83,17 @@ proptest! {
             (from < answer.bytes.len()).then(|| answer.bytes.slice(from..place))
         }).collect();
         prop_assert!(relay(dialect, pieces).0 == relay(dialect, [answer.bytes.clone()]).0, "{}", answer.file);
+    }
+}
+
+#[test]
+fn the_cost_is_told_alike_in_an_answer_cut_at_every_byte() {
+    for answer in fixtures() {
+        let (dialect, bytes) = (api(&answer.dialect).unwrap(), &answer.bytes);
+        let (whole, _) = relay(dialect, [bytes.clone()]);
+        for at in 0..=bytes.len() {
+            assert!(relay(dialect, [bytes.slice(..at), bytes.slice(at..)]).0 == whole, "{} cut at {at}", answer.file);
+        }
     }
 }
 

@@ -97,6 +97,10 @@ impl Tap {
 
     /// Takes the upstream's next piece; what may go to the client now is appended to `out`.
     pub(crate) fn push(&mut self, piece: Bytes, out: &mut Vec<Bytes>) {
+        // It is no reason to let the last one go.
+        if piece.is_empty() {
+            return;
+        }
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
         self.left = self.left.map(|left| left.saturating_sub(length));
         let before = out.len();
