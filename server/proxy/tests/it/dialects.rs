@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::{
     call::{CallDetail, Outcome, UsageSource},
     money::Amount,
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
+    unforced::unforced,
     upstream::Prepared,
     world::{MODEL, Policy, World, amount, call_id},
 };
@@ -58,40 +59,91 @@ pub(crate) fn asks(route: &str, stream: bool) -> String {
 }
 
 /// What the client is given, and what is in the books.
-async fn call(world: &World, route: &str, body: String, answer: Prepared) -> (StatusCode, Option<Bytes>, CallDetail) {
+struct Called {
+    status: StatusCode,
+    bytes: Bytes,
+    /// It was not broken off.
+    is_whole: bool,
+    detail: CallDetail,
+}
+
+async fn call(world: &World, route: &str, body: String, answer: Prepared) -> Called {
     world.upstream.prepare(answer);
     let response = world.send(world.request_to(route, body)).await;
     let (status, id) = (response.status(), call_id(&response));
-    let bytes = response.into_body().collect().await.ok().map(|body| body.to_bytes());
-    (status, bytes, world.detail(id).await)
+    let (mut body, mut bytes, mut is_whole) = (response.into_body(), BytesMut::new(), true);
+    while let (true, Some(frame)) = (is_whole, body.frame().await) {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(&frame.into_data().unwrap()),
+            Err(_) => is_whole = false,
+        }
+    }
+    Called { status, bytes: bytes.freeze(), is_whole, detail: world.detail(id).await }
 }
 
 fn tokens(count: Option<Tokens>) -> Value {
     count.map_or(Value::Null, |count| count.get().into())
 }
 
+/// The API that a recording is an answer of; where its own route is a provider's, it is one of chat's.
+fn route_of(recorded: &Value) -> &'static str {
+    let known = ["/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"];
+    known.into_iter().find(|known| recorded["endpoint"] == *known).unwrap_or("/v1/chat/completions")
+}
+
+fn answer_of(recorded: &Value) -> Prepared {
+    let plain = if recorded["stream"] == true { "text/event-stream" } else { "application/json" };
+    Prepared {
+        status: u16::try_from(recorded["http_status"].as_u64().unwrap()).unwrap(),
+        content_type: recorded["content_type"].as_str().unwrap_or(plain).to_owned(),
+        bytes: file("transcripts", &recorded["file"]),
+        breaks: false,
+    }
+}
+
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn every_recorded_answer_is_metered_exactly_and_reaches_its_client_as_it_was(pool: PgPool) {
     let world = World::new(&pool, "100").await;
-    for recorded in index("transcripts", "files") {
-        let route = recorded["endpoint"].as_str().unwrap();
-        if route == "/v1/audio/transcriptions" {
+    for recorded in index("transcripts", "files").iter().filter(|recorded| recorded["endpoint"] != "/v1/audio/transcriptions") {
+        let (route, name, answer) = (route_of(recorded), &recorded["file"], answer_of(recorded));
+        let called = call(&world, route, asks(route, recorded["stream"] == true), answer.clone()).await;
+        check_recorded(recorded, &called.detail);
+        if name == "anthropic-error-401.json" || name == "openai-error-insufficient-quota.json" {
+            check_operators(name, &called, &["invalid x-api-key", "quota"]);
             continue;
         }
-        // Where the recording's own route is a provider's, it is one of chat's.
-        let route = ["/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"]
-            .into_iter()
-            .find(|known| *known == route)
-            .unwrap_or("/v1/chat/completions");
-        let (stream, bytes) = (recorded["stream"] == true, file("transcripts", &recorded["file"]));
-        let plain = if stream { "text/event-stream" } else { "application/json" };
-        let status = u16::try_from(recorded["http_status"].as_u64().unwrap()).unwrap();
-        let content_type = recorded["content_type"].as_str().unwrap_or(plain).to_owned();
-        let answer = Prepared { status, content_type, bytes: bytes.clone(), breaks: false };
-        let (_, received, call) = call(&world, route, asks(route, stream), answer).await;
-        check_recorded(&recorded, &call);
-        assert!(status != 200 || received == Some(bytes), "{}: the bytes were changed", recorded["file"]);
+        assert_eq!((called.status.as_u16(), called.is_whole), (answer.status, true), "{name}");
+        assert!(called.bytes == answer.bytes, "{name}: the bytes were changed");
     }
+    world.stop().await;
+}
+
+/// What an upstream has against the operator is told to the customer in other words.
+fn check_operators(name: &Value, called: &Called, its_words: &[&str]) {
+    let said = String::from_utf8_lossy(&called.bytes);
+    assert_eq!((called.status, said.contains("upstream_refused")), (StatusCode::BAD_GATEWAY, true), "{name}: {said}");
+    assert!(!its_words.iter().any(|words| said.contains(words)), "{name}: {said}");
+}
+
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn every_recorded_stream_is_given_without_its_usage_to_whoever_did_not_ask(pool: PgPool) {
+    let world = World::new(&pool, "100").await;
+    let recordings = index("transcripts", "files");
+    let mut with_traces = 0;
+    for recorded in recordings.iter().filter(|recorded| recorded["stream"] == true && recorded["endpoint"] != "/v1/audio/transcriptions") {
+        let (route, answer) = (route_of(recorded), answer_of(recorded));
+        let mut asked: Value = serde_json::from_str(&asks(route, true)).unwrap();
+        // The others report by themselves.
+        if asked.as_object_mut().unwrap().remove("stream_options").is_none() {
+            continue;
+        }
+        let called = call(&world, route, asked.to_string(), answer.clone()).await;
+        check_recorded(recorded, &called.detail);
+        let expected = unforced(&answer.bytes);
+        assert_eq!((String::from_utf8_lossy(&called.bytes).as_ref(), called.is_whole), (&*expected, true), "{}", recorded["file"]);
+        with_traces += usize::from(expected.as_bytes() != answer.bytes);
+    }
+    assert!(with_traces > 8 || recordings.is_empty(), "{with_traces} of the recordings tell whether it is taken out");
     world.stop().await;
 }
 
@@ -147,8 +199,8 @@ async fn every_case_of_an_answer_has_its_right_outcome(pool: PgPool) {
         };
         let rest = if stream { r#","stream":true"# } else { "" };
         let body = format!(r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"hi"}}]{rest}}}"#);
-        let (_, _, call) = call(&world, "/v1/chat/completions", body, answer).await;
-        check_case(name, &case["right"], &call);
+        let called = call(&world, "/v1/chat/completions", body, answer).await;
+        check_case(name, &case["right"], &called.detail);
     }
     world.stop().await;
 }
@@ -261,9 +313,9 @@ async fn of_an_answer_that_nothing_was_shown_of_nothing_is_charged(pool: PgPool)
         ("application/json", "\u{1f}\u{8b}gzip", false),
     ] {
         let answer = Prepared { status: 200, content_type: content_type.to_owned(), bytes: Bytes::from(bytes.to_owned()), breaks };
-        let (status, _, call) = call(&world, "/v1/chat/completions", asks("/v1/chat/completions", false), answer).await;
-        assert_eq!(status, StatusCode::BAD_GATEWAY, "{bytes}");
-        assert_eq!((call.row.outcome, call.row.amount), (Outcome::UpstreamError, Amount::ZERO), "{bytes}");
+        let called = call(&world, "/v1/chat/completions", asks("/v1/chat/completions", false), answer).await;
+        assert_eq!(called.status, StatusCode::BAD_GATEWAY, "{bytes}");
+        assert_eq!((called.detail.row.outcome, called.detail.row.amount), (Outcome::UpstreamError, Amount::ZERO), "{bytes}");
     }
     world.stop().await;
 }
@@ -274,8 +326,8 @@ async fn a_stream_that_just_stops_is_no_answer(pool: PgPool) {
     let world = World::new(&pool, "1").await;
     let bytes = Bytes::from_static(b"data: {\"choices\":[{\"delta\":{\"content\":\"One two\"}}]}\n\n");
     let answer = Prepared { status: 200, content_type: "text/event-stream".to_owned(), bytes: bytes.clone(), breaks: false };
-    let (_, received, call) = call(&world, "/v1/chat/completions", asks("/v1/chat/completions", true), answer).await;
-    assert_eq!(received, Some(bytes));
-    assert_eq!((call.row.outcome, call.row.source), (Outcome::UpstreamError, UsageSource::Estimated));
+    let called = call(&world, "/v1/chat/completions", asks("/v1/chat/completions", true), answer).await;
+    assert_eq!((called.bytes, called.is_whole), (bytes, true));
+    assert_eq!((called.detail.row.outcome, called.detail.row.source), (Outcome::UpstreamError, UsageSource::Estimated));
     world.stop().await;
 }

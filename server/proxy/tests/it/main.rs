@@ -18,5 +18,6 @@ mod refusals;
 mod reports;
 mod service_tiers;
 mod spool;
+mod unforced;
 mod upstream;
 mod world;
