@@ -199,10 +199,27 @@ async fn every_case_of_an_answer_has_its_right_outcome(pool: PgPool) {
         };
         let rest = if stream { r#","stream":true"# } else { "" };
         let body = format!(r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"hi"}}]{rest}}}"#);
-        let called = call(&world, "/v1/chat/completions", body, answer).await;
+        let called = call(&world, "/v1/chat/completions", body, answer.clone()).await;
         check_case(name, &case["right"], &called.detail);
+        check_bytes(name, &answer, stream, &called);
     }
+    // And no hold is left.
+    world.balance().await;
     world.stop().await;
+}
+
+/// What holds of all cases: the client's bytes are the upstream's, but for what asking it for usage had added.
+fn check_bytes(name: &str, answer: &Prepared, stream: bool, called: &Called) {
+    if name == "stream-options-refused" {
+        return check_operators(&name.into(), called, &["stream_options"]);
+    }
+    let received = String::from_utf8_lossy(&called.bytes);
+    assert_eq!((called.status.as_u16(), called.is_whole), (answer.status, !answer.breaks), "{name}");
+    if stream {
+        assert_eq!(received, unforced(&answer.bytes), "{name}");
+    } else {
+        assert!(called.bytes == answer.bytes, "{name}: {received}");
+    }
 }
 
 fn check_case(name: &str, right: &Value, call: &CallDetail) {
