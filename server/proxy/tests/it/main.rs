@@ -9,6 +9,7 @@ mod connections;
 mod costs;
 mod dialects;
 mod fallbacks;
+mod hang_ups;
 mod keys;
 mod limits;
 mod operator;

@@ -1,7 +1,10 @@
 //! An upstream on loopback. It gives the answer that was prepared for it; without one it speaks chat completions, and does what the last message of the
 //! request says.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Json, Router,
@@ -33,7 +36,7 @@ pub(crate) struct Upstream {
 
 struct Shared {
     received: Mutex<Vec<(HeaderMap, Bytes)>>,
-    prepared: Mutex<Option<Prepared>>,
+    prepared: Mutex<Option<Given>>,
     /// What waits for the gate goes on when this has permits.
     gate: Semaphore,
 }
@@ -55,7 +58,12 @@ impl Upstream {
 
     /// Gives this answer to the next request.
     pub(crate) fn prepare(&self, answer: Prepared) {
-        *self.shared.prepared.lock().unwrap() = Some(answer);
+        *self.shared.prepared.lock().unwrap() = Some(Given::AtOnce(answer));
+    }
+
+    /// Gives this stream to the next request: so many of its events at once, and the others when the gate is open. With `None`, the head waits there, too.
+    pub(crate) fn prepare_events(&self, events: Vec<Bytes>, at_once: Option<usize>) {
+        *self.shared.prepared.lock().unwrap() = Some(Given::InTurn(events, at_once));
     }
 
     /// What was forwarded so far.
@@ -77,6 +85,12 @@ impl Upstream {
     pub(crate) fn shut_gate(&self) {
         self.shared.gate.forget_permits(usize::MAX);
     }
+}
+
+/// What was prepared.
+enum Given {
+    AtOnce(Prepared),
+    InTurn(Vec<Bytes>, Option<usize>),
 }
 
 /// An answer, byte for byte.
@@ -108,8 +122,11 @@ impl Prepared {
 
 async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     shared.received.lock().unwrap().push((headers, body.clone()));
-    if let Some(prepared) = shared.prepared.lock().unwrap().take() {
-        return prepared.into_response();
+    let given = shared.prepared.lock().unwrap().take();
+    match given {
+        Some(Given::AtOnce(prepared)) => return prepared.into_response(),
+        Some(Given::InTurn(events, at_once)) => return in_turn(shared, events, at_once).await,
+        None => {}
     }
     let request: Value = serde_json::from_slice(&body).unwrap();
     let script = request["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
@@ -139,6 +156,22 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
         return compressed(&answer);
     }
     Json(answer).into_response()
+}
+
+async fn in_turn(shared: Arc<Shared>, events: Vec<Bytes>, at_once: Option<usize>) -> Response {
+    if at_once.is_none() {
+        shared.gate.acquire().await.unwrap().forget();
+    }
+    let events = stream::iter(events.into_iter().enumerate()).then(move |(index, event)| {
+        let shared = Arc::clone(&shared);
+        async move {
+            if Some(index) == at_once {
+                shared.gate.acquire().await.unwrap().forget();
+            }
+            Ok::<_, Infallible>(event)
+        }
+    });
+    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
 }
 
 /// `refuses 401` makes it refuse the operator so, with what it has as the credential in its words.
