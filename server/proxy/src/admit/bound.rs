@@ -117,7 +117,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dialect::DIALECTS;
+    use crate::dialect::{DIALECTS, Dialect};
 
     pub(crate) fn model() -> Model {
         Model {
@@ -159,6 +159,48 @@ pub(crate) mod tests {
         check(r#","max_tokens":10,"n":3"#, 30);
         check(r#","n":3"#, 3_000);
         check(r#","max_tokens":1000000"#, 8_000);
+    }
+
+    /// A token to each byte and what lies around each prompt, and as many answers to each prompt as the larger of `n` and `best_of` says.
+    #[test]
+    fn every_prompt_and_every_answer_that_is_made_is_held_for() {
+        let (model, rates) = (model(), rates());
+        for (route, members, prompts, completion) in [
+            ("/v1/completions", r#""prompt":"a""#, 1, 16),
+            ("/v1/completions", r#""prompt":"a","max_tokens":10,"n":3"#, 1, 30),
+            ("/v1/completions", r#""prompt":["a","b"],"max_tokens":10"#, 2, 20),
+            ("/v1/completions", r#""prompt":["a","b"],"n":3"#, 2, 96),
+            ("/v1/completions", r#""prompt":["a","b","c"],"max_tokens":10,"n":2,"best_of":5"#, 3, 150),
+            ("/v1/completions", r#""prompt":"a","max_tokens":10,"best_of":5"#, 1, 50),
+            ("/v1/completions", r#""best_of":5,"prompt":"a","max_tokens":10,"n":2"#, 1, 50),
+            ("/v1/completions", r#""prompt":[1,2,3],"max_tokens":10,"n":2"#, 1, 20),
+            ("/v1/completions", r#""prompt":[[1,2],[3]],"max_tokens":10,"n":2"#, 2, 40),
+            ("/v1/completions", r#""prompt":["a",[3]],"max_tokens":10"#, 2, 20),
+            // No answer is longer than the window.
+            ("/v1/completions", r#""prompt":["a","b"],"max_tokens":1000000,"n":2"#, 2, 32_000),
+            ("/v1/embeddings", r#""input":"a""#, 1, 0),
+            ("/v1/embeddings", r#""input":[1,2,3]"#, 1, 0),
+            ("/v1/embeddings", r#""input":[[1,2],[3],[4]]"#, 3, 0),
+        ] {
+            let body = format!(r#"{{"model":"m",{members}}}"#);
+            let request = Request::parse(Dialect::of(route).unwrap(), &body).unwrap();
+            let full = Terms { request: &request, model: &model, price: (&rates, Discount::NONE), or_price: None }.full().unwrap();
+            let prompt = i64::try_from(body.len()).unwrap() + 64 * prompts;
+            assert_eq!(full.tokens.get(), prompt + completion, "{body}");
+            assert_eq!(full.held, Amount::from_nanos(prompt * 1_000_000 + completion * 2_000_000), "{body}");
+        }
+    }
+
+    /// Each prompt has a window of its own, and no more than that.
+    #[test]
+    fn no_prompt_is_held_for_beyond_its_window() {
+        let (model, rates) = (Model { context_window: Tokens::from_sum(50), ..model() }, rates());
+        for (input, prompt) in [("[1,2,3]", 50), ("[[1],[2]]", 100), (r#"["a",[2],"c"]"#, 150)] {
+            let body = format!(r#"{{"model":"m","input":{input}}}"#);
+            let request = Request::parse(Dialect::of("/v1/embeddings").unwrap(), &body).unwrap();
+            let full = Terms { request: &request, model: &model, price: (&rates, Discount::NONE), or_price: None }.full().unwrap();
+            assert_eq!((full.tokens.get(), full.held), (prompt, Amount::from_nanos(prompt * 1_000_000)), "{body}");
+        }
     }
 
     #[test]

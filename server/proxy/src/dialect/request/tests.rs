@@ -1,5 +1,6 @@
 //! Requests, as they are read, refused and changed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use chrono::DateTime;
 use domain::{
@@ -200,6 +201,33 @@ fn what_is_inside_an_object_is_known_or_refused_by_its_name() {
         messages(r#""context_management":{"edits":[{"type":"compact_20260112"}]}"#).as_deref(),
         Some("context_management.compact_20260112")
     );
+}
+
+/// Texts by this server's tokenizer, numbers one by one; a guess has four bytes to a token instead.
+#[test]
+fn each_text_and_each_number_of_a_prompt_is_estimated() {
+    let words = "One two three four five six seven eight";
+    for (written, count, estimated, guessed) in [
+        (format!(r#""{words}""#), 1, 8, 10),
+        (format!(r#"["{words}"]"#), 1, 8, 10),
+        (format!(r#"["{words}","{words}"]"#), 2, 16, 20),
+        ("[7]".to_owned(), 1, 1, 1),
+        ("[15496, 11, 995]".to_owned(), 1, 3, 3),
+        ("[[15496, 11], [995]]".to_owned(), 2, 3, 3),
+        ("[[15496,11],[995],[0,1,2,3]]".to_owned(), 3, 7, 7),
+        (format!(r#"["{words}",[1,2,3]]"#), 2, 11, 13),
+        // What no text is, is one token at least; no window is more than full.
+        (r#""""#.to_owned(), 1, 1, 0),
+        (format!("[{}7]", "7,".repeat(199_999)), 1, 128_000, 128_000),
+        (format!("[[{}7],[7]]", "7,".repeat(199_999)), 2, 200_001, 200_001),
+    ] {
+        for (route, name) in [("/v1/completions", "prompt"), ("/v1/embeddings", "input")] {
+            let request = Request::parse(Dialect::of(route).unwrap(), &format!(r#"{{"model":"m","{name}":{written}}}"#)).unwrap();
+            let (prompt, model) = (&request.prompt, model(OutputCapField::MaxTokens));
+            let found = (prompt.count(), prompt.tokens_estimated(&model).get(), prompt.tokens_guessed(&model).get());
+            assert_eq!(found, (count, estimated, guessed), "{route}: {}", written.get(..80).unwrap_or(&written));
+        }
+    }
 }
 
 #[test]
