@@ -1,6 +1,8 @@
 //! Requests, as they are read, refused and changed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod rows;
+
 use bytes::Bytes;
 use chrono::DateTime;
 use domain::{
@@ -216,7 +218,7 @@ fn each_text_and_each_number_of_a_prompt_is_estimated() {
         ("[[15496, 11], [995]]".to_owned(), 2, 3, 3),
         ("[[15496,11],[995],[0,1,2,3]]".to_owned(), 3, 7, 7),
         (format!(r#"["{words}",[1,2,3]]"#), 2, 11, 13),
-        // What no text is, is one token at least; no window is more than full.
+        // An empty text is one token at least; there are no more than fit into the windows of all prompts together.
         (r#""""#.to_owned(), 1, 1, 0),
         (format!("[{}7]", "7,".repeat(199_999)), 1, 128_000, 128_000),
         (format!("[[{}7],[7]]", "7,".repeat(199_999)), 2, 200_001, 200_001),
