@@ -90,7 +90,7 @@ impl Call {
             let answered = self.forward(core, sent, deadline, client, stop).await;
             self.hear(&answered);
             let failure = failure(&answered);
-            let answered = self.looked_at(answered).await;
+            let answered = self.looked_at(bound, answered).await;
             let (Some((failure, http_status)), Some(kept)) = (failure, kept) else { return answered };
             let may_go_on = client.is_here() && !stop.is_said() && Instant::now() < deadline;
             let Some(next) = may_go_on.then(|| self.next_route(true)).flatten() else { return answered };
@@ -131,9 +131,9 @@ impl Call {
     }
 
     /// Also of an answer that another takes the place of the operator is told what it has against them.
-    async fn looked_at(&self, answered: Result<Response<UpstreamBody>, Unanswered>) -> Result<Answered, Unanswered> {
+    async fn looked_at(&self, bound: Bound, answered: Result<Response<UpstreamBody>, Unanswered>) -> Result<Answered, Unanswered> {
         let mut response = answered?;
-        let refusal = self.unusable(&mut response).await;
+        let refusal = self.unusable(bound, &mut response).await;
         Ok(Answered { response, refusal })
     }
 }

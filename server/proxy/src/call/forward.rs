@@ -8,7 +8,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Call, client::Client, stop::Listening};
 use crate::{
-    admit::body::{RequestBody, Taken},
+    admit::{
+        body::{RequestBody, Taken},
+        bound::Bound,
+        routes::Route,
+    },
     core::Core,
     reply::Refusal,
     upstream::{body::UpstreamBody, certificate::untrusted, refused::Reason},
@@ -87,13 +91,14 @@ impl Call {
         }
     }
 
-    /// Why an answer is not passed on: it cannot be read, or it is the operator's business alone.
-    pub(super) async fn unusable(&self, response: &mut Response<UpstreamBody>) -> Option<Refusal> {
+    /// Why an answer is not passed on: it cannot be read, it is the operator's business alone, or it is about what the client has not sent.
+    pub(super) async fn unusable(&self, bound: Bound, response: &mut Response<UpstreamBody>) -> Option<Refusal> {
         if let Some(refusal) = unreadable(response) {
             return Some(refusal);
         }
-        let reason = Reason::of(response, self.request.forces_usage(self.route.target.usage_mode)).await?;
-        reason.alarm(&self.route.model.provider, response.status(), &self.route.health.alarm);
+        let Route { model, target, health, .. } = &*self.route;
+        let reason = Reason::of(response, self.request.added(model, target.usage_mode, self.cap(bound))).await?;
+        reason.alarm(&model.provider, &model.name, response.status(), &health.alarm);
         Some(reason.refusal())
     }
 }

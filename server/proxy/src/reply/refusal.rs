@@ -13,7 +13,7 @@ use domain::{
 use http::StatusCode;
 
 use super::instant;
-use crate::settings::Settings;
+use crate::{settings::Settings, upstream::refused::AddedCap};
 
 /// A request that is not forwarded, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,6 +239,19 @@ impl Refusal {
     #[must_use]
     pub(crate) fn bad_gateway(problem: &str) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "upstream_failed", format!("{problem} Nothing was charged."))
+    }
+
+    /// The upstream refuses the cap on the output that this gateway has put into a request without one, in these words. It keeps the upstream's status, and
+    /// its code where programs know that.
+    #[must_use]
+    pub(crate) fn added_cap(cap: AddedCap, status: StatusCode, code: Option<&'static str>, words: &str) -> Self {
+        let AddedCap { field, tokens } = cap;
+        let message = format!(
+            "The model's upstream refuses this request with a \"{field}\" of {tokens}, which this gateway has set, since the request had no cap on its \
+             output. Send a lower one, or shorten the prompt; if neither helps, ask the operator of this gateway. Nothing was charged. The upstream \
+             says: {words}"
+        );
+        Self { param: Some(field.into()), ..Self::new(status, INVALID, code.unwrap_or("upstream_refused"), message) }
     }
 
     /// An account asks for reports faster than they are made.

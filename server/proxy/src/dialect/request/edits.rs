@@ -6,7 +6,11 @@ use domain::{
 };
 
 use super::{Request, StreamOptions};
-use crate::{dialect::Caps, wire::splice::Edit};
+use crate::{
+    dialect::Caps,
+    upstream::refused::{Added, AddedCap},
+    wire::splice::Edit,
+};
 
 impl Request {
     /// The changes that make it a request to this model's upstream, whose every answer is capped, if there is a cap.
@@ -23,6 +27,13 @@ impl Request {
             self.cap_output(field, cap, &mut edits);
         }
         edits
+    }
+
+    /// What these changes put into it that its client had not sent.
+    #[must_use]
+    pub(crate) fn added(&self, model: &Model, mode: UsageMode, cap: Option<Tokens>) -> Added {
+        let cap = cap.filter(|_| self.output_cap().is_none()).zip(self.cap_field(model));
+        Added { stream_options: self.forces_usage(mode), cap: cap.map(|(tokens, field)| AddedCap { field, tokens }) }
     }
 
     fn cap_field(&self, model: &Model) -> Option<&'static str> {
