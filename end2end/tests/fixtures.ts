@@ -22,6 +22,11 @@ export const test = base.extend<Options, WorkerFixtures>({
 
   baseURL: async ({ ready }, use) => use(ready.console_url),
 
+  context: async ({ context, baseURL }, use) => {
+    if (baseURL) sayOrigin(context, new URL(baseURL).origin);
+    await use(context);
+  },
+
   page: async ({ page, javaScriptEnabled, expectedNoise }, use) => {
     const complaints: string[] = [];
     if (javaScriptEnabled) {
@@ -39,6 +44,16 @@ export const test = base.extend<Options, WorkerFixtures>({
     expect(unexpected, "the browser's console stays silent").toEqual([]);
   },
 });
+
+/** What a test sends by itself comes from the console, as its pages' forms do, unless it says where else it comes from. */
+function sayOrigin({ request }: BrowserContext, origin: string): void {
+  const post = request.post.bind(request);
+  request.post = (url, options) => {
+    const headers = options?.headers ?? {};
+    const isSaid = "origin" in headers || "sec-fetch-site" in headers;
+    return post(url, isSaid ? options : { ...options, headers: { ...headers, origin } });
+  };
+}
 
 declare global {
   interface Window {

@@ -9,9 +9,9 @@ pub(crate) use app::server::{DemoSignIns, Settings as ConsoleSettings};
 use axum::{
     Router,
     body::{Body, HttpBody},
-    extract::State,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, Response, StatusCode, header},
-    middleware::map_response,
+    middleware::{Next, from_fn, map_response},
     routing::get,
 };
 use ledger::Ledger;
@@ -28,6 +28,8 @@ use crate::{assets, session};
 const BODY_MAX: usize = 64 * 1024;
 /// No message of Stripe's is larger.
 const MESSAGE_MAX: usize = 256 * 1024;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What every answer says. A page brings a policy of its own, with its nonce; this one is for everything else.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -51,7 +53,8 @@ pub(crate) fn router(ledger: Ledger, settings: ConsoleSettings) -> Router {
     let pages = app::server::router(&console).layer(RequestBodyLimitLayer::new(BODY_MAX));
     let uploads = app::server::uploads(&console).layer(RequestBodyLimitLayer::new(UPLOAD_MAX));
     let pages = pages.merge(uploads).layer(sessions).layer(map_response(in_words)).layer(compression::layer());
-    let mut router = pages.merge(files).merge(probes).layer(csrf);
+    // What is not there is told so to whoever asks: a payment provider whose messages nobody takes sends no such header.
+    let mut router = pages.merge(files).merge(probes).layer(csrf).route_layer(from_fn(said_from_where));
     if let Some(hooks) = hooks {
         router = router.merge(hooks.layer(RequestBodyLimitLayer::new(MESSAGE_MAX)));
     }
@@ -73,6 +76,18 @@ fn csrf(console_url: &str) -> CsrfLayer<fn(ProtectionError) -> Response<Body>> {
         CsrfLayer::new()
     });
     layer.with_rejection_response(from_elsewhere)
+}
+
+/// Every browser says where a form comes from, newer ones twice. [`CsrfLayer`] lets pass what says nothing; nothing of a person's own does that.
+async fn said_from_where(request: Request, next: Next) -> Response<Body> {
+    let is_said = [header::ORIGIN, SEC_FETCH_SITE].iter().any(|name| request.headers().get(name).is_some_and(|value| !value.is_empty()));
+    if request.method().is_safe() || is_said { next.run(request).await } else { from_nowhere() }
+}
+
+fn from_nowhere() -> Response<Body> {
+    let words = "This form does not say which page it was sent from, so nothing was done. Open the console and send it from there. A program, or a proxy in \
+                 front, must send the header Origin on, which browsers send with every form.\n";
+    plain(StatusCode::FORBIDDEN, words)
 }
 
 fn from_elsewhere(_: ProtectionError) -> Response<Body> {

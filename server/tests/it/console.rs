@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     farebox::Place,
-    http::{Answer, ask, browse, browse_packed, preflight},
+    http::{Answer, ask, browse, browse_packed, get, preflight, send_form},
 };
 
 const SIGN_IN: &str = "email=owner%40example.com&password=a+long+password";
@@ -58,6 +58,30 @@ fn behind_https_a_session_never_leaves_it() {
     for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
         assert!(cookie.contains(attribute), "{attribute} in {cookie}");
     }
+}
+
+#[test]
+fn a_form_that_does_not_say_where_it_comes_from_does_nothing() {
+    let place = Place::new();
+    add_account(&place);
+    let server = place.serve_logged(&["--only", "console"]);
+    let url = server.said("/console_url");
+    for (headers, status) in [
+        (String::new(), 403),
+        ("Origin: \r\nSec-Fetch-Site: \r\n".to_owned(), 403),
+        ("Origin: null\r\n".to_owned(), 403),
+        ("Origin: https://elsewhere.example\r\n".to_owned(), 403),
+        (format!("Origin: {url}\r\n"), 303),
+        ("Sec-Fetch-Site: same-origin\r\n".to_owned(), 303),
+    ] {
+        let answer = send_form(url, "/login", &headers, SIGN_IN).expect("the console answers");
+        assert_eq!((answer.status, answer.header("set-cookie").is_some()), (status, status == 303), "{headers}");
+    }
+    let nothing = send_form(url, "/login", "", SIGN_IN).expect("the console answers").text();
+    assert!(nothing.contains("which page it was sent from") && nothing.contains("Origin"), "{nothing}");
+    assert_eq!(get(url, "/login", "").expect("the console answers").status, 200, "whoever only reads need not say");
+    drop(server);
+    assert!(!place.log().contains("--trusted-proxies"), "one that only this machine reaches needs none: {}", place.log());
 }
 
 /// A page of another origin is no client of the console, also where it may be one of the proxy.

@@ -65,6 +65,17 @@ pub(crate) fn browse(url: &str, path: &str, cookie: &str, form: Option<&str>) ->
     send(method(form.is_some()), url, path, &headers, form.map(str::to_owned))
 }
 
+/// Reads a page, saying only this.
+pub(crate) fn get(url: &str, path: &str, headers: &str) -> std::io::Result<Answer> {
+    send("GET", url, path, headers, None)
+}
+
+/// Sends a form that says of itself what these headers say.
+pub(crate) fn send_form(url: &str, path: &str, headers: &str, form: &str) -> std::io::Result<Answer> {
+    let headers = format!("{headers}Content-Type: application/x-www-form-urlencoded\r\n");
+    send("POST", url, path, &headers, Some(form.to_owned()))
+}
+
 /// Asks as a browser does, which reads what is compressed: for a page, or with a body of this type.
 pub(crate) fn browse_packed(url: &str, path: &str, cookie: &str, body: Option<(&str, &str)>) -> std::io::Result<Answer> {
     let (kind, body) = body.unzip();
