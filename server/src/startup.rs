@@ -1,6 +1,7 @@
 //! Starting the servers, saying that they answer, and stopping everything in order.
 
 mod announce;
+mod before;
 
 use std::{
     fs::{File, TryLockError},
@@ -212,6 +213,7 @@ impl Site {
         };
         let console = match console_listener {
             Some(listener) => {
+                before::warn_where_none_is_named(listener.local_addr()?, &console_url, &args.trusted_proxies);
                 let settings = ConsoleSettings {
                     console_url: console_url.clone(),
                     proxy_url: proxy_url.clone(),
