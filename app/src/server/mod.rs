@@ -5,6 +5,7 @@ mod alone;
 mod caller;
 pub(crate) mod csv;
 mod fresh;
+pub(crate) mod in_the_clear;
 mod query;
 mod stripe;
 mod submission;

@@ -1,6 +1,6 @@
 //! A form on its way in, and the three ways out: on to the next page, back to its own page with what is wrong, or to why nothing was done.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Once};
 
 use axum::{
     Form as Body,
@@ -14,7 +14,7 @@ use domain::money::{Amount, AmountError};
 use leptos::prelude::use_context;
 use uuid::Uuid;
 
-use super::{Caller, Console, Visitor, throttle::TooMany};
+use super::{Caller, Console, Visitor, in_the_clear, throttle::TooMany};
 use crate::{
     error::ConsoleError,
     pages::{
@@ -78,6 +78,19 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Signing in, where the browser would keep no session. The operator reads of it once: it is the same of everybody who comes by that way.
+    pub(crate) fn in_the_clear(opened_at: &str, console_url: &str) -> Self {
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            tracing::warn!(
+                opened_at,
+                console_url,
+                "somebody opened the console without TLS, where they cannot sign in since --console-url is https: open it at that address, or set another"
+            );
+        });
+        Self::Form(StatusCode::FORBIDDEN, Problem::new("", in_the_clear::sentence(opened_at, console_url)))
+    }
+
     /// A field is wrong.
     pub(crate) fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Form(StatusCode::UNPROCESSABLE_ENTITY, Problem::new(field, message))
@@ -133,6 +146,14 @@ impl Submission {
     /// One whose fields were read elsewhere.
     pub(super) fn of(console: &Console, visitor: &Visitor, fields: BTreeMap<String, String>, parts: Parts) -> Self {
         Self { console: console.clone(), visitor: visitor.clone(), fields, parts }
+    }
+
+    /// Whoever signs in stays so: not where their browser keeps no session.
+    pub(crate) fn expect_that_a_session_lasts(&self) -> Result<(), Refusal> {
+        match &self.visitor.in_the_clear {
+            Some(opened_at) => Err(Refusal::in_the_clear(opened_at, &self.console.settings.console_url)),
+            None => Ok(()),
+        }
     }
 
     /// The form as it was typed, to be sent again.

@@ -17,7 +17,7 @@ use domain::{account::Person, id::UserId};
 use serde::{Deserialize, Serialize};
 use tower_sessions::Session;
 
-use super::{Console, Submission, see_other};
+use super::{Console, Submission, in_the_clear, see_other};
 use crate::{
     error::ConsoleError,
     visit::{Theme, Visit},
@@ -61,6 +61,8 @@ pub(crate) struct Visitor {
     pub(crate) now: DateTime<Utc>,
     /// Where it came from.
     pub(crate) address: IpAddr,
+    /// Where they have opened the console, if their browser keeps no session there.
+    pub(crate) in_the_clear: Option<String>,
     session: Session,
 }
 
@@ -100,7 +102,8 @@ pub(super) async fn identify(State(console): State<Console>, session: Session, m
         answers_form: request.method() == Method::POST,
     };
     let address = address(&request, &console.settings.trusted_proxies);
-    request.extensions_mut().insert(Visitor { visit, now, address, session });
+    let in_the_clear = in_the_clear::opened_at(request.headers(), &console.settings.console_url);
+    request.extensions_mut().insert(Visitor { visit, now, address, in_the_clear, session });
     let mut response = next.run(request).await;
     // What a page shows belongs to one person and one moment: going back must not bring up an old balance or a form that was already sent.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));

@@ -60,6 +60,37 @@ fn behind_https_a_session_never_leaves_it() {
     }
 }
 
+/// Its cookie is never sent without TLS, so that a sign-in there would be lost without a word.
+#[test]
+fn nobody_is_signed_in_where_the_browser_keeps_no_session() {
+    let place = Place::new();
+    add_account(&place);
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string();
+    let server = place.serve_logged(&["--only", "console", "--console-addr", &free, "--console-url", "https://console.example.com"]);
+    let here = format!("http://{free}");
+    let sentence = format!("You have opened {here}, where your browser would not keep you signed in");
+    let page = get(&free, "/login", "").expect("the console answers").text();
+    assert!(page.contains(&sentence) && page.contains("https://console.example.com"), "{page}");
+    assert!(!get(&free, "/login", "X-Forwarded-Proto: https\r\n").expect("the console answers").text().contains("You have opened"));
+
+    let new = "email=new%40example.com&password=a+long+password";
+    for (path, form) in [("/login", SIGN_IN), ("/signup", new)] {
+        let answer = send_form(&free, path, &format!("Origin: {here}\r\n"), form).expect("the console answers");
+        assert_eq!((answer.status, answer.header("set-cookie")), (403, None), "{path}");
+        let page = answer.text();
+        assert!(page.contains(&sentence), "{path}: {page}");
+        assert_eq!(page.matches("role=\"alert\"").count(), 1, "it is said once at {path}: {page}");
+    }
+    let (code, said) = place.refusal(&["account", "show", "new@example.com"]);
+    assert!(code == Some(1) && said.contains("not found"), "{said}");
+    let answer = send_form(&free, "/login", "Origin: https://console.example.com\r\n", SIGN_IN).expect("the console answers");
+    assert_eq!(answer.status, 303);
+    drop(server);
+    let log = place.log();
+    assert_eq!(log.matches("opened the console without TLS").count(), 1, "{log}");
+    assert_eq!(log.matches("no --trusted-proxies").count(), 1, "{log}");
+}
+
 #[test]
 fn a_form_that_does_not_say_where_it_comes_from_does_nothing() {
     let place = Place::new();

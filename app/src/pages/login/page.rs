@@ -11,6 +11,8 @@ pub(crate) struct Login {
     pub(crate) next: String,
     /// Whether somebody just signed out.
     pub(crate) signed_out: bool,
+    /// Why nobody can sign in where it was opened, and what to open instead.
+    pub(crate) in_the_clear: Option<String>,
     /// Whether strangers may open an account.
     pub(crate) signup_open: bool,
     /// Who can sign in to a demonstration: what they are, their address and their password.

@@ -13,6 +13,7 @@ pub(crate) async fn sign_in(submission: Submission) -> Response {
 
 async fn try_sign_in(submission: &Submission) -> Result<Response, Refusal> {
     let (email, visitor) = (submission.text("email"), &submission.visitor);
+    submission.expect_that_a_session_lasts()?;
     let attempt = submission.console.throttle.sign_in(visitor.address, email, visitor.now)?;
     let user = match submission.console.ledger.authenticate(email, submission.raw("password")).await {
         Err(ledger::Error::BadCredentials) => {

@@ -8,12 +8,13 @@ use crate::parts::{
 
 /// The sign-in form.
 pub(crate) fn login(page: Login) -> AnyView {
-    let Login { form, next, signed_out, signup_open, demo } = page;
+    let Login { form, next, signed_out, in_the_clear, signup_open, demo } = page;
     let sign_up = signup_open.then(|| view! { <p>"No account yet? "<a href="/signup">"Sign up"</a></p> });
     view! {
         <div class="narrow">
             {head("Sign in", (), ())}
             {signed_out.then(|| notice(Tone::Good, "You are signed out."))}
+            {in_the_clear.map(|sentence| notice(Tone::Bad, sentence))}
             <form class="column-form" method="post" action="/login">
                 {hidden("next", next)}
                 {form.problem_view()}

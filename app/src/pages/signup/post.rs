@@ -18,6 +18,7 @@ async fn try_sign_up(submission: &Submission) -> Result<Response, Refusal> {
     if !console.settings.signup_open {
         return Err(ConsoleError::Forbidden("This gateway opens accounts itself. Ask its operator for one.".to_owned()).into());
     }
+    submission.expect_that_a_session_lasts()?;
     let (email, password, now) = (submission.text("email"), submission.raw("password"), visitor.now);
     let opening = console.throttle.sign_up(visitor.address, now)?;
     let name = Some(submission.text("name")).filter(|name| !name.is_empty()).unwrap_or(email);
