@@ -557,21 +557,29 @@ mod fuzz {
         });
     }
 
+    fn check_at_every_byte(answer: &Answer) {
+        let (dialect, bytes) = (api(&answer.dialect).unwrap(), &answer.bytes);
+        // Only an API whose streams can be made to report has traces of that taken out.
+        let is_forced = dialect.request.members.iter().any(|(_, member)| *member == Member::StreamOptions);
+        for without_usage in [false].into_iter().chain(is_forced.then_some(true)) {
+            let check = |name: usize, pieces: Vec<Bytes>| {
+                let is_held = expect_alike(dialect, without_usage, bytes, pieces);
+                assert!(is_held || !has_marked_end(answer), "{} cut at {name}: its end is held back", answer.file);
+            };
+            (0..=bytes.len()).for_each(|at| check(at, vec![bytes.slice(..at), bytes.slice(at..)]));
+            check(1, pieces(bytes, 1).collect());
+        }
+    }
+
     #[test]
     fn every_documented_answer_is_read_alike_cut_at_every_byte() {
-        for answer in fixtures() {
-            let (dialect, bytes) = (api(&answer.dialect).unwrap(), &answer.bytes);
-            // Only an API whose streams can be made to report has traces of that taken out.
-            let is_forced = dialect.request.members.iter().any(|(_, member)| *member == Member::StreamOptions);
-            for without_usage in [false].into_iter().chain(is_forced.then_some(true)) {
-                let check = |name: usize, pieces: Vec<Bytes>| {
-                    let is_held = expect_alike(dialect, without_usage, bytes, pieces);
-                    assert!(is_held || !has_marked_end(&answer), "{} cut at {name}: its end is held back", answer.file);
-                };
-                (0..=bytes.len()).for_each(|at| check(at, vec![bytes.slice(..at), bytes.slice(at..)]));
-                check(1, pieces(bytes, 1).collect());
-            }
-        }
+        fixtures().iter().for_each(check_at_every_byte);
+    }
+
+    /// Of long ones the time for that grows with the square.
+    #[test]
+    fn every_short_recorded_answer_is_read_alike_cut_at_every_byte() {
+        recordings().unwrap_or_default().iter().filter(|answer| answer.bytes.len() < 2_000).for_each(check_at_every_byte);
     }
 
     /// So that what holds of all fixtures holds of all APIs. Completions of code are answered as chats are.
