@@ -6,6 +6,8 @@ pub(crate) enum Who {
     /// The upstream itself.
     Direct,
     Nginx,
+    /// A gateway of the same libraries that meters nothing.
+    Bare,
     /// Farebox with calls of one account.
     One,
     /// Farebox with calls of many accounts.
@@ -13,7 +15,7 @@ pub(crate) enum Who {
 }
 
 impl Who {
-    pub(crate) const ALL: [Self; 4] = [Self::Direct, Self::Nginx, Self::One, Self::Many];
+    pub(crate) const ALL: [Self; 5] = [Self::Direct, Self::Nginx, Self::Bare, Self::One, Self::Many];
 
     /// Whether what it answers is metered.
     pub(crate) fn is_farebox(self) -> bool {
@@ -39,7 +41,7 @@ struct Row {
     /// What the ratio should be.
     target: &'static str,
     /// For each of [`Who::ALL`], a figure a round.
-    rounds: [Vec<f64>; 4],
+    rounds: [Vec<f64>; 5],
 }
 
 /// All of it.
@@ -60,12 +62,16 @@ impl Figures {
 
     /// Prints the ratios to nginx, then the figures themselves; each as its median, with the least and the most of all rounds.
     pub(crate) fn print(&self) {
-        println!("\nfarebox ÷ nginx, round by round             {:<26}{:<26}target", "one account", "many accounts");
+        println!(
+            "\n÷ nginx, round by round                     {:<26}{:<26}{:<26}target",
+            "unmetered", "farebox, one account", "many accounts"
+        );
         for row in self.0.iter().filter(|row| row.compared != Compared::Alone) {
             let of = |who| spread(&row.ratios(who), 2);
-            println!("{:<44}{:<26}{:<26}{}", row.what, of(Who::One), of(Who::Many), row.target);
+            println!("{:<44}{:<26}{:<26}{:<26}{}", row.what, of(Who::Bare), of(Who::One), of(Who::Many), row.target);
         }
-        println!("\n{:<44}{:<26}{:<26}{:<26}{:<26}", "in figures", "direct", "nginx", "farebox, one account", "many accounts");
+        let heads = ["direct", "nginx", "unmetered", "farebox, one account", "many accounts"].map(|head| format!("{head:<26}"));
+        println!("\n{:<44}{}", "in figures", heads.concat().trim_end());
         for row in self.0.iter().filter(|row| row.rounds.iter().any(|rounds| !rounds.is_empty())) {
             let cells: String = row.rounds.iter().map(|rounds| format!("{:<26}", spread(rounds, 1))).collect();
             println!("{:<44}{}", row.what, cells.trim_end());
