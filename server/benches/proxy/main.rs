@@ -1,11 +1,10 @@
 //! What metering costs: Farebox measured against nginx as a plain proxy, in the same run: `make bench-proxy`, or with `DATABASE_URL` set
 //! `cargo bench -p server --bench proxy`. `FAREBOX` names the binary (`target/release/farebox`).
 //!
-//! The gateway under test has one core; load, upstream and PostgreSQL share the others. Rounds are interleaved (direct, nginx, a gateway of
-//! Farebox's libraries that meters nothing, Farebox), and each ratio is of one round; medians are printed with the least and the most. Farebox does all that it does for a customer: it reads
-//! the key and the prompt of 1 KiB, leases, keeps its spool, posts. A call's processor time is that of the whole process, from the first
-//! call until the last one is posted; PostgreSQL's own is counted apart. nginx keeps connections to its upstream, buffers nothing, logs
-//! nothing.
+//! The gateway under test has one core; load, upstream and PostgreSQL share the others. Rounds are interleaved (direct, nginx, a gateway of Farebox's
+//! libraries that meters nothing, Farebox), and each ratio is of one round; medians are printed with the least and the most. Farebox does all that it does
+//! for a customer: it reads the key and the prompt of 1 KiB, leases, keeps its spool, posts. A call's processor time is that of the whole process, from the
+//! first call until the last one is posted; PostgreSQL's own is counted apart. nginx keeps connections to its upstream, buffers nothing, logs nothing.
 //!
 //! In the end the load's own count of calls must be that of the books, `farebox verify` must find no problem, and nothing may have been
 //! refused.
@@ -13,11 +12,11 @@
 //! Knobs, by environment: `ROUNDS` (5), `SECONDS` of each measurement (3), `CONNECTIONS` of the closed loops (16), `ACCOUNTS` (1,000),
 //! `STREAMS` that are open at once (1,000), and `PARTS`, of `memory,closed,rates,streams` those that are wanted.
 //!
-//! 27 November 2026, two shared cores, PostgreSQL 15 with fsync: nginx 14.9 µs of CPU a call; Farebox 38 µs of one account (2.5 × nginx's; 20,500 calls a
-//! second) and 45 µs of a thousand (3.0 ×; 16,900 calls a second), and PostgreSQL 16 and 34 µs more. At 1,000 calls a second it takes 1.8 × nginx's CPU a
-//! call, at 20,000 events of streams a second 1.2 × an event. 28 November, on the same machine while it had other work (nginx 13.7 µs): the gateway that
-//! meters nothing 17.2 µs (1.25 ×; 50,700 calls a second, of nginx's 62,800), Farebox 43 and 55 µs, of which 6 are posting and 16 its own work on the core
-//! that serves. 1,000 open streams: 36 MiB over idle (nginx 20, the gateway that meters nothing 27).
+//! 28 November 2026, two shared cores, PostgreSQL 15 with fsync: nginx 14.7 µs of CPU a call and 64,100 calls a second; the gateway that meters nothing
+//! 15.2 µs (1.0 × nginx's) and 64,600; Farebox 37 µs of one account (2.5 ×) and 23,000, 44 µs of a thousand (3.0 ×) and 21,300, and PostgreSQL 16 and 37 µs
+//! more. Of one account's 37 µs about 6 are posting and 16 its own work on the core that serves, no function of which takes 1. At 1,000 calls a second it
+//! takes 1.8 to 2.4 × nginx's CPU a call, at 20,000 events of streams a second 1.3 × an event. 1,000 open streams: 36 MiB over idle (nginx 20, the gateway
+//! that meters nothing 27).
 #![expect(clippy::unwrap_used, clippy::float_arithmetic, reason = "a benchmark fails by panicking, and divides what it measured")]
 
 mod cores;
