@@ -20,7 +20,7 @@ use crate::{
     call::client::{BrokenOff, Relayed},
     core::Core,
     cors::{self, Permission},
-    dialect::{Dialect, ErrorShape},
+    dialect::{DIALECTS, Dialect, ErrorShape},
     listen::Seat,
     metered, path,
     reply::{Refusal, text_answer},
@@ -166,13 +166,17 @@ impl Gateway {
 }
 
 /// How errors look at an address. Where both APIs' clients ask, and where there is nothing, Anthropic's are known by the version that each of their requests
-/// must name (<https://docs.claude.com/en/api/versioning>), and by its own addresses.
+/// must name (<https://docs.claude.com/en/api/versioning>), and whatever is below the address of a call by that call's API.
 fn error_shape(route: Option<&Route>, path: &str, headers: &HeaderMap) -> ErrorShape {
     match route {
         Some(Route::Call(dialect)) => dialect.errors,
-        _ if headers.contains_key("anthropic-version") || path.starts_with("/v1/messages") => ErrorShape::Anthropic,
-        _ => ErrorShape::OpenAi,
+        _ if headers.contains_key("anthropic-version") => ErrorShape::Anthropic,
+        _ => DIALECTS.into_iter().find(|dialect| is_below(path, dialect.upstream_path)).map(|dialect| dialect.errors).unwrap_or_default(),
     }
+}
+
+fn is_below(path: &str, call: &str) -> bool {
+    path.strip_prefix("/v1").and_then(|path| path.strip_prefix(call)).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Says by which id a request is known, where its API's clients look for it.
