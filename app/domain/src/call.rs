@@ -217,7 +217,7 @@ pub struct Reckoning {
     pub service_tier: ServiceTier,
     /// The model name that the upstream answered with.
     pub upstream_model: Option<String>,
-    /// The `usage` object exactly as the upstream sent it.
+    /// The `usage` object as the upstream sent it; without what it said of cost, where that was taken out of the answer, too.
     pub raw_usage: Option<String>,
     /// What it comes to in money: the receipt's amount, at most what was held where the account is strict, and nothing of a call that is paid in tokens.
     pub amount: Amount,
@@ -403,7 +403,7 @@ pub struct CallDetail {
     pub posted_at: DateTime<Utc>,
     /// Whether that hour is open still: it gets its posting when it has ended.
     pub hour_is_open: bool,
-    /// The `usage` object exactly as the upstream sent it.
+    /// The `usage` object as the upstream sent it; without what it said of cost, where that was taken out of the answer, too.
     pub raw_usage: Option<String>,
     /// What was changed since, oldest first.
     pub corrections: Vec<Correction>,

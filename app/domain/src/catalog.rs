@@ -123,6 +123,8 @@ pub struct Provider {
     pub on_disconnect: DisconnectPolicy,
     /// Whether an operator vouched for an address on a private network.
     pub allow_private: bool,
+    /// Whether customers are kept from reading what it says of cost in its answers, which is what it charges the operator.
+    pub hide_cost: bool,
     /// Whether a credential is stored.
     pub has_credential: bool,
     /// What it speaks; `None` for every API.

@@ -129,6 +129,7 @@ async fn add_catalog(ledger: &Ledger, from: DateTime<Utc>, rates: &Rates, dice: 
         usage_mode: UsageMode::Forced,
         on_disconnect: DisconnectPolicy::Drain,
         allow_private: true,
+        hide_cost: false,
         apis: None,
         time_outs: TimeOuts::default(),
         now: from,

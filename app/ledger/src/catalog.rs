@@ -42,6 +42,8 @@ pub struct NewProvider<'a> {
     pub on_disconnect: DisconnectPolicy,
     /// Whether its address may be on a private network.
     pub allow_private: bool,
+    /// See [`Provider::hide_cost`].
+    pub hide_cost: bool,
     /// What it speaks; `None` for every API.
     pub apis: Option<&'a [Api]>,
     /// See [`TimeOuts`].
@@ -124,10 +126,10 @@ impl System {
         let insert = sqlx::query!(
             r#"
             insert into providers (
-                provider_id, name, base_url, credential, usage_mode, on_disconnect, allow_private, created_at, apis, connect_timeout_ms,
-                first_byte_timeout_ms, idle_timeout_ms
+                provider_id, name, base_url, credential, usage_mode, on_disconnect, allow_private, hide_cost, created_at, apis,
+                connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms
             )
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             "#,
             new.id.uuid(),
             Error::one_line("name", new.name)?,
@@ -136,6 +138,7 @@ impl System {
             new.usage_mode as UsageMode,
             new.on_disconnect as DisconnectPolicy,
             new.allow_private,
+            new.hide_cost,
             new.now,
             apis.as_deref(),
             new.time_outs.connect_ms,
@@ -265,8 +268,8 @@ async fn stored_providers(connection: &mut PgConnection) -> Result<Vec<(Provider
         r#"
         select
             provider_id as "provider_id: ProviderId", name, base_url, credential,
-            usage_mode as "usage_mode: UsageMode", on_disconnect as "on_disconnect: DisconnectPolicy", allow_private, apis,
-            connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms
+            usage_mode as "usage_mode: UsageMode", on_disconnect as "on_disconnect: DisconnectPolicy", allow_private, hide_cost,
+            apis, connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms
         from providers
         order by name
         "#
@@ -281,6 +284,7 @@ async fn stored_providers(connection: &mut PgConnection) -> Result<Vec<(Provider
             usage_mode: row.usage_mode,
             on_disconnect: row.on_disconnect,
             allow_private: row.allow_private,
+            hide_cost: row.hide_cost,
             has_credential: row.credential.is_some(),
             // One that a later version knows is none that can be called here.
             apis: row.apis.map(|names| names.iter().filter_map(|name| Api::named(name)).collect()),

@@ -253,8 +253,9 @@ impl Call {
         // Whoever wants to read the cost gets the report that it stands in.
         let without_usage = status.is_success() && !tells_cost && self.request.forces_usage(self.route.target.usage_mode);
         let mut headers = response_headers(&said, self.request.stream);
+        let without_cost = self.route.target.hide_cost;
         // A length that the body does not have, as beside chunks, is none.
-        if without_usage || tells_cost || upstream.size_hint().exact().is_none() {
+        if without_usage || without_cost || tells_cost || upstream.size_hint().exact().is_none() {
             headers.remove(header::CONTENT_LENGTH);
         }
         // Whoever counts the bytes has seen the end with the last of them.
@@ -264,6 +265,7 @@ impl Call {
         let head = Head { status, headers };
         let tap = Tap::new(&self.request.dialect.answers, without_usage).of_length(length);
         let tap = if status.is_success() { tap } else { tap.of_error() };
+        let tap = if without_cost { tap.without_cost() } else { tap };
         let tap = if tells_cost { tap.for_cost() } else { tap };
         // Of an answer without a body the head is the end; and of what breaks off before anything of it was shown, a refusal can still be made.
         let head = if is_stream && !upstream.is_end_stream() {

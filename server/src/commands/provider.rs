@@ -73,6 +73,10 @@ struct Add {
     #[arg(long, env = "FAREBOX_PROVIDER_ALLOW_PRIVATE", value_parser = FalseyValueParser::new())]
     allow_private: bool,
 
+    /// Keep customers from reading what it says of its own cost in answers, which is what it charges you
+    #[arg(long, env = "FAREBOX_PROVIDER_HIDE_COST", value_parser = FalseyValueParser::new())]
+    hide_cost: bool,
+
     /// The APIs that it speaks; a call in another goes to another provider of its model, or is refused
     #[arg(long, env = "FAREBOX_PROVIDER_SPEAKS", value_name = "API", value_delimiter = ',', default_value = "all")]
     speaks: Vec<Spoken>,
@@ -148,6 +152,7 @@ async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<(
         usage_mode: args.usage_mode.into(),
         on_disconnect: args.on_disconnect.into(),
         allow_private: args.allow_private,
+        hide_cost: args.hide_cost,
         apis: Some(&*apis).filter(|apis| !apis.is_empty()),
         time_outs: args.time_outs.into(),
         now,

@@ -63,6 +63,7 @@ pub(super) async fn write(ledger: &Ledger, base_url: &str, begun_at: DateTime<Ut
         on_disconnect: DisconnectPolicy::Drain,
         // It listens on loopback.
         allow_private: true,
+        hide_cost: false,
         apis: None,
         time_outs: TimeOuts::default(),
         now: since,

@@ -46,11 +46,22 @@ fn another_provider_answers_where_the_first_is_away_and_says_so_on_the_receipt()
         let (_, refused) = place.refusal(arguments);
         assert!(refused.contains(said), "{arguments:?}: {refused}");
     }
-    let edit = ["provider", "edit", "acme", "--connect-timeout", "5s", "--first-byte-timeout", "500ms", "--speaks", "chat,messages"];
+    let edit = [
+        "provider",
+        "edit",
+        "acme",
+        "--connect-timeout",
+        "5s",
+        "--first-byte-timeout",
+        "500ms",
+        "--speaks",
+        "chat,messages",
+        "--hide-cost",
+    ];
     place.json(&edit, "");
     let provider = place.json(&["provider", "list"], "")[0].take();
     assert_eq!(provider["time_outs"], json!({ "connect_ms": 5_000, "first_byte_ms": 500, "idle_ms": null }));
-    assert_eq!(provider["apis"], json!(["chat", "messages"]));
+    assert_eq!((&provider["apis"], &provider["hide_cost"]), (&json!(["chat", "messages"]), &json!(true)));
     place.json(&["provider", "disable", "acme"], "");
     assert_eq!(listed().map(|model| model["enabled"].clone()), Some(json!(true)), "another answers it");
     place.json(&["provider", "enable", "acme"], "");

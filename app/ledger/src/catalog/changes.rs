@@ -24,6 +24,8 @@ pub struct ProviderChange<'a> {
     pub on_disconnect: Option<DisconnectPolicy>,
     /// Whether its address may be on a private network.
     pub allow_private: Option<bool>,
+    /// See [`domain::catalog::Provider::hide_cost`].
+    pub hide_cost: Option<bool>,
     /// What it speaks; an empty list for every API.
     pub apis: Option<&'a [Api]>,
     /// See [`TimeOuts`]. One that was set stays set: the proxy's own is written out to go back to it.
@@ -80,7 +82,7 @@ impl System {
                 allow_private = coalesce($5, allow_private),
                 apis = case when $6::text[] is null then apis when cardinality($6) > 0 then $6 end,
                 connect_timeout_ms = coalesce($7, connect_timeout_ms), first_byte_timeout_ms = coalesce($8, first_byte_timeout_ms),
-                idle_timeout_ms = coalesce($9, idle_timeout_ms)
+                idle_timeout_ms = coalesce($9, idle_timeout_ms), hide_cost = coalesce($10, hide_cost)
             where name = $1
             "#,
             name,
@@ -91,7 +93,8 @@ impl System {
             apis.as_deref(),
             change.time_outs.connect_ms,
             change.time_outs.first_byte_ms,
-            change.time_outs.idle_ms
+            change.time_outs.idle_ms,
+            change.hide_cost
         );
         audited::change(&self.database, (Operation::ProviderChange, Thing::Provider, name), update).await
     }

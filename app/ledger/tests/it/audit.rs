@@ -232,6 +232,7 @@ async fn catalog(world: &mut World, system: &System) {
         usage_mode: UsageMode::Native,
         on_disconnect: DisconnectPolicy::Cancel,
         allow_private: false,
+        hide_cost: false,
         apis: None,
         time_outs: TimeOuts::default(),
         now: world.now,

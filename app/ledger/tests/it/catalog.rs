@@ -87,6 +87,7 @@ async fn add_provider(world: &mut World, name: &str, apis: Option<&[Api]>) {
         usage_mode: UsageMode::Forced,
         on_disconnect: DisconnectPolicy::Drain,
         allow_private: false,
+        hide_cost: false,
         apis,
         time_outs: TimeOuts::default(),
         now: world.now,

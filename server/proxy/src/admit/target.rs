@@ -19,6 +19,7 @@ pub(crate) struct Target {
     pub(crate) usage_mode: UsageMode,
     pub(crate) on_disconnect: DisconnectPolicy,
     pub(crate) allow_private: bool,
+    pub(crate) hide_cost: bool,
     /// Whether it speaks an API, by the [`Dialect::index`].
     speaks: [bool; DIALECTS.len()],
     pub(crate) time_outs: Waits,
@@ -56,6 +57,7 @@ impl Target {
             usage_mode: UsageMode::Forced,
             on_disconnect: DisconnectPolicy::Drain,
             allow_private: true,
+            hide_cost: false,
             speaks: [true; DIALECTS.len()],
             time_outs: Waits::default(),
         }
@@ -101,6 +103,7 @@ pub(super) fn target(provider: &Provider, credential: Option<&str>) -> Result<Ta
         usage_mode: provider.usage_mode,
         on_disconnect: provider.on_disconnect,
         allow_private: provider.allow_private,
+        hide_cost: provider.hide_cost,
         speaks: DIALECTS.map(|dialect| provider.speaks(dialect.api)),
         time_outs: provider.time_outs.into(),
     })

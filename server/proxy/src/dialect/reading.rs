@@ -9,7 +9,13 @@ use super::{
     Answers,
     usage::{Later, Reported},
 };
-use crate::wire::{document::Document, estimate::DeliveredText, grammar::Scope, report::Report, scan::Scanner};
+use crate::wire::{
+    document::Document,
+    estimate::DeliveredText,
+    grammar::{Grammar, Scope},
+    report::Report,
+    scan::Scanner,
+};
 
 /// Ends of answers that are no ends: the provider failed, says so only there, and bills nothing (<https://openrouter.ai/docs/api-reference/overview>).
 const FAILED_FINISHES: [&str; 1] = ["error"];
@@ -88,6 +94,12 @@ impl Reading {
             text: DeliveredText::default(),
             has_media: false,
         }
+    }
+
+    /// Where its documents say what.
+    #[must_use]
+    pub(crate) fn grammar(&self) -> &'static Grammar {
+        &self.answers.grammar
     }
 
     /// What reads its documents.

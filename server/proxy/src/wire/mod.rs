@@ -11,3 +11,4 @@ pub(crate) mod shape;
 pub(crate) mod splice;
 pub(crate) mod sse;
 pub(crate) mod tap;
+mod without_cost;

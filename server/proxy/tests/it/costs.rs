@@ -4,6 +4,7 @@ use bytes::Bytes;
 use domain::money::Amount;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
+use ledger::ProviderChange;
 use proxy::Settings;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -123,6 +124,41 @@ async fn an_estimate_is_told_in_the_head_alone(pool: PgPool) {
     let (headers, said, amount) = ask(&world, "/v1/chat/completions", chat("hello", "")).await;
     assert!(said == answer && amount > Amount::ZERO);
     assert_eq!(headers[COST], amount.to_string());
+    world.stop().await;
+}
+
+/// By default the bytes are the provider's own; where its operator hides it, neither an answer nor a receipt tells what the operator pays.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_a_provider_says_of_its_own_cost_is_the_operators_to_hide(pool: PgPool) {
+    let mut world = World::new(&pool, "100").await;
+    let theirs = r#""cost":0.95,"cost_details":{"upstream":[0.5]},"#;
+    for is_hidden in [false, true] {
+        let change = ProviderChange { hide_cost: Some(is_hidden), ..ProviderChange::default() };
+        world.ledger.system().change_provider("loopback", change).await.unwrap();
+        world.renew_proxy().await;
+        for (route, is_stream, answer) in answers() {
+            let with_theirs = answer.replace(r#""usage":{"#, &format!(r#""usage":{{{theirs}"#));
+            let prepare = || {
+                world.upstream.prepare(Prepared {
+                    status: 200,
+                    content_type: if is_stream { "text/event-stream" } else { "application/json" }.to_owned(),
+                    bytes: Bytes::from(with_theirs.clone()),
+                    breaks: false,
+                });
+            };
+            prepare();
+            let response = world.send(world.request_to(route, asks(route, is_stream))).await;
+            let id = call_id(&response);
+            assert_eq!(text(response).await, if is_hidden { &answer } else { &with_theirs }.clone(), "{route}");
+            let call = world.detail(id).await;
+            assert_eq!(call.raw_usage.unwrap().contains("0.95"), !is_hidden, "{route}");
+            // Whoever asks for the cost is told ours, and never theirs.
+            prepare();
+            let (_, said, amount) = ask(&world, route, asks(route, is_stream)).await;
+            assert_eq!(amount, call.row.amount, "{route}");
+            assert_eq!(said.replace(&format!(r#""cost":"{amount}","#), ""), answer, "{route}");
+        }
+    }
     world.stop().await;
 }
 

@@ -49,6 +49,7 @@ async fn add_provider(world: &World, name: &str, base_url: &str, apis: Option<&[
         usage_mode: UsageMode::Forced,
         on_disconnect: DisconnectPolicy::Drain,
         allow_private: true,
+        hide_cost: false,
         apis,
         time_outs: TimeOuts::default(),
         now: world.now,

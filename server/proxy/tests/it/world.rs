@@ -339,6 +339,7 @@ async fn add_catalog(ledger: &Ledger, base_url: &str, secret: &SecretKey, policy
         usage_mode: policy.usage,
         on_disconnect: policy.on_disconnect,
         allow_private: true,
+        hide_cost: false,
         apis: None,
         time_outs: TimeOuts::default(),
         now,

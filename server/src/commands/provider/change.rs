@@ -18,8 +18,17 @@ use crate::{
 };
 
 /// The options of an edit, one of which must be there.
-const CHANGES: [&str; 8] =
-    ["base_url", "usage_mode", "on_disconnect", "allow_private", "speaks", "connect_timeout", "first_byte_timeout", "idle_timeout"];
+const CHANGES: [&str; 9] = [
+    "base_url",
+    "usage_mode",
+    "on_disconnect",
+    "allow_private",
+    "hide_cost",
+    "speaks",
+    "connect_timeout",
+    "first_byte_timeout",
+    "idle_timeout",
+];
 
 /// What changes; the name does not, since calls are in the books under it.
 #[derive(Debug, Args)]
@@ -45,6 +54,10 @@ pub(super) struct Edit {
     /// Whether the address may be on a private network or this machine
     #[arg(long, env = "FAREBOX_PROVIDER_EDIT_ALLOW_PRIVATE", value_name = "YES/NO", value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "yes")]
     allow_private: Option<bool>,
+
+    /// Whether customers are kept from reading what it says of its own cost in answers, which is what it charges you
+    #[arg(long, env = "FAREBOX_PROVIDER_EDIT_HIDE_COST", value_name = "YES/NO", value_parser = BoolishValueParser::new(), num_args = 0..=1, default_missing_value = "yes")]
+    hide_cost: Option<bool>,
 
     /// The APIs that it speaks
     #[arg(long, env = "FAREBOX_PROVIDER_EDIT_SPEAKS", value_name = "API", value_delimiter = ',')]
@@ -74,7 +87,7 @@ pub(super) struct Named {
 
 /// Changes how it is called.
 pub(super) async fn edit(args: Edit, output: Output, config: &Config) -> anyhow::Result<()> {
-    let Edit { name, base_url, usage_mode, on_disconnect, allow_private, speaks, time_outs } = args;
+    let Edit { name, base_url, usage_mode, on_disconnect, allow_private, hide_cost, speaks, time_outs } = args;
     let apis = speaks.map(|spoken| apis(&spoken));
     with_ledger(config, async |ledger| {
         let system = ledger.system();
@@ -88,6 +101,7 @@ pub(super) async fn edit(args: Edit, output: Output, config: &Config) -> anyhow:
             usage_mode: usage_mode.map(Into::into),
             on_disconnect: on_disconnect.map(Into::into),
             allow_private,
+            hide_cost,
             apis: apis.as_deref(),
             time_outs: time_outs.into(),
         };

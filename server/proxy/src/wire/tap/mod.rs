@@ -1,7 +1,8 @@
 //! Between the upstream's body and the client's: bytes go through untouched while a [`Scanner`] looks on.
 //!
-//! Two liberties are taken. The last bytes are held back until the call is settled, so that whoever has seen the end of an answer finds its receipt.
-//! For whoever asked for the cost, the report that it goes into is held back as well, and a document whole, within bounds.
+//! Some liberties are taken. The last bytes are held back until the call is settled, so that whoever has seen the end of an answer finds its receipt.
+//! For whoever asked for the cost, the report that it goes into is held back as well, and a document whole, within bounds. What the upstream says of cost
+//! goes out then, and wherever its operator hides it ([`WithoutCost`]).
 //! And where the stream was made to report its usage although the client did not ask, the traces of that are taken out again ([`events`]).
 
 mod events;
@@ -9,7 +10,7 @@ mod events;
 use bytes::Bytes;
 
 use self::events::Events;
-use super::{cost, scan::Scanner};
+use super::{cost, scan::Scanner, without_cost::WithoutCost};
 use crate::dialect::{Answers, reading::Reading};
 
 /// The largest document that is held back whole, for the cost to be put into it: an answer of a quarter of a million tokens.
@@ -21,6 +22,8 @@ pub(crate) struct Tap {
     form: Form,
     /// Events that are only there because the stream was made to report are taken out.
     without_usage: bool,
+    /// What the upstream says of cost is taken out, before anything else is made of its bytes.
+    without_cost: Option<Box<WithoutCost>>,
     /// The cost is to be put into the answer. A document can be held back whole while it is no larger than so many more bytes.
     room_for_cost: Option<usize>,
     /// It is to be an answer, and not an error, which may look like anything.
@@ -63,7 +66,16 @@ impl Tap {
     #[must_use]
     pub(crate) fn new(answers: &'static Answers, without_usage: bool) -> Self {
         let reading = Reading::new(answers);
-        Self { form: Form::Unsaid, without_usage, room_for_cost: None, is_success: true, left: None, held: Vec::new(), reading }
+        Self {
+            form: Form::Unsaid,
+            without_usage,
+            without_cost: None,
+            room_for_cost: None,
+            is_success: true,
+            left: None,
+            held: Vec::new(),
+            reading,
+        }
     }
 
     /// The same for an error, which may look like anything.
@@ -72,10 +84,16 @@ impl Tap {
         Self { is_success: false, ..self }
     }
 
-    /// The same, into which the cost is to be put.
+    /// The same without what the upstream says of cost.
+    #[must_use]
+    pub(crate) fn without_cost(self) -> Self {
+        Self { without_cost: Some(Box::new(WithoutCost::new(self.reading.grammar()))), ..self }
+    }
+
+    /// The same, into which the cost is to be put in place of what the upstream says of it.
     #[must_use]
     pub(crate) fn for_cost(self) -> Self {
-        Self { room_for_cost: Some(WHOLE_BYTES_MAX), ..self }
+        Self { room_for_cost: Some(WHOLE_BYTES_MAX), ..self.without_cost() }
     }
 
     /// Whether a document is held back for that.
@@ -104,7 +122,15 @@ impl Tap {
         let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
         self.left = self.left.map(|left| left.saturating_sub(length));
         let before = out.len();
-        self.push_piece(piece, out);
+        match &mut self.without_cost {
+            None => self.push_piece(piece, out),
+            Some(filter) => {
+                let piece = filter.push(&piece);
+                if !piece.is_empty() {
+                    self.push_piece(piece, out);
+                }
+            }
+        }
         if self.left == Some(0) && self.held.is_empty() {
             self.held.extend(out.drain(before..));
         }
@@ -156,6 +182,12 @@ impl Tap {
 
     /// The upstream's body has ended, however it ended.
     pub(crate) fn finish(mut self) -> Ended {
+        if let Some(undecided) = self.without_cost.as_mut().map(|filter| filter.finish()).filter(|bytes| !bytes.is_empty()) {
+            let mut held = Vec::new();
+            self.push_piece(undecided, &mut held);
+            held.append(&mut self.held);
+            self.held = held;
+        }
         let is_whole = match &mut self.form {
             Form::Unsaid => true,
             Form::Document(scanner) => {
