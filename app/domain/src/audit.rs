@@ -117,6 +117,8 @@ operations! {
     ProviderAdd "provider.add" "Add a provider"
     /// Its address, time-outs, APIs or policies.
     ProviderChange "provider.change" "Change a provider"
+    /// What requests may hold that go to it.
+    ProviderMembers "provider.members" "Open members of a provider's requests"
     /// Another credential.
     ProviderCredential "provider.credential" "Replace a credential"
     /// No more calls to it, or calls again.

@@ -125,6 +125,8 @@ pub struct Provider {
     pub allow_private: bool,
     /// Whether customers are kept from reading what it says of cost in its answers, which is what it charges the operator.
     pub hide_cost: bool,
+    /// Members of requests that pass there at any model: see [`Model::opened`].
+    pub opened: Vec<String>,
     /// Whether a credential is stored.
     pub has_credential: bool,
     /// What it speaks; `None` for every API.

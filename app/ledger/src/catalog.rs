@@ -201,9 +201,6 @@ impl System {
     /// # Errors
     /// [`Error::NotFound`] for an unknown model, [`Error::Invalid`] for a name that no member has.
     pub async fn open_members(&self, model: &str, opened: &[String], closed: &[String]) -> Result<Vec<String>> {
-        for name in opened {
-            Error::one_line("member", name)?;
-        }
         let update = sqlx::query_scalar!(
             r#"
             update models
@@ -215,11 +212,42 @@ impl System {
             opened,
             closed
         );
+        self.open((Operation::ModelMembers, Thing::Model, model), opened, async |tx| Ok(update.fetch_optional(tx).await?)).await
+    }
+
+    /// The same at a provider, whichever of its models is called: see [`Provider::opened`].
+    ///
+    /// # Errors
+    /// As [`Self::open_members`].
+    pub async fn open_members_of_provider(&self, provider: &str, opened: &[String], closed: &[String]) -> Result<Vec<String>> {
+        let update = sqlx::query_scalar!(
+            r#"
+            update providers
+            set opened = array(select distinct name from unnest(opened || $2) name where name <> all ($3) order by name)
+            where name = $1
+            returning opened
+            "#,
+            provider,
+            opened,
+            closed
+        );
+        self.open((Operation::ProviderMembers, Thing::Provider, provider), opened, async |tx| Ok(update.fetch_optional(tx).await?)).await
+    }
+
+    async fn open(
+        &self,
+        (operation, thing, name): (Operation, Thing, &str),
+        opened: &[String],
+        update: impl AsyncFnOnce(&mut PgConnection) -> Result<Option<Vec<String>>>,
+    ) -> Result<Vec<String>> {
+        for name in opened {
+            Error::one_line("member", name)?;
+        }
         let mut tx = self.database.change().await?;
-        let before = audited::state(&mut tx, Thing::Model, model).await?.map(|(_, state)| state);
-        let now = update.fetch_optional(&mut *tx).await?.ok_or(Error::NotFound)?;
-        let (id, after) = audited::state(&mut tx, Thing::Model, model).await?.ok_or(Error::NotFound)?;
-        tx.commit(Line::new(Operation::ModelMembers, id, model, before, Some(after))).await?;
+        let before = audited::state(&mut tx, thing, name).await?.map(|(_, state)| state);
+        let now = update(&mut tx).await?.ok_or(Error::NotFound)?;
+        let (id, after) = audited::state(&mut tx, thing, name).await?.ok_or(Error::NotFound)?;
+        tx.commit(Line::new(operation, id, name, before, Some(after))).await?;
         Ok(now)
     }
 }
@@ -235,7 +263,9 @@ impl Meter {
         let connection = &mut *self.database.read().await?;
         let clock = crate::clock(connection).await?;
         let (mut providers, mut unopened) = (HashMap::new(), Vec::new());
+        let mut opened = HashMap::new();
         for (provider, sealed) in stored_providers(connection).await? {
+            opened.insert(provider.id, provider.opened.clone());
             match sealed.map(|sealed| key.open(&sealed, &provider.name)).transpose() {
                 Ok(credential) => drop(providers.insert(provider.id, Upstream { provider, credential })),
                 Err(_) => unopened.push(provider.name),
@@ -250,7 +280,10 @@ impl Meter {
         let fallbacks = fallbacks::stored(connection).await?;
         let models = models(connection).await?.into_iter().filter(|model| !disabled.contains(&model.id)).map(|model| {
             let others = fallbacks.get(&model.id).map_or(&[][..], Vec::as_slice);
-            let routes = fallbacks::routes(&model, disabled_providers.contains(&model.provider_id), others);
+            let mut routes = fallbacks::routes(&model, disabled_providers.contains(&model.provider_id), others);
+            for route in &mut routes {
+                route.opened.extend(opened.get(&route.provider_id).into_iter().flatten().cloned());
+            }
             let (sale, own) = (sale.remove(&model.id).unwrap_or_default(), own.remove(&model.id).unwrap_or_default());
             (model.name.clone(), CatalogModel { model, routes, sale, own })
         });
@@ -269,7 +302,7 @@ async fn stored_providers(connection: &mut PgConnection) -> Result<Vec<(Provider
         select
             provider_id as "provider_id: ProviderId", name, base_url, credential,
             usage_mode as "usage_mode: UsageMode", on_disconnect as "on_disconnect: DisconnectPolicy", allow_private, hide_cost,
-            apis, connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms
+            opened, apis, connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms
         from providers
         order by name
         "#
@@ -285,6 +318,7 @@ async fn stored_providers(connection: &mut PgConnection) -> Result<Vec<(Provider
             on_disconnect: row.on_disconnect,
             allow_private: row.allow_private,
             hide_cost: row.hide_cost,
+            opened: row.opened,
             has_credential: row.credential.is_some(),
             // One that a later version knows is none that can be called here.
             apis: row.apis.map(|names| names.iter().filter_map(|name| Api::named(name)).collect()),

@@ -137,6 +137,9 @@ impl Call {
             () = client.leaves() => return Ok(()),
             held = self.hold_with_a_key_that_works(shared) => held?,
         };
+        if self.request.is_loose(&self.route.model) && !self.is_held_whole_in_money(bound) {
+            self.expect_bounded()?;
+        }
         self.choose_route();
         let begun = self.begin(shared, bound, held).await?;
         if let Err(error) = begun.running.durable().await {
@@ -158,6 +161,20 @@ impl Call {
             }
             Err(failed) => self.fail(shared, begun, failed, client).await,
         }
+        Ok(())
+    }
+
+    /// Whether all that it could come to was held, as far as that is known, and in what can be owed.
+    fn is_held_whole_in_money(&self, bound: Bound) -> bool {
+        bound.paid_in == Unit::Money
+            && bound.cap >= self.request.output_cap().unwrap_or_else(|| self.request.default_cap(&self.entry.model))
+    }
+
+    /// What loosens its bound does not pass: tokens pay no more than were held, whosever call it is, and credit that was too short for the whole answer
+    /// is no longer for one without a bound.
+    fn expect_bounded(&mut self) -> Result<(), Refusal> {
+        self.request.set_lenient(false);
+        self.route = Arc::clone(self.entry.first_route(&self.request)?);
         Ok(())
     }
 
@@ -210,20 +227,24 @@ impl Call {
     /// What caps each answer's output. A lenient account, which pays whatever an answer comes to, is given no cap but where credit or a limit was too
     /// short for the whole hold, or where tokens pay, which are no more than were held.
     fn cap(&self, bound: Bound) -> Option<Tokens> {
-        let is_whole = bound.cap >= self.request.default_cap(&self.entry.model);
-        let is_free = self.key.line.excess.is_charged() && self.request.output_cap().is_none() && is_whole && bound.paid_in == Unit::Money;
+        let is_free = self.key.line.excess.is_charged() && self.request.output_cap().is_none() && self.is_held_whole_in_money(bound);
         (!is_free).then_some(bound.cap)
     }
 
     /// The most completion tokens that it can have.
     fn completion_max(&self, bound: Bound) -> Tokens {
         let model = &self.entry.model;
-        self.request.completion_max(model, self.cap(bound).unwrap_or(model.context_window))
+        let cap = self.cap(bound).filter(|_| !self.request.is_loose(&self.route.model));
+        self.request.completion_max(model, cap.unwrap_or(model.context_window))
     }
 
-    /// The most prompt tokens that are believed: of a lenient account, which pays whatever is, those that this prompt can have.
+    /// The most prompt tokens that are believed: of a lenient account, which pays whatever is, those that this prompt can have, and where a member may
+    /// make it longer, all that the window takes.
     fn prompt_max(&self) -> Tokens {
         let model = &self.entry.model;
+        if self.request.is_loose(&self.route.model) {
+            return model.context_window;
+        }
         if self.key.line.excess.is_charged() { self.request.prompt.tokens_max(model) } else { self.request.prompt.windows(model) }
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod grant;
 pub(crate) mod key;
 pub(crate) mod limit;
+mod members;
 pub(crate) mod metrics;
 pub(crate) mod model;
 mod own_price;

@@ -16,7 +16,10 @@ use ledger::NewModel;
 use serde::Serialize;
 use serde_json::json;
 
-use super::table;
+use super::{
+    members::{self, Members},
+    table,
+};
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// The models that customers can call.
@@ -38,7 +41,7 @@ enum Action {
     Edit(change::Edit),
     /// Let members of requests pass that nothing bounds the cost of, or kinds of their items, as a refusal names them
     Allow(Members),
-    /// Refuse them again
+    /// Refuse them again, where the provider does not allow them itself
     Refuse(Members),
     /// Say where a model is answered when its provider is out of reach, or answers 429 or 503
     Fallback(fallback::FallbackArgs),
@@ -48,16 +51,6 @@ enum Action {
     Enable(change::Named),
     /// Remove a model that never had a price
     Remove(change::Named),
-}
-
-#[derive(Debug, Args)]
-struct Members {
-    /// What customers call the model
-    model: String,
-
-    /// A member of requests, such as web_search_options, or one kind of its items, such as tools.web_search
-    #[arg(required = true, value_name = "MEMBER")]
-    members: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -160,8 +153,8 @@ pub(super) async fn run(args: ModelArgs, config: &Config) -> anyhow::Result<()> 
     match args.action {
         Action::Add(add) => self::add(add, args.output, config).await,
         Action::List => list(args.output, config).await,
-        Action::Allow(Members { model, members }) => open(&model, &members, &[], args.output, config).await,
-        Action::Refuse(Members { model, members }) => open(&model, &[], &members, args.output, config).await,
+        Action::Allow(Members { name, members }) => open(&name, &members, &[], args.output, config).await,
+        Action::Refuse(Members { name, members }) => open(&name, &[], &members, args.output, config).await,
         Action::Edit(edit) => change::edit(edit, args.output, config).await,
         Action::Fallback(fallback) => fallback::run(fallback, args.output, config).await,
         Action::Disable(named) => change::set_enabled(named, false, args.output, config).await,
@@ -198,10 +191,7 @@ async fn open(model: &str, opened: &[String], closed: &[String], output: Output,
         ledger.system().open_members(model, opened, closed).await.with_context(|| format!("model {model}"))
     })
     .await?;
-    output.print(&json!({ "name": model, "opened": now }), || match now.as_slice() {
-        [] => format!("{model} takes what is bounded, and nothing else. Every proxy knows within seconds."),
-        names => format!("{model} takes, besides what is bounded: {}. Every proxy knows within seconds.", names.join(", ")),
-    })
+    members::print(model, &now, output)
 }
 
 async fn list(output: Output, config: &Config) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 mod change;
 mod options;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use domain::{
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use self::options::{Spoken, TimeOutArgs, apis, in_words};
 use super::{
+    members::{self, Members},
     secret, table,
     upstream::{BaseUrl, Credential},
 };
@@ -40,6 +41,10 @@ enum Action {
     Edit(change::Edit),
     /// Replace an upstream's credential; the new one is asked for, or read from stdin
     Credential(change::Renew),
+    /// Let members of requests pass to an upstream, whichever of its models is called, as `farebox model allow` does for one
+    Allow(Members),
+    /// Refuse them again, where no model allows them itself
+    Refuse(Members),
     /// Stop calls to an upstream's models, as if they did not exist, but for those that another answers as a fall-back
     Disable(change::Named),
     /// Let them go on
@@ -126,6 +131,8 @@ pub(super) async fn run(args: ProviderArgs, config: &Config) -> anyhow::Result<(
         Action::List => list(args.output, config).await,
         Action::Edit(edit) => change::edit(edit, args.output, config).await,
         Action::Credential(renew) => change::renew(renew, args.output, config).await,
+        Action::Allow(Members { name, members }) => open(&name, &members, &[], args.output, config).await,
+        Action::Refuse(Members { name, members }) => open(&name, &[], &members, args.output, config).await,
         Action::Disable(named) => change::set_enabled(named, false, args.output, config).await,
         Action::Enable(named) => change::set_enabled(named, true, args.output, config).await,
         Action::Remove(named) => change::remove(named, args.output, config).await,
@@ -165,6 +172,14 @@ async fn add(mut args: Add, output: Output, config: &Config) -> anyhow::Result<(
     })
 }
 
+async fn open(provider: &str, opened: &[String], closed: &[String], output: Output, config: &Config) -> anyhow::Result<()> {
+    let now = with_ledger(config, async |ledger| {
+        ledger.system().open_members_of_provider(provider, opened, closed).await.with_context(|| format!("provider {provider}"))
+    })
+    .await?;
+    members::print(provider, &now, output)
+}
+
 /// `None` where nothing was typed: some upstreams ask for none.
 fn read_credential(variable: Option<&str>, prompt: &str) -> anyhow::Result<Option<Credential>> {
     let typed = secret::read(variable, prompt)?;
@@ -198,10 +213,11 @@ async fn list(output: Output, config: &Config) -> anyhow::Result<()> {
             let TimeOuts { connect_ms, first_byte_ms, idle_ms } = provider.time_outs;
             let [connect, first_byte, idle] =
                 [connect_ms, first_byte_ms, idle_ms].map(|millis| millis.map_or_else(|| "default".to_owned(), in_words));
-            let base_url = provider.base_url.clone();
-            [provider.name.clone(), base_url, credential.to_owned(), speaks, connect, first_byte, idle, status.to_owned()]
+            let (base_url, allows) = (provider.base_url.clone(), provider.opened.join(", "));
+            let cost = if provider.hide_cost { "hidden" } else { "shown" }.to_owned();
+            [provider.name.clone(), base_url, credential.to_owned(), speaks, allows, cost, connect, first_byte, idle, status.to_owned()]
         });
-        table(["NAME", "BASE URL", "CREDENTIAL", "SPEAKS", "CONNECT", "FIRST BYTE", "IDLE", "STATUS"], rows)
+        table(["NAME", "BASE URL", "CREDENTIAL", "SPEAKS", "ALLOWS", "COST", "CONNECT", "FIRST BYTE", "IDLE", "STATUS"], rows)
     })
 }
 

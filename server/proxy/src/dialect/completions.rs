@@ -10,7 +10,7 @@ use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape, chat, members,
     prompt::{Form, Parts},
     request::{
-        Member::{self, Only, Refused},
+        Member::{self, Loose, Only},
         NO_CAP, OTHER_MODEL,
     },
     usage::{Accounting, CacheTokens, Later},
@@ -58,8 +58,8 @@ const MEMBERS: &[(&str, Member)] = &[
     // So many answers are made, and `n` of them are shown.
     ("best_of", Member::Answers),
     ("user", Member::User),
-    ("max_new_tokens", Refused(NO_CAP)),
-    ("n_predict", Refused(NO_CAP)),
+    ("max_new_tokens", Loose(NO_CAP)),
+    ("n_predict", Loose(NO_CAP)),
     ("models", Only(&["[]"], OTHER_MODEL)),
     ("service_tier", Member::ServiceTier(chat::SERVICE_TIERS)),
     ("use_beam_search", Only(&["false"], "its discarded answers are not reported")),

@@ -63,8 +63,10 @@ pub(super) enum Member {
     ServiceTier(&'static [(&'static str, ServiceTier)]),
     /// It passes with one of these values, as they are written.
     Only(&'static [&'static str], &'static str),
-    /// The same; with others where the model's entry bounds what is reasoned beside the cap.
+    /// The same; with others as [`Self::Loose`], and where the model's entry bounds what is reasoned beside the cap.
     BesideCap(&'static [&'static str]),
+    /// It loosens what bounds a call, and what comes of that is counted like the rest: it passes where that is paid for.
+    Loose(&'static str),
     /// It does not pass.
     Refused(&'static str),
 }
@@ -85,8 +87,10 @@ pub(crate) struct Request {
     pub(crate) said: Attribution,
     /// It asks for an answer that is thought about, most of which may never be seen.
     pub(crate) reasons: bool,
-    /// What passes only where the operator has opened it for the model.
+    /// What passes only where the operator has opened it.
     unusual: Vec<Unusual>,
+    /// It is paid for whatever it comes to.
+    is_lenient: bool,
     model_place: Range<usize>,
     answers: i64,
     /// Where the first member begins.
@@ -106,6 +110,7 @@ struct Unusual {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
     Refused(&'static str),
+    Loose(&'static str),
     BesideCap,
     /// The service tier that it asks for has no price, as far as it is known.
     Unpriced,
@@ -156,13 +161,28 @@ impl Request {
         reader.finish()
     }
 
+    /// Whether it is paid for whatever it comes to: by a lenient account, in money.
+    pub(crate) fn set_lenient(&mut self, is_lenient: bool) {
+        self.is_lenient = is_lenient;
+    }
+
+    /// Whether something of it passes only because it is paid for whatever it comes to: then neither its prompt nor its cap bounds it.
+    pub(crate) fn is_loose(&self, model: &Model) -> bool {
+        self.is_lenient && self.unusual.iter().any(|unusual| !self.passes_strictly(unusual, model))
+    }
+
+    fn passes_strictly(&self, unusual: &Unusual, model: &Model) -> bool {
+        model.opens(&unusual.name) || unusual.why == Why::BesideCap && model.bounds.reasoning_max > Tokens::ZERO
+    }
+
     /// What is against it at this model, where the operator has not opened what is unusual of it.
     pub(crate) fn refused_by(&self, model: &Model) -> Option<Refusal> {
-        let is_bounded = model.bounds.reasoning_max > Tokens::ZERO;
-        let passes = |unusual: &Unusual| model.opens(&unusual.name) || unusual.why == Why::BesideCap && is_bounded;
+        let passes = |unusual: &Unusual| {
+            self.passes_strictly(unusual, model) || self.is_lenient && matches!(unusual.why, Why::BesideCap | Why::Loose(_))
+        };
         let unusual = self.unusual.iter().find(|unusual| !passes(unusual))?;
         let why = match unusual.why {
-            Why::Refused(why) => why,
+            Why::Refused(why) | Why::Loose(why) => why,
             Why::BesideCap => "its reasoning is not bounded by the cap on the output",
             Why::Unpriced => "this service tier has no price",
         };

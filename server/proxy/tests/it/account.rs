@@ -5,6 +5,7 @@ use domain::{
     billing::GrantKind,
     credit::{Quantity, Unit},
     id::{CallId, GrantId, PriceId},
+    money::Amount,
     pricing::{Discount, Excess},
     rates::Rates,
 };
@@ -90,6 +91,41 @@ async fn a_lenient_account_has_a_cap_where_a_package_pays(pool: PgPool) {
     let sent: serde_json::Value = serde_json::from_slice(&world.upstream.received()[0].1).unwrap();
     assert_eq!(sent["max_tokens"], 1_000);
     assert_eq!(world.balance().await, amount("1"));
+    world.stop().await;
+}
+
+/// What loosens a call's bound is counted all the same, and a lenient account pays what its calls come to; but a package no more than was held.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_only_loosens_a_bound_passes_of_a_lenient_account_where_money_pays(pool: PgPool) {
+    let mut world = World::new(&pool, "1").await;
+    // More than the client's own cap, and a longer prompt than its bytes: what a template or a cap by another name can make of it.
+    let asked = chat("reports 5000 2000", r#","max_tokens":50,"chat_template":"{{ hi }}","n_predict":1500"#);
+    let refused = json(world.post(&*asked).await).await;
+    assert_eq!((&refused["error"]["param"], &refused["error"]["code"]), (&json!("chat_template"), &json!("unsupported_parameter")));
+    assert_eq!(world.upstream.asked(), 0);
+
+    let operator = world.ledger.system().operator();
+    operator.change_credit_line(world.account, "test", |line| line.excess = Excess::Charged).await.unwrap();
+    world.renew_proxy().await;
+    let response = world.post(&*asked).await;
+    let id = call_id(&response);
+    text(response).await;
+    let (_, sent) = world.upstream.received().pop().unwrap();
+    let sent: serde_json::Value = serde_json::from_slice(&sent).unwrap();
+    assert_eq!((&sent["n_predict"], &sent["max_tokens"]), (&json!(1_500), &json!(50)), "it goes on as it came");
+    let call = world.detail(id).await;
+    assert_eq!(
+        (call.row.amount, call.written_off, call.row.usage.flag),
+        (amount("0.009"), Amount::ZERO, None),
+        "and all of it is paid for"
+    );
+
+    package(&world, 100_000).await;
+    world.renew_proxy().await;
+    let refused = json(world.post(&*asked).await).await;
+    assert_eq!(refused["error"]["param"], "chat_template");
+    assert_eq!(world.upstream.asked(), 1);
+    assert_eq!(world.balance().await, amount("0.991"), "nothing stays held");
     world.stop().await;
 }
 

@@ -242,16 +242,21 @@ async fn a_provider_where_a_member_is_not_opened_or_that_speaks_another_api_is_p
     let passed_on = (StatusCode::SERVICE_UNAVAILABLE, FIRST.to_owned());
     world.renew_proxy().await;
     assert_eq!(ask(&world).await, passed_on);
+    // Whatever is asked of that provider.
+    system.open_members_of_provider(SECOND, &[MEMBER.to_owned()], &[]).await.unwrap();
+    world.renew_proxy().await;
+    assert_eq!((ask(&world).await, second.asked()), ((StatusCode::OK, SECOND.to_owned()), 1));
+    system.open_members_of_provider(SECOND, &[], &[MEMBER.to_owned()]).await.unwrap();
 
     system.remove_fallback(MODEL, SECOND).await.unwrap();
     system.add_fallback(MODEL, &Fallback { opened: vec![MEMBER.to_owned()], ..fallback() }).await.unwrap();
     world.renew_proxy().await;
-    assert_eq!((ask(&world).await, second.asked()), ((StatusCode::OK, SECOND.to_owned()), 1));
+    assert_eq!((ask(&world).await, second.asked()), ((StatusCode::OK, SECOND.to_owned()), 2));
 
     let messages = ProviderChange { apis: Some(&[Api::Messages]), ..ProviderChange::default() };
     system.change_provider(SECOND, messages.clone()).await.unwrap();
     world.renew_proxy().await;
-    assert_eq!((ask(&world).await, second.asked()), (passed_on, 1));
+    assert_eq!((ask(&world).await, second.asked()), (passed_on, 2));
     // It is asked first where the other does not speak the API, and refused where nobody does.
     system.change_provider(FIRST, messages).await.unwrap();
     world.renew_proxy().await;

@@ -161,7 +161,7 @@ async fn what_is_dear_to_read_is_refused_and_what_is_only_large_is_not(pool: PgP
     world.stop().await;
 }
 
-/// A member that nothing bounds is the operator's to open, for each model.
+/// A member that nothing bounds is the operator's to open, for each model or provider.
 #[sqlx::test(migrator = "ledger::MIGRATOR")]
 async fn a_member_that_an_operator_opens_passes(pool: PgPool) {
     let world = World::new(&pool, "1").await;
@@ -175,9 +175,16 @@ async fn a_member_that_an_operator_opens_passes(pool: PgPool) {
         text(response).await;
         (status == right).then_some(())
     };
-    assert_eq!(world.ledger.system().open_members(MODEL, &opened, &[]).await.unwrap(), ["tools.web_search", "web_search_options"]);
+    let system = world.ledger.system();
+    assert_eq!(system.open_members(MODEL, &opened, &[]).await.unwrap(), ["tools.web_search", "web_search_options"]);
     eventually(async || answers(StatusCode::OK).await).await;
-    assert_eq!(world.ledger.system().open_members(MODEL, &[], &opened).await.unwrap(), Vec::<String>::new());
+    assert_eq!(system.open_members(MODEL, &[], &opened).await.unwrap(), Vec::<String>::new());
+    eventually(async || answers(StatusCode::BAD_REQUEST).await).await;
+    // Or for each provider; what the one lets pass and what the other does come together.
+    system.open_members(MODEL, &opened[..1], &[]).await.unwrap();
+    assert_eq!(system.open_members_of_provider("loopback", &opened[1..], &[]).await.unwrap(), ["tools.web_search"]);
+    eventually(async || answers(StatusCode::OK).await).await;
+    assert_eq!(system.open_members_of_provider("loopback", &[], &opened).await.unwrap(), Vec::<String>::new());
     eventually(async || answers(StatusCode::BAD_REQUEST).await).await;
     world.stop().await;
 }

@@ -9,7 +9,8 @@ use super::CapField;
 use crate::{cli::Output, config::Config, database::with_ledger};
 
 /// Where a model is answered when its provider cannot be reached, or answers 429 or 503: nothing else is sure not to be billed twice. What members are
-/// opened for the model at its own provider says nothing of another; a call with a member that is not opened there passes it over.
+/// opened for the model at its own provider says nothing of another; a call with a member that is opened neither there nor at all of that provider passes
+/// it over.
 #[derive(Debug, Args)]
 pub(super) struct FallbackArgs {
     /// What customers call the model, who pay its price whoever answers

@@ -124,6 +124,7 @@ impl<'a> Reader<'a> {
             Member::BesideCap(harmless) if !harmless.contains(&&*plain(value)) => {
                 self.read.unusual.push(Unusual { name: name.to_owned(), why: Why::BesideCap });
             }
+            Member::Loose(why) => self.read.unusual.push(Unusual { name: name.to_owned(), why: Why::Loose(why) }),
             Member::Refused(why) => self.unusual(name.to_owned(), why),
             Member::Only(..) | Member::BesideCap(_) | Member::StreamOptions | Member::Cap => {}
         }
@@ -266,6 +267,7 @@ impl<'a> Reader<'a> {
             prompt: read.prompt,
             said: read.saying.into(),
             unusual: read.unusual,
+            is_lenient: false,
             reasons: read.reasons,
             model_place,
             answers: read.answers,

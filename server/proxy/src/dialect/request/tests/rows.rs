@@ -41,6 +41,13 @@ fn refusal(dialect: &'static Dialect, model: &Model, (name, value): (&str, &str)
     }
 }
 
+/// What a lenient account is told.
+fn refusal_of_lenient(dialect: &'static Dialect, (name, value): (&str, &str)) -> Option<Refusal> {
+    let mut request = Request::parse(dialect, &body(dialect, name, value)).unwrap();
+    request.set_lenient(true);
+    request.refused_by(&model(OutputCapField::MaxTokens))
+}
+
 fn passes(dialect: &'static Dialect, name: &str, value: &str) {
     let refusal = refusal(dialect, &model(OutputCapField::MaxTokens), (name, value));
     assert!(refusal.is_none(), "{} with \"{name}\": {value}: {refusal:?}", dialect.route);
@@ -67,7 +74,15 @@ fn wrong(dialect: &'static Dialect, name: &str, value: &str) {
 
 fn check(dialect: &'static Dialect, name: &str, member: Member) {
     let passes = |value: &str| passes(dialect, name, value);
-    let refused = |value: &str, named: &str| refused(dialect, name, value, named);
+    let refused_of_strict = |value: &str, named: &str| refused(dialect, name, value, named);
+    let refused = |value: &str, named: &str| {
+        refused_of_strict(value, named);
+        assert!(refusal_of_lenient(dialect, (name, value)).is_some(), "{name}: {value}");
+    };
+    let passes_of_lenient = |value: &str| {
+        refused_of_strict(value, name);
+        assert!(refusal_of_lenient(dialect, (name, value)).is_none(), "{name}: {value}");
+    };
     let wrong = |value: &str| wrong(dialect, name, value);
     match member {
         Member::Model => wrong("7"),
@@ -122,11 +137,12 @@ fn check(dialect: &'static Dialect, name: &str, member: Member) {
         }
         Member::BesideCap(harmless) => {
             harmless.iter().for_each(|value| passes(value));
-            refused("true", name);
+            passes_of_lenient("true");
             let bounded = ModelBounds { reasoning_max: Tokens::from_sum(100), ..ModelBounds::default() };
             let bounded = Model { bounds: bounded, ..model(OutputCapField::MaxTokens) };
             assert!(refusal(dialect, &bounded, (name, "true")).is_none(), "{name}");
         }
+        Member::Loose(_) => [OTHER, "false", "[]", r#""""#].into_iter().for_each(passes_of_lenient),
         Member::Refused(_) => [OTHER, "false", "[]", r#""""#].into_iter().for_each(|value| refused(value, name)),
     }
     let is_required = member == Member::Cap && matches!(dialect.request.caps, Caps::Required(_));
