@@ -119,6 +119,37 @@ test("a key with a last day says until when it works", async ({ page }) => {
   expect((await readTable(tableOf(page, "Name"))).body[0]?.State).toMatch(/^Works until /);
 });
 
+test("a key calls the models that it is for, and no others", async ({ page, ready }) => {
+  await signUp(page);
+  await topUp(page);
+  await page.goto("/keys/new");
+  await page.getByLabel("Name", { exact: true }).fill("notebooks");
+  await expect(page.getByLabel("Models")).toHaveAccessibleDescription(/empty means every model\. .*demo-mini/);
+  await page.getByLabel("Models").fill("demo-large");
+  await create(page).click();
+  await expect(page.getByRole("status").filter({ hasText: "It may call demo-large and no other model." })).toBeVisible();
+  await expectSound(page);
+  const key = await shownKey(page);
+  const refused = await ask(ready, key, "Hello", { model: "demo-mini" });
+  expect(refused.status).toBe(403);
+  expect(await refused.text()).toContain('it may call \\"demo-large\\"');
+  await call(ready, key, "Hello", { model: "demo-large" });
+
+  await page.goto("/keys");
+  await expect(tableOf(page, "Name").getByText("Only demo-large")).toBeVisible();
+  await expectSound(page);
+  await page.getByRole("link", { name: "Set limits of notebooks" }).click();
+  await expect(page.getByText("This key may call demo-large.")).toBeVisible();
+  await page.getByLabel("Models that it may call").fill("demo-mini, demo-large");
+  await page.getByRole("button", { name: "Change the models" }).click();
+  await expect(page.getByRole("status")).toContainText("The models of the key are changed");
+  await expectSound(page);
+  await expect(async () => expect((await ask(ready, key, "Hello", { model: "demo-mini" })).status).toBe(200)).toPass({ timeout: 20_000 });
+  await page.getByLabel("Models that it may call").fill("");
+  await page.getByRole("button", { name: "Change the models" }).click();
+  await expect(page.getByText("This key may call every model")).toBeVisible();
+});
+
 test("where there are several projects, a new key is put into one, and each key names its own", async ({ page, ready }) => {
   const { email } = await signUp(page);
   await createKey(page, "laptop");
@@ -183,6 +214,19 @@ test.describe("a key that cannot be", () => {
     await page.getByLabel("Name", { exact: true }).fill("named");
     await create(page).click();
     await expect(page.getByRole("heading", { level: 1 })).toHaveText("“named” is ready");
+  });
+
+  test("calls no model that is not there", async ({ page }) => {
+    await signUp(page);
+    await page.goto("/keys/new");
+    await page.getByLabel("Name", { exact: true }).fill("for nothing");
+    await page.getByLabel("Models").fill("demo-mini, of-nobody");
+    await create(page).click();
+    await expect(page.getByLabel("Models")).toHaveAccessibleDescription(/There is no model of-nobody/);
+    await expect(page.getByLabel("Models")).toHaveValue("demo-mini, of-nobody");
+    await expectSound(page);
+    await page.goto("/keys");
+    await expect(page.getByText("There is no key yet")).toBeVisible();
   });
 
   test("is in no project that is not there", async ({ page }) => {

@@ -75,6 +75,8 @@ pub struct Key {
     pub member_email: Option<String>,
     /// Its last four characters.
     pub last_four: String,
+    /// The models that it may call; `None` for every one.
+    pub models: Option<Vec<String>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it stops working by itself.

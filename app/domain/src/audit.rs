@@ -99,6 +99,8 @@ operations! {
     KeyRevoke "key.revoke" "Revoke a key"
     /// Another project of a key.
     KeyMove "key.move" "Move a key"
+    /// Which models a key may call.
+    KeyModels "key.models" "Change the models of a key"
     /// A key that reads usage and costs.
     ReportKeyCreate "report_key.create" "Create a report key"
     /// Its end.

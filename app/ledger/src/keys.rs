@@ -18,7 +18,14 @@ use sha2::{Digest, Sha256};
 use sqlx::{Execute, Executor, PgConnection, Postgres};
 use uuid::Uuid;
 
-use crate::{AccountMember, AccountReader, Error, Meter, Result, System, audit::Line, credit_lines, database::Database, notices};
+use crate::{
+    AccountMember, AccountReader, Error, Meter, Result, System,
+    audit::Line,
+    credit_lines,
+    database::Database,
+    new_grant::{expect_models, sorted},
+    notices,
+};
 
 /// SHA-256 of a key. 160 random bits need no slow hash: there is nothing to guess.
 #[must_use]
@@ -39,6 +46,8 @@ pub struct NewKey<'a> {
     pub project: ProjectId,
     /// The member whose key it is; `None` if it is nobody's own.
     pub member: Option<UserId>,
+    /// The models that it may call; `None` for every one, also those that there will be.
+    pub models: Option<&'a [String]>,
     /// When it stops working by itself.
     pub expires_at: Option<DateTime<Utc>>,
     /// When.
@@ -62,6 +71,8 @@ pub struct KeyEntry {
     pub name: String,
     /// Its last four characters.
     pub last_four: String,
+    /// The models that it may call; `None` for every one.
+    pub models: Option<Vec<String>>,
     /// When it stops working by itself.
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was revoked.
@@ -80,6 +91,12 @@ impl KeyEntry {
     pub fn works_at(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expiry| now < expiry)
     }
+
+    /// Whether it may call this model.
+    #[must_use]
+    pub fn may_call(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| models.iter().any(|known| known == model))
+    }
 }
 
 impl AccountMember {
@@ -94,7 +111,7 @@ impl AccountMember {
     /// Makes a key.
     ///
     /// # Errors
-    /// [`Error::Taken`] when this id was used, so that a repeated request is not a second key; [`Error::Invalid`] for a name or an expiry
+    /// [`Error::Taken`] when this id was used, so that a repeated request is not a second key; [`Error::Invalid`] for a name, models or an expiry
     /// that cannot be; [`Error::NotFound`] for a project that is not the account's.
     pub async fn create_key(&self, new: NewKey<'_>) -> Result<()> {
         if new.expires_at.is_some_and(|expiry| expiry <= new.now) {
@@ -102,10 +119,11 @@ impl AccountMember {
         }
         let name = Error::one_line("name", new.name)?;
         let mut tx = self.database.change().await?;
+        let models = known_models(&mut tx, new.models).await?;
         let inserted = sqlx::query!(
             r#"
-            insert into api_keys (account_id, key_id, project_id, user_id, name, last_four, created_at, expires_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing
+            insert into api_keys (account_id, key_id, project_id, user_id, name, last_four, created_at, expires_at, models)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing
             "#,
             self.account.uuid(),
             new.id.uuid(),
@@ -114,7 +132,8 @@ impl AccountMember {
             name,
             new.secret.last_four(),
             new.now,
-            new.expires_at
+            new.expires_at,
+            models.as_deref()
         )
         .execute(&mut *tx)
         .await?;
@@ -130,9 +149,24 @@ impl AccountMember {
         .execute(&mut *tx)
         .await?;
         let created = json!({
-            "last_four": new.secret.last_four(), "project": new.project, "member": new.member, "expires_at": new.expires_at
+            "last_four": new.secret.last_four(), "project": new.project, "member": new.member, "expires_at": new.expires_at, "models": models
         });
         tx.commit(Line::new(Operation::KeyCreate, new.id, name, None, Some(created)).of(self.account)).await
+    }
+
+    /// Sets which models a key may call, `None` for every one; every proxy knows within a second.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a key that is not the account's; [`Error::Invalid`] for models that there are not.
+    pub async fn set_key_models(&self, key: KeyId, models: Option<&[String]>) -> Result<()> {
+        let models = known_models(&mut *self.database.read().await?, models).await?;
+        let update = sqlx::query!(
+            "update api_keys set models = $3 where account_id = $1 and key_id = $2",
+            self.account.uuid(),
+            key.uuid(),
+            models.as_deref()
+        );
+        change(&self.database, self.account, (Operation::KeyModels, key), update).await
     }
 
     /// Revokes a key for good, which every proxy knows within a second. Revoking it again changes nothing.
@@ -148,6 +182,16 @@ impl AccountMember {
         );
         change(&self.database, self.account, (Operation::KeyRevoke, key), revoke).await
     }
+}
+
+/// Each of them once, in their order.
+async fn known_models(connection: &mut PgConnection, models: Option<&[String]>) -> Result<Option<Vec<String>>> {
+    let Some(models) = models else { return Ok(None) };
+    if models.is_empty() {
+        return Err(Error::invalid("models", "name at least one, or leave them out for all"));
+    }
+    expect_models(connection, models).await?;
+    Ok(sorted(Some(models.to_vec())))
 }
 
 /// Changes a key, which every proxy looks at anew.
@@ -173,12 +217,12 @@ pub(crate) async fn change<'q>(
 /// A key's name, and what can change of it.
 async fn state(connection: &mut PgConnection, account: AccountId, key: KeyId) -> Result<(String, Value)> {
     let state = sqlx::query!(
-        "select name, project_id, revoked_at from api_keys where account_id = $1 and key_id = $2 for no key update",
+        "select name, project_id, revoked_at, models from api_keys where account_id = $1 and key_id = $2 for no key update",
         account.uuid(),
         key.uuid()
     );
     let state = state.fetch_optional(connection).await?.ok_or(Error::NotFound)?;
-    Ok((state.name, json!({"project": state.project_id, "revoked_at": state.revoked_at})))
+    Ok((state.name, json!({"project": state.project_id, "revoked_at": state.revoked_at, "models": state.models})))
 }
 
 impl AccountReader {
@@ -193,7 +237,8 @@ impl AccountReader {
             r#"
             select
                 k.key_id as "id: KeyId", k.name, k.project_id as "project: ProjectId", k.user_id as "member: UserId",
-                (select u.email from users u where u.user_id = k.user_id) as member_email, k.last_four, k.created_at, k.expires_at, k.revoked_at,
+                (select u.email from users u where u.user_id = k.user_id) as member_email, k.last_four, k.models, k.created_at, k.expires_at,
+                k.revoked_at,
                 (select max(hour) from usage_hourly h where h.account_id = k.account_id and h.key_id = k.key_id) as last_used,
                 (
                     select coalesce(sum(d.amount), 0)::bigint from usage_daily d
@@ -267,7 +312,7 @@ impl Meter {
             r#"
             select
                 k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.project_id as "project_id: ProjectId",
-                p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.expires_at, k.revoked_at,
+                p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.models, k.expires_at, k.revoked_at,
                 a.status as "state: AccountState",
                 -- The better one of the account's own and its plan's, which is the plan's for as long as it lasts.
                 greatest(a.discount_bps, (
@@ -298,6 +343,7 @@ impl Meter {
                 member: row.member,
                 name: row.name,
                 last_four: row.last_four,
+                models: row.models,
                 expires_at: row.expires_at,
                 revoked_at: row.revoked_at,
                 account_state: row.state,

@@ -254,7 +254,7 @@ pub(crate) async fn expect_models(connection: &mut PgConnection, models: &[Strin
         models
     );
     match unknown.fetch_optional(connection).await? {
-        Some(name) => Err(Error::invalid("models", format!("there is no model {name}: see `farebox model list`"))),
+        Some(name) => Err(Error::invalid("models", format!("there is no model {name}: write its name as it stands in the list of prices"))),
         None => Ok(()),
     }
 }

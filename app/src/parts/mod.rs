@@ -15,6 +15,7 @@ pub(crate) mod frame;
 pub(crate) mod journal;
 pub(crate) mod layout;
 pub(crate) mod limit;
+pub(crate) mod models;
 pub(crate) mod money;
 pub(crate) mod page;
 pub(crate) mod pager;

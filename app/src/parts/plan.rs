@@ -7,7 +7,7 @@ use domain::{
     pricing::Discount,
 };
 
-use crate::parts::{limit, money};
+use crate::parts::{limit, models, money};
 
 /// A term: its name, and what it is in a plan, in words.
 pub(crate) type TermWords = (&'static str, fn(&Plan) -> String);
@@ -17,7 +17,7 @@ pub(crate) const TERMS: [TermWords; 8] = [
     ("Lasts", |plan| lasts(&plan.terms)),
     ("Fee", |plan| fee(&plan.terms)),
     ("Allowance", |plan| allowance(&plan.terms)),
-    ("Pays for", |plan| models(&plan.terms)),
+    ("Pays for", |plan| models::in_words(plan.terms.models.as_deref())),
     ("Beyond the allowance", |plan| beyond(&plan.terms).to_owned()),
     ("Discount on calls", |plan| discount(plan.terms.discount)),
     ("Limits", |plan| limits(plan.terms.limits)),
@@ -63,11 +63,6 @@ pub(crate) fn typed(quantity: Quantity, unit: Unit) -> String {
         Unit::Money => Amount::from_nanos(quantity.get()).to_string(),
         Unit::Tokens | Unit::Requests => quantity.to_string(),
     }
-}
-
-/// `Every model`, or their names.
-pub(crate) fn models(terms: &PlanTerms) -> String {
-    terms.models.as_ref().map_or_else(|| "Every model".to_owned(), |models| models.join(", "))
 }
 
 /// What becomes of calls beyond the allowance.

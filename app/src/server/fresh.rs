@@ -68,7 +68,7 @@ mod tests {
         let (open, gate) = oneshot::channel();
         let first = keys.once(user, id, async {
             let () = gate.await?;
-            Ok::<_, oneshot::error::RecvError>(FreshKey { name: "first".to_owned(), secret: String::new(), expires_at: None })
+            Ok::<_, oneshot::error::RecvError>(FreshKey { name: "first".to_owned(), secret: String::new(), models: None, expires_at: None })
         });
         tokio::select! {
             biased;

@@ -121,7 +121,10 @@ async fn give_credit_and_keys(ledger: Ledger, accounts: Vec<AccountId>, now: Dat
         let secret = ApiKey::from_random(rand::random());
         let key = KeyId::new(now, rand::random());
         let project = ProjectId::first_of(id);
-        account.create_key(NewKey { id: key, secret: &secret, name: "bench", project, member: None, expires_at: None, now }).await.unwrap();
+        account
+            .create_key(NewKey { id: key, secret: &secret, name: "bench", project, member: None, models: None, expires_at: None, now })
+            .await
+            .unwrap();
         keys.push(secret.expose().to_owned());
     }
     keys

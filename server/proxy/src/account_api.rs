@@ -31,12 +31,12 @@ use crate::{
     reply::{self, Refusal, instant},
 };
 
-/// `GET /v1/models`: the models that can be called now, with their prices.
+/// `GET /v1/models`: the models that the key can call now, with their prices.
 pub(crate) async fn models(shared: &Shared, headers: &HeaderMap) -> Result<Response<AnswerBody>, Refusal> {
     let now = Utc::now();
     let key = shared.keys.authenticate(Presented::by(headers)?, now).await?;
     let catalog = shared.catalog.load();
-    let mut entries: Vec<_> = catalog.models.values().collect();
+    let mut entries: Vec<_> = catalog.models.values().filter(|entry| key.may_call(&entry.model.name)).collect();
     entries.sort_by(|a, b| a.model.name.cmp(&b.model.name));
     let data: Vec<_> = entries.into_iter().filter_map(|entry| model_json(shared, entry, &key, now)).collect();
     Ok(ok(&json!({ "object": "list", "data": data })))
@@ -49,7 +49,7 @@ pub(crate) async fn model(shared: &Shared, name: &str, headers: &HeaderMap) -> R
     // A name that is no text is the name of no model.
     let name = percent_decode_str(name).decode_utf8().map_err(|_| Refusal::model_not_found("\u{fffd}"))?;
     let catalog = shared.catalog.load();
-    let entry = catalog.models.get(&*name).ok_or_else(|| Refusal::model_not_found(&name))?;
+    let entry = catalog.models.get(&*name).filter(|_| key.may_call(&name)).ok_or_else(|| Refusal::model_not_found(&name))?;
     model_json(shared, entry, &key, now).map(|model| ok(&model)).ok_or_else(|| Refusal::model_not_priced(&name))
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn key(shared: &Shared, headers: &HeaderMap) -> Result<Response
     Ok(ok(&json!({ "data": {
         "name": key.name, "masked": masked(&key.last_four), "project": { "id": key.project_id, "name": key.project_name },
         "usage": { "day": usage.day, "month": usage.month, "ever": usage.ever },
-        "limits": limits, "expires_at": key.expires_at.map(instant),
+        "limits": limits, "models": key.models, "expires_at": key.expires_at.map(instant),
     } })))
 }
 

@@ -57,6 +57,9 @@ where
     let current = catalog::current(&shared.catalog, &shared.renewed);
     let found = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, &key, at);
     let (entry, own) = found.inspect_err(|_| shared.wanted.ask(&request.model))?;
+    if let Some(allowed) = key.models.as_deref().filter(|_| !key.may_call(&request.model)) {
+        return Err(Refusal::model_not_allowed(&request.model, allowed));
+    }
     request.set_lenient(key.line.excess.is_charged());
     let (price, or_price) = at_its_tier(&entry, own, &mut request, &key, at)?;
     let route = Arc::clone(entry.first_route(&request)?);

@@ -1,8 +1,8 @@
 //! `farebox key`: API keys.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::FalseyValueParser};
 use domain::{
     id::{KeyId, ProjectId},
     key::ApiKey,
@@ -26,6 +26,20 @@ pub(crate) struct KeyArgs {
 enum Action {
     /// Make a key and print it, this once: it is stored nowhere
     Create(Create),
+    /// Say which models a key may call
+    Models {
+        /// Its id, as `account show` lists it
+        #[arg(value_parser = parse_key_id)]
+        key: KeyId,
+
+        /// A model that it may call, beside which it may call no other; give it once for each
+        #[arg(long = "model", env = "FAREBOX_KEY_MODELS", value_name = "NAME", value_delimiter = ',')]
+        models: Vec<String>,
+
+        /// It may call every one, also those that there will be
+        #[arg(long, env = "FAREBOX_KEY_EVERY_MODEL", value_parser = FalseyValueParser::new(), conflicts_with = "models")]
+        every_model: bool,
+    },
     /// Revoke a key for good
     Revoke {
         /// Its id, as `account show` lists it
@@ -52,6 +66,10 @@ struct Create {
     #[arg(long, env = "FAREBOX_KEY_MEMBER", value_name = "EMAIL")]
     member: Option<String>,
 
+    /// A model that it may call; give it once for each [default: every model]
+    #[arg(long = "model", env = "FAREBOX_KEY_MODELS", value_name = "NAME", value_delimiter = ',')]
+    models: Vec<String>,
+
     /// When it stops working by itself, like 2026-12-01 or 2026-12-01T08:00:00Z
     #[arg(long, env = "FAREBOX_KEY_EXPIRES", value_name = "INSTANT", value_parser = parse_instant)]
     expires: Option<DateTime<Utc>>,
@@ -61,6 +79,10 @@ struct Create {
 pub(super) async fn run(args: KeyArgs, config: &Config) -> anyhow::Result<()> {
     match args.action {
         Action::Create(create) => self::create(create, args.output, config).await,
+        Action::Models { models, every_model: false, .. } if models.is_empty() => {
+            bail!("say which: --model for each that it may call, or --every-model")
+        }
+        Action::Models { key, models, every_model: _ } => set_models(key, &models, args.output, config).await,
         Action::Revoke { key } => revoke(key, args.output, config).await,
     }
 }
@@ -79,17 +101,37 @@ async fn create(args: Create, output: Output, config: &Config) -> anyhow::Result
             Some(email) => Some(account::find_member(&owner, email).await?),
             None => None,
         };
-        let new = NewKey { id, secret: &secret, name: &args.name, project, member, expires_at: args.expires, now };
+        let new =
+            NewKey { id, secret: &secret, name: &args.name, project, member, models: some(&args.models), expires_at: args.expires, now };
         owner.create_key(new).await?;
         Ok((account, project, member))
     })
     .await?;
     let value = json!({
         "id": id, "account": account.id, "project": project, "member": member, "name": args.name, "key": secret.expose(),
-        "expires_at": args.expires,
+        "models": some(&args.models), "expires_at": args.expires,
     });
     // The key alone, so that a script can take it: KEY=$(farebox key create …)
     output.print(&value, || secret.expose().to_owned())
+}
+
+/// `None` stands for every one.
+fn some(models: &[String]) -> Option<&[String]> {
+    (!models.is_empty()).then_some(models)
+}
+
+async fn set_models(key: KeyId, models: &[String], output: Output, config: &Config) -> anyhow::Result<()> {
+    let models = some(models);
+    with_ledger(config, async |ledger| {
+        let system = ledger.system();
+        let account = system.account_of_key(key).await.with_context(|| format!("key {key}"))?;
+        system.account(account).set_key_models(key, models).await.with_context(|| format!("key {key}"))
+    })
+    .await?;
+    output.print(&json!({ "id": key, "models": models }), || {
+        let which = models.map_or_else(|| "every model".to_owned(), |models| format!("{}, and nothing else", models.join(", ")));
+        format!("Key {key} may call {which}. Every proxy knows within seconds.")
+    })
 }
 
 async fn revoke(key: KeyId, output: Output, config: &Config) -> anyhow::Result<()> {

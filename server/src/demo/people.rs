@@ -178,7 +178,8 @@ pub(super) async fn make_customers(ledger: &Ledger, remembered: &Remembered, dic
                 None => ProjectId::first_of(id),
             };
             let key = KeyId::new(since, dice.id_bits());
-            let new = NewKey { id: key, secret: &secret, name: plan.name, project, member: None, expires_at: None, now: since };
+            let new =
+                NewKey { id: key, secret: &secret, name: plan.name, project, member: None, models: None, expires_at: None, now: since };
             unless_there(owner.create_key(new).await)?;
             keys.push(DemoKey { id: key, project, habits: plan.habits });
         }
@@ -238,7 +239,7 @@ pub(super) async fn see_to_access(ledger: &Ledger, remembered: &mut Remembered, 
         }
         let account = system.find_account(&sign_in.email).await?;
         let (id, project) = (KeyId::new(now, rand::random()), ProjectId::first_of(account.id));
-        let new = NewKey { id, secret: &secret, name: "demo", project, member: None, expires_at: None, now };
+        let new = NewKey { id, secret: &secret, name: "demo", project, member: None, models: None, expires_at: None, now };
         system.account(account.id).create_key(new).await?;
     }
     if !has_new_keys {

@@ -99,8 +99,18 @@ fn a_running_proxy_takes_up_what_is_changed_and_nothing_needed_is_removed() {
     place.json(&["model", "edit", "small", "--upstream-name", "small-2027", "--default-output-hold", "512"], "");
     assert_eq!(place.json(&["model", "list"], "")[0]["model"]["upstream_name"], "small-2027");
 
+    let id = key["id"].as_str().expect("an id");
+    assert_eq!(place.json(&["key", "models", id, "--model", "small"], "")["models"], json!(["small"]));
+    assert_eq!(place.json(&["key", "models", id, "--every-model"], "")["models"], json!(null));
+    assert_eq!(place.json(&["provider", "allow", "acme", "web_search_options"], "")["opened"], json!(["web_search_options"]));
+    assert_eq!(place.json(&["provider", "list"], "")[0]["opened"], json!(["web_search_options"]));
+    assert_eq!(place.json(&["provider", "refuse", "acme", "web_search_options"], "")["opened"], json!([]));
+
     for (arguments, said) in [
-        (&["provider", "remove", "acme"][..], "it answers small"),
+        (&["key", "models", id][..], "say which: --model"),
+        (&["key", "models", id, "--model", "nobody"], "there is no model nobody"),
+        (&["key", "models", id, "--model", "small", "--every-model"], "cannot be used with"),
+        (&["provider", "remove", "acme"], "it answers small"),
         (&["model", "remove", "small"], "it has prices"),
         (&["provider", "edit", "nobody", "--usage-mode", "native"], "not found"),
         (&["provider", "edit", "acme"], "required"),

@@ -219,6 +219,7 @@ async fn limits_and_keys(world: &mut World, operator: &Operator, owner: &Account
     owner.create_report_key(NewReportKey { id, secret: &report, name: "reports", now: world.now }).await.unwrap();
     owner.revoke_report_key(id, world.now).await.unwrap();
     owner.move_key(key.id, project.id).await.unwrap();
+    owner.set_key_models(key.id, Some(&[MODEL.to_owned()])).await.unwrap();
     owner.revoke_key(key.id, world.now).await.unwrap();
 }
 
@@ -246,6 +247,7 @@ async fn catalog(world: &mut World, system: &System) {
         Fallback { provider: "other".to_owned(), upstream_name: "other/small".to_owned(), output_cap_field: None, opened: Vec::new() };
     system.add_fallback(MODEL, &fallback).await.unwrap();
     system.remove_fallback(MODEL, "other").await.unwrap();
+    system.open_members_of_provider("other", &["web_search_options".to_owned()], &[]).await.unwrap();
     system.remove_provider("other").await.unwrap();
     system.add_model(NewModel { name: "large", ..world.model() }).await.unwrap();
     let change = ModelChange { context_window: Some(Tokens::from_sum(200_000)), ..ModelChange::default() };

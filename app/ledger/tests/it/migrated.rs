@@ -6,7 +6,7 @@ use domain::{
     money::Amount,
     tokens::Tokens,
 };
-use ledger::{Admitted, Ledger};
+use ledger::Admitted;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
@@ -99,9 +99,7 @@ async fn calls_that_run_while_a_database_is_migrated_keep_what_they_hold_and_set
     hold(&world, ANOTHER, &second, &[(wallet, 300_000_000)], &both).await;
     hold(&world, ONE_PROXY, &dead, &[(wallet, 300_000_000)], &both).await;
 
-    Ledger::migrate(&world.address, world.now).await.unwrap();
-    Ledger::prepare_login(&world.address, &world.login).await.unwrap();
-    world.ledger = Ledger::connect(&world.login, 5).dated(world.now);
+    world.migrate().await;
 
     let expected = [4, 600, 200_000_000, 700_000_000, 900_000_000];
     assert_eq!(leased(&world).await, expected.map(|sum| (sum, sum)));
@@ -159,9 +157,7 @@ async fn a_settlement_of_the_earlier_version_that_was_taken_for_dead_is_correcte
     let wallet: Uuid = sqlx::query_scalar("select grant_id from grants where kind = 'wallet'").fetch_one(&world.pool).await.unwrap();
     let call = world.intent(ada, "0.3");
     hold(&world, ONE_PROXY, &call, &[(wallet, 300_000_000)], &[]).await;
-    Ledger::migrate(&world.address, world.now).await.unwrap();
-    Ledger::prepare_login(&world.address, &world.login).await.unwrap();
-    world.ledger = Ledger::connect(&world.login, 5).dated(world.now);
+    world.migrate().await;
     let ending = world.ledger.meter().end_epoch(EpochId::from_uuid(ONE_PROXY)).await.unwrap();
     assert_eq!(ending.announced().await.unwrap().iter().map(|call| call.call_id).collect::<Vec<CallId>>(), [call.call_id]);
     give_back_all(&ending).await;

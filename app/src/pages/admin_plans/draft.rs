@@ -7,10 +7,14 @@ use domain::{
     pricing::Discount,
 };
 
-use super::fields::{
-    ALLOWANCE, BEYOND, DAYS, DISCOUNT, ENDS, FEE, HIDDEN, KIND, MODELS, MONEY, NAME, REQUESTS, SHOWN, TOKENS, UNIT, kind_of,
+use super::fields::{ALLOWANCE, BEYOND, DAYS, DISCOUNT, ENDS, FEE, HIDDEN, KIND, MONEY, NAME, REQUESTS, SHOWN, TOKENS, UNIT, kind_of};
+use crate::{
+    parts::{
+        form::Problem,
+        models::{self, MODELS},
+    },
+    server::sentence,
 };
-use crate::{parts::form::Problem, server::sentence};
 
 /// A plan or a package as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +38,7 @@ impl Draft {
             fee: amount(FEE, &typed(FEE))?,
             unit,
             allowance: quantity(ALLOWANCE, &typed(ALLOWANCE), unit)?,
-            models: models(&typed(MODELS)),
+            models: models::typed(&typed(MODELS)),
             overage: ENDS.into_iter().find(|(_, name, _)| is_monthly && *name == typed(BEYOND)).map_or(Overage::Wallet, |(end, ..)| end),
             discount: if is_monthly { discount(&typed(DISCOUNT))? } else { Discount::NONE },
             limits: if is_monthly { limits(typed)? } else { PlanLimits::NONE },
@@ -69,12 +73,6 @@ fn limits(typed: impl Fn(&str) -> String) -> Result<PlanLimits, Problem> {
 
 fn days(text: &str) -> Result<u32, Problem> {
     text.trim().parse().map_err(|_| Problem::new(DAYS, "Write for how many days it lasts, such as 30."))
-}
-
-/// Names with commas, blanks or lines between them; nothing is every model.
-fn models(text: &str) -> Option<Vec<String>> {
-    let names: Vec<_> = text.split([',', ' ', '\n']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    (!names.is_empty()).then_some(names)
 }
 
 /// Per cent with two decimals at most, which are basis points; nothing is none.

@@ -2,6 +2,8 @@
 
 use domain::plan::Overage;
 
+use crate::parts::models::MODELS;
+
 /// Its name.
 pub(super) const NAME: &str = "name";
 /// A plan or a package.
@@ -14,8 +16,6 @@ pub(super) const ALLOWANCE: &str = "allowance";
 pub(super) const UNIT: &str = "unit";
 /// How long a package lasts.
 pub(super) const DAYS: &str = "days";
-/// The models that the allowance pays for.
-pub(super) const MODELS: &str = "models";
 /// What becomes of calls beyond it.
 pub(super) const BEYOND: &str = "overage";
 /// What calls are discounted by, in per cent.

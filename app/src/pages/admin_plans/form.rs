@@ -9,15 +9,14 @@ use leptos::prelude::*;
 use super::{
     address,
     fields::{
-        self, ALLOWANCE, BEYOND, DAYS, DISCOUNT, ENDS, FEE, HIDDEN, KIND, MODELS, MONEY, NAME, OFFERED, REQUESTS, REVIEW, SEEN, SHOWN,
-        TOKENS, UNIT,
+        self, ALLOWANCE, BEYOND, DAYS, DISCOUNT, ENDS, FEE, HIDDEN, KIND, MONEY, NAME, OFFERED, REQUESTS, REVIEW, SEEN, SHOWN, TOKENS, UNIT,
     },
     page::Review,
 };
 use crate::parts::{
     form::{Field, Form, Tone, choice, hidden, notice},
     layout::{foreign, section, stack},
-    plan,
+    models, plan,
     table::{Column, Kind::Words, Row, table, text},
     tabs::{Tab, tabs},
 };
@@ -78,16 +77,10 @@ fn kinds(monthly: bool) -> AnyView {
     tabs("Kind", kinds.into())
 }
 
-fn of_all(terms: Option<&PlanTerms>, monthly: bool, models: &[String], form: &Form) -> AnyView {
+fn of_all(terms: Option<&PlanTerms>, monthly: bool, known: &[String], form: &Form) -> AnyView {
     let initial = |words: fn(&PlanTerms) -> String| terms.map(words).unwrap_or_default();
     let often = if monthly { "a month" } else { "once" };
     let units = [Unit::Money, Unit::Tokens].map(|unit| (unit.name().to_owned(), counted(unit).to_owned())).to_vec();
-    let known = match models.len() {
-        0 => String::new(),
-        1..=NAMED_MAX => format!(" There is {}.", models.join(", ")),
-        _ => " Prices lists them all.".to_owned(),
-    };
-    let scope = format!("Names with commas between them; empty means every model.{known}");
     view! {
         {Field::amount(FEE, format!("Fee in US dollars, {often}")).hint("0 is free.").initial(initial(|terms| terms.fee.to_string())).required().view(form)}
         {Field::amount(ALLOWANCE, format!("Allowance, {often}"))
@@ -96,16 +89,10 @@ fn of_all(terms: Option<&PlanTerms>, monthly: bool, models: &[String], form: &Fo
             .required()
             .view(form)}
         {choice(form, UNIT, "Counted in", units, terms.map_or(Unit::Money, |terms| terms.unit).name())}
-        {Field::new("text", MODELS, "Models that it pays for")
-            .hint(scope)
-            .initial(initial(|terms| terms.models.as_ref().map(|models| models.join(", ")).unwrap_or_default()))
-            .view(form)}
+        {models::field("Models that it pays for", terms.and_then(|terms| terms.models.as_deref()), known).view(form)}
     }
     .into_any()
 }
-
-/// So many models are named below the field for them; more would be no help, but a page.
-const NAMED_MAX: usize = 20;
 
 const fn counted(unit: Unit) -> &'static str {
     match unit {

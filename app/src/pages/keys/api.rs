@@ -2,7 +2,10 @@ use chrono::{DateTime, Utc};
 use domain::{credit::Scope, id::KeyId, rates::Rates};
 use ledger::AccountReader;
 
-use super::page::{Keys, NewKey};
+use super::{
+    FreshKey,
+    page::{Keys, NewKey},
+};
 use crate::{
     error::ConsoleError,
     parts::search::{SEARCH, Search},
@@ -36,11 +39,13 @@ pub(crate) async fn new_key(caller: &Caller) -> Result<NewKey, ConsoleError> {
     let projects = member.projects().await?;
     let now = caller.visitor.now;
     let prices = caller.console.ledger.price_list(now).await?;
+    let models = prices.iter().map(|priced| priced.model.name.clone()).collect();
     // Whoever tries their key should not pay more than it takes.
-    let priced = prices.into_iter().filter_map(|priced| Some((weight(&priced.sale?.rates), priced.model.name)));
-    let model = priced.min().map(|(_, name)| name);
+    let allowed = fresh_key.as_ref().and_then(|fresh: &FreshKey| fresh.models.clone());
+    let priced = prices.into_iter().filter(|priced| allowed.as_ref().is_none_or(|allowed| allowed.contains(&priced.model.name)));
+    let model = priced.filter_map(|priced| Some((weight(&priced.sale?.rates), priced.model.name))).min().map(|(_, name)| name);
     let base_url = caller.console.settings.base_url();
-    Ok(NewKey { form, projects, fresh_key, base_url, without_credit: is_spent(&member, now).await?, model, now })
+    Ok(NewKey { form, projects, models, fresh_key, base_url, without_credit: is_spent(&member, now).await?, model, now })
 }
 
 async fn is_spent(account: &AccountReader, now: DateTime<Utc>) -> Result<bool, ConsoleError> {

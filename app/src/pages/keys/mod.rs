@@ -19,6 +19,8 @@ pub(crate) struct FreshKey {
     pub(crate) name: String,
     /// The key.
     pub(crate) secret: String,
+    /// The models that it may call; `None` for every one.
+    pub(crate) models: Option<Vec<String>>,
     /// When it stops working by itself.
     pub(crate) expires_at: Option<DateTime<Utc>>,
 }

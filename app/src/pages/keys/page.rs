@@ -47,6 +47,8 @@ pub(crate) struct NewKey {
     pub(crate) form: Form,
     /// The projects that it can be in, the first one first.
     pub(crate) projects: Vec<Project>,
+    /// The models that there are.
+    pub(crate) models: Vec<String>,
     /// The key that it made.
     pub(crate) fresh_key: Option<FreshKey>,
     /// Where the key is used.

@@ -9,6 +9,7 @@ use ledger::{AccountReader, NewKey};
 use super::FreshKey;
 use crate::{
     error::ConsoleError,
+    parts::models::{self, MODELS},
     server::{FormAnswer, Refusal, Submission, see_other},
 };
 
@@ -27,11 +28,23 @@ async fn make(submission: &Submission) -> Result<FreshKey, Refusal> {
     let name = submission.text("name").to_owned();
     let expires_at = expiry(submission.text("expires"))?;
     let project = project(submission.text("project"), &member).await?;
+    let models = models::typed(submission.text(MODELS));
     let now = submission.visitor.now;
     let make = async move {
         let secret = ApiKey::from_random(rand::random());
-        member.create_key(NewKey { id, secret: &secret, name: &name, project, member: Some(user), expires_at, now }).await?;
-        Ok(FreshKey { name, secret: secret.expose().to_owned(), expires_at })
+        member
+            .create_key(NewKey {
+                id,
+                secret: &secret,
+                name: &name,
+                project,
+                member: Some(user),
+                models: models.as_deref(),
+                expires_at,
+                now,
+            })
+            .await?;
+        Ok(FreshKey { name, secret: secret.expose().to_owned(), models, expires_at })
     };
     submission.console.fresh_keys.once(user, id.uuid(), make).await.map_err(|error| refusal(&error))
 }

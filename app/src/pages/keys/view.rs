@@ -1,4 +1,3 @@
-use chrono::{DateTime, Utc};
 use domain::{
     account::{Key, Project},
     credit::{LimitState, Scope},
@@ -17,7 +16,7 @@ use crate::{
         copy::copy_button,
         form::{Field, Form, Tone, choice, hidden, notice, notice_of},
         layout::{empty, foreign, head, quoted, section, stack},
-        limit, money,
+        limit, models, money,
         table::{
             Column,
             Kind::{Action, Code, Figures, Moment, Words},
@@ -103,10 +102,11 @@ fn row(page: &Keys, key: &Key, account: &Whose) -> Row {
     Row { cells, faded: !works }
 }
 
-/// Its name, and below it whose it is; nothing where it is nobody's.
+/// Its name, and below it whose it is, unless it is nobody's, and what it may call, unless that is every model.
 fn named(key: &Key, account: &Whose) -> AnyView {
     let member = key.member_email.as_deref().map(|email| view! { <span class="by">{foreign(email)}</span> });
-    view! { <span>{name_link(account.at(&format!("/usage?key={}", key.id)), &key.name)}</span>{member} }.into_any()
+    let models = models::in_a_line(key.models.as_deref()).map(|line| view! { <span class="by">{foreign(&line)}</span> });
+    view! { <span>{name_link(account.at(&format!("/usage?key={}", key.id)), &key.name)}</span>{member}{models} }.into_any()
 }
 
 fn limits_of(limits: &[LimitState], is_asked: impl Fn(&Scope) -> bool) -> Vec<&LimitState> {
@@ -152,14 +152,13 @@ fn revoke(key: &Key) -> AnyView {
 
 /// The form of a new key, or the key.
 pub(crate) fn new(page: NewKey) -> AnyView {
-    let NewKey { form, projects, fresh_key, base_url, without_credit, model, now } = page;
-    match fresh_key {
-        Some(key) => show_once(key, &base_url, without_credit, model.as_deref().unwrap_or("MODEL")),
-        None => new_form(&form, &projects, now),
+    match page.fresh_key.clone() {
+        Some(key) => show_once(key, &page.base_url, page.without_credit, page.model.as_deref().unwrap_or("MODEL")),
+        None => new_form(&page),
     }
 }
 
-fn new_form(form: &Form, projects: &[Project], now: DateTime<Utc>) -> AnyView {
+fn new_form(NewKey { form, projects, models, now, .. }: &NewKey) -> AnyView {
     // What was sent and is none is told of, though there be nothing to choose.
     let has_projects = projects.len() > 1 || form.problem_at("project").is_some();
     let form = view! {
@@ -168,6 +167,7 @@ fn new_form(form: &Form, projects: &[Project], now: DateTime<Utc>) -> AnyView {
             {form.problem_view()}
             {Field::new("text", "name", "Name").hint("What it is for: “production”, “laptop”. Usage is listed under it.").required().view(form)}
             {Field::new("date", "expires", "Last day").hint("It works through this day, UTC. Without one it works until it is revoked.").min(now.date_naive().to_string()).view(form)}
+            {models::field("Models", None, models).view(form)}
             {has_projects.then(|| project_choice(form, projects))}
             <button class="primary">"Create key"</button>
         </form>
@@ -183,11 +183,12 @@ fn project_choice(form: &Form, projects: &[Project]) -> AnyView {
 
 fn show_once(key: FreshKey, base_url: &str, without_credit: bool, model: &str) -> AnyView {
     let until = key.expires_at.map_or_else(|| "until it is revoked".to_owned(), |at| format!("until {} UTC", time::minute(at)));
+    let only = key.models.as_deref().map(|models| format!(" It may call {} and no other model.", models.join(", "))).unwrap_or_default();
     let snippets = snippets(&key.secret, base_url, model).map(|(client, code)| snippet(client, code)).collect_view();
     let secret = view! { <div class="secret"><code>{key.secret.clone()}</code>{copy_button(key.secret.clone(), "Copy the key")}</div> };
     stack(vec![
         head(quoted(&key.name, " is ready"), link("/keys".to_owned(), "All keys"), ()),
-        notice(Tone::Good, format!("Copy the key now: it is shown only this once. It works {until}.")),
+        notice(Tone::Good, format!("Copy the key now: it is shown only this once. It works {until}.{only}")),
         secret.into_any(),
         credit(without_credit, &Whose::Own),
         section("First call", snippets.into_any()),
@@ -220,6 +221,7 @@ fn snippets(secret: &str, base_url: &str, model: &str) -> std::array::IntoIter<(
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use chrono::{DateTime, Utc};
     use domain::{
         credit::{Hardness, Limit, LimitSetter, Pool, Quantity, Unit, Window},
         id::{KeyId, LimitId, ProjectId},
@@ -241,6 +243,7 @@ mod tests {
             member: None,
             member_email: None,
             last_four: "abcd".to_owned(),
+            models: None,
             created_at: now(),
             expires_at: None,
             revoked_at: None,
@@ -284,7 +287,16 @@ mod tests {
 
     fn new_html(projects: Vec<Project>, form: Form) -> String {
         let base_url = "http://127.0.0.1:8080/v1".to_owned();
-        let page = NewKey { form, projects, fresh_key: None, base_url, without_credit: false, model: None, now: now() };
+        let page = NewKey {
+            form,
+            projects,
+            models: vec!["small".to_owned()],
+            fresh_key: None,
+            base_url,
+            without_credit: false,
+            model: None,
+            now: now(),
+        };
         Owner::new().with(|| new(page).to_html())
     }
 
@@ -335,6 +347,16 @@ mod tests {
         let (laptop, others) = html.split_once("production").unwrap();
         assert!(laptop.contains(r#"<span class="by"><bdi>ada@example.com"#), "{html}");
         assert!(!others.contains(r#"class="by""#), "{html}");
+    }
+
+    #[test]
+    fn a_key_that_may_not_call_every_model_says_which_below_its_name() {
+        let mut page = page(vec![], true);
+        page.keys[0].models = Some(["a", "b", "c", "d"].map(str::to_owned).to_vec());
+        let html = draw(&page);
+        let (laptop, others) = html.split_once("production").unwrap();
+        assert!(laptop.contains(r#"<span class="by"><bdi>Only a, b, c and 1 more"#) && !others.contains("Only"), "{html}");
+        assert!(new_html(vec![], Form::default()).contains("empty means every model. There is small."));
     }
 
     #[test]

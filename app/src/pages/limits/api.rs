@@ -21,7 +21,9 @@ pub(crate) async fn limits(caller: &Caller, seen: &Seen, id: &str, query: &str) 
     let key = key(reader, id, now).await?;
     let project = project(reader, key.as_ref()).await?;
     let states = reader.limits(now).await?.into_iter();
+    let prices = if key.is_some() { caller.console.ledger.price_list(now).await? } else { Vec::new() };
     Ok(Limits {
+        models: prices.into_iter().map(|priced| priced.model.name).collect(),
         limits: states.filter(|state| is_shown(&state.limit.scope, key.as_ref())).collect(),
         done: done(query),
         // What bounds all of the account is an owner's to set.
@@ -59,7 +61,8 @@ fn is_shown(scope: &Scope, key: Option<&Key>) -> bool {
 
 fn done(query: &str) -> Option<Done> {
     let limit = |name| -> Option<LimitId> { parameter(query, name)?.parse().ok() };
-    limit("set").map(Done::Set).or_else(|| limit("removed").map(Done::Removed))
+    let models = || parameter(query, "models").map(|_| Done::Models);
+    limit("set").map(Done::Set).or_else(|| limit("removed").map(Done::Removed)).or_else(models)
 }
 
 #[cfg(test)]
@@ -84,6 +87,7 @@ mod tests {
             member: Some(ours.2),
             member_email: None,
             last_four: "abcd".to_owned(),
+            models: None,
             created_at: at,
             expires_at: None,
             revoked_at: None,

@@ -13,5 +13,8 @@ pub(super) const HARDNESS: &str = "hardness";
 /// The limit that is to be removed.
 pub(super) const REMOVE: &str = "remove";
 
+/// That the models of a key are to change.
+pub(super) const CHANGE_MODELS: &str = "change_models";
+
 /// What can happen at the end of a limit, in the order in which it is offered.
 pub(super) const ENDS: [Hardness; 2] = [Hardness::Hard, Hardness::Soft];

@@ -11,6 +11,8 @@ pub(crate) struct Limits {
     pub(crate) key: Option<Key>,
     /// The name of the key's project, where there are several.
     pub(crate) project: Option<String>,
+    /// The models that there are; none of the account's page.
+    pub(crate) models: Vec<String>,
     /// The limits by whose they are, shortest window first.
     pub(crate) limits: Vec<LimitState>,
     /// What was just done to one of them.
@@ -23,11 +25,13 @@ pub(crate) struct Limits {
     pub(crate) form: Form,
 }
 
-/// What was done to a limit.
+/// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Done {
     /// It was set.
     Set(LimitId),
     /// It was removed.
     Removed(LimitId),
+    /// None: which models the key may call was set.
+    Models,
 }

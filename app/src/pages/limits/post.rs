@@ -7,15 +7,16 @@ use ledger::NewLimit;
 
 use super::{
     address,
-    fields::{CAPACITY, ENDS, HARDNESS, REMOVE, UNIT, WINDOW},
+    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, UNIT, WINDOW},
     subject,
 };
 use crate::{
     error::ConsoleError,
+    parts::models::{self, MODELS},
     server::{Refusal, Submission, incomplete, see_other, sentence},
 };
 
-/// `POST /keys/{id}`: removes the limit that the form names, or sets one. Both may come twice: the same again changes nothing.
+/// `POST /keys/{id}`: removes the limit that the form names, sets one, or sets which models the key may call. All may come twice: the same again changes nothing.
 pub(crate) async fn change(Path(id): Path<String>, submission: Submission) -> Response {
     let outcome = try_change(&id, &submission).await;
     submission.answer(outcome).await
@@ -24,6 +25,11 @@ pub(crate) async fn change(Path(id): Path<String>, submission: Submission) -> Re
 async fn try_change(id: &str, submission: &Submission) -> Result<Response, Refusal> {
     let caller = submission.caller();
     let key = subject(id)?;
+    if let Some(key) = key.filter(|_| !submission.text(CHANGE_MODELS).is_empty()) {
+        let models = models::typed(submission.text(MODELS));
+        caller.member().await?.set_key_models(key, models.as_deref()).await?;
+        return Ok(see_other(&format!("{}?models=set", address(Some(key)))));
+    }
     let done = match submission.text(REMOVE) {
         "" => {
             // Who may not is told so, whatever the form says.

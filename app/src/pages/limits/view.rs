@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::{
     address,
-    fields::{CAPACITY, ENDS, HARDNESS, REMOVE, UNIT, WINDOW},
+    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, UNIT, WINDOW},
     page::{Done, Limits},
 };
 use crate::parts::{
@@ -14,6 +14,7 @@ use crate::parts::{
     form::{Field, Form, Tone, choice, hidden, notice, notice_of},
     layout::{empty, foreign, head, quoted, section, stack},
     limit::{COLUMNS, cells, whole_name, whole_name_view},
+    models,
     table::{
         Column,
         Kind::{Action, Words},
@@ -41,7 +42,27 @@ pub(crate) fn limits(page: &Limits, account: &Whose) -> AnyView {
         revoked.into_any(),
         body,
         set.into_any(),
+        key.as_ref().filter(|_| !is_revoked).map(|key| section("Models", models_of(key, page, can_change))).into_any(),
     ])
+}
+
+/// Which models it may call, and the form that changes that for who may.
+fn models_of(key: &Key, page: &Limits, can_change: bool) -> AnyView {
+    let rule = match &key.models {
+        None => text("This key may call every model, also those that there will be."),
+        Some(_) => view! { "This key may call "{foreign(&models::in_words(key.models.as_deref()))}". Calls of other models are refused." }
+            .into_any(),
+    };
+    let form = can_change.then(|| {
+        view! {
+            <form class="column-form" method="post" action=address(Some(key.id))>
+                {hidden(CHANGE_MODELS, "yes")}
+                {models::field("Models that it may call", key.models.as_deref(), &page.models).view(&page.form)}
+                <button>"Change the models"</button>
+            </form>
+        }
+    });
+    stack(vec![view! { <p class="subtitle prose">{rule}</p> }.into_any(), form.into_any()])
 }
 
 fn about(page: &Limits, account: &Whose) -> AnyView {
@@ -64,6 +85,7 @@ fn outcome(done: Done, limits: &[LimitState]) -> Option<AnyView> {
         Done::Set(id) => view! { "The limit is set: "{whole_name_view(find(id)?)}"." }.into_any(),
         Done::Removed(id) if find(id).is_none() => text("The limit is removed: it bounds no call any more."),
         Done::Removed(_) => return None,
+        Done::Models => text("The models of the key are changed: every proxy knows within two seconds."),
     };
     Some(notice_of(Tone::Good, words))
 }
@@ -167,6 +189,7 @@ mod tests {
             member: Some(UserId::new(now(), [6; 10])),
             member_email: Some("ada@example.com".to_owned()),
             last_four: "abcd".to_owned(),
+            models: None,
             created_at: now(),
             expires_at: None,
             revoked_at: None,
@@ -189,7 +212,31 @@ mod tests {
 
     fn page(limits: Vec<Limit>) -> Limits {
         let limits = limits.into_iter().map(|limit| LimitState { limit, whose: None, set_by: LimitSetter::Account }).collect();
-        Limits { key: Some(laptop()), project: None, limits, done: None, can_manage: true, now: now(), form: Form::default() }
+        Limits {
+            key: Some(laptop()),
+            project: None,
+            models: vec!["small".to_owned()],
+            limits,
+            done: None,
+            can_manage: true,
+            now: now(),
+            form: Form::default(),
+        }
+    }
+
+    #[test]
+    fn a_keys_page_says_which_models_it_may_call_and_only_who_may_can_change_them() {
+        let draw = |models: Option<&str>, can_manage, key: bool| {
+            let mut page = Limits { can_manage, ..page(vec![]) };
+            page.key = key.then(|| Key { models: models.map(|name| vec![name.to_owned()]), ..laptop() });
+            Owner::new().with(|| limits(&page, &Whose::Own).to_html()).replace("<!>", "")
+        };
+        let (every, one, seen, account) =
+            (draw(None, true, true), draw(Some("small"), true, true), draw(Some("small"), false, true), draw(None, true, false));
+        assert!(every.contains("every model, also those that there will be") && every.contains("Change the models"), "{every}");
+        assert!(one.contains("<bdi>small</bdi>. Calls of other models are refused.") && one.contains(r#"value="small""#), "{one}");
+        assert!(seen.contains("<bdi>small</bdi>") && !seen.contains("Change the models"), "{seen}");
+        assert!(!account.contains("Models"), "{account}");
     }
 
     /// The same amount for all keys of the project that the laptop is in.

@@ -29,7 +29,7 @@ async fn make(submission: &Submission) -> Result<FreshKey, Refusal> {
     let make = async move {
         let secret = ReportKey::from_random(rand::random());
         owner.create_report_key(NewReportKey { id, secret: &secret, name: &name, now }).await?;
-        Ok(FreshKey { name, secret: secret.expose().to_owned(), expires_at: None })
+        Ok(FreshKey { name, secret: secret.expose().to_owned(), models: None, expires_at: None })
     };
     submission.console.fresh_keys.once(user, id.uuid(), make).await.map_err(|error| refusal(&error))
 }

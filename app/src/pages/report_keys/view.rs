@@ -127,7 +127,7 @@ mod tests {
         };
         let page = ReportKeys {
             keys: vec![key(1, None), key(2, Some(created_at))],
-            fresh: fresh.then(|| FreshKey { name: "books".to_owned(), secret: "rk-fb_secret".to_owned(), expires_at: None }),
+            fresh: fresh.then(|| FreshKey { name: "books".to_owned(), secret: "rk-fb_secret".to_owned(), models: None, expires_at: None }),
             revoked: None,
             can_manage,
             base_url: "http://127.0.0.1:8080/v1".to_owned(),

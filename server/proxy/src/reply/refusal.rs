@@ -158,6 +158,20 @@ impl Refusal {
         Self { param: Some("model".into()), ..Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message) }
     }
 
+    /// The key may call only these models.
+    #[must_use]
+    pub(crate) fn model_not_allowed(model: &str, allowed: &[String]) -> Self {
+        const NAMED_MAX: usize = 10;
+        let named: Vec<_> = allowed.iter().take(NAMED_MAX).map(|name| format!("\"{}\"", shown(name))).collect();
+        let more = if allowed.len() > NAMED_MAX { " and others that GET /v1/models lists" } else { "" };
+        let message = format!(
+            "This API key may not call the model \"{}\": it may call {}{more}. Whoever manages the key can allow it.",
+            shown(model),
+            named.join(", ")
+        );
+        Self { param: Some("model".into()), ..Self::new(StatusCode::FORBIDDEN, "permission_error", "model_not_allowed", message) }
+    }
+
     /// None of the model's providers speaks the API of this address.
     #[must_use]
     pub(crate) fn not_spoken(model: &str, route: &str) -> Self {

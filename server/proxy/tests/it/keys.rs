@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use serde_json::json;
 use sqlx::PgPool;
 
-use crate::world::{World, chat, text};
+use crate::world::{MODEL, World, chat, eventually, json, text};
 
 /// A value of `Authorization`, where `$KEY` stands for the key, and what is right for it.
 #[derive(Deserialize)]
@@ -29,6 +30,48 @@ impl Spelling {
             .into_iter()
             .find_map(|(right, said)| self.right.contains(right).then_some(said))
     }
+}
+
+/// A key calls the models that its owner says; a running proxy takes up what is changed.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_key_calls_the_models_that_it_may_and_no_others(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let (owner, key) = (world.ledger.system().account(world.account), world.key_id);
+    let allow = async |models: Option<&[&str]>| {
+        let models = models.map(|names| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        owner.set_key_models(key, models.as_deref()).await
+    };
+    let status = async || world.post(chat("hello", "")).await.status();
+    for nothing in [&["nobody"][..], &[]] {
+        assert!(matches!(allow(Some(nothing)).await, Err(ledger::Error::Invalid { field: "models", .. })), "{nothing:?}");
+    }
+    assert_eq!(status().await, StatusCode::OK);
+
+    allow(Some(&["unpriced"])).await.unwrap();
+    eventually(async || (status().await == StatusCode::FORBIDDEN).then_some(())).await;
+    let asked = world.upstream.asked();
+    let refused = world.post(chat("hello", "")).await;
+    assert_eq!(refused.headers()["x-should-retry"], "false");
+    let error = json(refused).await["error"].take();
+    assert_eq!(
+        (&error["code"], &error["type"], &error["param"]),
+        (&json!("model_not_allowed"), &json!("permission_error"), &json!("model"))
+    );
+    assert!(error["message"].as_str().unwrap().contains("it may call \"unpriced\""), "{error}");
+    assert_eq!(world.upstream.asked(), asked);
+    let listed = json(world.get("/v1/models").await).await;
+    assert_eq!(listed["data"], json!([]));
+    assert_eq!(world.get(&format!("/v1/models/{MODEL}")).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(json(world.get("/v1/key").await).await["data"]["models"], json!(["unpriced"]));
+
+    allow(Some(&[MODEL, MODEL])).await.unwrap();
+    eventually(async || (status().await == StatusCode::OK).then_some(())).await;
+    let listed = json(world.get("/v1/models").await).await;
+    assert_eq!(listed["data"][0]["id"], MODEL);
+    allow(None).await.unwrap();
+    eventually(async || json(world.get("/v1/key").await).await["data"]["models"].is_null().then_some(())).await;
+    assert_eq!(status().await, StatusCode::OK);
+    world.stop().await;
 }
 
 #[sqlx::test(migrator = "ledger::MIGRATOR")]

@@ -30,7 +30,7 @@ async fn report_key(world: &World) -> (ReportKeyId, ReportKey) {
 async fn another_key(world: &World) -> (KeyId, ApiKey) {
     let (id, secret) = (KeyId::new(world.now, [6; 10]), ApiKey::from_random([6; 20]));
     let project = ProjectId::first_of(world.account);
-    let new = NewKey { id, secret: &secret, name: "second", project, member: None, expires_at: None, now: world.now };
+    let new = NewKey { id, secret: &secret, name: "second", project, member: None, models: None, expires_at: None, now: world.now };
     world.ledger.system().account(world.account).create_key(new).await.unwrap();
     (id, secret)
 }

@@ -390,7 +390,10 @@ async fn add_customer(ledger: &Ledger, name: &str, credit: &str, now: DateTime<U
     ledger.sign_up(customer).await.unwrap();
     let owner = ledger.system().account(account);
     let project = ProjectId::first_of(account);
-    owner.create_key(NewKey { id: key_id, secret: &key, name: "first", project, member: None, expires_at: None, now }).await.unwrap();
+    owner
+        .create_key(NewKey { id: key_id, secret: &key, name: "first", project, member: None, models: None, expires_at: None, now })
+        .await
+        .unwrap();
     top_up(ledger, account, amount(credit), "opening").await;
     (account, key, key_id)
 }

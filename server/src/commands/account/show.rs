@@ -84,9 +84,10 @@ fn key_table(keys: &[Key], projects: &[Project], now: DateTime<Utc>) -> String {
             key.member_email.clone().unwrap_or_default(),
             project.unwrap_or_default(),
             state.to_owned(),
+            key.models.as_ref().map_or_else(|| "every".to_owned(), |models| models.join(", ")),
             key.spent_this_month.to_string(),
             key.id.to_string(),
         ]
     });
-    table(["KEY", "", "MEMBER", "PROJECT", "STATE", "SPENT THIS MONTH", "ID"], rows)
+    table(["KEY", "", "MEMBER", "PROJECT", "STATE", "MODELS", "SPENT THIS MONTH", "ID"], rows)
 }

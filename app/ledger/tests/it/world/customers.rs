@@ -52,7 +52,7 @@ impl World {
     /// A key of a customer's first project.
     pub(crate) fn new_key<'a>(&mut self, customer: Customer, secret: &'a ApiKey, name: &'a str) -> NewKey<'a> {
         let (id, project) = (KeyId::new(self.now, self.random()), ProjectId::first_of(customer.account));
-        NewKey { id, secret, name, project, member: Some(customer.user), expires_at: None, now: self.now }
+        NewKey { id, secret, name, project, member: Some(customer.user), models: None, expires_at: None, now: self.now }
     }
 
     pub(crate) fn money<'a>(&mut self, text: &str, key: &'a str) -> MoneyIn<'a> {
