@@ -57,9 +57,9 @@ test("a session that has ended opens nothing", async ({ page, context }) => {
 test("each sign-in has a session of its own, which no script can read", async ({ page, context, ready }) => {
   const session = async () => {
     const cookies = (await context.cookies()).filter(({ name }) => name !== "theme");
-    expect(cookies).toHaveLength(1);
-    expect(cookies[0]).toMatchObject({ httpOnly: true, sameSite: "Lax" });
-    return cookies[0]?.value;
+    expect(cookies.filter(({ name }) => name !== "farebox" && !/^device-[0-9a-f]{16}$/.test(name))).toEqual([]);
+    for (const cookie of cookies) expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Lax" });
+    return cookies.find(({ name }) => name === "farebox")?.value;
   };
   await signUp(page);
   const first = await session();
@@ -144,6 +144,25 @@ test.describe("what does not open", () => {
     const minutes = Math.ceil(seconds / 60);
     await expect(page.getByRole("alert")).toHaveText(`Too many attempts. Try again in ${minutes} minute${minutes === 1 ? "" : "s"}.`);
     await expectSound(page);
+  });
+
+  test("guesses of others shut nobody out of a browser in which they have signed in", async ({ page, context, playwright, baseURL }) => {
+    const { email, password } = await signUp(page);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    const stranger = await playwright.request.newContext({ baseURL, extraHTTPHeaders: { origin: baseURL ?? "" } });
+    const guess = { form: { email, password: "a guess" } };
+    await expect(async () => expect((await stranger.post("/login", guess)).status()).toBe(429)).toPass({ timeout: 60_000, intervals: [0] });
+    await stranger.dispose();
+
+    await page.goto("/login");
+    await page.getByLabel("E-mail address").fill(email);
+    await page.getByLabel("Password").fill(password);
+    await signInButton(page).click();
+    await expect(page).toHaveURL("/usage");
+    // Without the cookie it is a stranger's.
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await context.clearCookies({ name: /^device-/ });
+    expect((await page.request.post("/login", { form: { email, password } })).status()).toBe(429);
   });
 
   test("an address that is taken, with another password", async ({ page, ready }) => {

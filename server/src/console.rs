@@ -43,7 +43,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 /// The console. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: sign-in attempts are counted per address.
 pub(crate) fn router(ledger: Ledger, settings: ConsoleSettings) -> Router {
-    let is_https = settings.console_url.starts_with("https:");
+    let is_https = settings.is_https();
     let (files, assets) = assets::files();
     let csrf = csrf(&settings.console_url);
     let sessions = session::layer(ledger.clone(), is_https);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use app::server::Stripe;
+use app::server::{DeviceSecret, Stripe};
 use axum::Router;
 use chrono::Utc;
 use ledger::{Ledger, Schema};
@@ -164,6 +164,7 @@ impl Site {
         database.migrate().await?;
         let secret_key = config.secret_key()?;
         let login = database.prepare_login(&secret_key, false).await?;
+        let device_secret = DeviceSecret::new(secret_key.derive("farebox known devices", "console"));
         let ledgers =
             [CONSOLE_CONNECTIONS, PROXY_CONNECTIONS, BACKGROUND_CONNECTIONS].map(|connections| Ledger::connect(&login, connections));
         let [console_ledger, proxy_ledger, background_ledger] = &ledgers;
@@ -222,6 +223,7 @@ impl Site {
                     trusted_proxies: args.trusted_proxies.clone(),
                     stripe: config.stripe.clone(),
                     sales_contact: args.sales_contact.clone().map(|contact| (contact.link, contact.words)),
+                    device_secret,
                     posting_limit: args.posting_limit,
                 };
                 Some((listener, console::router(console_ledger.clone(), settings)))

@@ -46,7 +46,8 @@ impl SecretKey {
     }
 
     /// Another secret that follows from this one, for one `purpose` and one `subject` alone: 64 hexadecimal digits.
-    pub(crate) fn derive(&self, purpose: &str, subject: &str) -> String {
+    #[must_use]
+    pub fn derive(&self, purpose: &str, subject: &str) -> String {
         let purpose = scram::hmac(&self.bytes, purpose.as_bytes());
         scram::hmac(&purpose, subject.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -4,6 +4,7 @@ mod addresses;
 mod alone;
 mod caller;
 pub(crate) mod csv;
+mod device;
 mod fresh;
 pub(crate) mod in_the_clear;
 mod query;
@@ -31,6 +32,7 @@ use leptos_axum::{AxumRouteListing, LeptosRoutes};
 
 pub use self::{
     addresses::every_address,
+    device::DeviceSecret,
     stripe::{API as STRIPE_API, Stripe, StripeSettings, webhooks},
     upload::UPLOAD_MAX,
     visitor::SignedIn,
@@ -75,11 +77,19 @@ pub struct Settings {
     pub stripe: Option<Stripe>,
     /// Where customers ask for more than is offered: an address, and how it is written.
     pub sales_contact: Option<(String, String)>,
+    /// What makes browsers known in which people have signed in.
+    pub device_secret: DeviceSecret,
     /// What an operator posts beyond this they confirm by typing the customer's name.
     pub posting_limit: Amount,
 }
 
 impl Settings {
+    /// Whether people reach the console over HTTPS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.console_url.starts_with("https:")
+    }
+
     /// What clients are pointed at.
     pub(crate) fn base_url(&self) -> String {
         format!("{}/v1", self.proxy_url)

@@ -4,7 +4,9 @@
 //! Failed sign-ins are counted three ways. Ten for one person from one place stop a guesser long before luck helps. A hundred from one place
 //! stop whoever tries one password on many people. Fifty for one person from anywhere slow a guesser who has many places down to 1,200 a day;
 //! that last limit also keeps the person out, so it lies above what one place can use up in its window (forty): to lock somebody out, it takes
-//! several places, and keeping at it.
+//! several places, and keeping at it. A browser that is known to this person has tries of its own, and guesses
+//! elsewhere do not shut it out; all such browsers of one person together have as many as all others, since whoever knew a password once may have made
+//! many of them.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -73,9 +75,12 @@ impl Default for Throttle {
 
 impl Throttle {
     /// Counts an attempt to sign in before it is made, so that many at once are no way around.
-    pub(crate) fn sign_in(&self, address: IpAddr, email: &str, now: DateTime<Utc>) -> Result<Attempt, TooMany> {
-        let network = network_of(address);
-        let email: String = email.trim().to_lowercase().chars().take(EMAIL_CHARS_MAX).collect();
+    /// `device` is the browser's id, if it is known to this person.
+    pub(crate) fn sign_in(&self, address: IpAddr, email: &str, device: Option<&str>, now: DateTime<Utc>) -> Result<Attempt, TooMany> {
+        if let Some(device) = device {
+            return self.attempt([(format!("device {device}"), PER_PAIR), (format!("devices {}", normal(email)), PER_EMAIL)], now);
+        }
+        let (network, email) = (network_of(address), normal(email));
         // What one place may not try is not counted against the person.
         let counters = [
             (format!("pair {network} {email}"), PER_PAIR),
@@ -132,6 +137,11 @@ impl Attempt {
     }
 }
 
+/// An address by which a person is counted, however it is typed.
+fn normal(email: &str) -> String {
+    email.trim().to_lowercase().chars().take(EMAIL_CHARS_MAX).collect()
+}
+
 /// Whoever has one IPv6 address usually has the whole /64.
 fn network_of(address: IpAddr) -> String {
     match address {
@@ -161,17 +171,18 @@ mod tests {
     fn guessing_one_password_stops_after_ten_tries_and_starts_again_later() {
         let throttle = Throttle::default();
         for _ in 0..PER_PAIR.tries {
-            throttle.sign_in(HOME, "a@example.com", at(0)).unwrap();
+            throttle.sign_in(HOME, "a@example.com", None, at(0)).unwrap();
         }
-        assert_eq!(throttle.sign_in(HOME, " A@example.com", at(5)).unwrap_err().retry_after, TimeDelta::minutes(10));
-        throttle.sign_in(HOME, "b@example.com", at(5)).unwrap();
-        throttle.sign_in(HOME, "a@example.com", at(15)).unwrap();
+        assert_eq!(throttle.sign_in(HOME, " A@example.com", None, at(5)).unwrap_err().retry_after, TimeDelta::minutes(10));
+        throttle.sign_in(HOME, "b@example.com", None, at(5)).unwrap();
+        throttle.sign_in(HOME, "a@example.com", None, at(15)).unwrap();
     }
 
     #[test]
     fn trying_many_people_from_one_address_stops_too() {
         let throttle = Throttle::default();
-        let refused = (0..=PER_ADDRESS.tries).filter(|person| throttle.sign_in(HOME, &format!("{person}@example.com"), at(0)).is_err());
+        let refused =
+            (0..=PER_ADDRESS.tries).filter(|person| throttle.sign_in(HOME, &format!("{person}@example.com"), None, at(0)).is_err());
         assert_eq!(refused.count(), 1);
     }
 
@@ -179,10 +190,30 @@ mod tests {
     fn guessing_one_password_from_many_places_stops_for_the_rest_of_the_hour() {
         let throttle = Throttle::default();
         for number in 0..PER_EMAIL.tries {
-            throttle.sign_in(place(number), "a@example.com", at(0)).unwrap();
+            throttle.sign_in(place(number), "a@example.com", None, at(0)).unwrap();
         }
-        assert_eq!(throttle.sign_in(HOME, "a@example.com", at(20)).unwrap_err().retry_after, TimeDelta::minutes(40));
-        throttle.sign_in(HOME, "a@example.com", at(60)).unwrap();
+        assert_eq!(throttle.sign_in(HOME, "a@example.com", None, at(20)).unwrap_err().retry_after, TimeDelta::minutes(40));
+        throttle.sign_in(HOME, "a@example.com", None, at(60)).unwrap();
+    }
+
+    #[test]
+    fn a_known_browser_is_shut_out_by_its_own_guesses_alone() {
+        let throttle = Throttle::default();
+        for number in 0..PER_EMAIL.tries {
+            throttle.sign_in(place(number), "a@example.com", None, at(0)).unwrap();
+        }
+        for person in 0..PER_ADDRESS.tries {
+            let _ = throttle.sign_in(HOME, &format!("{person}@example.com"), None, at(0));
+        }
+        assert!(throttle.sign_in(HOME, "a@example.com", None, at(0)).is_err());
+        for _ in 0..PER_PAIR.tries {
+            throttle.sign_in(HOME, "a@example.com", Some("1"), at(0)).unwrap();
+        }
+        assert!(throttle.sign_in(HOME, "a@example.com", Some("1"), at(0)).is_err());
+        throttle.sign_in(HOME, "a@example.com", Some("2"), at(0)).unwrap();
+        // Who has many of them has no more guesses than who has many places.
+        let passed = (3..99).filter(|number| throttle.sign_in(HOME, "a@example.com", Some(&number.to_string()), at(0)).is_ok());
+        assert_eq!(passed.count(), usize::try_from(PER_EMAIL.tries - PER_PAIR.tries - 1).unwrap());
     }
 
     #[test]
@@ -190,17 +221,17 @@ mod tests {
         let throttle = Throttle::default();
         for minute in 0..60 {
             for _ in 0..PER_ADDRESS.tries {
-                let _ = throttle.sign_in(place(7), "a@example.com", at(minute));
+                let _ = throttle.sign_in(place(7), "a@example.com", None, at(minute));
             }
         }
-        throttle.sign_in(HOME, "a@example.com", at(59)).unwrap();
+        throttle.sign_in(HOME, "a@example.com", None, at(59)).unwrap();
     }
 
     #[test]
     fn signing_in_often_is_no_attack() {
         let throttle = Throttle::default();
         for _ in 0..PER_ADDRESS.tries * 2 {
-            throttle.sign_in(HOME, "a@example.com", at(0)).unwrap().forget();
+            throttle.sign_in(HOME, "a@example.com", None, at(0)).unwrap().forget();
         }
     }
 
@@ -226,6 +257,6 @@ mod tests {
         }
         assert!(throttle.sign_up(HOME, at(59)).is_err());
         throttle.sign_up(place(7), at(59)).unwrap();
-        throttle.sign_in(HOME, "a@example.com", at(59)).unwrap();
+        throttle.sign_in(HOME, "a@example.com", None, at(59)).unwrap();
     }
 }

@@ -17,7 +17,7 @@ use domain::{account::Person, id::UserId};
 use serde::{Deserialize, Serialize};
 use tower_sessions::Session;
 
-use super::{Console, Submission, in_the_clear, see_other};
+use super::{Console, Submission, device, in_the_clear, see_other};
 use crate::{
     error::ConsoleError,
     visit::{Theme, Visit},
@@ -63,6 +63,8 @@ pub(crate) struct Visitor {
     pub(crate) address: IpAddr,
     /// Where they have opened the console, if their browser keeps no session there.
     pub(crate) in_the_clear: Option<String>,
+    /// The cookies of its browser, for those that tell of earlier sign-ins.
+    cookies: Vec<HeaderValue>,
     session: Session,
 }
 
@@ -72,6 +74,22 @@ impl Visitor {
         let signed_in = SignedIn { user, since: self.now, seen: self.now };
         self.session.cycle_id().await.map_err(unavailable)?;
         self.session.insert(SIGNED_IN, signed_in).await.map_err(unavailable)
+    }
+
+    /// The id of its browser, if somebody has signed in there by this address.
+    pub(crate) fn device(&self, console: &Console, email: &str) -> Option<&str> {
+        let token = cookie(&self.cookies, &device::name(email, console.settings.is_https()))?;
+        console.settings.device_secret.known(token, email, self.now)
+    }
+
+    /// The same answer, by which the browser is known to this address from now on.
+    pub(crate) fn remember_device(&self, console: &Console, email: &str, mut answer: Response) -> Response {
+        let known = self.device(console, email);
+        let cookie = console.settings.device_secret.cookie(email, known, self.now, console.settings.is_https());
+        if let Ok(cookie) = HeaderValue::try_from(cookie) {
+            answer.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        answer
     }
 
     /// Ends the session.
@@ -102,8 +120,9 @@ pub(super) async fn identify(State(console): State<Console>, session: Session, m
         answers_form: request.method() == Method::POST,
     };
     let address = address(&request, &console.settings.trusted_proxies);
+    let cookies = request.headers().get_all(header::COOKIE).into_iter().cloned().collect();
     let in_the_clear = in_the_clear::opened_at(request.headers(), &console.settings.console_url);
-    request.extensions_mut().insert(Visitor { visit, now, address, in_the_clear, session });
+    request.extensions_mut().insert(Visitor { visit, now, address, in_the_clear, cookies, session });
     let mut response = next.run(request).await;
     // What a page shows belongs to one person and one moment: going back must not bring up an old balance or a form that was already sent.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
@@ -127,9 +146,13 @@ async fn person(console: &Console, session: &Session, now: DateTime<Utc>) -> Res
 }
 
 fn theme(headers: &HeaderMap) -> Theme {
-    let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    cookie(headers.get_all(header::COOKIE), THEME_COOKIE).map(Theme::named).unwrap_or_default()
+}
+
+fn cookie<'a>(lines: impl IntoIterator<Item = &'a HeaderValue>, wanted: &str) -> Option<&'a str> {
+    let cookies = lines.into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == THEME_COOKIE).map(|(_, value)| Theme::named(value)).unwrap_or_default()
+    pairs.find(|(name, _)| *name == wanted).map(|(_, value)| value)
 }
 
 /// Where a request came from.
@@ -152,7 +175,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
 /// Keeps a choice of colours, and leads back to where it was made.
 pub(super) async fn choose_theme(submission: Submission) -> Response {
     let theme = Theme::named(submission.text("theme"));
-    let secure = if submission.console.settings.console_url.starts_with("https:") { "; Secure" } else { "" };
+    let secure = if submission.console.settings.is_https() { "; Secure" } else { "" };
     let cookie = format!("{THEME_COOKIE}={}; Path=/; Max-Age=31536000; SameSite=Lax{secure}", theme.name());
     ([(header::SET_COOKIE, cookie)], see_other(&submission.came_from())).into_response()
 }

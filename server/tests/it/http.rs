@@ -22,10 +22,15 @@ impl Answer {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    /// The cookie that it sets, with what the browser is told of it.
+    /// The cookies that it sets, with what the browser is told of them.
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = &str> {
+        self.head.lines().filter_map(|line| line.strip_prefix("set-cookie: "))
+    }
+
+    /// The one of them that is a session's.
     pub(crate) fn cookie(&self) -> &str {
-        let line = self.head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
-        line.unwrap_or_else(|| panic!("no cookie in {}", self.head))
+        let session = self.cookies().find(|cookie| cookie.split('=').next().is_some_and(|name| name.ends_with("farebox")));
+        session.unwrap_or_else(|| panic!("no session in {}", self.head))
     }
 
     /// How many bytes the rest of the answer is.

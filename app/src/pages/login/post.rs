@@ -14,8 +14,9 @@ pub(crate) async fn sign_in(submission: Submission) -> Response {
 async fn try_sign_in(submission: &Submission) -> Result<Response, Refusal> {
     let (email, visitor) = (submission.text("email"), &submission.visitor);
     submission.expect_that_a_session_lasts()?;
-    let attempt = submission.console.throttle.sign_in(visitor.address, email, visitor.now)?;
-    let user = match submission.console.ledger.authenticate(email, submission.raw("password")).await {
+    let console = &submission.console;
+    let attempt = console.throttle.sign_in(visitor.address, email, visitor.device(console, email), visitor.now)?;
+    let user = match console.ledger.authenticate(email, submission.raw("password")).await {
         Err(ledger::Error::BadCredentials) => {
             let message = "The e-mail address or the password is wrong. Check both and try again.";
             return Err(Refusal::Form(StatusCode::UNAUTHORIZED, Problem::new("", message)));
@@ -25,7 +26,7 @@ async fn try_sign_in(submission: &Submission) -> Result<Response, Refusal> {
     attempt.forget();
     visitor.sign_in(user).await?;
     let next = submission.text("next");
-    Ok(see_other(if is_local(next) { next } else { "/" }))
+    Ok(visitor.remember_device(console, email, see_other(if is_local(next) { next } else { "/" })))
 }
 
 /// `POST /logout`.

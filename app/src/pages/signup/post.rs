@@ -44,12 +44,12 @@ async fn try_sign_up(submission: &Submission) -> Result<Response, Refusal> {
         Err(error) => return Err(error.into()),
     };
     visitor.sign_in(user).await?;
-    Ok(see_other("/"))
+    Ok(visitor.remember_device(console, email, see_other("/")))
 }
 
 async fn sign_in(submission: &Submission, email: &str, password: &str) -> Result<UserId, Refusal> {
     let (console, visitor) = (&submission.console, &submission.visitor);
-    let attempt = console.throttle.sign_in(visitor.address, email, visitor.now)?;
+    let attempt = console.throttle.sign_in(visitor.address, email, visitor.device(console, email), visitor.now)?;
     let user = console.ledger.authenticate(email, password).await.map_err(taken)?;
     attempt.forget();
     Ok(user)
