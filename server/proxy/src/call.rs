@@ -137,7 +137,7 @@ impl Call {
             () = client.leaves() => return Ok(()),
             held = self.hold_with_a_key_that_works(shared) => held?,
         };
-        if self.request.is_loose(&self.route.model) && !self.is_held_whole_in_money(bound) {
+        if !self.is_held_whole_in_money(bound) {
             self.expect_bounded()?;
         }
         self.choose_route();
@@ -170,8 +170,8 @@ impl Call {
             && bound.cap >= self.request.output_cap().unwrap_or_else(|| self.request.default_cap(&self.entry.model))
     }
 
-    /// What loosens its bound does not pass: tokens pay no more than were held, whosever call it is, and credit that was too short for the whole answer
-    /// is no longer for one without a bound.
+    /// What loosens its bound does not pass, at this provider or at one that it falls back to: tokens pay no more than were held, whosever call it is, and
+    /// credit that was too short for the whole answer is too short for one without a bound.
     fn expect_bounded(&mut self) -> Result<(), Refusal> {
         self.request.set_lenient(false);
         self.route = Arc::clone(self.entry.first_route(&self.request)?);

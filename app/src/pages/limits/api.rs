@@ -21,13 +21,14 @@ pub(crate) async fn limits(caller: &Caller, seen: &Seen, id: &str, query: &str) 
     let key = key(reader, id, now).await?;
     let project = project(reader, key.as_ref()).await?;
     let states = reader.limits(now).await?.into_iter();
-    let prices = if key.is_some() { caller.console.ledger.price_list(now).await? } else { Vec::new() };
+    // What bounds all of the account is an owner's to set.
+    let can_manage = if key.is_some() { seen.manages_keys() } else { seen.role == Some(Role::Owner) };
+    let prices = if key.is_some() && can_manage { caller.console.ledger.price_list(now).await? } else { Vec::new() };
     Ok(Limits {
         models: prices.into_iter().map(|priced| priced.model.name).collect(),
         limits: states.filter(|state| is_shown(&state.limit.scope, key.as_ref())).collect(),
         done: done(query),
-        // What bounds all of the account is an owner's to set.
-        can_manage: if key.is_some() { seen.manages_keys() } else { seen.role == Some(Role::Owner) },
+        can_manage,
         key,
         project,
         now,

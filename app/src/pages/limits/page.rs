@@ -11,7 +11,7 @@ pub(crate) struct Limits {
     pub(crate) key: Option<Key>,
     /// The name of the key's project, where there are several.
     pub(crate) project: Option<String>,
-    /// The models that there are; none of the account's page.
+    /// The models that there are, where the visitor may change which of them a key may call.
     pub(crate) models: Vec<String>,
     /// The limits by whose they are, shortest window first.
     pub(crate) limits: Vec<LimitState>,

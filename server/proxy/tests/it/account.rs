@@ -49,7 +49,7 @@ async fn a_receipt_is_found_by_the_answers_request_id(pool: PgPool) {
     world.stop().await;
 }
 
-async fn package(world: &World, tokens: i64) {
+pub(crate) async fn package(world: &World, tokens: i64) {
     let package = NewGrant {
         id: GrantId::new(world.now, [3; 10]),
         kind: GrantKind::Package,
@@ -126,6 +126,19 @@ async fn what_only_loosens_a_bound_passes_of_a_lenient_account_where_money_pays(
     assert_eq!(refused["error"]["param"], "chat_template");
     assert_eq!(world.upstream.asked(), 1);
     assert_eq!(world.balance().await, amount("0.991"), "nothing stays held");
+    world.stop().await;
+}
+
+/// What there was too little of for the whole answer caps it, and is not for one that nothing bounds.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn what_loosens_a_bound_does_not_pass_where_credit_is_short(pool: PgPool) {
+    let mut world = World::new(&pool, "0.001").await;
+    let operator = world.ledger.system().operator();
+    operator.change_credit_line(world.account, "test", |line| line.excess = Excess::Charged).await.unwrap();
+    world.renew_proxy().await;
+    let refused = json(world.post(chat("hello", r#","n_predict":1500"#)).await).await;
+    assert_eq!((&refused["error"]["param"], world.upstream.asked()), (&json!("n_predict"), 0));
+    assert_eq!(world.post(chat("hello", "")).await.status(), StatusCode::OK, "with a cap it goes on");
     world.stop().await;
 }
 

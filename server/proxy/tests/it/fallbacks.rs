@@ -9,6 +9,7 @@ use domain::{
     catalog::{Api, DisconnectPolicy, Fallback, TimeOuts, UsageMode},
     id::{CallId, ProviderId},
     money::Amount,
+    pricing::Excess,
 };
 use http::{Response, StatusCode};
 use ledger::{NewProvider, ProviderChange, secrets::SecretKey};
@@ -23,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    account::package,
     upstream::{ERROR, Prepared, Upstream},
     world::{CREDENTIAL, MODEL, World, amount, call_id, chat, eventually, json as json_of, text},
 };
@@ -268,6 +270,27 @@ async fn a_provider_where_a_member_is_not_opened_or_that_speaks_another_api_is_p
     let response = world.post(chat("hello", "")).await;
     let (id, _) = (call_id(&response), text(response).await);
     assert_eq!(tried(&answered_by(&world, id, SECOND).await), []);
+    world.stop().await;
+}
+
+/// Which a lenient account's call might pass at any, if money paid for it.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_call_that_a_package_pays_goes_to_a_provider_that_takes_what_loosens_its_bound_and_to_no_other(pool: PgPool) {
+    const MEMBER: &str = "prediction";
+    let (mut world, second) = two_providers(&pool).await;
+    let (account, system) = (world.account, world.ledger.system());
+    system.operator().change_credit_line(account, "test", |line| line.excess = Excess::Charged).await.unwrap();
+    package(&world, 100_000).await;
+    let asked = chat("hello", &format!(r#","{MEMBER}":{{"type":"content","content":"Hi"}}"#));
+    system.open_members_of_provider(SECOND, &[MEMBER.to_owned()], &[]).await.unwrap();
+    world.renew_proxy().await;
+    assert_eq!((world.post(&*asked).await.status(), world.upstream.asked(), second.asked()), (StatusCode::OK, 0, 1));
+    // The first alone takes it: where that is away, the other is not asked.
+    system.open_members_of_provider(SECOND, &[], &[MEMBER.to_owned()]).await.unwrap();
+    system.open_members_of_provider(FIRST, &[MEMBER.to_owned()], &[]).await.unwrap();
+    world.renew_proxy().await;
+    world.upstream.prepare(answers(503));
+    assert_eq!((world.post(&*asked).await.status(), second.asked()), (StatusCode::SERVICE_UNAVAILABLE, 1));
     world.stop().await;
 }
 
