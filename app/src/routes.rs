@@ -28,52 +28,57 @@ pub fn App() -> impl IntoView {
             {frame::header(&visit)}
             <main id="content" tabindex="-1" class:is-asking=move || travel.is_under_way()>
                 <FlatRoutes fallback=|| page(Page::None)>
-                    <Route path=path!("/usage") view=|| page(Page::Usage) ssr=Async/>
-                    <Route path=path!("/calls") view=|| page(Page::Calls) ssr=Async/>
-                    <Route path=path!("/calls/:id") view=|| page(Page::Call) ssr=Async/>
-                    <Route path=path!("/keys") view=|| page(Page::Keys) ssr=Async/>
-                    <Route path=path!("/keys/new") view=|| page(Page::NewKey) ssr=Async/>
-                    <Route path=path!("/keys/reports") view=|| page(Page::ReportKeys) ssr=Async/>
-                    <Route path=path!("/keys/:id") view=|| page(Page::Limits) ssr=Async/>
-                    <Route path=path!("/billing") view=|| page(Page::Billing) ssr=Async/>
-                    <Route path=path!("/billing/auto-top-up") view=|| page(Page::AutoTopUp) ssr=Async/>
-                    <Route path=path!("/billing/plans") view=|| page(Page::Offers) ssr=Async/>
-                    <Route path=path!("/billing/documents") view=|| page(Page::Documents) ssr=Async/>
-                    <Route path=path!("/billing/documents/:id") view=|| page(Page::Document) ssr=Async/>
-                    <Route path=path!("/billing/statements/:id") view=|| page(Page::Statement) ssr=Async/>
-                    <Route path=path!("/billing/details") view=|| page(Page::BillingDetails) ssr=Async/>
-                    <Route path=path!("/pricing") view=|| page(Page::Pricing) ssr=Async/>
-                    <Route path=path!("/login") view=|| page(Page::Login) ssr=Async/>
-                    <Route path=path!("/signup") view=|| page(Page::Signup) ssr=Async/>
-                    <Route path=path!("/admin") view=|| page(Page::Today) ssr=Async/>
-                    <Route path=path!("/admin/pricing") view=|| page(Page::Prices) ssr=Async/>
-                    <Route path=path!("/admin/pricing/import") view=|| page(Page::PriceList) ssr=Async/>
-                    <Route path=path!("/admin/pricing/reprice") view=|| page(Page::Repricing) ssr=Async/>
-                    <Route path=path!("/admin/plans") view=|| page(Page::Plans) ssr=Async/>
-                    <Route path=path!("/admin/plans/:id") view=|| page(Page::Plan) ssr=Async/>
-                    <Route path=path!("/admin/payments") view=|| page(Page::Payments) ssr=Async/>
-                    <Route path=path!("/admin/codes") view=|| page(Page::Codes) ssr=Async/>
-                    <Route path=path!("/admin/customers") view=|| page(Page::Customers) ssr=Async/>
-                    <Route path=path!("/admin/customers/new") view=|| page(Page::NewCustomer) ssr=Async/>
-                    <Route path=path!("/admin/customers/:id") view=|| page(Page::Customer) ssr=Async/>
-                    <Route path=path!("/admin/customers/:account/usage") view=|| page(Page::Usage) ssr=Async/>
-                    <Route path=path!("/admin/customers/:account/calls") view=|| page(Page::Calls) ssr=Async/>
-                    <Route path=path!("/admin/customers/:account/calls/:id") view=|| page(Page::Call) ssr=Async/>
-                    <Route path=path!("/admin/customers/:account/keys") view=|| page(Page::Keys) ssr=Async/>
-                    <Route path=path!("/admin/customers/:account/keys/:id") view=|| page(Page::Limits) ssr=Async/>
-                    <Route path=path!("/admin/customers/:account/billing") view=|| page(Page::Billing) ssr=Async/>
-                    <Route path=path!("/admin/customers/:id/prices") view=|| page(Page::OwnPrices) ssr=Async/>
-                    <Route path=path!("/admin/customers/:account/billing/documents") view=|| page(Page::Documents) ssr=Async/>
-                    <Route path=path!("/admin/customers/:account/billing/documents/:id") view=|| page(Page::Document) ssr=Async/>
-                    <Route path=path!("/admin/customers/:account/billing/statements/:id") view=|| page(Page::Statement) ssr=Async/>
-                    <Route path=path!("/admin/customers/:id/settings") view=|| page(Page::AccountSettings) ssr=Async/>
-                    <Route path=path!("/admin/proof") view=|| page(Page::Proof) ssr=Async/>
-                    <Route path=path!("/admin/audit") view=|| page(Page::Audit) ssr=Async/>
+                    <Route path=path!("/usage") view=shown(Page::Usage) ssr=Async/>
+                    <Route path=path!("/calls") view=shown(Page::Calls) ssr=Async/>
+                    <Route path=path!("/calls/:id") view=shown(Page::Call) ssr=Async/>
+                    <Route path=path!("/keys") view=shown(Page::Keys) ssr=Async/>
+                    <Route path=path!("/keys/new") view=shown(Page::NewKey) ssr=Async/>
+                    <Route path=path!("/keys/reports") view=shown(Page::ReportKeys) ssr=Async/>
+                    <Route path=path!("/keys/:id") view=shown(Page::Limits) ssr=Async/>
+                    <Route path=path!("/billing") view=shown(Page::Billing) ssr=Async/>
+                    <Route path=path!("/billing/auto-top-up") view=shown(Page::AutoTopUp) ssr=Async/>
+                    <Route path=path!("/billing/plans") view=shown(Page::Offers) ssr=Async/>
+                    <Route path=path!("/billing/documents") view=shown(Page::Documents) ssr=Async/>
+                    <Route path=path!("/billing/documents/:id") view=shown(Page::Document) ssr=Async/>
+                    <Route path=path!("/billing/statements/:id") view=shown(Page::Statement) ssr=Async/>
+                    <Route path=path!("/billing/details") view=shown(Page::BillingDetails) ssr=Async/>
+                    <Route path=path!("/pricing") view=shown(Page::Pricing) ssr=Async/>
+                    <Route path=path!("/login") view=shown(Page::Login) ssr=Async/>
+                    <Route path=path!("/signup") view=shown(Page::Signup) ssr=Async/>
+                    <Route path=path!("/admin") view=shown(Page::Today) ssr=Async/>
+                    <Route path=path!("/admin/pricing") view=shown(Page::Prices) ssr=Async/>
+                    <Route path=path!("/admin/pricing/import") view=shown(Page::PriceList) ssr=Async/>
+                    <Route path=path!("/admin/pricing/reprice") view=shown(Page::Repricing) ssr=Async/>
+                    <Route path=path!("/admin/plans") view=shown(Page::Plans) ssr=Async/>
+                    <Route path=path!("/admin/plans/:id") view=shown(Page::Plan) ssr=Async/>
+                    <Route path=path!("/admin/payments") view=shown(Page::Payments) ssr=Async/>
+                    <Route path=path!("/admin/codes") view=shown(Page::Codes) ssr=Async/>
+                    <Route path=path!("/admin/customers") view=shown(Page::Customers) ssr=Async/>
+                    <Route path=path!("/admin/customers/new") view=shown(Page::NewCustomer) ssr=Async/>
+                    <Route path=path!("/admin/customers/:id") view=shown(Page::Customer) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/usage") view=shown(Page::Usage) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/calls") view=shown(Page::Calls) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/calls/:id") view=shown(Page::Call) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/keys") view=shown(Page::Keys) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/keys/:id") view=shown(Page::Limits) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/billing") view=shown(Page::Billing) ssr=Async/>
+                    <Route path=path!("/admin/customers/:id/prices") view=shown(Page::OwnPrices) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/billing/documents") view=shown(Page::Documents) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/billing/documents/:id") view=shown(Page::Document) ssr=Async/>
+                    <Route path=path!("/admin/customers/:account/billing/statements/:id") view=shown(Page::Statement) ssr=Async/>
+                    <Route path=path!("/admin/customers/:id/settings") view=shown(Page::AccountSettings) ssr=Async/>
+                    <Route path=path!("/admin/proof") view=shown(Page::Proof) ssr=Async/>
+                    <Route path=path!("/admin/audit") view=shown(Page::Audit) ssr=Async/>
                 </FlatRoutes>
             </main>
             {frame::footer(&visit)}
         </Router>
     }
+}
+
+/// One type of view for all routes: with a closure for each, what a route is made of was compiled again for each of them.
+fn shown(which: Page) -> impl Fn() -> AnyView + Clone + Send + 'static {
+    move || page(which)
 }
 
 #[cfg(feature = "ssr")]

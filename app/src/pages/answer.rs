@@ -82,7 +82,9 @@ async fn of_an_account(page: Page, caller: &Caller, seen: &Seen, id: &str, query
         Page::Calls => apart(|| calls::api::calls(caller, seen, query)).await.map(Content::Calls),
         Page::Call => apart(|| call::api::call(caller, seen, id)).await.map(|call| Content::Call(Box::new(call))),
         Page::Keys => apart(|| keys::api::keys(caller, seen, query)).await.map(Content::Keys),
-        Page::Limits => apart(|| limits::api::limits(caller, seen, id, query)).await.map(Content::Limits),
+        Page::Limits => {
+            apart(|| limits::api::limits(caller, seen, id, query)).await.map(|page| drawn(limits::view::limits(&page, &seen.whose)))
+        }
         Page::Documents => {
             apart(|| documents::api::documents(caller, seen, query)).await.map(|page| drawn(documents::view::documents(&page, &seen.whose)))
         }
@@ -106,8 +108,8 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
             apart(|| report_keys::api::report_keys(caller, query)).await.map(|page| drawn(report_keys::view::report_keys(&page)))
         }
         Page::Pricing => apart(|| pricing::api::pricing(caller, query)).await.map(|page| drawn(pricing::view::pricing(&page))),
-        Page::Login => Ok(Content::Login(login::api::login(caller, query))),
-        Page::Signup => Ok(Content::Signup(signup::api::signup(caller))),
+        Page::Login => Ok(drawn(login::view::login(login::api::login(caller, query)))),
+        Page::Signup => Ok(drawn(signup::view::signup(&signup::api::signup(caller)))),
         Page::Today => apart(|| admin::api::today(caller)).await.map(Content::Today),
         Page::Prices => apart(|| admin_pricing::api::prices(caller, query)).await.map(Content::Prices),
         Page::PriceList => {
@@ -131,9 +133,13 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
             apart(|| admin_payments::api::payments(caller, query)).await.map(|page| drawn(admin_payments::view::payments(&page)))
         }
         Page::Codes => apart(|| admin_codes::api::codes(caller, query)).await.map(|page| drawn(admin_codes::view::codes(&page))),
-        Page::Customers => apart(|| admin_customers::api::customers(caller, query)).await.map(Content::Customers),
+        Page::Customers => {
+            apart(|| admin_customers::api::customers(caller, query)).await.map(|page| drawn(admin_customers::view::list(page)))
+        }
         Page::NewCustomer => apart(|| admin_customers::api::new_customer(caller)).await.map(Content::NewCustomer),
-        Page::Customer => apart(|| admin_customers::api::customer(caller, id, query)).await.map(Content::Customer),
+        Page::Customer => {
+            apart(|| admin_customers::api::customer(caller, id, query)).await.map(|page| drawn(admin_customers::view::one(page)))
+        }
         Page::Proof => apart(|| admin_proof::api::proof(caller, query)).await.map(Content::Proof),
         Page::Audit => apart(|| admin_audit::api::audit(caller, query)).await.map(|page| drawn(admin_audit::view::audit(page))),
         _ => Err(ConsoleError::NotFound),

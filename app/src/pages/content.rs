@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{admin, admin_customers, admin_pricing, admin_proof, billing, call, calls, keys, limits, login, signup, usage};
+use super::{admin, admin_customers, admin_pricing, admin_proof, billing, call, calls, keys, usage};
 use crate::parts::{layout, whose::Whose};
 
 /// What a page consists of.
@@ -16,15 +16,10 @@ pub(crate) enum Content {
     Call(Box<call::page::OneCall>),
     Keys(keys::page::Keys),
     NewKey(keys::page::NewKey),
-    Limits(limits::page::Limits),
     Billing(billing::page::Billing),
-    Login(login::page::Login),
-    Signup(signup::page::Signup),
     Today(admin::page::Today),
     Prices(admin_pricing::page::Prices),
-    Customers(admin_customers::page::Customers),
-    NewCustomer(admin_customers::page::NewCustomer),
-    Customer(admin_customers::page::OneCustomer),
+    NewCustomer(admin_customers::new::NewCustomer),
     Proof(admin_proof::page::ProofPage),
 }
 
@@ -38,15 +33,10 @@ impl Content {
             Self::Call(call) => call::view::receipt(&call, whose),
             Self::Keys(page) => keys::view::list(&page, whose),
             Self::NewKey(page) => keys::view::new(page),
-            Self::Limits(page) => limits::view::limits(&page, whose),
             Self::Billing(page) => billing::view::billing(page, whose),
-            Self::Login(page) => login::view::login(page),
-            Self::Signup(page) => signup::view::signup(&page),
             Self::Today(page) => admin::view::today(&page),
             Self::Prices(page) => admin_pricing::view::prices(&page),
-            Self::Customers(page) => admin_customers::view::list(page),
-            Self::NewCustomer(page) => admin_customers::view::new(page),
-            Self::Customer(page) => admin_customers::view::one(page),
+            Self::NewCustomer(page) => admin_customers::new::new(page),
             Self::Proof(page) => admin_proof::view::proof(&page),
         }
     }

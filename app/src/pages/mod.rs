@@ -39,12 +39,14 @@ mod content;
 pub(crate) mod documents;
 pub(crate) mod keys;
 pub(crate) mod limits;
+#[cfg(feature = "ssr")]
 pub(crate) mod login;
 pub(crate) mod offers;
 #[cfg(feature = "ssr")]
 pub(crate) mod pricing;
 #[cfg(feature = "ssr")]
 pub(crate) mod report_keys;
+#[cfg(feature = "ssr")]
 pub(crate) mod signup;
 pub(crate) mod usage;
 

@@ -9,7 +9,7 @@ use domain::{
 use leptos::prelude::*;
 
 use crate::parts::{
-    layout::{foreign, quoted},
+    layout::foreign,
     money,
     table::{
         Column,
@@ -32,14 +32,16 @@ pub(crate) fn bound(pool: &Pool, window: Window) -> String {
 }
 
 /// The same with whose it is: `$10.00 per month of the project “Research”`.
+#[cfg(feature = "ssr")]
 pub(crate) fn whole_name(state: &LimitState) -> String {
     let whose = whose(state).map(|(noun, whose)| format!(" of the {noun} “{whose}”")).unwrap_or_default();
     format!("{}{whose}", name(&state.limit))
 }
 
 /// The same, for a sentence.
+#[cfg(feature = "ssr")]
 pub(crate) fn whole_name_view(state: &LimitState) -> AnyView {
-    let whose = whose(state).map(|(noun, whose)| view! { {format!(" of the {noun} ")}{quoted(whose, "")} });
+    let whose = whose(state).map(|(noun, whose)| view! { {format!(" of the {noun} ")}{crate::parts::layout::quoted(whose, "")} });
     view! { {name(&state.limit)}{whose} }.into_any()
 }
 

@@ -4,7 +4,10 @@ use domain::{
     id::AccountId,
 };
 
-use super::page::{Customers, NewCustomer, OneCustomer, Stated};
+use super::{
+    new::NewCustomer,
+    page::{Customers, OneCustomer, Stated},
+};
 use crate::{
     error::ConsoleError,
     parts::journal::Journal,

@@ -4,15 +4,21 @@
 pub(crate) mod api;
 #[cfg(feature = "ssr")]
 pub(crate) mod csv;
+#[cfg(feature = "ssr")]
 mod list;
+#[cfg(feature = "ssr")]
 mod money_form;
-mod new;
+pub(crate) mod new;
+#[cfg(feature = "ssr")]
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
 #[cfg(feature = "ssr")]
 mod post_new;
+#[cfg(feature = "ssr")]
 mod state;
+#[cfg(feature = "ssr")]
 pub(crate) mod view;
 
+#[cfg(feature = "ssr")]
 pub(crate) use new::FreshCustomer;

@@ -6,13 +6,23 @@ use domain::id::AccountId;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::page::NewCustomer;
 use crate::parts::{
     copy::copy_button,
-    form::{Field, Tone, notice},
+    form::{Field, Form, Tone, notice},
     layout::{foreign, head, pairs, quoted, stack},
     table::link,
 };
+
+/// Everything on the page of a new customer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NewCustomer {
+    /// The form.
+    pub(crate) form: Form,
+    /// The customer that it opened an account for.
+    pub(crate) fresh: Option<FreshCustomer>,
+    /// Where they sign in.
+    pub(crate) console_url: String,
+}
 
 /// A customer whose account was just opened: its password is shown once, on the page that answers its form.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

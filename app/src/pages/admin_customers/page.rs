@@ -4,13 +4,11 @@ use domain::{
     customers::{CustomerFilter, CustomerPage},
     money::Amount,
 };
-use serde::{Deserialize, Serialize};
 
-use super::FreshCustomer;
 use crate::parts::{credit::Posted, form::Form};
 
 /// Everything on the list.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Customers {
     /// What is listed.
     pub(crate) filter: CustomerFilter,
@@ -22,19 +20,8 @@ pub(crate) struct Customers {
     pub(crate) has_earlier: bool,
 }
 
-/// Everything on the page of a new customer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct NewCustomer {
-    /// The form.
-    pub(crate) form: Form,
-    /// The customer that it opened an account for.
-    pub(crate) fresh: Option<FreshCustomer>,
-    /// Where they sign in.
-    pub(crate) console_url: String,
-}
-
 /// Everything on one customer's page.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct OneCustomer {
     /// The customer.
     pub(crate) customer: Customer,
@@ -53,7 +40,7 @@ pub(crate) struct OneCustomer {
 }
 
 /// What became of the state that somebody set. Which one it is, is read from the account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stated {
     /// It is so now.
     Done,
@@ -62,7 +49,7 @@ pub(crate) enum Stated {
 }
 
 /// What an operator posts to a customer's balance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Movement {
     /// What came in by bank transfer, which the bank calls so: it is a payment, and gets a receipt.
     Transfer { reference: String },
@@ -92,7 +79,7 @@ impl Movement {
 }
 
 /// A movement of money that an operator has asked for, before it is posted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Review {
     /// What is done.
     pub(crate) how: Movement,

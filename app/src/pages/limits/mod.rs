@@ -2,10 +2,13 @@
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
+#[cfg(feature = "ssr")]
 mod fields;
+#[cfg(feature = "ssr")]
 pub(crate) mod page;
 #[cfg(feature = "ssr")]
 pub(crate) mod post;
+#[cfg(feature = "ssr")]
 pub(crate) mod view;
 
 use domain::id::KeyId;

@@ -1,11 +1,10 @@
 use chrono::{DateTime, Utc};
 use domain::{account::Key, credit::LimitState, id::LimitId};
-use serde::{Deserialize, Serialize};
 
 use crate::parts::form::Form;
 
 /// Everything on the page.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Limits {
     /// The key whose calls they count; `None` for the account's.
     pub(crate) key: Option<Key>,
@@ -26,7 +25,7 @@ pub(crate) struct Limits {
 }
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Done {
     /// It was set.
     Set(LimitId),

@@ -1,9 +1,7 @@
-use serde::{Deserialize, Serialize};
-
 use crate::parts::form::Form;
 
 /// Everything on the page.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Login {
     /// The form.
     pub(crate) form: Form,
