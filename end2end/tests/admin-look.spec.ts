@@ -74,7 +74,7 @@ test("a call is found by its id, a key leads to its usage and its limits, and al
   await page.goto(`${path}/keys`);
   await page.getByRole("link", { name: "See limits of end to end" }).click();
   await expect(page).toHaveURL(new RegExp(`${path}/keys/[-0-9a-f]{36}$`));
-  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Limits of “end to end”");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Settings of “end to end”");
   await expectReadOnly(page, path);
   await expectSound(page);
   await page.getByRole("link", { name: "the limits of the account" }).click();

@@ -138,7 +138,7 @@ test("a key calls the models that it is for, and no others", async ({ page, read
   await page.goto("/keys");
   await expect(tableOf(page, "Name").getByText("Only demo-large")).toBeVisible();
   await expectSound(page);
-  await page.getByRole("link", { name: "Set limits of notebooks" }).click();
+  await page.getByRole("link", { name: "Change settings of notebooks" }).click();
   await expect(page.getByText("This key may call demo-large.")).toBeVisible();
   await page.getByLabel("Models that it may call").fill("demo-mini, demo-large");
   await page.getByRole("button", { name: "Change the models" }).click();
@@ -148,6 +148,25 @@ test("a key calls the models that it is for, and no others", async ({ page, read
   await page.getByLabel("Models that it may call").fill("");
   await page.getByRole("button", { name: "Change the models" }).click();
   await expect(page.getByText("This key may call every model")).toBeVisible();
+});
+
+test("answers to a key tell their cost where its page says so", async ({ page, ready }) => {
+  await signUp(page);
+  await topUp(page);
+  const key = await createKey(page, "editor");
+  const answer = async () => JSON.parse(await (await ask(ready, key, "Hello")).text()) as { usage: { cost?: string } };
+  expect((await answer()).usage.cost).toBeUndefined();
+  await page.goto("/keys");
+  await openLimits(page, "“editor”");
+  await expect(page.getByText("Answers to this key are the provider's, unchanged.")).toBeVisible();
+  await page.getByRole("button", { name: "Tell the cost in answers" }).click();
+  await expect(page.getByRole("status")).toContainText("It is set: every proxy knows");
+  await expect(page.getByText("Answers to this key tell what the call cost")).toBeVisible();
+  await expectSound(page);
+  await expect(async () => expect((await answer()).usage.cost).toMatch(/^0\.\d+$/)).toPass({ timeout: 20_000 });
+  await page.getByRole("button", { name: "Leave the cost out" }).click();
+  await expect(page.getByText("Answers to this key are the provider's, unchanged.")).toBeVisible();
+  await expect(async () => expect((await answer()).usage.cost).toBeUndefined()).toPass({ timeout: 20_000 });
 });
 
 test("where there are several projects, a new key is put into one, and each key names its own", async ({ page, ready }) => {
@@ -463,8 +482,9 @@ function asks(within: Page | Locator, what: "Revoke" | "Remove"): Locator {
 /** Goes to the limits of a key, by its name in quotes, or of the account. */
 async function openLimits(page: Page, whose: string): Promise<void> {
   await page.goto("/keys");
-  await page.getByRole("link", { name: `Set limits of ${whose.replaceAll(/[“”]/g, "")}` }).click();
-  await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Limits of ${whose}`);
+  const [link, heading] = whose === "the account" ? ["Set limits of", "Limits of"] : ["Change settings of", "Settings of"];
+  await page.getByRole("link", { name: `${link} ${whose.replaceAll(/[“”]/g, "")}` }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(`${heading} ${whose}`);
 }
 
 interface Limit {

@@ -229,7 +229,7 @@ test("where there is one project, nothing is said of projects", async ({ page, r
   const key = await signUpAndPay(page);
   const id = await call(ready, key);
   await page.goto("/keys");
-  const limits = await page.getByRole("link", { name: "Set limits of end to end" }).getAttribute("href");
+  const limits = await page.getByRole("link", { name: "Change settings of end to end" }).getAttribute("href");
   for (const path of ["/usage", "/calls", `/calls/${id}`, "/keys", "/keys/new", limits ?? ""]) {
     await page.goto(path);
     await page.waitForLoadState();

@@ -77,6 +77,8 @@ pub struct Key {
     pub last_four: String,
     /// The models that it may call; `None` for every one.
     pub models: Option<Vec<String>>,
+    /// Whether the answers to its calls tell what they cost, without being asked.
+    pub tells_cost: bool,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it stops working by itself.

@@ -73,6 +73,8 @@ pub struct KeyEntry {
     pub last_four: String,
     /// The models that it may call; `None` for every one.
     pub models: Option<Vec<String>>,
+    /// Whether the answers to its calls tell what they cost, without being asked.
+    pub tells_cost: bool,
     /// When it stops working by itself.
     pub expires_at: Option<DateTime<Utc>>,
     /// When it was revoked.
@@ -169,6 +171,20 @@ impl AccountMember {
         change(&self.database, self.account, (Operation::KeyModels, key), update).await
     }
 
+    /// Sets whether the answers to a key's calls tell what they cost; every proxy knows within a second.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a key that is not the account's.
+    pub async fn set_key_cost(&self, key: KeyId, tells_cost: bool) -> Result<()> {
+        let update = sqlx::query!(
+            "update api_keys set tells_cost = $3 where account_id = $1 and key_id = $2",
+            self.account.uuid(),
+            key.uuid(),
+            tells_cost
+        );
+        change(&self.database, self.account, (Operation::KeyCost, key), update).await
+    }
+
     /// Revokes a key for good, which every proxy knows within a second. Revoking it again changes nothing.
     ///
     /// # Errors
@@ -217,12 +233,15 @@ pub(crate) async fn change<'q>(
 /// A key's name, and what can change of it.
 async fn state(connection: &mut PgConnection, account: AccountId, key: KeyId) -> Result<(String, Value)> {
     let state = sqlx::query!(
-        "select name, project_id, revoked_at, models from api_keys where account_id = $1 and key_id = $2 for no key update",
+        "select name, project_id, revoked_at, models, tells_cost from api_keys where account_id = $1 and key_id = $2 for no key update",
         account.uuid(),
         key.uuid()
     );
     let state = state.fetch_optional(connection).await?.ok_or(Error::NotFound)?;
-    Ok((state.name, json!({"project": state.project_id, "revoked_at": state.revoked_at, "models": state.models})))
+    Ok((
+        state.name,
+        json!({"project": state.project_id, "revoked_at": state.revoked_at, "models": state.models, "tells_cost": state.tells_cost}),
+    ))
 }
 
 impl AccountReader {
@@ -237,7 +256,7 @@ impl AccountReader {
             r#"
             select
                 k.key_id as "id: KeyId", k.name, k.project_id as "project: ProjectId", k.user_id as "member: UserId",
-                (select u.email from users u where u.user_id = k.user_id) as member_email, k.last_four, k.models, k.created_at, k.expires_at,
+                (select u.email from users u where u.user_id = k.user_id) as member_email, k.last_four, k.models, k.tells_cost, k.created_at, k.expires_at,
                 k.revoked_at,
                 (select max(hour) from usage_hourly h where h.account_id = k.account_id and h.key_id = k.key_id) as last_used,
                 (
@@ -312,7 +331,7 @@ impl Meter {
             r#"
             select
                 k.account_id as "account_id: AccountId", k.key_id as "key_id: KeyId", k.project_id as "project_id: ProjectId",
-                p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.models, k.expires_at, k.revoked_at,
+                p.name as project_name, k.user_id as "member: UserId", k.name, k.last_four, k.models, k.tells_cost, k.expires_at, k.revoked_at,
                 a.status as "state: AccountState",
                 -- The better one of the account's own and its plan's, which is the plan's for as long as it lasts.
                 greatest(a.discount_bps, (
@@ -344,6 +363,7 @@ impl Meter {
                 name: row.name,
                 last_four: row.last_four,
                 models: row.models,
+                tells_cost: row.tells_cost,
                 expires_at: row.expires_at,
                 revoked_at: row.revoked_at,
                 account_state: row.state,

@@ -86,7 +86,7 @@ impl Page {
             Self::Keys => "Keys",
             Self::NewKey => "New key",
             Self::ReportKeys => "Report keys",
-            Self::Limits => "Limits",
+            Self::Limits => "Limits and settings",
             Self::Billing => "Billing",
             Self::AutoTopUp => "Auto top-up",
             Self::Offers => "Plans and packages",

@@ -52,7 +52,7 @@ where
     let (bytes, mut request) = shared.readers.read(key.account_id, dialect, body.gathered).await?;
     let body = Received { bytes, room: body.room };
     let attribution = attribution::of_call(&headers, request.said.clone())?;
-    let tells_cost = cost::is_wanted(&headers)?;
+    let tells_cost = cost::is_asked_for(&headers)?.unwrap_or(key.tells_cost);
     // A price takes effect on all proxies at once, or on none: one that cannot read the catalog might charge by yesterday's.
     let current = catalog::current(&shared.catalog, &shared.renewed);
     let found = find(&*current.await.ok_or_else(Refusal::unavailable)?, &request.model, &key, at);

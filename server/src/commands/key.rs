@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
-use clap::{Args, Subcommand, builder::FalseyValueParser};
+use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use domain::{
     id::{KeyId, ProjectId},
     key::ApiKey,
@@ -40,12 +40,27 @@ enum Action {
         #[arg(long, env = "FAREBOX_KEY_EVERY_MODEL", value_parser = FalseyValueParser::new(), conflicts_with = "models")]
         every_model: bool,
     },
+    /// Say whether answers to a key's calls tell what they cost, for clients that do not ask by the header x-farebox-cost
+    Cost {
+        /// Its id, as `account show` lists it
+        #[arg(value_parser = parse_key_id)]
+        key: KeyId,
+
+        /// On: as usage.cost in every answer, also at the end of a stream that was not asked for usage. Off: to who sends the header alone
+        told: Told,
+    },
     /// Revoke a key for good
     Revoke {
         /// Its id, as `account show` lists it
         #[arg(value_parser = parse_key_id)]
         key: KeyId,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Told {
+    On,
+    Off,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +98,7 @@ pub(super) async fn run(args: KeyArgs, config: &Config) -> anyhow::Result<()> {
             bail!("say which: --model for each that it may call, or --every-model")
         }
         Action::Models { key, models, every_model: _ } => set_models(key, &models, args.output, config).await,
+        Action::Cost { key, told } => set_cost(key, told == Told::On, args.output, config).await,
         Action::Revoke { key } => revoke(key, args.output, config).await,
     }
 }
@@ -131,6 +147,19 @@ async fn set_models(key: KeyId, models: &[String], output: Output, config: &Conf
     output.print(&json!({ "id": key, "models": models }), || {
         let which = models.map_or_else(|| "every model".to_owned(), |models| format!("{}, and nothing else", models.join(", ")));
         format!("Key {key} may call {which}. Every proxy knows within seconds.")
+    })
+}
+
+async fn set_cost(key: KeyId, tells_cost: bool, output: Output, config: &Config) -> anyhow::Result<()> {
+    with_ledger(config, async |ledger| {
+        let system = ledger.system();
+        let account = system.account_of_key(key).await.with_context(|| format!("key {key}"))?;
+        system.account(account).set_key_cost(key, tells_cost).await.with_context(|| format!("key {key}"))
+    })
+    .await?;
+    output.print(&json!({ "id": key, "tells_cost": tells_cost }), || {
+        let which = if tells_cost { "tell what the call cost" } else { "are the provider's, unless a call asks for its cost" };
+        format!("Answers to key {key} {which}. Every proxy knows within seconds.")
     })
 }
 

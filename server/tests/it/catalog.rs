@@ -102,6 +102,11 @@ fn a_running_proxy_takes_up_what_is_changed_and_nothing_needed_is_removed() {
     let id = key["id"].as_str().expect("an id");
     assert_eq!(place.json(&["key", "models", id, "--model", "small"], "")["models"], json!(["small"]));
     assert_eq!(place.json(&["key", "models", id, "--every-model"], "")["models"], json!(null));
+    for (told, tells) in [("on", true), ("off", false)] {
+        assert_eq!(place.json(&["key", "cost", id, told], "")["tells_cost"], json!(tells));
+        let shown = place.json(&["account", "show", "owner@example.com"], "");
+        assert_eq!(shown["keys"][0]["tells_cost"], json!(tells), "{shown}");
+    }
     assert_eq!(place.json(&["provider", "allow", "acme", "web_search_options"], "")["opened"], json!(["web_search_options"]));
     assert_eq!(place.json(&["provider", "list"], "")[0]["opened"], json!(["web_search_options"]));
     assert_eq!(place.json(&["provider", "refuse", "acme", "web_search_options"], "")["opened"], json!([]));

@@ -220,6 +220,7 @@ async fn limits_and_keys(world: &mut World, operator: &Operator, owner: &Account
     owner.revoke_report_key(id, world.now).await.unwrap();
     owner.move_key(key.id, project.id).await.unwrap();
     owner.set_key_models(key.id, Some(&[MODEL.to_owned()])).await.unwrap();
+    owner.set_key_cost(key.id, true).await.unwrap();
     owner.revoke_key(key.id, world.now).await.unwrap();
 }
 

@@ -115,7 +115,7 @@ fn limits_of(limits: &[LimitState], is_asked: impl Fn(&Scope) -> bool) -> Vec<&L
 
 /// How far they are used, and the way to all of it.
 fn key_limits(key: &Key, limits: &[&LimitState], can_change: bool, account: &Whose) -> AnyView {
-    let words = if can_change { "Set limits" } else { "See limits" };
+    let words = if can_change { "Change settings" } else { "See settings" };
     let label = format!("{words} of {}", key.name);
     let href = account.at(&address(Some(key.id)));
     view! { <div>{limit::lines(limits, account)}<a href=href aria-label=label>{words}</a></div> }.into_any()
@@ -244,6 +244,7 @@ mod tests {
             member_email: None,
             last_four: "abcd".to_owned(),
             models: None,
+            tells_cost: false,
             created_at: now(),
             expires_at: None,
             revoked_at: None,
@@ -397,9 +398,12 @@ mod tests {
     #[test]
     fn limits_are_set_by_who_may_and_of_keys_that_are_not_revoked() {
         let managed = html(vec![], true);
-        assert!(managed.contains("Set limits of laptop") && managed.contains("See limits of old"), "{managed}");
+        assert!(managed.contains("Change settings of laptop") && managed.contains("See settings of old"), "{managed}");
         assert!(managed.contains("None. One would bound all keys together") && managed.contains("Set limits of the account"), "{managed}");
         let viewed = html(vec![], false);
-        assert!(viewed.contains("See limits of laptop") && !viewed.contains("Set limits"), "{viewed}");
+        assert!(
+            viewed.contains("See settings of laptop") && !viewed.contains("Change settings") && !viewed.contains("Set limits"),
+            "{viewed}"
+        );
     }
 }

@@ -62,8 +62,12 @@ fn is_shown(scope: &Scope, key: Option<&Key>) -> bool {
 
 fn done(query: &str) -> Option<Done> {
     let limit = |name| -> Option<LimitId> { parameter(query, name)?.parse().ok() };
-    let models = || parameter(query, "models").map(|_| Done::Models);
-    limit("set").map(Done::Set).or_else(|| limit("removed").map(Done::Removed)).or_else(models)
+    let setting = |name, done| parameter(query, name).map(|_| done);
+    limit("set")
+        .map(Done::Set)
+        .or_else(|| limit("removed").map(Done::Removed))
+        .or_else(|| setting("models", Done::Models))
+        .or_else(|| setting("cost", Done::Cost))
 }
 
 #[cfg(test)]
@@ -89,6 +93,7 @@ mod tests {
             member_email: None,
             last_four: "abcd".to_owned(),
             models: None,
+            tells_cost: false,
             created_at: at,
             expires_at: None,
             revoked_at: None,

@@ -16,5 +16,12 @@ pub(super) const REMOVE: &str = "remove";
 /// That the models of a key are to change.
 pub(super) const CHANGE_MODELS: &str = "change_models";
 
+/// Whether the answers to a key's calls are to tell what they cost.
+pub(super) const TELLS_COST: &str = "tells_cost";
+/// That they are.
+pub(super) const TELLS: &str = "yes";
+/// That they are not.
+pub(super) const TELLS_NOT: &str = "no";
+
 /// What can happen at the end of a limit, in the order in which it is offered.
 pub(super) const ENDS: [Hardness; 2] = [Hardness::Hard, Hardness::Soft];

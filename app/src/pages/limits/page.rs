@@ -33,4 +33,6 @@ pub(crate) enum Done {
     Removed(LimitId),
     /// None: which models the key may call was set.
     Models,
+    /// Nor to one: whether the answers to the key's calls tell their cost was set.
+    Cost,
 }

@@ -7,7 +7,7 @@ use ledger::NewLimit;
 
 use super::{
     address,
-    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, UNIT, WINDOW},
+    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, TELLS, TELLS_COST, TELLS_NOT, UNIT, WINDOW},
     subject,
 };
 use crate::{
@@ -16,7 +16,8 @@ use crate::{
     server::{Refusal, Submission, incomplete, see_other, sentence},
 };
 
-/// `POST /keys/{id}`: removes the limit that the form names, sets one, or sets which models the key may call. All may come twice: the same again changes nothing.
+/// `POST /keys/{id}`: removes the limit that the form names, sets one, or a setting of the key. All may come
+/// twice: the same again changes nothing.
 pub(crate) async fn change(Path(id): Path<String>, submission: Submission) -> Response {
     let outcome = try_change(&id, &submission).await;
     submission.answer(outcome).await
@@ -25,10 +26,10 @@ pub(crate) async fn change(Path(id): Path<String>, submission: Submission) -> Re
 async fn try_change(id: &str, submission: &Submission) -> Result<Response, Refusal> {
     let caller = submission.caller();
     let key = subject(id)?;
-    if let Some(key) = key.filter(|_| !submission.text(CHANGE_MODELS).is_empty()) {
-        let models = models::typed(submission.text(MODELS));
-        caller.member().await?.set_key_models(key, models.as_deref()).await?;
-        return Ok(see_other(&format!("{}?models=set", address(Some(key)))));
+    if let Some(key) = key
+        && let Some(set) = set(key, submission).await?
+    {
+        return Ok(see_other(&format!("{}?{set}=set", address(Some(key)))));
     }
     let done = match submission.text(REMOVE) {
         "" => {
@@ -51,6 +52,27 @@ async fn try_change(id: &str, submission: &Submission) -> Result<Response, Refus
         }
     };
     Ok(see_other(&format!("{}?{done}", address(key))))
+}
+
+/// Sets which models the key may call, or whether answers to it tell their cost, and says which it was; `None` if the form is about neither.
+async fn set(key: KeyId, submission: &Submission) -> Result<Option<&'static str>, Refusal> {
+    let tells_cost = match submission.text(TELLS_COST) {
+        "" => None,
+        TELLS => Some(true),
+        TELLS_NOT => Some(false),
+        _ => return Err(incomplete()),
+    };
+    let changes_models = !submission.text(CHANGE_MODELS).is_empty();
+    if tells_cost.is_none() && !changes_models {
+        return Ok(None);
+    }
+    let member = submission.caller().member().await?;
+    if let Some(tells_cost) = tells_cost {
+        member.set_key_cost(key, tells_cost).await?;
+        return Ok(Some("cost"));
+    }
+    member.set_key_models(key, models::typed(submission.text(MODELS)).as_deref()).await?;
+    Ok(Some("models"))
 }
 
 fn limit(key: Option<KeyId>, submission: &Submission) -> Result<NewLimit, Refusal> {

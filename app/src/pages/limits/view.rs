@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::{
     address,
-    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, UNIT, WINDOW},
+    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, TELLS, TELLS_COST, TELLS_NOT, UNIT, WINDOW},
     page::{Done, Limits},
 };
 use crate::parts::{
@@ -26,7 +26,10 @@ use crate::parts::{
 /// The limits of a key, or of the account.
 pub(crate) fn limits(page: &Limits, account: &Whose) -> AnyView {
     let Limits { key, limits, done, can_manage, form, .. } = page;
-    let whose = key.as_ref().map_or_else(|| text("the account"), |key| quoted(&key.name, ""));
+    let title = match key {
+        Some(key) => view! { "Settings of "{quoted(&key.name, "")} }.into_any(),
+        None => text("Limits of the account"),
+    };
     let is_revoked = key.as_ref().is_some_and(|key| key.revoked_at.is_some());
     let can_change = *can_manage && !is_revoked;
     let path = address(key.as_ref().map(|key| key.id));
@@ -36,14 +39,19 @@ pub(crate) fn limits(page: &Limits, account: &Whose) -> AnyView {
     let body =
         if limits.is_empty() { none(key.is_some(), can_change) } else { limits_table(page, can_change.then_some(path.as_str()), account) };
     stack(vec![
-        head(view! { "Limits of "{whose} }.into_any(), about(page, account), ()),
+        head(title, about(page, account), ()),
         form.problem_view(),
         done.into_any(),
         revoked.into_any(),
         body,
         set.into_any(),
-        key.as_ref().filter(|_| !is_revoked).map(|key| section("Models", models_of(key, page, can_change))).into_any(),
+        key.as_ref().filter(|_| !is_revoked).map(|key| settings(key, page, can_change)).into_any(),
     ])
+}
+
+/// What else is set of a key, as long as it opens anything.
+fn settings(key: &Key, page: &Limits, can_change: bool) -> AnyView {
+    stack(vec![section("Models", models_of(key, page, can_change)), section("Cost in answers", cost_of(key, can_change))])
 }
 
 /// Which models it may call, and the form that changes that for who may.
@@ -65,11 +73,32 @@ fn models_of(key: &Key, page: &Limits, can_change: bool) -> AnyView {
     stack(vec![view! { <p class="subtitle prose">{rule}</p> }.into_any(), form.into_any()])
 }
 
+/// Whether answers to it tell their cost, and the button that turns that round for who may.
+fn cost_of(key: &Key, can_change: bool) -> AnyView {
+    let (rule, value, button) = if key.tells_cost {
+        let rule = "Answers to this key tell what the call cost, as usage.cost; a stream tells it in the usage that it ends with, whether it was asked for \
+                    usage or not. A call with the header x-farebox-cost: omit is answered without.";
+        (rule, TELLS_NOT, "Leave the cost out")
+    } else {
+        let rule = "Answers to this key are the provider's, unchanged. Turned on, each tells what the call cost, as usage.cost: for programs that show \
+                    costs. A single call asks for it by the header x-farebox-cost: include.";
+        (rule, TELLS, "Tell the cost in answers")
+    };
+    let form = can_change.then(|| {
+        view! {
+            <form class="column-form" method="post" action=address(Some(key.id))>
+                {hidden(TELLS_COST, value)}
+                <button>{button}</button>
+            </form>
+        }
+    });
+    stack(vec![view! { <p class="subtitle prose">{rule}</p> }.into_any(), form.into_any()])
+}
+
 fn about(page: &Limits, account: &Whose) -> AnyView {
     let project = page.project.as_deref().map(|name| view! { "The key is in the project "{foreign(name)}". " }.into_any());
     let bounded = if page.key.is_some() {
-        view! { "They bound the calls of this key; "{link(account.at(&address(None)), "the limits of the account")}" bound them too." }
-            .into_any()
+        view! { "Its limits bound its calls; "{link(account.at(&address(None)), "the limits of the account")}" bound them too." }.into_any()
     } else if page.limits.iter().any(|state| state.limit.scope != Scope::Account) {
         text("They bound the calls of all keys together, or of the project, the member or the run that they name.")
     } else {
@@ -86,6 +115,7 @@ fn outcome(done: Done, limits: &[LimitState]) -> Option<AnyView> {
         Done::Removed(id) if find(id).is_none() => text("The limit is removed: it bounds no call any more."),
         Done::Removed(_) => return None,
         Done::Models => text("The models of the key are changed: every proxy knows within two seconds."),
+        Done::Cost => text("It is set: every proxy knows within two seconds."),
     };
     Some(notice_of(Tone::Good, words))
 }
@@ -190,6 +220,7 @@ mod tests {
             member_email: Some("ada@example.com".to_owned()),
             last_four: "abcd".to_owned(),
             models: None,
+            tells_cost: false,
             created_at: now(),
             expires_at: None,
             revoked_at: None,
@@ -253,7 +284,7 @@ mod tests {
     fn a_limit_says_what_is_used_held_and_left_and_when_it_begins_anew() {
         let html = html(&page(vec![monthly()]));
         for text in
-            ["Limits of “<bdi>laptop</bdi>”", "$10.00 per month", "$3.20", "$0.50", "$6.30", "1 Dec 2026, 00:00 UTC", "Calls are refused"]
+            ["Settings of “<bdi>laptop</bdi>”", "$10.00 per month", "$3.20", "$0.50", "$6.30", "1 Dec 2026, 00:00 UTC", "Calls are refused"]
         {
             assert!(html.contains(text), "{text} is missing: {html}");
         }

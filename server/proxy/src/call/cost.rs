@@ -1,4 +1,4 @@
-//! What a call cost, told in its answer to whoever asks for it: `x-farebox-cost: include`.
+//! What a call cost, told in its answer to whoever asks for it: by `x-farebox-cost: include`, or by the setting of its key where the header does not say `omit`.
 //!
 //! A document says so in its usage and in a header, a stream in the usage that it ends with, if it has one: asking for the cost is asking for that. Whoever
 //! does not ask gets every byte as it was, as soon as it comes.
@@ -17,16 +17,18 @@ use crate::{
 
 const COST: &str = "x-farebox-cost";
 const INCLUDE: &str = "include";
+const OMIT: &str = "omit";
 
-/// Whether a request asks for it.
+/// Whether a request asks for it, or asks to be spared it; `None` where it says nothing.
 ///
 /// # Errors
 /// A [`Refusal`] of a header that says something else: whoever sends one means it.
-pub(crate) fn is_wanted(headers: &HeaderMap) -> Result<bool, Refusal> {
+pub(crate) fn is_asked_for(headers: &HeaderMap) -> Result<Option<bool>, Refusal> {
     match attribution::text(headers, COST)? {
-        None => Ok(false),
-        Some(text) if text.eq_ignore_ascii_case(INCLUDE) => Ok(true),
-        Some(_) => Err(Refusal::invalid(COST, &format!("the header {COST} can only be \"{INCLUDE}\""))),
+        None => Ok(None),
+        Some(text) if text.eq_ignore_ascii_case(INCLUDE) => Ok(Some(true)),
+        Some(text) if text.eq_ignore_ascii_case(OMIT) => Ok(Some(false)),
+        Some(_) => Err(Refusal::invalid(COST, &format!("the header {COST} is \"{INCLUDE}\" or \"{OMIT}\""))),
     }
 }
 

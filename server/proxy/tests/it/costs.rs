@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use crate::{
     dialects::asks,
     upstream::Prepared,
-    world::{Policy, World, call_id, chat, json, settings, text},
+    world::{Policy, World, call_id, chat, eventually, json, settings, text},
 };
 
 const COST: &str = "x-farebox-cost";
@@ -111,6 +111,40 @@ async fn asking_for_the_cost_is_asking_for_the_usage_that_it_stands_in(pool: PgP
     assert_eq!(told(&said, true), json!(amount.to_string()), "{said}");
     let plain = text(world.post(chat("hello", r#","stream":true"#)).await).await;
     assert!(!plain.contains("usage"), "{plain}");
+    world.stop().await;
+}
+
+/// For clients that cannot send a header; a running proxy takes up what is changed.
+#[sqlx::test(migrator = "ledger::MIGRATOR")]
+async fn a_key_whose_answers_tell_the_cost_needs_no_header_and_omit_spares_a_call_of_it(pool: PgPool) {
+    let world = World::new(&pool, "1").await;
+    let (owner, key) = (world.ledger.system().account(world.account), world.key_id);
+    let answered = async |said: Option<&'static str>, stream: &str| {
+        let mut request = world.request(chat("hello", stream));
+        if let Some(said) = said {
+            request.headers_mut().insert(COST, HeaderValue::from_static(said));
+        }
+        let response = world.send(request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        (call_id(&response), response.headers().contains_key(COST), text(response).await)
+    };
+    let plain = answered(None, "").await;
+    assert!(!plain.1 && !plain.2.contains(r#""cost""#), "{}", plain.2);
+
+    owner.set_key_cost(key, true).await.unwrap();
+    let (id, _, said) = eventually(async || Some(answered(None, "").await).filter(|(_, is_in_head, _)| *is_in_head)).await;
+    let amount = world.detail(id).await.row.amount;
+    assert_eq!(told(&said, false), json!(amount.to_string()), "{said}");
+    assert_eq!(json(world.get("/v1/key").await).await["data"]["cost_in_answers"], json!(true));
+    let (id, _, said) = answered(None, r#","stream":true"#).await;
+    assert_eq!(told(&said, true), json!(world.detail(id).await.row.amount.to_string()), "{said}");
+    let (_, is_in_head, said) = answered(Some("omit"), "").await;
+    assert_eq!((is_in_head, said), (false, plain.2.clone()));
+    let (_, _, said) = answered(Some("OMIT"), r#","stream":true"#).await;
+    assert!(!said.contains("usage"), "{said}");
+
+    owner.set_key_cost(key, false).await.unwrap();
+    eventually(async || (!answered(None, "").await.1).then_some(())).await;
     world.stop().await;
 }
 
