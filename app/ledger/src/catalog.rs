@@ -3,6 +3,7 @@
 mod audited;
 mod changes;
 mod fallbacks;
+mod named;
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,6 +19,7 @@ use sqlx::{PgConnection, types::Json};
 
 use self::audited::{Thing, change};
 pub use self::changes::{Disabled, ModelChange, ProviderChange};
+pub(crate) use self::named::{expect_known, named};
 use crate::{
     Error, Meter, Result, System,
     audit::Line,

@@ -21,9 +21,9 @@ use uuid::Uuid;
 use crate::{
     AccountMember, AccountReader, Error, Meter, Result, System,
     audit::Line,
+    catalog::{expect_known, named},
     credit_lines,
     database::Database,
-    new_grant::{expect_models, sorted},
     notices,
 };
 
@@ -120,8 +120,9 @@ impl AccountMember {
             return Err(Error::invalid("expires", "choose a day that is still to come"));
         }
         let name = Error::one_line("name", new.name)?;
+        let models = named(new.models)?;
         let mut tx = self.database.change().await?;
-        let models = known_models(&mut tx, new.models).await?;
+        expect_known(&mut tx, models.as_deref()).await?;
         let inserted = sqlx::query!(
             r#"
             insert into api_keys (account_id, key_id, project_id, user_id, name, last_four, created_at, expires_at, models)
@@ -161,7 +162,8 @@ impl AccountMember {
     /// # Errors
     /// [`Error::NotFound`] for a key that is not the account's; [`Error::Invalid`] for models that there are not.
     pub async fn set_key_models(&self, key: KeyId, models: Option<&[String]>) -> Result<()> {
-        let models = known_models(&mut *self.database.read().await?, models).await?;
+        let models = named(models)?;
+        expect_known(&mut *self.database.read().await?, models.as_deref()).await?;
         let update = sqlx::query!(
             "update api_keys set models = $3 where account_id = $1 and key_id = $2",
             self.account.uuid(),
@@ -198,16 +200,6 @@ impl AccountMember {
         );
         change(&self.database, self.account, (Operation::KeyRevoke, key), revoke).await
     }
-}
-
-/// Each of them once, in their order.
-async fn known_models(connection: &mut PgConnection, models: Option<&[String]>) -> Result<Option<Vec<String>>> {
-    let Some(models) = models else { return Ok(None) };
-    if models.is_empty() {
-        return Err(Error::invalid("models", "name at least one, or leave them out for all"));
-    }
-    expect_models(connection, models).await?;
-    Ok(sorted(Some(models.to_vec())))
 }
 
 /// Changes a key, which every proxy looks at anew.

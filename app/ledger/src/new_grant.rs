@@ -14,6 +14,7 @@ use crate::{
     Error, Operator, Posted, Result, System,
     audit::{self, Line},
     books::{Book, Books, Lock, NewPosting, Request},
+    catalog::{expect_known, named},
     encoding::Encoding,
     money, notices,
 };
@@ -57,7 +58,7 @@ impl Operator {
     /// [`Error::NotFound`] for an unknown account; [`Error::Invalid`] for what cannot be: an amount that is not above zero, an end before the start or
     /// in the past, a model that does not exist, a missing reason; [`Error::IdempotencyConflict`].
     pub async fn add_grant(&self, account: AccountId, new: NewGrant<'_>) -> Result<Posted> {
-        let new = &NewGrant { memo: Error::one_line("reason", new.memo)?, models: sorted(new.models.clone()), ..new };
+        let new = &NewGrant { memo: Error::one_line("reason", new.memo)?, models: named(new.models.as_deref())?, ..new };
         expect_possible(new)?;
         let mut tx = self.database.change().await?;
         let mut books = Books::lock(&mut tx, &[account], Lock::Wait, self.database.dated).await?;
@@ -109,7 +110,7 @@ pub(crate) async fn give(connection: &mut PgConnection, book: &mut Book, new: &N
     if new.expires_at.is_some_and(|expiry| expiry <= book.now().max(starts_at)) {
         return Err(Error::invalid("expires", "choose an instant that is still to come, and after the start"));
     }
-    expect_models(connection, new.models.as_deref().unwrap_or_default()).await?;
+    expect_known(connection, new.models.as_deref()).await?;
     let grant = empty(new, starts_at);
     insert(connection, book.account, &grant).await?;
     book.open_grant(grant);
@@ -241,22 +242,7 @@ fn expect_possible(new: &NewGrant<'_>) -> Result<JournalKind> {
     if new.idempotency_key.is_empty() {
         return Err(Error::invalid("idempotency key", "send one"));
     }
-    if new.models.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Error::invalid("models", "name at least one, or leave them out for all"));
-    }
     Ok(kind)
-}
-
-/// A name that no model has would pay for nothing, and nobody would notice.
-pub(crate) async fn expect_models(connection: &mut PgConnection, models: &[String]) -> Result<()> {
-    let unknown = sqlx::query_scalar!(
-        r#"select name as "name!" from unnest($1::text[]) name where name not in (select name from models) order by name limit 1"#,
-        models
-    );
-    match unknown.fetch_optional(connection).await? {
-        Some(name) => Err(Error::invalid("models", format!("there is no model {name}: write its name as it stands in the list of prices"))),
-        None => Ok(()),
-    }
 }
 
 async fn insert(connection: &mut PgConnection, account: AccountId, grant: &credit::Grant) -> Result<()> {
@@ -308,14 +294,6 @@ async fn with_ended_credit(
         TOGETHER_MAX
     );
     Ok(accounts.fetch_all(connection).await?)
-}
-
-pub(crate) fn sorted(models: Option<Vec<String>>) -> Option<Vec<String>> {
-    models.map(|mut models| {
-        models.sort();
-        models.dedup();
-        models
-    })
 }
 
 /// What a grant is, as it was asked for: none of it changes.

@@ -21,10 +21,10 @@ pub(crate) fn field(label: &str, chosen: Option<&[String]>, known: &[String]) ->
         .initial(chosen.unwrap_or_default().join(", "))
 }
 
-/// What was typed there: names with commas, blanks or lines between them.
+/// What was typed there: names with commas or lines between them, since a name may hold a blank.
 #[cfg(feature = "ssr")]
 pub(crate) fn typed(text: &str) -> Option<Vec<String>> {
-    let names: Vec<_> = text.split([',', ' ', '\n']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let names: Vec<_> = text.split([',', '\n']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
     (!names.is_empty()).then_some(names)
 }
 
@@ -46,10 +46,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_typed_with_anything_between_them_and_none_is_every_one() {
+    fn names_are_typed_with_commas_or_lines_between_them_and_none_is_every_one() {
         let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
         assert_eq!((typed(""), typed(" , \n")), (None, None));
-        assert_eq!(typed("a/b, c\nd  e,"), names(&["a/b", "c", "d", "e"]));
+        assert_eq!(typed("a/b, c\nd  e ,"), names(&["a/b", "c", "d  e"]));
         assert_eq!(in_words(None), "Every model");
         for (models, line) in
             [(&["a"][..], "Only a"), (&["a", "b", "c"], "Only a, b, c"), (&["a", "b", "c", "d", "e"], "Only a, b, c and 2 more")]

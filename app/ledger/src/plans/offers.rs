@@ -18,8 +18,8 @@ use super::holders;
 use crate::{
     Error, Ledger, Operator, Result,
     audit::Line,
+    catalog::{expect_known, named},
     encoding::{self, Encoding, Seal},
-    new_grant::{expect_models, sorted},
 };
 
 /// A plan or a package that is to be sold, or another version of one.
@@ -116,13 +116,13 @@ struct Draft {
 
 /// Writes what is to be sold, for whoever commits it.
 async fn draft(connection: &mut PgConnection, new: NewPlan<'_>) -> Result<Draft> {
-    let terms = PlanTerms { models: sorted(new.terms.models), ..new.terms };
+    let terms = PlanTerms { models: named(new.terms.models.as_deref())?, ..new.terms };
     terms.check().map_err(|error| Error::invalid(error.field, error.problem))?;
     let name = Error::one_line("name", new.name)?;
     if name.is_empty() || name.chars().count() > 80 {
         return Err(Error::invalid("name", "write a name of 1 to 80 letters"));
     }
-    expect_models(connection, terms.models.as_deref().unwrap_or_default()).await?;
+    expect_known(connection, terms.models.as_deref()).await?;
     let insert = sqlx::query!(
         "insert into plans (plan_id, name, created_at) values ($1, $2, $3) on conflict do nothing",
         new.id.uuid(),
