@@ -155,6 +155,8 @@ pub struct ModelBounds {
     pub picture_max: Tokens,
     /// The most prompt tokens of one recording whose bytes are in the request.
     pub sound_max: Tokens,
+    /// The most prompt tokens of one PDF, in its bytes or by its address; `None` where it may fill the window, as other files may.
+    pub pdf_max: Option<Tokens>,
     /// The fewest output tokens that are an answer: with credit for less, a call is refused rather than cut so short.
     pub output_min: Tokens,
     /// The most tokens that the model reasons with beside the cap on each answer's output: 0 where the cap holds them, as it does at most providers.
@@ -172,6 +174,7 @@ impl Default for ModelBounds {
             // OpenAI documents 48,169 for a large picture to gpt-4o-mini.
             picture_max: Tokens::from_sum(50_000),
             sound_max: Tokens::from_sum(50_000),
+            pdf_max: None,
             output_min: Tokens::from_sum(16),
             reasoning_max: Tokens::ZERO,
         }

@@ -176,9 +176,9 @@ impl System {
             r#"
             insert into models (
                 model_id, name, provider_id, upstream_name, context_window, default_output_hold, output_cap_field, created_at,
-                prompt_overhead, tools_overhead, picture_max, sound_max, output_min, reasoning_max
+                prompt_overhead, tools_overhead, picture_max, sound_max, pdf_max, output_min, reasoning_max
             )
-            select $1, $2, provider_id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 from providers where name = $3
+            select $1, $2, provider_id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 from providers where name = $3
             "#,
             new.id.uuid(),
             Error::one_line("name", new.name)?,
@@ -192,6 +192,7 @@ impl System {
             new.bounds.tools_overhead.get(),
             new.bounds.picture_max.get(),
             new.bounds.sound_max.get(),
+            new.bounds.pdf_max.map(Tokens::get),
             new.bounds.output_min.get(),
             new.bounds.reasoning_max.get()
         );
@@ -361,7 +362,7 @@ pub(crate) async fn models(connection: &mut PgConnection) -> Result<Vec<Model>> 
             m.context_window as "context_window: Tokens", m.default_output_hold as "default_output_hold: Tokens",
             m.output_cap_field as "output_cap_field: OutputCapField", m.prompt_overhead as "prompt_overhead: Tokens",
             m.tools_overhead as "tools_overhead: Tokens", m.picture_max as "picture_max: Tokens", m.sound_max as "sound_max: Tokens",
-            m.output_min as "output_min: Tokens", m.reasoning_max as "reasoning_max: Tokens", m.opened
+            m.pdf_max as "pdf_max: Tokens", m.output_min as "output_min: Tokens", m.reasoning_max as "reasoning_max: Tokens", m.opened
         from models m
         join providers p using (provider_id)
         order by m.name
@@ -383,6 +384,7 @@ pub(crate) async fn models(connection: &mut PgConnection) -> Result<Vec<Model>> 
             tools_overhead: row.tools_overhead,
             picture_max: row.picture_max,
             sound_max: row.sound_max,
+            pdf_max: row.pdf_max,
             output_min: row.output_min,
             reasoning_max: row.reasoning_max,
         },

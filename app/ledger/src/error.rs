@@ -151,7 +151,7 @@ impl From<sqlx::Error> for Error {
             Some("models_context_window_is_positive") => Self::invalid("context window", "write a number above 0"),
             Some("models_output_hold_fits") => Self::invalid("default output hold", "write a number from 1 to the context window"),
             Some("models_output_min_fits") => Self::invalid("smallest output", "write a number from 1 to the context window"),
-            Some("models_bounds_are_counts") => Self::invalid("bounds", "write numbers from 0 on"),
+            Some("models_bounds_are_counts" | "models_pdf_max_is_a_count") => Self::invalid("bounds", "write numbers from 0 on"),
             Some("sellers_pkey") => Self::Taken("this version of who sells"),
             Some("price_versions_are_unique" | "price_versions_of_accounts_are_unique") => {
                 Self::Taken("a price of this model from this instant on")

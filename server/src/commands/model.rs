@@ -103,6 +103,10 @@ struct BoundsArgs {
     #[arg(long, env = "FAREBOX_MODEL_SOUND_MAX", value_name = "TOKENS", default_value_t = ModelBounds::default().sound_max.get(), value_parser = count())]
     sound_max: i64,
 
+    /// The most that one PDF is; other files may fill the window, as a PDF may where nothing is said of it [default: the context window]
+    #[arg(long, env = "FAREBOX_MODEL_PDF_MAX", value_name = "TOKENS", value_parser = count())]
+    pdf_max: Option<i64>,
+
     /// The smallest cap that an answer is cut down to when credit is short
     #[arg(long, env = "FAREBOX_MODEL_OUTPUT_MIN", value_name = "TOKENS", default_value_t = ModelBounds::default().output_min.get(), value_parser = count())]
     output_min: i64,
@@ -124,6 +128,7 @@ impl BoundsArgs {
             tools_overhead: Tokens::of_call(self.tools_overhead)?,
             picture_max: Tokens::of_call(self.picture_max)?,
             sound_max: Tokens::of_call(self.sound_max)?,
+            pdf_max: self.pdf_max.map(Tokens::of_call).transpose()?,
             output_min: Tokens::of_call(self.output_min)?,
             reasoning_max: Tokens::of_call(self.reasoning_max)?,
         })

@@ -98,6 +98,9 @@ fn a_running_proxy_takes_up_what_is_changed_and_nothing_needed_is_removed() {
     place.json(&["provider", "credential", "acme", "--credential-env", "SECRET"], "Bearer sk-another\n");
     place.json(&["model", "edit", "small", "--upstream-name", "small-2027", "--default-output-hold", "512"], "");
     assert_eq!(place.json(&["model", "list"], "")[0]["model"]["upstream_name"], "small-2027");
+    assert_eq!(place.json(&["model", "list"], "")[0]["model"]["bounds"]["pdf_max"], json!(null));
+    place.json(&["model", "edit", "small", "--pdf-max", "20000"], "");
+    assert_eq!(place.json(&["model", "list"], "")[0]["model"]["bounds"]["pdf_max"], 20_000);
 
     let id = key["id"].as_str().expect("an id");
     assert_eq!(place.json(&["key", "models", id, "--model", "small"], "")["models"], json!(["small"]));

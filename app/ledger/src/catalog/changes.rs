@@ -45,7 +45,7 @@ pub struct ModelChange<'a> {
     pub default_output_hold: Option<Tokens>,
     /// See [`OutputCapField`].
     pub output_cap_field: Option<OutputCapField>,
-    /// See [`domain::catalog::ModelBounds`], as the five that follow.
+    /// See [`domain::catalog::ModelBounds`], as the six that follow.
     pub prompt_overhead: Option<Tokens>,
     /// When there are tools.
     pub tools_overhead: Option<Tokens>,
@@ -53,6 +53,8 @@ pub struct ModelChange<'a> {
     pub picture_max: Option<Tokens>,
     /// Of one recording.
     pub sound_max: Option<Tokens>,
+    /// Of one PDF.
+    pub pdf_max: Option<Tokens>,
     /// The smallest answer.
     pub output_min: Option<Tokens>,
     /// Beside the cap.
@@ -154,7 +156,7 @@ impl System {
                 default_output_hold = coalesce($5, default_output_hold), output_cap_field = coalesce($6, output_cap_field),
                 prompt_overhead = coalesce($7, prompt_overhead), tools_overhead = coalesce($8, tools_overhead),
                 picture_max = coalesce($9, picture_max), sound_max = coalesce($10, sound_max), output_min = coalesce($11, output_min),
-                reasoning_max = coalesce($12, reasoning_max)
+                reasoning_max = coalesce($12, reasoning_max), pdf_max = coalesce($13, pdf_max)
             from providers p
             where m.name = $1 and case when $2::text is null then p.provider_id = m.provider_id else p.name = $2 end
             "#,
@@ -169,7 +171,8 @@ impl System {
             change.picture_max.map(Tokens::get),
             change.sound_max.map(Tokens::get),
             change.output_min.map(Tokens::get),
-            change.reasoning_max.map(Tokens::get)
+            change.reasoning_max.map(Tokens::get),
+            change.pdf_max.map(Tokens::get)
         );
         audited::change(&self.database, (Operation::ModelChange, Thing::Model, name), update).await
     }

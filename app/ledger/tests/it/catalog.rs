@@ -57,6 +57,11 @@ async fn a_change_leaves_what_it_does_not_name(pool: PgPool) {
     let change = ModelChange { context_window: Some(Tokens::from_sum(200_000)), ..ModelChange::default() };
     system.change_model(MODEL, change).await.unwrap();
     assert_eq!(model().await, domain::catalog::Model { context_window: Tokens::from_sum(200_000), ..before });
+    let before = model().await;
+    let pdf_max = Some(Tokens::from_sum(20_000));
+    system.change_model(MODEL, ModelChange { pdf_max, ..ModelChange::default() }).await.unwrap();
+    let bounds = domain::catalog::ModelBounds { pdf_max, ..before.bounds };
+    assert_eq!(model().await, domain::catalog::Model { bounds, ..before });
     let elsewhere = ModelChange { provider: Some("nobody"), ..ModelChange::default() };
     assert!(matches!(system.change_model(MODEL, elsewhere).await, Err(Error::NotFound)));
     let absurd = ModelChange { default_output_hold: Some(Tokens::from_sum(300_000)), ..ModelChange::default() };

@@ -9,7 +9,7 @@ use domain::{catalog::Api, service_tier::ServiceTier};
 
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape,
-    prompt::{Form, Inline, Part, Parts},
+    prompt::{Form, Inline, Part, Parts, Pdf},
     request::{
         Member::{self, Only, Refused},
         OTHER_MODEL,
@@ -85,12 +85,18 @@ const PARTS: Parts = Parts {
         ("tool_use", Part::Text),
         ("server_tool_use", Part::Text),
         ("tool_result", Part::Nested("content")),
-        ("search_result", Part::Nested("content")),
+        ("search_result", Part::Citable(&Part::Nested("content"))),
         ("image", Part::Picture(&[("source.data", Inline::Base64), ("source.url", Inline::DataUrl)])),
-        ("container_upload", Part::File("file_id")),
+        ("document", Part::Citable(&Part::Within("source", DOCUMENTS))),
+        ("container_upload", Part::File { at: &[], reference: "file_id" }),
     ],
     outside: &[],
 };
+
+/// Where a document is from.
+const DOCUMENTS: &[(&str, Part)] =
+    &[("text", Part::Text), ("content", Part::Nested("content")), ("base64", PDF), ("url", PDF), ("file", PDF)];
+const PDF: Part = Part::File { at: &[("data", Pdf::MediaType), ("url", Pdf::Address)], reference: "file_id" };
 
 const ANSWERS: Table = Table { rows: ROWS, counts: COUNTS, last_kinds: &["message_stop"] };
 

@@ -14,6 +14,9 @@ use crate::wire::{
 /// What an image or a recording is taken for where it must be guessed, unless the model's entry says that it is less at most: OpenAI documents 765 tokens
 /// for a square image in detail.
 const MEDIA_TOKENS_GUESS: i64 = 765;
+/// The same of a PDF, of which nobody here knows more than that it has a page: Anthropic documents 1,500 to 3,000 tokens for each
+/// (<https://docs.anthropic.com/en/docs/build-with-claude/pdf-support>).
+const PDF_TOKENS_GUESS: i64 = 1_500;
 /// Of a text that is not tokenized.
 const BYTES_PER_TOKEN: usize = 4;
 /// Tokens that OpenAI documents around each message.
@@ -64,8 +67,33 @@ pub(crate) enum Part {
     Picture(&'static [(&'static str, Inline)]),
     /// A recording. Its length is not known where its bytes are not in the request.
     Sound(&'static [(&'static str, Inline)]),
-    /// A file, which is refused where it is only named, by this member.
-    File(&'static str),
+    /// A file, in these members. It is refused where it is named, by `reference`: whose it is, is not known here.
+    File { at: &'static [(&'static str, Pdf)], reference: &'static str },
+    /// What it is stands in this member, by kinds of its own.
+    Within(&'static str, &'static [(&'static str, Part)]),
+    /// The same, of which the provider makes more where `citations` of it are asked for: it numbers each sentence.
+    Citable(&'static Part),
+}
+
+/// How it shows that a file is a PDF, the pages of which are so many tokens however they are written. Other files may be text, as long as the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pdf {
+    /// By its bytes: `data:application/pdf;…`.
+    DataUrl,
+    /// By the `media_type` beside its bytes in base64.
+    MediaType,
+    /// By the place: no other file's address can stand there.
+    Address,
+}
+
+impl Pdf {
+    fn is(self, text: &str, media_type: Option<&str>) -> bool {
+        match self {
+            Self::DataUrl => text.starts_with("data:application/pdf;"),
+            Self::MediaType => media_type == Some("application/pdf"),
+            Self::Address => !text.starts_with("data:"),
+        }
+    }
 }
 
 /// How bytes are written in a request.
@@ -105,6 +133,9 @@ pub(crate) struct Prompt {
     picture_bytes: usize,
     /// Recordings whose bytes are in the request.
     sounds: i64,
+    /// PDFs, and how many bytes of the request they are.
+    pdfs: i64,
+    pdf_bytes: usize,
     /// It points to something that is not in the request, or that nobody here can measure.
     points_outside: bool,
     has_tools: bool,
@@ -138,11 +169,12 @@ impl Prompt {
     /// No prompt of this request has more tokens: a token stands for at least one byte of the request, and what is not in it is at most the window.
     #[must_use]
     pub(crate) fn tokens_max(&self, model: &Model) -> Tokens {
-        if self.points_outside {
+        if self.points_outside || self.pdfs > 0 && model.bounds.pdf_max.is_none() {
             return self.windows(model);
         }
-        // A picture is so many tokens however it is written.
-        let bytes = i64::try_from(self.body_bytes.saturating_sub(self.picture_bytes)).unwrap_or(Tokens::MAX_PER_CALL);
+        // A picture is so many tokens however it is written, and so are the pages of a PDF.
+        let bytes = self.body_bytes.saturating_sub(self.picture_bytes).saturating_sub(self.pdf_bytes);
+        let bytes = i64::try_from(bytes).unwrap_or(Tokens::MAX_PER_CALL);
         Tokens::from_sum(bytes.saturating_add(self.beside_text_max(model))).min(self.windows(model))
     }
 
@@ -194,10 +226,16 @@ impl Prompt {
     }
 
     fn tokens_beside_text(&self, model: &Model) -> Tokens {
-        let each = |count: i64, max: Tokens| count.saturating_mul(max.get().min(MEDIA_TOKENS_GUESS));
-        let media = each(self.pictures, model.bounds.picture_max).saturating_add(each(self.sounds, model.bounds.sound_max));
-        let numbers = i64::try_from(self.numbers).unwrap_or(i64::MAX);
-        Tokens::from_sum(self.messages.saturating_mul(MESSAGE_TOKENS).saturating_add(media).saturating_add(numbers))
+        let media = |count: i64, max: Tokens| count.saturating_mul(max.get().min(MEDIA_TOKENS_GUESS));
+        let pdf = model.bounds.pdf_max.map_or(PDF_TOKENS_GUESS, |max| max.get().min(PDF_TOKENS_GUESS));
+        let beside = [
+            self.messages.saturating_mul(MESSAGE_TOKENS),
+            media(self.pictures, model.bounds.picture_max),
+            media(self.sounds, model.bounds.sound_max),
+            self.pdfs.saturating_mul(pdf),
+            i64::try_from(self.numbers).unwrap_or(i64::MAX),
+        ];
+        Tokens::from_sum(beside.into_iter().fold(0, i64::saturating_add))
     }
 
     fn tokens_of_text(&self) -> Tokens {
@@ -213,8 +251,9 @@ impl Prompt {
         let tools = bounds.tools_overhead.get().saturating_mul(i64::from(self.has_tools) + self.built_in_tools);
         let pictures = self.pictures.saturating_mul(bounds.picture_max.get());
         let sounds = self.sounds.saturating_mul(bounds.sound_max.get());
+        let pdfs = self.pdfs.saturating_mul(bounds.pdf_max.map_or(0, Tokens::get));
         let around = bounds.prompt_overhead.get().saturating_mul(self.count());
-        [pictures, sounds, tools].into_iter().fold(around, i64::saturating_add)
+        [pictures, sounds, pdfs, tools].into_iter().fold(around, i64::saturating_add)
     }
 
     /// There are tools, which the provider writes into the prompt.
@@ -325,7 +364,10 @@ impl Reader<'_> {
     }
 
     fn part(&mut self, kind: &str, part: &Members<'_>, depth: usize) -> Result<(), Unmeterable> {
-        let known = self.parts.kinds.iter().find(|(known, _)| *known == kind).map(|(_, part)| *part);
+        self.known_part(known(self.parts.kinds, kind), part, depth)
+    }
+
+    fn known_part(&mut self, known: Option<Part>, part: &Members<'_>, depth: usize) -> Result<(), Unmeterable> {
         match known {
             None => self.prompt.points_outside = true,
             Some(Part::Sealed(name)) if part.get(name).is_none() => self.prompt.points_outside = true,
@@ -351,14 +393,48 @@ impl Reader<'_> {
                 self.prompt.sounds += 1;
                 self.prompt.points_outside |= !self.first_at(part, places)?.is_some_and(|(text, inline)| inline.is(&text));
             }
-            Some(Part::File(reference)) => {
-                if self.at(part, reference)?.is_some() {
-                    return Err(self.wrong("names a file that cannot be metered: send the file's text or an image of it"));
-                }
-                self.prompt.points_outside = true;
+            Some(Part::File { at, reference }) => self.file(part, at, reference)?,
+            Some(Part::Within(name, kinds)) => self.within(part, name, kinds, depth)?,
+            Some(Part::Citable(cited)) => {
+                self.prompt.points_outside |= part.get("citations").is_some_and(|citations| !is_off(citations));
+                self.known_part(Some(*cited), part, depth)?;
             }
         }
         Ok(())
+    }
+
+    fn file(&mut self, part: &Members<'_>, places: &[(&str, Pdf)], reference: &str) -> Result<(), Unmeterable> {
+        if self.at(part, reference)?.is_some() {
+            return Err(self.wrong("names a file that cannot be metered: send the file itself, its text, or an image of it"));
+        }
+        let media_type = self.at(part, "media_type")?;
+        let mut pdfs = 0;
+        for (place, shows) in places {
+            let Some(text) = self.at(part, place)? else { continue };
+            if shows.is(&text, media_type.as_deref()) {
+                pdfs += 1;
+                self.prompt.pdf_bytes += text.len();
+            } else {
+                self.prompt.points_outside = true;
+            }
+        }
+        self.prompt.pdfs += pdfs;
+        self.prompt.points_outside |= pdfs == 0;
+        Ok(())
+    }
+
+    /// What stands beside it is text.
+    fn within(&mut self, part: &Members<'_>, name: &str, kinds: &[(&str, Part)], depth: usize) -> Result<(), Unmeterable> {
+        for member in part.iter().filter(|member| member.name != name && member.name != "type") {
+            self.prompt.text(member.value.get());
+        }
+        let Some(inner) = part.get(name).filter(|inner| inner.value.get().starts_with('{')) else {
+            self.prompt.points_outside = true;
+            return Ok(());
+        };
+        let inner = self.members(inner.value)?;
+        let kind = inner.get("type").and_then(|kind| text_of(kind.value)).unwrap_or_default();
+        self.known_part(known(kinds, &kind), &inner, depth)
     }
 
     /// The text at the first of these places where there is one.
@@ -425,16 +501,29 @@ impl Reader<'_> {
     }
 }
 
+fn known(kinds: &[(&str, Part)], kind: &str) -> Option<Part> {
+    kinds.iter().find(|(known, _)| *known == kind).map(|(_, part)| *part)
+}
+
+/// Whether it is asked for in vain: `null`, or an object that says nothing but `"enabled": false`.
+fn is_off(citations: &Member<'_>) -> bool {
+    citations.is_null() || citations.value.get().split_ascii_whitespace().collect::<String>() == r#"{"enabled":false}"#
+}
+
 /// Every name in a prompt that its size is judged by.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 22] = [
     "audio",
+    "citations",
     "content",
     "data",
     "file",
+    "file_data",
     "file_id",
+    "file_url",
     "function_call",
     "image_url",
     "input_audio",
+    "media_type",
     "name",
     "output",
     "reasoning_content",

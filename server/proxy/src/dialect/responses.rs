@@ -9,7 +9,7 @@ use domain::catalog::Api;
 
 use super::{
     Answers, Asking, Caps, Credential, Dialect, ErrorShape, chat, members,
-    prompt::{Form, Inline, Part, Parts},
+    prompt::{Form, Inline, Part, Parts, Pdf},
     request::{
         Member::{self, Only, Refused},
         UNCOUNTED, UNKNOWN_LENGTH,
@@ -102,7 +102,7 @@ const PARTS: Parts = Parts {
         ("refusal", Part::Text),
         ("input_image", Part::Picture(&[("image_url", Inline::DataUrl)])),
         ("input_audio", Part::Sound(&[("input_audio.data", Inline::Base64)])),
-        ("input_file", Part::File("file_id")),
+        ("input_file", Part::File { at: &[("file_data", Pdf::DataUrl), ("file_url", Pdf::DataUrl)], reference: "file_id" }),
     ],
     outside: &[],
 };

@@ -11,7 +11,7 @@ use super::{CapField, count};
 use crate::{cli::Output, commands::without_empty_variable, config::Config, database::with_ledger};
 
 /// The options of an edit, one of which must be there.
-const CHANGES: [&str; 11] = [
+const CHANGES: [&str; 12] = [
     "provider",
     "upstream_name",
     "context_window",
@@ -21,6 +21,7 @@ const CHANGES: [&str; 11] = [
     "tools_overhead",
     "picture_max",
     "sound_max",
+    "pdf_max",
     "output_min",
     "reasoning_max",
 ];
@@ -70,6 +71,10 @@ pub(super) struct Edit {
     #[arg(long, env = "FAREBOX_MODEL_EDIT_SOUND_MAX", value_name = "TOKENS", value_parser = count())]
     sound_max: Option<i64>,
 
+    /// The most that one PDF is; the context window, or more, stands for no bound of its own
+    #[arg(long, env = "FAREBOX_MODEL_EDIT_PDF_MAX", value_name = "TOKENS", value_parser = count())]
+    pdf_max: Option<i64>,
+
     /// The smallest cap that an answer is cut down to when credit is short
     #[arg(long, env = "FAREBOX_MODEL_EDIT_OUTPUT_MIN", value_name = "TOKENS", value_parser = count())]
     output_min: Option<i64>,
@@ -99,6 +104,7 @@ impl Edit {
             tools_overhead: count(self.tools_overhead)?,
             picture_max: count(self.picture_max)?,
             sound_max: count(self.sound_max)?,
+            pdf_max: count(self.pdf_max)?,
             output_min: count(self.output_min)?,
             reasoning_max: count(self.reasoning_max)?,
         })

@@ -29,7 +29,7 @@ impl World {
 
     /// Brings it to this version's, once its customers are there.
     pub(crate) async fn migrate(&mut self) {
-        sqlx::query("alter table api_keys drop column models").execute(&self.pool).await.unwrap();
+        sqlx::raw_sql("alter table api_keys drop column models; alter table models drop column pdf_max").execute(&self.pool).await.unwrap();
         Ledger::migrate(&self.address, self.now).await.unwrap();
         Ledger::prepare_login(&self.address, &self.login).await.unwrap();
         self.ledger = Ledger::connect(&self.login, 5).dated(self.now);
@@ -38,13 +38,13 @@ impl World {
 
 /// What is set up in an earlier version's schema is written to the log, and asks for further providers, neither of which was there yet: from a schema of
 /// their own, which the tables of this version stand before once they are there. It asks for withdrawn prices and for customers' own, and for the models
-/// of keys, too, by columns that their migrations find gone again.
+/// of keys and the PDFs of models, too, by columns that their migrations find gone again.
 async fn behind(pool: &PgPool) {
     let log = ledger::MIGRATOR.iter().find(|migration| migration.description == "audit").unwrap();
     let behind = format!(
         "create schema later; set search_path = later, public; {} create table fallbacks (model_id uuid, provider_id uuid, place bigint); reset search_path; \
          alter table price_versions add withdrawn_at timestamptz, add account_id uuid, add ends_at timestamptz, add service_tier text; \
-         alter table api_keys add models text[]; \
+         alter table api_keys add models text[]; alter table models add pdf_max bigint; \
          do $$ begin execute format('alter database %I set search_path = public, later', current_database()); end $$",
         log.sql.as_str()
     );

@@ -289,6 +289,103 @@ fn a_picture_or_a_sound_is_estimated_by_what_the_models_entry_allows_at_most() {
     assert_eq!(whole - prompt.tokens_estimated(&model).get(), 2 * 765 - 85 - 100);
 }
 
+/// A file of each API that has them, in its bytes and by its address.
+#[test]
+fn a_pdf_is_bounded_and_estimated_by_the_models_entry_and_without_one_bounded_by_the_window() {
+    let pdf = "A".repeat(1_000_000);
+    let mut model = Model { context_window: Tokens::from_sum(1_000_000), ..model(OutputCapField::MaxTokens) };
+    for (route, part) in [
+        (
+            "/v1/chat/completions",
+            format!(r#"{{"type":"file","file":{{"filename":"a.pdf","file_data":"data:application/pdf;base64,{pdf}"}}}}"#),
+        ),
+        ("/v1/responses", format!(r#"{{"type":"input_file","filename":"a.pdf","file_data":"data:application/pdf;base64,{pdf}"}}"#)),
+        ("/v1/messages", format!(r#"{{"type":"document","source":{{"type":"base64","media_type":"application/pdf","data":"{pdf}"}}}}"#)),
+        ("/v1/messages", r#"{"type":"document","source":{"type":"url","url":"https://example.com/a.pdf"}}"#.to_owned()),
+    ] {
+        let prompt = with_part(route, &part).unwrap().prompt;
+        let mut figures = |pdf_max: Option<i64>| {
+            model.bounds.pdf_max = pdf_max.map(Tokens::from_sum);
+            (prompt.tokens_max(&model).get(), prompt.tokens_estimated(&model).get())
+        };
+        let (whole, estimated) = figures(None);
+        assert_eq!(whole, 1_000_000, "{route}: {part:.60}");
+        assert!((1_500..1_600).contains(&estimated), "{route}: {estimated}");
+        let (bounded, _) = figures(Some(20_000));
+        assert!((20_000..21_000).contains(&bounded), "{route}: {bounded}");
+        assert_eq!(figures(Some(100)).1, estimated - 1_400, "{route}");
+    }
+}
+
+/// Text in a file is as many tokens as it has, and what stands behind an address that may be any file's may be text.
+#[test]
+fn a_file_that_is_no_pdf_is_bounded_by_the_window_and_one_by_its_id_is_refused() {
+    let mut model = Model { context_window: Tokens::from_sum(1_000_000), ..model(OutputCapField::MaxTokens) };
+    model.bounds.pdf_max = Some(Tokens::from_sum(20_000));
+    for (route, part) in [
+        ("/v1/chat/completions", r#"{"type":"file","file":{"file_data":"data:text/plain;base64,AA=="}}"#),
+        ("/v1/chat/completions", r#"{"type":"file","file":{"file_data":"data:video/mp4;base64,AA=="}}"#),
+        ("/v1/chat/completions", r#"{"type":"file","file":{"file_data":"AA=="}}"#),
+        ("/v1/chat/completions", r#"{"type":"file","file":{"filename":"a.pdf"}}"#),
+        ("/v1/responses", r#"{"type":"input_file","file_url":"https://example.com/a.txt"}"#),
+        ("/v1/responses", r#"{"type":"input_file","file_data":"data:application/pdf;base64,AA==","file_url":"https://example.com/a.txt"}"#),
+        ("/v1/messages", r#"{"type":"document","source":{"type":"base64","media_type":"text/plain","data":"AA=="}}"#),
+        ("/v1/messages", r#"{"type":"document","source":{"type":"url","url":"data:text/plain;base64,AA=="}}"#),
+    ] {
+        assert_eq!(with_part(route, part).unwrap().prompt.tokens_max(&model).get(), 1_000_000, "{part}");
+    }
+    let two =
+        r#"{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"AA==","url":"https://example.com/a.pdf"}}"#;
+    let nested = format!(r#"{{"type":"tool_result","tool_use_id":"t","content":[{two}]}}"#);
+    for part in [two, &nested] {
+        assert!((40_000..41_000).contains(&with_part("/v1/messages", part).unwrap().prompt.tokens_max(&model).get()), "{part}");
+    }
+    for (route, part) in [
+        ("/v1/responses", r#"{"type":"input_file","file_id":"file-1","file_data":"data:application/pdf;base64,AA=="}"#),
+        ("/v1/messages", r#"{"type":"document","source":{"type":"file","file_id":"file_1"}}"#),
+    ] {
+        assert!(with_part(route, part).unwrap_err().message.contains("send the file itself"), "{part}");
+    }
+}
+
+/// A request with this part of a message.
+fn with_part(route: &str, part: &str) -> Result<Request, Refusal> {
+    let body = match route {
+        "/v1/responses" => format!(r#"{{"model":"m","input":[{{"role":"user","content":[{part}]}}]}}"#),
+        _ => format!(r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":[{part}]}}]}}"#),
+    };
+    Request::parse(Dialect::of(route).unwrap(), &body)
+}
+
+#[test]
+fn a_document_of_text_is_bounded_by_its_bytes_and_one_that_is_elsewhere_by_the_window() {
+    let mut model = Model { context_window: Tokens::from_sum(1_000_000), ..model(OutputCapField::MaxTokens) };
+    model.bounds.pdf_max = Some(Tokens::from_sum(20_000));
+    let with = |source: &str, more: &str| {
+        let part = format!(r#"{{"type":"document","title":"Terms","source":{source}{more}}}"#);
+        let prompt = with_part("/v1/messages", &part).unwrap().prompt;
+        (prompt.tokens_max(&model).get(), prompt.tokens_estimated(&model).get())
+    };
+    let bound = |source: &str| with(source, "");
+    let words = "word ".repeat(1_000);
+    for text in [
+        format!(r#"{{"type":"text","media_type":"text/plain","data":"{words}"}}"#),
+        format!(r#"{{"type":"content","content":[{{"type":"text","text":"{words}"}}]}}"#),
+        format!(r#"{{"type":"content","content":"{words}"}}"#),
+    ] {
+        let (most, estimated) = bound(&text);
+        assert!((5_000..6_000).contains(&most) && (1_000..1_100).contains(&estimated), "{most}, {estimated}: {text:.60}");
+    }
+    let text = r#"{"type":"text","media_type":"text/plain","data":"A. B. C."}"#;
+    for (citations, is_more) in [("null", false), (r#"{ "enabled" : false }"#, false), (r#"{"enabled":true}"#, true), ("{}", true)] {
+        let most = with(text, &format!(r#","citations":{citations}"#)).0;
+        assert_eq!(most == 1_000_000, is_more, "{citations}: {most}");
+    }
+    for elsewhere in [r#"{"type":"of_tomorrow","data":"A"}"#, r#"{"type":"base64"}"#, r#""A""#] {
+        assert_eq!(bound(elsewhere).0, 1_000_000, "{elsewhere}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_spliced_request_is_the_same_request_but_for_what_was_spliced(
