@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use crate::{Error, Result};
 
-/// Each of them once, in their order.
+/// Each of them once, sorted by name.
 ///
 /// # Errors
 /// [`Error::Invalid`] for what would be for no model at all.
@@ -24,12 +24,16 @@ pub(crate) fn named(models: Option<&[String]>) -> Result<Option<Vec<String>>> {
 /// # Errors
 /// [`Error::Invalid`], which says the name.
 pub(crate) async fn expect_known(connection: &mut PgConnection, models: Option<&[String]>) -> Result<()> {
+    let Some(models) = models else { return Ok(()) };
     let unknown = sqlx::query_scalar!(
         r#"select name as "name!" from unnest($1::text[]) name where name not in (select name from models) order by name limit 1"#,
         models
     );
     match unknown.fetch_optional(connection).await? {
-        Some(name) => Err(Error::invalid("models", format!("there is no model {name}: write its name as it stands in the list of prices"))),
+        Some(name) => Err(Error::invalid(
+            "models",
+            format!("there is no model {name}: write names as they stand in the list of prices, with commas between several"),
+        )),
         None => Ok(()),
     }
 }
