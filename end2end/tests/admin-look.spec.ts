@@ -72,7 +72,7 @@ test("a call is found by its id, a key leads to its usage and its limits, and al
   await expect(page).toHaveURL(new RegExp(`^[^?]*${path}/usage\\?key=`));
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Usage");
   await page.goto(`${path}/keys`);
-  await page.getByRole("link", { name: "See limits of end to end" }).click();
+  await page.getByRole("link", { name: "See settings of end to end" }).click();
   await expect(page).toHaveURL(new RegExp(`${path}/keys/[-0-9a-f]{36}$`));
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("Settings of “end to end”");
   await expectReadOnly(page, path);
@@ -115,7 +115,7 @@ test.describe("what is not there for everybody", () => {
     const path = await look(page, context, customer);
     const pages = ["/usage", "/calls", `/calls/${id}`, "/keys", "/keys/account", "/billing"];
     await page.goto(`${path}/keys`);
-    const limits = await page.getByRole("link", { name: "See limits of end to end" }).getAttribute("href");
+    const limits = await page.getByRole("link", { name: "See settings of end to end" }).getAttribute("href");
     await context.clearCookies();
     await signUp(page);
     for (const where of [...pages.map((where) => path + where), limits ?? ""]) {

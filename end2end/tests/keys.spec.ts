@@ -158,14 +158,14 @@ test("answers to a key tell their cost where its page says so", async ({ page, r
   expect((await answer()).usage.cost).toBeUndefined();
   await page.goto("/keys");
   await openLimits(page, "“editor”");
-  await expect(page.getByText("Answers to this key are the provider's, unchanged.")).toBeVisible();
+  await expect(page.getByText("Answers do not tell what the call cost.")).toBeVisible();
   await page.getByRole("button", { name: "Tell the cost in answers" }).click();
-  await expect(page.getByRole("status")).toContainText("It is set: every proxy knows");
-  await expect(page.getByText("Answers to this key tell what the call cost")).toBeVisible();
+  await expect(page.getByRole("status")).toContainText("Answers to calls with this key tell their cost");
+  await expect(page.getByText("Answers tell what the call cost, as usage.cost")).toBeVisible();
   await expectSound(page);
   await expect(async () => expect((await answer()).usage.cost).toMatch(/^0\.\d+$/)).toPass({ timeout: 20_000 });
   await page.getByRole("button", { name: "Leave the cost out" }).click();
-  await expect(page.getByText("Answers to this key are the provider's, unchanged.")).toBeVisible();
+  await expect(page.getByText("Answers do not tell what the call cost.")).toBeVisible();
   await expect(async () => expect((await answer()).usage.cost).toBeUndefined()).toPass({ timeout: 20_000 });
 });
 
@@ -442,7 +442,7 @@ test("a revoked key keeps its limits, and no form", async ({ page }) => {
   await page.goto("/keys");
   await asks(page, "Revoke").click();
   await page.getByRole("button", { name: "Revoke laptop for good" }).click();
-  await page.getByRole("link", { name: "See limits of laptop" }).click();
+  await page.getByRole("link", { name: "See settings of laptop" }).click();
   await expect(page.getByText("This key is revoked")).toBeVisible();
   await expect(page.getByRole("rowheader", { name: "$10.00 per month" })).toBeVisible();
   await expect(page.getByRole("main").locator("form")).toHaveCount(0);

@@ -102,7 +102,7 @@ operations! {
     /// Which models a key may call.
     KeyModels "key.models" "Change the models of a key"
     /// Whether the answers to a key's calls tell their cost.
-    KeyCost "key.cost" "Tell costs in answers to a key, or not"
+    KeyCost "key.cost" "Tell or hide costs in answers to a key's calls"
     /// A key that reads usage and costs.
     ReportKeyCreate "report_key.create" "Create a report key"
     /// Its end.

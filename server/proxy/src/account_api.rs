@@ -118,7 +118,7 @@ pub(crate) async fn key(shared: &Shared, headers: &HeaderMap) -> Result<Response
     Ok(ok(&json!({ "data": {
         "name": key.name, "masked": masked(&key.last_four), "project": { "id": key.project_id, "name": key.project_name },
         "usage": { "day": usage.day, "month": usage.month, "ever": usage.ever },
-        "limits": limits, "models": key.models, "cost_in_answers": key.tells_cost, "expires_at": key.expires_at.map(instant),
+        "limits": limits, "models": key.models, "tells_cost": key.tells_cost, "expires_at": key.expires_at.map(instant),
     } })))
 }
 

@@ -46,7 +46,7 @@ enum Action {
         #[arg(value_parser = parse_key_id)]
         key: KeyId,
 
-        /// On: as usage.cost in every answer, also at the end of a stream that was not asked for usage. Off: to who sends the header alone
+        /// On: as usage.cost in every answer, also at the end of a stream that was not asked for usage. Off: only in answers to calls that send the header
         told: Told,
     },
     /// Revoke a key for good
@@ -158,8 +158,8 @@ async fn set_cost(key: KeyId, tells_cost: bool, output: Output, config: &Config)
     })
     .await?;
     output.print(&json!({ "id": key, "tells_cost": tells_cost }), || {
-        let which = if tells_cost { "tell what the call cost" } else { "are the provider's, unless a call asks for its cost" };
-        format!("Answers to key {key} {which}. Every proxy knows within seconds.")
+        let which = if tells_cost { "tell" } else { "do not tell" };
+        format!("Answers to calls with key {key} {which} what the call cost. Every proxy knows within seconds.")
     })
 }
 

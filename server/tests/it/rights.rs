@@ -177,6 +177,8 @@ const EXPECTED: &[Expected] = &[
     form("/keys/new", "once=ONCE&name=", Keys, Nobodys),
     form("/keys/reports", "once=ONCE&name=", Money, Nobodys),
     form("/keys/{id}", "unit=requests&window=day&hardness=hard&capacity=5", Keys, Theirs),
+    form("/keys/{id}", "change_models=yes&models=", Keys, Theirs),
+    form("/keys/{id}", "tells_cost=yes", Keys, Theirs),
     form("/admin/pricing", "once=ONCE", Gateway, Nobodys),
     form("/admin/pricing/import", "once=ONCE", Gateway, Nobodys),
     form("/admin/pricing/reprice", "once=ONCE", Gateway, Missing),

@@ -115,10 +115,9 @@ fn limits_of(limits: &[LimitState], is_asked: impl Fn(&Scope) -> bool) -> Vec<&L
 
 /// How far they are used, and the way to all of it.
 fn key_limits(key: &Key, limits: &[&LimitState], can_change: bool, account: &Whose) -> AnyView {
-    let words = if can_change { "Change settings" } else { "See settings" };
-    let label = format!("{words} of {}", key.name);
+    let label = format!("{} settings of {}", if can_change { "Change" } else { "See" }, key.name);
     let href = account.at(&address(Some(key.id)));
-    view! { <div>{limit::lines(limits, account)}<a href=href aria-label=label>{words}</a></div> }.into_any()
+    view! { <div>{limit::lines(limits, account)}<a href=href aria-label=label>"Settings"</a></div> }.into_any()
 }
 
 /// What bounds all keys together, or those of a project, a member or a run.

@@ -2,7 +2,6 @@ use chrono::{DateTime, Utc};
 use domain::{
     account::{Key, Role},
     credit::Scope,
-    id::LimitId,
 };
 use ledger::AccountReader;
 
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     error::ConsoleError,
-    server::{Caller, Seen, parameter},
+    server::{Caller, Seen},
 };
 
 /// The limits of one of an account's keys, or of all of it.
@@ -27,7 +26,7 @@ pub(crate) async fn limits(caller: &Caller, seen: &Seen, id: &str, query: &str) 
     Ok(Limits {
         models: prices.into_iter().map(|priced| priced.model.name).collect(),
         limits: states.filter(|state| is_shown(&state.limit.scope, key.as_ref())).collect(),
-        done: done(query),
+        done: Done::of_query(query),
         can_manage,
         key,
         project,
@@ -58,16 +57,6 @@ fn is_shown(scope: &Scope, key: Option<&Key>) -> bool {
         (Scope::Account | Scope::Run(_), Some(_)) | (Scope::Key(_), None) => false,
         (_, None) => true,
     }
-}
-
-fn done(query: &str) -> Option<Done> {
-    let limit = |name| -> Option<LimitId> { parameter(query, name)?.parse().ok() };
-    let setting = |name, done| parameter(query, name).map(|_| done);
-    limit("set")
-        .map(Done::Set)
-        .or_else(|| limit("removed").map(Done::Removed))
-        .or_else(|| setting("models", Done::Models))
-        .or_else(|| setting("cost", Done::Cost))
 }
 
 #[cfg(test)]

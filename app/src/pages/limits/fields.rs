@@ -16,12 +16,13 @@ pub(super) const REMOVE: &str = "remove";
 /// That the models of a key are to change.
 pub(super) const CHANGE_MODELS: &str = "change_models";
 
-/// Whether the answers to a key's calls are to tell what they cost.
+/// Whether answers to calls with a key are to tell what they cost.
 pub(super) const TELLS_COST: &str = "tells_cost";
-/// That they are.
-pub(super) const TELLS: &str = "yes";
-/// That they are not.
-pub(super) const TELLS_NOT: &str = "no";
+
+/// How that is said.
+pub(super) const fn tells(cost: bool) -> &'static str {
+    if cost { "yes" } else { "no" }
+}
 
 /// What can happen at the end of a limit, in the order in which it is offered.
 pub(super) const ENDS: [Hardness; 2] = [Hardness::Hard, Hardness::Soft];

@@ -1,4 +1,4 @@
-//! What bounds an account, or one of its keys: listed, set and removed.
+//! What bounds an account, or one of its keys: listed, set and removed; and what else is set of a key.
 
 #[cfg(feature = "ssr")]
 pub(crate) mod api;
@@ -16,7 +16,7 @@ use domain::id::KeyId;
 /// What stands for the account where an address names a key.
 const ACCOUNT: &str = "account";
 
-/// Where the limits of a key are, or those of the account.
+/// Where the limits and settings of a key are, or the limits of the account.
 pub(crate) fn address(key: Option<KeyId>) -> String {
     key.map_or_else(|| format!("/keys/{ACCOUNT}"), |key| format!("/keys/{key}"))
 }

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use domain::{account::Key, credit::LimitState, id::LimitId};
 
-use crate::parts::form::Form;
+use crate::{parts::form::Form, server::parameter};
 
 /// Everything on the page.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub(crate) struct Limits {
     pub(crate) models: Vec<String>,
     /// The limits by whose they are, shortest window first.
     pub(crate) limits: Vec<LimitState>,
-    /// What was just done to one of them.
+    /// What was just done.
     pub(crate) done: Option<Done>,
     /// Whether the visitor may set and remove them.
     pub(crate) can_manage: bool,
@@ -27,12 +27,31 @@ pub(crate) struct Limits {
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Done {
-    /// It was set.
+    /// A limit was set.
     Set(LimitId),
-    /// It was removed.
+    /// A limit was removed.
     Removed(LimitId),
-    /// None: which models the key may call was set.
+    /// Which models the key may call was set.
     Models,
-    /// Nor to one: whether the answers to the key's calls tell their cost was set.
+    /// Whether answers to calls with the key tell their cost was set.
     Cost,
+}
+
+impl Done {
+    /// How an address says it.
+    pub(super) fn to_query(self) -> String {
+        match self {
+            Self::Set(limit) => format!("set={limit}"),
+            Self::Removed(limit) => format!("removed={limit}"),
+            Self::Models => "changed=models".to_owned(),
+            Self::Cost => "changed=cost".to_owned(),
+        }
+    }
+
+    /// What an address says.
+    pub(super) fn of_query(query: &str) -> Option<Self> {
+        let limit = |name| -> Option<LimitId> { parameter(query, name)?.parse().ok() };
+        let changed = || [Self::Models, Self::Cost].into_iter().find(|done| done.to_query() == query);
+        limit("set").map(Self::Set).or_else(|| limit("removed").map(Self::Removed)).or_else(changed)
+    }
 }

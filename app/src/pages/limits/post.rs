@@ -7,7 +7,8 @@ use ledger::NewLimit;
 
 use super::{
     address,
-    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, TELLS, TELLS_COST, TELLS_NOT, UNIT, WINDOW},
+    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, TELLS_COST, UNIT, WINDOW, tells},
+    page::Done,
     subject,
 };
 use crate::{
@@ -16,63 +17,58 @@ use crate::{
     server::{Refusal, Submission, incomplete, see_other, sentence},
 };
 
-/// `POST /keys/{id}`: removes the limit that the form names, sets one, or a setting of the key. All may come
-/// twice: the same again changes nothing.
+/// `POST /keys/{id}`: sets a limit, removes the one that the form names, or changes a setting of the key. The same form again changes nothing.
 pub(crate) async fn change(Path(id): Path<String>, submission: Submission) -> Response {
     let outcome = try_change(&id, &submission).await;
     submission.answer(outcome).await
 }
 
 async fn try_change(id: &str, submission: &Submission) -> Result<Response, Refusal> {
-    let caller = submission.caller();
-    let key = subject(id)?;
-    if let Some(key) = key
-        && let Some(set) = set(key, submission).await?
-    {
-        return Ok(see_other(&format!("{}?{set}=set", address(Some(key)))));
-    }
-    let done = match submission.text(REMOVE) {
-        "" => {
-            // Who may not is told so, whatever the form says.
-            let id = if key.is_some() {
-                caller.member().await?.set_limit(&limit(key, submission)?).await?
-            } else {
-                caller.owner().await?.set_limit(&limit(key, submission)?).await?
-            };
-            format!("set={id}")
-        }
-        typed => {
-            let limit: LimitId = typed.parse().map_err(|_| ConsoleError::NotFound)?;
-            if key.is_some() {
-                caller.member().await?.remove_limit(limit).await?
-            } else {
-                caller.owner().await?.remove_limit(limit).await?
-            }
-            format!("removed={limit}")
-        }
+    let done = match subject(id)? {
+        Some(key) => of_key(key, submission).await?,
+        None => of_account(submission).await?,
     };
-    Ok(see_other(&format!("{}?{done}", address(key))))
+    Ok(see_other(&format!("{}?{}", address(subject(id)?), done.to_query())))
 }
 
-/// Sets which models the key may call, or whether answers to it tell their cost, and says which it was; `None` if the form is about neither.
-async fn set(key: KeyId, submission: &Submission) -> Result<Option<&'static str>, Refusal> {
-    let tells_cost = match submission.text(TELLS_COST) {
-        "" => None,
-        TELLS => Some(true),
-        TELLS_NOT => Some(false),
-        _ => return Err(incomplete()),
-    };
-    let changes_models = !submission.text(CHANGE_MODELS).is_empty();
-    if tells_cost.is_none() && !changes_models {
-        return Ok(None);
-    }
+async fn of_key(key: KeyId, submission: &Submission) -> Result<Done, Refusal> {
+    // Who may not is told so, whatever the form says.
     let member = submission.caller().member().await?;
-    if let Some(tells_cost) = tells_cost {
-        member.set_key_cost(key, tells_cost).await?;
-        return Ok(Some("cost"));
+    if !submission.text(CHANGE_MODELS).is_empty() {
+        member.set_key_models(key, models::typed(submission.text(MODELS)).as_deref()).await?;
+        return Ok(Done::Models);
     }
-    member.set_key_models(key, models::typed(submission.text(MODELS)).as_deref()).await?;
-    Ok(Some("models"))
+    if !submission.text(TELLS_COST).is_empty() {
+        let tells_cost = chosen(submission, TELLS_COST, &[true, false], tells)?;
+        member.set_key_cost(key, tells_cost).await?;
+        return Ok(Done::Cost);
+    }
+    Ok(match removed(submission)? {
+        Some(limit) => {
+            member.remove_limit(limit).await?;
+            Done::Removed(limit)
+        }
+        None => Done::Set(member.set_limit(&limit(Some(key), submission)?).await?),
+    })
+}
+
+async fn of_account(submission: &Submission) -> Result<Done, Refusal> {
+    let owner = submission.caller().owner().await?;
+    Ok(match removed(submission)? {
+        Some(limit) => {
+            owner.remove_limit(limit).await?;
+            Done::Removed(limit)
+        }
+        None => Done::Set(owner.set_limit(&limit(None, submission)?).await?),
+    })
+}
+
+/// The limit that is to be removed; `None` where one is to be set.
+fn removed(submission: &Submission) -> Result<Option<LimitId>, Refusal> {
+    match submission.text(REMOVE) {
+        "" => Ok(None),
+        typed => Ok(Some(typed.parse().map_err(|_| ConsoleError::NotFound)?)),
+    }
 }
 
 fn limit(key: Option<KeyId>, submission: &Submission) -> Result<NewLimit, Refusal> {

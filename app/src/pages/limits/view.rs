@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::{
     address,
-    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, TELLS, TELLS_COST, TELLS_NOT, UNIT, WINDOW},
+    fields::{CAPACITY, CHANGE_MODELS, ENDS, HARDNESS, REMOVE, TELLS_COST, UNIT, WINDOW, tells},
     page::{Done, Limits},
 };
 use crate::parts::{
@@ -33,11 +33,12 @@ pub(crate) fn limits(page: &Limits, account: &Whose) -> AnyView {
     let is_revoked = key.as_ref().is_some_and(|key| key.revoked_at.is_some());
     let can_change = *can_manage && !is_revoked;
     let path = address(key.as_ref().map(|key| key.id));
-    let done = done.and_then(|done| outcome(done, limits));
+    let done = done.and_then(|done| outcome(done, key.as_ref(), limits));
     let revoked = is_revoked.then(|| notice(Tone::Plain, "This key is revoked: no call is left to bound."));
     let set = can_change.then(|| section("Set a limit", set_form(path.clone(), form)));
     let body =
         if limits.is_empty() { none(key.is_some(), can_change) } else { limits_table(page, can_change.then_some(path.as_str()), account) };
+    let body = if key.is_some() { section("Limits", body) } else { body };
     stack(vec![
         head(title, about(page, account), ()),
         form.problem_view(),
@@ -75,19 +76,19 @@ fn models_of(key: &Key, page: &Limits, can_change: bool) -> AnyView {
 
 /// Whether answers to it tell their cost, and the button that turns that round for who may.
 fn cost_of(key: &Key, can_change: bool) -> AnyView {
-    let (rule, value, button) = if key.tells_cost {
-        let rule = "Answers to this key tell what the call cost, as usage.cost; a stream tells it in the usage that it ends with, whether it was asked for \
-                    usage or not. A call with the header x-farebox-cost: omit is answered without.";
-        (rule, TELLS_NOT, "Leave the cost out")
+    let (rule, button) = if key.tells_cost {
+        let rule = "Answers tell what the call cost, as usage.cost; a stream tells it in the usage that it ends with, whether it was asked for usage or \
+                    not. A call with the header x-farebox-cost: omit is answered without.";
+        (rule, "Leave the cost out")
     } else {
-        let rule = "Answers to this key are the provider's, unchanged. Turned on, each tells what the call cost, as usage.cost: for programs that show \
-                    costs. A single call asks for it by the header x-farebox-cost: include.";
-        (rule, TELLS, "Tell the cost in answers")
+        let rule = "Answers do not tell what the call cost. Turned on, they do, as usage.cost: for programs that show costs. A single call asks for it \
+                    by the header x-farebox-cost: include.";
+        (rule, "Tell the cost in answers")
     };
     let form = can_change.then(|| {
         view! {
             <form class="column-form" method="post" action=address(Some(key.id))>
-                {hidden(TELLS_COST, value)}
+                {hidden(TELLS_COST, tells(!key.tells_cost))}
                 <button>{button}</button>
             </form>
         }
@@ -107,15 +108,16 @@ fn about(page: &Limits, account: &Whose) -> AnyView {
     view! { {project}{bounded}" Times are UTC. "{link(account.at("/keys"), "All keys")} }.into_any()
 }
 
-/// What was just done, as far as what is listed bears it out.
-fn outcome(done: Done, limits: &[LimitState]) -> Option<AnyView> {
+/// What was just done, as far as what is shown bears it out.
+fn outcome(done: Done, key: Option<&Key>, limits: &[LimitState]) -> Option<AnyView> {
     let find = |id| limits.iter().find(|state| state.limit.id == id);
     let words = match done {
         Done::Set(id) => view! { "The limit is set: "{whole_name_view(find(id)?)}"." }.into_any(),
         Done::Removed(id) if find(id).is_none() => text("The limit is removed: it bounds no call any more."),
         Done::Removed(_) => return None,
-        Done::Models => text("The models of the key are changed: every proxy knows within two seconds."),
-        Done::Cost => text("It is set: every proxy knows within two seconds."),
+        Done::Models => key.map(|_| text("The models of the key are changed: every proxy knows within two seconds."))?,
+        Done::Cost if key?.tells_cost => text("Answers to calls with this key tell their cost: every proxy knows within two seconds."),
+        Done::Cost => text("Answers to calls with this key do not tell their cost: every proxy knows within two seconds."),
     };
     Some(notice_of(Tone::Good, words))
 }
@@ -369,6 +371,34 @@ mod tests {
         assert!(!said(Done::Set(other), vec![monthly()]).contains("The limit is set"));
         assert!(said(Done::Removed(other), vec![monthly()]).contains("The limit is removed"));
         assert!(!said(Done::Removed(ours), vec![monthly()]).contains("The limit is removed"));
+    }
+
+    #[test]
+    fn whether_answers_tell_the_cost_is_said_and_turned_round_by_who_manages_keys() {
+        let of = |tells_cost, can_manage| {
+            let key = Some(Key { tells_cost, ..laptop() });
+            html(&Limits { key, done: Some(Done::Cost), can_manage, ..page(vec![]) })
+        };
+        let sends = |html: &str, value: &str| html.contains(&format!(r#"name="tells_cost" value="{value}""#));
+        let (told, hidden) = (of(true, true), of(false, true));
+        assert!(told.contains("with this key tell their cost") && sends(&told, "no") && told.contains("Leave the cost out"), "{told}");
+        assert!(
+            hidden.contains("do not tell their cost") && sends(&hidden, "yes") && hidden.contains("Tell the cost in answers"),
+            "{hidden}"
+        );
+        let viewed = of(true, false);
+        assert!(viewed.contains("Answers tell what the call cost") && !viewed.contains("<form"), "{viewed}");
+        let account = html(&Limits { key: None, done: Some(Done::Cost), ..page(vec![]) });
+        assert!(!account.contains("their cost") && !account.contains("usage.cost"), "{account}");
+    }
+
+    #[test]
+    fn what_was_done_is_said_in_the_address_and_read_from_it() {
+        let limit = LimitId::new(now(), [9; 10]);
+        for done in [Done::Set(limit), Done::Removed(limit), Done::Models, Done::Cost] {
+            assert_eq!(Done::of_query(&done.to_query()), Some(done));
+        }
+        assert_eq!((Done::of_query(""), Done::of_query("set=x"), Done::of_query("changed=x")), (None, None, None));
     }
 
     #[test]

@@ -135,7 +135,7 @@ async fn a_key_whose_answers_tell_the_cost_needs_no_header_and_omit_spares_a_cal
     let (id, _, said) = eventually(async || Some(answered(None, "").await).filter(|(_, is_in_head, _)| *is_in_head)).await;
     let amount = world.detail(id).await.row.amount;
     assert_eq!(told(&said, false), json!(amount.to_string()), "{said}");
-    assert_eq!(json(world.get("/v1/key").await).await["data"]["cost_in_answers"], json!(true));
+    assert_eq!(json(world.get("/v1/key").await).await["data"]["tells_cost"], json!(true));
     let (id, _, said) = answered(None, r#","stream":true"#).await;
     assert_eq!(told(&said, true), json!(world.detail(id).await.row.amount.to_string()), "{said}");
     let (_, is_in_head, said) = answered(Some("omit"), "").await;

@@ -85,9 +85,10 @@ fn key_table(keys: &[Key], projects: &[Project], now: DateTime<Utc>) -> String {
             project.unwrap_or_default(),
             state.to_owned(),
             key.models.as_ref().map_or_else(|| "every".to_owned(), |models| models.join(", ")),
+            if key.tells_cost { "told" } else { "" }.to_owned(),
             key.spent_this_month.to_string(),
             key.id.to_string(),
         ]
     });
-    table(["KEY", "", "MEMBER", "PROJECT", "STATE", "MODELS", "SPENT THIS MONTH", "ID"], rows)
+    table(["KEY", "", "MEMBER", "PROJECT", "STATE", "MODELS", "COST IN ANSWERS", "SPENT THIS MONTH", "ID"], rows)
 }
