@@ -134,7 +134,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
         }
         Page::Codes => apart(|| admin_codes::api::codes(caller, query)).await.map(|page| drawn(admin_codes::view::codes(&page))),
         Page::Customers => {
-            apart(|| admin_customers::api::customers(caller, query)).await.map(|page| drawn(admin_customers::view::list(page)))
+            apart(|| admin_customers::api::customers(caller, query)).await.map(|page| drawn(admin_customers::list::list(page)))
         }
         Page::NewCustomer => apart(|| admin_customers::api::new_customer(caller)).await.map(Content::NewCustomer),
         Page::Customer => {

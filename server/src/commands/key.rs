@@ -7,7 +7,7 @@ use domain::{
     id::{KeyId, ProjectId},
     key::ApiKey,
 };
-use ledger::NewKey;
+use ledger::{AccountOwner, NewKey};
 use serde_json::json;
 
 use super::{account, parse_instant, parse_key_id, project, without_empty_variable};
@@ -136,14 +136,19 @@ fn some(models: &[String]) -> Option<&[String]> {
     (!models.is_empty()).then_some(models)
 }
 
-async fn set_models(key: KeyId, models: &[String], output: Output, config: &Config) -> anyhow::Result<()> {
-    let models = some(models);
+/// Changes a key as the account that it belongs to.
+async fn change(key: KeyId, config: &Config, change: impl AsyncFnOnce(&AccountOwner) -> ledger::Result<()>) -> anyhow::Result<()> {
     with_ledger(config, async |ledger| {
         let system = ledger.system();
         let account = system.account_of_key(key).await.with_context(|| format!("key {key}"))?;
-        system.account(account).set_key_models(key, models).await.with_context(|| format!("key {key}"))
+        change(&system.account(account)).await.with_context(|| format!("key {key}"))
     })
-    .await?;
+    .await
+}
+
+async fn set_models(key: KeyId, models: &[String], output: Output, config: &Config) -> anyhow::Result<()> {
+    let models = some(models);
+    change(key, config, async |owner| owner.set_key_models(key, models).await).await?;
     output.print(&json!({ "id": key, "models": models }), || {
         let which = models.map_or_else(|| "every model".to_owned(), |models| format!("{}, and nothing else", models.join(", ")));
         format!("Key {key} may call {which}. Every proxy knows within seconds.")
@@ -151,12 +156,7 @@ async fn set_models(key: KeyId, models: &[String], output: Output, config: &Conf
 }
 
 async fn set_cost(key: KeyId, tells_cost: bool, output: Output, config: &Config) -> anyhow::Result<()> {
-    with_ledger(config, async |ledger| {
-        let system = ledger.system();
-        let account = system.account_of_key(key).await.with_context(|| format!("key {key}"))?;
-        system.account(account).set_key_cost(key, tells_cost).await.with_context(|| format!("key {key}"))
-    })
-    .await?;
+    change(key, config, async |owner| owner.set_key_cost(key, tells_cost).await).await?;
     output.print(&json!({ "id": key, "tells_cost": tells_cost }), || {
         let which = if tells_cost { "tell" } else { "do not tell" };
         format!("Answers to calls with key {key} {which} what the call cost. Every proxy knows within seconds.")
@@ -164,11 +164,6 @@ async fn set_cost(key: KeyId, tells_cost: bool, output: Output, config: &Config)
 }
 
 async fn revoke(key: KeyId, output: Output, config: &Config) -> anyhow::Result<()> {
-    with_ledger(config, async |ledger| {
-        let system = ledger.system();
-        let account = system.account_of_key(key).await.with_context(|| format!("key {key}"))?;
-        system.account(account).revoke_key(key, Utc::now()).await.with_context(|| format!("key {key}"))
-    })
-    .await?;
+    change(key, config, async |owner| owner.revoke_key(key, Utc::now()).await).await?;
     output.print(&json!({ "id": key, "revoked": true }), || format!("Key {key} opens nothing any more."))
 }

@@ -1,12 +1,10 @@
 //! What an operator does to a wallet.
 
-use serde::{Deserialize, Serialize};
-
 use super::JournalKind;
 use crate::money::Amount;
 
 /// What an operator does to a customer's wallet. Each is of an amount above zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Adjustment {
     /// Credit that nobody paid for.
     Credit,

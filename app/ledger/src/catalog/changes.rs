@@ -210,7 +210,7 @@ impl System {
         audited::change(&self.database, (Operation::ModelRemove, Thing::Model, name), delete).await
     }
 
-    /// What is not called for now.
+    /// What is not called until it is enabled again.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

@@ -5,7 +5,7 @@ pub(crate) mod api;
 #[cfg(feature = "ssr")]
 pub(crate) mod csv;
 #[cfg(feature = "ssr")]
-mod list;
+pub(crate) mod list;
 #[cfg(feature = "ssr")]
 mod money_form;
 pub(crate) mod new;

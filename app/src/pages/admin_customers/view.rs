@@ -1,7 +1,6 @@
 use domain::{billing::Balance, money::Amount};
 use leptos::prelude::*;
 
-pub(crate) use super::list::list;
 use super::{money_form, page::OneCustomer, state};
 use crate::{
     pages::Page,

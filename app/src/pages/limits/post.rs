@@ -24,11 +24,12 @@ pub(crate) async fn change(Path(id): Path<String>, submission: Submission) -> Re
 }
 
 async fn try_change(id: &str, submission: &Submission) -> Result<Response, Refusal> {
-    let done = match subject(id)? {
+    let key = subject(id)?;
+    let done = match key {
         Some(key) => of_key(key, submission).await?,
         None => of_account(submission).await?,
     };
-    Ok(see_other(&format!("{}?{}", address(subject(id)?), done.to_query())))
+    Ok(see_other(&format!("{}?{}", address(key), done.to_query())))
 }
 
 async fn of_key(key: KeyId, submission: &Submission) -> Result<Done, Refusal> {

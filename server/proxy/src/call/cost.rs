@@ -1,4 +1,5 @@
-//! What a call cost, told in its answer to whoever asks for it: by `x-farebox-cost: include`, or by the setting of its key where the header does not say `omit`.
+//! What a call cost, told in its answer to whoever asks for it: by `x-farebox-cost: include`, or by the setting of its key where the header does not say
+//! `omit`.
 //!
 //! A document says so in its usage and in a header, a stream in the usage that it ends with, if it has one: asking for the cost is asking for that. Whoever
 //! does not ask gets every byte as it was, as soon as it comes.
