@@ -3,7 +3,7 @@ import type { BrowserContext, Page } from "@playwright/test";
 import { randomUUID } from "node:crypto";
 import { createKey, freshEmail, signUp, topUp, type Customer } from "./accounts.ts";
 import { column, definition, headline, readTable, tableOf } from "./figures.ts";
-import { expect, expectSound, signIn, test } from "./fixtures.ts";
+import { expect, expectSound, hydrated, signIn, test } from "./fixtures.ts";
 import { ask as askModel, call } from "./gateway.ts";
 
 test("the list is sound", async ({ page }) => {
@@ -31,6 +31,18 @@ test("a customer is found by name and by address, and the search is in the addre
   await expectSound(page);
   await page.getByRole("link", { name: "Every customer" }).click();
   await expect(page).toHaveURL("/admin/customers");
+});
+
+test("the keyboard stays on the link by which the list was sorted", { tag: "@script" }, async ({ page }) => {
+  await signIn(page, "operator");
+  await page.goto("/admin/customers");
+  await hydrated(page);
+  for (const order of ["Newest", "Lowest balance"]) {
+    const link = page.getByRole("navigation", { name: "Sort by" }).getByRole("link", { name: order });
+    await link.press("Enter");
+    await expect(link).toHaveAttribute("aria-current", "true");
+    await expect(link).toBeFocused();
+  }
 });
 
 test("the list is sorted and narrowed by links that keep each other", async ({ page, context, ready }) => {

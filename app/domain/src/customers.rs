@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     account::Customer,
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// What is listed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CustomerFilter {
     /// A part of a name or of an owner's address, or a part of an id.
     pub search: String,
@@ -22,7 +23,7 @@ pub struct CustomerFilter {
 }
 
 /// Customers that have something in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CustomerKind {
     /// Nothing: every one.
     #[default]
@@ -67,7 +68,7 @@ impl CustomerKind {
 }
 
 /// An order; those that are alike stand by their ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CustomerSort {
     /// By name, in whatever case.
     #[default]
@@ -150,7 +151,7 @@ impl CustomerFilter {
 }
 
 /// Where a page ends and the next one begins: a customer, with what it is sorted by. In a query string it is `after=<id>.<mark>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomerPlace {
     /// The customer.
     pub id: AccountId,
@@ -159,7 +160,7 @@ pub struct CustomerPlace {
 }
 
 /// What a customer is sorted by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mark {
     /// Its name.
     Name(String),
@@ -212,7 +213,7 @@ impl CustomerPlace {
 }
 
 /// A page of the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomerPage {
     /// The customers.
     pub customers: Vec<Customer>,

@@ -133,9 +133,7 @@ async fn of_the_gateway(page: Page, caller: &Caller, id: &str, query: &str) -> R
             apart(|| admin_payments::api::payments(caller, query)).await.map(|page| drawn(admin_payments::view::payments(&page)))
         }
         Page::Codes => apart(|| admin_codes::api::codes(caller, query)).await.map(|page| drawn(admin_codes::view::codes(&page))),
-        Page::Customers => {
-            apart(|| admin_customers::api::customers(caller, query)).await.map(|page| drawn(admin_customers::list::list(page)))
-        }
+        Page::Customers => apart(|| admin_customers::api::customers(caller, query)).await.map(Content::Customers),
         Page::NewCustomer => apart(|| admin_customers::api::new_customer(caller)).await.map(Content::NewCustomer),
         Page::Customer => {
             apart(|| admin_customers::api::customer(caller, id, query)).await.map(|page| drawn(admin_customers::view::one(page)))

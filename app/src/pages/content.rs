@@ -19,6 +19,7 @@ pub(crate) enum Content {
     Billing(billing::page::Billing),
     Today(admin::page::Today),
     Prices(admin_pricing::page::Prices),
+    Customers(admin_customers::list::Customers),
     NewCustomer(admin_customers::new::NewCustomer),
     Proof(admin_proof::page::ProofPage),
 }
@@ -36,6 +37,7 @@ impl Content {
             Self::Billing(page) => billing::view::billing(page, whose),
             Self::Today(page) => admin::view::today(&page),
             Self::Prices(page) => admin_pricing::view::prices(&page),
+            Self::Customers(page) => admin_customers::list::list(page),
             Self::NewCustomer(page) => admin_customers::new::new(page),
             Self::Proof(page) => admin_proof::view::proof(&page),
         }

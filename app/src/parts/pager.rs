@@ -8,7 +8,6 @@ pub(crate) fn pager(newest: Option<String>, older: Option<String>) -> AnyView {
 }
 
 /// The same of a list that does not go back in time: links to its first page and to the next one.
-#[cfg(feature = "ssr")]
 pub(crate) fn forward(first: Option<String>, next: Option<String>) -> AnyView {
     pages([("First page", first), ("Next page", next)])
 }

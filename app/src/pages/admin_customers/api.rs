@@ -5,8 +5,9 @@ use domain::{
 };
 
 use super::{
+    list::Customers,
     new::NewCustomer,
-    page::{Customers, OneCustomer, Stated},
+    page::{OneCustomer, Stated},
 };
 use crate::{
     error::ConsoleError,

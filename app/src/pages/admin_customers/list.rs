@@ -4,8 +4,8 @@ use domain::{
     money::Amount,
 };
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::{page::Customers, view::written_off};
 use crate::parts::{
     form::{Field, Form, Tone, hidden, notice},
     layout::{empty, file, head, stack},
@@ -21,6 +21,29 @@ use crate::parts::{
 };
 
 const PATH: &str = "/admin/customers";
+
+/// Everything on the list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Customers {
+    /// What is listed.
+    pub(crate) filter: CustomerFilter,
+    /// What was asked for and could not be understood; then nobody is listed.
+    pub(crate) form: Form,
+    /// The customers.
+    pub(crate) page: CustomerPage,
+    /// Whether others precede them.
+    pub(crate) has_earlier: bool,
+}
+
+/// What the operator bears, if anything, with what can be done about it.
+pub(super) fn written_off(amount: Amount) -> Option<AnyView> {
+    let words = format!(
+        "{} written off in 30 days: calls came to more than was held for them, or were settled after their credit had been spent. The log names \
+         each. Where an upstream counts rightly, raise the bounds of its model.",
+        money::exact(amount)
+    );
+    (!amount.is_zero()).then(|| notice(Tone::Bad, words))
+}
 
 /// A page of the customers.
 pub(crate) fn list(page: Customers) -> AnyView {

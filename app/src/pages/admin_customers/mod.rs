@@ -4,7 +4,6 @@
 pub(crate) mod api;
 #[cfg(feature = "ssr")]
 pub(crate) mod csv;
-#[cfg(feature = "ssr")]
 pub(crate) mod list;
 #[cfg(feature = "ssr")]
 mod money_form;

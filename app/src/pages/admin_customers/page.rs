@@ -1,24 +1,10 @@
 use domain::{
     account::Customer,
     billing::{Adjustment, Balance},
-    customers::{CustomerFilter, CustomerPage},
     money::Amount,
 };
 
 use crate::parts::{credit::Posted, form::Form};
-
-/// Everything on the list.
-#[derive(Debug, Clone)]
-pub(crate) struct Customers {
-    /// What is listed.
-    pub(crate) filter: CustomerFilter,
-    /// What was asked for and could not be understood; then nobody is listed.
-    pub(crate) form: Form,
-    /// The customers.
-    pub(crate) page: CustomerPage,
-    /// Whether others precede them.
-    pub(crate) has_earlier: bool,
-}
 
 /// Everything on one customer's page.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
-use domain::{billing::Balance, money::Amount};
+use domain::billing::Balance;
 use leptos::prelude::*;
 
-use super::{money_form, page::OneCustomer, state};
+use super::{list::written_off, money_form, page::OneCustomer, state};
 use crate::{
     pages::Page,
     parts::{
@@ -14,16 +14,6 @@ use crate::{
         whose::customer_ways,
     },
 };
-
-/// What the operator bears, if anything, with what can be done about it.
-pub(super) fn written_off(amount: Amount) -> Option<AnyView> {
-    let words = format!(
-        "{} written off in 30 days: calls came to more than was held for them, or were settled after their credit had been spent. The log names \
-         each. Where an upstream counts rightly, raise the bounds of its model.",
-        money::exact(amount)
-    );
-    (!amount.is_zero()).then(|| notice(Tone::Bad, words))
-}
 
 /// One customer.
 pub(crate) fn one(page: OneCustomer) -> AnyView {
