@@ -28,6 +28,8 @@ pub(crate) struct Refusal {
     pub(crate) param: Option<Cow<'static, str>>,
     /// What a person reads.
     pub(crate) message: String,
+    /// The same request can succeed when it is sent again, and cannot have cost anybody anything yet.
+    pub(crate) is_worth_repeating: bool,
     /// When to try again, if that can help.
     pub(crate) retry_after: Option<Duration>,
     /// The credit or the limit that has not all that the call may take.
@@ -48,7 +50,7 @@ pub(crate) const TOO_MANY_CONNECTIONS: &str = "too_many_connections";
 
 impl Refusal {
     fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, code, param: None, message: message.into(), retry_after: None, exhausted: None }
+        Self { status, kind, code, param: None, message: message.into(), is_worth_repeating: false, retry_after: None, exhausted: None }
     }
 
     /// No key, or none that opens anything.
@@ -148,7 +150,8 @@ impl Refusal {
     /// The body did not come.
     #[must_use]
     pub(crate) fn too_slow() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, "request_timeout", "The body of the request did not arrive in time.")
+        let message = "The body of the request did not arrive in time.";
+        Self { is_worth_repeating: true, ..Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, "request_timeout", message) }
     }
 
     /// No such model.
@@ -239,14 +242,14 @@ impl Refusal {
         };
         let (advice, retry_after) = advice(exhausted, remedy, mode, now, &figure(exhausted.held), console);
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, code, code, format!("{what} {advice}"));
-        Self { retry_after, exhausted: Some(Box::new(exhausted.clone())), ..refusal }
+        Self { is_worth_repeating: retry_after.is_some(), retry_after, exhausted: Some(Box::new(exhausted.clone())), ..refusal }
     }
 
     /// No connection to the upstream: it has seen nothing of the request.
     #[must_use]
     pub(crate) fn unreachable_upstream() -> Self {
         let message = "The model's upstream could not be reached. Nothing was charged.";
-        Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unavailable", message)
+        Self { is_worth_repeating: true, ..Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unavailable", message) }
     }
 
     /// The upstream answered what no answer is, or broke off. It may have worked in vain, so that a repetition is the client's decision.
@@ -284,7 +287,7 @@ impl Refusal {
              Nothing was forwarded and nothing was charged."
         );
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "requests", TOO_MANY_CONNECTIONS, message);
-        Self { retry_after: Some(Duration::from_secs(1)), ..refusal }
+        Self { is_worth_repeating: true, retry_after: Some(Duration::from_secs(1)), ..refusal }
     }
 
     /// The upstream did not answer in time. It may have worked in vain, so that a repetition is the client's decision.
@@ -299,7 +302,7 @@ impl Refusal {
     pub(crate) fn unavailable() -> Self {
         let message = "The gateway cannot take calls right now. Nothing was forwarded and nothing was charged.";
         let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "gateway_unavailable", message);
-        Self { retry_after: Some(Duration::from_secs(1)), ..refusal }
+        Self { is_worth_repeating: true, retry_after: Some(Duration::from_secs(1)), ..refusal }
     }
 
     /// The proxy stopped while it waited for the upstream. One that `has_request` may have worked in vain, so that a repetition is the client's
@@ -307,7 +310,8 @@ impl Refusal {
     #[must_use]
     pub(crate) fn stopping(has_request: bool) -> Self {
         let code = if has_request { "gateway_restarted" } else { "gateway_unavailable" };
-        Self { code, message: "The gateway is being restarted. Nothing was charged.".to_owned(), ..Self::unavailable() }
+        let message = "The gateway is being restarted. Nothing was charged.".to_owned();
+        Self { code, message, is_worth_repeating: !has_request, ..Self::unavailable() }
     }
 
     /// The gateway itself has failed in the middle of a call, which may have cost something.
@@ -315,13 +319,6 @@ impl Refusal {
     pub(crate) fn failed() -> Self {
         let message = "The gateway has failed. Where a call was forwarded, what came of it is on its receipt.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "gateway_failed", message)
-    }
-
-    /// Whether the same request can succeed when it is sent again, and cannot have cost anybody anything yet.
-    #[must_use]
-    pub(crate) fn should_retry(&self) -> bool {
-        matches!(self.code, "gateway_unavailable" | "request_timeout" | "upstream_unavailable" | TOO_MANY_CONNECTIONS)
-            || self.exhausted.is_some() && self.retry_after.is_some()
     }
 }
 

@@ -42,7 +42,7 @@ impl Refusal {
         refusals::count(self.code);
         let mut response = json_answer(self.status, &self.body(shape, id));
         let headers = response.headers_mut();
-        headers.insert("x-should-retry", HeaderValue::from_static(if self.should_retry() { "true" } else { "false" }));
+        headers.insert("x-should-retry", HeaderValue::from_static(if self.is_worth_repeating { "true" } else { "false" }));
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
             headers.insert("retry-after-ms", HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
