@@ -82,6 +82,12 @@ pub(crate) static UPSTREAM_REFUSALS: Instrument = counter(
     "Calls that an upstream refused for what it has against the operator.",
     &["provider", "reason"],
 );
+pub(crate) static PROVIDER_WARNINGS: Instrument = counter(
+    "farebox_provider_warnings_total",
+    "calls",
+    "What calls found amiss at a provider; the log says the same of a model once a minute.",
+    &["provider", "reason"],
+);
 pub(crate) static FALLBACKS: Instrument = counter(
     "farebox_fallbacks_total",
     "calls",
@@ -133,7 +139,7 @@ pub(crate) static LEASE_REFUSALS: Instrument =
     counter("farebox_lease_refusals_total", "changes", "Asks for more that the database refused, since there was no more.", &[]);
 
 /// All of them.
-pub static INSTRUMENTS: [&Instrument; 27] = [
+pub static INSTRUMENTS: [&Instrument; 28] = [
     &OPERATION_DURATION,
     &TOKEN_USAGE,
     &TIME_TO_FIRST_TOKEN,
@@ -146,6 +152,7 @@ pub static INSTRUMENTS: [&Instrument; 27] = [
     &WRITTEN_OFF,
     &REFUSALS,
     &UPSTREAM_REFUSALS,
+    &PROVIDER_WARNINGS,
     &FALLBACKS,
     &PROVIDER_EJECTED,
     &RUNNING_CALLS,

@@ -12,15 +12,20 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    commands::{add_customer, add_model},
+    commands::{add_customer, add_model, add_model_of},
     farebox::Place,
     http::ask,
     life::wait_until,
     upstream,
 };
 
-/// Of what has not happened where one call went well and two were refused, there is no series.
+/// Of what has not happened where one call went well, two were refused and three reached nobody, there is no series.
 const HAVE_NOT_HAPPENED: [&str; 2] = ["farebox_fallbacks_total", "farebox_upstream_refusals_total"];
+
+/// An address of this machine where nobody listens.
+fn nobodys() -> String {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string()
+}
 
 fn scrape(address: &str) -> String {
     ask(address, "/metrics", "", None).expect("the metrics answer").text()
@@ -41,8 +46,9 @@ fn a_scrape_under_traffic_is_sound_and_names_nobody() {
     place.json(&["migrate"], "");
     add_model(&place, &upstream::start());
     let key = add_customer(&place)["key"].as_str().expect("the key").to_owned();
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").to_string();
-    let server = place.serve(&["--only", "proxy", "--metrics-addr", &free]);
+    add_model_of(&place, "away", &format!("http://{}/v1", nobodys()), "large");
+    let free = nobodys();
+    let server = place.serve_logged(&["--only", "proxy", "--metrics-addr", &free]);
     let url = server.said("/proxy_url");
     let call = |key: &str, model: &str| {
         let body = json!({ "model": model, "user": "somebody", "messages": [{ "role": "user", "content": "a prompt" }] });
@@ -50,7 +56,10 @@ fn a_scrape_under_traffic_is_sound_and_names_nobody() {
     };
     assert_eq!(call(&key, "small").status, 200);
     assert_eq!((call("sk-fb_nobody", "small").status, call(&key, "made-up").status), (401, 404));
-    wait_until(|| scrape(&free).contains("farebox_posted_calls_total 1\n"));
+    for _ in 0..3 {
+        assert_eq!(call(&key, "large").status, 502);
+    }
+    wait_until(|| scrape(&free).contains("farebox_posted_calls_total 4\n"));
 
     let said = scrape(&free);
     for line in [
@@ -59,7 +68,8 @@ fn a_scrape_under_traffic_is_sound_and_names_nobody() {
         r#"farebox_charged_nanos_total{provider="acme",model="small"} 450000"#,
         r#"farebox_refusals_total{code="invalid_api_key"} 1"#,
         r#"farebox_refusals_total{code="model_not_found"} 1"#,
-        r#"farebox_posting_lag_seconds_count 1"#,
+        r#"farebox_provider_warnings_total{provider="away",reason="unreachable"} 3"#,
+        r#"farebox_posting_lag_seconds_count 4"#,
         r#"farebox_first_byte_seconds_bucket{operation="chat",provider="acme",model="small",outcome="ok",le="+Inf"} 1"#,
     ] {
         assert!(said.lines().any(|told| told == line), "{line} is not in\n{said}");
@@ -75,6 +85,8 @@ fn a_scrape_under_traffic_is_sound_and_names_nobody() {
     assert!(HAVE_NOT_HAPPENED.iter().all(|name| !told.contains(name)), "{told:?}");
     expect_promtool_is_silent(&said);
     assert!(server.process.stop(Signal::SIGTERM).success());
+    let log = place.log();
+    assert_eq!(log.matches("the upstream could not be reached").count(), 1, "of three calls the log says it once: {log}");
 }
 
 /// That Prometheus' own tool can read what the dashboard asks, where it is installed.

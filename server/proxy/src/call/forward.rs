@@ -66,8 +66,15 @@ impl Call {
                 Ok(Ok(response)) => Ok(response),
                 Ok(Err(error)) => {
                     let (provider, why) = (&model.provider, untrusted(&error));
-                    tracing::warn!(error = %causes(&error), call = %self.id, provider, why, "the upstream could not be reached");
                     let is_unseen = error.is_connect() || !taken.is_set();
+                    let (reason, problem) = match why {
+                        Some(_) => ("untrusted", "the upstream shows a certificate that is not trusted"),
+                        None if is_unseen => ("unreachable", "the upstream could not be reached"),
+                        None => ("broken_off", "the upstream broke off before it answered, or answered what is no HTTP"),
+                    };
+                    if self.route.health.warns(reason, &model.name) {
+                        tracing::warn!(error = %causes(&error), call = %self.id, provider, why, "{problem}");
+                    }
                     let unseen = is_unseen.then(|| match why {
                         Some(_) => Failure::Untrusted,
                         None if is_late(&error) => Failure::ConnectTimeout,

@@ -19,6 +19,7 @@ use crate::{
     admit::{bound::Bound, catalog::Price},
     books::{poster::Queued, running::NotSpooled},
     call::outcome::{Answer, End},
+    dialect::reading::Reading,
 };
 
 impl Call {
@@ -70,7 +71,7 @@ impl Call {
         }
         let completion_max = self.completion_max(bound);
         let (outcome, source, usage) = answer.judge(|| self.request.prompt.tokens_estimated(model), completion_max);
-        if answer.reading.unreadable {
+        if answer.reading.unreadable && self.warns("unreadable") {
             tracing::warn!(call = %self.id, provider = model.provider, "part of the answer could not be read by the meter");
         }
         let served_tier = answer.reading.served_tier;
@@ -78,16 +79,15 @@ impl Call {
         (admitted.price_id, admitted.discount) = (price.version.id, price.discount);
         let unpriced_tier =
             served_tier.filter(|served| served.wants_a_price() && *served != price.version.service_tier).map(ServiceTier::name);
-        if answer.reading.is_on_other_terms() || unpriced_tier.is_some() {
-            let (tier, other) = (answer.reading.unknown_tier.as_deref().or(unpriced_tier), answer.reading.other_model.as_deref());
-            tracing::error!(call = %self.id, model = model.name, provider = model.provider, tier, other, "a call was served on terms that the model has no price for");
-        }
+        self.alarm_of_terms(&answer.reading, unpriced_tier);
         let is_counted = source != UsageSource::None;
         let usage = CallUsage { flag: usage.flag.or(unpriced_tier.filter(|_| is_counted).map(|_| Flag::OtherTerms)), ..usage };
         let usage = usage.within(self.prompt_max(), completion_max);
         let charge = pricing::charge(&usage, &price.version.rates, price.discount, bound.held, self.key.line.excess);
         self.alarm_of_loss(bound, charge, &usage);
-        if source == UsageSource::None && answer.end == End::Complete && answer.status.is_some_and(|status| status.is_success()) {
+        let is_no_answer =
+            source == UsageSource::None && answer.end == End::Complete && answer.status.is_some_and(|status| status.is_success());
+        if is_no_answer && self.warns("no_answer") {
             tracing::warn!(call = %self.id, provider = model.provider, "an answer was no answer that can be charged");
         }
         SettledCall {
@@ -117,6 +117,20 @@ impl Call {
         charged_at(self.request.service_tier, served).find_map(at).map_or(Cow::Borrowed(own), Cow::Owned)
     }
 
+    /// What was served at a tier without a price, or in part by a second model, is charged by the model's own price.
+    fn alarm_of_terms(&self, reading: &Reading, unpriced_tier: Option<&str>) {
+        let (tier, other) = (reading.unknown_tier.as_deref().or(unpriced_tier), reading.other_model.as_deref());
+        let reason = match (tier, other) {
+            (Some(_), _) => "other_tier",
+            (None, Some(_)) => "other_model",
+            (None, None) => return,
+        };
+        if self.warns(reason) {
+            let Model { name, provider, .. } = &self.route.model;
+            tracing::error!(call = %self.id, model = name, provider, tier, other, "a call was served on terms that the model has no price for");
+        }
+    }
+
     /// The operator bears what exceeds a hold, and can mend its cause: a model's bounds, or an upstream that cannot count.
     fn alarm_of_loss(&self, bound: Bound, charge: Charge, usage: &CallUsage) {
         let Charge { amount, written_off } = charge;
@@ -125,19 +139,29 @@ impl Call {
             let side = |count: Option<Tokens>| count.unwrap_or_default();
             let tokens = side(usage.prompt_tokens).saturating_add(side(usage.completion_tokens));
             if tokens > bound.tokens {
-                tracing::error!(call = %self.id, model = name, provider, %tokens, held = %bound.tokens, "a call took more tokens than were held for it: nobody pays the rest");
                 self.route.meters.write_off(Amount::ZERO);
+                if self.warns("tokens_written_off") {
+                    tracing::error!(call = %self.id, model = name, provider, %tokens, held = %bound.tokens, "a call took more tokens than were held for it: nobody pays the rest");
+                }
             }
             return;
         }
         if written_off.is_zero() {
             return;
         }
+        self.route.meters.write_off(written_off);
+        if !self.warns("money_written_off") {
+            return;
+        }
         tracing::error!(
             call = %self.id, model = name, provider, %amount, %written_off, flag = ?usage.flag, prompt_tokens = ?usage.prompt_tokens,
             completion_tokens = ?usage.completion_tokens, "a call came to more than was held for it: the rest is written off"
         );
-        self.route.meters.write_off(written_off);
+    }
+
+    /// Counts what is amiss, and says whether the log is to say it now.
+    fn warns(&self, reason: &'static str) -> bool {
+        self.route.health.warns(reason, &self.route.model.name)
     }
 }
 

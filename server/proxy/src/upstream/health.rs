@@ -12,8 +12,8 @@ use std::{
 use metrics::Gauge;
 use tokio::time::Instant;
 
-use super::refused::Alarm;
-use crate::instruments::PROVIDER_EJECTED;
+use super::alarm::Alarm;
+use crate::instruments::{PROVIDER_EJECTED, PROVIDER_WARNINGS};
 
 /// A provider that fails so often in a row is ejected.
 const FAILURES_MAX: u32 = 5;
@@ -29,7 +29,7 @@ pub(crate) struct Health {
     is_troubled: AtomicBool,
     record: Mutex<Record>,
     is_ejected: Gauge,
-    /// When the log last said what it has against the operator.
+    /// What the log said of it.
     pub(crate) alarm: Alarm,
 }
 
@@ -85,6 +85,12 @@ impl Health {
     /// What a call found that was no probe.
     pub(crate) fn hear(&self, found: Found) {
         self.note(found, false);
+    }
+
+    /// Counts what a call to one of its models found amiss, and says whether the log is to say it now.
+    pub(crate) fn warns(&self, reason: &'static str, model: &str) -> bool {
+        PROVIDER_WARNINGS.counter(&[&self.provider, reason]).increment(1);
+        self.alarm.is_due(reason, model)
     }
 
     /// Nothing comes of it any more: the provider was removed, or moved.

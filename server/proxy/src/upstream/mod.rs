@@ -1,6 +1,7 @@
 //! The way to the upstream: pooled HTTP/1.1, nothing sent twice, nothing of the client's identity, and no private address by accident.
 
 pub(crate) mod address;
+pub(crate) mod alarm;
 pub(crate) mod body;
 pub(crate) mod certificate;
 mod connecting;

@@ -3,24 +3,19 @@
 //!
 //! The operator is told by the log and by a counter, in words of our own: what the upstream says may repeat the credential.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use domain::tokens::Tokens;
 use http::{Response, StatusCode};
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::body::UpstreamBody;
+use super::{alarm::Alarm, body::UpstreamBody};
 use crate::{instruments::UPSTREAM_REFUSALS, reply::Refusal};
 
 /// What of an error's body is looked at, and for how long it is waited for: whoever is slower is passed on as it comes.
 const BODY_MAX: usize = 64 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(2);
-/// How often the log says the same of a provider.
-const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// What upstreams call it when the operator's account there has nothing left, under a status that says less: OpenAI
 /// (<https://platform.openai.com/docs/guides/error-codes>), Moonshot (<https://platform.moonshot.ai/docs/api/chat#error-codes>) and Alibaba
@@ -132,7 +127,7 @@ impl Reason {
             }
         };
         UPSTREAM_REFUSALS.counter(&[provider, self.name()]).increment(1);
-        if alarm.is_due(self.name(), Instant::now()) {
+        if alarm.is_due(self.name(), model) {
             tracing::error!(provider, model, status = status.as_u16(), "{what}");
         }
     }
@@ -151,21 +146,6 @@ impl Reason {
             }
         };
         Refusal { code: "upstream_refused", ..Refusal::bad_gateway(problem) }
-    }
-}
-
-/// What was last said of a provider. A thousand calls are refused alike, and the first of a minute says so for all of them.
-#[derive(Debug, Default)]
-pub(crate) struct Alarm(Mutex<Option<(&'static str, Instant)>>);
-
-impl Alarm {
-    fn is_due(&self, reason: &'static str, now: Instant) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = last.is_none_or(|(said, at)| said != reason || now.saturating_duration_since(at) >= SAID_EVERY);
-        if is_new {
-            *last = Some((reason, now));
-        }
-        is_new
     }
 }
 
@@ -248,15 +228,6 @@ mod tests {
         check(r#"{"error":{"message":"insufficient_quota?","type":"requests","code":"rate_limit_exceeded"}}"#, false, None);
         check("insufficient_quota", false, None);
         check("", true, None);
-    }
-
-    #[test]
-    fn the_log_says_the_same_once_a_minute_and_something_else_at_once() {
-        let (alarm, start) = (Alarm::default(), Instant::now());
-        let due = |reason, seconds| alarm.is_due(reason, start + Duration::from_secs(seconds));
-        let [credential, credit] = [Reason::Credential, Reason::Credit].map(|reason| reason.name());
-        assert!(due(credential, 0) && !due(credential, 59) && due(credential, 60));
-        assert!(due(credit, 61) && !due(credit, 62));
     }
 
     #[test]

@@ -94,6 +94,8 @@ fn refusals() -> Vec<Panel> {
             "The credential, the credit there, or what metering asks for: to be mended.",
         )
         .line(per_second("farebox_upstream_refusals_total", "provider, reason", ALL), "{{reason}} at {{provider}}"),
+        Panel::new("What is amiss at providers", "reqps", "What the log tells of once a minute, however many calls it was.")
+            .line(per_second("farebox_provider_warnings_total", "provider, reason", ALL), "{{reason}} at {{provider}}"),
         Panel::new(
             "Calls that went on to another provider",
             "reqps",
