@@ -140,7 +140,7 @@ const PARTS: Parts = Parts {
         ("thinking", Part::Text),
         ("image_url", Part::Picture(&[("image_url.url", Inline::DataUrl), ("image_url", Inline::DataUrl)])),
         ("input_audio", Part::Sound(&[("input_audio.data", Inline::Base64)])),
-        ("file", Part::File { at: &[("file.file_data", Pdf::DataUrl)], reference: "file.file_id" }),
+        ("file", Part::File { at: &[("file.file_data", Pdf::DataUrl)], name: Some("file.filename"), reference: "file.file_id" }),
     ],
     // An earlier spoken answer, by its id.
     outside: &["audio"],

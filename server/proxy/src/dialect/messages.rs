@@ -88,7 +88,7 @@ const PARTS: Parts = Parts {
         ("search_result", Part::Citable(&Part::Nested("content"))),
         ("image", Part::Picture(&[("source.data", Inline::Base64), ("source.url", Inline::DataUrl)])),
         ("document", Part::Citable(&Part::Within("source", DOCUMENTS))),
-        ("container_upload", Part::File { at: &[], reference: "file_id" }),
+        ("container_upload", Part::File { at: &[], name: None, reference: "file_id" }),
     ],
     outside: &[],
 };
@@ -96,7 +96,7 @@ const PARTS: Parts = Parts {
 /// Where a document is from.
 const DOCUMENTS: &[(&str, Part)] =
     &[("text", Part::Text), ("content", Part::Nested("content")), ("base64", PDF), ("url", PDF), ("file", PDF)];
-const PDF: Part = Part::File { at: &[("data", Pdf::MediaType), ("url", Pdf::Address)], reference: "file_id" };
+const PDF: Part = Part::File { at: &[("data", Pdf::MediaType), ("url", Pdf::Address)], name: None, reference: "file_id" };
 
 const ANSWERS: Table = Table { rows: ROWS, counts: COUNTS, last_kinds: &["message_stop"] };
 

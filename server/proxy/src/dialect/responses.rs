@@ -102,7 +102,10 @@ const PARTS: Parts = Parts {
         ("refusal", Part::Text),
         ("input_image", Part::Picture(&[("image_url", Inline::DataUrl)])),
         ("input_audio", Part::Sound(&[("input_audio.data", Inline::Base64)])),
-        ("input_file", Part::File { at: &[("file_data", Pdf::DataUrl), ("file_url", Pdf::DataUrl)], reference: "file_id" }),
+        (
+            "input_file",
+            Part::File { at: &[("file_data", Pdf::DataUrl), ("file_url", Pdf::DataUrl)], name: Some("filename"), reference: "file_id" },
+        ),
     ],
     outside: &[],
 };

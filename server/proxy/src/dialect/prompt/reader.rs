@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Prompt, Unmeterable,
-    parts::{Inline, Part, Parts, Pdf, kind_of},
+    parts::{Inline, Part, Parts, Pdf, is_called_otherwise, kind_of},
 };
 use crate::wire::json::{Member, Members, text_of};
 
@@ -120,7 +120,7 @@ impl Reader<'_> {
                 self.prompt.sounds += 1;
                 self.prompt.points_outside |= !self.first_at(part, places)?.is_some_and(|(text, inline)| inline.is(&text));
             }
-            Some(Part::File { at, reference }) => self.file(part, at, reference)?,
+            Some(Part::File { at, name, reference }) => self.file(part, at, (name, reference))?,
             Some(Part::Within(name, kinds)) => self.within(part, name, kinds, depth)?,
             Some(Part::Citable(cited)) => {
                 self.prompt.points_outside |= part.get("citations").is_some_and(|citations| !is_off(citations));
@@ -130,7 +130,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn file(&mut self, part: &Members<'_>, places: &[(&str, Pdf)], reference: &str) -> Result<(), Unmeterable> {
+    fn file(&mut self, part: &Members<'_>, places: &[(&str, Pdf)], (name, reference): (Option<&str>, &str)) -> Result<(), Unmeterable> {
         if self.at(part, reference)?.is_some() {
             return Err(self.wrong("names a file that cannot be metered: send the file itself, its text, or an image of it"));
         }
@@ -146,7 +146,8 @@ impl Reader<'_> {
             }
         }
         self.prompt.pdfs += pdfs;
-        self.prompt.points_outside |= pdfs == 0;
+        let name = name.map_or(Ok(None), |name| self.at(part, name))?;
+        self.prompt.points_outside |= pdfs == 0 || name.is_some_and(|name| is_called_otherwise(&name));
         Ok(())
     }
 
@@ -234,7 +235,7 @@ fn is_off(citations: &Member<'_>) -> bool {
 }
 
 /// Every name in a prompt that its size is judged by.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "audio",
     "citations",
     "content",
@@ -243,6 +244,7 @@ const NAMES: [&str; 22] = [
     "file_data",
     "file_id",
     "file_url",
+    "filename",
     "function_call",
     "image_url",
     "input_audio",
