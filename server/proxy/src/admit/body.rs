@@ -12,11 +12,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 
 use crate::{
     admit::room::Place,
-    wire::splice::{Edit, splice},
+    wire::splice::{Edit, Pieces, splice},
 };
 
 /// A body that has arrived whole.
@@ -97,12 +96,12 @@ impl Gathered {
 }
 
 /// Bytes on their way, with the room that they take until the last of them is written.
-struct Placed {
+struct Placed<R> {
     bytes: Bytes,
-    _room: Option<Place>,
+    _room: R,
 }
 
-impl AsRef<[u8]> for Placed {
+impl<R> AsRef<[u8]> for Placed<R> {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -110,13 +109,24 @@ impl AsRef<[u8]> for Placed {
 
 /// Bytes that keep a place for as long as there are any of them: whoever reads slowly must not fill the memory with what no room is left for.
 pub(crate) fn in_place(bytes: Bytes, room: Place) -> Bytes {
-    Bytes::from_owner(Placed { bytes, _room: Some(room) })
+    Bytes::from_owner(Placed { bytes, _room: room })
+}
+
+/// The same, of all pieces of a body: the place is kept until none is left.
+fn all_in_place(pieces: Pieces, room: Place) -> Pieces {
+    if pieces.iter().count() == 1 {
+        let mut room = Some(room);
+        return pieces.map(|bytes| Bytes::from_owner(Placed { bytes, _room: room.take() }));
+    }
+    let room = Arc::new(room);
+    pieces.map(|bytes| Bytes::from_owner(Placed { bytes, _room: Arc::clone(&room) }))
 }
 
 /// A request's body, with a mark that is set once a connection takes it: from then on the upstream may have seen the request.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
-    whole: Full<Bytes>,
+    /// Those that were not taken yet.
+    pieces: Pieces,
     taken: Taken,
 }
 
@@ -133,19 +143,23 @@ impl Taken {
 impl Received {
     /// What is sent on in its place.
     pub(crate) fn edited(self, edits: Vec<Edit>) -> (RequestBody, Taken) {
-        RequestBody::new(Placed { bytes: splice(&self.bytes, edits), _room: self.room })
+        RequestBody::new(splice(&self.bytes, edits), self.room)
     }
 
-    /// What is sent on while it is kept itself, with room of its own.
+    /// What is sent on while it is kept itself, with room of its own, as if all of it were copied.
     pub(crate) fn copied(&self, edits: Vec<Edit>, room: Place) -> (RequestBody, Taken) {
-        RequestBody::new(Placed { bytes: splice(&self.bytes, edits), _room: Some(room) })
+        RequestBody::new(splice(&self.bytes, edits), Some(room))
     }
 }
 
 impl RequestBody {
-    fn new(placed: Placed) -> (Self, Taken) {
+    fn new(pieces: Pieces, room: Option<Place>) -> (Self, Taken) {
+        let pieces = match room {
+            Some(room) => all_in_place(pieces, room),
+            None => pieces,
+        };
         let taken = Taken::default();
-        (Self { whole: Full::new(Bytes::from_owner(placed)), taken: taken.clone() }, taken)
+        (Self { pieces, taken: taken.clone() }, taken)
     }
 }
 
@@ -153,23 +167,29 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.taken.0.store(true, Ordering::Release);
-        Pin::new(&mut self.whole).poll_frame(context)
+        Poll::Ready(self.pieces.take().map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.whole.is_end_stream()
+        self.pieces.iter().next().is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.whole.size_hint()
+        SizeHint::with_exact(self.pieces.iter().map(|piece| piece.len() as u64).sum())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use chrono::DateTime;
+    use domain::id::AccountId;
+    use http_body_util::BodyExt;
+
     use super::*;
+    use crate::{admit::room::Room, settings::Settings};
 
     /// A block of which a little was read.
     struct Block(Arc<AtomicBool>);
@@ -201,6 +221,31 @@ mod tests {
         gathered.push(piece.clone());
         assert_eq!(gathered.whole().as_ptr(), piece.as_ptr());
         assert!(Gathered::default().whole().is_empty());
+    }
+
+    /// As hyper asks for them: a length that is right at any time, and no question after the last piece.
+    #[tokio::test]
+    async fn an_edited_body_is_sent_in_pieces_that_keep_its_place_to_the_last() {
+        let room = Room::new(&Settings::default());
+        let whole = room.free();
+        let bytes = Bytes::from(vec![b'x'; 100_000]);
+        let place = room.take(AccountId::new(DateTime::UNIX_EPOCH, [1; 10]), &bytes).await;
+        let edits = vec![Edit::insert(0, "first"), Edit::insert(100_000, "last")];
+        let (mut body, taken) = Received { bytes, room: place }.edited(edits);
+        assert!(!taken.is_set());
+        let (mut left, mut pieces) = (100_009, Vec::new());
+        while !body.is_end_stream() {
+            assert_eq!(body.size_hint().exact(), Some(left));
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            left -= piece.len() as u64;
+            pieces.push(piece);
+        }
+        assert!(taken.is_set() && left == 0 && pieces.len() == 3);
+        drop(body);
+        pieces.truncate(1);
+        assert!(room.free() < whole, "one of them is still on its way");
+        drop(pieces);
+        assert_eq!(room.free(), whole);
     }
 
     #[test]

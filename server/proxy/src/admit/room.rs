@@ -60,6 +60,11 @@ impl Room {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        self.all.available_permits()
+    }
+
     /// Room for another piece of an account's body, once there is some; `None` if there is none for too long.
     pub(crate) async fn take(&self, account: AccountId, piece: &[u8]) -> Option<Place> {
         let (share, permits) = (Shares::hold(&self.shares, account), permits(piece.len())?);
@@ -139,6 +144,6 @@ mod tests {
         assert!(room.take(account(5), &body).await.is_some(), "what was given back is there for the next");
         drop(others);
         assert!(room.shares.lock().is_empty(), "whoever has nothing here is not remembered");
-        assert_eq!(room.all.available_permits(), 4_000);
+        assert_eq!(room.free(), 4_000);
     }
 }

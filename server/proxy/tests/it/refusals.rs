@@ -7,6 +7,7 @@ use domain::key::ApiKey;
 use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode, header};
 use proxy::{AnswerBody, Settings};
+use serde_json::Value;
 use sqlx::PgPool;
 use tokio::{sync::oneshot, time::timeout};
 
@@ -157,7 +158,12 @@ async fn what_is_dear_to_read_is_refused_and_what_is_only_large_is_not(pool: PgP
     assert!(message.contains("looks compressed"), "{message}");
     assert!(world.upstream.received().is_empty());
     let words = "\"word\",".repeat(10_000);
-    assert_eq!(world.post(stop(words.trim_end_matches(','))).await.status(), StatusCode::OK);
+    let body = stop(words.trim_end_matches(','));
+    assert_eq!(world.post(&*body).await.status(), StatusCode::OK);
+    let (head, sent) = world.upstream.received().remove(0);
+    assert_eq!(head["content-length"], sent.len().to_string());
+    let [asked, sent]: [Value; 2] = [body.as_bytes(), &sent].map(|body| serde_json::from_slice(body).unwrap());
+    assert_eq!((&sent["stop"], &sent["messages"], sent["model"] != asked["model"]), (&asked["stop"], &asked["messages"], true));
     world.stop().await;
 }
 

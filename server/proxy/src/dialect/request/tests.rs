@@ -43,7 +43,7 @@ fn parse(body: &str) -> Result<Request, Refusal> {
 fn check(body: &str, field: OutputCapField, mode: UsageMode, expected: &str) {
     let request = parse(body).unwrap();
     let cap = request.output_cap().unwrap_or(Tokens::from_sum(4_096));
-    let spliced = splice(&Bytes::copy_from_slice(body.as_bytes()), request.edits(&model(field), mode, Some(cap)));
+    let spliced = splice(&Bytes::copy_from_slice(body.as_bytes()), request.edits(&model(field), mode, Some(cap))).concat();
     assert_eq!(String::from_utf8_lossy(&spliced), expected);
 }
 
@@ -404,7 +404,7 @@ proptest! {
         let body = asked.to_string();
         let request = parse(&body).unwrap();
         let edits = request.edits(&model(OutputCapField::MaxTokens), UsageMode::Forced, Some(Tokens::from_sum(cap)));
-        let sent: Value = serde_json::from_slice(&splice(&Bytes::from(body), edits)).unwrap();
+        let sent: Value = serde_json::from_slice(&splice(&Bytes::from(body), edits).concat()).unwrap();
         prop_assert_eq!(&sent["max_tokens"], &Value::from(cap));
         prop_assert_eq!(&sent["model"], "vendor/m");
         prop_assert_eq!(sent["stream_options"]["include_usage"] == true, stream);
@@ -445,7 +445,7 @@ mod fuzz {
             for dialect in DIALECTS {
                 let Ok(request) = read(dialect, &body) else { continue };
                 let mut asked: Value = serde_json::from_slice(&body).expect("what is taken is JSON");
-                let sent = splice(&Bytes::copy_from_slice(&body), request.edits(&model, mode, cap));
+                let sent = splice(&Bytes::copy_from_slice(&body), request.edits(&model, mode, cap)).concat();
                 let mut sent: Value = serde_json::from_slice(&sent).unwrap_or_else(|error| panic!("{error}: {}", sent.escape_ascii()));
                 assert_eq!(sent["model"], "vendor/m");
                 for side in [&mut asked, &mut sent] {
