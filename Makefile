@@ -138,4 +138,4 @@ bench-ledger: build ## fill a database with CALLS calls (1,000,000) and measure 
 
 .PHONY: bench-proxy
 bench-proxy: build ## measure the proxy against nginx: CPU and memory a call, calls a second, what it adds, streams
-	.ci/with-postgres.sh cargo bench -p server --bench proxy
+	.ci/with-postgres.sh cargo run --quiet --release -p bench

@@ -1,5 +1,5 @@
-//! What metering costs: Farebox measured against nginx as a plain proxy, in the same run: `make bench-proxy`, or with `DATABASE_URL` set
-//! `cargo bench -p server --bench proxy`. `FAREBOX` names the binary (`target/release/farebox`).
+//! What metering costs: Farebox measured against nginx as a plain proxy, in the same run: `make bench-proxy`, or, after `make build` and with `DATABASE_URL`
+//! set, `cargo run --release -p bench`. `FAREBOX` names the binary, where that is not the release's (`target/release/farebox`).
 //!
 //! The gateway under test has one core; load, upstream and PostgreSQL share the others. Rounds are interleaved (direct, nginx, a gateway of Farebox's
 //! libraries that meters nothing, Farebox), and each ratio is of one round; medians are printed with the least and the most. Farebox does all that it does

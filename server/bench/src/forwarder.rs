@@ -59,6 +59,7 @@ fn ports(listed: &str) -> Vec<u16> {
 pub(crate) fn run_if_wanted() {
     let (Ok(upstreams), Ok(file)) = (env::var(PORTS), env::var(FILE)) else { return };
     // As the binary under test does.
+    #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_thp_disable(true); // where it is refused, that one is refused it, too
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(forward(ports(&upstreams), file.into()));

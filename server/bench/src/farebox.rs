@@ -16,7 +16,8 @@ pub(crate) struct Place {
 impl Place {
     /// The binary is the one that `FAREBOX` names, else that of the release.
     pub(crate) fn new(folder: PathBuf, database_url: String) -> Self {
-        let binary = env::var_os("FAREBOX").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_farebox")), PathBuf::from);
+        let target = || env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+        let binary = env::var_os("FAREBOX").map_or_else(|| target().join("release/farebox"), PathBuf::from);
         let binary = fs::canonicalize(&binary).unwrap_or_else(|error| panic!("{}: {error}: run `make build` first", binary.display()));
         Self { binary, folder, database_url }
     }
