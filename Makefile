@@ -42,6 +42,10 @@ setup-build:
 build: $(SITE) ## build the release: target/release/farebox
 	cargo build --release -p server
 
+.PHONY: build-tuned
+build-tuned: $(SITE) ## build a release that is laid out by what it does under the benchmark: target/tuned/farebox
+	.ci/tuned.sh
+
 $(SITE): $(SITE_SOURCES)
 	cargo leptos build --release --frontend-only
 	@rm -f target/site/pkg/*.ts # type declarations: no browser asks for them
