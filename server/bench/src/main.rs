@@ -17,6 +17,10 @@
 //! more. Of one account's 37 µs about 6 are posting and 16 its own work on the core that serves, no function of which takes 1. At 1,000 calls a second it
 //! takes 1.8 to 2.4 × nginx's CPU a call, at 20,000 events of streams a second 1.3 × an event. 1,000 open streams: 36 MiB over idle (nginx 20, the gateway
 //! that meters nothing 27).
+//!
+//! The same day, when the machine gave half as much: a release laid out by its profile (`make build-tuned`) 2.2 to 2.5 × nginx's CPU a call of one account
+//! where the plain one took 3.1 to 3.2 ×, and 13,100 calls a second instead of 9,500. The rest is spread thin: of the tuned one's time 44 in 100 are the
+//! kernel's, for two sends, two receives and a quarter of a write to the spool a call, which is what nginx takes altogether; no function of its own has 5.
 #![expect(clippy::unwrap_used, clippy::float_arithmetic, reason = "a benchmark fails by panicking, and divides what it measured")]
 
 mod cores;
