@@ -78,32 +78,34 @@ fn splice_copying(copied_max: usize, body: &Bytes, mut edits: Vec<Edit>) -> Piec
     }
     edits.sort_by_key(|edit| (edit.place.start, edit.place.end));
     let edited: usize = edits.iter().map(|edit| edit.text.len()).sum();
-    let mut spliced = Spliced { copied_max, pieces: Pieces::default(), last: Vec::with_capacity(body.len().min(copied_max) + edited) };
+    let mut spliced =
+        Spliced { copied_max, body, pieces: Pieces::default(), last: Vec::with_capacity(body.len().min(copied_max) + edited) };
     let mut done = 0;
     for edit in edits {
-        spliced.stretch(body.slice(done..edit.place.start));
+        spliced.stretch(done..edit.place.start);
         spliced.last.extend_from_slice(edit.text.as_bytes());
         done = edit.place.end;
     }
-    spliced.stretch(body.slice(done..));
+    spliced.stretch(done..body.len());
     spliced.end()
 }
 
 /// What was spliced so far.
-struct Spliced {
+struct Spliced<'b> {
     copied_max: usize,
+    body: &'b Bytes,
     pieces: Pieces,
     /// The piece behind them, which is not finished.
     last: Vec<u8>,
 }
 
-impl Spliced {
-    fn stretch(&mut self, stretch: Bytes) {
-        if stretch.len() <= self.copied_max {
-            return self.last.extend_from_slice(&stretch);
+impl Spliced<'_> {
+    fn stretch(&mut self, place: Range<usize>) {
+        if place.len() <= self.copied_max {
+            return self.last.extend_from_slice(&self.body[place]);
         }
         self.finish();
-        self.push(stretch);
+        self.push(self.body.slice(place));
     }
 
     fn finish(&mut self) {
