@@ -47,7 +47,7 @@ impl AccountOwner {
         buy(&self.database, self.account, purchase, Offered::Only).await
     }
 
-    /// What [`Self::buy`] would come to if it were asked for now. Nothing is bought, also where the balance does not cover it, which the answer says.
+    /// What [`Self::buy`] would come to at this moment. Nothing is bought, also where the balance does not cover it, which the answer says.
     ///
     /// # Errors
     /// As there.

@@ -55,7 +55,7 @@ impl Asked {
         let from = instant(FROM, &typed(FROM))?.ok_or_else(|| Problem::new(FROM, "Write when the first of these calls began."))?;
         let to = instant(TO, &typed(TO))?.unwrap_or_else(|| now.trunc_subsecs(0));
         if to > now {
-            return Err(Problem::new(TO, "Only past calls are charged anew: leave it empty for now."));
+            return Err(Problem::new(TO, "Only past calls are charged anew: leave it empty for all up to this moment."));
         }
         if from >= to {
             return Err(Problem::new(FROM, "It begins after its end: write an earlier one."));
